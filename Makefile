@@ -1,0 +1,83 @@
+# A thin layer over meson and ninja. `make demo` and `make check` need nothing installed before but make and
+# a Debian 12 (or newer) system; they install what is missing from the distribution when run as root.
+
+BUILD ?= build
+PREFIX ?= /usr/local
+PYTHON ?= /usr/bin/python3
+# The distribution's tools first: QEMU's headers and meson must be configured by the python they were packaged for.
+export PATH := /usr/sbin:/usr/bin:/sbin:/bin:$(PATH)
+
+HOST_SIDE := host/mediator/mediator_phase3 host/executor/cuda-executor softgpu/driver/libsoftgpu.so.1
+GUEST_LIBRARY := guest/libcuda/libcuda.so.1
+
+.PHONY: all packages configure build host install guest demo check check-sanitized lint bench coverage clean
+
+all: build
+
+packages:
+	@scripts/install-packages.sh
+
+configure: packages
+	@test -f $(BUILD)/build.ninja || meson setup $(BUILD) >$(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
+	@rm -f $(BUILD).log
+
+build: configure
+	@echo "building in $(BUILD)"
+	@ninja -C $(BUILD) --quiet
+
+# The host side as the operations guide has it: leaves ./mediator_phase3 here.
+host: configure
+	@ninja -C $(BUILD) --quiet $(HOST_SIDE)
+	@ln -sf $(BUILD)/host/mediator/mediator_phase3 mediator_phase3
+	@echo "built ./mediator_phase3, $(BUILD)/host/executor/cuda-executor"
+
+# The mediator finds the other two by their places beside it.
+install: host
+	install -D -m 755 $(BUILD)/host/mediator/mediator_phase3 $(DESTDIR)$(PREFIX)/sbin/mediator_phase3
+	install -D -m 755 $(BUILD)/host/executor/cuda-executor $(DESTDIR)$(PREFIX)/libexec/vgpu/cuda-executor
+	install -D -m 644 $(BUILD)/softgpu/driver/libsoftgpu.so.1 $(DESTDIR)$(PREFIX)/lib/vgpu/libsoftgpu.so.1
+	install -D -m 644 packaging/sysusers.d/vgpu-cuda.conf $(DESTDIR)/usr/lib/sysusers.d/vgpu-cuda.conf
+	install -D -m 644 packaging/tmpfiles.d/vgpu-cuda.conf $(DESTDIR)/usr/lib/tmpfiles.d/vgpu-cuda.conf
+	install -d $(DESTDIR)/etc/systemd/system
+	sed 's|^ExecStart=/usr/local/|ExecStart=$(PREFIX)/|' packaging/systemd/mediator.service \
+		>$(DESTDIR)/etc/systemd/system/mediator.service
+	test -e $(DESTDIR)/etc/vgpu/mediator.conf || \
+		install -D -m 644 packaging/mediator.conf $(DESTDIR)/etc/vgpu/mediator.conf
+
+# libcuda.so.1 for the guest, and vgpu.ko for the kernel whose headers are in KDIR (default: the running one).
+guest: configure
+	@ninja -C $(BUILD) --quiet $(GUEST_LIBRARY)
+	@$(MAKE) --no-print-directory -C guest/driver OUTPUT=$(abspath $(BUILD))/guest/driver
+	@echo "built $(BUILD)/guest/libcuda/libcuda.so.1, $(BUILD)/guest/driver/vgpu.ko"
+
+demo: configure
+	@echo "building in $(BUILD)"
+	@ninja -C $(BUILD) --quiet $(HOST_SIDE) $(GUEST_LIBRARY) examples/vector_add
+	@$(PYTHON) examples/demo.py --build $(BUILD)
+
+check: build
+	@$(PYTHON) tests/run.py --build $(BUILD)
+
+# The same tests of the C code under AddressSanitizer and UndefinedBehaviourSanitizer.
+check-sanitized: packages
+	@test -f $(BUILD)-sanitized/build.ninja || \
+		meson setup $(BUILD)-sanitized -Db_sanitize=address,undefined -Db_lundef=false >$(BUILD).log 2>&1 || \
+		{ cat $(BUILD).log; exit 1; }
+	@rm -f $(BUILD).log
+	@ninja -C $(BUILD)-sanitized --quiet
+	@$(PYTHON) tests/run.py --build $(BUILD)-sanitized --suite sanitized
+
+lint: build
+	@scripts/lint.sh $(BUILD)
+
+bench: configure
+	@ninja -C $(BUILD) --quiet $(HOST_SIDE) $(GUEST_LIBRARY) bench/launch_bench softgpu/engine/bench/engine_bench
+	@$(PYTHON) bench/run.py --build $(BUILD)
+
+# docs/coverage.md is generated; this refreshes the committed copy.
+coverage: configure
+	@ninja -C $(BUILD) --quiet api/coverage.md
+	@cp $(BUILD)/api/coverage.md docs/coverage.md
+
+clean:
+	rm -rf $(BUILD) $(BUILD)-sanitized mediator_phase3
