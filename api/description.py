@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The description of the API: its items, and reading it (generate.py says what it looks like)."""
+
+import re
+from pathlib import Path
+
+SCALARS = {
+    # description type: (C type of the API, C type on the wire)
+    'u8': ('unsigned char', 'uint8_t'),
+    'u16': ('unsigned short', 'uint16_t'),
+    'u32': ('unsigned int', 'uint32_t'),
+    'i32': ('int', 'int32_t'),
+    'u64': ('unsigned long long', 'uint64_t'),
+    'f32': ('float', 'float'),
+    'size': ('size_t', 'uint64_t'),
+    'address': ('CUdeviceptr', 'uint64_t'),
+    'host_address': ('void *', 'uint64_t'),
+    'const_host_address': ('const void *', 'uint64_t'),
+    'device': ('CUdevice', 'int32_t'),
+}
+HANDLES = {
+    # description kind: (C type, wire kind)
+    'context': ('CUcontext', 'VGPU_KIND_CONTEXT'),
+    'stream': ('CUstream', 'VGPU_KIND_STREAM'),
+    'event': ('CUevent', 'VGPU_KIND_EVENT'),
+    'module': ('CUmodule', 'VGPU_KIND_MODULE'),
+    'function': ('CUfunction', 'VGPU_KIND_FUNCTION'),
+    'library': ('CUlibrary', 'VGPU_KIND_LIBRARY'),
+    'kernel': ('CUkernel', 'VGPU_KIND_KERNEL'),
+    'memory_pool': ('CUmemoryPool', 'VGPU_KIND_MEMORY_POOL'),
+    'link_state': ('CUlinkState', 'VGPU_KIND_LINK_STATE'),
+}
+OPCODE_FIRST = 64
+
+
+class DescriptionError(Exception):
+    pass
+
+
+class Parameter:
+    def __init__(self, role, kind, name, optional=False):
+        self.role = role  # in, out, new, free, string, struct, tail
+        self.kind = kind
+        self.name = name
+        self.optional = optional
+
+    @property
+    def is_handle(self):
+        return self.role in ('new', 'free') or (self.role == 'in' and self.kind in HANDLES)
+
+
+class Call:
+    def __init__(self, name, mode, opcode):
+        self.name = name
+        self.mode = mode
+        self.opcode = opcode
+        self.guest_hand = False
+        self.host_hand = False
+        self.needs = 'context'
+        self.entries = []
+        self.parameters = []
+        self.reply_tail = None
+
+    def having(self, *roles):
+        return [p for p in self.parameters if p.role in roles]
+
+    @property
+    def tail(self):
+        found = self.having('string', 'tail')
+        return found[0] if found else None
+
+    @property
+    def request_fields(self):
+        return [p for p in self.parameters if p.role in ('in', 'new', 'free', 'struct')]
+
+    @property
+    def outputs(self):
+        return self.having('out')
+
+
+class Entry:
+    def __init__(self, symbol, version, default_stream=False):
+        match = re.fullmatch(r'(cu[A-Za-z0-9]+?)(?:_v(\d+))?(_pt[sd][sz])?', symbol)
+        if not match:
+            raise DescriptionError(f'{symbol} is not a driver entry point')
+        self.symbol = symbol
+        self.base = match.group(1)
+        self.variant = int(match.group(2) or 1)
+        self.per_thread = match.group(3) is not None
+        self.version = version
+        self.default_stream = default_stream
+
+
+class Description:
+    def __init__(self):
+        self.calls = []
+        self.local = []
+        self.refused = []  # (Entry, reason)
+        self.internal = []  # (symbol, is a variable)
+        self.driver = []  # (name, return type, parameters)
+        self.results = []
+
+    def entries(self):
+        for call in self.calls:
+            for entry in call.entries:
+                yield entry
+        yield from self.local
+        for entry, _ in self.refused:
+            yield entry
+
+
+def parse_parameter(words):
+    optional = words[-1] == 'optional'
+    if optional:
+        words = words[:-1]
+    match words:
+        case ['in', 'struct', kind, name]:
+            return Parameter('struct', kind, name)
+        case ['in', 'string', name]:
+            return Parameter('string', 'string', name)
+        case ['in', 'tail', name]:
+            return Parameter('tail', 'tail', name)
+        case ['in', kind, name] if kind in SCALARS or kind in HANDLES:
+            return Parameter('in', kind, name)
+        case ['out', kind, name] if kind in SCALARS:
+            return Parameter('out', kind, name, optional)
+        case ['new', kind, name] | ['free', kind, name] if kind in HANDLES:
+            return Parameter(words[0], kind, name)
+    raise DescriptionError(f'not a parameter: {" ".join(words)}')
+
+
+def parse_call(words):
+    try:
+        name, mode, opcode = words[1], words[2], int(words[3], 0)
+    except (IndexError, ValueError):
+        raise DescriptionError('usage: call NAME posted|waited OPCODE ...') from None
+    if mode not in ('posted', 'waited'):
+        raise DescriptionError(f'{name}: mode {mode}')
+    if opcode < OPCODE_FIRST or opcode > 0xffff:
+        raise DescriptionError(f'{name}: opcode {opcode} is outside {OPCODE_FIRST}..65535')
+    call = Call(name, mode, opcode)
+    rest = words[4:]
+    while rest:
+        match rest[:2]:
+            case ['guest', 'hand']:
+                call.guest_hand = True
+            case ['host', 'hand']:
+                call.host_hand = True
+            case ['needs', ('nothing' | 'init' | 'context') as needs]:
+                call.needs = needs
+            case _:
+                raise DescriptionError(f'{name}: {" ".join(rest)}')
+        rest = rest[2:]
+    return call
+
+
+def parse_entry(words):
+    if len(words) not in (3, 4) or not words[2].isdigit():
+        raise DescriptionError('usage: entry SYMBOL VERSION [default_stream]')
+    if len(words) == 4 and words[3] != 'default_stream':
+        raise DescriptionError(f'{words[1]}: {words[3]}')
+    return Entry(words[1], int(words[2]), len(words) == 4)
+
+
+def parse_line(description, item, words):
+    """Takes one line; returns the item that following lines belong to."""
+    match words[0]:
+        case 'call':
+            call = parse_call(words)
+            description.calls.append(call)
+            return call
+        case 'local':
+            return description.local
+        case 'refused':
+            if len(words) < 2:
+                raise DescriptionError('refused needs a reason')
+            return ('refused', ' '.join(words[1:]))
+        case 'internal':
+            return description.internal
+        case 'result':
+            if len(words) < 4 or not words[1].isdigit():
+                raise DescriptionError('usage: result VALUE NAME TEXT')
+            description.results.append((int(words[1]), words[2], ' '.join(words[3:])))
+            return None
+        case 'driver':
+            match = re.fullmatch(r'driver (\w[\w ]*?)\s*\b(cu\w+)\((.*)\)', ' '.join(words))
+            if not match:
+                raise DescriptionError('usage: driver TYPE NAME(PARAMETERS)')
+            description.driver.append((match.group(2), match.group(1), match.group(3)))
+            return None
+        case 'entry':
+            if item is description.internal:
+                if len(words) < 2 or words[2:] not in ([], ['variable']):
+                    raise DescriptionError('usage: entry SYMBOL [variable]')
+                description.internal.append((words[1], len(words) == 3))
+            elif item is description.local:
+                description.local.append(parse_entry(words))
+            elif isinstance(item, tuple):
+                description.refused.append((parse_entry(words), item[1]))
+            elif isinstance(item, Call):
+                item.entries.append(parse_entry(words))
+            else:
+                raise DescriptionError('entry outside an item')
+            return item
+        case 'reply' if isinstance(item, Call) and len(words) == 3 and words[1] == 'tail':
+            item.reply_tail = words[2]
+            return item
+        case 'in' | 'out' | 'new' | 'free' if isinstance(item, Call):
+            item.parameters.append(parse_parameter(words))
+            return item
+    raise DescriptionError(f'not understood: {" ".join(words)}')
+
+
+def check(description):
+    opcodes, symbols, versions = {}, set(), set()
+    for call in description.calls:
+        if call.opcode in opcodes:
+            raise DescriptionError(f'{call.name} and {opcodes[call.opcode]} share opcode {call.opcode}')
+        opcodes[call.opcode] = call.name
+        if len(call.having('string', 'tail')) > 1:
+            raise DescriptionError(f'{call.name}: more than one string or tail')
+        if call.tail and call.tail.role == 'tail' and not (call.guest_hand and call.host_hand):
+            raise DescriptionError(f'{call.name}: a tail needs guest hand and host hand')
+        if call.reply_tail and not (call.guest_hand and call.host_hand):
+            raise DescriptionError(f'{call.name}: a reply tail needs guest hand and host hand')
+        if call.mode == 'posted' and (call.outputs or call.reply_tail):
+            raise DescriptionError(f'{call.name}: a posted call has no outputs')
+    for entry in description.entries():
+        if entry.symbol in symbols:
+            raise DescriptionError(f'{entry.symbol} is described twice')
+        symbols.add(entry.symbol)
+        key = (entry.base, entry.version, entry.per_thread)
+        if key in versions:
+            raise DescriptionError(f'{entry.symbol}: {entry.base} has version {entry.version} twice')
+        versions.add(key)
+    for symbol, _ in description.internal:
+        if symbol in symbols:
+            raise DescriptionError(f'{symbol} is described twice')
+        symbols.add(symbol)
+
+
+def parse(paths):
+    description = Description()
+    for path in paths:
+        item = None
+        for number, line in enumerate(Path(path).read_text().splitlines(), 1):
+            words = line.split('#', 1)[0].split()
+            if not words:
+                continue
+            try:
+                item = parse_line(description, item, words)
+            except DescriptionError as error:
+                raise DescriptionError(f'{path}:{number}: {error}') from None
+    check(description)
+    return description

@@ -1,0 +1,82 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Generates the code that follows from the description of the CUDA Driver API.
+
+usage: generate.py OUTPUT_DIRECTORY DESCRIPTION...
+
+The description is a set of text files, one item at a time:
+
+  call NAME posted|waited OPCODE [guest hand] [host hand] [needs nothing|init|context]
+      entry SYMBOL VERSION [default_stream]
+      in TYPE name | in struct TYPE name | in string name | in tail name
+      out TYPE name [optional]
+      new KIND name
+      free KIND name
+      reply tail name
+    A call that crosses to the host. Parameters stand in the order of the driver's own prototype.
+    'posted' is not answered, 'waited' is. With 'guest hand' the entry points are written by hand and
+    use host_NAME(); with 'host hand' execute_NAME() is.  A 'default_stream' entry has no stream
+    parameter: it works on the default stream.
+
+  local
+      entry SYMBOL VERSION
+    Entry points written by hand in the guest that need no request of their own.
+
+  refused REASON
+      entry SYMBOL VERSION
+    Entry points that answer CUDA_ERROR_NOT_SUPPORTED.
+
+  internal
+      entry SYMBOL [variable]
+    Names that the library exports but cuGetProcAddress does not give. Functions answer
+    CUDA_ERROR_NOT_SUPPORTED; variables, which a debugger looks for, are zero.
+
+  driver PROTOTYPE
+    A function of the host's driver that hand-written code of the executor calls.
+
+  result VALUE NAME TEXT
+
+Opcodes and layouts of calls that have been released are never changed; new calls get new opcodes.
+"""
+
+import sys
+from pathlib import Path
+
+import emit_guest
+import emit_host
+import emit_wire
+from description import DescriptionError, parse
+
+OUTPUTS = {
+    'vgpu_api_wire.h': emit_wire.emit_wire,
+    'host_calls.h': emit_guest.emit_guest_header,
+    'guest_stubs.c': emit_guest.emit_guest,
+    'proc_table.h': lambda _: emit_guest.emit_proc_header(),
+    'proc_table.c': emit_guest.emit_proc_table,
+    'result_table.h': lambda _: emit_guest.emit_result_header(),
+    'result_table.c': emit_guest.emit_results,
+    'driver_table.h': emit_host.emit_driver_header,
+    'driver_table.c': emit_host.emit_driver,
+    'executor_calls.h': emit_host.emit_execute_header,
+    'executor_calls.c': emit_host.emit_executor,
+    'call_list.h': emit_wire.emit_call_list,
+    'coverage.md': emit_wire.emit_coverage,
+}
+
+
+def main(arguments):
+    if len(arguments) < 2:
+        sys.exit(__doc__)
+    try:
+        description = parse(arguments[1:])
+        produced = {name: emit(description) for name, emit in OUTPUTS.items()}
+    except DescriptionError as error:
+        sys.exit(f'generate.py: {error}')
+    directory = Path(arguments[0])
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, text in produced.items():
+        (directory / name).write_text(text)
+
+
+if __name__ == '__main__':
+    main(sys.argv[1:])
