@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control_socket.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* What a packet of a type looks like: its size, and where its texts end. */
+struct message_shape {
+	size_t bytes;
+	size_t text_offset;
+	size_t text_bytes; /* 0: no text */
+};
+
+#define SHAPE(type)                   \
+	{                             \
+		.bytes = sizeof(type) \
+	}
+#define SHAPE_WITH_TEXT(type, text)                                                                                 \
+	{                                                                                                           \
+		.bytes = sizeof(type), .text_offset = offsetof(type, text), .text_bytes = sizeof(((type *)0)->text) \
+	}
+
+static const struct message_shape shapes[] = {
+	[VGPU_CONTROL_DEVICE_HELLO] = SHAPE_WITH_TEXT(struct vgpu_control_device_hello, vm_name),
+	[VGPU_CONTROL_CLIENT_HELLO] = SHAPE_WITH_TEXT(struct vgpu_control_client_hello, process_name),
+	[VGPU_CONTROL_HELLO_REPLY] = SHAPE_WITH_TEXT(struct vgpu_control_hello_reply, text),
+	[VGPU_CONTROL_CHANNEL_OPEN] = SHAPE_WITH_TEXT(struct vgpu_control_channel, text),
+	[VGPU_CONTROL_CHANNEL_READY] = SHAPE_WITH_TEXT(struct vgpu_control_channel, text),
+	[VGPU_CONTROL_CHANNEL_FAILED] = SHAPE_WITH_TEXT(struct vgpu_control_channel, text),
+	[VGPU_CONTROL_CHANNEL_CLOSE] = SHAPE_WITH_TEXT(struct vgpu_control_channel, text),
+	[VGPU_CONTROL_CHANNEL_CLOSED] = SHAPE_WITH_TEXT(struct vgpu_control_channel, text),
+	[VGPU_CONTROL_CHANNEL_LOST] = SHAPE_WITH_TEXT(struct vgpu_control_channel, text),
+	[VGPU_CONTROL_CLIENT_CHANNEL] = SHAPE(struct vgpu_control_client_channel),
+	[VGPU_CONTROL_EXECUTOR_START] = SHAPE_WITH_TEXT(struct vgpu_control_executor_start, driver_library),
+	[VGPU_CONTROL_EXECUTOR_READY] = SHAPE_WITH_TEXT(struct vgpu_control_channel, text),
+	[VGPU_CONTROL_EXECUTOR_FAILED] = SHAPE_WITH_TEXT(struct vgpu_control_channel, text),
+	[VGPU_CONTROL_EXECUTOR_FAULT] = SHAPE_WITH_TEXT(struct vgpu_control_channel, text),
+};
+
+#define SHAPE_COUNT (sizeof(shapes) / sizeof(shapes[0]))
+
+_Static_assert(sizeof(struct vgpu_control_executor_start) <= VGPU_CONTROL_BYTES_MAX, "the largest message fits");
+
+static const struct message_shape *shape_find(uint32_t type)
+{
+	if (type >= SHAPE_COUNT || shapes[type].bytes == 0)
+		return NULL;
+	return &shapes[type];
+}
+
+static bool message_matches(const struct control_message *message, size_t received)
+{
+	const struct message_shape *shape;
+
+	if (received < sizeof(message->header) || message->header.magic != VGPU_CONTROL_MAGIC ||
+	    message->header.bytes != received)
+		return false;
+	shape = shape_find(message->header.type);
+	if (!shape || shape->bytes != received)
+		return false;
+	return shape->text_bytes == 0 || memchr(message->bytes + shape->text_offset, '\0', shape->text_bytes);
+}
+
+/* Room for the descriptors of one message, aligned as the kernel wants it. */
+union descriptor_space {
+	struct cmsghdr header;
+	unsigned char bytes[CMSG_SPACE(VGPU_CONTROL_FDS_MAX * sizeof(int))];
+};
+
+int control_send(int socket, enum vgpu_control_type type, struct control_message *message)
+{
+	const struct message_shape *shape = shape_find(type);
+	union descriptor_space space;
+	struct iovec part;
+	struct msghdr packet = {.msg_iov = &part, .msg_iovlen = 1};
+	ssize_t sent;
+
+	if (!shape || message->fd_count > VGPU_CONTROL_FDS_MAX) {
+		errno = EINVAL;
+		return -1;
+	}
+	message->header = (struct vgpu_control_header){
+		.magic = VGPU_CONTROL_MAGIC,
+		.type = type,
+		.bytes = (uint32_t)shape->bytes,
+		.version = VGPU_PROTOCOL_VERSION,
+	};
+	part.iov_base = message->bytes;
+	part.iov_len = shape->bytes;
+	if (message->fd_count > 0) {
+		size_t bytes = message->fd_count * sizeof(int);
+
+		memset(&space, 0, sizeof(space));
+		space.header.cmsg_level = SOL_SOCKET;
+		space.header.cmsg_type = SCM_RIGHTS;
+		space.header.cmsg_len = CMSG_LEN(bytes);
+		memcpy(CMSG_DATA(&space.header), message->fds, bytes);
+		packet.msg_control = &space;
+		packet.msg_controllen = CMSG_SPACE(bytes);
+	}
+	do
+		sent = sendmsg(socket, &packet, MSG_NOSIGNAL);
+	while (sent < 0 && errno == EINTR);
+	/* SOCK_SEQPACKET sends a packet whole or not at all. */
+	return sent < 0 ? -1 : 0;
+}
+
+static void descriptors_take(struct msghdr *packet, struct control_message *message)
+{
+	for (struct cmsghdr *part = CMSG_FIRSTHDR(packet); part; part = CMSG_NXTHDR(packet, part)) {
+		size_t bytes;
+
+		if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS ||
+		    part->cmsg_len < CMSG_LEN(sizeof(int)))
+			continue;
+		/* The buffer holds VGPU_CONTROL_FDS_MAX; the kernel installs no more than fit. */
+		bytes = part->cmsg_len - CMSG_LEN(0);
+		for (size_t at = 0; at + sizeof(int) <= bytes; at += sizeof(int)) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(part) + at, sizeof(fd));
+			if (message->fd_count < VGPU_CONTROL_FDS_MAX)
+				message->fds[message->fd_count++] = fd;
+			else
+				close(fd);
+		}
+	}
+}
+
+int control_receive(int socket, struct control_message *ret_message)
+{
+	struct control_message message;
+	union descriptor_space space;
+	struct iovec part = {.iov_base = message.bytes, .iov_len = sizeof(message.bytes)};
+	struct msghdr packet = {
+		.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = &space,
+		.msg_controllen = sizeof(space),
+	};
+	ssize_t received;
+
+	memset(&message, 0, sizeof(message));
+	memset(&space, 0, sizeof(space));
+	do
+		received = recvmsg(socket, &packet, MSG_CMSG_CLOEXEC);
+	while (received < 0 && errno == EINTR);
+	if (received < 0)
+		return -1;
+	descriptors_take(&packet, &message);
+	if (received == 0) {
+		control_message_release(&message);
+		return 0;
+	}
+	if ((packet.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || !message_matches(&message, (size_t)received)) {
+		control_message_release(&message);
+		errno = EPROTO;
+		return -1;
+	}
+	*ret_message = message;
+	return 1;
+}
+
+void control_message_release(struct control_message *message)
+{
+	for (size_t i = 0; i < message->fd_count; i++) {
+		if (message->fds[i] >= 0)
+			close(message->fds[i]);
+		message->fds[i] = -1;
+	}
+	message->fd_count = 0;
+}
+
+int control_connect(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	size_t length = strlen(path);
+	int connected;
+	int error;
+
+	if (length >= sizeof(address.sun_path)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	memcpy(address.sun_path, path, length + 1);
+	connected = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (connected < 0)
+		return -1;
+	do
+		error = connect(connected, (const struct sockaddr *)&address, sizeof(address)) < 0 ? errno : 0;
+	while (error == EINTR);
+	if (error) {
+		close(connected);
+		errno = error;
+		return -1;
+	}
+	return connected;
+}

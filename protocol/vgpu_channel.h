@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The memory of one channel, the same on every transport that shares memory.
+ *
+ *   0                      struct vgpu_channel_header, one page
+ *   command_ring_offset    guest -> executor records (vgpu_ring.h)
+ *   reply_ring_offset      executor -> guest records
+ *   upload_offset          bulk data to the host
+ *   download_offset        bulk data to the guest
+ *
+ * The executor writes the layout before the channel becomes ready and keeps its
+ * own copy: what the guest stores there later means nothing to it.
+ *
+ * The upload window is a FIFO that the guest allocates from and the executor
+ * releases: upload_released counts the bytes (mod 2^64, padding at the window's
+ * end included) that the guest may reuse.  The download window belongs to the
+ * guest: it names a place in each request and knows from the reply when the
+ * place is filled.
+ */
+#ifndef VGPU_CHANNEL_H
+#define VGPU_CHANNEL_H
+
+#include <stdint.h>
+
+#include "vgpu_device.h"
+
+#define VGPU_CHANNEL_MAGIC 0x4e414843 /* "CHAN" */
+
+#define VGPU_CHANNEL_BYTES_MIN	   (4u << 20)
+#define VGPU_CHANNEL_BYTES_DEFAULT (8u << 20)  /* of the PCI device */
+#define VGPU_CHANNEL_BYTES_LOCAL   (34u << 20) /* of the local transport */
+#define VGPU_COMMAND_RING_BYTES	   (1u << 20)
+#define VGPU_REPLY_RING_BYTES	   (256u << 10)
+
+/*
+ * Indices of a ring: bytes since the start, free running. Each word has a cache line of its own: a wish
+ * that the other side looks at for every record must not share one with an index that moves for every record.
+ */
+struct vgpu_ring_indices {
+	_Alignas(64) uint64_t tail;	       /* written by the producer */
+	_Alignas(64) uint32_t producer_waits;  /* the producer sleeps until there is room; notify it */
+	_Alignas(64) uint64_t head;	       /* written by the consumer */
+	_Alignas(64) uint32_t consumer_sleeps; /* the consumer sleeps; notify it after moving the tail */
+};
+
+struct vgpu_channel_header {
+	uint32_t magic;
+	uint32_t version; /* VGPU_PROTOCOL_VERSION of the executor */
+	uint64_t channel_bytes;
+	uint32_t command_ring_offset;
+	uint32_t command_ring_bytes; /* a power of two */
+	uint32_t reply_ring_offset;
+	uint32_t reply_ring_bytes; /* a power of two */
+	uint32_t upload_offset;
+	uint32_t upload_bytes;
+	uint32_t download_offset;
+	uint32_t download_bytes;
+
+	struct vgpu_ring_indices command;
+	struct vgpu_ring_indices reply;
+
+	_Alignas(64) uint64_t upload_released; /* written by the executor */
+	uint32_t upload_waits;		       /* written by the guest: it sleeps until upload_released moves */
+
+	/*
+	 * The first error of a posted call since the guest last took it: result in the low word, the
+	 * record's sequence in the high one; 0 when there is none.  The executor sets it with a
+	 * compare-and-swap from 0, the guest takes it by exchanging 0.
+	 */
+	_Alignas(64) uint64_t deferred_error;
+};
+
+_Static_assert(sizeof(struct vgpu_channel_header) <= 4096, "the header is one page");
+
+#endif

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later OR Apache-2.0 */
+/*
+ * Control messages between the mediator and its peers: the QEMU device, local
+ * clients and executors.  The data path (rings, doorbells) does not pass here.
+ *
+ * All sockets are SOCK_SEQPACKET: a message is one packet, a struct
+ * vgpu_control_header followed by the body that its type names, with descriptors
+ * as SCM_RIGHTS.  A packet of another size than its type says, or an unexpected
+ * type, ends the connection.  Who the peer is comes from SO_PEERCRED, never from
+ * the message.
+ *
+ * Device (one connection per VM, kept open; the device reconnects once a second):
+ *   -> DEVICE_HELLO + fd: BAR1's memory file       <- HELLO_REPLY
+ *   -> CHANNEL_OPEN + fds: doorbell, interrupt     <- CHANNEL_READY or CHANNEL_FAILED
+ *   -> CHANNEL_CLOSE                               <- CHANNEL_CLOSED (executor gone, memory zeroed)
+ *                                                  <- CHANNEL_LOST (executor died)
+ * When this connection ends, every channel of it is closed.
+ *
+ * Local client (one connection per process, kept open as long as it lives):
+ *   -> CLIENT_HELLO      <- HELLO_REPLY, and if accepted
+ *                        <- CLIENT_CHANNEL + fds: channel memory, doorbell, interrupt, pass socket
+ *                        <- CHANNEL_LOST
+ *
+ * Executor (a socket pair made by the mediator, descriptor VGPU_EXECUTOR_CONTROL_FD of the executor):
+ *   <- EXECUTOR_START + fds: channel memory, doorbell, interrupt, counters, pass socket (local clients only)
+ *   -> EXECUTOR_READY or EXECUTOR_FAILED
+ *   -> EXECUTOR_FAULT (the executor ends: the guest broke the protocol, or the host failed it)
+ * A context that is lost is no fault: the guest process learns it from its calls' results, as on the real
+ * driver, and may go on in another context.
+ * An executor ends when this socket is closed.
+ *
+ * Doorbell and interrupt are eventfds: the guest's side writes the doorbell and
+ * the executor reads it; the executor writes the interrupt.
+ */
+#ifndef VGPU_CONTROL_H
+#define VGPU_CONTROL_H
+
+#include <stdint.h>
+
+#include "vgpu_device.h"
+
+#define VGPU_CONTROL_MAGIC	 0x4c544356 /* "VCTL" */
+#define VGPU_CONTROL_BYTES_MAX	 1024
+#define VGPU_CONTROL_FDS_MAX	 8
+#define VGPU_CONTROL_TEXT_BYTES	 160
+#define VGPU_EXECUTOR_CONTROL_FD 3
+
+#define VGPU_SOCKET_PATH	  "/var/vgpu/mediator.sock"
+#define VGPU_SOCKET_PATH_FALLBACK "/tmp/vgpu-mediator.sock"
+
+enum vgpu_control_type {
+	VGPU_CONTROL_DEVICE_HELLO = 1,
+	VGPU_CONTROL_CLIENT_HELLO = 2,
+	VGPU_CONTROL_HELLO_REPLY = 3,
+	VGPU_CONTROL_CHANNEL_OPEN = 4,
+	VGPU_CONTROL_CHANNEL_READY = 5,
+	VGPU_CONTROL_CHANNEL_FAILED = 6,
+	VGPU_CONTROL_CHANNEL_CLOSE = 7,
+	VGPU_CONTROL_CHANNEL_CLOSED = 8,
+	VGPU_CONTROL_CHANNEL_LOST = 9,
+	VGPU_CONTROL_CLIENT_CHANNEL = 10,
+	VGPU_CONTROL_EXECUTOR_START = 11,
+	VGPU_CONTROL_EXECUTOR_READY = 12,
+	VGPU_CONTROL_EXECUTOR_FAILED = 13,
+	VGPU_CONTROL_EXECUTOR_FAULT = 14,
+};
+
+struct vgpu_control_header {
+	uint32_t magic;
+	uint32_t type;
+	uint32_t bytes;	  /* of the whole packet */
+	uint32_t version; /* VGPU_PROTOCOL_VERSION of the sender */
+};
+
+struct vgpu_control_device_hello {
+	struct vgpu_control_header header;
+	uint32_t vm_id;
+	uint32_t pool_id;  /* 'A'.. */
+	uint32_t priority; /* enum vgpu_priority */
+	uint32_t channel_count;
+	uint64_t channel_bytes;
+	uint8_t vm_uuid[16]; /* zero: none */
+	char vm_name[64];    /* NUL-terminated, may be empty */
+};
+
+struct vgpu_control_client_hello {
+	struct vgpu_control_header header;
+	uint32_t reserved[2];
+	char process_name[64];
+};
+
+struct vgpu_control_hello_reply {
+	struct vgpu_control_header header;
+	uint32_t error; /* enum vgpu_channel_error; VGPU_ERROR_NONE: accepted */
+	uint32_t reserved;
+	char text[VGPU_CONTROL_TEXT_BYTES];
+};
+
+/* CHANNEL_OPEN, READY, FAILED, CLOSE, CLOSED, LOST; EXECUTOR_READY, FAILED, FAULT */
+struct vgpu_control_channel {
+	struct vgpu_control_header header;
+	uint32_t channel;
+	uint32_t generation; /* of CHANNEL_OPEN; a late answer to an earlier open is ignored */
+	uint32_t error;	     /* enum vgpu_channel_error */
+	uint32_t reserved;
+	char text[VGPU_CONTROL_TEXT_BYTES];
+};
+
+struct vgpu_control_client_channel {
+	struct vgpu_control_header header;
+	uint64_t channel_bytes;
+};
+
+struct vgpu_control_executor_start {
+	struct vgpu_control_header header;
+	uint64_t channel_offset; /* in the memory file */
+	uint64_t channel_bytes;
+	uint32_t vm_id; /* 0: a local client */
+	uint32_t channel;
+	uint32_t pool_id;
+	uint32_t has_pass_socket;
+	char driver_library[256]; /* path or soname for dlopen */
+};
+
+/*
+ * Counters of one executor: a memory file of one page, written by the executor (aligned 64-bit
+ * stores, relaxed), read by the mediator.
+ */
+struct vgpu_executor_counters {
+	uint64_t calls; /* records executed */
+	uint64_t launches;
+	uint64_t bytes_to_device;
+	uint64_t bytes_from_device;
+	uint64_t errors;       /* calls that failed */
+	uint64_t memory_bytes; /* device memory now allocated by the guest process */
+	uint64_t pinned_bytes;
+	uint64_t wakeups; /* times the executor slept and was woken */
+};
+
+#endif

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Records: what the two rings of a channel carry.
+ *
+ * A record is a struct vgpu_record followed by its payload, both counted in
+ * 'length', which is a multiple of VGPU_RECORD_ALIGNMENT.  A record never wraps:
+ * where it would, the producer first writes a PAD record to the ring's end.
+ *
+ * Opcodes below VGPU_OPCODE_API are the protocol's own, described here; the
+ * others are calls of the CUDA Driver API, described in api/ and generated.
+ *
+ * A request with VGPU_FLAG_REPLY gets exactly one reply with the same opcode and
+ * sequence; replies may come in another order than their requests.  A request
+ * without it is answered only by vgpu_channel_header.deferred_error, if it fails.
+ * Reply-ring records with VGPU_FLAG_EVENT belong to no request.
+ */
+#ifndef VGPU_WIRE_H
+#define VGPU_WIRE_H
+
+#include <stdint.h>
+
+#define VGPU_RECORD_ALIGNMENT 8u
+#define VGPU_RECORD_BYTES_MAX (64u << 10) /* in either direction; larger data goes through the windows */
+
+#define VGPU_FLAG_REPLY 0x0001u /* request: wants a reply; reply: is one */
+#define VGPU_FLAG_EVENT 0x0002u
+
+struct vgpu_record {
+	uint32_t length;
+	uint16_t opcode;
+	uint16_t flags;
+	uint32_t sequence;
+	/* Request: wire id of the context that is current in the calling thread, 0: none. Reply: CUresult. */
+	uint32_t context_or_result;
+};
+_Static_assert(sizeof(struct vgpu_record) == 16, "wire format");
+
+enum vgpu_opcode {
+	VGPU_OPCODE_PAD = 0,
+	VGPU_OPCODE_HELLO = 1,
+	VGPU_OPCODE_SNAPSHOT = 2,
+	VGPU_OPCODE_UPLOAD = 3,	       /* copy from the upload window to the device */
+	VGPU_OPCODE_UPLOAD_INLINE = 4, /* copy bytes that follow in the record */
+	VGPU_OPCODE_DOWNLOAD = 5,      /* copy from the device to the download window, reply when it is there */
+	VGPU_OPCODE_DOWNLOAD_INLINE = 6,
+	VGPU_OPCODE_STAGE = 7,	  /* append bytes to the staging buffer (module images, long arguments) */
+	VGPU_OPCODE_LAUNCH = 8,	  /* cuLaunchKernel and cuLaunchKernelEx */
+	VGPU_OPCODE_HOST_MAP = 9, /* a memory file from the pass socket becomes pinned memory */
+	VGPU_OPCODE_HOST_UNMAP = 10,
+	VGPU_OPCODE_PRINT = 11,		/* event: device printf text for the guest's stdout */
+	VGPU_OPCODE_FUNCTION_INFO = 12, /* attributes and parameter layout of a kernel, on first use */
+	VGPU_OPCODE_UPLOAD_WINDOW_RELEASE =
+		13, /* skip upload-window bytes that carry nothing (padding, abandoned copy) */
+	VGPU_OPCODE_API = 64,
+};
+
+/* HELLO, the first record of a guest, and its reply. */
+struct vgpu_hello {
+	uint32_t version;      /* VGPU_PROTOCOL_VERSION of the guest library */
+	uint32_t api_checksum; /* of the API description: of the layouts of all calls */
+	uint64_t features;
+	uint32_t process_id; /* in the guest, for logs only */
+	uint32_t reserved;
+	char process_name[64]; /* NUL-terminated, for logs only */
+};
+struct vgpu_hello_reply {
+	uint32_t version;
+	uint32_t api_checksum;
+	uint64_t features;	 /* of both sides */
+	uint32_t driver_version; /* cuDriverGetVersion of the host */
+	uint32_t init_result;	 /* CUresult of cuInit on the host */
+	uint32_t device_count;
+	uint32_t driver_is_software; /* 1: softgpu */
+};
+#define VGPU_FEATURE_HOST_MAP 0x1ull /* pinned memory is shared with the executor (local transport) */
+
+/* SNAPSHOT: everything about one device that cannot change. Request: the ordinal. */
+#define VGPU_ATTRIBUTES_MAX 192
+struct vgpu_snapshot_request {
+	uint32_t device;
+	uint32_t reserved;
+};
+struct vgpu_snapshot_reply {
+	char name[256];
+	uint8_t uuid[16];
+	uint8_t uuid_v2[16];
+	uint64_t total_bytes;
+	char pci_bus_id[32];
+	char luid[8];
+	uint32_t luid_node_mask;
+	uint32_t luid_result;
+	uint32_t attribute_count;
+	uint32_t reserved;
+	int32_t attribute_values[VGPU_ATTRIBUTES_MAX];
+	uint16_t attribute_results[VGPU_ATTRIBUTES_MAX]; /* CUresult of each */
+};
+
+/* Streams on the wire: 0 legacy default, else a minted id. The guest mints its per-thread default streams. */
+struct vgpu_upload {
+	uint64_t destination; /* device address */
+	uint64_t bytes;
+	uint64_t window_position; /* FIFO position (mod 2^64) of the first byte; its place is position mod upload_bytes
+				   */
+	uint32_t stream;
+	uint32_t array; /* reserved, 0 */
+};
+struct vgpu_upload_inline {
+	uint64_t destination;
+	uint32_t bytes; /* that follow */
+	uint32_t stream;
+};
+struct vgpu_download {
+	uint64_t source;
+	uint64_t bytes;
+	uint64_t window_offset;
+	uint32_t stream;
+	uint32_t reserved;
+};
+struct vgpu_download_inline {
+	uint64_t source;
+	uint32_t bytes; /* at most VGPU_RECORD_BYTES_MAX minus the record header; the reply carries them */
+	uint32_t stream;
+};
+struct vgpu_upload_window_release {
+	uint64_t position; /* all before it may be reused once earlier uploads are done */
+};
+
+/*
+ * STAGE: one staging buffer per executor, filled by posted records in order and consumed by the next
+ * call whose description has a staged argument. offset must equal what is there already (0 starts anew).
+ */
+struct vgpu_stage {
+	uint64_t total_bytes; /* of the whole staged object */
+	uint64_t offset;
+	uint32_t bytes;	 /* of this piece */
+	uint32_t source; /* 0: follow in the record, 1: in the upload window at window_position */
+	uint64_t window_position;
+};
+
+/* LAUNCH. Parameter bytes follow, then 'attribute_count' struct vgpu_launch_attribute. */
+struct vgpu_launch {
+	uint32_t function; /* wire id of a function or a kernel */
+	uint32_t stream;
+	uint32_t grid[3];
+	uint32_t block[3];
+	uint32_t shared_bytes;
+	uint32_t parameter_bytes; /* padded to 8 on the wire */
+	uint32_t attribute_count;
+	uint32_t cooperative; /* cuLaunchCooperativeKernel */
+};
+#define VGPU_LAUNCH_ATTRIBUTES_MAX 32
+struct vgpu_launch_attribute {
+	uint32_t id;	 /* CUlaunchAttributeID */
+	uint32_t handle; /* wire id of the event inside the value, 0: none */
+	uint8_t value[64];
+};
+
+/* FUNCTION_INFO: request: a function or kernel; the reply is followed by parameter_count {offset, bytes}. */
+#define VGPU_FUNCTION_ATTRIBUTES_MAX 32
+struct vgpu_function_info_request {
+	uint32_t function;
+	uint32_t device;
+};
+struct vgpu_function_info_reply {
+	int32_t attribute_values[VGPU_FUNCTION_ATTRIBUTES_MAX];
+	uint16_t attribute_results[VGPU_FUNCTION_ATTRIBUTES_MAX];
+	uint32_t parameter_count;
+	uint32_t parameter_bytes; /* end of the last parameter */
+};
+struct vgpu_function_parameter {
+	uint32_t offset;
+	uint32_t bytes;
+};
+
+/* HOST_MAP: the next descriptor from the pass socket, mapped at 'address' and registered with the driver. */
+struct vgpu_host_map {
+	uint64_t address; /* page aligned, the same in guest process and executor */
+	uint64_t bytes;
+	uint32_t register_flags; /* of cuMemHostRegister */
+	uint32_t reserved;
+};
+struct vgpu_host_unmap {
+	uint64_t address;
+};
+
+/*
+ * Wire ids of objects: kind in the top 8 bits, index in the lower 24. Minted by the guest, 0 is none.
+ */
+#define VGPU_ID_INDEX_BITS   24
+#define VGPU_ID_INDEX_MAX    ((1u << VGPU_ID_INDEX_BITS) - 1)
+#define VGPU_ID(kind, index) (((uint32_t)(kind) << VGPU_ID_INDEX_BITS) | (index))
+#define VGPU_ID_KIND(id)     ((id) >> VGPU_ID_INDEX_BITS)
+#define VGPU_ID_INDEX(id)    ((id)&VGPU_ID_INDEX_MAX)
+
+enum vgpu_kind {
+	VGPU_KIND_NONE = 0,
+	VGPU_KIND_CONTEXT,
+	VGPU_KIND_STREAM,
+	VGPU_KIND_EVENT,
+	VGPU_KIND_MODULE,
+	VGPU_KIND_FUNCTION,
+	VGPU_KIND_LIBRARY,
+	VGPU_KIND_KERNEL,
+	VGPU_KIND_MEMORY_POOL,
+	VGPU_KIND_LINK_STATE,
+	VGPU_KIND_COUNT,
+};
+
+/*
+ * Indices of each kind: the guest mints those below, the executor takes no others. A guest that runs into
+ * them leaks; the largest programs known use a few thousand kernels.
+ */
+static const uint32_t vgpu_kind_capacity[VGPU_KIND_COUNT] = {
+	[VGPU_KIND_CONTEXT] = 256,   [VGPU_KIND_STREAM] = 16384,     [VGPU_KIND_EVENT] = 262144,
+	[VGPU_KIND_MODULE] = 65536,  [VGPU_KIND_FUNCTION] = 262144,  [VGPU_KIND_LIBRARY] = 65536,
+	[VGPU_KIND_KERNEL] = 262144, [VGPU_KIND_MEMORY_POOL] = 1024, [VGPU_KIND_LINK_STATE] = 1024,
+};
+
+#endif
