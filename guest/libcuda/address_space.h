@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The addresses that the host's driver gives to device memory are used in the
+ * guest as they are, so nothing of the program may lie there.
+ */
+#ifndef VGPU_ADDRESS_SPACE_H
+#define VGPU_ADDRESS_SPACE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * Reserves them, as far as they are free, once in the process. Best effort: a limit on address space is
+ * no reason to fail. Not by two threads at once.
+ */
+void address_space_reserve(void);
+
+/* Is it an address where only device memory can be? */
+bool address_is_device(uint64_t address);
+
+#endif

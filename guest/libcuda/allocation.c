@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Device memory of a context. */
+#include "context.h"
+#include "host_calls.h"
+#include "memory.h"
+#include "session.h"
+
+static CUresult allocation_note(uint64_t address, uint64_t bytes, uint32_t context)
+{
+	struct memory_range range = {
+		.address = address,
+		.bytes = bytes,
+		.kind = MEMORY_DEVICE,
+		.context = context,
+		.device = (CUdevice)thread_state.current->words[CONTEXT_DEVICE],
+	};
+	CUresult result = memory_note(&range);
+
+	if (result)
+		(void)host_cuMemFree_v2(context, address);
+	return result;
+}
+
+API(cuMemAlloc_v2, CUdeviceptr *dptr, size_t bytes)
+{
+	uint64_t address;
+	uint32_t context;
+	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
+
+	if (result)
+		return result;
+	if (!dptr || bytes == 0)
+		return CUDA_ERROR_INVALID_VALUE;
+	result = host_cuMemAlloc_v2(context, &address, bytes);
+	if (!result)
+		result = allocation_note(address, bytes, context);
+	if (!result)
+		*dptr = address;
+	return result;
+}
+
+API(cuMemAllocPitch_v2, CUdeviceptr *dptr, size_t *pitch, size_t width, size_t height, unsigned int element_bytes)
+{
+	uint64_t address, row;
+	uint32_t context;
+	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
+
+	if (result)
+		return result;
+	if (!dptr || !pitch || width == 0 || height == 0)
+		return CUDA_ERROR_INVALID_VALUE;
+	result = host_cuMemAllocPitch_v2(context, &address, &row, width, height, element_bytes);
+	if (!result)
+		result = allocation_note(address, row * height, context);
+	if (result)
+		return result;
+	*dptr = address;
+	*pitch = (size_t)row;
+	return CUDA_SUCCESS;
+}
+
+API(cuMemFree_v2, CUdeviceptr dptr)
+{
+	struct memory_range range;
+	uint32_t context;
+	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
+
+	if (result || !dptr)
+		return result;
+	if (memory_remove(dptr, 1u << MEMORY_DEVICE, &range))
+		return host_cuMemFree_v2(context, dptr);
+	/* A pool's memory may be freed like this too: in order behind all work (API reference, cuMemFree). */
+	if (memory_remove(dptr, 1u << MEMORY_POOL, &range))
+		return host_cuMemFree_v2(context, dptr);
+	return CUDA_ERROR_INVALID_VALUE;
+}
+
+API(cuMemGetAddressRange_v2, CUdeviceptr *base, size_t *bytes, CUdeviceptr dptr)
+{
+	struct memory_range range;
+	uint32_t context;
+	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
+
+	if (result)
+		return result;
+	if (!memory_lookup(dptr, &range) || range.kind == MEMORY_PLAIN || range.kind == MEMORY_REGISTERED)
+		return CUDA_ERROR_NOT_FOUND;
+	if (base)
+		*base = range.address;
+	if (bytes)
+		*bytes = (size_t)range.bytes;
+	return CUDA_SUCCESS;
+}
+
+static unsigned int saturate(uint64_t bytes)
+{
+	return bytes > UINT32_MAX ? UINT32_MAX : (unsigned int)bytes;
+}
+
+API(cuMemGetInfo, unsigned int *free_bytes, unsigned int *total_bytes)
+{
+	uint64_t free_now, total;
+	uint32_t context;
+	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
+
+	if (result)
+		return result;
+	if (!free_bytes || !total_bytes)
+		return CUDA_ERROR_INVALID_VALUE;
+	result = host_cuMemGetInfo_v2(context, &free_now, &total);
+	if (result)
+		return result;
+	*free_bytes = saturate(free_now);
+	*total_bytes = saturate(total);
+	return CUDA_SUCCESS;
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "call.h"
+
+#include <string.h>
+
+#include "context.h"
+#include "session.h"
+#include "vgpu_api_wire.h"
+
+CUresult call_begin(enum call_needs needs, uint32_t *ret_context)
+{
+	struct object *current;
+
+	if (!session_ready()) {
+		*ret_context = 0;
+		return needs == CALL_NEEDS_NOTHING ? CUDA_SUCCESS : CUDA_ERROR_NOT_INITIALIZED;
+	}
+	current = context_current();
+	if (needs == CALL_NEEDS_CONTEXT && __builtin_expect(!current, 0))
+		return context_current_error();
+	*ret_context = current ? current->id : 0;
+	return channel_take_deferred(session.channel);
+}
+
+/* The payload's size, or too much. */
+static size_t pieces_bytes(const struct call_piece *pieces, size_t piece_count)
+{
+	size_t bytes = 0;
+
+	for (size_t i = 0; i < piece_count; i++) {
+		if (pieces[i].bytes > CHANNEL_PAYLOAD_MAX - bytes)
+			return SIZE_MAX;
+		bytes += pieces[i].bytes;
+	}
+	return bytes;
+}
+
+static CUresult pieces_send(uint16_t opcode, uint32_t context, const struct call_piece *pieces, size_t piece_count,
+			    struct channel_waiter *waiter)
+{
+	size_t bytes = pieces_bytes(pieces, piece_count);
+	uint8_t *payload;
+	void *place;
+	CUresult result;
+
+	if (bytes == SIZE_MAX)
+		return CUDA_ERROR_INVALID_VALUE;
+	result = channel_begin(session.channel, opcode, context, bytes, waiter, &place);
+	if (result)
+		return result;
+	payload = place;
+	for (size_t i = 0; i < piece_count; i++) {
+		if (pieces[i].bytes)
+			memcpy(payload, pieces[i].data, pieces[i].bytes);
+		payload += pieces[i].bytes;
+	}
+	channel_commit(session.channel);
+	return CUDA_SUCCESS;
+}
+
+CUresult call_post(uint16_t opcode, uint32_t context, const struct call_piece *pieces, size_t piece_count)
+{
+	return pieces_send(opcode, context, pieces, piece_count, NULL);
+}
+
+/*
+ * Calls at which a native program would learn of a failure of something that it issued before: what
+ * posted calls left behind while this one was under way is their result too. Others leave it for the
+ * next call, so that what they made is not lost.
+ */
+static bool is_synchronisation(uint16_t opcode)
+{
+	switch (opcode) {
+	case VGPU_CALL_cuCtxSynchronize:
+	case VGPU_CALL_cuStreamSynchronize:
+	case VGPU_CALL_cuStreamQuery:
+	case VGPU_CALL_cuEventSynchronize:
+	case VGPU_CALL_cuEventQuery:
+		return true;
+	default:
+		return false;
+	}
+}
+
+CUresult call_wait(uint16_t opcode, uint32_t context, const struct call_piece *pieces, size_t piece_count, void *reply,
+		   size_t reply_bytes, size_t *ret_bytes)
+{
+	struct channel_waiter waiter = {.reply = reply, .capacity = reply_bytes};
+	CUresult result;
+
+	result = pieces_send(opcode, context, pieces, piece_count, &waiter);
+	if (result)
+		return result;
+	result = channel_await(session.channel, &waiter);
+	if (ret_bytes)
+		*ret_bytes = waiter.bytes < reply_bytes ? waiter.bytes : reply_bytes;
+	else if (!result && waiter.bytes < reply_bytes)
+		result = CUDA_ERROR_UNKNOWN;
+	if (!result && is_synchronisation(opcode))
+		result = channel_take_deferred(session.channel);
+	return result;
+}
+
+CUresult call_wait_for(uint16_t opcode, const struct call_piece *pieces, size_t piece_count, void *reply,
+		       size_t reply_bytes, int timeout_ms)
+{
+	struct channel_waiter waiter = {.reply = reply, .capacity = reply_bytes};
+	CUresult result = pieces_send(opcode, 0, pieces, piece_count, &waiter);
+
+	if (!result)
+		result = channel_await_for(session.channel, &waiter, timeout_ms);
+	return !result && waiter.bytes < reply_bytes ? CUDA_ERROR_UNKNOWN : result;
+}

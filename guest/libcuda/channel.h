@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One channel to an executor, shared by all threads of the program.
+ *
+ * Theory of operation.  Requests are built in place in the command ring under
+ * 'post_lock'.  A request that wants a reply has a struct channel_waiter, found
+ * by its sequence when the reply comes.  There is no thread of the library: of
+ * the threads that wait for something, one is the leader.  It takes replies from
+ * the ring and hands them to their waiters, spins for a while, then sleeps on
+ * the transport.  The others spin on their own word, then sleep on it.  A leader
+ * that has what it wanted passes the lead to a sleeper before it leaves, so as
+ * long as somebody waits, somebody leads.
+ *
+ * Waiting for room in the command ring or the upload window works the same way:
+ * the executor's interrupt, or time, wakes the leader, which nudges those sleepers.
+ *
+ * Loss.  When the executor or the mediator is gone, or the executor broke the
+ * protocol, the channel is lost for good: every waiter and every later call gets
+ * CHANNEL_LOST_RESULT, and nothing blocks.  A native program whose GPU falls off
+ * the bus sees every call fail too; CUDA_ERROR_DEVICE_UNAVAILABLE is the code
+ * that cannot be mistaken for a fault of the program's own kernels.
+ */
+#ifndef VGPU_GUEST_CHANNEL_H
+#define VGPU_GUEST_CHANNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cuda_abi.h"
+#include "lock.h"
+#include "transport.h"
+#include "vgpu_ring.h"
+
+#define CHANNEL_LOST_RESULT CUDA_ERROR_DEVICE_UNAVAILABLE
+#define CHANNEL_PAYLOAD_MAX (VGPU_RECORD_BYTES_MAX - sizeof(struct vgpu_record))
+
+/* Somebody waiting: for the reply to 'sequence', or (nudged) for room. On the waiter's stack. */
+struct channel_waiter {
+	uint32_t word; /* WAITER_*; the waiter's own futex */
+	uint32_t sequence;
+	CUresult result;
+	size_t bytes;	 /* of the payload that came */
+	void *reply;	 /* where the payload goes, NULL: nowhere */
+	size_t capacity; /* of 'reply' */
+	bool sleeps;
+	bool wants_nudge; /* waits for room, not for a reply */
+	struct channel_waiter *bucket_next;
+	struct channel_waiter *sleeper_next;
+};
+
+#define CHANNEL_SLEEP_MS 1000 /* for waits that an interrupt ends */
+#define CHANNEL_BUCKETS	 64
+
+struct channel {
+	struct transport *transport;
+	struct vgpu_channel_header *header; /* shared */
+	struct vgpu_channel_header layout;  /* copy of its constant part, checked */
+	uint8_t *upload;
+	uint8_t *download;
+	uint32_t lost;
+	uint32_t spin_max_ns;
+	bool spins; /* waiting begins with a spin: there is a processor for the executor meanwhile */
+
+	/* Posting. */
+	_Alignas(64) struct lock post_lock;
+	uint32_t sequence;
+	struct ring commands;
+
+	/* Waiting. */
+	_Alignas(64) struct lock lead_lock; /* held by the leader */
+	struct ring replies;		    /* the leader's */
+	uint32_t spin_ns;		    /* the leader's: how long it spins before it sleeps */
+	_Alignas(64) struct lock waiters_lock;
+	struct channel_waiter *buckets[CHANNEL_BUCKETS];
+	struct channel_waiter *sleepers;
+	uint8_t record[VGPU_RECORD_BYTES_MAX]; /* the leader's: the record taken last */
+};
+
+/*
+ * Attaches to the memory of 'transport', whose layout is checked; the transport stays the caller's
+ * and must outlive the channel. false: the layout is unusable.
+ */
+bool channel_attach(struct channel *channel, struct transport *transport);
+
+/*
+ * Begins a request with room for payload_bytes (at most CHANNEL_PAYLOAD_MAX) at *ret_payload, in the
+ * ring, and takes the post lock; channel_commit() must follow. Blocks while the ring is full. 'waiter',
+ * if not NULL, wants the reply; its reply and capacity are set by the caller before.
+ */
+CUresult channel_begin(struct channel *channel, uint16_t opcode, uint32_t context, size_t payload_bytes,
+		       struct channel_waiter *waiter, void **ret_payload);
+void channel_commit(struct channel *channel);
+
+/* Waits for the reply; the host's result. The waiter is free afterwards. */
+CUresult channel_await(struct channel *channel, struct channel_waiter *waiter);
+
+/*
+ * The same, but for no longer than timeout_ms: then the channel is lost, because the reply that may
+ * still come would have nowhere to go.
+ */
+CUresult channel_await_for(struct channel *channel, struct channel_waiter *waiter, int timeout_ms);
+
+/* Has the reply come already? Does not take replies from the ring. */
+bool channel_waiter_done(const struct channel_waiter *waiter);
+
+/*
+ * Waits until ready(argument) is true; it is called often, also under a lock of the channel, and must
+ * only look. It is called at least every sleep_ms, and after each interrupt of the executor, for which
+ * ready() may ask. false: the channel is lost.
+ */
+bool channel_wait_until(struct channel *channel, bool (*ready)(void *argument), void *argument, int sleep_ms);
+
+/* The first error of posted calls since it was last taken; CUDA_SUCCESS: none. */
+static inline CUresult channel_take_deferred(struct channel *channel)
+{
+	uint64_t *deferred = &channel->header->deferred_error;
+
+	if (__builtin_expect(__atomic_load_n(deferred, __ATOMIC_ACQUIRE) == 0, 1))
+		return CUDA_SUCCESS;
+	return (CUresult)(uint32_t)__atomic_exchange_n(deferred, 0, __ATOMIC_ACQ_REL);
+}
+
+static inline bool channel_lost(const struct channel *channel)
+{
+	return __atomic_load_n(&channel->lost, __ATOMIC_ACQUIRE) != 0;
+}
+
+#endif

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The calling thread's current context, and questions about it. */
+#include "context.h"
+#include "host_calls.h"
+#include "session.h"
+
+API(cuCtxPushCurrent_v2, CUcontext ctx)
+{
+	struct object *context;
+
+	if (!session_ready())
+		return CUDA_ERROR_NOT_INITIALIZED;
+	context = context_find(ctx);
+	return context ? context_stack_push(context) : CUDA_ERROR_INVALID_CONTEXT;
+}
+
+API(cuCtxPushCurrent, CUcontext ctx)
+{
+	return cuCtxPushCurrent_v2(ctx);
+}
+
+API(cuCtxPopCurrent_v2, CUcontext *pctx)
+{
+	struct object *former;
+
+	if (!session_ready())
+		return CUDA_ERROR_NOT_INITIALIZED;
+	former = context_stack_pop();
+	if (!former)
+		return CUDA_ERROR_INVALID_CONTEXT;
+	if (pctx)
+		*pctx = (CUcontext)former;
+	return CUDA_SUCCESS;
+}
+
+API(cuCtxPopCurrent, CUcontext *pctx)
+{
+	return cuCtxPopCurrent_v2(pctx);
+}
+
+API(cuCtxSetCurrent, CUcontext ctx)
+{
+	struct object *context = NULL;
+
+	if (!session_ready())
+		return CUDA_ERROR_NOT_INITIALIZED;
+	if (ctx) {
+		context = context_find(ctx);
+		if (!context)
+			return CUDA_ERROR_INVALID_CONTEXT;
+	}
+	return context_stack_set(context);
+}
+
+API(cuCtxGetCurrent, CUcontext *pctx)
+{
+	if (!session_ready())
+		return CUDA_ERROR_NOT_INITIALIZED;
+	if (!pctx)
+		return CUDA_ERROR_INVALID_VALUE;
+	*pctx = (CUcontext)thread_state.current;
+	return CUDA_SUCCESS;
+}
+
+/* A question about a context; NULL is the current one. */
+static CUresult question_begin(CUcontext ctx, const void *answer, struct object **ret_context)
+{
+	if (!session_ready())
+		return CUDA_ERROR_NOT_INITIALIZED;
+	if (!answer)
+		return CUDA_ERROR_INVALID_VALUE;
+	return context_of(ctx, ret_context);
+}
+
+API(cuCtxGetDevice_v2, CUdevice *device, CUcontext ctx)
+{
+	struct object *context;
+	CUresult result = question_begin(ctx, device, &context);
+
+	if (!result)
+		*device = (CUdevice)context->words[CONTEXT_DEVICE];
+	return result;
+}
+
+API(cuCtxGetDevice, CUdevice *device)
+{
+	return cuCtxGetDevice_v2(device, NULL);
+}
+
+API(cuCtxGetId, CUcontext ctx, unsigned long long *id)
+{
+	struct object *context;
+	CUresult result = question_begin(ctx, id, &context);
+
+	if (!result)
+		*id = context->words[CONTEXT_LIFE];
+	return result;
+}
+
+API(cuCtxGetFlags, unsigned int *flags)
+{
+	struct object *context;
+	CUresult result = question_begin(NULL, flags, &context);
+
+	if (!result)
+		*flags = (unsigned int)context->words[CONTEXT_FLAGS];
+	return result;
+}
+
+API(cuCtxSetFlags, unsigned int flags)
+{
+	struct object *context;
+	uint32_t id;
+	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &id);
+
+	if (result)
+		return result;
+	context = context_current();
+	result = host_cuCtxSetFlags(id, flags);
+	if (!result)
+		context->words[CONTEXT_FLAGS] = flags;
+	return result;
+}
+
+API(cuCtxGetApiVersion, CUcontext ctx, unsigned int *version)
+{
+	struct object *context;
+	uint32_t value;
+	CUresult result = question_begin(ctx, version, &context);
+
+	if (result)
+		return result;
+	if (!context->words[CONTEXT_VERSION]) {
+		result = host_cuCtxGetApiVersion(0, context->id, &value);
+		if (result)
+			return result;
+		context->words[CONTEXT_VERSION] = value;
+	}
+	*version = (unsigned int)context->words[CONTEXT_VERSION];
+	return CUDA_SUCCESS;
+}
+
+API(cuCtxSynchronize, void)
+{
+	uint32_t id;
+	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &id);
+
+	return result ? result : host_cuCtxSynchronize(id);
+}
+
+API(cuCtxSynchronize_v2, CUcontext ctx)
+{
+	struct object *context;
+	uint32_t id;
+	CUresult result;
+
+	if (!ctx)
+		return cuCtxSynchronize();
+	result = call_begin(CALL_NEEDS_INIT, &id);
+	if (result)
+		return result;
+	context = context_find(ctx);
+	if (!context)
+		return CUDA_ERROR_INVALID_CONTEXT;
+	return context->words[CONTEXT_ACTIVE] ? host_cuCtxSynchronize(context->id) : CUDA_ERROR_CONTEXT_IS_DESTROYED;
+}

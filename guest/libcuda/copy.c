@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Copies of one span.  Memory that the executor has mapped is named by address;
+ * all other memory of the program goes through the windows.
+ */
+#include "copy.h"
+
+#include <string.h>
+
+#include "host_calls.h"
+#include "memory.h"
+#include "session.h"
+#include "transfer.h"
+
+CUresult copy_begin(CUstream stream, bool per_thread_default, bool waits, struct copy_order *ret_order)
+{
+	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &ret_order->context);
+
+	ret_order->waits = waits;
+	return result ? result : stream_id(stream, per_thread_default, &ret_order->stream);
+}
+
+/* Is it within memory that the executor has mapped? */
+static bool is_shared(const void *host, size_t bytes)
+{
+	struct memory_range range;
+	uint64_t address = (uintptr_t)host;
+
+	return (session.features & VGPU_FEATURE_HOST_MAP) && memory_lookup(address, &range) &&
+	       range.kind == MEMORY_PINNED && bytes <= range.bytes - (address - range.address);
+}
+
+static CUresult copy_settle(const struct copy_order *order, CUresult result)
+{
+	if (!result && order->waits)
+		result = host_cuStreamSynchronize(order->context, order->stream);
+	return result;
+}
+
+/* A span that begins in known device memory must end there. CUDA_ERROR_NOT_FOUND: nothing is known of it. */
+static CUresult device_span_check(uint64_t address, size_t bytes)
+{
+	struct memory_range range;
+
+	if (!memory_lookup(address, &range))
+		return CUDA_ERROR_NOT_FOUND;
+	return bytes <= range.bytes - (address - range.address) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
+CUresult copy_up(const struct copy_order *order, CUdeviceptr to, const void *from, size_t bytes)
+{
+	struct transfer transfer = {
+		.device = to,
+		.device_pitch = bytes,
+		.host = (uint8_t *)(uintptr_t)from,
+		.host_pitch = bytes,
+		.width = bytes,
+		.height = 1,
+		.context = order->context,
+		.stream = order->stream,
+	};
+	struct copy_order unsure = *order;
+	CUresult known;
+	CUresult result;
+
+	if (bytes == 0)
+		return CUDA_SUCCESS;
+	if (!to || !from)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (is_shared(from, bytes))
+		return copy_settle(
+			order, host_cuMemcpyHtoDAsync_v2(order->context, to, (uintptr_t)from, bytes, order->stream));
+	known = device_span_check(to, bytes);
+	if (known == CUDA_ERROR_INVALID_VALUE)
+		return known;
+	result = transfer_up(&transfer);
+	/* The bytes are staged, which is all that a copy from pageable memory promises, unless it may fail. */
+	unsure.waits = order->waits && known == CUDA_ERROR_NOT_FOUND;
+	return copy_settle(&unsure, result);
+}
+
+CUresult copy_down(const struct copy_order *order, void *to, CUdeviceptr from, size_t bytes)
+{
+	struct transfer transfer = {
+		.device = from,
+		.device_pitch = bytes,
+		.host = to,
+		.host_pitch = bytes,
+		.width = bytes,
+		.height = 1,
+		.context = order->context,
+		.stream = order->stream,
+	};
+
+	if (bytes == 0)
+		return CUDA_SUCCESS;
+	if (!to || !from)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (is_shared(to, bytes))
+		return copy_settle(
+			order, host_cuMemcpyDtoHAsync_v2(order->context, (uintptr_t)to, from, bytes, order->stream));
+	if (device_span_check(from, bytes) == CUDA_ERROR_INVALID_VALUE)
+		return CUDA_ERROR_INVALID_VALUE;
+	return transfer_down(&transfer);
+}
+
+CUresult copy_host(const struct copy_order *order, void *to, const void *from, size_t bytes)
+{
+	/* In stream order, which for memory of the program means when the stream has come there. */
+	CUresult result = host_cuStreamSynchronize(order->context, order->stream);
+
+	if (!result)
+		memmove(to, from, bytes);
+	return result;
+}
+
+/* Untyped addresses: what they are is known here. */
+static CUresult copy_any(CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream, bool per_thread_default,
+			 bool waits)
+{
+	bool to_device, from_device;
+	struct copy_order order;
+	CUresult result = copy_begin(stream, per_thread_default, waits, &order);
+
+	if (result || bytes == 0)
+		return result;
+	if (!to || !from)
+		return CUDA_ERROR_INVALID_VALUE;
+	to_device = memory_is_device(to);
+	from_device = memory_is_device(from);
+	if (to_device && from_device)
+		return host_cuMemcpyDtoDAsync_v2(order.context, to, from, bytes, order.stream);
+	if (to_device)
+		return copy_up(&order, to, (const void *)(uintptr_t)from, bytes);
+	if (from_device)
+		return copy_down(&order, (void *)(uintptr_t)to, from, bytes);
+	return copy_host(&order, (void *)(uintptr_t)to, (const void *)(uintptr_t)from, bytes);
+}
+
+API(cuMemcpy, CUdeviceptr dst, CUdeviceptr src, size_t bytes)
+{
+	return copy_any(dst, src, bytes, NULL, false, true);
+}
+
+API(cuMemcpy_ptds, CUdeviceptr dst, CUdeviceptr src, size_t bytes)
+{
+	return copy_any(dst, src, bytes, NULL, true, true);
+}
+
+API(cuMemcpyAsync, CUdeviceptr dst, CUdeviceptr src, size_t bytes, CUstream stream)
+{
+	return copy_any(dst, src, bytes, stream, false, false);
+}
+
+API(cuMemcpyAsync_ptsz, CUdeviceptr dst, CUdeviceptr src, size_t bytes, CUstream stream)
+{
+	return copy_any(dst, src, bytes, stream, true, false);
+}
+
+static CUresult typed_up(CUdeviceptr dst, const void *src, size_t bytes, CUstream stream, bool per_thread_default,
+			 bool waits)
+{
+	struct copy_order order;
+	CUresult result = copy_begin(stream, per_thread_default, waits, &order);
+
+	return result ? result : copy_up(&order, dst, src, bytes);
+}
+
+static CUresult typed_down(void *dst, CUdeviceptr src, size_t bytes, CUstream stream, bool per_thread_default,
+			   bool waits)
+{
+	struct copy_order order;
+	CUresult result = copy_begin(stream, per_thread_default, waits, &order);
+
+	return result ? result : copy_down(&order, dst, src, bytes);
+}
+
+API(cuMemcpyHtoD_v2, CUdeviceptr dst, const void *src, size_t bytes)
+{
+	return typed_up(dst, src, bytes, NULL, false, true);
+}
+
+API(cuMemcpyHtoD_v2_ptds, CUdeviceptr dst, const void *src, size_t bytes)
+{
+	return typed_up(dst, src, bytes, NULL, true, true);
+}
+
+API(cuMemcpyHtoDAsync_v2, CUdeviceptr dst, const void *src, size_t bytes, CUstream stream)
+{
+	return typed_up(dst, src, bytes, stream, false, false);
+}
+
+API(cuMemcpyHtoDAsync_v2_ptsz, CUdeviceptr dst, const void *src, size_t bytes, CUstream stream)
+{
+	return typed_up(dst, src, bytes, stream, true, false);
+}
+
+API(cuMemcpyDtoH_v2, void *dst, CUdeviceptr src, size_t bytes)
+{
+	return typed_down(dst, src, bytes, NULL, false, true);
+}
+
+API(cuMemcpyDtoH_v2_ptds, void *dst, CUdeviceptr src, size_t bytes)
+{
+	return typed_down(dst, src, bytes, NULL, true, true);
+}
+
+API(cuMemcpyDtoHAsync_v2, void *dst, CUdeviceptr src, size_t bytes, CUstream stream)
+{
+	return typed_down(dst, src, bytes, stream, false, false);
+}
+
+API(cuMemcpyDtoHAsync_v2_ptsz, void *dst, CUdeviceptr src, size_t bytes, CUstream stream)
+{
+	return typed_down(dst, src, bytes, stream, true, false);
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Copies between the program's memory and the device's. */
+#ifndef VGPU_COPY_H
+#define VGPU_COPY_H
+
+#include "call.h"
+#include "object.h"
+
+/* Where a copy stands: its context and stream, and whether the call is to return only when it is done. */
+struct copy_order {
+	uint32_t context;
+	uint32_t stream;
+	bool waits;
+};
+
+/* What every copy begins with: an error of an earlier call, a missing context, or a bad stream end it. */
+CUresult copy_begin(CUstream stream, bool per_thread_default, bool waits, struct copy_order *ret_order);
+
+CUresult copy_up(const struct copy_order *order, CUdeviceptr to, const void *from, size_t bytes);
+/* To memory that the executor cannot reach it returns when the bytes are there, as the real driver does. */
+CUresult copy_down(const struct copy_order *order, void *to, CUdeviceptr from, size_t bytes);
+/* From the program's memory to the program's memory, when the stream has come there. */
+CUresult copy_host(const struct copy_order *order, void *to, const void *from, size_t bytes);
+
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "image_load.h"
+
+#include <stdlib.h>
+
+#include "module.h"
+#include "stage.h"
+
+static CUresult image_send(uint32_t context, uint32_t id, const struct image *image, const struct jit_options *options,
+			   load_request request)
+{
+	struct load_answer *answer = malloc(sizeof(*answer));
+	CUresult result;
+
+	if (!answer)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	answer->information_bytes = answer->error_bytes = answer->logs_bytes = 0;
+	answer->microseconds = 0;
+	result = stage_begin(image);
+	if (!result)
+		result = request(context, id, image, options, answer);
+	stage_end();
+	jit_options_give_logs(options, answer->logs, answer->logs_bytes, answer->information_bytes,
+			      answer->error_bytes);
+	jit_options_give_time(options, answer->microseconds);
+	free(answer);
+	return result;
+}
+
+CUresult image_load(enum vgpu_kind kind, uint32_t owner_context, uint32_t context, const struct image *image,
+		    const struct jit_options *options, load_request request, struct object **ret_object)
+{
+	struct owner *owner = owner_new(kind, owner_context);
+	CUresult result;
+
+	if (!owner)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	result = image_send(context, owner->object->id, image, options, request);
+	if (result) {
+		owner_abandon(owner);
+		return result;
+	}
+	*ret_object = owner->object;
+	return CUDA_SUCCESS;
+}

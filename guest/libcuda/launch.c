@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Launches: checked here against what is known of device and function, so that
+ * the program gets its error from this call as on the real driver, and written
+ * straight into the command ring.
+ */
+#include <string.h>
+
+#include "context.h"
+#include "device.h"
+#include "function.h"
+#include "launch.h"
+#include "session.h"
+
+struct launch {
+	CUfunction function;
+	uint32_t grid[3];
+	uint32_t block[3];
+	uint32_t shared_bytes;
+	CUstream stream;
+	void **parameters;
+	void **extra;
+	const CUlaunchAttribute *attributes;
+	uint32_t attribute_count;
+	bool cooperative;
+	bool per_thread_default;
+};
+
+/* A launch's parameters in one buffer, given by cuLaunchKernel's 'extra'. */
+struct parameter_buffer {
+	const void *data;
+	size_t bytes;
+};
+
+/* More threads than the kernel allows: by its own bound, or for want of registers (measured on driver 580). */
+static CUresult threads_error(const struct device_limits *limits, const struct function_info *info, uint64_t threads)
+{
+	uint64_t registers = (uint32_t)info->values[CU_FUNC_ATTRIBUTE_NUM_REGS];
+
+	return registers * threads > limits->block_registers ? CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES
+							     : CUDA_ERROR_INVALID_VALUE;
+}
+
+static CUresult shape_check(const struct launch *launch, const struct device_limits *limits,
+			    const struct function_info *info)
+{
+	uint64_t threads = 1;
+
+	for (int i = 0; i < 3; i++) {
+		if (launch->grid[i] == 0 || launch->grid[i] > limits->grid[i] || launch->block[i] == 0 ||
+		    launch->block[i] > limits->block[i])
+			return CUDA_ERROR_INVALID_VALUE;
+		threads *= launch->block[i];
+	}
+	if (threads > limits->block_threads)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (info->results[CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK] == CUDA_SUCCESS &&
+	    threads > (uint32_t)info->values[CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK])
+		return threads_error(limits, info, threads);
+	if (info->results[CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES] == CUDA_SUCCESS &&
+	    launch->shared_bytes > (uint32_t)info->values[CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES])
+		return CUDA_ERROR_INVALID_VALUE;
+	return CUDA_SUCCESS;
+}
+
+static CUresult extra_read(void **extra, struct parameter_buffer *ret_buffer)
+{
+	struct parameter_buffer buffer = {0};
+	const size_t *bytes = NULL;
+
+	for (; *extra != CU_LAUNCH_PARAM_END; extra += 2) {
+		if (*extra == CU_LAUNCH_PARAM_BUFFER_POINTER)
+			buffer.data = extra[1];
+		else if (*extra == CU_LAUNCH_PARAM_BUFFER_SIZE)
+			bytes = extra[1];
+		else
+			return CUDA_ERROR_INVALID_VALUE;
+	}
+	if (!buffer.data || !bytes)
+		return CUDA_ERROR_INVALID_VALUE;
+	buffer.bytes = *bytes;
+	*ret_buffer = buffer;
+	return CUDA_SUCCESS;
+}
+
+CUresult launch_attributes_translate(const CUlaunchAttribute *attributes, uint32_t count,
+				     struct vgpu_launch_attribute *wire)
+{
+	if (count > VGPU_LAUNCH_ATTRIBUTES_MAX || (count && !attributes))
+		return CUDA_ERROR_INVALID_VALUE;
+	for (uint32_t i = 0; i < count; i++) {
+		const CUlaunchAttribute *attribute = &attributes[i];
+		CUevent event = NULL;
+
+		wire[i] = (struct vgpu_launch_attribute){.id = (uint32_t)attribute->id};
+		memcpy(wire[i].value, &attribute->value, sizeof(wire[i].value));
+		if (attribute->id == CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_EVENT)
+			event = attribute->value.programmaticEvent.event;
+		else if (attribute->id == CU_LAUNCH_ATTRIBUTE_LAUNCH_COMPLETION_EVENT)
+			event = attribute->value.launchCompletionEvent.event;
+		else if (attribute->id == CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE)
+			return CUDA_ERROR_NOT_SUPPORTED;
+		else
+			continue;
+		if (object_id(event, VGPU_KIND_EVENT, &wire[i].handle))
+			return CUDA_ERROR_INVALID_HANDLE;
+		/* The pointer means nothing to the host. */
+		memset(wire[i].value, 0, sizeof(event));
+	}
+	return CUDA_SUCCESS;
+}
+
+/* Copies the parameters to where the kernel expects them. */
+static CUresult parameters_check(const struct launch *launch, const struct function_info *info,
+				 struct parameter_buffer *ret_buffer)
+{
+	if (launch->extra && launch->parameters)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (launch->extra)
+		return extra_read(launch->extra, ret_buffer);
+	*ret_buffer = (struct parameter_buffer){.bytes = info->parameter_bytes};
+	return info->parameter_count && !launch->parameters ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+}
+
+static void parameters_copy(const struct launch *launch, const struct function_info *info,
+			    const struct parameter_buffer *buffer, uint8_t *to, size_t padded_bytes)
+{
+	if (buffer->data) {
+		memcpy(to, buffer->data, buffer->bytes);
+		memset(to + buffer->bytes, 0, padded_bytes - buffer->bytes);
+		return;
+	}
+	/* Gaps between parameters are not left as the ring had them. */
+	memset(to, 0, padded_bytes);
+	for (uint32_t i = 0; i < info->parameter_count; i++)
+		memcpy(to + info->parameters[i].offset, launch->parameters[i], info->parameters[i].bytes);
+}
+
+static CUresult launch_post(const struct launch *launch, uint32_t context, uint32_t function, uint32_t stream,
+			    const struct function_info *info)
+{
+	struct vgpu_launch_attribute attributes[VGPU_LAUNCH_ATTRIBUTES_MAX];
+	size_t attribute_bytes = launch->attribute_count * sizeof(attributes[0]);
+	struct parameter_buffer buffer;
+	struct vgpu_launch *wire;
+	size_t padded_bytes;
+	uint8_t *behind;
+	void *payload;
+	CUresult result;
+
+	result = parameters_check(launch, info, &buffer);
+	if (!result && launch->attribute_count)
+		result = launch_attributes_translate(launch->attributes, launch->attribute_count, attributes);
+	if (result)
+		return result;
+	if (buffer.bytes > CHANNEL_PAYLOAD_MAX / 2)
+		return CUDA_ERROR_INVALID_VALUE;
+	padded_bytes = (buffer.bytes + 7) & ~(size_t)7;
+	result = channel_begin(session.channel, VGPU_OPCODE_LAUNCH, context,
+			       sizeof(*wire) + padded_bytes + attribute_bytes, NULL, &payload);
+	if (result)
+		return result;
+	wire = payload;
+	*wire = (struct vgpu_launch){
+		.function = function,
+		.stream = stream,
+		.grid = {launch->grid[0], launch->grid[1], launch->grid[2]},
+		.block = {launch->block[0], launch->block[1], launch->block[2]},
+		.shared_bytes = launch->shared_bytes,
+		.parameter_bytes = (uint32_t)buffer.bytes,
+		.attribute_count = launch->attribute_count,
+		.cooperative = launch->cooperative,
+	};
+	behind = (uint8_t *)(wire + 1);
+	parameters_copy(launch, info, &buffer, behind, padded_bytes);
+	if (attribute_bytes)
+		memcpy(behind + padded_bytes, attributes, attribute_bytes);
+	channel_commit(session.channel);
+	return CUDA_SUCCESS;
+}
+
+static CUresult launch_issue(const struct launch *launch)
+{
+	const struct function_info *info;
+	struct function *function;
+	uint32_t context, stream;
+	CUdevice device;
+	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
+
+	if (__builtin_expect(result != CUDA_SUCCESS, 0))
+		return result;
+	function = function_find(launch->function);
+	if (__builtin_expect(!function, 0))
+		return CUDA_ERROR_INVALID_HANDLE;
+	result = stream_id(launch->stream, launch->per_thread_default, &stream);
+	if (__builtin_expect(result != CUDA_SUCCESS, 0))
+		return result;
+	device = (CUdevice)thread_state.current->words[CONTEXT_DEVICE];
+	result = function_info_get(function, context, device, &info);
+	if (__builtin_expect(result != CUDA_SUCCESS, 0))
+		return result;
+	result = shape_check(launch, device_limits_of(device), info);
+	if (__builtin_expect(result != CUDA_SUCCESS, 0))
+		return result;
+	return launch_post(launch, context, function->object->id, stream, info);
+}
+
+static struct launch launch_of(CUfunction f, unsigned int grid_x, unsigned int grid_y, unsigned int grid_z,
+			       unsigned int block_x, unsigned int block_y, unsigned int block_z,
+			       unsigned int shared_bytes, CUstream stream, void **parameters)
+{
+	return (struct launch){
+		.function = f,
+		.grid = {grid_x, grid_y, grid_z},
+		.block = {block_x, block_y, block_z},
+		.shared_bytes = shared_bytes,
+		.stream = stream,
+		.parameters = parameters,
+	};
+}
+
+API(cuLaunchKernel, CUfunction f, unsigned int grid_x, unsigned int grid_y, unsigned int grid_z, unsigned int block_x,
+    unsigned int block_y, unsigned int block_z, unsigned int shared_bytes, CUstream stream, void **parameters,
+    void **extra)
+{
+	struct launch launch =
+		launch_of(f, grid_x, grid_y, grid_z, block_x, block_y, block_z, shared_bytes, stream, parameters);
+
+	launch.extra = extra;
+	return launch_issue(&launch);
+}
+
+API(cuLaunchKernel_ptsz, CUfunction f, unsigned int grid_x, unsigned int grid_y, unsigned int grid_z,
+    unsigned int block_x, unsigned int block_y, unsigned int block_z, unsigned int shared_bytes, CUstream stream,
+    void **parameters, void **extra)
+{
+	struct launch launch =
+		launch_of(f, grid_x, grid_y, grid_z, block_x, block_y, block_z, shared_bytes, stream, parameters);
+
+	launch.extra = extra;
+	launch.per_thread_default = true;
+	return launch_issue(&launch);
+}
+
+static CUresult launch_configured(const CUlaunchConfig *config, CUfunction f, void **parameters, void **extra,
+				  bool per_thread_default)
+{
+	if (!config)
+		return session_ready() ? CUDA_ERROR_INVALID_VALUE : CUDA_ERROR_NOT_INITIALIZED;
+	return launch_issue(&(struct launch){
+		.function = f,
+		.grid = {config->gridDimX, config->gridDimY, config->gridDimZ},
+		.block = {config->blockDimX, config->blockDimY, config->blockDimZ},
+		.shared_bytes = config->sharedMemBytes,
+		.stream = config->hStream,
+		.parameters = parameters,
+		.extra = extra,
+		.attributes = config->attrs,
+		.attribute_count = config->numAttrs,
+		.per_thread_default = per_thread_default,
+	});
+}
+
+API(cuLaunchKernelEx, const CUlaunchConfig *config, CUfunction f, void **parameters, void **extra)
+{
+	return launch_configured(config, f, parameters, extra, false);
+}
+
+API(cuLaunchKernelEx_ptsz, const CUlaunchConfig *config, CUfunction f, void **parameters, void **extra)
+{
+	return launch_configured(config, f, parameters, extra, true);
+}
+
+API(cuLaunchCooperativeKernel, CUfunction f, unsigned int grid_x, unsigned int grid_y, unsigned int grid_z,
+    unsigned int block_x, unsigned int block_y, unsigned int block_z, unsigned int shared_bytes, CUstream stream,
+    void **parameters)
+{
+	struct launch launch =
+		launch_of(f, grid_x, grid_y, grid_z, block_x, block_y, block_z, shared_bytes, stream, parameters);
+
+	launch.cooperative = true;
+	return launch_issue(&launch);
+}
+
+API(cuLaunchCooperativeKernel_ptsz, CUfunction f, unsigned int grid_x, unsigned int grid_y, unsigned int grid_z,
+    unsigned int block_x, unsigned int block_y, unsigned int block_z, unsigned int shared_bytes, CUstream stream,
+    void **parameters)
+{
+	struct launch launch =
+		launch_of(f, grid_x, grid_y, grid_z, block_x, block_y, block_z, shared_bytes, stream, parameters);
+
+	launch.cooperative = true;
+	launch.per_thread_default = true;
+	return launch_issue(&launch);
+}

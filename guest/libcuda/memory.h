@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What lies where: a map of the addresses that the program got from the library,
+ * by which untyped pointers are told apart.  Thread safe; a lookup takes a lock
+ * for the time of a binary search.
+ */
+#ifndef VGPU_MEMORY_MAP_H
+#define VGPU_MEMORY_MAP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cuda_abi.h"
+
+enum memory_kind {
+	MEMORY_NONE = 0,
+	MEMORY_DEVICE,	   /* cuMemAlloc */
+	MEMORY_POOL,	   /* cuMemAllocAsync */
+	MEMORY_GLOBAL,	   /* a variable of a module */
+	MEMORY_PINNED,	   /* shared with the executor, at the same address */
+	MEMORY_PLAIN,	   /* asked for as pinned, but the executor cannot reach it */
+	MEMORY_REGISTERED, /* the program's own, cuMemHostRegister; the executor cannot reach it */
+};
+
+struct memory_range {
+	uint64_t address;
+	uint64_t bytes;
+	uint64_t id; /* unique in the process: CU_POINTER_ATTRIBUTE_BUFFER_ID */
+	enum memory_kind kind;
+	uint32_t context; /* wire id, 0: outlives contexts */
+	uint32_t owner;	  /* wire id of a variable's module or library */
+	uint32_t flags;	  /* of cuMemHostAlloc or cuMemHostRegister */
+	CUdevice device;
+};
+
+static inline bool memory_kind_is_device(enum memory_kind kind)
+{
+	return kind == MEMORY_DEVICE || kind == MEMORY_POOL || kind == MEMORY_GLOBAL;
+}
+
+/* Notes a range, whose id is set here; one that it overlaps is stale, and forgotten. */
+CUresult memory_note(const struct memory_range *range);
+CUresult memory_note_global(uint64_t address, uint64_t bytes, CUdevice device, uint32_t context, uint32_t owner);
+
+/* The range that the address lies in; false: none. */
+bool memory_lookup(uint64_t address, struct memory_range *ret_range);
+
+/* Does any range overlap [address, address + bytes)? */
+bool memory_overlaps(uint64_t address, uint64_t bytes);
+
+/* Removes the range that begins at the address if its kind is one of the mask (1 << kind); false: there is none. */
+bool memory_remove(uint64_t address, unsigned int kinds, struct memory_range *ret_range);
+
+void memory_forget_context(uint32_t context);
+void memory_forget_owner(uint32_t owner);
+
+/* Is it device memory, as far as anybody can tell? */
+bool memory_is_device(uint64_t address);
+
+#endif

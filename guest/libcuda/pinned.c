@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Pinned host memory.  Where descriptors reach the executor it is a memory file
+ * that both sides map at the same address; elsewhere it is plain memory of the
+ * program, and copies of it go through the windows.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "context.h"
+#include "host_calls.h"
+#include "memory.h"
+#include "session.h"
+
+#define PAGE_BYTES 4096u
+
+/* Addresses that are free here may be taken in the executor. */
+#define ATTEMPTS_MAX 8
+
+/* The executor takes the next descriptor of the pass socket for each request. */
+static pthread_mutex_t pass_mutex = PTHREAD_MUTEX_INITIALIZER;
+
+static int file_make(size_t bytes)
+{
+	int fd = memfd_create("vgpu-pinned", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0)
+		return -1;
+	/* The executor wants to be sure that its mapping stays backed. */
+	if (ftruncate(fd, (off_t)bytes) < 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static CUresult file_share(int fd, void *address, size_t bytes, uint32_t context)
+{
+	struct vgpu_host_map request = {
+		.address = (uintptr_t)address,
+		.bytes = bytes,
+		.register_flags = CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP,
+	};
+	const struct call_piece pieces[] = {{&request, sizeof(request)}};
+	CUresult result;
+
+	pthread_mutex_lock(&pass_mutex);
+	if (transport_pass(session.channel->transport, fd) < 0)
+		result = channel_lost(session.channel) ? CHANNEL_LOST_RESULT : CUDA_ERROR_OPERATING_SYSTEM;
+	else
+		result = call_wait(VGPU_OPCODE_HOST_MAP, context, pieces, 1, NULL, 0, NULL);
+	pthread_mutex_unlock(&pass_mutex);
+	return result;
+}
+
+/* Maps the file somewhere that is free on both sides. */
+static CUresult file_map(int fd, size_t bytes, uint32_t context, void **ret_address)
+{
+	void *refused[ATTEMPTS_MAX];
+	void *address = NULL;
+	int count = 0;
+	CUresult result = CUDA_ERROR_OUT_OF_MEMORY;
+
+	while (count < ATTEMPTS_MAX) {
+		address = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		if (address == MAP_FAILED) {
+			result = CUDA_ERROR_OUT_OF_MEMORY;
+			break;
+		}
+		result = file_share(fd, address, bytes, context);
+		if (!result)
+			break;
+		/* Kept for now, so that the next attempt lies elsewhere. */
+		refused[count++] = address;
+		if (result != CUDA_ERROR_ALREADY_MAPPED)
+			break;
+	}
+	for (int i = 0; i < count; i++)
+		munmap(refused[i], bytes);
+	if (!result)
+		*ret_address = address;
+	return result == CUDA_ERROR_ALREADY_MAPPED ? CUDA_ERROR_OUT_OF_MEMORY : result;
+}
+
+static CUresult shared_allocate(size_t bytes, uint32_t context, void **ret_address)
+{
+	int fd = file_make(bytes);
+	CUresult result;
+
+	if (fd < 0)
+		return errno == EMFILE || errno == ENFILE ? CUDA_ERROR_OPERATING_SYSTEM : CUDA_ERROR_OUT_OF_MEMORY;
+	result = file_map(fd, bytes, context, ret_address);
+	close(fd);
+	return result;
+}
+
+static CUresult plain_allocate(size_t bytes, void **ret_address)
+{
+	void *address = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (address == MAP_FAILED)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	*ret_address = address;
+	return CUDA_SUCCESS;
+}
+
+static size_t page_round(size_t bytes)
+{
+	return (bytes + PAGE_BYTES - 1) & ~(size_t)(PAGE_BYTES - 1);
+}
+
+static CUresult range_end(const struct memory_range *range, uint32_t context)
+{
+	struct vgpu_host_unmap request = {.address = range->address};
+	const struct call_piece pieces[] = {{&request, sizeof(request)}};
+	CUresult result = CUDA_SUCCESS;
+
+	/* In order behind what was posted; the pages live until the executor is done with them. */
+	if (range->kind == MEMORY_PINNED)
+		result = call_post(VGPU_OPCODE_HOST_UNMAP, context, pieces, 1);
+	munmap((void *)(uintptr_t)range->address, page_round((size_t)range->bytes));
+	return result;
+}
+
+#define ALLOCATION_FLAGS (CU_MEMHOSTALLOC_PORTABLE | CU_MEMHOSTALLOC_DEVICEMAP | CU_MEMHOSTALLOC_WRITECOMBINED)
+
+API(cuMemHostAlloc, void **pointer, size_t bytes, unsigned int flags)
+{
+	struct memory_range range = {.bytes = bytes, .flags = flags};
+	void *address = NULL;
+	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &range.context);
+
+	if (result)
+		return result;
+	if (!pointer || bytes == 0 || bytes > SIZE_MAX - PAGE_BYTES || (flags & ~(unsigned int)ALLOCATION_FLAGS))
+		return CUDA_ERROR_INVALID_VALUE;
+	if (session.features & VGPU_FEATURE_HOST_MAP) {
+		range.kind = MEMORY_PINNED;
+		result = shared_allocate(page_round(bytes), range.context, &address);
+	} else {
+		range.kind = MEMORY_PLAIN;
+		result = plain_allocate(page_round(bytes), &address);
+	}
+	if (result)
+		return result;
+	range.address = (uintptr_t)address;
+	range.device = (CUdevice)thread_state.current->words[CONTEXT_DEVICE];
+	result = memory_note(&range);
+	if (result) {
+		(void)range_end(&range, range.context);
+		return result;
+	}
+	*pointer = address;
+	return CUDA_SUCCESS;
+}
+
+/* Mapped into the device's address space where that is possible, as under unified addressing. */
+API(cuMemAllocHost_v2, void **pointer, size_t bytes)
+{
+	return cuMemHostAlloc(pointer, bytes, CU_MEMHOSTALLOC_PORTABLE | CU_MEMHOSTALLOC_DEVICEMAP);
+}
+
+API(cuMemAllocHost, void **pointer, unsigned int bytes)
+{
+	return cuMemAllocHost_v2(pointer, bytes);
+}
+
+API(cuMemFreeHost, void *pointer)
+{
+	struct memory_range range;
+	uint32_t context;
+	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
+
+	if (result)
+		return result;
+	if (!memory_remove((uintptr_t)pointer, 1u << MEMORY_PINNED | 1u << MEMORY_PLAIN, &range))
+		return CUDA_ERROR_INVALID_VALUE;
+	return range_end(&range, context);
+}
+
+#define REGISTER_FLAGS                                                                              \
+	(CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP | CU_MEMHOSTREGISTER_IOMEMORY | \
+	 CU_MEMHOSTREGISTER_READ_ONLY)
+
+/*
+ * Memory that exists already cannot be given to the executor. It is noted, so that the program's calls
+ * agree with each other; copies of it work as those of any memory do.
+ */
+API(cuMemHostRegister_v2, void *pointer, size_t bytes, unsigned int flags)
+{
+	struct memory_range range = {
+		.address = (uintptr_t)pointer,
+		.bytes = bytes,
+		.kind = MEMORY_REGISTERED,
+		.flags = flags,
+	};
+	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &range.context);
+
+	if (result)
+		return result;
+	if (!pointer || bytes == 0 || range.address + bytes < range.address || (flags & ~(unsigned int)REGISTER_FLAGS))
+		return CUDA_ERROR_INVALID_VALUE;
+	if (flags & CU_MEMHOSTREGISTER_IOMEMORY)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	if (memory_overlaps(range.address, bytes))
+		return CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED;
+	range.device = (CUdevice)thread_state.current->words[CONTEXT_DEVICE];
+	return memory_note(&range);
+}
+
+API(cuMemHostRegister, void *pointer, size_t bytes, unsigned int flags)
+{
+	return cuMemHostRegister_v2(pointer, bytes, flags);
+}
+
+API(cuMemHostUnregister, void *pointer)
+{
+	struct memory_range range;
+	uint32_t context;
+	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
+
+	if (result)
+		return result;
+	return memory_remove((uintptr_t)pointer, 1u << MEMORY_REGISTERED, &range)
+		       ? CUDA_SUCCESS
+		       : CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
+}
+
+static CUresult host_range_find(const void *pointer, const void *answer, struct memory_range *ret_range)
+{
+	uint32_t context;
+	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
+
+	if (result)
+		return result;
+	if (!answer || !memory_lookup((uintptr_t)pointer, ret_range) || memory_kind_is_device(ret_range->kind))
+		return CUDA_ERROR_INVALID_VALUE;
+	return CUDA_SUCCESS;
+}
+
+API(cuMemHostGetDevicePointer_v2, CUdeviceptr *device, void *pointer, unsigned int flags)
+{
+	struct memory_range range;
+	CUresult result = host_range_find(pointer, device, &range);
+
+	if (result)
+		return result;
+	if (flags)
+		return CUDA_ERROR_INVALID_VALUE;
+	/* The device does not see what the executor has not mapped. */
+	if (range.kind != MEMORY_PINNED)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	*device = (uintptr_t)pointer;
+	return CUDA_SUCCESS;
+}
+
+API(cuMemHostGetFlags, unsigned int *flags, void *pointer)
+{
+	struct memory_range range;
+	CUresult result = host_range_find(pointer, flags, &range);
+
+	if (!result)
+		*flags = range.flags;
+	return result;
+}

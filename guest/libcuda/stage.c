@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "stage.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#include "session.h"
+
+/* What is smaller goes in the record itself. */
+#define INLINE_BYTES_MAX 8192u
+
+static pthread_mutex_t stage_mutex = PTHREAD_MUTEX_INITIALIZER;
+
+struct stage_writer {
+	uint64_t total_bytes;
+	uint64_t offset;
+};
+
+static uint64_t padded(uint64_t bytes)
+{
+	return (bytes + 7) & ~7ull;
+}
+
+static CUresult inline_send(struct stage_writer *writer, const void *data, size_t bytes)
+{
+	struct vgpu_stage stage = {
+		.total_bytes = writer->total_bytes,
+		.offset = writer->offset,
+		.bytes = (uint32_t)bytes,
+	};
+	void *payload;
+	CUresult result;
+
+	result = channel_begin(session.channel, VGPU_OPCODE_STAGE, 0, sizeof(stage) + bytes, NULL, &payload);
+	if (result)
+		return result;
+	memcpy(payload, &stage, sizeof(stage));
+	memcpy((uint8_t *)payload + sizeof(stage), data, bytes);
+	channel_commit(session.channel);
+	writer->offset += bytes;
+	return CUDA_SUCCESS;
+}
+
+static CUresult window_send(struct stage_writer *writer, const uint8_t *data, size_t bytes, size_t *ret_sent)
+{
+	struct vgpu_stage stage = {
+		.total_bytes = writer->total_bytes,
+		.offset = writer->offset,
+		.source = 1,
+	};
+	void *room, *payload;
+	size_t piece = upload_reserve(&session.upload, bytes, &room, &stage.window_position);
+	CUresult result;
+
+	if (piece == 0)
+		return CHANNEL_LOST_RESULT;
+	memcpy(room, data, piece);
+	stage.bytes = (uint32_t)piece;
+	result = channel_begin(session.channel, VGPU_OPCODE_STAGE, 0, sizeof(stage), NULL, &payload);
+	if (!result) {
+		memcpy(payload, &stage, sizeof(stage));
+		channel_commit(session.channel);
+	}
+	upload_release(&session.upload);
+	writer->offset += piece;
+	*ret_sent = piece;
+	return result;
+}
+
+static CUresult stage_write(struct stage_writer *writer, const void *data, size_t bytes)
+{
+	const uint8_t *from = data;
+	CUresult result = CUDA_SUCCESS;
+
+	if (bytes <= INLINE_BYTES_MAX)
+		return bytes ? inline_send(writer, data, bytes) : CUDA_SUCCESS;
+	while (bytes && !result) {
+		size_t sent = 0;
+
+		result = window_send(writer, from, bytes, &sent);
+		from += sent;
+		bytes -= sent;
+	}
+	return result;
+}
+
+CUresult stage_begin(const struct image *image)
+{
+	static const uint8_t zeros[8];
+	const struct image_piece *pieces = image->pieces ? image->pieces : &image->single;
+	struct stage_writer writer = {0};
+	CUresult result = CUDA_SUCCESS;
+
+	for (size_t i = 0; i < image->piece_count; i++)
+		writer.total_bytes += sizeof(uint64_t) + padded(pieces[i].bytes);
+	pthread_mutex_lock(&stage_mutex);
+	for (size_t i = 0; i < image->piece_count && !result; i++) {
+		uint64_t bytes = pieces[i].bytes;
+
+		result = stage_write(&writer, &bytes, sizeof(bytes));
+		if (!result)
+			result = stage_write(&writer, pieces[i].data, pieces[i].bytes);
+		if (!result)
+			result = stage_write(&writer, zeros, (size_t)(padded(bytes) - bytes));
+	}
+	return result;
+}
+
+void stage_end(void)
+{
+	pthread_mutex_unlock(&stage_mutex);
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which stream a handle means, and questions about streams that the host is not needed for. */
+#include "context.h"
+#include "session.h"
+
+CUresult stream_id(CUstream stream, bool per_thread_default, uint32_t *ret_id)
+{
+	if (stream == CU_STREAM_PER_THREAD || (!stream && per_thread_default))
+		return context_thread_stream(ret_id);
+	if (!stream || stream == CU_STREAM_LEGACY) {
+		*ret_id = 0;
+		return CUDA_SUCCESS;
+	}
+	return object_id(stream, VGPU_KIND_STREAM, ret_id);
+}
+
+/* The context that a stream belongs to; a default stream belongs to the current one. */
+static CUresult stream_context(CUstream stream, struct object **ret_context)
+{
+	uint32_t unused;
+	struct object *object;
+	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &unused);
+
+	if (result)
+		return result;
+	if (!stream || stream == CU_STREAM_LEGACY || stream == CU_STREAM_PER_THREAD) {
+		*ret_context = thread_state.current;
+		return CUDA_SUCCESS;
+	}
+	object = object_find(stream, VGPU_KIND_STREAM);
+	*ret_context = object ? context_by_id(object->context) : NULL;
+	return *ret_context ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+}
+
+API(cuStreamGetCtx, CUstream stream, CUcontext *pctx)
+{
+	struct object *context;
+	CUresult result = stream_context(stream, &context);
+
+	if (result)
+		return result;
+	if (!pctx)
+		return CUDA_ERROR_INVALID_VALUE;
+	*pctx = (CUcontext)context;
+	return CUDA_SUCCESS;
+}
+
+API(cuStreamGetCtx_ptsz, CUstream stream, CUcontext *pctx)
+{
+	return cuStreamGetCtx(stream, pctx);
+}
+
+API(cuStreamGetCtx_v2, CUstream stream, CUcontext *pctx, CUgreenCtx *green)
+{
+	CUresult result = cuStreamGetCtx(stream, pctx);
+
+	/* No stream belongs to a green context: none can be made. */
+	if (!result && green)
+		*green = NULL;
+	return result;
+}
+
+API(cuStreamGetCtx_v2_ptsz, CUstream stream, CUcontext *pctx, CUgreenCtx *green)
+{
+	return cuStreamGetCtx_v2(stream, pctx, green);
+}
+
+API(cuStreamGetDevice, CUstream stream, CUdevice *device)
+{
+	struct object *context;
+	CUresult result = stream_context(stream, &context);
+
+	if (result)
+		return result;
+	if (!device)
+		return CUDA_ERROR_INVALID_VALUE;
+	*device = (CUdevice)context->words[CONTEXT_DEVICE];
+	return CUDA_SUCCESS;
+}
+
+API(cuStreamGetDevice_ptsz, CUstream stream, CUdevice *device)
+{
+	return cuStreamGetDevice(stream, device);
+}
+
+/* Capture cannot be begun yet, so no stream is in it. */
+
+static CUresult capture_status(CUstream stream, CUstreamCaptureStatus *status)
+{
+	struct object *context;
+	CUresult result = stream_context(stream, &context);
+
+	if (result)
+		return result;
+	if (!status)
+		return CUDA_ERROR_INVALID_VALUE;
+	*status = CU_STREAM_CAPTURE_STATUS_NONE;
+	return CUDA_SUCCESS;
+}
+
+API(cuStreamIsCapturing, CUstream stream, CUstreamCaptureStatus *status)
+{
+	return capture_status(stream, status);
+}
+
+API(cuStreamIsCapturing_ptsz, CUstream stream, CUstreamCaptureStatus *status)
+{
+	return capture_status(stream, status);
+}
+
+API(cuStreamGetCaptureInfo, CUstream stream, CUstreamCaptureStatus *status, cuuint64_t *id)
+{
+	(void)id; /* only set for a capture that goes on */
+	return capture_status(stream, status);
+}
+
+API(cuStreamGetCaptureInfo_ptsz, CUstream stream, CUstreamCaptureStatus *status, cuuint64_t *id)
+{
+	return cuStreamGetCaptureInfo(stream, status, id);
+}
+
+API(cuStreamGetCaptureInfo_v2, CUstream stream, CUstreamCaptureStatus *status, cuuint64_t *id, CUgraph *graph,
+    const CUgraphNode **nodes, size_t *count)
+{
+	(void)id;
+	(void)graph;
+	(void)nodes;
+	(void)count;
+	return capture_status(stream, status);
+}
+
+API(cuStreamGetCaptureInfo_v2_ptsz, CUstream stream, CUstreamCaptureStatus *status, cuuint64_t *id, CUgraph *graph,
+    const CUgraphNode **nodes, size_t *count)
+{
+	return cuStreamGetCaptureInfo_v2(stream, status, id, graph, nodes, count);
+}
+
+API(cuStreamGetCaptureInfo_v3, CUstream stream, CUstreamCaptureStatus *status, cuuint64_t *id, CUgraph *graph,
+    const CUgraphNode **nodes, const CUgraphEdgeData **edges, size_t *count)
+{
+	(void)edges;
+	return cuStreamGetCaptureInfo_v2(stream, status, id, graph, nodes, count);
+}
+
+API(cuStreamGetCaptureInfo_v3_ptsz, CUstream stream, CUstreamCaptureStatus *status, cuuint64_t *id, CUgraph *graph,
+    const CUgraphNode **nodes, const CUgraphEdgeData **edges, size_t *count)
+{
+	return cuStreamGetCaptureInfo_v3(stream, status, id, graph, nodes, edges, count);
+}
+
+API(cuThreadExchangeStreamCaptureMode, CUstreamCaptureMode *mode)
+{
+	CUstreamCaptureMode wanted;
+
+	if (!session_ready())
+		return CUDA_ERROR_NOT_INITIALIZED;
+	if (!mode || *mode > CU_STREAM_CAPTURE_MODE_RELAXED)
+		return CUDA_ERROR_INVALID_VALUE;
+	wanted = *mode;
+	*mode = (CUstreamCaptureMode)thread_state.capture_mode;
+	thread_state.capture_mode = (uint32_t)wanted;
+	return CUDA_SUCCESS;
+}

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "transfer.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "bulk_copy.h"
+#include "session.h"
+
+/* A copy through the ring costs less than a place in the window up to about here. */
+#define INLINE_UP_BYTES_MAX   8192u
+#define INLINE_DOWN_BYTES_MAX 16384u
+
+/* Pieces on their way down at the same time. */
+#define DOWN_DEPTH 8
+
+/* Rows that follow each other without a gap are one row. */
+static struct transfer transfer_flatten(const struct transfer *transfer)
+{
+	struct transfer flat = *transfer;
+	size_t bytes;
+
+	if (flat.device_pitch == flat.width && flat.host_pitch == flat.width &&
+	    !__builtin_mul_overflow(flat.width, flat.height, &bytes)) {
+		flat.width = bytes;
+		flat.height = 1;
+	}
+	return flat;
+}
+
+static CUresult inline_up(const struct transfer *transfer, uint64_t to, const uint8_t *from, size_t bytes)
+{
+	struct vgpu_upload_inline *wire;
+	void *payload;
+	CUresult result;
+
+	result = channel_begin(session.channel, VGPU_OPCODE_UPLOAD_INLINE, transfer->context, sizeof(*wire) + bytes,
+			       NULL, &payload);
+	if (result)
+		return result;
+	wire = payload;
+	*wire = (struct vgpu_upload_inline){
+		.destination = to,
+		.bytes = (uint32_t)bytes,
+		.stream = transfer->stream,
+	};
+	memcpy(wire + 1, from, bytes);
+	channel_commit(session.channel);
+	return CUDA_SUCCESS;
+}
+
+static CUresult window_up(const struct transfer *transfer, uint64_t to, const uint8_t *from, size_t bytes,
+			  size_t *ret_sent)
+{
+	struct vgpu_upload upload = {.destination = to, .stream = transfer->stream};
+	void *room, *payload;
+	size_t piece = upload_reserve(&session.upload, bytes, &room, &upload.window_position);
+	CUresult result;
+
+	if (piece == 0)
+		return CHANNEL_LOST_RESULT;
+	/* Not past the cache: the device reads it from there. */
+	memcpy(room, from, piece);
+	upload.bytes = piece;
+	result = channel_begin(session.channel, VGPU_OPCODE_UPLOAD, transfer->context, sizeof(upload), NULL, &payload);
+	if (!result) {
+		memcpy(payload, &upload, sizeof(upload));
+		channel_commit(session.channel);
+	}
+	upload_release(&session.upload);
+	*ret_sent = piece;
+	return result;
+}
+
+static CUresult row_up(const struct transfer *transfer, uint64_t to, const uint8_t *from)
+{
+	size_t left = transfer->width;
+	CUresult result = CUDA_SUCCESS;
+
+	if (left <= INLINE_UP_BYTES_MAX)
+		return inline_up(transfer, to, from, left);
+	while (left && !result) {
+		size_t sent = 0;
+
+		result = window_up(transfer, to, from, left, &sent);
+		to += sent;
+		from += sent;
+		left -= sent;
+	}
+	return result;
+}
+
+CUresult transfer_up(const struct transfer *transfer)
+{
+	struct transfer flat = transfer_flatten(transfer);
+	CUresult result = CUDA_SUCCESS;
+
+	for (size_t row = 0; row < flat.height && flat.width && !result; row++)
+		result = row_up(&flat, flat.device + row * flat.device_pitch, flat.host + row * flat.host_pitch);
+	return result;
+}
+
+/* A piece on its way: with a slot of the window, or inline, straight to its place. */
+struct down_piece {
+	struct channel_waiter waiter;
+	uint8_t *to;
+	size_t bytes;
+	int64_t slot; /* offset, -1: inline */
+};
+
+struct down {
+	const struct transfer *transfer;
+	size_t row; /* of the next piece */
+	size_t column;
+	struct down_piece pieces[DOWN_DEPTH];
+	uint32_t issued;
+	uint32_t finished;
+};
+
+static CUresult inline_down(struct down *down, struct down_piece *piece, uint64_t from)
+{
+	struct vgpu_download_inline wire = {
+		.source = from,
+		.bytes = (uint32_t)piece->bytes,
+		.stream = down->transfer->stream,
+	};
+	void *payload;
+	CUresult result;
+
+	piece->slot = -1;
+	piece->waiter = (struct channel_waiter){.reply = piece->to, .capacity = piece->bytes};
+	result = channel_begin(session.channel, VGPU_OPCODE_DOWNLOAD_INLINE, down->transfer->context, sizeof(wire),
+			       &piece->waiter, &payload);
+	if (result)
+		return result;
+	memcpy(payload, &wire, sizeof(wire));
+	channel_commit(session.channel);
+	return CUDA_SUCCESS;
+}
+
+static CUresult window_down(struct down *down, struct down_piece *piece, uint64_t from)
+{
+	struct vgpu_download wire = {
+		.source = from,
+		.bytes = piece->bytes,
+		.window_offset = (uint64_t)piece->slot,
+		.stream = down->transfer->stream,
+	};
+	void *payload;
+	CUresult result;
+
+	piece->waiter = (struct channel_waiter){0};
+	result = channel_begin(session.channel, VGPU_OPCODE_DOWNLOAD, down->transfer->context, sizeof(wire),
+			       &piece->waiter, &payload);
+	if (result) {
+		download_give(&session.download, wire.window_offset);
+		return result;
+	}
+	memcpy(payload, &wire, sizeof(wire));
+	channel_commit(session.channel);
+	return CUDA_SUCCESS;
+}
+
+/* Issues the next piece; *ret_issued false: no slot is free just now. */
+static CUresult piece_issue(struct down *down, bool *ret_issued)
+{
+	const struct transfer *transfer = down->transfer;
+	struct down_piece *piece = &down->pieces[down->issued % DOWN_DEPTH];
+	uint64_t from = transfer->device + down->row * transfer->device_pitch + down->column;
+	CUresult result;
+
+	piece->to = transfer->host + down->row * transfer->host_pitch + down->column;
+	piece->bytes = transfer->width - down->column;
+	*ret_issued = false;
+	if (piece->bytes <= INLINE_DOWN_BYTES_MAX) {
+		result = inline_down(down, piece, from);
+	} else {
+		if (piece->bytes > session.download.slot_bytes)
+			piece->bytes = session.download.slot_bytes;
+		/* Who holds a slot does not wait for another one. */
+		piece->slot = download_take(&session.download, down->issued == down->finished);
+		if (piece->slot < 0)
+			return CUDA_SUCCESS;
+		result = window_down(down, piece, from);
+	}
+	if (result)
+		return result;
+	down->issued++;
+	*ret_issued = true;
+	down->column += piece->bytes;
+	if (down->column == transfer->width) {
+		down->column = 0;
+		down->row++;
+	}
+	return CUDA_SUCCESS;
+}
+
+static CUresult piece_finish(struct down *down)
+{
+	struct down_piece *piece = &down->pieces[down->finished++ % DOWN_DEPTH];
+	CUresult result = channel_await(session.channel, &piece->waiter);
+
+	if (piece->slot >= 0) {
+		if (!result)
+			bulk_copy(piece->to, session.channel->download + piece->slot, piece->bytes);
+		download_give(&session.download, (uint64_t)piece->slot);
+	} else if (!result && piece->waiter.bytes < piece->bytes) {
+		result = CUDA_ERROR_UNKNOWN;
+	}
+	return result;
+}
+
+CUresult transfer_down(const struct transfer *transfer)
+{
+	struct transfer flat = transfer_flatten(transfer);
+	struct down down = {.transfer = &flat};
+	CUresult result = CUDA_SUCCESS;
+
+	if (flat.width == 0)
+		return CUDA_SUCCESS;
+	while (down.issued != down.finished || (!result && down.row < flat.height)) {
+		bool issued = false;
+		CUresult finished;
+
+		if (!result && down.row < flat.height && down.issued - down.finished < DOWN_DEPTH)
+			result = piece_issue(&down, &issued);
+		if (issued || down.issued == down.finished)
+			continue;
+		finished = piece_finish(&down);
+		if (!result)
+			result = finished;
+	}
+	if (!result)
+		result = channel_take_deferred(session.channel);
+	return result;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Moving bytes between the program's memory and the device through the windows
+ * of the channel: rows of 'width' bytes, 'pitch' bytes apart on each side.
+ *
+ * Up: when it returns, the program may change its memory; the device has the
+ * bytes in stream order.  Down: when it returns, the bytes are there.
+ */
+#ifndef VGPU_TRANSFER_H
+#define VGPU_TRANSFER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cuda_abi.h"
+
+struct transfer {
+	uint64_t device; /* address */
+	size_t device_pitch;
+	uint8_t *host;
+	size_t host_pitch;
+	size_t width;
+	size_t height;
+	uint32_t context;
+	uint32_t stream;
+};
+
+CUresult transfer_up(const struct transfer *transfer);
+CUresult transfer_down(const struct transfer *transfer);
+
+#endif

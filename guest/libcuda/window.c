@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "window.h"
+
+#define PIECE_BYTES_MAX (1u << 20)
+#define PIECE_BYTES_MIN (64u << 10)
+
+static uint32_t piece_bytes_of(uint32_t window_bytes)
+{
+	uint32_t bytes = window_bytes / 8;
+
+	if (bytes > PIECE_BYTES_MAX)
+		bytes = PIECE_BYTES_MAX;
+	if (bytes < PIECE_BYTES_MIN)
+		bytes = PIECE_BYTES_MIN < window_bytes ? PIECE_BYTES_MIN : window_bytes;
+	return bytes >= 4096 ? bytes & ~4095u : bytes;
+}
+
+void upload_window_prepare(struct upload_window *window, struct channel *channel)
+{
+	*window = (struct upload_window){
+		.channel = channel,
+		.bytes = channel->layout.upload_bytes,
+		.piece_bytes = piece_bytes_of(channel->layout.upload_bytes),
+	};
+}
+
+struct upload_wish {
+	struct upload_window *window;
+	size_t wanted;
+	bool broken;
+};
+
+/* The executor may only move its index forward, and not past what was posted. */
+static bool upload_refresh(struct upload_window *window)
+{
+	uint64_t released = __atomic_load_n(&window->channel->header->upload_released, __ATOMIC_ACQUIRE);
+
+	if (released - window->released > window->head - window->released)
+		return false;
+	window->released = released;
+	return true;
+}
+
+static size_t upload_room(const struct upload_window *window)
+{
+	return window->bytes - (size_t)(window->head - window->released);
+}
+
+static bool upload_ready(void *argument)
+{
+	struct upload_wish *wish = argument;
+
+	__atomic_store_n(&wish->window->channel->header->upload_waits, 1, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	wish->broken = !upload_refresh(wish->window);
+	return wish->broken || upload_room(wish->window) >= wish->wanted;
+}
+
+size_t upload_reserve(struct upload_window *window, size_t wanted, void **ret_room, uint64_t *ret_position)
+{
+	struct upload_wish wish = {.window = window};
+	size_t place;
+
+	lock_take(&window->lock);
+	place = (size_t)(window->head % window->bytes);
+	if (wanted > window->piece_bytes)
+		wanted = window->piece_bytes;
+	/* Data can be cut anywhere, so the window's end needs no padding. */
+	if (wanted > window->bytes - place)
+		wanted = window->bytes - place;
+	if (upload_room(window) < wanted && (!upload_refresh(window) || upload_room(window) < wanted)) {
+		bool alive;
+
+		wish.wanted = wanted;
+		alive = channel_wait_until(window->channel, upload_ready, &wish, CHANNEL_SLEEP_MS);
+		__atomic_store_n(&window->channel->header->upload_waits, 0, __ATOMIC_RELAXED);
+		if (!alive || wish.broken) {
+			lock_release(&window->lock);
+			return 0;
+		}
+	}
+	*ret_room = window->channel->upload + place;
+	*ret_position = window->head;
+	window->head += wanted;
+	return wanted;
+}
+
+void upload_release(struct upload_window *window)
+{
+	lock_release(&window->lock);
+}
+
+void download_window_prepare(struct download_window *window, struct channel *channel)
+{
+	uint32_t slot_bytes = piece_bytes_of(channel->layout.download_bytes);
+	uint32_t slot_count = channel->layout.download_bytes / slot_bytes;
+
+	if (slot_count > DOWNLOAD_SLOTS_MAX)
+		slot_count = DOWNLOAD_SLOTS_MAX;
+	*window = (struct download_window){
+		.channel = channel,
+		.slot_bytes = slot_bytes,
+		.slot_count = slot_count,
+		.free_slots = slot_count == 32 ? ~0u : (1u << slot_count) - 1,
+	};
+}
+
+static int64_t slot_take(struct download_window *window)
+{
+	int64_t offset = -1;
+
+	lock_take(&window->lock);
+	if (window->free_slots) {
+		int slot = __builtin_ctz(window->free_slots);
+
+		window->free_slots &= ~(1u << slot);
+		offset = (int64_t)slot * window->slot_bytes;
+	}
+	lock_release(&window->lock);
+	return offset;
+}
+
+int64_t download_take(struct download_window *window, bool wait)
+{
+	int64_t offset = slot_take(window);
+
+	if (offset >= 0 || !wait)
+		return offset;
+	__atomic_fetch_add(&window->waiting, 1, __ATOMIC_SEQ_CST);
+	for (;;) {
+		uint32_t changes = __atomic_load_n(&window->changes, __ATOMIC_SEQ_CST);
+
+		offset = slot_take(window);
+		if (offset >= 0)
+			break;
+		word_sleep(&window->changes, changes, -1);
+	}
+	__atomic_fetch_sub(&window->waiting, 1, __ATOMIC_SEQ_CST);
+	return offset;
+}
+
+void download_give(struct download_window *window, uint64_t offset)
+{
+	lock_take(&window->lock);
+	window->free_slots |= 1u << (offset / window->slot_bytes);
+	lock_release(&window->lock);
+	__atomic_fetch_add(&window->changes, 1, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&window->waiting, __ATOMIC_SEQ_CST))
+		word_wake(&window->changes, 1);
+}
