@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "account.h"
+
+#include <stdlib.h>
+
+#include "driver.h"
+#include "executor.h"
+
+#define CAPACITY_FIRST 256
+
+void account_open(struct account *account)
+{
+	*account = (struct account){.log_limit = {.free_count = 200, .per_second = 10}};
+}
+
+static size_t slot_of(const struct account *account, CUdeviceptr address)
+{
+	/* Fibonacci hashing; the low bits of addresses are zero. */
+	return (size_t)((address >> 8) * 0x9e3779b97f4a7c15u >> 20) & (account->capacity - 1);
+}
+
+/* The slot that holds the address, or the free one where it would be. */
+static struct allocation *slot_find(const struct account *account, CUdeviceptr address)
+{
+	size_t slot = slot_of(account, address);
+
+	while (account->slots[slot].address && account->slots[slot].address != address)
+		slot = (slot + 1) & (account->capacity - 1);
+	return &account->slots[slot];
+}
+
+static CUresult account_reserve(struct account *account)
+{
+	struct account larger = *account;
+
+	if (account->capacity && account->count + 1 <= account->capacity / 2)
+		return CUDA_SUCCESS;
+	larger.capacity = account->capacity ? 2 * account->capacity : CAPACITY_FIRST;
+	larger.slots = calloc(larger.capacity, sizeof(*larger.slots));
+	if (!larger.slots)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	for (size_t i = 0; i < account->capacity; i++) {
+		if (account->slots[i].address)
+			*slot_find(&larger, account->slots[i].address) = account->slots[i];
+	}
+	free(account->slots);
+	*account = larger;
+	return CUDA_SUCCESS;
+}
+
+CUresult account_admit(struct executor *executor, const char *call, uint64_t bytes)
+{
+	if (log_limit_passes(&executor->account.log_limit))
+		log_write("%s: allocating %llu bytes", call, (unsigned long long)bytes);
+	return account_reserve(&executor->account);
+}
+
+void account_add(struct executor *executor, const char *call, CUresult result, CUdeviceptr address, uint64_t bytes,
+		 uint32_t context)
+{
+	struct account *account = &executor->account;
+	struct allocation *slot;
+
+	if (result) {
+		if (log_limit_passes(&account->log_limit))
+			log_write("%s FAILED: %s (%d)", call, driver_error_name(&executor->driver, result), result);
+		return;
+	}
+	if (log_limit_passes(&account->log_limit))
+		log_write("%s SUCCESS: 0x%llx", call, (unsigned long long)address);
+	if (!address)
+		return;
+	slot = slot_find(account, address);
+	if (slot->address)
+		counter_add(&executor->counters->memory_bytes, -slot->bytes);
+	else
+		account->count++;
+	*slot = (struct allocation){.address = address, .bytes = bytes, .context = context};
+	counter_add(&executor->counters->memory_bytes, bytes);
+}
+
+/* Empties a slot and moves up what had been pushed past it. */
+static void slot_clear(struct executor *executor, struct allocation *slot)
+{
+	struct account *account = &executor->account;
+	size_t hole = (size_t)(slot - account->slots);
+	size_t next = hole;
+
+	counter_add(&executor->counters->memory_bytes, -slot->bytes);
+	account->count--;
+	for (;;) {
+		size_t home;
+
+		next = (next + 1) & (account->capacity - 1);
+		if (!account->slots[next].address)
+			break;
+		home = slot_of(account, account->slots[next].address);
+		if (((next - home) & (account->capacity - 1)) < ((next - hole) & (account->capacity - 1)))
+			continue;
+		account->slots[hole] = account->slots[next];
+		hole = next;
+	}
+	account->slots[hole] = (struct allocation){0};
+}
+
+void account_remove(struct executor *executor, CUdeviceptr address)
+{
+	struct allocation *slot;
+
+	if (!executor->account.capacity || !address)
+		return;
+	slot = slot_find(&executor->account, address);
+	if (slot->address)
+		slot_clear(executor, slot);
+}
+
+void account_forget_context(struct executor *executor, uint32_t context)
+{
+	struct account *account = &executor->account;
+
+	for (size_t i = 0; i < account->capacity;) {
+		/* Clearing may move another entry here: look again. */
+		if (account->slots[i].address && account->slots[i].context == context)
+			slot_clear(executor, &account->slots[i]);
+		else
+			i++;
+	}
+}

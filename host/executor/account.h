@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the guest process has allocated: bytes by device address, their sum in
+ * the counters that the mediator reads. The one place where a quota will be
+ * enforced.
+ */
+#ifndef EXECUTOR_ACCOUNT_H
+#define EXECUTOR_ACCOUNT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "execute.h"
+#include "log.h"
+
+struct allocation {
+	CUdeviceptr address; /* 0: free slot */
+	uint64_t bytes;
+	uint32_t context;
+};
+
+/* An open-addressed hash table, at most half full. */
+struct account {
+	struct allocation *slots;
+	size_t capacity; /* a power of two */
+	size_t count;
+	struct log_limit log_limit;
+};
+
+void account_open(struct account *account);
+
+/* Before an allocation: logs it, and makes room to remember it. */
+CUresult account_admit(struct executor *executor, const char *call, uint64_t bytes);
+
+/* After it: remembers it, and logs the outcome. */
+void account_add(struct executor *executor, const char *call, CUresult result, CUdeviceptr address, uint64_t bytes,
+		 uint32_t context);
+
+/* After an address was freed. */
+void account_remove(struct executor *executor, CUdeviceptr address);
+void account_forget_context(struct executor *executor, uint32_t context);
+
+#endif

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "channel.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define HEADER_BYTES	  4096u
+#define WINDOW_ALIGNMENT  (64u << 10)
+#define CHANNEL_BYTES_MAX (1ull << 31) /* offsets in the header have 32 bits */
+
+static void layout_write(struct channel *channel)
+{
+	struct vgpu_channel_header *header = channel->header;
+	uint32_t command_offset = HEADER_BYTES;
+	uint32_t reply_offset = command_offset + VGPU_COMMAND_RING_BYTES;
+	uint32_t windows = (reply_offset + VGPU_REPLY_RING_BYTES + WINDOW_ALIGNMENT - 1) & ~(WINDOW_ALIGNMENT - 1);
+	uint32_t window_bytes = (uint32_t)(channel->bytes - windows) / 2 & ~(WINDOW_ALIGNMENT - 1);
+
+	memset(header, 0, sizeof(*header));
+	header->version = VGPU_PROTOCOL_VERSION;
+	header->channel_bytes = channel->bytes;
+	header->command_ring_offset = command_offset;
+	header->command_ring_bytes = VGPU_COMMAND_RING_BYTES;
+	header->reply_ring_offset = reply_offset;
+	header->reply_ring_bytes = VGPU_REPLY_RING_BYTES;
+	header->upload_offset = windows;
+	header->upload_bytes = window_bytes;
+	header->download_offset = windows + window_bytes;
+	header->download_bytes = window_bytes;
+	__atomic_store_n(&header->magic, VGPU_CHANNEL_MAGIC, __ATOMIC_RELEASE);
+
+	ring_attach(&channel->commands, &header->command, channel->memory + command_offset, VGPU_COMMAND_RING_BYTES);
+	ring_attach(&channel->replies, &header->reply, channel->memory + reply_offset, VGPU_REPLY_RING_BYTES);
+	channel->upload = channel->memory + windows;
+	channel->upload_bytes = window_bytes;
+	channel->download = channel->upload + window_bytes;
+	channel->download_bytes = window_bytes;
+}
+
+int channel_open(struct channel *channel, int memory, uint64_t offset, uint64_t bytes, int doorbell, int interrupt)
+{
+	struct stat file;
+	void *mapping;
+
+	if (bytes < VGPU_CHANNEL_BYTES_MIN || bytes > CHANNEL_BYTES_MAX || bytes % HEADER_BYTES ||
+	    offset % HEADER_BYTES)
+		return -EINVAL;
+	if (fstat(memory, &file) < 0)
+		return -errno;
+	if (file.st_size < 0 || offset > (uint64_t)file.st_size || bytes > (uint64_t)file.st_size - offset)
+		return -EFBIG;
+	mapping = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, memory, (off_t)offset);
+	if (mapping == MAP_FAILED)
+		return -errno;
+	*channel = (struct channel){
+		.memory = mapping,
+		.bytes = bytes,
+		.header = mapping,
+		.doorbell = doorbell,
+		.interrupt = interrupt,
+	};
+	layout_write(channel);
+	return 0;
+}
+
+void channel_close(struct channel *channel)
+{
+	if (!channel->memory)
+		return;
+	munmap(channel->memory, channel->bytes);
+	close(channel->doorbell);
+	close(channel->interrupt);
+	channel->memory = NULL;
+}
+
+void channel_notify(const struct channel *channel)
+{
+	uint64_t one = 1;
+	ssize_t written;
+
+	do
+		written = write(channel->interrupt, &one, sizeof(one));
+	while (written < 0 && errno == EINTR);
+	/* EAGAIN: the counter is full, so the guest has its wake-up already. */
+}
+
+void channel_doorbell_clear(const struct channel *channel)
+{
+	uint64_t count;
+	ssize_t got;
+
+	do
+		got = read(channel->doorbell, &count, sizeof(count));
+	while (got < 0 && errno == EINTR);
+}
+
+void channel_error_defer(const struct channel *channel, uint32_t sequence, CUresult result)
+{
+	uint64_t none = 0;
+	uint64_t value = (uint64_t)sequence << 32 | (uint32_t)result;
+
+	__atomic_compare_exchange_n(&channel->header->deferred_error, &none, value, false, __ATOMIC_ACQ_REL,
+				    __ATOMIC_RELAXED);
+}
+
+void channel_upload_release(const struct channel *channel, uint64_t position)
+{
+	uint32_t *waits = &channel->header->upload_waits;
+
+	__atomic_store_n(&channel->header->upload_released, position, __ATOMIC_RELEASE);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (__atomic_load_n(waits, __ATOMIC_RELAXED) && __atomic_exchange_n(waits, 0, __ATOMIC_RELAXED))
+		channel_notify(channel);
+}

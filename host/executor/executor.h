@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One executor: the process that makes one guest process's CUDA calls.
+ *
+ * Theory of operation.  The main thread takes a record from the command ring
+ * into private memory, checks it, makes the call and replies (loop.h).  A call
+ * that would wait is put on the pending list (pending.h) and looked at between
+ * records, so that one guest thread's wait does not hold up another's calls.
+ * The guest is hostile: whatever it sends ends in an error for it or, where it
+ * broke the protocol, in executor_fault(), which ends this process.  Nothing
+ * outlives the process, so it never cleans up on its way out: the kernel gives
+ * back device memory faster than the driver would.
+ *
+ * Everything runs on the main thread but the watch on the mediator (watch.h).
+ */
+#ifndef EXECUTOR_H
+#define EXECUTOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "account.h"
+#include "channel.h"
+#include "context.h"
+#include "copy.h"
+#include "driver_table.h"
+#include "execute.h"
+#include "handles.h"
+#include "pending.h"
+#include "pinned.h"
+#include "print.h"
+#include "reply.h"
+#include "snapshot.h"
+#include "stage.h"
+#include "vgpu_control.h"
+
+struct executor {
+	struct channel channel;
+	struct vgpu_executor_counters *counters;
+	int control;
+	int pass; /* -1: the transport has no pass socket */
+	uint32_t vm_id;
+	uint32_t channel_number;
+
+	struct driver driver;
+	bool driver_is_software;
+	CUresult init_result;	       /* of cuInit */
+	bool is_greeted;	       /* HELLO was accepted */
+	bool is_refused;	       /* HELLO was not */
+	const struct request *request; /* the one being executed */
+
+	/* Set once by executor_fault(). */
+	enum vgpu_channel_error fault;
+	char fault_text[VGPU_CONTROL_TEXT_BYTES];
+
+	struct handles handles;
+	struct contexts contexts;
+	struct replies replies;
+	struct pendings pendings;
+	struct copies copies;
+	struct stage stage;
+	struct pinned pinned;
+	struct print print;
+	struct account account;
+	struct snapshots snapshots;
+};
+
+/* Ends the channel: the first reason is told to the mediator when the loop comes round. */
+__attribute__((format(printf, 3, 4))) void executor_fault(struct executor *executor, enum vgpu_channel_error error,
+							  const char *format, ...);
+
+/* Adds to a counter that the mediator reads. */
+static inline void counter_add(uint64_t *counter, uint64_t amount)
+{
+	__atomic_store_n(counter, *counter + amount, __ATOMIC_RELAXED);
+}
+
+#endif

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "idle.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/sysinfo.h>
+#include <time.h>
+
+#define SPIN_NS_MAX	     50000u
+#define SPIN_NS_MIN	     2000u
+#define SPIN_GPU_NS_MAX	     10000000u /* with processors to spare, as the native library does */
+#define SPIN_GPU_NS_SHARED   50000u
+#define SPIN_GPU_NS_SOFTWARE 10000u
+#define PROCESSORS_TO_SPARE  4
+
+/* A pause while the GPU is waited for: a part of the time already waited, within bounds. */
+struct pause_rule {
+	uint64_t part;
+	uint64_t least_ns;
+	uint64_t most_ns;
+};
+
+static const struct pause_rule gpu_pause = {.part = 256, .least_ns = 10000, .most_ns = 250000};
+static const struct pause_rule software_pause = {.part = 64, .least_ns = 50000, .most_ns = 1000000};
+
+#define LOOK_INTERVAL_NS 1000000000u
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static inline void processor_relax(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield");
+#endif
+}
+
+void idle_open(struct idle *idle, bool gpu_is_software)
+{
+	cpu_set_t set;
+
+	*idle = (struct idle){.processors = 1, .gpu_is_software = gpu_is_software, .spin_ns = SPIN_NS_MAX};
+	if (sched_getaffinity(0, sizeof(set), &set) == 0)
+		idle->processors = (unsigned)CPU_COUNT(&set);
+	/* Timers are late by 50 us otherwise. */
+	prctl(PR_SET_TIMERSLACK, 1);
+}
+
+static void load_look(struct idle *idle, uint64_t now)
+{
+	struct sysinfo info;
+
+	if (now - idle->looked_ns < LOOK_INTERVAL_NS)
+		return;
+	idle->looked_ns = now;
+	idle->is_busy = sysinfo(&info) == 0 && info.loads[0] >> SI_LOAD_SHIFT >= idle->processors;
+}
+
+void idle_end(struct idle *idle)
+{
+	/* Spinning was worth it if it was not followed by sleep. */
+	if (idle->since_ns && !idle->has_slept && idle->spin_ns < SPIN_NS_MAX)
+		idle->spin_ns = idle->spin_ns * 2 < SPIN_NS_MAX ? idle->spin_ns * 2 : SPIN_NS_MAX;
+	idle->since_ns = 0;
+	idle->has_slept = false;
+}
+
+static uint64_t spin_budget(const struct idle *idle, bool waits_for_gpu)
+{
+	uint64_t budget = idle->spin_ns;
+
+	if (idle->processors == 1)
+		return 0;
+	if (waits_for_gpu) {
+		if (idle->gpu_is_software)
+			budget = SPIN_GPU_NS_SOFTWARE;
+		else
+			budget = idle->processors >= PROCESSORS_TO_SPARE ? SPIN_GPU_NS_MAX : SPIN_GPU_NS_SHARED;
+	}
+	return idle->is_busy ? budget / 8 : budget;
+}
+
+bool idle_spin(struct idle *idle, bool waits_for_gpu)
+{
+	uint64_t now = now_ns();
+
+	if (!idle->since_ns) {
+		idle->since_ns = now;
+		load_look(idle, now);
+	}
+	if (now - idle->since_ns >= spin_budget(idle, waits_for_gpu))
+		return false;
+	processor_relax();
+	return true;
+}
+
+int idle_sleep(struct idle *idle, int doorbell, bool waits_for_gpu)
+{
+	struct pollfd wait = {.fd = doorbell, .events = POLLIN};
+	struct timespec pause = {0};
+	int ready;
+
+	if (!idle->has_slept && !waits_for_gpu && idle->spin_ns > SPIN_NS_MIN)
+		idle->spin_ns /= 2;
+	idle->has_slept = true;
+	if (waits_for_gpu) {
+		const struct pause_rule *rule = idle->gpu_is_software ? &software_pause : &gpu_pause;
+		uint64_t pause_ns = (now_ns() - idle->since_ns) / rule->part;
+
+		if (pause_ns < rule->least_ns)
+			pause_ns = rule->least_ns;
+		if (pause_ns > rule->most_ns)
+			pause_ns = rule->most_ns;
+		pause.tv_nsec = (long)pause_ns;
+	}
+	ready = ppoll(&wait, 1, waits_for_gpu ? &pause : NULL, NULL);
+	if (ready < 0)
+		return errno == EINTR ? 0 : -1;
+	if (ready > 0 && !(wait.revents & POLLIN)) {
+		errno = EBADF;
+		return -1;
+	}
+	return ready;
+}

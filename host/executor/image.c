@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "image.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "image_print.h"
+
+#define WRAPPER_MAGIC	       0x466243b1u
+#define WRAPPER_VERSION_LINKED 2
+#define PIECES_MAX	       4096
+
+struct piece {
+	const uint8_t *bytes;
+	size_t count;
+};
+
+/* The next piece at *offset: its length, its bytes, padding to 8. */
+static bool piece_next(const uint8_t *staged, size_t total, size_t *offset, struct piece *ret_piece)
+{
+	uint64_t bytes;
+	uint64_t padded;
+
+	if (total - *offset < sizeof(bytes))
+		return false;
+	memcpy(&bytes, staged + *offset, sizeof(bytes));
+	*offset += sizeof(bytes);
+	if (bytes > total - *offset)
+		return false;
+	*ret_piece = (struct piece){.bytes = staged + *offset, .count = bytes};
+	padded = (bytes + 7) & ~7ull;
+	*offset += padded < total - *offset ? padded : total - *offset;
+	return true;
+}
+
+/* The pieces of a wrapper: its fatbin, then the prelinked ones. */
+static CUresult wrapper_build(struct image *image, size_t total)
+{
+	size_t offset = 0;
+	size_t count = 0;
+	struct piece piece;
+
+	image->prelinked = calloc(PIECES_MAX + 1, sizeof(*image->prelinked));
+	if (!image->prelinked)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	while (offset < total) {
+		if (count > PIECES_MAX || !piece_next(image->staged, total, &offset, &piece) ||
+		    !image_fatbin_is_sound(piece.bytes, piece.count))
+			return CUDA_ERROR_INVALID_IMAGE;
+		if (image_fatbin_may_print(piece.bytes))
+			image->may_print = true;
+		if (count == 0)
+			image->wrapper.fatbin = piece.bytes;
+		else
+			image->prelinked[count - 1] = piece.bytes;
+		count++;
+	}
+	if (count == 0)
+		return CUDA_ERROR_INVALID_IMAGE;
+	image->wrapper.magic = WRAPPER_MAGIC;
+	image->wrapper.version = WRAPPER_VERSION_LINKED;
+	image->wrapper.prelinked = image->prelinked;
+	image->pointer = &image->wrapper;
+	return CUDA_SUCCESS;
+}
+
+static CUresult single_check(struct image *image, size_t total, uint32_t kind)
+{
+	size_t offset = 0;
+	struct piece piece;
+
+	if (!piece_next(image->staged, total, &offset, &piece))
+		return CUDA_ERROR_INVALID_IMAGE;
+	image->pointer = piece.bytes;
+	switch (kind) {
+	case IMAGE_PTX:
+		if (!image_ptx_is_sound(piece.bytes, piece.count))
+			return CUDA_ERROR_INVALID_PTX;
+		/* Padding, or the byte behind what was staged. */
+		image->staged[(size_t)(piece.bytes - image->staged) + piece.count] = 0;
+		image->may_print = image_code_may_print(piece.bytes, piece.count);
+		return CUDA_SUCCESS;
+	case IMAGE_FATBIN:
+		if (!image_fatbin_is_sound(piece.bytes, piece.count))
+			return CUDA_ERROR_INVALID_IMAGE;
+		image->may_print = image_fatbin_may_print(piece.bytes);
+		return CUDA_SUCCESS;
+	case IMAGE_ELF:
+		if (!image_elf_is_sound(piece.bytes, piece.count))
+			return CUDA_ERROR_INVALID_IMAGE;
+		image->may_print = image_code_may_print(piece.bytes, piece.count);
+		return CUDA_SUCCESS;
+	default:
+		return CUDA_ERROR_INVALID_VALUE;
+	}
+}
+
+CUresult image_take(struct stage *stage, uint32_t kind, struct image *ret_image)
+{
+	size_t total = stage->used;
+	CUresult result;
+
+	*ret_image = (struct image){0};
+	result = stage_take(stage, &ret_image->staged);
+	if (result)
+		return result;
+	result = kind == IMAGE_WRAPPER ? wrapper_build(ret_image, total) : single_check(ret_image, total, kind);
+	if (result)
+		image_release(ret_image);
+	return result;
+}
+
+void image_release(struct image *image)
+{
+	free(image->staged);
+	free(image->prelinked);
+	*image = (struct image){0};
+}

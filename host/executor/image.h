@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A module image as the driver wants it, made of what the guest has staged. */
+#ifndef EXECUTOR_IMAGE_H
+#define EXECUTOR_IMAGE_H
+
+#include "image_check.h"
+#include "stage.h"
+
+#define IMAGE_OPTIONS_MAX 64
+
+/* A fatbin wrapper, as nvcc writes it beside a fatbin. */
+struct image_wrapper {
+	uint32_t magic;
+	uint32_t version;
+	const void *fatbin;
+	const void *prelinked; /* version 2: a NULL-terminated array of fatbins */
+};
+
+struct image {
+	uint8_t *staged;
+	const void *pointer; /* what the driver is given */
+	struct image_wrapper wrapper;
+	const void **prelinked;
+	bool may_print; /* its kernels may use printf */
+};
+
+/*
+ * Takes what is staged, of 'kind', and checks it. CUDA_ERROR_INVALID_IMAGE if it is not sound (INVALID_PTX
+ * for text that is none). Release with image_release() when the driver has taken it in.
+ */
+CUresult image_take(struct stage *stage, uint32_t kind, struct image *ret_image);
+void image_release(struct image *image);
+
+#endif

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "image_check.h"
+
+#include <elf.h>
+#include <string.h>
+
+#include "fatbin.h"
+
+/* More than any compiler makes of one kernel file; a driver that unpacks more than that is being attacked. */
+#define UNPACKED_BYTES_MAX (1ull << 30)
+
+#define ENTRY_COMPRESSED (FATBIN_FLAG_LZ4 | FATBIN_FLAG_ZSTD)
+
+static bool span_is_within(uint64_t offset, uint64_t bytes, uint64_t total)
+{
+	return offset <= total && bytes <= total - offset;
+}
+
+bool image_ptx_is_sound(const uint8_t *text, size_t bytes)
+{
+	if (bytes == 0)
+		return false;
+	/* Comments may hold UTF-8; control characters have no place in text. */
+	for (size_t i = 0; i < bytes; i++) {
+		if (text[i] < ' ' && text[i] != '\n' && text[i] != '\t' && text[i] != '\r' && text[i] != '\f' &&
+		    text[i] != '\v')
+			return false;
+	}
+	return true;
+}
+
+static bool entry_is_sound(const uint8_t *place, uint64_t available, uint64_t *ret_bytes)
+{
+	struct fatbin_entry entry;
+	uint64_t bytes;
+
+	if (available < sizeof(entry))
+		return false;
+	memcpy(&entry, place, sizeof(entry));
+	if (entry.header_bytes < sizeof(entry) || entry.header_bytes > available ||
+	    entry.payload_bytes > available - entry.header_bytes || entry.compressed_bytes > entry.payload_bytes ||
+	    entry.unpacked_bytes > UNPACKED_BYTES_MAX)
+		return false;
+	bytes = entry.header_bytes + entry.payload_bytes;
+	if (entry.name_bytes && !span_is_within(entry.name_offset, entry.name_bytes, bytes))
+		return false;
+	if (entry.kind == FATBIN_KIND_ELF && !(entry.flags & ENTRY_COMPRESSED) &&
+	    !image_elf_is_sound(place + entry.header_bytes, entry.payload_bytes))
+		return false;
+	/* PTX text has to end within its payload. */
+	if (entry.kind == FATBIN_KIND_PTX && !(entry.flags & ENTRY_COMPRESSED) &&
+	    !memchr(place + entry.header_bytes, '\0', entry.payload_bytes))
+		return false;
+	*ret_bytes = bytes;
+	return true;
+}
+
+bool image_fatbin_is_sound(const uint8_t *fatbin, size_t bytes)
+{
+	struct fatbin_header header;
+	uint64_t offset;
+	uint64_t end;
+
+	if (bytes < sizeof(header))
+		return false;
+	memcpy(&header, fatbin, sizeof(header));
+	if (header.magic != FATBIN_MAGIC || header.header_bytes < sizeof(header) ||
+	    !span_is_within(header.header_bytes, header.entries_bytes, bytes))
+		return false;
+	offset = header.header_bytes;
+	end = header.header_bytes + header.entries_bytes;
+	while (offset < end) {
+		uint64_t entry_bytes;
+
+		if (!entry_is_sound(fatbin + offset, end - offset, &entry_bytes))
+			return false;
+		offset += entry_bytes;
+	}
+	return true;
+}
+
+static bool elf_sections_are_sound(const uint8_t *elf, size_t bytes, const Elf64_Ehdr *header)
+{
+	if (header->e_shnum == 0)
+		return true;
+	if (header->e_shentsize != sizeof(Elf64_Shdr) || header->e_shstrndx >= header->e_shnum ||
+	    !span_is_within(header->e_shoff, (uint64_t)header->e_shnum * sizeof(Elf64_Shdr), bytes))
+		return false;
+	for (size_t i = 0; i < header->e_shnum; i++) {
+		Elf64_Shdr section;
+
+		memcpy(&section, elf + header->e_shoff + i * sizeof(section), sizeof(section));
+		if (section.sh_type == SHT_NOBITS || section.sh_type == SHT_NULL)
+			continue;
+		if (!span_is_within(section.sh_offset, section.sh_size, bytes) ||
+		    (section.sh_type != SHT_STRTAB && section.sh_link >= header->e_shnum))
+			return false;
+		/* Names are read up to a NUL. */
+		if (section.sh_type == SHT_STRTAB && section.sh_size > 0 &&
+		    elf[section.sh_offset + section.sh_size - 1] != 0)
+			return false;
+	}
+	return true;
+}
+
+static bool elf_segments_are_sound(const uint8_t *elf, size_t bytes, const Elf64_Ehdr *header)
+{
+	if (header->e_phnum == 0)
+		return true;
+	if (header->e_phentsize != sizeof(Elf64_Phdr) ||
+	    !span_is_within(header->e_phoff, (uint64_t)header->e_phnum * sizeof(Elf64_Phdr), bytes))
+		return false;
+	for (size_t i = 0; i < header->e_phnum; i++) {
+		Elf64_Phdr segment;
+
+		memcpy(&segment, elf + header->e_phoff + i * sizeof(segment), sizeof(segment));
+		if (!span_is_within(segment.p_offset, segment.p_filesz, bytes))
+			return false;
+	}
+	return true;
+}
+
+bool image_elf_is_sound(const uint8_t *elf, size_t bytes)
+{
+	Elf64_Ehdr header;
+
+	if (bytes < sizeof(header))
+		return false;
+	memcpy(&header, elf, sizeof(header));
+	return memcmp(header.e_ident, ELFMAG, SELFMAG) == 0 && header.e_ident[EI_CLASS] == ELFCLASS64 &&
+	       header.e_ident[EI_DATA] == ELFDATA2LSB && elf_sections_are_sound(elf, bytes, &header) &&
+	       elf_segments_are_sound(elf, bytes, &header);
+}

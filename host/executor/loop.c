@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "loop.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "driver.h"
+#include "executor.h"
+#include "idle.h"
+#include "launch.h"
+#include "log.h"
+
+/* Records between two looks at what the GPU has finished. */
+#define RECORDS_IN_A_ROW 32
+
+/* A look is a system call. */
+#define ROUNDS_BETWEEN_PRINT_POLLS 64
+
+/* Of a launch with few parameters. */
+#define PREFETCH_BYTES 192
+
+struct loop {
+	struct executor *executor;
+	struct idle idle;
+	struct log_limit error_limit;
+	_Alignas(8) uint8_t record[VGPU_RECORD_BYTES_MAX];
+	_Alignas(8) uint8_t reply[VGPU_RECORD_BYTES_MAX];
+};
+
+static const char *opcode_name(uint16_t opcode)
+{
+	static const char *const names[] = {
+		[VGPU_OPCODE_HELLO] = "HELLO",
+		[VGPU_OPCODE_SNAPSHOT] = "SNAPSHOT",
+		[VGPU_OPCODE_UPLOAD] = "UPLOAD",
+		[VGPU_OPCODE_UPLOAD_INLINE] = "UPLOAD_INLINE",
+		[VGPU_OPCODE_DOWNLOAD] = "DOWNLOAD",
+		[VGPU_OPCODE_DOWNLOAD_INLINE] = "DOWNLOAD_INLINE",
+		[VGPU_OPCODE_STAGE] = "STAGE",
+		[VGPU_OPCODE_LAUNCH] = "LAUNCH",
+		[VGPU_OPCODE_HOST_MAP] = "HOST_MAP",
+		[VGPU_OPCODE_HOST_UNMAP] = "HOST_UNMAP",
+		[VGPU_OPCODE_FUNCTION_INFO] = "FUNCTION_INFO",
+		[VGPU_OPCODE_UPLOAD_WINDOW_RELEASE] = "UPLOAD_WINDOW_RELEASE",
+	};
+
+	if (opcode >= VGPU_OPCODE_API)
+		return execute_api_name(opcode);
+	return opcode < sizeof(names) / sizeof(names[0]) && names[opcode] ? names[opcode] : "?";
+}
+
+static CUresult request_execute(struct executor *executor, const struct request *request, struct reply *reply)
+{
+	switch (request->opcode) {
+	case VGPU_OPCODE_LAUNCH:
+		return launch_execute(executor, request);
+	case VGPU_OPCODE_HELLO:
+		return hello_execute(executor, request, reply);
+	case VGPU_OPCODE_SNAPSHOT:
+		return snapshot_execute(executor, request, reply);
+	case VGPU_OPCODE_UPLOAD:
+		return copy_upload_execute(executor, request);
+	case VGPU_OPCODE_UPLOAD_INLINE:
+		return copy_upload_inline_execute(executor, request);
+	case VGPU_OPCODE_DOWNLOAD:
+		return copy_download_execute(executor, request);
+	case VGPU_OPCODE_DOWNLOAD_INLINE:
+		return copy_download_inline_execute(executor, request, reply);
+	case VGPU_OPCODE_STAGE:
+		return stage_execute(executor, request);
+	case VGPU_OPCODE_HOST_MAP:
+		return pinned_map_execute(executor, request);
+	case VGPU_OPCODE_HOST_UNMAP:
+		return pinned_unmap_execute(executor, request);
+	case VGPU_OPCODE_FUNCTION_INFO:
+		return function_info_execute(executor, request, reply);
+	case VGPU_OPCODE_UPLOAD_WINDOW_RELEASE:
+		return copy_window_release_execute(executor, request);
+	default:
+		if (request->opcode < VGPU_OPCODE_API)
+			return EXECUTE_PROTOCOL;
+		return execute_api(executor, request, reply);
+	}
+}
+
+static void failure_note(struct loop *loop, const struct request *request, CUresult result)
+{
+	counter_add(&loop->executor->counters->errors, 1);
+	if (!(request->flags & VGPU_FLAG_REPLY))
+		channel_error_defer(&loop->executor->channel, request->sequence, result);
+	if (log_limit_passes(&loop->error_limit))
+		log_write("%s failed: %s (%d)", opcode_name(request->opcode),
+			  driver_error_name(&loop->executor->driver, result), result);
+}
+
+static void record_execute(struct loop *loop)
+{
+	struct executor *executor = loop->executor;
+	struct vgpu_record header;
+	struct request request;
+	struct reply reply = {.payload = loop->reply, .capacity = sizeof(loop->reply) - sizeof(struct vgpu_record)};
+	CUresult result;
+
+	memcpy(&header, loop->record, sizeof(header));
+	request = (struct request){
+		.opcode = header.opcode,
+		.flags = header.flags,
+		.sequence = header.sequence,
+		.context = header.context_or_result,
+		.payload = loop->record + sizeof(header),
+		.payload_bytes = header.length - sizeof(header),
+	};
+	if (!executor->is_greeted && request.opcode != VGPU_OPCODE_HELLO) {
+		executor_fault(executor, VGPU_ERROR_PROTOCOL, "the guest did not say HELLO");
+		return;
+	}
+	pending_settle(executor);
+	context_enter(executor, request.context);
+	executor->request = &request;
+	result = request_execute(executor, &request, &reply);
+	executor->request = NULL;
+	if (result == CUDA_ERROR_INVALID_CONTEXT && executor->contexts.enter_result)
+		result = executor->contexts.enter_result;
+	counter_add(&executor->counters->calls, 1);
+	if (result == EXECUTE_DEFERRED)
+		return;
+	if (result == EXECUTE_PROTOCOL) {
+		executor_fault(executor, VGPU_ERROR_PROTOCOL,
+			       "the guest sent a %s request (opcode %u) that is malformed", opcode_name(request.opcode),
+			       request.opcode);
+		return;
+	}
+	if (result && result != CUDA_ERROR_NOT_READY)
+		failure_note(loop, &request, result);
+	if (request.flags & VGPU_FLAG_REPLY)
+		reply_send(executor, &request, result, reply.payload, reply.bytes);
+}
+
+/* The next record lies in the guest's cache; it can come over while the driver works. */
+static void next_prefetch(const struct ring *commands)
+{
+	uint32_t place = (uint32_t)(commands->own & (commands->bytes - 1));
+
+	/* Not before it has been written: the guest would have to take its line back. */
+	if (commands->own == commands->other)
+		return;
+	for (uint32_t line = 0; line < PREFETCH_BYTES; line += 64)
+		__builtin_prefetch(commands->data + ((place + line) & (commands->bytes - 1)));
+}
+
+/* True: at least one record was executed. */
+static bool records_take(struct loop *loop)
+{
+	struct executor *executor = loop->executor;
+	struct ring *commands = &executor->channel.commands;
+	int count = 0;
+
+	while (count < RECORDS_IN_A_ROW && !executor->fault && !executor->replies.first) {
+		enum ring_status status = ring_take(commands, loop->record, sizeof(loop->record));
+
+		if (status == RING_FATAL)
+			executor_fault(executor, VGPU_ERROR_PROTOCOL, "the guest broke the command ring");
+		if (status != RING_OK)
+			break;
+		next_prefetch(commands);
+		record_execute(loop);
+		count++;
+	}
+	/* Not for every bit of room: a guest that is woken for a few records only sleeps again. */
+	if (count > 0 && commands->other - commands->own <= commands->bytes / 2 && ring_producer_waits(commands))
+		channel_notify(&executor->channel);
+	return count > 0;
+}
+
+/* True: there may be work already, do not sleep. */
+static bool sleep_prepare(struct executor *executor)
+{
+	enum ring_status status;
+
+	if (executor->replies.first)
+		return !reply_backlog_prepare_wait(executor);
+	status = ring_prepare_sleep(&executor->channel.commands);
+	if (status == RING_FATAL)
+		executor_fault(executor, VGPU_ERROR_PROTOCOL, "the guest broke the command ring");
+	return status != RING_EMPTY;
+}
+
+static void loop_sleep(struct loop *loop, bool waits_for_gpu)
+{
+	struct executor *executor = loop->executor;
+	int woken;
+
+	/* Before the preparation, which depends on what waits to be sent. */
+	print_poll(executor);
+	if (sleep_prepare(executor))
+		return;
+	/* softgpu's threads print while kernels run (print_poll); a real driver prints in our own calls. */
+	if (executor->print.is_possible && executor->driver_is_software)
+		waits_for_gpu = true;
+	woken = idle_sleep(&loop->idle, executor->channel.doorbell, waits_for_gpu);
+	ring_wake(&executor->channel.commands);
+	if (woken < 0)
+		executor_fault(executor, VGPU_ERROR_EXECUTOR_DIED, "the doorbell does not work: %s", strerror(errno));
+	if (woken > 0) {
+		channel_doorbell_clear(&executor->channel);
+		counter_add(&executor->counters->wakeups, 1);
+	}
+}
+
+void loop_run(struct executor *executor)
+{
+	static struct loop loop;
+	unsigned rounds = 0;
+
+	loop = (struct loop){.executor = executor, .error_limit = {.free_count = 100, .per_second = 5}};
+	idle_open(&loop.idle, executor->driver_is_software);
+	while (!executor->fault) {
+		bool progress = reply_backlog_flush(executor) && records_take(&loop);
+		bool waits_for_gpu;
+
+		if (pending_poll(executor))
+			progress = true;
+		waits_for_gpu = copy_poll(executor) || executor->pendings.first;
+		if (++rounds % ROUNDS_BETWEEN_PRINT_POLLS == 0)
+			print_poll(executor);
+		if (progress)
+			idle_end(&loop.idle);
+		else if (!idle_spin(&loop.idle, waits_for_gpu))
+			loop_sleep(&loop, waits_for_gpu);
+	}
+}

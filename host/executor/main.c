@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/personality.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "executor.h"
+#include "driver.h"
+#include "log.h"
+#include "loop.h"
+#include "probe.h"
+#include "sandbox.h"
+#include "start.h"
+#include "watch.h"
+
+#define EXIT_START 1
+#define EXIT_FAULT 2
+#define EXIT_USAGE 64
+
+static const char usage[] =
+	"usage: cuda-executor [--no-sandbox]\n"
+	"       cuda-executor --probe LIBRARY\n"
+	"\n"
+	"Makes the CUDA calls of one guest process. The mediator starts it, with its control socket as\n"
+	"descriptor 3.\n"
+	"\n"
+	"  --probe LIBRARY  say what the CUDA driver LIBRARY offers, and end\n"
+	"  --no-sandbox     for debugging: keep all privileges and system calls\n"
+	"  --version\n"
+	"  --help\n";
+
+struct settings {
+	const char *probe; /* NULL: serve */
+	bool use_sandbox;
+};
+
+static struct executor executor = {.control = VGPU_EXECUTOR_CONTROL_FD, .pass = -1};
+
+void executor_fault(struct executor *faulty, enum vgpu_channel_error error, const char *format, ...)
+{
+	va_list arguments;
+
+	if (faulty->fault)
+		return;
+	faulty->fault = error;
+	va_start(arguments, format);
+	vsnprintf(faulty->fault_text, sizeof(faulty->fault_text), format, arguments);
+	va_end(arguments);
+	log_write("vm_id=%u channel=%u: %s", faulty->vm_id, faulty->channel_number, faulty->fault_text);
+}
+
+/* -1: go on; else the exit status. */
+static int arguments_read(int count, char **arguments, struct settings *settings)
+{
+	static const struct option options[] = {
+		{"probe", required_argument, NULL, 'p'},
+		{"no-sandbox", no_argument, NULL, 'n'},
+		{"version", no_argument, NULL, 'v'},
+		{"help", no_argument, NULL, 'h'},
+		{0},
+	};
+	int option;
+
+	while ((option = getopt_long(count, arguments, "", options, NULL)) != -1) {
+		switch (option) {
+		case 'p':
+			settings->probe = optarg;
+			break;
+		case 'n':
+			settings->use_sandbox = false;
+			break;
+		case 'v':
+			puts("cuda-executor " VGPU_VERSION);
+			return 0;
+		case 'h':
+			fputs(usage, stdout);
+			return 0;
+		default:
+			fputs(usage, stderr);
+			return EXIT_USAGE;
+		}
+	}
+	if (optind != count) {
+		fputs(usage, stderr);
+		return EXIT_USAGE;
+	}
+	return -1;
+}
+
+/*
+ * The driver's allocations must lie from 0x2aaa... upwards, where the guest library keeps its own
+ * process clear; only a process that was started in this layout has it.
+ */
+static void layout_ensure(char **arguments)
+{
+	int persona = personality(0xffffffff);
+
+	if (persona < 0 || (persona & ADDR_COMPAT_LAYOUT) ||
+	    personality((unsigned long)persona | ADDR_COMPAT_LAYOUT) < 0)
+		return;
+	/* It stays set over exec, so this happens once. */
+	execv("/proc/self/exe", arguments);
+	log_write("cannot start again in the compatible address layout: %s", strerror(errno));
+}
+
+static int serve(const struct settings *settings)
+{
+	int error;
+
+	signal(SIGPIPE, SIG_IGN);
+	/*
+	 * From the start, not only in the sandbox: other guests' executors run as the same user, and one that
+	 * was taken over could open this one's memory while it loads the driver.
+	 */
+	if (settings->use_sandbox && prctl(PR_SET_DUMPABLE, 0) < 0)
+		return EXIT_START;
+	if (!start_run(&executor))
+		return EXIT_START;
+	if (!start_ready_send(&executor))
+		return 0;
+	error = settings->use_sandbox ? sandbox_enter() : 0;
+	if (error) {
+		executor_fault(&executor, VGPU_ERROR_EXECUTOR_DIED, "cannot enter the sandbox: %s", strerror(-error));
+		start_fault_send(&executor);
+		return EXIT_FAULT;
+	}
+	/* After the sandbox, so that the thread is in it. */
+	error = watch_start(executor.control);
+	if (error) {
+		executor_fault(&executor, VGPU_ERROR_NO_MEMORY, "cannot start a thread: %s", strerror(-error));
+		start_fault_send(&executor);
+		return EXIT_FAULT;
+	}
+	executor.init_result = executor.driver.cuInit(0);
+	if (executor.init_result)
+		log_write("cuInit FAILED: %s (%d)", driver_error_name(&executor.driver, executor.init_result),
+			  executor.init_result);
+	else
+		executor.driver_is_software = driver_is_software(&executor.driver);
+	loop_run(&executor);
+	start_fault_send(&executor);
+	return EXIT_FAULT;
+}
+
+int main(int count, char **arguments)
+{
+	struct settings settings = {.use_sandbox = true};
+	int status = arguments_read(count, arguments, &settings);
+
+	if (status >= 0)
+		return status;
+	layout_ensure(arguments);
+	status = settings.probe ? probe_run(settings.probe) : serve(&settings);
+	/* The driver's own exit handlers may wait for kernels that never end. */
+	fflush(NULL);
+	_exit(status);
+}

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Allocation of device memory, and memory pools. */
+#include "executor.h"
+#include "executor_calls.h"
+
+CUresult execute_cuMemAlloc_v2(struct executor *executor, const struct request *request,
+			       const struct wire_cuMemAlloc_v2 *arguments, struct wire_cuMemAlloc_v2_reply *reply)
+{
+	CUdeviceptr address = 0;
+	CUresult result = account_admit(executor, "cuMemAlloc", arguments->bytesize);
+
+	if (!result) {
+		result = executor->driver.cuMemAlloc_v2(&address, arguments->bytesize);
+		account_add(executor, "cuMemAlloc", result, address, arguments->bytesize, request->context);
+	}
+	reply->dptr = address;
+	return result;
+}
+
+CUresult execute_cuMemAllocPitch_v2(struct executor *executor, const struct request *request,
+				    const struct wire_cuMemAllocPitch_v2 *arguments,
+				    struct wire_cuMemAllocPitch_v2_reply *reply)
+{
+	CUdeviceptr address = 0;
+	size_t pitch = 0;
+	uint64_t bytes;
+	CUresult result;
+
+	if (__builtin_mul_overflow(arguments->WidthInBytes, arguments->Height, &bytes))
+		return CUDA_ERROR_INVALID_VALUE;
+	result = account_admit(executor, "cuMemAllocPitch", bytes);
+	if (!result) {
+		result = executor->driver.cuMemAllocPitch_v2(&address, &pitch, arguments->WidthInBytes,
+							     arguments->Height, arguments->ElementSizeBytes);
+		account_add(executor, "cuMemAllocPitch", result, address, pitch * arguments->Height, request->context);
+	}
+	reply->dptr = address;
+	reply->pPitch = pitch;
+	return result;
+}
+
+CUresult execute_cuMemFree_v2(struct executor *executor, const struct request *request,
+			      const struct wire_cuMemFree_v2 *arguments)
+{
+	CUresult result = executor->driver.cuMemFree_v2(arguments->dptr);
+
+	(void)request;
+	if (!result)
+		account_remove(executor, arguments->dptr);
+	return result;
+}
+
+/* Pool 0 is the device's current pool. */
+static CUresult pool_find(struct executor *executor, uint32_t id, CUmemoryPool *ret_pool)
+{
+	void *object = NULL;
+	CUresult result = id ? execute_find(executor, VGPU_KIND_MEMORY_POOL, id, &object) : CUDA_SUCCESS;
+
+	if (!result)
+		*ret_pool = object;
+	return result;
+}
+
+CUresult execute_cuMemAllocFromPoolAsync(struct executor *executor, const struct request *request,
+					 const struct wire_cuMemAllocFromPoolAsync *arguments,
+					 struct wire_cuMemAllocFromPoolAsync_reply *reply)
+{
+	const struct driver *driver = &executor->driver;
+	CUdeviceptr address = 0;
+	CUmemoryPool pool;
+	CUstream stream;
+	CUresult result = pool_find(executor, arguments->pool, &pool);
+
+	if (!result)
+		result = execute_find_stream(executor, arguments->hStream, &stream);
+	if (!result && !(pool ? (void *)driver->cuMemAllocFromPoolAsync : (void *)driver->cuMemAllocAsync))
+		result = CUDA_ERROR_NOT_SUPPORTED;
+	if (!result)
+		result = account_admit(executor, "cuMemAllocAsync", arguments->bytesize);
+	if (result)
+		return result;
+	if (pool)
+		result = driver->cuMemAllocFromPoolAsync(&address, arguments->bytesize, pool, stream);
+	else
+		result = driver->cuMemAllocAsync(&address, arguments->bytesize, stream);
+	/* A pool's memory does not end with the context that allocated it. */
+	account_add(executor, "cuMemAllocAsync", result, address, arguments->bytesize, 0);
+	(void)request;
+	reply->dptr = address;
+	return result;
+}
+
+CUresult execute_cuMemFreeAsync(struct executor *executor, const struct request *request,
+				const struct wire_cuMemFreeAsync *arguments)
+{
+	CUstream stream;
+	CUresult result = execute_find_stream(executor, arguments->hStream, &stream);
+
+	(void)request;
+	if (!result)
+		result = executor->driver.cuMemFreeAsync ? executor->driver.cuMemFreeAsync(arguments->dptr, stream)
+							 : CUDA_ERROR_NOT_SUPPORTED;
+	if (!result)
+		account_remove(executor, arguments->dptr);
+	return result;
+}
+
+CUresult execute_cuMemPoolCreate(struct executor *executor, const struct request *request,
+				 const struct wire_cuMemPoolCreate *arguments)
+{
+	/* The rest of the properties describes sharing with other processes, which a guest cannot do. */
+	CUmemPoolProps properties = {
+		.allocType = CU_MEM_ALLOCATION_TYPE_PINNED,
+		.handleTypes = CU_MEM_HANDLE_TYPE_NONE,
+		.location = {.type = CU_MEM_LOCATION_TYPE_DEVICE, .id = arguments->dev},
+		.maxSize = arguments->max_bytes,
+	};
+	CUmemoryPool pool = NULL;
+	CUresult result;
+
+	if (!executor->driver.cuMemPoolCreate)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	result = execute_check_mint(executor, VGPU_KIND_MEMORY_POOL, arguments->pool);
+	if (!result)
+		result = executor->driver.cuMemPoolCreate(&pool, &properties);
+	if (!result)
+		execute_mint(executor, arguments->pool, request->context, pool);
+	return result;
+}
+
+/* The attributes whose value is an int; those of the others have 64 bits (API reference). */
+static bool attribute_is_int(uint32_t attribute)
+{
+	return attribute == CU_MEMPOOL_ATTR_REUSE_FOLLOW_EVENT_DEPENDENCIES ||
+	       attribute == CU_MEMPOOL_ATTR_REUSE_ALLOW_OPPORTUNISTIC ||
+	       attribute == CU_MEMPOOL_ATTR_REUSE_ALLOW_INTERNAL_DEPENDENCIES;
+}
+
+CUresult execute_cuMemPoolSetAttribute(struct executor *executor, const struct request *request,
+				       const struct wire_cuMemPoolSetAttribute *arguments)
+{
+	cuuint64_t wide = arguments->value;
+	int narrow = (int)arguments->value;
+	void *value = attribute_is_int(arguments->attr) ? (void *)&narrow : (void *)&wide;
+	void *pool;
+	CUresult result = execute_find(executor, VGPU_KIND_MEMORY_POOL, arguments->pool, &pool);
+
+	(void)request;
+	if (result)
+		return result;
+	if (!executor->driver.cuMemPoolSetAttribute)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	return executor->driver.cuMemPoolSetAttribute(pool, (CUmemPool_attribute)arguments->attr, value);
+}
+
+CUresult execute_cuMemPoolGetAttribute(struct executor *executor, const struct request *request,
+				       const struct wire_cuMemPoolGetAttribute *arguments,
+				       struct wire_cuMemPoolGetAttribute_reply *reply)
+{
+	cuuint64_t wide = 0;
+	int narrow = 0;
+	bool is_int = attribute_is_int(arguments->attr);
+	void *pool;
+	CUresult result = execute_find(executor, VGPU_KIND_MEMORY_POOL, arguments->pool, &pool);
+
+	(void)request;
+	if (result)
+		return result;
+	if (!executor->driver.cuMemPoolGetAttribute)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	result = executor->driver.cuMemPoolGetAttribute(pool, (CUmemPool_attribute)arguments->attr,
+							is_int ? (void *)&narrow : (void *)&wide);
+	reply->value = is_int ? (cuuint64_t)narrow : wide;
+	return result;
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The objects behind wire ids, for generated code (execute.h). */
+#include "executor.h"
+#include "vgpu_api_wire.h"
+
+const struct driver *executor_driver(const struct executor *executor)
+{
+	return &executor->driver;
+}
+
+CUresult execute_find(struct executor *executor, enum vgpu_kind kind, uint32_t id, void **ret_object)
+{
+	struct handle *handle = handles_find(&executor->handles, kind, id);
+
+	/* Pool 0 is the device's own; the calls that take it do not come here. */
+	if (!handle)
+		return kind == VGPU_KIND_CONTEXT ? CUDA_ERROR_INVALID_CONTEXT : CUDA_ERROR_INVALID_HANDLE;
+	*ret_object = handle->object;
+	return CUDA_SUCCESS;
+}
+
+CUresult execute_find_stream(struct executor *executor, uint32_t id, CUstream *ret_stream)
+{
+	struct handle *handle;
+
+	if (id == 0) {
+		*ret_stream = NULL;
+		return CUDA_SUCCESS;
+	}
+	handle = handles_find(&executor->handles, VGPU_KIND_STREAM, id);
+	if (!handle)
+		return CUDA_ERROR_INVALID_HANDLE;
+	*ret_stream = handle->object;
+	return CUDA_SUCCESS;
+}
+
+CUresult execute_find_function(struct executor *executor, uint32_t id, CUfunction *ret_function)
+{
+	enum vgpu_kind kind = VGPU_ID_KIND(id) == VGPU_KIND_KERNEL ? VGPU_KIND_KERNEL : VGPU_KIND_FUNCTION;
+	struct handle *handle = handles_find(&executor->handles, kind, id);
+
+	if (!handle)
+		return CUDA_ERROR_INVALID_HANDLE;
+	/* The driver takes a CUkernel for a CUfunction (API reference, cuLaunchKernel). */
+	*ret_function = handle->object;
+	return CUDA_SUCCESS;
+}
+
+CUresult execute_check_mint(struct executor *executor, enum vgpu_kind kind, uint32_t id)
+{
+	return handles_reserve(&executor->handles, kind, id);
+}
+
+/* Kinds that end with a context; the others belong to the process. */
+static bool kind_is_of_context(enum vgpu_kind kind)
+{
+	switch (kind) {
+	case VGPU_KIND_STREAM:
+	case VGPU_KIND_EVENT:
+	case VGPU_KIND_MODULE:
+	case VGPU_KIND_FUNCTION:
+	case VGPU_KIND_LINK_STATE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* The object that the one made by the current request ends with. */
+static uint32_t owner_find(const struct executor *executor)
+{
+	const struct request *request = executor->request;
+	uint32_t kernel;
+	struct handle *handle;
+
+	switch (request->opcode) {
+	case VGPU_CALL_cuModuleGetFunction:
+		return ((const struct wire_cuModuleGetFunction *)request->payload)->hmod;
+	case VGPU_CALL_cuLibraryGetKernel:
+		return ((const struct wire_cuLibraryGetKernel *)request->payload)->library;
+	case VGPU_CALL_cuLibraryGetModule:
+		return ((const struct wire_cuLibraryGetModule *)request->payload)->library;
+	case VGPU_CALL_cuKernelGetFunction:
+		kernel = ((const struct wire_cuKernelGetFunction *)request->payload)->kernel;
+		handle = handles_find(&executor->handles, VGPU_KIND_KERNEL, kernel);
+		return handle ? handle->owner : 0;
+	default:
+		return 0;
+	}
+}
+
+void execute_mint(struct executor *executor, uint32_t id, uint32_t context, void *object)
+{
+	bool is_of_context = kind_is_of_context(VGPU_ID_KIND(id));
+	struct handle *handle = handles_mint(&executor->handles, id, is_of_context ? context : 0, object);
+
+	handle->owner = owner_find(executor);
+}
+
+void execute_forget(struct executor *executor, uint32_t id)
+{
+	switch (VGPU_ID_KIND(id)) {
+	case VGPU_KIND_EVENT:
+		pending_forget_event(executor, id);
+		break;
+	case VGPU_KIND_MODULE:
+	case VGPU_KIND_LIBRARY:
+		handles_forget_owned(&executor->handles, id);
+		break;
+	}
+	handles_forget(&executor->handles, id);
+}

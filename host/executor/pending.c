@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "pending.h"
+
+#include <stdlib.h>
+
+#include "executor.h"
+
+/* A place in a stream. */
+struct place {
+	CUstream stream;
+	CUevent mark; /* NULL: the stream is to be idle */
+	bool is_reached;
+};
+
+enum pending_kind { PENDING_STREAM, PENDING_EVENT, PENDING_CONTEXT, PENDING_COPY };
+
+struct pending {
+	struct pending *next;
+	enum pending_kind kind;
+	struct request request; /* without payload */
+	struct context *context;
+	uint32_t event_id; /* PENDING_EVENT */
+	CUevent event;
+	struct bounce *bounce; /* PENDING_COPY */
+	size_t bounce_bytes;
+	bool has_marks;
+	size_t place_count;
+	struct place places[];
+};
+
+static struct pending *pending_make(struct executor *executor, enum pending_kind kind, const struct request *request,
+				    size_t place_count, CUresult *ret_result)
+{
+	struct context *context = executor->contexts.current;
+	struct pending *pending;
+
+	if (!context) {
+		*ret_result = CUDA_ERROR_INVALID_CONTEXT;
+		return NULL;
+	}
+	if (executor->pendings.count >= PENDING_COUNT_MAX ||
+	    place_count > PENDING_PLACES_MAX - executor->pendings.place_count) {
+		*ret_result = CUDA_ERROR_OUT_OF_MEMORY;
+		return NULL;
+	}
+	pending = calloc(1, sizeof(*pending) + place_count * sizeof(pending->places[0]));
+	if (!pending) {
+		*ret_result = CUDA_ERROR_OUT_OF_MEMORY;
+		return NULL;
+	}
+	pending->kind = kind;
+	pending->request = *request;
+	pending->request.payload = NULL;
+	pending->request.payload_bytes = 0;
+	pending->context = context;
+	pending->place_count = place_count;
+	return pending;
+}
+
+/* CUDA_ERROR_NOT_READY, or what the wait has come to. */
+static CUresult pending_query(struct executor *executor, struct pending *pending)
+{
+	const struct driver *driver = &executor->driver;
+
+	if (pending->kind == PENDING_EVENT)
+		return driver->cuEventQuery(pending->event);
+	for (size_t i = 0; i < pending->place_count; i++) {
+		struct place *place = &pending->places[i];
+		CUresult result;
+
+		if (place->is_reached)
+			continue;
+		result = place->mark ? driver->cuEventQuery(place->mark) : driver->cuStreamQuery(place->stream);
+		if (result)
+			return result;
+		place->is_reached = true;
+	}
+	return CUDA_SUCCESS;
+}
+
+/* A wait of the driver's own, over at once, so that device printf is written out. */
+static CUresult pending_synchronize(struct executor *executor, struct pending *pending)
+{
+	const struct driver *driver = &executor->driver;
+
+	/* Work that is not in a stream of ours is the context's too; with marks, others have issued more. */
+	if (pending->kind == PENDING_CONTEXT && !pending->has_marks)
+		return driver->cuCtxSynchronize();
+	return executor->print.is_possible ? context_print_flush(executor, pending->context) : CUDA_SUCCESS;
+}
+
+static void pending_free(struct executor *executor, struct pending *pending)
+{
+	for (size_t i = 0; i < pending->place_count; i++) {
+		if (pending->places[i].mark)
+			context_mark_give(executor, pending->context, pending->places[i].mark);
+	}
+	if (pending->bounce)
+		copy_bounce_give(executor, pending->bounce);
+	free(pending);
+}
+
+static void pending_finish(struct executor *executor, struct pending *pending, CUresult result)
+{
+	const void *payload = NULL;
+	size_t payload_bytes = 0;
+
+	if (!result)
+		result = pending_synchronize(executor, pending);
+	print_forward(executor);
+	if (!result && pending->bounce) {
+		payload = copy_bounce_bytes(pending->bounce);
+		payload_bytes = pending->bounce_bytes;
+	}
+	if (result)
+		counter_add(&executor->counters->errors, 1);
+	if (pending->request.flags & VGPU_FLAG_REPLY)
+		reply_send(executor, &pending->request, result, payload, payload_bytes);
+	else if (result)
+		channel_error_defer(&executor->channel, pending->request.sequence, result);
+	pending_free(executor, pending);
+}
+
+static CUresult pending_add(struct executor *executor, struct pending *pending)
+{
+	struct pendings *pendings = &executor->pendings;
+	CUresult result = pending_query(executor, pending);
+
+	if (result != CUDA_ERROR_NOT_READY) {
+		pending_finish(executor, pending, result);
+		return EXECUTE_DEFERRED;
+	}
+	pending->next = pendings->first;
+	pendings->first = pending;
+	pendings->count++;
+	pendings->place_count += pending->place_count;
+	pendings->is_settled = false;
+	return EXECUTE_DEFERRED;
+}
+
+/*
+ * A stream or an event may be waited for in any context; the wait is in its own, so that it ends with it.
+ * The legacy default stream is the current context's.
+ */
+static CUresult owner_enter(struct executor *executor, enum vgpu_kind kind, uint32_t id, void **ret_object)
+{
+	struct handle *handle = handles_find(&executor->handles, kind, id);
+
+	if (!handle)
+		return CUDA_ERROR_INVALID_HANDLE;
+	if (!context_enter(executor, handle->context))
+		return CUDA_ERROR_INVALID_CONTEXT;
+	*ret_object = handle->object;
+	return CUDA_SUCCESS;
+}
+
+CUresult pending_add_stream(struct executor *executor, const struct request *request, uint32_t stream_id)
+{
+	void *stream = NULL;
+	CUresult result = stream_id ? owner_enter(executor, VGPU_KIND_STREAM, stream_id, &stream) : CUDA_SUCCESS;
+	struct pending *pending;
+
+	if (result)
+		return result;
+	pending = pending_make(executor, PENDING_STREAM, request, 1, &result);
+	if (!pending)
+		return result;
+	pending->places[0].stream = stream;
+	return pending_add(executor, pending);
+}
+
+CUresult pending_add_copy(struct executor *executor, const struct request *request, CUstream stream,
+			  struct bounce *bounce, size_t bytes)
+{
+	CUresult result;
+	struct pending *pending = pending_make(executor, PENDING_COPY, request, 1, &result);
+
+	if (!pending)
+		return result;
+	pending->places[0].stream = stream;
+	pending->bounce = bounce;
+	pending->bounce_bytes = bytes;
+	return pending_add(executor, pending);
+}
+
+CUresult pending_add_event(struct executor *executor, const struct request *request, uint32_t event_id)
+{
+	void *event;
+	CUresult result = owner_enter(executor, VGPU_KIND_EVENT, event_id, &event);
+	struct pending *pending;
+
+	if (result)
+		return result;
+	pending = pending_make(executor, PENDING_EVENT, request, 0, &result);
+	if (!pending)
+		return result;
+	pending->event_id = event_id;
+	pending->event = event;
+	return pending_add(executor, pending);
+}
+
+CUresult pending_add_context(struct executor *executor, const struct request *request)
+{
+	CUresult result;
+	struct pending *pending = pending_make(executor, PENDING_CONTEXT, request,
+					       1 + (size_t)executor->handles.tables[VGPU_KIND_STREAM].count, &result);
+	struct handle *handle;
+	uint32_t index = 0;
+	size_t count = 1;
+
+	if (!pending)
+		return result;
+	/* The legacy default stream, and all that were created. */
+	pending->places[0].stream = NULL;
+	while ((handle = handles_next(&executor->handles, VGPU_KIND_STREAM, &index))) {
+		if (handle->context == request->context)
+			pending->places[count++].stream = handle->object;
+	}
+	pending->place_count = count;
+	return pending_add(executor, pending);
+}
+
+static void pending_unlink(struct executor *executor, struct pending **link)
+{
+	executor->pendings.count--;
+	executor->pendings.place_count -= (*link)->place_count;
+	*link = (*link)->next;
+}
+
+bool pending_poll(struct executor *executor)
+{
+	struct pending **link = &executor->pendings.first;
+	bool any_ended = false;
+
+	while (*link) {
+		struct pending *pending = *link;
+		CUresult result;
+
+		context_enter(executor, pending->context->id);
+		result = pending_query(executor, pending);
+		if (result == CUDA_ERROR_NOT_READY) {
+			link = &pending->next;
+			continue;
+		}
+		pending_unlink(executor, link);
+		pending_finish(executor, pending, result);
+		any_ended = true;
+	}
+	return any_ended;
+}
+
+/* 0, or why a place could not be marked. */
+static CUresult places_mark(struct executor *executor, struct pending *pending)
+{
+	context_enter(executor, pending->context->id);
+	for (size_t i = 0; i < pending->place_count; i++) {
+		struct place *place = &pending->places[i];
+		CUresult result;
+
+		if (place->is_reached || place->mark)
+			continue;
+		result = context_mark_take(executor, pending->context, place->stream, &place->mark);
+		if (result)
+			return result;
+		pending->has_marks = true;
+	}
+	return CUDA_SUCCESS;
+}
+
+void pending_settle(struct executor *executor)
+{
+	struct pending **link = &executor->pendings.first;
+
+	if (executor->pendings.is_settled)
+		return;
+	executor->pendings.is_settled = true;
+	while (*link) {
+		struct pending *pending = *link;
+		CUresult result = places_mark(executor, pending);
+
+		if (result) {
+			pending_unlink(executor, link);
+			pending_finish(executor, pending, result);
+			continue;
+		}
+		link = &pending->next;
+	}
+}
+
+void pending_forget_event(struct executor *executor, uint32_t event_id)
+{
+	struct pending **link = &executor->pendings.first;
+
+	while (*link) {
+		struct pending *pending = *link;
+
+		if (pending->kind != PENDING_EVENT || pending->event_id != event_id) {
+			link = &pending->next;
+			continue;
+		}
+		pending_unlink(executor, link);
+		/* The real driver's wait goes on without the event; what it would return is not defined. */
+		pending_finish(executor, pending, CUDA_ERROR_INVALID_HANDLE);
+	}
+}
+
+void pending_forget_context(struct executor *executor, struct context *context)
+{
+	struct pending **link = &executor->pendings.first;
+
+	while (*link) {
+		struct pending *pending = *link;
+
+		if (pending->context != context) {
+			link = &pending->next;
+			continue;
+		}
+		pending_unlink(executor, link);
+		pending_finish(executor, pending, CUDA_ERROR_CONTEXT_IS_DESTROYED);
+	}
+}

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "pinned.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "executor.h"
+#include "executor_calls.h"
+
+#define PAGE_BYTES	4096u
+#define ADDRESS_MIN	0x10000ull
+#define ADDRESS_MAX	0x7fffffffe000ull
+#define RANGES_FIRST	64
+#define PASS_TIMEOUT_MS 1000 /* the guest sends the descriptor before the request */
+
+#define REGISTER_FLAGS_ALLOWED \
+	(CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP | CU_MEMHOSTREGISTER_READ_ONLY)
+
+/* One descriptor from the pass socket, or -1. */
+static int descriptor_take(int pass)
+{
+	union {
+		struct cmsghdr header;
+		unsigned char bytes[CMSG_SPACE(sizeof(int) * 4)];
+	} space;
+	unsigned char byte;
+	struct iovec part = {.iov_base = &byte, .iov_len = sizeof(byte)};
+	struct msghdr message = {
+		.msg_iov = &part, .msg_iovlen = 1, .msg_control = &space, .msg_controllen = sizeof(space)};
+	struct pollfd wait = {.fd = pass, .events = POLLIN};
+	int taken = -1;
+
+	if (poll(&wait, 1, PASS_TIMEOUT_MS) <= 0 || recvmsg(pass, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT) <= 0)
+		return -1;
+	for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
+		size_t bytes = header->cmsg_len - CMSG_LEN(0);
+
+		if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t at = 0; at + sizeof(int) <= bytes; at += sizeof(int)) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(header) + at, sizeof(fd));
+			if (taken < 0)
+				taken = fd;
+			else
+				close(fd);
+		}
+	}
+	return taken;
+}
+
+/* The index of the first range that ends above 'address'. */
+static size_t range_lower(const struct pinned *pinned, uint64_t address)
+{
+	size_t low = 0;
+	size_t high = pinned->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (pinned->ranges[middle].address + pinned->ranges[middle].bytes > address)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return low;
+}
+
+static CUresult ranges_reserve(struct pinned *pinned)
+{
+	size_t capacity = pinned->capacity ? 2 * pinned->capacity : RANGES_FIRST;
+	struct pinned_range *ranges;
+
+	if (pinned->count < pinned->capacity)
+		return CUDA_SUCCESS;
+	if (pinned->count >= PINNED_RANGES_MAX)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	ranges = realloc(pinned->ranges, capacity * sizeof(*ranges));
+	if (!ranges)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	pinned->ranges = ranges;
+	pinned->capacity = capacity;
+	return CUDA_SUCCESS;
+}
+
+static bool file_is_usable(int file, uint64_t bytes)
+{
+	int seals = fcntl(file, F_GET_SEALS);
+	struct stat status;
+
+	return seals >= 0 && (seals & F_SEAL_SHRINK) && fstat(file, &status) == 0 && status.st_size >= 0 &&
+	       bytes <= (uint64_t)status.st_size;
+}
+
+static CUresult range_map(struct executor *executor, const struct vgpu_host_map *arguments, int file)
+{
+	struct pinned *pinned = &executor->pinned;
+	void *wanted = (void *)(uintptr_t)arguments->address;
+	struct pinned_range range = {
+		.address = arguments->address,
+		.bytes = arguments->bytes,
+		.flags = arguments->register_flags,
+		.registered_in = executor->contexts.current,
+	};
+	void *mapping;
+	size_t index;
+	CUresult result = ranges_reserve(pinned);
+
+	if (result)
+		return result;
+	if (!file_is_usable(file, range.bytes))
+		return CUDA_ERROR_INVALID_VALUE;
+	mapping = mmap(wanted, range.bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE, file, 0);
+	if (mapping == MAP_FAILED)
+		/* The guest can choose another address. */
+		return errno == EEXIST ? CUDA_ERROR_ALREADY_MAPPED : CUDA_ERROR_MAP_FAILED;
+	if (mapping != wanted) {
+		/* Linux before 4.17 takes the address for a hint. */
+		munmap(mapping, range.bytes);
+		return CUDA_ERROR_ALREADY_MAPPED;
+	}
+	result = executor->driver.cuMemHostRegister_v2(wanted, range.bytes, range.flags);
+	if (result) {
+		munmap(wanted, range.bytes);
+		return result;
+	}
+	index = range_lower(pinned, range.address);
+	memmove(&pinned->ranges[index + 1], &pinned->ranges[index],
+		(pinned->count - index) * sizeof(pinned->ranges[0]));
+	pinned->ranges[index] = range;
+	pinned->count++;
+	pinned->bytes += range.bytes;
+	__atomic_store_n(&executor->counters->pinned_bytes, pinned->bytes, __ATOMIC_RELAXED);
+	return CUDA_SUCCESS;
+}
+
+CUresult pinned_map_execute(struct executor *executor, const struct request *request)
+{
+	const struct vgpu_host_map *arguments = request->payload;
+	CUresult result;
+	int file;
+
+	if (request->payload_bytes < sizeof(*arguments))
+		return EXECUTE_PROTOCOL;
+	if (executor->pass < 0)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	/* Always, so that descriptors and requests stay in step. */
+	file = descriptor_take(executor->pass);
+	if (file < 0)
+		return CUDA_ERROR_INVALID_HANDLE;
+	if (arguments->address % PAGE_BYTES || arguments->bytes % PAGE_BYTES || arguments->bytes == 0 ||
+	    arguments->address < ADDRESS_MIN || arguments->address > ADDRESS_MAX ||
+	    arguments->bytes > ADDRESS_MAX - arguments->address ||
+	    (arguments->register_flags & ~(uint32_t)REGISTER_FLAGS_ALLOWED))
+		result = CUDA_ERROR_INVALID_VALUE;
+	else if (arguments->bytes > PINNED_BYTES_MAX - executor->pinned.bytes)
+		result = CUDA_ERROR_OUT_OF_MEMORY;
+	else if (!executor->contexts.current)
+		result = CUDA_ERROR_INVALID_CONTEXT;
+	else
+		result = range_map(executor, arguments, file);
+	close(file);
+	return result;
+}
+
+CUresult pinned_unmap_execute(struct executor *executor, const struct request *request)
+{
+	const struct vgpu_host_unmap *arguments = request->payload;
+	struct pinned *pinned = &executor->pinned;
+	struct pinned_range range;
+	size_t index;
+
+	if (request->payload_bytes < sizeof(*arguments))
+		return EXECUTE_PROTOCOL;
+	index = range_lower(pinned, arguments->address);
+	if (index == pinned->count || pinned->ranges[index].address != arguments->address)
+		return CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
+	range = pinned->ranges[index];
+	if (range.registered_in) {
+		CUresult result;
+
+		context_enter(executor, range.registered_in->id);
+		result = executor->driver.cuMemHostUnregister((void *)(uintptr_t)range.address);
+		if (result)
+			return result;
+	}
+	munmap((void *)(uintptr_t)range.address, range.bytes);
+	pinned->count--;
+	memmove(&pinned->ranges[index], &pinned->ranges[index + 1],
+		(pinned->count - index) * sizeof(pinned->ranges[0]));
+	pinned->bytes -= range.bytes;
+	__atomic_store_n(&executor->counters->pinned_bytes, pinned->bytes, __ATOMIC_RELAXED);
+	return CUDA_SUCCESS;
+}
+
+void pinned_forget_context(struct executor *executor, struct context *context)
+{
+	struct pinned *pinned = &executor->pinned;
+
+	for (size_t i = 0; i < pinned->count; i++) {
+		struct pinned_range *range = &pinned->ranges[i];
+
+		if (range->registered_in != context)
+			continue;
+		context_enter(executor, context->id);
+		executor->driver.cuMemHostUnregister((void *)(uintptr_t)range->address);
+		range->registered_in = NULL;
+	}
+}
+
+/* Is [address, address + bytes) within one mapped range? Only such memory may be named by address. */
+static bool span_is_mapped(const struct pinned *pinned, uint64_t address, uint64_t bytes)
+{
+	size_t index = range_lower(pinned, address);
+	const struct pinned_range *range;
+
+	if (index == pinned->count)
+		return false;
+	range = &pinned->ranges[index];
+	return address >= range->address && address - range->address <= range->bytes &&
+	       bytes <= range->bytes - (address - range->address);
+}
+
+CUresult execute_cuMemcpyHtoDAsync_v2(struct executor *executor, const struct request *request,
+				      const struct wire_cuMemcpyHtoDAsync_v2 *arguments)
+{
+	CUstream stream;
+	CUresult result = execute_find_stream(executor, arguments->hStream, &stream);
+
+	(void)request;
+	if (result)
+		return result;
+	if (!span_is_mapped(&executor->pinned, arguments->srcHost, arguments->ByteCount))
+		return CUDA_ERROR_INVALID_VALUE;
+	result = executor->driver.cuMemcpyHtoDAsync_v2(
+		arguments->dstDevice, (const void *)(uintptr_t)arguments->srcHost, arguments->ByteCount, stream);
+	if (!result)
+		counter_add(&executor->counters->bytes_to_device, arguments->ByteCount);
+	return result;
+}
+
+CUresult execute_cuMemcpyDtoHAsync_v2(struct executor *executor, const struct request *request,
+				      const struct wire_cuMemcpyDtoHAsync_v2 *arguments)
+{
+	CUstream stream;
+	CUresult result = execute_find_stream(executor, arguments->hStream, &stream);
+
+	(void)request;
+	if (result)
+		return result;
+	if (!span_is_mapped(&executor->pinned, arguments->dstHost, arguments->ByteCount))
+		return CUDA_ERROR_INVALID_VALUE;
+	result = executor->driver.cuMemcpyDtoHAsync_v2((void *)(uintptr_t)arguments->dstHost, arguments->srcDevice,
+						       arguments->ByteCount, stream);
+	if (!result)
+		counter_add(&executor->counters->bytes_from_device, arguments->ByteCount);
+	return result;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Pinned memory of a local guest process: its pages, mapped here at the same
+ * address and registered with the driver, so that device and both processes see
+ * the same bytes at the same place.
+ *
+ * The memory file comes from the guest. It must be sealed against shrinking:
+ * a page that went away would end this process with SIGBUS.
+ */
+#ifndef EXECUTOR_PINNED_H
+#define EXECUTOR_PINNED_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "context.h"
+#include "execute.h"
+
+#define PINNED_RANGES_MAX 65536
+#define PINNED_BYTES_MAX  (1ull << 40) /* a bound for sums; what the host grants is the mediator's to limit */
+
+struct pinned_range {
+	uint64_t address;
+	uint64_t bytes;
+	uint32_t flags;
+	struct context *registered_in; /* NULL: its context is gone, only the mapping is left */
+};
+
+/* Sorted by address. */
+struct pinned {
+	struct pinned_range *ranges;
+	size_t count;
+	size_t capacity;
+	uint64_t bytes;
+};
+
+CUresult pinned_map_execute(struct executor *executor, const struct request *request);
+CUresult pinned_unmap_execute(struct executor *executor, const struct request *request);
+
+/* The registrations end with their context; the mappings stay until the guest gives them up. */
+void pinned_forget_context(struct executor *executor, struct context *context);
+
+#endif

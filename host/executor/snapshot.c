@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "snapshot.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "executor.h"
+#include "log.h"
+#include "vgpu_api_wire.h"
+
+static uint64_t features_offered(const struct executor *executor)
+{
+	return executor->pass >= 0 ? VGPU_FEATURE_HOST_MAP : 0;
+}
+
+CUresult hello_execute(struct executor *executor, const struct request *request, struct reply *reply)
+{
+	const struct driver *driver = &executor->driver;
+	struct vgpu_hello hello;
+	struct vgpu_hello_reply answer = {
+		.version = VGPU_PROTOCOL_VERSION,
+		.api_checksum = VGPU_API_CHECKSUM,
+		.init_result = (uint32_t)executor->init_result,
+		.driver_is_software = executor->driver_is_software,
+	};
+	int version = 0;
+	int count = 0;
+
+	if (request->payload_bytes < sizeof(hello) || executor->is_greeted || executor->is_refused)
+		return EXECUTE_PROTOCOL;
+	memcpy(&hello, request->payload, sizeof(hello));
+	hello.process_name[sizeof(hello.process_name) - 1] = '\0';
+	answer.features = hello.features & features_offered(executor);
+	if (driver->cuDriverGetVersion(&version) == CUDA_SUCCESS)
+		answer.driver_version = (uint32_t)version;
+	if (!executor->init_result && driver->cuDeviceGetCount(&count) == CUDA_SUCCESS)
+		answer.device_count = count < SNAPSHOT_DEVICES_MAX ? (uint32_t)count : SNAPSHOT_DEVICES_MAX;
+	memcpy(reply->payload, &answer, sizeof(answer));
+	reply->bytes = sizeof(answer);
+	/* The guest sees from the reply that they do not fit together; it gets nothing else. */
+	if (hello.version >> 16 == VGPU_PROTOCOL_MAJOR && hello.api_checksum == VGPU_API_CHECKSUM) {
+		executor->is_greeted = true;
+		log_write("vm_id=%u channel=%u: process %u (%s) connected", executor->vm_id, executor->channel_number,
+			  hello.process_id, hello.process_name);
+	} else {
+		executor->is_refused = true;
+		log_write("vm_id=%u channel=%u: process %u (%s) has a library of another version (%u.%u, %08x)",
+			  executor->vm_id, executor->channel_number, hello.process_id, hello.process_name,
+			  hello.version >> 16, hello.version & 0xffff, hello.api_checksum);
+	}
+	return CUDA_SUCCESS;
+}
+
+static CUresult device_read(const struct driver *driver, int ordinal, struct vgpu_snapshot_reply *snapshot)
+{
+	CUuuid uuid;
+	CUdevice device;
+	size_t total;
+	CUresult result = driver->cuDeviceGet(&device, ordinal);
+
+	if (!result)
+		result = driver->cuDeviceGetName(snapshot->name, sizeof(snapshot->name), device);
+	if (!result)
+		result = driver->cuDeviceTotalMem_v2(&total, device);
+	if (!result)
+		result = driver->cuDeviceGetPCIBusId(snapshot->pci_bus_id, sizeof(snapshot->pci_bus_id), device);
+	if (!result)
+		result = driver->cuDeviceGetUuid(&uuid, device);
+	if (result)
+		return result;
+	snapshot->total_bytes = total;
+	memcpy(snapshot->uuid, &uuid, sizeof(uuid));
+	if (driver->cuDeviceGetUuid_v2 && driver->cuDeviceGetUuid_v2(&uuid, device) != CUDA_SUCCESS)
+		memcpy(&uuid, snapshot->uuid, sizeof(uuid));
+	memcpy(snapshot->uuid_v2, &uuid, sizeof(uuid));
+	snapshot->luid_result =
+		(uint32_t)(driver->cuDeviceGetLuid
+				   ? driver->cuDeviceGetLuid(snapshot->luid, &snapshot->luid_node_mask, device)
+				   : CUDA_ERROR_NOT_SUPPORTED);
+	snapshot->attribute_count = VGPU_ATTRIBUTES_MAX;
+	for (int i = 0; i < VGPU_ATTRIBUTES_MAX; i++) {
+		int value = 0;
+
+		snapshot->attribute_results[i] =
+			(uint16_t)driver->cuDeviceGetAttribute(&value, (CUdevice_attribute)i, device);
+		snapshot->attribute_values[i] = value;
+	}
+	return CUDA_SUCCESS;
+}
+
+CUresult snapshot_execute(struct executor *executor, const struct request *request, struct reply *reply)
+{
+	const struct vgpu_snapshot_request *arguments = request->payload;
+	struct vgpu_snapshot_reply **kept;
+	CUresult result;
+
+	if (request->payload_bytes < sizeof(*arguments))
+		return EXECUTE_PROTOCOL;
+	if (executor->init_result)
+		return executor->init_result;
+	if (arguments->device >= SNAPSHOT_DEVICES_MAX)
+		return CUDA_ERROR_INVALID_DEVICE;
+	kept = &executor->snapshots.devices[arguments->device];
+	if (!*kept) {
+		struct vgpu_snapshot_reply *snapshot = calloc(1, sizeof(*snapshot));
+
+		if (!snapshot)
+			return CUDA_ERROR_OUT_OF_MEMORY;
+		result = device_read(&executor->driver, (int)arguments->device, snapshot);
+		if (result) {
+			free(snapshot);
+			return result;
+		}
+		*kept = snapshot;
+	}
+	memcpy(reply->payload, *kept, sizeof(**kept));
+	reply->bytes = sizeof(**kept);
+	return CUDA_SUCCESS;
+}

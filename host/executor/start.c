@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "start.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "control_socket.h"
+#include "driver.h"
+#include "executor.h"
+#include "log.h"
+
+#define COUNTERS_BYTES 4096
+
+enum start_descriptor {
+	START_MEMORY,
+	START_DOORBELL,
+	START_INTERRUPT,
+	START_COUNTERS,
+	START_PASS, /* only with has_pass_socket */
+};
+
+static bool channel_message_send(struct executor *executor, enum vgpu_control_type type, enum vgpu_channel_error error,
+				 const char *text)
+{
+	struct control_message message = {0};
+
+	message.channel.channel = executor->channel_number;
+	message.channel.error = error;
+	snprintf(message.channel.text, sizeof(message.channel.text), "%s", text);
+	return control_send(executor->control, type, &message) == 0;
+}
+
+__attribute__((format(printf, 3, 4))) static bool fail(struct executor *executor, enum vgpu_channel_error error,
+						       const char *format, ...)
+{
+	char text[VGPU_CONTROL_TEXT_BYTES];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	log_write("cannot start: %s", text);
+	channel_message_send(executor, VGPU_CONTROL_EXECUTOR_FAILED, error, text);
+	return false;
+}
+
+/* False: no start came; there is nobody to tell. */
+static bool message_receive(struct executor *executor, struct control_message *ret_message)
+{
+	struct pollfd control = {.fd = executor->control, .events = POLLIN};
+	int received;
+
+	do {
+		if (poll(&control, 1, -1) < 0 && errno != EINTR)
+			return false;
+		received = control_receive(executor->control, ret_message);
+	} while (received < 0 && (errno == EAGAIN || errno == EINTR));
+	if (received < 0)
+		log_write("the mediator's message is broken: %s", strerror(errno));
+	return received > 0;
+}
+
+/* NULL: errno says why. */
+static struct vgpu_executor_counters *counters_map(int file)
+{
+	struct stat status;
+	void *mapping;
+
+	_Static_assert(sizeof(struct vgpu_executor_counters) <= COUNTERS_BYTES, "counters are one page");
+	if (fstat(file, &status) < 0)
+		return NULL;
+	if (status.st_size < COUNTERS_BYTES) {
+		errno = EFBIG;
+		return NULL;
+	}
+	mapping = mmap(NULL, COUNTERS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+	return mapping == MAP_FAILED ? NULL : mapping;
+}
+
+/* Takes a descriptor out of the message, which no longer closes it. */
+static int descriptor_take(struct control_message *message, enum start_descriptor which)
+{
+	int fd = message->fds[which];
+
+	message->fds[which] = -1;
+	return fd;
+}
+
+static bool start_take(struct executor *executor, struct control_message *message)
+{
+	const struct vgpu_control_executor_start *start = &message->executor_start;
+	size_t wanted = start->has_pass_socket ? START_PASS + 1 : START_PASS;
+	char text[VGPU_CONTROL_TEXT_BYTES];
+	int error;
+
+	executor->vm_id = start->vm_id;
+	executor->channel_number = start->channel;
+	if (message->fd_count != wanted)
+		return fail(executor, VGPU_ERROR_PROTOCOL, "the mediator sent %zu descriptors instead of %zu",
+			    message->fd_count, wanted);
+	executor->counters = counters_map(message->fds[START_COUNTERS]);
+	if (!executor->counters)
+		return fail(executor, VGPU_ERROR_NO_MEMORY, "cannot map the counters: %s", strerror(errno));
+	error = channel_open(&executor->channel, message->fds[START_MEMORY], start->channel_offset,
+			     start->channel_bytes, message->fds[START_DOORBELL], message->fds[START_INTERRUPT]);
+	if (error)
+		return fail(executor, error == -EINVAL || error == -EFBIG ? VGPU_ERROR_PROTOCOL : VGPU_ERROR_NO_MEMORY,
+			    "cannot map the channel's memory: %s", strerror(-error));
+	descriptor_take(message, START_DOORBELL);
+	descriptor_take(message, START_INTERRUPT);
+	if (start->has_pass_socket)
+		executor->pass = descriptor_take(message, START_PASS);
+	if (!driver_open(start->driver_library, &executor->driver, text, sizeof(text)))
+		return fail(executor, VGPU_ERROR_NO_DRIVER, "%s", text);
+	return true;
+}
+
+bool start_run(struct executor *executor)
+{
+	struct control_message message;
+	bool is_started = false;
+	int error;
+
+	if (!message_receive(executor, &message))
+		return false;
+	if (message.header.type != VGPU_CONTROL_EXECUTOR_START)
+		log_write("the mediator sent message %u instead of a start", message.header.type);
+	else
+		is_started = start_take(executor, &message);
+	control_message_release(&message);
+	if (!is_started)
+		return false;
+	account_open(&executor->account);
+	error = copy_open(&executor->copies);
+	if (!error)
+		error = print_open(&executor->print);
+	if (error)
+		return fail(executor, VGPU_ERROR_NO_MEMORY, "cannot make buffers: %s", strerror(-error));
+	return true;
+}
+
+bool start_ready_send(struct executor *executor)
+{
+	return channel_message_send(executor, VGPU_CONTROL_EXECUTOR_READY, VGPU_ERROR_NONE, "");
+}
+
+void start_fault_send(struct executor *executor)
+{
+	channel_message_send(executor, VGPU_CONTROL_EXECUTOR_FAULT, executor->fault, executor->fault_text);
+}

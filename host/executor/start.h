@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The conversation with the mediator: start, readiness, faults (vgpu_control.h). */
+#ifndef EXECUTOR_START_H
+#define EXECUTOR_START_H
+
+#include <stdbool.h>
+
+struct executor;
+
+/*
+ * Waits for EXECUTOR_START, takes its descriptors, maps channel and counters, loads the driver. False:
+ * the mediator has been told why not, if it was there to hear.
+ */
+bool start_run(struct executor *executor);
+
+/* Tells the mediator that the channel can be used. False: it is gone. */
+bool start_ready_send(struct executor *executor);
+
+/* Tells the mediator executor->fault. */
+void start_fault_send(struct executor *executor);
+
+#endif
