@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "channel.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "executor_process.h"
+#include "log.h"
+#include "mediator.h"
+#include "pace.h"
+#include "probe.h"
+
+static const char *const stage_names[] = {
+	[CHANNEL_WAITING] = "waiting", [CHANNEL_PACED] = "paced", [CHANNEL_STARTING] = "starting",
+	[CHANNEL_READY] = "ready",     [CHANNEL_DEAD] = "dead",	  [CHANNEL_CLOSING] = "closing",
+};
+
+const char *channel_stage_name(enum channel_stage stage)
+{
+	return stage_names[stage];
+}
+
+unsigned channels_count(const struct mediator *mediator)
+{
+	const struct channel *channel;
+	unsigned count = 0;
+
+	LIST_FOREACH(channel, &mediator->channels, link)
+	count++;
+	return count;
+}
+
+static void descriptor_close(int *descriptor)
+{
+	if (*descriptor >= 0)
+		close(*descriptor);
+	*descriptor = -1;
+}
+
+static void request_descriptors_close(struct channel_request *request)
+{
+	descriptor_close(&request->doorbell);
+	descriptor_close(&request->interrupt);
+	descriptor_close(&request->pass_socket);
+}
+
+/* A hole in a memory file reads as zeroes, in every mapping of it, and its pages are the host's again. */
+static int memory_zero(const struct channel_request *request)
+{
+	return fallocate(request->memory, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)request->offset,
+			 (off_t)request->bytes);
+}
+
+static void channel_free(struct channel *channel)
+{
+	request_descriptors_close(&channel->request);
+	counters_page_destroy(&channel->counters);
+	if (channel->start_timer)
+		event_free(channel->start_timer);
+	free(channel);
+}
+
+static void channel_finish(struct channel *channel)
+{
+	if (memory_zero(&channel->request) < 0)
+		log_write_limited(&channel->request.log->events, LOG_LEVEL_WARNING,
+				  "[CHANNEL] %s: its memory could not be zeroed: %s", channel->label, strerror(errno));
+	log_debug("[CHANNEL] %s: closed", channel->label);
+	LIST_REMOVE(channel, link);
+	channel->request.handlers->closed(channel);
+	channel_free(channel);
+}
+
+/* Reports the end of a channel that its owner did not ask for. The channel may be freed on return. */
+static void channel_die(struct channel *channel, enum vgpu_channel_error error, const char *text)
+{
+	bool was_ready = channel->stage == CHANNEL_READY;
+
+	channel->stage = CHANNEL_DEAD;
+	event_del(channel->start_timer);
+	request_descriptors_close(&channel->request);
+	log_write_limited(&channel->request.log->events, LOG_LEVEL_WARNING, "[CHANNEL] %s: %s: %s", channel->label,
+			  was_ready ? "lost" : "failed", text);
+	if (was_ready)
+		channel->request.handlers->lost(channel, error, text);
+	else
+		channel->request.handlers->failed(channel, error, text);
+}
+
+static void executor_ready(struct channel *channel)
+{
+	if (channel->stage != CHANNEL_STARTING)
+		return;
+	channel->stage = CHANNEL_READY;
+	event_del(channel->start_timer);
+	log_write_limited(&channel->request.log->events, LOG_LEVEL_INFO, "[CHANNEL] %s: ready, executor pid %d",
+			  channel->label, (int)executor_process_pid(channel->executor));
+	channel->request.handlers->ready(channel);
+}
+
+static bool error_is_known(uint32_t error)
+{
+	return error > VGPU_ERROR_NONE && error <= VGPU_ERROR_START_TIMEOUT;
+}
+
+static void executor_message(void *owner, const struct control_message *message)
+{
+	struct channel *channel = owner;
+	const struct vgpu_control_channel *body = &message->channel;
+	uint32_t type = message->header.type;
+
+	if (type == VGPU_CONTROL_EXECUTOR_READY) {
+		executor_ready(channel);
+		return;
+	}
+	if (type != VGPU_CONTROL_EXECUTOR_FAILED && type != VGPU_CONTROL_EXECUTOR_FAULT) {
+		log_write_limited(&channel->request.log->events, LOG_LEVEL_WARNING,
+				  "[CHANNEL] %s: the executor sent a message of type %u", channel->label, type);
+		executor_process_end(channel->executor);
+		return;
+	}
+	channel->fault_error = error_is_known(body->error) ? body->error : VGPU_ERROR_EXECUTOR_DIED;
+	log_text_copy(channel->fault_text, sizeof(channel->fault_text), body->text, sizeof(body->text));
+	log_write_limited(&channel->request.log->events, LOG_LEVEL_WARNING, "[CHANNEL] %s: executor: %s",
+			  channel->label, channel->fault_text);
+	executor_process_end(channel->executor);
+	if (channel->stage == CHANNEL_STARTING || channel->stage == CHANNEL_READY)
+		channel_die(channel, channel->fault_error, channel->fault_text);
+}
+
+/* What an executor did in its life, as it counted. */
+static void counters_report(struct channel *channel)
+{
+	struct vgpu_executor_counters did = counters_page_read(&channel->counters);
+
+	log_write_limited(&channel->request.log->events, LOG_LEVEL_INFO,
+			  "[CHANNEL] %s: %" PRIu64 " calls, %" PRIu64 " launches, %" PRIu64
+			  " bytes to the device, %" PRIu64 " bytes from the device, %" PRIu64 " errors",
+			  channel->label, did.calls, did.launches, did.bytes_to_device, did.bytes_from_device,
+			  did.errors);
+}
+
+static void executor_ended(void *owner, const char *how)
+{
+	struct channel *channel = owner;
+
+	channel->executor = NULL;
+	counters_report(channel);
+	counters_page_retire(&channel->mediator->counters, channel->pool_id, &channel->counters);
+	counters_page_destroy(&channel->counters);
+	if (channel->stage == CHANNEL_CLOSING || channel->stage == CHANNEL_DEAD)
+		log_write_limited(&channel->request.log->events, LOG_LEVEL_INFO, "[CHANNEL] %s: %s", channel->label,
+				  how);
+	if (channel->stage == CHANNEL_CLOSING)
+		channel_finish(channel);
+	else if (channel->stage != CHANNEL_DEAD && channel->fault_error != VGPU_ERROR_NONE)
+		channel_die(channel, channel->fault_error, channel->fault_text);
+	else if (channel->stage != CHANNEL_DEAD)
+		channel_die(channel, VGPU_ERROR_EXECUTOR_DIED, how);
+}
+
+static const struct executor_process_handlers executor_handlers = {
+	.message = executor_message,
+	.ended = executor_ended,
+};
+
+/* 0, or -1 with errno. */
+static int executor_start(struct channel *channel)
+{
+	struct channel_request *request = &channel->request;
+	struct control_message message = {
+		.executor_start =
+			{
+				.channel_offset = request->offset,
+				.channel_bytes = request->bytes,
+				.vm_id = request->vm_id,
+				.channel = request->index,
+				.pool_id = request->pool_id,
+				.has_pass_socket = request->pass_socket >= 0,
+			},
+		.fds = {request->memory, request->doorbell, request->interrupt, channel->counters.file,
+			request->pass_socket},
+		.fd_count = request->pass_socket >= 0 ? 5 : 4,
+	};
+
+	snprintf(message.executor_start.driver_library, sizeof(message.executor_start.driver_library), "%s",
+		 probe_driver_library(channel->mediator->probe));
+	if (executor_process_start(channel->mediator, channel->label, &request->log->output, &message,
+				   &executor_handlers, channel, &channel->executor) < 0)
+		return -1;
+	channel->stage = CHANNEL_STARTING;
+	request_descriptors_close(request);
+	descriptor_close(&channel->counters.file);
+	return 0;
+}
+
+static enum vgpu_channel_error error_from_errno(int error)
+{
+	return error == ENOENT || error == EACCES ? VGPU_ERROR_NO_DRIVER : VGPU_ERROR_NO_MEMORY;
+}
+
+static enum vgpu_channel_error refuse(char *text, enum vgpu_channel_error error, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static enum vgpu_channel_error refuse(char *text, enum vgpu_channel_error error, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(text, VGPU_CONTROL_TEXT_BYTES, format, arguments);
+	va_end(arguments);
+	return error;
+}
+
+/* Starts the executor, or sees to it that it is started later; if it cannot be, why. */
+static enum vgpu_channel_error channel_start(struct channel *channel, char *ret_text)
+{
+	struct probe *probe = channel->mediator->probe;
+	struct timeval delay = {.tv_sec = channel->mediator->configuration.executor_start_seconds};
+	unsigned pause = 0;
+
+	if (probe_state(probe) == PROBE_FAILED)
+		return refuse(ret_text, VGPU_ERROR_NO_DRIVER, "no CUDA driver: %.*s", VGPU_CONTROL_TEXT_BYTES - 32,
+			      probe_reason(probe));
+	if (probe_state(probe) == PROBE_READY && channel->request.pace)
+		pause = pace_take(channel->request.pace);
+	if (pause > 0)
+		delay = (struct timeval){.tv_sec = pause / 1000000, .tv_usec = pause % 1000000};
+	if (event_add(channel->start_timer, &delay) < 0)
+		return refuse(ret_text, VGPU_ERROR_NO_MEMORY, "the host is out of memory");
+	if (pause > 0)
+		channel->stage = CHANNEL_PACED;
+	else if (probe_state(probe) != PROBE_READY)
+		channel->stage = CHANNEL_WAITING;
+	else if (executor_start(channel) < 0)
+		return refuse(ret_text, error_from_errno(errno), "the executor cannot be started: %s", strerror(errno));
+	return VGPU_ERROR_NONE;
+}
+
+static void channel_start_late(struct channel *channel)
+{
+	char text[VGPU_CONTROL_TEXT_BYTES];
+	enum vgpu_channel_error error = channel_start(channel, text);
+
+	if (error != VGPU_ERROR_NONE)
+		channel_die(channel, error, text);
+}
+
+static void start_timer_fired(evutil_socket_t none, short what, void *argument)
+{
+	struct channel *channel = argument;
+
+	(void)none;
+	(void)what;
+	if (channel->stage == CHANNEL_PACED) {
+		channel_start_late(channel);
+		return;
+	}
+	if (channel->executor)
+		executor_process_end(channel->executor);
+	channel_die(channel, VGPU_ERROR_START_TIMEOUT,
+		    channel->stage == CHANNEL_WAITING ? "the driver is still being probed"
+						      : "the executor did not become ready in time");
+}
+
+enum vgpu_channel_error channel_open(struct mediator *mediator, const struct channel_request *request,
+				     struct channel **ret_channel, char *ret_text)
+{
+	enum vgpu_channel_error error;
+	struct channel_request taken = *request;
+	struct channel *channel;
+
+	if (mediator->stopping) {
+		request_descriptors_close(&taken);
+		return refuse(ret_text, VGPU_ERROR_NO_MEDIATOR, "the mediator is stopping");
+	}
+	if (probe_state(mediator->probe) == PROBE_FAILED) {
+		request_descriptors_close(&taken);
+		return refuse(ret_text, VGPU_ERROR_NO_DRIVER, "no CUDA driver: %s", probe_reason(mediator->probe));
+	}
+	if (channels_count(mediator) >= mediator->configuration.processes_max) {
+		request_descriptors_close(&taken);
+		return refuse(ret_text, VGPU_ERROR_REFUSED, "the host's limit of %u processes is reached",
+			      mediator->configuration.processes_max);
+	}
+	channel = calloc(1, sizeof(*channel));
+	if (!channel) {
+		request_descriptors_close(&taken);
+		return refuse(ret_text, VGPU_ERROR_NO_MEMORY, "the host is out of memory");
+	}
+	*channel = (struct channel){
+		.mediator = mediator,
+		.request = taken,
+		.pool_id = request->pool_id,
+		.stage = CHANNEL_WAITING,
+		.counters = {.values = NULL, .file = -1},
+	};
+	snprintf(channel->label, sizeof(channel->label), "%s", request->label);
+	channel->request.label = channel->label;
+	channel->start_timer = evtimer_new(mediator->base, start_timer_fired, channel);
+	if (!channel->start_timer) {
+		error = refuse(ret_text, VGPU_ERROR_NO_MEMORY, "the host is out of memory");
+		goto fail;
+	}
+	if (memory_zero(&channel->request) < 0) {
+		error = refuse(ret_text, VGPU_ERROR_REFUSED, "the channel's memory cannot be zeroed: %s",
+			       strerror(errno));
+		goto fail;
+	}
+	if (counters_page_create(&channel->counters) < 0) {
+		error = refuse(ret_text, VGPU_ERROR_NO_MEMORY, "the host is out of memory: %s", strerror(errno));
+		goto fail;
+	}
+	error = channel_start(channel, ret_text);
+	if (error != VGPU_ERROR_NONE)
+		goto fail;
+	LIST_INSERT_HEAD(&mediator->channels, channel, link);
+	*ret_channel = channel;
+	return VGPU_ERROR_NONE;
+fail:
+	channel_free(channel);
+	return error;
+}
+
+void channel_close(struct channel *channel)
+{
+	if (channel->stage == CHANNEL_CLOSING)
+		return;
+	channel->stage = CHANNEL_CLOSING;
+	event_del(channel->start_timer);
+	if (channel->executor)
+		executor_process_end(channel->executor);
+	else
+		channel_finish(channel);
+}
+
+static struct channel *waiting_channel_find(const struct mediator *mediator)
+{
+	struct channel *channel;
+
+	LIST_FOREACH(channel, &mediator->channels, link)
+	{
+		if (channel->stage == CHANNEL_WAITING)
+			return channel;
+	}
+	return NULL;
+}
+
+void channels_driver_known(struct mediator *mediator)
+{
+	struct channel *channel;
+
+	/* From the start each time: a handler may close other channels too. None stays in WAITING. */
+	while ((channel = waiting_channel_find(mediator)))
+		channel_start_late(channel);
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The life of a channel on the host: from the request to open it until its
+ * executor is gone and its memory is zeroed.
+ *
+ *   WAITING   the driver is still being probed
+ *   PACED     its VM has started many executors lately: waits its turn (pace.h)
+ *   STARTING  the executor runs and has not said that it is ready
+ *   READY
+ *   DEAD      failed or lost, and reported; the executor is gone or going
+ *   CLOSING   the owner asked; 'closed' follows
+ *
+ * A handler may close the channel.  Each channel's memory belongs to its
+ * session and must stay open until 'closed'.
+ */
+#ifndef MEDIATOR_CHANNEL_H
+#define MEDIATOR_CHANNEL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "control_socket.h"
+#include "counters.h"
+
+struct channel;
+struct event;
+struct executor_process;
+struct log_limits;
+struct mediator;
+struct pace;
+
+enum channel_stage { CHANNEL_WAITING, CHANNEL_PACED, CHANNEL_STARTING, CHANNEL_READY, CHANNEL_DEAD, CHANNEL_CLOSING };
+
+struct channel_handlers {
+	void (*ready)(struct channel *channel);
+	/* Before it was ready. */
+	void (*failed)(struct channel *channel, enum vgpu_channel_error error, const char *text);
+	/* After it was ready. */
+	void (*lost)(struct channel *channel, enum vgpu_channel_error error, const char *text);
+	/* Executor gone, memory zeroed; the channel is freed when this returns. */
+	void (*closed)(struct channel *channel);
+};
+
+struct channel_request {
+	void *owner;
+	const struct channel_handlers *handlers;
+	const char *label;	/* for the log: whose channel */
+	struct log_limits *log; /* borrowed */
+	struct pace *pace;	/* borrowed; NULL: starts at once */
+	uint32_t vm_id;		/* 0: a local program */
+	uint32_t index;
+	uint32_t generation;
+	uint32_t pool_id;
+	int memory; /* borrowed */
+	uint64_t offset;
+	uint64_t bytes;
+	/* Taken over, also when the request fails. */
+	int doorbell;
+	int interrupt;
+	int pass_socket; /* -1: none */
+};
+
+struct channel {
+	LIST_ENTRY(channel) link;
+	struct mediator *mediator;
+	struct channel_request request; /* descriptors -1 once the executor has them */
+	uint32_t pool_id;
+	enum channel_stage stage;
+	struct executor_process *executor; /* NULL: none or reaped */
+	struct counters_page counters;
+	struct event *start_timer; /* PACED: the delay; else the time that the start may take */
+	/* What the executor said went wrong, for when it ends. */
+	enum vgpu_channel_error fault_error;
+	char fault_text[VGPU_CONTROL_TEXT_BYTES];
+	char label[96];
+};
+
+/*
+ * Zeroes the memory and starts the executor, or waits for the driver.  VGPU_ERROR_NONE, or why not
+ * with a sentence in 'ret_text' (VGPU_CONTROL_TEXT_BYTES); then no handler is called.
+ */
+enum vgpu_channel_error channel_open(struct mediator *mediator, const struct channel_request *request,
+				     struct channel **ret_channel, char *ret_text);
+
+/* Ends the executor; 'closed' is called then, or at once where there is none. */
+void channel_close(struct channel *channel);
+
+/* The probe has an answer: starts or fails what waited for it. */
+void channels_driver_known(struct mediator *mediator);
+
+/* Executors in all. */
+unsigned channels_count(const struct mediator *mediator);
+
+const char *channel_stage_name(enum channel_stage stage);
+
+#endif

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "configuration.h"
+
+#include <argp.h>
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+
+#define LINE_BYTES_MAX	    4096
+#define OVERRIDES_COUNT_MAX 128
+
+enum setting_kind { SETTING_TEXT, SETTING_LIST, SETTING_NUMBER, SETTING_MODE, SETTING_FLAG, SETTING_POOL };
+
+struct setting {
+	const char *name;
+	enum setting_kind kind;
+	size_t offset;
+	unsigned minimum;
+	unsigned maximum;
+	unsigned initial;
+	const char *argument; /* its name in --help */
+	const char *help;
+};
+
+#define FIELD(name) offsetof(struct configuration, name)
+
+static const struct setting settings[] = {
+	{"socket", SETTING_LIST, FIELD(sockets), 0, 0, 0, "PATH",
+	 "Listen here instead of the usual places (repeatable)"},
+	{"socket-mode", SETTING_MODE, FIELD(socket_mode), 1, 0777, 0, "OCTAL", "Permissions of the sockets"},
+	{"socket-group", SETTING_TEXT, FIELD(socket_group), 0, 0, 0, "GROUP", "Group of the sockets (vgpu)"},
+	{"xen-directory", SETTING_TEXT, FIELD(xen_directory), 0, 0, 0, "DIRECTORY", "Where Xen's QEMU chroots lie"},
+	{"device-user", SETTING_LIST, FIELD(device_users), 0, 0, 0, "USER",
+	 "May connect as a VM anywhere (repeatable)"},
+	{"vm-id-automatic", SETTING_FLAG, FIELD(vm_id_automatic), 0, 0, 0, "yes|no", "Accept devices without a vm_id"},
+	{"driver", SETTING_TEXT, FIELD(driver), 0, 0, 0, "LIBRARY", "CUDA driver library of the executors"},
+	{"executor", SETTING_TEXT, FIELD(executor), 0, 0, 0, "PATH", "The cuda-executor program"},
+	{"executor-user", SETTING_TEXT, FIELD(executor_user), 0, 0, 0, "USER", "User of the executors (vgpu)"},
+	{"executor-environment", SETTING_LIST, FIELD(executor_environment), 0, 0, 0, "NAME",
+	 "Variable that executors inherit (repeatable)"},
+	{"log", SETTING_TEXT, FIELD(log), 0, 0, 0, "FILE", "Log file; standard error without it"},
+	{"log-level", SETTING_TEXT, FIELD(log_level), 0, 0, 0, "LEVEL", "error, warning, info or debug"},
+	{"local-pool", SETTING_POOL, FIELD(local_pool), 0, 0, 'A', "A-Z", "Pool of local programs"},
+	{"heartbeat", SETTING_NUMBER, FIELD(heartbeat_seconds), 1, 86400, 30, "SECONDS", "Time between heartbeats"},
+	{"executor-start-timeout", SETTING_NUMBER, FIELD(executor_start_seconds), 1, 3600, 30, "SECONDS",
+	 "Time an executor has to become ready"},
+	{"executor-stop-timeout", SETTING_NUMBER, FIELD(executor_stop_seconds), 1, 60, 2, "SECONDS",
+	 "Time an executor has to end before it is killed"},
+	{"probe-timeout", SETTING_NUMBER, FIELD(probe_seconds), 1, 3600, 60, "SECONDS", "Time a driver has to answer"},
+	{"hello-timeout", SETTING_NUMBER, FIELD(hello_seconds), 1, 3600, 5, "SECONDS",
+	 "Time a peer has to say who it is"},
+	{"connections-max", SETTING_NUMBER, FIELD(connections_max), 1, 65536, 1024, "N", "Connections in all"},
+	{"user-connections-max", SETTING_NUMBER, FIELD(user_connections_max), 1, 65536, 256, "N",
+	 "Connections of one user"},
+	{"processes-max", SETTING_NUMBER, FIELD(processes_max), 1, 65536, 512, "N", "Executors in all"},
+	{"vm-processes-max", SETTING_NUMBER, FIELD(vm_processes_max), 1, 64, 64, "N", "Executors of one VM"},
+	{"user-processes-max", SETTING_NUMBER, FIELD(user_processes_max), 1, 65536, 64, "N",
+	 "Executors of one user's local programs"},
+};
+
+#define SETTING_COUNT (sizeof(settings) / sizeof(settings[0]))
+
+struct override {
+	const struct setting *setting;
+	const char *value;
+};
+
+struct configuration_source {
+	const char *path; /* NULL: CONFIGURATION_PATH, which need not exist */
+	struct override overrides[OVERRIDES_COUNT_MAX];
+	size_t override_count;
+};
+
+/* Keys of argp's options: beyond the characters. */
+enum { KEY_CONFIG = 0x1000, KEY_FOREGROUND, KEY_SETTINGS };
+
+static void list_clear(struct configuration_list *list)
+{
+	while (list->count > 0)
+		free(list->values[--list->count]);
+}
+
+static int number_parse(const struct setting *setting, const char *text, int base, unsigned *ret_number)
+{
+	char *end;
+	unsigned long number;
+
+	if (!isdigit((unsigned char)*text))
+		return -1;
+	errno = 0;
+	number = strtoul(text, &end, base);
+	if (errno || *end || number < setting->minimum || number > setting->maximum)
+		return -1;
+	*ret_number = (unsigned)number;
+	return 0;
+}
+
+/* Values are checked for their form here; whether a user or a file exists is for those who use them. */
+static int setting_apply(struct configuration *configuration, const struct setting *setting, const char *value)
+{
+	void *field = (char *)configuration + setting->offset;
+	struct configuration_list *list = field;
+	char *copy;
+
+	switch (setting->kind) {
+	case SETTING_NUMBER:
+		return number_parse(setting, value, 10, field);
+	case SETTING_MODE:
+		return number_parse(setting, value, 8, field);
+	case SETTING_FLAG:
+		if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0)
+			return -1;
+		*(bool *)field = strcmp(value, "yes") == 0;
+		return 0;
+	case SETTING_POOL:
+		if (value[0] < 'A' || value[0] > 'Z' || value[1])
+			return -1;
+		*(char *)field = value[0];
+		return 0;
+	case SETTING_TEXT:
+	case SETTING_LIST:
+		break;
+	}
+	copy = *value ? strdup(value) : NULL;
+	if (!copy)
+		return -1;
+	if (setting->kind == SETTING_TEXT) {
+		free(*(char **)field);
+		*(char **)field = copy;
+	} else if (list->count < CONFIGURATION_LIST_COUNT) {
+		list->values[list->count++] = copy;
+	} else {
+		free(copy);
+		return -1;
+	}
+	return 0;
+}
+
+static const struct setting *setting_find(const char *name)
+{
+	for (size_t i = 0; i < SETTING_COUNT; i++) {
+		if (strcmp(settings[i].name, name) == 0)
+			return &settings[i];
+	}
+	return NULL;
+}
+
+static char *text_trim(char *text)
+{
+	char *end = text + strlen(text);
+
+	while (isspace((unsigned char)*text))
+		text++;
+	while (end > text && isspace((unsigned char)end[-1]))
+		*--end = '\0';
+	return text;
+}
+
+static int line_apply(struct configuration *configuration, char *line, const char *path, unsigned number)
+{
+	char *name = text_trim(line);
+	char *value;
+	const struct setting *setting;
+
+	if (*name == '\0' || *name == '#')
+		return 0;
+	value = strchr(name, '=');
+	if (!value) {
+		log_error("%s:%u: not of the form name = value", path, number);
+		return -1;
+	}
+	*value = '\0';
+	setting = setting_find(text_trim(name));
+	if (!setting) {
+		log_error("%s:%u: unknown setting \"%s\"", path, number, text_trim(name));
+		return -1;
+	}
+	value = text_trim(value + 1);
+	if (setting_apply(configuration, setting, value) < 0) {
+		log_error("%s:%u: \"%s\" is no value for %s (%s)", path, number, value, setting->name,
+			  setting->argument);
+		return -1;
+	}
+	return 0;
+}
+
+static int file_apply(struct configuration *configuration, const char *path, bool must_exist)
+{
+	char line[LINE_BYTES_MAX];
+	unsigned number = 0;
+	int result = 0;
+	FILE *file = fopen(path, "re");
+
+	if (!file) {
+		if (errno == ENOENT && !must_exist)
+			return 0;
+		log_error("%s: %s", path, strerror(errno));
+		return -1;
+	}
+	while (result == 0 && fgets(line, sizeof(line), file))
+		result = line_apply(configuration, line, path, ++number);
+	if (ferror(file)) {
+		log_error("%s: %s", path, strerror(errno));
+		result = -1;
+	}
+	fclose(file);
+	return result;
+}
+
+static int overrides_apply(struct configuration *configuration, const struct configuration_source *source)
+{
+	/* A list on the command line takes the place of the file's. */
+	for (size_t i = 0; i < source->override_count; i++) {
+		const struct setting *setting = source->overrides[i].setting;
+
+		if (setting->kind == SETTING_LIST)
+			list_clear((struct configuration_list *)((char *)configuration + setting->offset));
+	}
+	for (size_t i = 0; i < source->override_count; i++) {
+		const struct override *override = &source->overrides[i];
+
+		if (setting_apply(configuration, override->setting, override->value) < 0) {
+			log_error("--%s: \"%s\" is no value (%s)", override->setting->name, override->value,
+				  override->setting->argument);
+			return -1;
+		}
+	}
+	return 0;
+}
+
+int configuration_load(const struct configuration_source *source, struct configuration *ret_configuration)
+{
+	struct configuration configuration = {0};
+	const char *path = source->path ? source->path : CONFIGURATION_PATH;
+
+	for (size_t i = 0; i < SETTING_COUNT; i++) {
+		void *field = (char *)&configuration + settings[i].offset;
+
+		if (settings[i].kind == SETTING_NUMBER || settings[i].kind == SETTING_MODE)
+			*(unsigned *)field = settings[i].initial;
+		else if (settings[i].kind == SETTING_POOL)
+			*(char *)field = (char)settings[i].initial;
+	}
+	if (file_apply(&configuration, path, source->path != NULL) < 0 || overrides_apply(&configuration, source) < 0) {
+		configuration_clear(&configuration);
+		return -1;
+	}
+	*ret_configuration = configuration;
+	return 0;
+}
+
+void configuration_clear(struct configuration *configuration)
+{
+	for (size_t i = 0; i < SETTING_COUNT; i++) {
+		void *field = (char *)configuration + settings[i].offset;
+
+		if (settings[i].kind == SETTING_TEXT) {
+			free(*(char **)field);
+			*(char **)field = NULL;
+		} else if (settings[i].kind == SETTING_LIST) {
+			list_clear(field);
+		}
+	}
+}
+
+static error_t option_parse(int key, char *argument, struct argp_state *state)
+{
+	struct configuration_source *source = state->input;
+
+	if (key == KEY_CONFIG) {
+		source->path = argument;
+		return 0;
+	}
+	if (key == KEY_FOREGROUND)
+		return 0;
+	if (key == ARGP_KEY_ARG)
+		argp_error(state, "unexpected argument \"%s\"", argument);
+	if (key < KEY_SETTINGS || key >= KEY_SETTINGS + (int)SETTING_COUNT)
+		return ARGP_ERR_UNKNOWN;
+	if (source->override_count == OVERRIDES_COUNT_MAX)
+		argp_error(state, "too many options");
+	source->overrides[source->override_count++] =
+		(struct override){.setting = &settings[key - KEY_SETTINGS], .value = argument};
+	return 0;
+}
+
+struct configuration_source *configuration_source_create(int argument_count, char **arguments)
+{
+	struct argp_option options[SETTING_COUNT + 3] = {
+		{"config", KEY_CONFIG, "FILE", 0, "Read settings from FILE (" CONFIGURATION_PATH ")", 0},
+		{"foreground", KEY_FOREGROUND, NULL, 0, "Accepted for old start scripts: it always runs so", 0},
+	};
+	struct argp parser = {
+		.options = options,
+		.parser = option_parse,
+		.doc = "The mediator of vgpu-cuda: connects virtual machines and local programs with executors, "
+		       "which make their CUDA calls.",
+	};
+	struct configuration_source *source = calloc(1, sizeof(*source));
+
+	if (!source)
+		return NULL;
+	for (size_t i = 0; i < SETTING_COUNT; i++) {
+		options[i + 2] = (struct argp_option){
+			.name = settings[i].name,
+			.key = KEY_SETTINGS + (int)i,
+			.arg = settings[i].argument,
+			.doc = settings[i].help,
+		};
+	}
+	if (argp_parse(&parser, argument_count, arguments, 0, NULL, source)) {
+		free(source);
+		return NULL;
+	}
+	return source;
+}
+
+void configuration_source_destroy(struct configuration_source *source)
+{
+	free(source);
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The mediator's settings: built-in values, then the configuration file, then
+ * the command line, each over the one before.  Every setting has the same name
+ * in the file ("name = value") and on the command line ("--name=value");
+ * packaging/mediator.conf describes them.
+ */
+#ifndef MEDIATOR_CONFIGURATION_H
+#define MEDIATOR_CONFIGURATION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define CONFIGURATION_PATH	 "/etc/vgpu/mediator.conf"
+#define CONFIGURATION_LIST_COUNT 32
+
+/* Values of a setting that may be given more than once. */
+struct configuration_list {
+	char *values[CONFIGURATION_LIST_COUNT];
+	size_t count;
+};
+
+struct configuration {
+	struct configuration_list sockets; /* empty: the usual places */
+	unsigned socket_mode;		   /* 0: 0660, and 0666 for the fallback and Xen sockets */
+	char *socket_group;
+	char *xen_directory;
+	struct configuration_list device_users; /* who else may be a VM on a socket that all may use */
+	bool vm_id_automatic;			/* a device with vm_id 0 is given an identity, not refused */
+	char *driver;				/* NULL: NVIDIA's, else softgpu */
+	char *executor;				/* NULL: beside the mediator */
+	char *executor_user;
+	struct configuration_list executor_environment; /* names of variables that executors inherit */
+	char *log;					/* NULL: standard error */
+	char *log_level;
+	char local_pool; /* of local programs */
+	unsigned heartbeat_seconds;
+	unsigned executor_start_seconds;
+	unsigned executor_stop_seconds;
+	unsigned probe_seconds;
+	unsigned hello_seconds;
+	unsigned connections_max;
+	unsigned user_connections_max;
+	unsigned processes_max;
+	unsigned vm_processes_max;
+	unsigned user_processes_max;
+};
+
+struct configuration_source; /* the command line, kept for reloading */
+
+/*
+ * Reads the command line; with a wrong one or --help it ends the process, as argp does. NULL when
+ * out of memory.
+ */
+struct configuration_source *configuration_source_create(int argument_count, char **arguments);
+void configuration_source_destroy(struct configuration_source *source);
+
+/* Settings in force now. 0, or -1 with an explanation in the log; release with configuration_clear. */
+int configuration_load(const struct configuration_source *source, struct configuration *ret_configuration);
+void configuration_clear(struct configuration *configuration);
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What executors count (struct vgpu_executor_counters), summed for each pool.
+ * An executor writes its own page; what it writes are claims, used for reports
+ * only.
+ */
+#ifndef MEDIATOR_COUNTERS_H
+#define MEDIATOR_COUNTERS_H
+
+#include "vgpu_control.h"
+
+#define POOL_COUNT 26
+
+struct mediator;
+
+/* Of executors that are gone; memory_bytes and pinned_bytes stay 0. */
+struct counters {
+	struct vgpu_executor_counters gone[POOL_COUNT];
+	uint32_t pools_seen; /* a bit for each pool that had an executor */
+};
+
+/* One executor's page, and the descriptor to give it. The descriptor may be closed at any time. */
+struct counters_page {
+	const volatile struct vgpu_executor_counters *values; /* NULL: none */
+	int file;
+};
+
+/* 0, or -1 with errno. */
+int counters_page_create(struct counters_page *ret_page);
+void counters_page_destroy(struct counters_page *page);
+
+/* Zeroes where there is no page. */
+struct vgpu_executor_counters counters_page_read(const struct counters_page *page);
+
+/* Adds a page of an executor that is gone to its pool. */
+void counters_page_retire(struct counters *counters, uint32_t pool_id, const struct counters_page *page);
+
+/* Executors that are there and gone; pool_id 0: all pools. */
+struct vgpu_executor_counters counters_sum(const struct mediator *mediator, uint32_t pool_id);
+
+/* Writes "Total processed" and a line for each pool (A, B and those seen) to the log. */
+void counters_log(const struct mediator *mediator);
+
+#endif

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Looks for running QEMUs with a vgpu-cuda device, by their command lines: for
+ * operators, who see in the log which VMs the mediator can expect.  Nothing is
+ * decided by it.
+ */
+#ifndef MEDIATOR_DISCOVERY_H
+#define MEDIATOR_DISCOVERY_H
+
+struct discovery;
+
+/* NULL when out of memory. */
+struct discovery *discovery_create(void);
+
+/* Looks now, and writes to the log what it found the first time and when it has changed. */
+void discovery_scan(struct discovery *discovery);
+
+/* Writes what was found last to the log. */
+void discovery_log(const struct discovery *discovery);
+
+/* NULL is fine. */
+void discovery_destroy(struct discovery *discovery);
+
+#endif

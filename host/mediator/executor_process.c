@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "executor_process.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "installation.h"
+#include "line_reader.h"
+#include "log.h"
+#include "mediator.h"
+#include "process.h"
+
+#define LABEL_BYTES		96
+#define STUCK_WARNING_SECONDS	10
+#define MESSAGES_PER_WAKEUP_MAX 16
+
+struct executor_process {
+	struct process process;
+	struct mediator *mediator;
+	const struct executor_process_handlers *handlers;
+	void *owner;
+	int control; /* -1: closed, the executor is to end */
+	struct event *readable;
+	struct event *stop_timer;
+	bool is_killed;
+	struct line_reader reader;
+	struct log_limit *log_limit;
+	char label[LABEL_BYTES];
+	char last_line[VGPU_CONTROL_TEXT_BYTES];
+};
+
+char *executor_path_find(const struct mediator *mediator)
+{
+	static const char *const places[] = {"cuda-executor", "../executor/cuda-executor",
+					     "../libexec/vgpu/cuda-executor", NULL};
+
+	if (mediator->configuration.executor)
+		return strdup(mediator->configuration.executor);
+	return installation_file_find(places);
+}
+
+static void executor_free(struct executor_process *executor)
+{
+	if (executor->readable)
+		event_free(executor->readable);
+	if (executor->stop_timer)
+		event_free(executor->stop_timer);
+	if (executor->control >= 0)
+		close(executor->control);
+	line_reader_close(&executor->reader);
+	free(executor);
+}
+
+/* Takes what the executor has sent; ends when the socket is empty, closed by the peer or by us. */
+static void messages_take(struct executor_process *executor, unsigned count_max)
+{
+	struct control_message message;
+
+	while (executor->control >= 0 && count_max-- > 0) {
+		int received = control_receive(executor->control, &message);
+
+		if (received < 0 && errno == EAGAIN)
+			return;
+		if (received < 0)
+			log_warning("[EXECUTOR] %s: broken control message: %s", executor->label, strerror(errno));
+		if (received <= 0) {
+			executor_process_end(executor);
+			return;
+		}
+		control_message_release(&message);
+		executor->handlers->message(executor->owner, &message);
+	}
+}
+
+static void control_readable(evutil_socket_t socket, short what, void *argument)
+{
+	(void)socket;
+	(void)what;
+	messages_take(argument, MESSAGES_PER_WAKEUP_MAX);
+}
+
+static void stop_timed_out(evutil_socket_t none, short what, void *argument)
+{
+	struct executor_process *executor = argument;
+	struct timeval again = {.tv_sec = STUCK_WARNING_SECONDS};
+
+	(void)none;
+	(void)what;
+	log_warning("[EXECUTOR] %s: %s", executor->label,
+		    executor->is_killed ? "still there after SIGKILL" : "does not end by itself: killed");
+	executor->is_killed = true;
+	process_signal(&executor->process, SIGKILL);
+	event_add(executor->stop_timer, &again);
+}
+
+void executor_process_end(struct executor_process *executor)
+{
+	struct timeval grace = {.tv_sec = executor->mediator->configuration.executor_stop_seconds};
+
+	if (executor->control < 0)
+		return;
+	event_del(executor->readable);
+	close(executor->control);
+	executor->control = -1;
+	event_add(executor->stop_timer, &grace);
+}
+
+static void line_log(void *owner, const char *line)
+{
+	struct executor_process *executor = owner;
+
+	log_text_copy(executor->last_line, sizeof(executor->last_line), line, strlen(line));
+	log_write_limited(executor->log_limit, LOG_LEVEL_INFO, "[EXECUTOR] %s: %s", executor->label, line);
+}
+
+static void executor_exited(struct process *process, int status)
+{
+	struct executor_process *executor = (struct executor_process *)process;
+	char how[VGPU_CONTROL_TEXT_BYTES];
+	char text[2 * VGPU_CONTROL_TEXT_BYTES + 32];
+
+	line_reader_finish(&executor->reader);
+	messages_take(executor, MESSAGES_PER_WAKEUP_MAX);
+	process_status_describe(status, how, sizeof(how));
+	/* A failed check says why before it ends; after another signal the last line is about something else. */
+	if (executor->last_line[0] &&
+	    ((WIFEXITED(status) && status != 0) || (WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT)))
+		snprintf(text, sizeof(text), "the executor %s: %s", how, executor->last_line);
+	else
+		snprintf(text, sizeof(text), "the executor %s", how);
+	executor->handlers->ended(executor->owner, text);
+	executor_free(executor);
+}
+
+_Static_assert(offsetof(struct executor_process, process) == 0, "executor_exited casts");
+
+static int child_start(struct executor_process *executor, int child_control)
+{
+	char *path = executor_path_find(executor->mediator);
+	char *arguments[] = {path, NULL};
+	struct process_plan plan = {.path = path, .arguments = arguments, .control = child_control};
+	int error;
+	int log_end;
+
+	if (!path)
+		return -1;
+	if (line_reader_open(executor->mediator, &executor->reader, &log_end) < 0) {
+		free(path);
+		return -1;
+	}
+	plan.output = log_end;
+	plan.error = log_end;
+	error = process_start(executor->mediator, &plan, &executor->process) < 0 ? errno : 0;
+	close(log_end);
+	free(path);
+	errno = error;
+	return error ? -1 : 0;
+}
+
+int executor_process_start(struct mediator *mediator, const char *label, struct log_limit *limit,
+			   struct control_message *start, const struct executor_process_handlers *handlers, void *owner,
+			   struct executor_process **ret_process)
+{
+	struct executor_process *executor = calloc(1, sizeof(*executor));
+	int sockets[2] = {-1, -1};
+	int error;
+
+	if (!executor)
+		return -1;
+	*executor = (struct executor_process){
+		.process.exited = executor_exited,
+		.mediator = mediator,
+		.handlers = handlers,
+		.owner = owner,
+		.control = -1,
+		.reader = {.pipe = -1, .line = line_log, .owner = executor},
+		.log_limit = limit,
+	};
+	snprintf(executor->label, sizeof(executor->label), "%s", label);
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0)
+		goto fail;
+	executor->control = sockets[0];
+	/* Our end only: how the executor waits is its own affair. */
+	if (fcntl(sockets[0], F_SETFL, O_NONBLOCK) < 0)
+		goto fail;
+	executor->readable = event_new(mediator->base, sockets[0], EV_READ | EV_PERSIST, control_readable, executor);
+	executor->stop_timer = evtimer_new(mediator->base, stop_timed_out, executor);
+	errno = ENOMEM;
+	if (!executor->readable || !executor->stop_timer || event_add(executor->readable, NULL) < 0)
+		goto fail;
+	/* Queued before the child is there to read it. */
+	if (control_send(sockets[0], VGPU_CONTROL_EXECUTOR_START, start) < 0)
+		goto fail;
+	if (child_start(executor, sockets[1]) < 0)
+		goto fail;
+	close(sockets[1]);
+	*ret_process = executor;
+	return 0;
+fail:
+	error = errno;
+	if (sockets[1] >= 0)
+		close(sockets[1]);
+	executor_free(executor);
+	errno = error;
+	return -1;
+}
+
+pid_t executor_process_pid(const struct executor_process *executor)
+{
+	return executor->process.pid;
+}

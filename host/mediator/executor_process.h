@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A running cuda-executor: its process, its control socket and its log pipe.
+ */
+#ifndef MEDIATOR_EXECUTOR_PROCESS_H
+#define MEDIATOR_EXECUTOR_PROCESS_H
+
+#include <sys/types.h>
+
+#include "control_socket.h"
+
+struct executor_process;
+struct log_limit;
+struct mediator;
+
+struct executor_process_handlers {
+	/* A message of the executor, which has no descriptors. The process stays valid. */
+	void (*message)(void *owner, const struct control_message *message);
+	/* The process was reaped, after its last message. It is freed when this returns. 'how' is a sentence. */
+	void (*ended)(void *owner, const char *how);
+};
+
+/*
+ * Starts the executor and sends it EXECUTOR_START (its descriptors stay the caller's); 'label' says
+ * whose it is in the log, and its lines count against 'limit', which must outlive it. 0, or -1 with errno, and no
+ * handler is called.
+ */
+int executor_process_start(struct mediator *mediator, const char *label, struct log_limit *limit,
+			   struct control_message *start, const struct executor_process_handlers *handlers, void *owner,
+			   struct executor_process **ret_process);
+
+/* Asks it to end by closing the control socket, and kills it when it takes too long. May be repeated. */
+void executor_process_end(struct executor_process *process);
+
+pid_t executor_process_pid(const struct executor_process *process);
+
+/* The program by configuration, else beside the mediator. NULL when there is none; free the text. */
+char *executor_path_find(const struct mediator *mediator);
+
+#endif

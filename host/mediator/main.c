@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The mediator daemon: starts its parts, turns the loop, ends them.
+ */
+#include <errno.h>
+#include <event2/event.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "channel.h"
+#include "discovery.h"
+#include "listener.h"
+#include "log.h"
+#include "mediator.h"
+#include "probe.h"
+#include "process.h"
+#include "session.h"
+#include "state.h"
+
+#define EXIT_SOCKET_IN_USE     3
+#define STOP_POLL_MICROSECONDS 10000
+#define STOP_EXTRA_SECONDS     3 /* beyond the time that executors are given */
+
+/* For each connection its socket and memory, for each executor its control socket and log pipe, and ours. */
+#define DESCRIPTORS_PER_CONNECTION 6
+#define DESCRIPTORS_OTHER	   128
+
+struct daemon {
+	struct mediator mediator;
+	struct configuration_source *source;
+	struct event *signals[6];
+	struct event *heartbeat;
+	struct event *stop_poll;
+	unsigned stop_polls_left;
+};
+
+static bool texts_differ(const char *one, const char *other)
+{
+	return strcmp(one ? one : "", other ? other : "") != 0;
+}
+
+static void device_users_find(struct mediator *mediator, const struct configuration *configuration)
+{
+	mediator->device_user_count = 0;
+	for (size_t i = 0; i < configuration->device_users.count; i++) {
+		const char *name = configuration->device_users.values[i];
+		const struct passwd *entry = getpwnam(name);
+
+		/* No reason not to start: the package of a hypervisor may be installed later. */
+		if (entry)
+			mediator->device_users[mediator->device_user_count++] = entry->pw_uid;
+		else
+			log_warning("device-user: there is no user \"%s\"", name);
+	}
+}
+
+/* Takes over what can change while the daemon runs. 0, or -1 with a line in the log. */
+static int configuration_apply(struct mediator *mediator, const struct configuration *configuration)
+{
+	enum log_level level = LOG_LEVEL_INFO;
+	struct process_identity identity;
+
+	if (configuration->log_level && log_level_parse(configuration->log_level, &level) < 0) {
+		log_error("log-level: \"%s\" is unknown", configuration->log_level);
+		return -1;
+	}
+	if (process_identity_find(configuration->executor_user, &identity) < 0) {
+		log_error("executor-user: there is no user \"%s\"", configuration->executor_user);
+		return -1;
+	}
+	if (geteuid() == 0 && !identity.change)
+		log_warning("Executors run as root, for there is no user \"vgpu\": make one, or set executor-user");
+	log_level_set(level);
+	device_users_find(mediator, configuration);
+	mediator->executor_identity = identity;
+	return 0;
+}
+
+static void configuration_reload(struct daemon *daemon)
+{
+	struct mediator *mediator = &daemon->mediator;
+	struct configuration *current = &mediator->configuration;
+	struct configuration loaded;
+	bool probe_again;
+
+	if (configuration_load(daemon->source, &loaded) < 0 || configuration_apply(mediator, &loaded) < 0) {
+		log_error("The configuration stays as it was");
+		return;
+	}
+	probe_again = texts_differ(current->driver, loaded.driver) ||
+		      texts_differ(current->executor, loaded.executor) ||
+		      texts_differ(current->executor_user, loaded.executor_user);
+	configuration_clear(current);
+	*current = loaded;
+	if (probe_again)
+		probe_restart(mediator->probe);
+	log_info("The configuration was read again");
+}
+
+static void heartbeat_schedule(struct daemon *daemon)
+{
+	struct timeval interval = {.tv_sec = daemon->mediator.configuration.heartbeat_seconds};
+
+	event_add(daemon->heartbeat, &interval);
+}
+
+static void heartbeat(evutil_socket_t none, short what, void *argument)
+{
+	struct daemon *daemon = argument;
+
+	(void)none;
+	(void)what;
+	discovery_scan(daemon->mediator.discovery);
+	listeners_check(daemon->mediator.listeners);
+	state_heartbeat_log(&daemon->mediator);
+	heartbeat_schedule(daemon);
+}
+
+/* Everybody is told to end; the loop goes on until they have. */
+static void stop_begin(struct daemon *daemon)
+{
+	struct mediator *mediator = &daemon->mediator;
+	struct timeval now = {0};
+
+	if (mediator->stopping)
+		return;
+	log_info("Stopping");
+	mediator->stopping = true;
+	event_del(daemon->heartbeat);
+	listeners_close(mediator->listeners);
+	mediator->listeners = NULL;
+	sessions_end_all(mediator, "the mediator is stopping");
+	daemon->stop_polls_left = (mediator->configuration.executor_stop_seconds + STOP_EXTRA_SECONDS) *
+				  (1000000 / STOP_POLL_MICROSECONDS);
+	event_add(daemon->stop_poll, &now);
+}
+
+static void stop_continue(evutil_socket_t none, short what, void *argument)
+{
+	struct daemon *daemon = argument;
+	struct timeval again = {.tv_usec = STOP_POLL_MICROSECONDS};
+
+	(void)none;
+	(void)what;
+	if (LIST_EMPTY(&daemon->mediator.channels) || daemon->stop_polls_left-- == 0)
+		event_base_loopbreak(daemon->mediator.base);
+	else
+		event_add(daemon->stop_poll, &again);
+}
+
+static void signal_received(evutil_socket_t number, short what, void *argument)
+{
+	struct daemon *daemon = argument;
+
+	(void)what;
+	switch (number) {
+	case SIGCHLD:
+		processes_reap(&daemon->mediator);
+		break;
+	case SIGHUP:
+		if (log_reopen() < 0)
+			log_error("The log cannot be opened again: %s", strerror(errno));
+		configuration_reload(daemon);
+		break;
+	case SIGUSR1:
+		state_log(&daemon->mediator);
+		break;
+	default:
+		stop_begin(daemon);
+	}
+}
+
+static void sweep(evutil_socket_t none, short what, void *argument)
+{
+	(void)none;
+	(void)what;
+	sessions_sweep(argument);
+}
+
+static void descriptors_limit_raise(const struct configuration *configuration)
+{
+	rlim_t wanted = (rlim_t)configuration->connections_max * DESCRIPTORS_PER_CONNECTION + DESCRIPTORS_OTHER;
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < wanted)
+		log_warning("Only %llu descriptors may be open: too few for %u connections",
+			    (unsigned long long)limit.rlim_cur, configuration->connections_max);
+}
+
+static int events_create(struct daemon *daemon)
+{
+	static const int numbers[] = {SIGCHLD, SIGHUP, SIGUSR1, SIGTERM, SIGINT, SIGQUIT};
+	struct mediator *mediator = &daemon->mediator;
+
+	_Static_assert(sizeof(numbers) / sizeof(numbers[0]) == sizeof(daemon->signals) / sizeof(daemon->signals[0]),
+		       "an event for each signal");
+	mediator->base = event_base_new();
+	if (!mediator->base)
+		return -1;
+	mediator->session_sweep = evtimer_new(mediator->base, sweep, mediator);
+	daemon->heartbeat = evtimer_new(mediator->base, heartbeat, daemon);
+	daemon->stop_poll = evtimer_new(mediator->base, stop_continue, daemon);
+	if (!mediator->session_sweep || !daemon->heartbeat || !daemon->stop_poll)
+		return -1;
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		daemon->signals[i] = evsignal_new(mediator->base, numbers[i], signal_received, daemon);
+		if (!daemon->signals[i] || event_add(daemon->signals[i], NULL) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static void events_destroy(struct daemon *daemon)
+{
+	struct event *events[] = {daemon->mediator.session_sweep, daemon->heartbeat, daemon->stop_poll};
+
+	for (size_t i = 0; i < sizeof(daemon->signals) / sizeof(daemon->signals[0]); i++) {
+		if (daemon->signals[i])
+			event_free(daemon->signals[i]);
+	}
+	for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
+		if (events[i])
+			event_free(events[i]);
+	}
+	if (daemon->mediator.base)
+		event_base_free(daemon->mediator.base);
+}
+
+static int daemon_run(struct daemon *daemon)
+{
+	struct mediator *mediator = &daemon->mediator;
+	enum listeners_result result;
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	mediator->started = now.tv_sec;
+	descriptors_limit_raise(&mediator->configuration);
+	signal(SIGPIPE, SIG_IGN);
+	if (events_create(daemon) < 0 || !(mediator->probe = probe_create(mediator)) ||
+	    !(mediator->discovery = discovery_create())) {
+		log_error("Out of memory");
+		return EXIT_FAILURE;
+	}
+	result = listeners_open(mediator, &mediator->listeners);
+	if (result != LISTENERS_OPEN)
+		return result == LISTENERS_IN_USE ? EXIT_SOCKET_IN_USE : EXIT_FAILURE;
+	probe_restart(mediator->probe);
+	discovery_scan(mediator->discovery);
+	heartbeat_schedule(daemon);
+	if (event_base_dispatch(mediator->base) < 0) {
+		log_error("The event loop failed");
+		return EXIT_FAILURE;
+	}
+	sessions_sweep(mediator);
+	counters_log(mediator);
+	log_info("Stopped");
+	return EXIT_SUCCESS;
+}
+
+int main(int argument_count, char **arguments)
+{
+	struct daemon daemon = {0};
+	struct mediator *mediator = &daemon.mediator;
+	int code = EXIT_FAILURE;
+
+	log_open(NULL);
+	daemon.source = configuration_source_create(argument_count, arguments);
+	if (!daemon.source || configuration_load(daemon.source, &mediator->configuration) < 0)
+		goto done;
+	if (mediator->configuration.log && log_open(mediator->configuration.log) < 0) {
+		log_error("%s: %s", mediator->configuration.log, strerror(errno));
+		goto done;
+	}
+	if (configuration_apply(mediator, &mediator->configuration) < 0)
+		goto done;
+	log_info("vgpu-cuda mediator " VGPU_VERSION ", pid %d", (int)getpid());
+	code = daemon_run(&daemon);
+	listeners_close(mediator->listeners);
+	probe_destroy(mediator->probe);
+	discovery_destroy(mediator->discovery);
+	events_destroy(&daemon);
+done:
+	configuration_clear(&mediator->configuration);
+	configuration_source_destroy(daemon.source);
+	log_close();
+	return code;
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the mediator's parts share.  One thread runs one libevent loop; every
+ * function of this folder is called on it, and none blocks.
+ *
+ * Who owns what: a session (a connection) owns its channels, a channel owns its
+ * executor process.  A session lives on after its connection ended until its
+ * last channel is closed, that is until the executor was reaped and the
+ * channel's memory zeroed.
+ */
+#ifndef MEDIATOR_H
+#define MEDIATOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <time.h>
+
+#include "configuration.h"
+#include "counters.h"
+#include "process.h"
+
+struct event;
+struct event_base;
+struct channel;
+struct discovery;
+struct listeners;
+struct probe;
+struct session;
+
+LIST_HEAD(session_list, session);
+LIST_HEAD(channel_list, channel);
+LIST_HEAD(process_list, process);
+
+struct mediator {
+	struct event_base *base;
+	struct configuration configuration;
+	struct listeners *listeners;
+	struct probe *probe;
+	struct discovery *discovery;
+	struct session_list sessions; /* also those whose connection has ended */
+	struct event *session_sweep;  /* frees sessions that are over, outside their own handlers */
+	struct channel_list channels;
+	struct process_list processes;
+	struct process_identity executor_identity;
+	uid_t device_users[CONFIGURATION_LIST_COUNT]; /* configuration.device_users, looked up */
+	size_t device_user_count;
+	struct counters counters;
+	uint64_t sessions_accepted;
+	uint64_t sessions_refused;
+	time_t started; /* CLOCK_MONOTONIC, seconds */
+	bool stopping;
+};
+
+#endif

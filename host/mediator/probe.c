@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "probe.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "channel.h"
+#include "executor_process.h"
+#include "installation.h"
+#include "line_reader.h"
+#include "log.h"
+#include "mediator.h"
+#include "process.h"
+
+#define RETRY_SECONDS	  5
+#define DEVICES_MAX	  32
+#define LIBRARY_BYTES	  sizeof(((struct vgpu_control_executor_start *)0)->driver_library)
+#define REASON_BYTES	  320
+#define CANDIDATES_MAX	  2
+#define NVIDIA_LIBRARY	  "libcuda.so.1"
+#define SOFTGPU_KEYWORD	  "softgpu"
+#define DEVICE_LINE_BYTES 200
+
+struct probe {
+	struct process process;
+	struct mediator *mediator;
+	enum probe_state state;
+	bool is_running; /* a child */
+	bool restart;	 /* again when the child has ended */
+	bool timed_out;
+	struct event *timer; /* the child's time is over, or it is time to try again */
+	struct line_reader output;
+	struct line_reader error;
+	char candidates[CANDIDATES_MAX][LIBRARY_BYTES];
+	unsigned candidate_count;
+	unsigned candidate;
+	char library[LIBRARY_BYTES]; /* the one that works */
+	char reason[REASON_BYTES];
+	char reason_logged[REASON_BYTES];
+	/* What the child says. */
+	char last_error[VGPU_CONTROL_TEXT_BYTES];
+	unsigned driver_version;
+	bool is_software;
+	unsigned device_count;
+	char devices[DEVICES_MAX][DEVICE_LINE_BYTES];
+};
+
+static void candidate_start(struct probe *probe);
+
+static void output_line(void *owner, const char *line)
+{
+	struct probe *probe = owner;
+
+	if (strncmp(line, "driver_version=", 15) == 0)
+		probe->driver_version = (unsigned)strtoul(line + 15, NULL, 10);
+	else if (strncmp(line, "software=", 9) == 0)
+		probe->is_software = line[9] == '1';
+	else if (strncmp(line, "device=", 7) == 0 && probe->device_count < DEVICES_MAX)
+		snprintf(probe->devices[probe->device_count++], DEVICE_LINE_BYTES, "%s", line);
+}
+
+static void error_line(void *owner, const char *line)
+{
+	struct probe *probe = owner;
+
+	log_text_copy(probe->last_error, sizeof(probe->last_error), line, strlen(line));
+}
+
+static void candidates_find(struct probe *probe)
+{
+	static const char *const softgpu_places[] = {
+		"../../softgpu/driver/libsoftgpu.so.1", "../lib/vgpu/libsoftgpu.so.1",
+		"../lib/x86_64-linux-gnu/vgpu/libsoftgpu.so.1", "../lib64/vgpu/libsoftgpu.so.1", NULL};
+	const char *configured = probe->mediator->configuration.driver;
+	char *softgpu = NULL;
+
+	probe->candidate = 0;
+	probe->candidate_count = 0;
+	if (!configured || strcmp(configured, SOFTGPU_KEYWORD) == 0)
+		softgpu = installation_file_find(softgpu_places);
+	if (!configured)
+		snprintf(probe->candidates[probe->candidate_count++], LIBRARY_BYTES, "%s", NVIDIA_LIBRARY);
+	else if (strcmp(configured, SOFTGPU_KEYWORD) != 0 && strlen(configured) < LIBRARY_BYTES)
+		snprintf(probe->candidates[probe->candidate_count++], LIBRARY_BYTES, "%s", configured);
+	if (softgpu && strlen(softgpu) < LIBRARY_BYTES)
+		snprintf(probe->candidates[probe->candidate_count++], LIBRARY_BYTES, "%s", softgpu);
+	free(softgpu);
+}
+
+static void all_failed(struct probe *probe)
+{
+	struct timeval retry = {.tv_sec = RETRY_SECONDS};
+
+	probe->state = PROBE_FAILED;
+	if (strcmp(probe->reason, probe->reason_logged) != 0) {
+		log_error("CUDA is not available: %s; trying again every %d seconds", probe->reason, RETRY_SECONDS);
+		snprintf(probe->reason_logged, sizeof(probe->reason_logged), "%s", probe->reason);
+	}
+	event_add(probe->timer, &retry);
+	channels_driver_known(probe->mediator);
+}
+
+static void candidate_failed(struct probe *probe, const char *why)
+{
+	const char *library = probe->candidates[probe->candidate];
+
+	snprintf(probe->reason, sizeof(probe->reason), "%.160s: %.150s", library, why);
+	if (++probe->candidate < probe->candidate_count) {
+		log_info("Driver not usable: %s", probe->reason);
+		candidate_start(probe);
+	} else {
+		all_failed(probe);
+	}
+}
+
+static void candidate_works(struct probe *probe)
+{
+	snprintf(probe->library, sizeof(probe->library), "%s", probe->candidates[probe->candidate]);
+	probe->state = PROBE_READY;
+	probe->reason_logged[0] = '\0';
+	log_info("CUDA initialized: driver version %u.%u (%s), library %s, %u devices", probe->driver_version / 1000,
+		 probe->driver_version % 1000 / 10, probe->is_software ? "software" : "NVIDIA", probe->library,
+		 probe->device_count);
+	for (unsigned i = 0; i < probe->device_count; i++)
+		log_info("CUDA %s", probe->devices[i]);
+	channels_driver_known(probe->mediator);
+}
+
+static void child_exited(struct process *process, int status)
+{
+	struct probe *probe = (struct probe *)process;
+	char why[2 * VGPU_CONTROL_TEXT_BYTES];
+
+	probe->is_running = false;
+	event_del(probe->timer);
+	line_reader_finish(&probe->output);
+	line_reader_finish(&probe->error);
+	if (probe->mediator->stopping)
+		return;
+	if (probe->restart) {
+		probe_restart(probe);
+	} else if (status == 0 && probe->device_count > 0) {
+		candidate_works(probe);
+	} else if (status == 0) {
+		candidate_failed(probe, "it has no devices");
+	} else if (probe->timed_out) {
+		candidate_failed(probe, "it did not answer in time");
+	} else if (probe->last_error[0]) {
+		candidate_failed(probe, probe->last_error);
+	} else {
+		process_status_describe(status, why, sizeof(why));
+		candidate_failed(probe, why);
+	}
+}
+
+_Static_assert(offsetof(struct probe, process) == 0, "child_exited casts");
+
+/* 0, or -1 with errno. */
+static int child_start(struct probe *probe)
+{
+	char *path = executor_path_find(probe->mediator);
+	char option[] = "--probe";
+	char *arguments[] = {path, option, probe->candidates[probe->candidate], NULL};
+	struct process_plan plan = {.path = path, .arguments = arguments, .output = -1, .error = -1, .control = -1};
+	int error = 0;
+
+	if (!path || line_reader_open(probe->mediator, &probe->output, &plan.output) < 0 ||
+	    line_reader_open(probe->mediator, &probe->error, &plan.error) < 0 ||
+	    process_start(probe->mediator, &plan, &probe->process) < 0)
+		error = errno;
+	if (plan.output >= 0)
+		close(plan.output);
+	if (plan.error >= 0)
+		close(plan.error);
+	free(path);
+	if (error) {
+		line_reader_close(&probe->output);
+		line_reader_close(&probe->error);
+		errno = error;
+		return -1;
+	}
+	return 0;
+}
+
+static void candidate_start(struct probe *probe)
+{
+	struct timeval patience = {.tv_sec = probe->mediator->configuration.probe_seconds};
+
+	probe->timed_out = false;
+	probe->last_error[0] = '\0';
+	probe->driver_version = 0;
+	probe->is_software = false;
+	probe->device_count = 0;
+	if (child_start(probe) < 0) {
+		/* Of no use to try the next library: the program is missing, or the host has no memory. */
+		snprintf(probe->reason, sizeof(probe->reason), "cuda-executor cannot be started: %s", strerror(errno));
+		all_failed(probe);
+		return;
+	}
+	probe->is_running = true;
+	event_add(probe->timer, &patience);
+}
+
+static void timer_fired(evutil_socket_t none, short what, void *argument)
+{
+	struct probe *probe = argument;
+
+	(void)none;
+	(void)what;
+	if (probe->is_running) {
+		probe->timed_out = true;
+		process_signal(&probe->process, SIGKILL);
+	} else {
+		probe_restart(probe);
+	}
+}
+
+struct probe *probe_create(struct mediator *mediator)
+{
+	struct probe *probe = calloc(1, sizeof(*probe));
+
+	if (!probe)
+		return NULL;
+	probe->process.exited = child_exited;
+	probe->mediator = mediator;
+	probe->state = PROBE_RUNNING;
+	probe->output = (struct line_reader){.pipe = -1, .line = output_line, .owner = probe};
+	probe->error = (struct line_reader){.pipe = -1, .line = error_line, .owner = probe};
+	probe->timer = evtimer_new(mediator->base, timer_fired, probe);
+	if (!probe->timer) {
+		free(probe);
+		return NULL;
+	}
+	return probe;
+}
+
+void probe_restart(struct probe *probe)
+{
+	probe->restart = probe->is_running;
+	if (probe->is_running) {
+		process_signal(&probe->process, SIGKILL);
+		return;
+	}
+	event_del(probe->timer);
+	candidates_find(probe);
+	if (probe->candidate_count == 0) {
+		snprintf(probe->reason, sizeof(probe->reason), "softgpu is not installed beside the mediator");
+		all_failed(probe);
+		return;
+	}
+	candidate_start(probe);
+}
+
+void probe_destroy(struct probe *probe)
+{
+	if (!probe)
+		return;
+	if (probe->is_running) {
+		LIST_REMOVE(&probe->process, link);
+		process_signal(&probe->process, SIGKILL);
+	}
+	line_reader_close(&probe->output);
+	line_reader_close(&probe->error);
+	event_free(probe->timer);
+	free(probe);
+}
+
+enum probe_state probe_state(const struct probe *probe)
+{
+	return probe->state;
+}
+
+const char *probe_driver_library(const struct probe *probe)
+{
+	return probe->library;
+}
+
+const char *probe_reason(const struct probe *probe)
+{
+	return probe->reason;
+}

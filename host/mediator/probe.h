@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Finds the driver library that executors are to use: runs "cuda-executor
+ * --probe LIBRARY" for the configured library, or for NVIDIA's and then
+ * softgpu.  When none works it tries again every five seconds.
+ */
+#ifndef MEDIATOR_PROBE_H
+#define MEDIATOR_PROBE_H
+
+struct mediator;
+struct probe;
+
+enum probe_state { PROBE_RUNNING, PROBE_READY, PROBE_FAILED };
+
+/* Begins to probe; channels_driver_known is called with the answer. NULL when out of memory. */
+struct probe *probe_create(struct mediator *mediator);
+
+/* Ends it; the child, if one runs, is killed by its end of the pipe or the mediator's. NULL is fine. */
+void probe_destroy(struct probe *probe);
+
+/* Begins again, after settings have changed. Until the answer the old one holds. */
+void probe_restart(struct probe *probe);
+
+enum probe_state probe_state(const struct probe *probe);
+
+/* Of PROBE_READY; short enough for struct vgpu_control_executor_start. */
+const char *probe_driver_library(const struct probe *probe);
+
+/* Of PROBE_FAILED: why. */
+const char *probe_reason(const struct probe *probe);
+
+#endif

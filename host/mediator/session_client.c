@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "session_client.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "mediator.h"
+#include "vgpu_channel.h"
+
+static unsigned user_processes_count(const struct mediator *mediator, uid_t user)
+{
+	const struct session *session;
+	unsigned count = 0;
+
+	LIST_FOREACH(session, &mediator->sessions, link)
+	{
+		if (session->kind == SESSION_CLIENT && session->peer.uid == user)
+			count += session->channels_open;
+	}
+	return count;
+}
+
+static void client_ends_close(struct session *session)
+{
+	int *ends[] = {&session->client_doorbell, &session->client_interrupt, &session->client_pass_socket};
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		if (*ends[i] >= 0)
+			close(*ends[i]);
+		*ends[i] = -1;
+	}
+}
+
+static void client_channel_ready(struct channel *channel)
+{
+	struct session *session = channel->request.owner;
+	struct control_message message = {
+		.client_channel = {.channel_bytes = VGPU_CHANNEL_BYTES_LOCAL},
+		.fds = {session->memory, session->client_doorbell, session->client_interrupt,
+			session->client_pass_socket},
+		.fd_count = 4,
+	};
+
+	session_reply(session, VGPU_ERROR_NONE, "");
+	session_send(session, VGPU_CONTROL_CLIENT_CHANNEL, &message);
+	client_ends_close(session);
+}
+
+static void client_channel_failed(struct channel *channel, enum vgpu_channel_error error, const char *text)
+{
+	session_reply(channel->request.owner, error, text);
+}
+
+static void client_channel_lost(struct channel *channel, enum vgpu_channel_error error, const char *text)
+{
+	struct session *session = channel->request.owner;
+	struct control_message message = {.channel = {.error = error}};
+
+	snprintf(message.channel.text, sizeof(message.channel.text), "%s", text);
+	session_send(session, VGPU_CONTROL_CHANNEL_LOST, &message);
+	/* Nothing can come after this: gives the memory back now, not when the program ends. */
+	session_end(session, "its executor was lost");
+}
+
+static void client_channel_closed(struct channel *channel)
+{
+	session_channel_closed(channel->request.owner, 0);
+}
+
+static const struct channel_handlers client_handlers = {
+	.ready = client_channel_ready,
+	.failed = client_channel_failed,
+	.lost = client_channel_lost,
+	.closed = client_channel_closed,
+};
+
+/* A memory file of the channel's size that nobody can resize: -1 with errno. */
+static int memory_create(void)
+{
+	int memory = memfd_create("vgpu-channel", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (memory < 0)
+		return -1;
+	if (ftruncate(memory, VGPU_CHANNEL_BYTES_LOCAL) < 0 ||
+	    fcntl(memory, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
+		int error = errno;
+
+		close(memory);
+		errno = error;
+		return -1;
+	}
+	return memory;
+}
+
+/*
+ * What the program and its executor share.  The eventfds do not block: with a blocking one, either
+ * side could fill it and stop the other.  0, or -1 with errno; what was made is in the session or in
+ * the request and is closed with it.
+ */
+static int shared_create(struct session *session, struct channel_request *request)
+{
+	int pass_sockets[2];
+
+	session->memory = memory_create();
+	if (session->memory < 0)
+		return -1;
+	session->client_doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	session->client_interrupt = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (session->client_doorbell < 0 || session->client_interrupt < 0 ||
+	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pass_sockets) < 0)
+		return -1;
+	session->client_pass_socket = pass_sockets[0];
+	request->pass_socket = pass_sockets[1];
+	request->memory = session->memory;
+	request->doorbell = fcntl(session->client_doorbell, F_DUPFD_CLOEXEC, 0);
+	request->interrupt = fcntl(session->client_interrupt, F_DUPFD_CLOEXEC, 0);
+	return request->doorbell < 0 || request->interrupt < 0 ? -1 : 0;
+}
+
+static void client_exited(evutil_socket_t process, short what, void *argument)
+{
+	(void)process;
+	(void)what;
+	session_end(argument, "the program has ended");
+}
+
+/*
+ * A child of the program may hold the connection open after the program was killed. Without the help
+ * of the kernel (Linux 5.3), or where the program is in a namespace that we do not see, its executor
+ * stays until that child ends too.
+ */
+static void client_watch(struct session *session)
+{
+	if (session->peer.pid <= 0)
+		return;
+	session->client_process = (int)syscall(SYS_pidfd_open, session->peer.pid, 0);
+	if (session->client_process < 0)
+		return;
+	session->client_exited =
+		event_new(session->mediator->base, session->client_process, EV_READ, client_exited, session);
+	if (session->client_exited)
+		event_add(session->client_exited, NULL);
+}
+
+static void request_descriptors_close(struct channel_request *request)
+{
+	int *ends[] = {&request->doorbell, &request->interrupt, &request->pass_socket};
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		if (*ends[i] >= 0)
+			close(*ends[i]);
+	}
+}
+
+void session_client_hello(struct session *session, const struct control_message *message)
+{
+	struct mediator *mediator = session->mediator;
+	unsigned limit = mediator->configuration.user_processes_max;
+	const struct vgpu_control_client_hello *hello = &message->client_hello;
+	char label[96];
+	char text[VGPU_CONTROL_TEXT_BYTES];
+	struct channel_request request = {
+		.owner = session,
+		.handlers = &client_handlers,
+		.label = label,
+		.log = session->log,
+		.pool_id = (uint32_t)mediator->configuration.local_pool,
+		.bytes = VGPU_CHANNEL_BYTES_LOCAL,
+		.doorbell = -1,
+		.interrupt = -1,
+		.pass_socket = -1,
+	};
+	enum vgpu_channel_error error;
+
+	session->kind = SESSION_CLIENT;
+	session->pool_id = request.pool_id;
+	session->priority = VGPU_PRIORITY_MEDIUM;
+	log_text_copy(session->name, sizeof(session->name), hello->process_name, sizeof(hello->process_name));
+	if (user_processes_count(mediator, session->peer.uid) >= limit) {
+		snprintf(text, sizeof(text), "the limit of %u processes of user %u is reached", limit,
+			 (unsigned)session->peer.uid);
+		session_reply(session, VGPU_ERROR_REFUSED, text);
+		return;
+	}
+	if (shared_create(session, &request) < 0) {
+		request_descriptors_close(&request);
+		snprintf(text, sizeof(text), "the host is out of memory or descriptors: %s", strerror(errno));
+		session_reply(session, VGPU_ERROR_NO_MEMORY, text);
+		return;
+	}
+	snprintf(label, sizeof(label), "vm_id=0 uid=%u client=%d", (unsigned)session->peer.uid, (int)session->peer.pid);
+	error = channel_open(mediator, &request, &session->channels[0], text);
+	if (error != VGPU_ERROR_NONE) {
+		session_reply(session, error, text);
+		return;
+	}
+	session->channels_open = 1;
+	client_watch(session);
+	log_write_limited(
+		&session->log->events, LOG_LEVEL_INFO,
+		"[CONNECTION] New connection: vm_id=0 pool=%c priority=medium local program \"%s\" pid=%d uid=%u",
+		mediator->configuration.local_pool, session->name, (int)session->peer.pid, (unsigned)session->peer.uid);
+}
