@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "copy.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "driver.h"
+#include "memory.h"
+#include "print.h"
+#include "stream.h"
+
+/* Pageable sources up to this are staged, so that the call need not wait for the stream. */
+#define STAGE_BYTES_MAXIMUM ((uint64_t)1 << 20)
+
+struct copy_work {
+	struct work work;
+	struct copy copy;
+	unsigned char staged[];
+};
+
+/* First to last byte of one end.  False: it wraps around. */
+static bool end_extent(const struct copy *copy, const struct copy_end *end, uint64_t *ret_bytes)
+{
+	uint64_t rows = copy->rows - 1, slices = copy->slices - 1, bytes = copy->width_bytes, part;
+
+	if (rows &&
+	    (__builtin_mul_overflow(rows, end->row_bytes, &part) || __builtin_add_overflow(bytes, part, &bytes)))
+		return false;
+	if (slices &&
+	    (__builtin_mul_overflow(slices, end->slice_bytes, &part) || __builtin_add_overflow(bytes, part, &bytes)))
+		return false;
+	if (end->address + bytes < end->address)
+		return false;
+	*ret_bytes = bytes;
+	return true;
+}
+
+/* Under memory_lock(). */
+static bool end_valid(const struct copy *copy, const struct copy_end *end, enum memory_class *ret_class)
+{
+	uint64_t bytes;
+
+	if (!end->address || !end_extent(copy, end, &bytes))
+		return false;
+	*ret_class = memory_classify(end->address, bytes);
+	switch (end->space) {
+	case COPY_HOST:
+		/* Device memory under a host pointer is tolerated, as unified addressing does. */
+		return *ret_class != MEMORY_CLASS_INVALID;
+	case COPY_DEVICE:
+		return *ret_class == MEMORY_CLASS_DEVICE || *ret_class == MEMORY_CLASS_HOST;
+	default:
+		return *ret_class != MEMORY_CLASS_INVALID;
+	}
+}
+
+static void copy_perform(const struct copy *copy)
+{
+	for (uint64_t slice = 0; slice < copy->slices; slice++) {
+		uint64_t source = copy->source.address + slice * copy->source.slice_bytes;
+		uint64_t destination = copy->destination.address + slice * copy->destination.slice_bytes;
+
+		for (uint64_t row = 0; row < copy->rows; row++)
+			memmove((void *)(destination + row * copy->destination.row_bytes),
+				(const void *)(source + row * copy->source.row_bytes), copy->width_bytes);
+	}
+}
+
+static CUresult copy_run(struct work *work, struct stream *stream)
+{
+	struct copy *copy = &((struct copy_work *)work)->copy;
+	enum memory_class class;
+	CUresult result = CUDA_SUCCESS;
+
+	(void)stream;
+	memory_lock();
+	if (end_valid(copy, &copy->source, &class) && end_valid(copy, &copy->destination, &class))
+		copy_perform(copy);
+	else
+		result = CUDA_ERROR_ILLEGAL_ADDRESS;
+	memory_unlock();
+	return result;
+}
+
+static void copy_free(struct work *work)
+{
+	free(work);
+}
+
+/* Reads the pageable source now; the copy then starts from the staged, dense bytes. */
+static void copy_stage(struct copy_work *work)
+{
+	struct copy stage = work->copy;
+
+	stage.destination.address = (uint64_t)(uintptr_t)work->staged;
+	stage.destination.row_bytes = stage.width_bytes;
+	stage.destination.slice_bytes = stage.width_bytes * stage.rows;
+	copy_perform(&stage);
+	work->copy.source = stage.destination;
+	work->copy.source.space = COPY_HOST;
+}
+
+CUresult copy_submit(CUstream handle, const struct copy *copy, bool asynchronous)
+{
+	enum memory_class source = MEMORY_CLASS_INVALID, destination = MEMORY_CLASS_INVALID;
+	bool valid, wait, demanded, stage = false;
+	uint64_t bytes = 0;
+	struct copy_work *work;
+	struct context *context;
+	struct stream *stream;
+	CUresult result = context_current(&context);
+
+	if (result)
+		return result;
+	result = stream_acquire(context, handle, &stream);
+	if (result)
+		return result;
+	if (!copy->width_bytes || !copy->rows || !copy->slices)
+		goto release; /* nothing to copy; whatever the addresses are */
+	result = CUDA_ERROR_INVALID_VALUE;
+	memory_lock();
+	valid = end_valid(copy, &copy->source, &source) && end_valid(copy, &copy->destination, &destination);
+	demanded = memory_is_synchronous(copy->source.address) || memory_is_synchronous(copy->destination.address);
+	memory_unlock();
+	if (!valid)
+		goto release;
+	if (asynchronous) {
+		stage = source == MEMORY_CLASS_UNKNOWN && destination != MEMORY_CLASS_UNKNOWN &&
+			!__builtin_mul_overflow(copy->width_bytes, copy->rows, &bytes) &&
+			!__builtin_mul_overflow(bytes, copy->slices, &bytes) && bytes <= STAGE_BYTES_MAXIMUM;
+		wait = !stage && (source == MEMORY_CLASS_UNKNOWN || destination == MEMORY_CLASS_UNKNOWN);
+	} else {
+		wait = source != MEMORY_CLASS_DEVICE || destination != MEMORY_CLASS_DEVICE;
+	}
+	result = CUDA_ERROR_OUT_OF_MEMORY;
+	work = calloc(1, sizeof(*work) + (stage ? bytes : 0));
+	if (!work)
+		goto release;
+	work->work = (struct work){.run = copy_run, .free = copy_free};
+	work->copy = *copy;
+	if (stage)
+		copy_stage(work);
+	if (wait || demanded) {
+		result = stream_perform(stream, &work->work);
+		if (!asynchronous)
+			print_flush();
+	} else {
+		result = stream_submit(stream, &work->work, NULL);
+	}
+release:
+	stream_release(stream);
+	return result;
+}
+
+/* Fills. */
+
+struct fill_work {
+	struct work work;
+	struct fill fill;
+};
+
+static bool fill_valid(const struct fill *fill, enum memory_class *ret_class)
+{
+	uint64_t bytes, part = 0;
+
+	if (__builtin_mul_overflow(fill->width, fill->element_bytes, &bytes))
+		return false;
+	if (fill->rows > 1 && (__builtin_mul_overflow(fill->rows - 1, fill->row_bytes, &part) ||
+			       __builtin_add_overflow(bytes, part, &bytes)))
+		return false;
+	*ret_class = memory_classify(fill->address, bytes);
+	return *ret_class == MEMORY_CLASS_DEVICE || *ret_class == MEMORY_CLASS_HOST;
+}
+
+static void row_fill(const struct fill *fill, uint64_t address)
+{
+	switch (fill->element_bytes) {
+	case 1:
+		memset((void *)address, (int)fill->value, fill->width);
+		break;
+	case 2:
+		for (uint64_t index = 0; index < fill->width; index++)
+			((uint16_t *)address)[index] = (uint16_t)fill->value;
+		break;
+	default:
+		for (uint64_t index = 0; index < fill->width; index++)
+			((uint32_t *)address)[index] = fill->value;
+	}
+}
+
+static CUresult fill_run(struct work *work, struct stream *stream)
+{
+	const struct fill *fill = &((struct fill_work *)work)->fill;
+	CUresult result = CUDA_ERROR_ILLEGAL_ADDRESS;
+	enum memory_class class;
+
+	(void)stream;
+	memory_lock();
+	if (fill_valid(fill, &class)) {
+		for (uint64_t row = 0; row < fill->rows; row++)
+			row_fill(fill, fill->address + row * fill->row_bytes);
+		result = CUDA_SUCCESS;
+	}
+	memory_unlock();
+	return result;
+}
+
+CUresult fill_submit(CUstream handle, const struct fill *fill, bool asynchronous)
+{
+	enum memory_class class = MEMORY_CLASS_INVALID;
+	struct fill_work *work;
+	struct context *context;
+	struct stream *stream;
+	bool valid, demanded;
+	CUresult result = context_current(&context);
+
+	if (result)
+		return result;
+	result = stream_acquire(context, handle, &stream);
+	if (result)
+		return result;
+	if (!fill->width || !fill->rows)
+		goto release;
+	result = CUDA_ERROR_INVALID_VALUE;
+	if (fill->address % fill->element_bytes)
+		goto release;
+	if (fill->rows > 1 &&
+	    (fill->row_bytes % fill->element_bytes || fill->row_bytes / fill->element_bytes < fill->width))
+		goto release;
+	memory_lock();
+	valid = fill_valid(fill, &class);
+	demanded = memory_is_synchronous(fill->address);
+	memory_unlock();
+	if (!valid)
+		goto release;
+	result = CUDA_ERROR_OUT_OF_MEMORY;
+	work = calloc(1, sizeof(*work));
+	if (!work)
+		goto release;
+	work->work = (struct work){.run = fill_run, .free = copy_free};
+	work->fill = *fill;
+	if (demanded || (!asynchronous && class == MEMORY_CLASS_HOST))
+		result = stream_perform(stream, &work->work);
+	else
+		result = stream_submit(stream, &work->work, NULL);
+release:
+	stream_release(stream);
+	return result;
+}

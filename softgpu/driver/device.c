@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cuDevice*: what the software GPU is and can do.  What it cannot do reads 0. */
+#include "device.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "arena.h"
+#include "driver.h"
+#include "entry.h"
+#include "softgpu/engine/engine.h"
+
+#define DEVICE_NAME   "softgpu (PTX on the CPU)"
+#define DEVICE_BUS_ID "0000:00:00.0" /* it is on no bus */
+
+/* A version 8 UUID (RFC 9562: the bits mean what their maker says), the same on every machine. */
+static const CUuuid device_uuid = {{'s', 'o', 'f', 't', 'g', 'p', (char)0x80, 'u', (char)0x80, 0, 0, 0, 0, 0, 0, 1}};
+
+struct attribute {
+	CUdevice_attribute name;
+	int value;
+};
+
+static const struct attribute attributes[] = {
+	{CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK, DEVICE_BLOCK_THREADS_MAXIMUM},
+	{CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X, DEVICE_BLOCK_X_MAXIMUM},
+	{CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_Y, DEVICE_BLOCK_Y_MAXIMUM},
+	{CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_Z, DEVICE_BLOCK_Z_MAXIMUM},
+	{CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_X, DEVICE_GRID_X_MAXIMUM},
+	{CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Y, DEVICE_GRID_Y_MAXIMUM},
+	{CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Z, DEVICE_GRID_Z_MAXIMUM},
+	{CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK, DEVICE_SHARED_BYTES_DEFAULT},
+	{CU_DEVICE_ATTRIBUTE_TOTAL_CONSTANT_MEMORY, 65536},
+	{CU_DEVICE_ATTRIBUTE_WARP_SIZE, DEVICE_WARP_LANES},
+	{CU_DEVICE_ATTRIBUTE_MAX_PITCH, 2147483647},
+	{CU_DEVICE_ATTRIBUTE_MAX_REGISTERS_PER_BLOCK, DEVICE_REGISTERS},
+	{CU_DEVICE_ATTRIBUTE_CLOCK_RATE, 1000000}, /* clock64 counts nanoseconds */
+	{CU_DEVICE_ATTRIBUTE_TEXTURE_ALIGNMENT, 512},
+	{CU_DEVICE_ATTRIBUTE_GPU_OVERLAP, 1},
+	{CU_DEVICE_ATTRIBUTE_INTEGRATED, 0},
+	{CU_DEVICE_ATTRIBUTE_CAN_MAP_HOST_MEMORY, 1},
+	{CU_DEVICE_ATTRIBUTE_COMPUTE_MODE, CU_COMPUTEMODE_DEFAULT},
+	{CU_DEVICE_ATTRIBUTE_SURFACE_ALIGNMENT, 512},
+	{CU_DEVICE_ATTRIBUTE_CONCURRENT_KERNELS, 1},
+	{CU_DEVICE_ATTRIBUTE_TCC_DRIVER, 0},
+	{CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE, 1000000},
+	{CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH, 64},
+	{CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR, DEVICE_MULTIPROCESSOR_THREADS},
+	{CU_DEVICE_ATTRIBUTE_ASYNC_ENGINE_COUNT, 2},
+	{CU_DEVICE_ATTRIBUTE_UNIFIED_ADDRESSING, 1},
+	{CU_DEVICE_ATTRIBUTE_TEXTURE_PITCH_ALIGNMENT, 32},
+	{CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, DEVICE_CAPABILITY_MAJOR},
+	{CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, DEVICE_CAPABILITY_MINOR},
+	{CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR, DEVICE_SHARED_BYTES_MULTIPROCESSOR},
+	{CU_DEVICE_ATTRIBUTE_MAX_REGISTERS_PER_MULTIPROCESSOR, DEVICE_REGISTERS},
+	{CU_DEVICE_ATTRIBUTE_MANAGED_MEMORY, 1},
+	{CU_DEVICE_ATTRIBUTE_HOST_NATIVE_ATOMIC_SUPPORTED, 1},
+	{CU_DEVICE_ATTRIBUTE_SINGLE_TO_DOUBLE_PRECISION_PERF_RATIO, 2},
+	{CU_DEVICE_ATTRIBUTE_PAGEABLE_MEMORY_ACCESS, 0},
+	{CU_DEVICE_ATTRIBUTE_CONCURRENT_MANAGED_ACCESS, 1},
+	{CU_DEVICE_ATTRIBUTE_COMPUTE_PREEMPTION_SUPPORTED, 1},
+	{CU_DEVICE_ATTRIBUTE_CAN_USE_HOST_POINTER_FOR_REGISTERED_MEM, 1},
+	{CU_DEVICE_ATTRIBUTE_COOPERATIVE_LAUNCH, 1},
+	{CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN, DEVICE_SHARED_BYTES_OPTIN},
+	{CU_DEVICE_ATTRIBUTE_HOST_REGISTER_SUPPORTED, 1},
+	{CU_DEVICE_ATTRIBUTE_DIRECT_MANAGED_MEM_ACCESS_FROM_HOST, 1},
+	{CU_DEVICE_ATTRIBUTE_MAX_BLOCKS_PER_MULTIPROCESSOR, DEVICE_MULTIPROCESSOR_BLOCKS_MAXIMUM},
+	{CU_DEVICE_ATTRIBUTE_RESERVED_SHARED_MEMORY_PER_BLOCK, DEVICE_SHARED_BYTES_RESERVED},
+	{CU_DEVICE_ATTRIBUTE_READ_ONLY_HOST_REGISTER_SUPPORTED, 1},
+	{CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED, 1},
+	{CU_DEVICE_ATTRIBUTE_CAN_USE_64_BIT_STREAM_MEM_OPS, 1},
+	{CU_DEVICE_ATTRIBUTE_CAN_USE_STREAM_WAIT_VALUE_NOR, 1},
+	{CU_DEVICE_ATTRIBUTE_MEM_SYNC_DOMAIN_COUNT, 1},
+	{CU_DEVICE_ATTRIBUTE_NUMA_CONFIG, CU_DEVICE_NUMA_CONFIG_NONE},
+	{CU_DEVICE_ATTRIBUTE_NUMA_ID, -1},
+	{CU_DEVICE_ATTRIBUTE_HOST_NUMA_ID, 0},
+};
+
+int device_multiprocessor_count(void)
+{
+	long online = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return online > 0 ? (int)online : 1;
+}
+
+static CUresult device_check(CUdevice device)
+{
+	CUresult result = driver_check();
+
+	if (!result && device != DEVICE_ORDINAL)
+		result = CUDA_ERROR_INVALID_DEVICE;
+	return result;
+}
+
+ENTRY(cuDeviceGet, (CUdevice * ret_device, int ordinal))
+{
+	CUresult result = driver_check();
+
+	if (result)
+		return result;
+	if (!ret_device)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (ordinal != DEVICE_ORDINAL)
+		return CUDA_ERROR_INVALID_DEVICE;
+	*ret_device = DEVICE_ORDINAL;
+	return CUDA_SUCCESS;
+}
+
+ENTRY(cuDeviceGetCount, (int *ret_count))
+{
+	CUresult result = driver_check();
+
+	if (result)
+		return result;
+	if (!ret_count)
+		return CUDA_ERROR_INVALID_VALUE;
+	*ret_count = 1;
+	return CUDA_SUCCESS;
+}
+
+ENTRY(cuDeviceGetName, (char *name, int bytes, CUdevice device))
+{
+	CUresult result = device_check(device);
+
+	if (result)
+		return result;
+	if (!name || bytes <= 0)
+		return CUDA_ERROR_INVALID_VALUE;
+	snprintf(name, (size_t)bytes, "%s", DEVICE_NAME);
+	return CUDA_SUCCESS;
+}
+
+ENTRY(cuDeviceGetUuid_v2, (CUuuid * ret_uuid, CUdevice device))
+{
+	CUresult result = device_check(device);
+
+	if (result)
+		return result;
+	if (!ret_uuid)
+		return CUDA_ERROR_INVALID_VALUE;
+	*ret_uuid = device_uuid;
+	return CUDA_SUCCESS;
+}
+ENTRY_ALIAS(cuDeviceGetUuid, cuDeviceGetUuid_v2, (CUuuid * ret_uuid, CUdevice device));
+
+/* A locally unique identifier exists on Windows only; the real driver on Linux gives zeros. */
+ENTRY(cuDeviceGetLuid, (char *luid, unsigned int *ret_node_mask, CUdevice device))
+{
+	CUresult result = device_check(device);
+
+	if (result)
+		return result;
+	if (!luid || !ret_node_mask)
+		return CUDA_ERROR_INVALID_VALUE;
+	memset(luid, 0, 8);
+	*ret_node_mask = 0;
+	return CUDA_SUCCESS;
+}
+
+ENTRY(cuDeviceTotalMem_v2, (size_t * ret_bytes, CUdevice device))
+{
+	CUresult result = device_check(device);
+
+	if (result)
+		return result;
+	if (!ret_bytes)
+		return CUDA_ERROR_INVALID_VALUE;
+	*ret_bytes = arena_memory_bytes();
+	return CUDA_SUCCESS;
+}
+
+ENTRY(cuDeviceGetAttribute, (int *ret_value, CUdevice_attribute name, CUdevice device))
+{
+	CUresult result = device_check(device);
+
+	if (result)
+		return result;
+	if (!ret_value || name < CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK || name >= CU_DEVICE_ATTRIBUTE_MAX)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (name == CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT) {
+		*ret_value = device_multiprocessor_count();
+		return CUDA_SUCCESS;
+	}
+	if (name == CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE) {
+		long bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
+
+		*ret_value = bytes > 0 && bytes < 2147483647 ? (int)bytes : 0;
+		return CUDA_SUCCESS;
+	}
+	for (size_t index = 0; index < sizeof(attributes) / sizeof(attributes[0]); index++) {
+		if (attributes[index].name == name) {
+			*ret_value = attributes[index].value;
+			return CUDA_SUCCESS;
+		}
+	}
+	*ret_value = 0;
+	return CUDA_SUCCESS;
+}
+
+ENTRY(cuDeviceComputeCapability, (int *ret_major, int *ret_minor, CUdevice device))
+{
+	CUresult result = device_check(device);
+
+	if (result)
+		return result;
+	if (!ret_major || !ret_minor)
+		return CUDA_ERROR_INVALID_VALUE;
+	*ret_major = DEVICE_CAPABILITY_MAJOR;
+	*ret_minor = DEVICE_CAPABILITY_MINOR;
+	return CUDA_SUCCESS;
+}
+
+ENTRY(cuDeviceGetProperties, (CUdevprop * ret_properties, CUdevice device))
+{
+	CUresult result = device_check(device);
+
+	if (result)
+		return result;
+	if (!ret_properties)
+		return CUDA_ERROR_INVALID_VALUE;
+	*ret_properties = (CUdevprop){
+		.maxThreadsPerBlock = DEVICE_BLOCK_THREADS_MAXIMUM,
+		.maxThreadsDim = {DEVICE_BLOCK_X_MAXIMUM, DEVICE_BLOCK_Y_MAXIMUM, DEVICE_BLOCK_Z_MAXIMUM},
+		.maxGridSize = {DEVICE_GRID_X_MAXIMUM, DEVICE_GRID_Y_MAXIMUM, DEVICE_GRID_Z_MAXIMUM},
+		.sharedMemPerBlock = DEVICE_SHARED_BYTES_DEFAULT,
+		.totalConstantMemory = 65536,
+		.SIMDWidth = DEVICE_WARP_LANES,
+		.memPitch = 2147483647,
+		.regsPerBlock = DEVICE_REGISTERS,
+		.clockRate = 1000000,
+		.textureAlign = 512,
+	};
+	return CUDA_SUCCESS;
+}
+
+ENTRY(cuDeviceGetPCIBusId, (char *text, int bytes, CUdevice device))
+{
+	CUresult result = device_check(device);
+
+	if (result)
+		return result;
+	if (!text || bytes <= (int)strlen(DEVICE_BUS_ID))
+		return CUDA_ERROR_INVALID_VALUE;
+	strcpy(text, DEVICE_BUS_ID);
+	return CUDA_SUCCESS;
+}
+
+ENTRY(cuDeviceGetByPCIBusId, (CUdevice * ret_device, const char *text))
+{
+	unsigned domain = 0, bus, slot, function = 0;
+	CUresult result = driver_check();
+
+	if (result)
+		return result;
+	if (!ret_device || !text)
+		return CUDA_ERROR_INVALID_VALUE;
+	/* [domain:]bus:device[.function], hexadecimal */
+	if (sscanf(text, "%x:%x:%x.%x", &domain, &bus, &slot, &function) < 3) {
+		domain = function = 0;
+		if (sscanf(text, "%x:%x.%x", &bus, &slot, &function) < 2)
+			return CUDA_ERROR_INVALID_VALUE;
+	}
+	if (domain || bus || slot || function)
+		return CUDA_ERROR_INVALID_DEVICE;
+	*ret_device = DEVICE_ORDINAL;
+	return CUDA_SUCCESS;
+}
+
+ENTRY(cuDeviceCanAccessPeer, (int *ret_can, CUdevice device, CUdevice peer))
+{
+	CUresult result = device_check(device);
+
+	if (!result)
+		result = device_check(peer);
+	if (result)
+		return result;
+	if (!ret_can)
+		return CUDA_ERROR_INVALID_VALUE;
+	*ret_can = 0;
+	return CUDA_SUCCESS;
+}
+
+/* Both must be devices, and different ones, of which there are none. */
+ENTRY(cuDeviceGetP2PAttribute, (int *ret_value, CUdevice_P2PAttribute name, CUdevice source, CUdevice destination))
+{
+	CUresult result = driver_check();
+
+	(void)source;
+	(void)destination;
+	if (result)
+		return result;
+	if (!ret_value || name < CU_DEVICE_P2P_ATTRIBUTE_PERFORMANCE_RANK)
+		return CUDA_ERROR_INVALID_VALUE;
+	return CUDA_ERROR_INVALID_DEVICE;
+}
+
+/* Affinity by number of multiprocessors is not supported. */
+ENTRY(cuDeviceGetExecAffinitySupport, (int *ret_supported, CUexecAffinityType type, CUdevice device))
+{
+	CUresult result = device_check(device);
+
+	if (result)
+		return result;
+	if (!ret_supported || type != CU_EXEC_AFFINITY_TYPE_SM_COUNT)
+		return CUDA_ERROR_INVALID_VALUE;
+	*ret_supported = 0;
+	return CUDA_SUCCESS;
+}

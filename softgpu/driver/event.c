@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "event.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#include "driver.h"
+#include "entry.h"
+#include "print.h"
+
+struct recording {
+	_Atomic unsigned references;
+	struct stream *stream; /* a reference */
+	uint64_t sequence;
+	int64_t time_ns; /* valid once the stream reached the sequence */
+};
+
+struct event {
+	struct object object;
+	struct context *context; /* a reference */
+	unsigned flags;
+	pthread_mutex_t lock;
+	struct recording *recording; /* the last one; NULL: never recorded */
+};
+
+static void recording_release(struct recording *recording)
+{
+	if (!recording || --recording->references)
+		return;
+	stream_release(recording->stream);
+	free(recording);
+}
+
+static void event_destroy(struct object *object)
+{
+	struct event *event = (struct event *)object;
+
+	recording_release(event->recording);
+	object_release(&event->context->object);
+	pthread_mutex_destroy(&event->lock);
+	free(event);
+}
+
+static struct recording *recording_acquire(struct event *event)
+{
+	struct recording *recording;
+
+	pthread_mutex_lock(&event->lock);
+	recording = event->recording;
+	if (recording)
+		recording->references++;
+	pthread_mutex_unlock(&event->lock);
+	return recording;
+}
+
+/* The object of a handle, in a healthy context. */
+static CUresult event_acquire(CUevent handle, struct event **ret_event)
+{
+	struct event *event;
+	CUresult result = driver_check();
+
+	if (result)
+		return result;
+	event = object_acquire(handle, OBJECT_EVENT);
+	if (!event)
+		return CUDA_ERROR_INVALID_HANDLE;
+	result = context_check(event->context);
+	if (result)
+		object_release(&event->object);
+	else
+		*ret_event = event;
+	return result;
+}
+
+ENTRY(cuEventCreate, (CUevent * ret_event, unsigned int flags))
+{
+	const unsigned known = CU_EVENT_BLOCKING_SYNC | CU_EVENT_DISABLE_TIMING | CU_EVENT_INTERPROCESS;
+	struct context *context;
+	struct event *event;
+	CUresult result = context_current(&context);
+
+	if (result)
+		return result;
+	if (!ret_event || flags & ~known)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (flags & CU_EVENT_INTERPROCESS)
+		return flags & CU_EVENT_DISABLE_TIMING ? CUDA_ERROR_NOT_SUPPORTED : CUDA_ERROR_INVALID_VALUE;
+	event = calloc(1, sizeof(*event));
+	if (!event)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	object_prepare(&event->object, OBJECT_EVENT, context, event_destroy);
+	event->context = context;
+	object_retain(&context->object);
+	event->flags = flags;
+	pthread_mutex_init(&event->lock, NULL);
+	if (!object_publish(&event->object)) {
+		object_release(&event->object);
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	}
+	*ret_event = (CUevent)event;
+	return CUDA_SUCCESS;
+}
+
+ENTRY(cuEventDestroy_v2, (CUevent handle))
+{
+	struct event *event;
+	CUresult result = driver_check();
+
+	if (result)
+		return result;
+	event = object_retire(handle, OBJECT_EVENT);
+	if (!event)
+		return CUDA_ERROR_INVALID_HANDLE;
+	result = context_check(event->context);
+	object_release(&event->object);
+	return result;
+}
+ENTRY_ALIAS(cuEventDestroy, cuEventDestroy_v2, (CUevent handle));
+
+struct record_work {
+	struct work work;
+	struct recording *recording;
+};
+
+static CUresult record_run(struct work *work, struct stream *stream)
+{
+	struct record_work *record = (struct record_work *)work;
+	struct timespec now;
+
+	(void)stream;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	record->recording->time_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+	return CUDA_SUCCESS;
+}
+
+static void record_free(struct work *work)
+{
+	recording_release(((struct record_work *)work)->recording);
+	free(work);
+}
+
+static CUresult event_record(struct event *event, struct stream *stream)
+{
+	struct record_work *record = calloc(1, sizeof(*record));
+	struct recording *recording = calloc(1, sizeof(*recording));
+	struct recording *former;
+	CUresult result;
+
+	if (!record || !recording) {
+		free(record);
+		free(recording);
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	}
+	recording->references = 2; /* the work's and the event's */
+	recording->stream = stream;
+	object_retain(&stream->object);
+	record->work = (struct work){.run = record_run, .free = record_free, .always = true};
+	record->recording = recording;
+	/* The event's lock orders its recordings as their work is ordered. */
+	pthread_mutex_lock(&event->lock);
+	result = stream_submit(stream, &record->work, &recording->sequence);
+	former = recording;
+	if (!result) {
+		former = event->recording;
+		event->recording = recording;
+	}
+	pthread_mutex_unlock(&event->lock);
+	recording_release(former);
+	return result;
+}
+
+ENTRY_STREAM(cuEventRecordWithFlags, (CUevent handle, CUstream stream, unsigned int flags), (handle, stream, flags))
+{
+	struct context *context;
+	struct stream *target;
+	struct event *event;
+	CUresult result = context_current(&context);
+
+	if (result)
+		return result;
+	if (flags & ~(unsigned)CU_EVENT_RECORD_EXTERNAL)
+		return CUDA_ERROR_INVALID_VALUE;
+	result = event_acquire(handle, &event);
+	if (result)
+		return result;
+	result = stream_acquire(context, stream, &target);
+	if (result)
+		goto release_event;
+	if (target->context != event->context)
+		result = CUDA_ERROR_INVALID_HANDLE;
+	else
+		result = event_record(event, target);
+	stream_release(target);
+release_event:
+	object_release(&event->object);
+	return result;
+}
+
+ENTRY_STREAM(cuEventRecord, (CUevent handle, CUstream stream), (handle, stream))
+{
+	return cuEventRecordWithFlags_on(handle, stream, CU_EVENT_RECORD_DEFAULT);
+}
+
+ENTRY(cuEventQuery, (CUevent handle))
+{
+	struct recording *recording;
+	struct event *event;
+	CUresult result = event_acquire(handle, &event);
+
+	if (result)
+		return result;
+	recording = recording_acquire(event);
+	if (recording && !stream_reached(recording->stream, recording->sequence))
+		result = CUDA_ERROR_NOT_READY;
+	recording_release(recording);
+	object_release(&event->object);
+	return result;
+}
+
+ENTRY(cuEventSynchronize, (CUevent handle))
+{
+	struct recording *recording;
+	struct event *event;
+	CUresult result = event_acquire(handle, &event);
+
+	if (result)
+		return result;
+	recording = recording_acquire(event);
+	if (recording)
+		stream_wait(recording->stream, recording->sequence);
+	print_flush();
+	result = context_check(event->context);
+	recording_release(recording);
+	object_release(&event->object);
+	return result;
+}
+
+CUresult event_depend(CUevent handle, struct work *work)
+{
+	struct recording *recording;
+	struct event *event;
+	CUresult result = event_acquire(handle, &event);
+
+	if (result)
+		return result;
+	recording = recording_acquire(event);
+	if (recording && !work_depend(work, recording->stream, recording->sequence))
+		result = CUDA_ERROR_OUT_OF_MEMORY;
+	recording_release(recording);
+	object_release(&event->object);
+	return result;
+}
+
+/* INVALID_HANDLE for events without a time, NOT_READY while one is pending. */
+static CUresult elapsed(struct event *first, struct event *second, int64_t *ret_ns)
+{
+	struct recording *start = recording_acquire(first);
+	struct recording *end = recording_acquire(second);
+	CUresult result = CUDA_SUCCESS;
+
+	if (!start || !end || (first->flags | second->flags) & CU_EVENT_DISABLE_TIMING ||
+	    first->context != second->context)
+		result = CUDA_ERROR_INVALID_HANDLE;
+	else if (!stream_reached(start->stream, start->sequence) || !stream_reached(end->stream, end->sequence))
+		result = CUDA_ERROR_NOT_READY;
+	else
+		*ret_ns = end->time_ns - start->time_ns;
+	recording_release(start);
+	recording_release(end);
+	return result;
+}
+
+ENTRY(cuEventElapsedTime, (float *ret_milliseconds, CUevent start, CUevent end))
+{
+	struct event *first, *second;
+	int64_t nanoseconds;
+	CUresult result;
+
+	if (!ret_milliseconds)
+		return CUDA_ERROR_INVALID_VALUE;
+	result = event_acquire(start, &first);
+	if (result)
+		return result;
+	result = event_acquire(end, &second);
+	if (!result) {
+		result = elapsed(first, second, &nanoseconds);
+		object_release(&second->object);
+	}
+	object_release(&first->object);
+	if (!result)
+		*ret_milliseconds = (float)((double)nanoseconds / 1e6);
+	return result;
+}
+ENTRY_ALIAS(cuEventElapsedTime_v2, cuEventElapsedTime, (float *ret_milliseconds, CUevent start, CUevent end));

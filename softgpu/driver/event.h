@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Events name a point in a stream.  Each cuEventRecord makes a recording: the
+ * point, and the time when the stream reached it.  The event refers to the last.
+ */
+#ifndef SOFTGPU_DRIVER_EVENT_H
+#define SOFTGPU_DRIVER_EVENT_H
+
+#include "stream.h"
+
+/* Makes 'work' wait for the event's last recording; an event never recorded is no obstacle. */
+CUresult event_depend(CUevent handle, struct work *work);
+
+#endif

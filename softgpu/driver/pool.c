@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "pool.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "arena.h"
+#include "context.h"
+#include "device.h"
+#include "driver.h"
+#include "entry.h"
+#include "memory.h"
+#include "object.h"
+#include "stream.h"
+
+struct pool {
+	struct object object;
+	pthread_mutex_t lock;
+	int reuse_event;
+	int reuse_opportunistic;
+	int reuse_internal;
+	uint64_t release_threshold;
+	uint64_t used;
+	uint64_t used_high;
+	uint64_t maximum; /* 0: none */
+};
+
+static struct pool *default_pool; /* never freed */
+static CUmemoryPool current_pool; /* of the device; NULL: the default one */
+static pthread_mutex_t pools_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void pool_destroy(struct object *object)
+{
+	struct pool *pool = (struct pool *)object;
+
+	pthread_mutex_destroy(&pool->lock);
+	free(pool);
+}
+
+static CUresult pool_create(uint64_t maximum, struct pool **ret_pool)
+{
+	struct pool *pool = calloc(1, sizeof(*pool));
+
+	if (!pool)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	object_prepare(&pool->object, OBJECT_POOL, NULL, pool_destroy);
+	pthread_mutex_init(&pool->lock, NULL);
+	pool->reuse_event = pool->reuse_opportunistic = pool->reuse_internal = 1; /* the documented defaults */
+	pool->maximum = maximum;
+	if (!object_publish(&pool->object)) {
+		object_release(&pool->object);
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	}
+	*ret_pool = pool;
+	return CUDA_SUCCESS;
+}
+
+static CUresult default_pool_get(CUmemoryPool *ret_handle)
+{
+	CUresult result = CUDA_SUCCESS;
+
+	pthread_mutex_lock(&pools_lock);
+	if (!default_pool)
+		result = pool_create(0, &default_pool);
+	if (!result)
+		*ret_handle = (CUmemoryPool)default_pool;
+	pthread_mutex_unlock(&pools_lock);
+	return result;
+}
+
+static CUresult pool_acquire(CUmemoryPool handle, struct pool **ret_pool)
+{
+	CUresult result = driver_check();
+
+	if (result)
+		return result;
+	*ret_pool = object_acquire(handle, OBJECT_POOL);
+	return *ret_pool ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
+static bool pool_take(struct pool *pool, uint64_t bytes)
+{
+	bool taken = false;
+
+	pthread_mutex_lock(&pool->lock);
+	if (!pool->maximum || bytes <= pool->maximum - pool->used) {
+		pool->used += bytes;
+		if (pool->used > pool->used_high)
+			pool->used_high = pool->used;
+		taken = true;
+	}
+	pthread_mutex_unlock(&pool->lock);
+	if (taken)
+		object_retain(&pool->object);
+	return taken;
+}
+
+void pool_return(struct pool *pool, uint64_t bytes)
+{
+	pthread_mutex_lock(&pool->lock);
+	pool->used -= bytes;
+	pthread_mutex_unlock(&pool->lock);
+	object_release(&pool->object);
+}
+
+ENTRY(cuDeviceGetDefaultMemPool, (CUmemoryPool * ret_pool, CUdevice device))
+{
+	CUresult result = driver_check();
+
+	if (result)
+		return result;
+	if (device != DEVICE_ORDINAL)
+		return CUDA_ERROR_INVALID_DEVICE;
+	return ret_pool ? default_pool_get(ret_pool) : CUDA_ERROR_INVALID_VALUE;
+}
+
+ENTRY(cuDeviceGetMemPool, (CUmemoryPool * ret_pool, CUdevice device))
+{
+	CUmemoryPool handle;
+	CUresult result = cuDeviceGetDefaultMemPool(&handle, device);
+
+	if (result)
+		return result;
+	if (!ret_pool)
+		return CUDA_ERROR_INVALID_VALUE;
+	pthread_mutex_lock(&pools_lock);
+	*ret_pool = current_pool ? current_pool : handle;
+	pthread_mutex_unlock(&pools_lock);
+	return CUDA_SUCCESS;
+}
+
+ENTRY(cuDeviceSetMemPool, (CUdevice device, CUmemoryPool handle))
+{
+	struct pool *pool;
+	CUresult result = pool_acquire(handle, &pool);
+
+	if (result)
+		return result;
+	object_release(&pool->object);
+	if (device != DEVICE_ORDINAL)
+		return CUDA_ERROR_INVALID_DEVICE;
+	pthread_mutex_lock(&pools_lock);
+	current_pool = handle;
+	pthread_mutex_unlock(&pools_lock);
+	return CUDA_SUCCESS;
+}
+
+ENTRY(cuMemPoolCreate, (CUmemoryPool * ret_pool, const CUmemPoolProps *properties))
+{
+	struct pool *pool;
+	CUresult result = driver_check();
+
+	if (result)
+		return result;
+	if (!ret_pool || !properties || properties->allocType != CU_MEM_ALLOCATION_TYPE_PINNED)
+		return CUDA_ERROR_INVALID_VALUE;
+	/* Memory for other processes, and pools of host memory. */
+	if (properties->handleTypes != CU_MEM_HANDLE_TYPE_NONE ||
+	    properties->location.type != CU_MEM_LOCATION_TYPE_DEVICE)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	if (properties->location.id != DEVICE_ORDINAL)
+		return CUDA_ERROR_INVALID_DEVICE;
+	result = pool_create(properties->maxSize, &pool);
+	if (!result)
+		*ret_pool = (CUmemoryPool)pool;
+	return result;
+}
+
+/* Allocations live on: each holds a reference. */
+ENTRY(cuMemPoolDestroy, (CUmemoryPool handle))
+{
+	struct pool *pool;
+	CUmemoryPool standard;
+	CUresult result = driver_check();
+
+	if (!result)
+		result = default_pool_get(&standard);
+	if (result)
+		return result;
+	if (handle == standard)
+		return CUDA_ERROR_INVALID_VALUE;
+	pool = object_retire(handle, OBJECT_POOL);
+	if (!pool)
+		return CUDA_ERROR_INVALID_VALUE;
+	pthread_mutex_lock(&pools_lock);
+	if (current_pool == handle)
+		current_pool = NULL;
+	pthread_mutex_unlock(&pools_lock);
+	object_release(&pool->object);
+	return CUDA_SUCCESS;
+}
+
+/* There is never anything to give back. */
+ENTRY(cuMemPoolTrimTo, (CUmemoryPool handle, size_t bytes_to_keep))
+{
+	struct pool *pool;
+	CUresult result = pool_acquire(handle, &pool);
+
+	(void)bytes_to_keep;
+	if (!result)
+		object_release(&pool->object);
+	return result;
+}
+
+ENTRY(cuMemPoolGetAttribute, (CUmemoryPool handle, CUmemPool_attribute name, void *ret_value))
+{
+	struct pool *pool;
+	CUresult result = pool_acquire(handle, &pool);
+
+	if (result)
+		return result;
+	if (!ret_value) {
+		object_release(&pool->object);
+		return CUDA_ERROR_INVALID_VALUE;
+	}
+	pthread_mutex_lock(&pool->lock);
+	switch (name) {
+	case CU_MEMPOOL_ATTR_REUSE_FOLLOW_EVENT_DEPENDENCIES:
+		*(int *)ret_value = pool->reuse_event;
+		break;
+	case CU_MEMPOOL_ATTR_REUSE_ALLOW_OPPORTUNISTIC:
+		*(int *)ret_value = pool->reuse_opportunistic;
+		break;
+	case CU_MEMPOOL_ATTR_REUSE_ALLOW_INTERNAL_DEPENDENCIES:
+		*(int *)ret_value = pool->reuse_internal;
+		break;
+	case CU_MEMPOOL_ATTR_RELEASE_THRESHOLD:
+		*(cuuint64_t *)ret_value = pool->release_threshold;
+		break;
+	case CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT:
+	case CU_MEMPOOL_ATTR_USED_MEM_CURRENT:
+		*(cuuint64_t *)ret_value = pool->used;
+		break;
+	case CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH:
+	case CU_MEMPOOL_ATTR_USED_MEM_HIGH:
+		*(cuuint64_t *)ret_value = pool->used_high;
+		break;
+	default:
+		result = CUDA_ERROR_INVALID_VALUE;
+	}
+	pthread_mutex_unlock(&pool->lock);
+	object_release(&pool->object);
+	return result;
+}
+
+ENTRY(cuMemPoolSetAttribute, (CUmemoryPool handle, CUmemPool_attribute name, void *value))
+{
+	struct pool *pool;
+	CUresult result = pool_acquire(handle, &pool);
+
+	if (result)
+		return result;
+	if (!value) {
+		object_release(&pool->object);
+		return CUDA_ERROR_INVALID_VALUE;
+	}
+	pthread_mutex_lock(&pool->lock);
+	switch (name) {
+	case CU_MEMPOOL_ATTR_REUSE_FOLLOW_EVENT_DEPENDENCIES:
+		pool->reuse_event = *(int *)value;
+		break;
+	case CU_MEMPOOL_ATTR_REUSE_ALLOW_OPPORTUNISTIC:
+		pool->reuse_opportunistic = *(int *)value;
+		break;
+	case CU_MEMPOOL_ATTR_REUSE_ALLOW_INTERNAL_DEPENDENCIES:
+		pool->reuse_internal = *(int *)value;
+		break;
+	case CU_MEMPOOL_ATTR_RELEASE_THRESHOLD:
+		pool->release_threshold = *(cuuint64_t *)value;
+		break;
+	case CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH:
+	case CU_MEMPOOL_ATTR_USED_MEM_HIGH:
+		if (*(cuuint64_t *)value)
+			result = CUDA_ERROR_INVALID_VALUE; /* it can only be reset */
+		else
+			pool->used_high = pool->used;
+		break;
+	default:
+		result = CUDA_ERROR_INVALID_VALUE;
+	}
+	pthread_mutex_unlock(&pool->lock);
+	object_release(&pool->object);
+	return result;
+}
+
+/* The device's own access cannot be taken away, and there is nobody else to give any. */
+ENTRY(cuMemPoolSetAccess, (CUmemoryPool handle, const CUmemAccessDesc *descriptions, size_t count))
+{
+	struct pool *pool;
+	CUresult result = pool_acquire(handle, &pool);
+
+	if (result)
+		return result;
+	object_release(&pool->object);
+	if (count && !descriptions)
+		return CUDA_ERROR_INVALID_VALUE;
+	for (size_t index = 0; index < count; index++) {
+		if (descriptions[index].location.type != CU_MEM_LOCATION_TYPE_DEVICE)
+			return CUDA_ERROR_INVALID_VALUE;
+		if (descriptions[index].location.id != DEVICE_ORDINAL ||
+		    descriptions[index].flags != CU_MEM_ACCESS_FLAGS_PROT_READWRITE)
+			return CUDA_ERROR_INVALID_DEVICE;
+	}
+	return CUDA_SUCCESS;
+}
+
+ENTRY(cuMemPoolGetAccess, (CUmemAccess_flags * ret_flags, CUmemoryPool handle, CUmemLocation *location))
+{
+	struct pool *pool;
+	CUresult result = pool_acquire(handle, &pool);
+
+	if (result)
+		return result;
+	object_release(&pool->object);
+	if (!ret_flags || !location || location->type != CU_MEM_LOCATION_TYPE_DEVICE)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (location->id != DEVICE_ORDINAL)
+		return CUDA_ERROR_INVALID_DEVICE;
+	*ret_flags = CU_MEM_ACCESS_FLAGS_PROT_READWRITE;
+	return CUDA_SUCCESS;
+}
+
+static CUresult pool_allocate(struct pool *pool, struct context *context, size_t bytes, CUdeviceptr *ret_address)
+{
+	struct memory_range range = {.bytes = bytes, .kind = MEMORY_DEVICE, .context = context, .pool = pool};
+	CUresult result;
+
+	if (!pool_take(pool, bytes))
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	result = memory_allocate(&range, ARENA_PAGE_BYTES);
+	if (result)
+		pool_return(pool, bytes);
+	else
+		*ret_address = range.base;
+	return result;
+}
+
+ENTRY_STREAM(cuMemAllocFromPoolAsync, (CUdeviceptr * ret_address, size_t bytes, CUmemoryPool handle, CUstream stream),
+	     (ret_address, bytes, handle, stream))
+{
+	struct context *context;
+	struct stream *target;
+	struct pool *pool;
+	CUresult result = context_current(&context);
+
+	if (result)
+		return result;
+	if (!ret_address || !bytes)
+		return CUDA_ERROR_INVALID_VALUE;
+	result = pool_acquire(handle, &pool);
+	if (result)
+		return result;
+	result = stream_acquire(context, stream, &target);
+	if (result)
+		goto release_pool;
+	result = pool_allocate(pool, target->context, bytes, ret_address);
+	if (result == CUDA_ERROR_OUT_OF_MEMORY) {
+		/* Frees that streams have not reached yet may make room. */
+		stream_wait_context(target->context);
+		result = pool_allocate(pool, target->context, bytes, ret_address);
+	}
+	stream_release(target);
+release_pool:
+	object_release(&pool->object);
+	return result;
+}
+
+ENTRY_STREAM(cuMemAllocAsync, (CUdeviceptr * ret_address, size_t bytes, CUstream stream), (ret_address, bytes, stream))
+{
+	CUmemoryPool pool;
+	CUresult result = cuDeviceGetMemPool(&pool, DEVICE_ORDINAL);
+
+	return result ? result : cuMemAllocFromPoolAsync_on(ret_address, bytes, pool, stream);
+}
+
+struct free_work {
+	struct work work;
+	uint64_t address;
+};
+
+static CUresult free_run(struct work *work, struct stream *stream)
+{
+	(void)stream;
+	return memory_free(((struct free_work *)work)->address, MEMORY_MASK(MEMORY_DEVICE), NULL)
+		       ? CUDA_ERROR_ILLEGAL_ADDRESS
+		       : CUDA_SUCCESS;
+}
+
+static void free_free(struct work *work)
+{
+	free(work);
+}
+
+ENTRY_STREAM(cuMemFreeAsync, (CUdeviceptr address, CUstream stream), (address, stream))
+{
+	struct memory_range range;
+	struct context *context;
+	struct free_work *work;
+	struct stream *target;
+	CUresult result = context_current(&context);
+
+	if (result)
+		return result;
+	if (!address)
+		return CUDA_SUCCESS;
+	if (!memory_find(address, &range) || range.base != address || range.kind != MEMORY_DEVICE)
+		return CUDA_ERROR_INVALID_VALUE;
+	result = stream_acquire(context, stream, &target);
+	if (result)
+		return result;
+	work = calloc(1, sizeof(*work));
+	if (work) {
+		work->work = (struct work){.run = free_run, .free = free_free};
+		work->address = address;
+		result = stream_submit(target, &work->work, NULL);
+	} else {
+		result = CUDA_ERROR_OUT_OF_MEMORY;
+	}
+	stream_release(target);
+	return result;
+}
