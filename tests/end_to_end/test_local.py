@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Programs through the whole path over the local transport: library, mediator, executor, software GPU."""
+
+import re
+import unittest
+
+import tap
+from stack import Mediator, build_directory, wait_until
+
+EXAMPLES = build_directory() / 'examples'
+
+
+class Programs(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.mediator = Mediator().start()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.mediator.__exit__()
+
+    def passes(self, *command, **environment):
+        done = self.mediator.run(*command, **environment)
+        self.assertEqual(done.returncode, 0, f'{done.stdout}\n{done.stderr}\n{self.mediator.text()[-4000:]}')
+        return done.stdout
+
+    def test_vector_add(self):
+        output = self.passes(EXAMPLES / 'vector_add', 1000000)
+        self.assertIn('[5, 7, 9]', output)
+
+    def test_matrix_product(self):
+        self.passes(EXAMPLES / 'matrix_product')
+
+    def test_two_at_once(self):
+        programs = [self.mediator.spawn(EXAMPLES / 'vector_add', 300000) for _ in range(4)]
+        for program in programs:
+            output, _ = program.communicate(timeout=120)
+            self.assertEqual(program.returncode, 0, output)
+
+    def test_counters_increase(self):
+        def processed():
+            lines = re.findall(r'Total processed: (\d+)', self.mediator.text())
+            return int(lines[-1]) if lines else 0
+        before = processed()
+        self.passes(EXAMPLES / 'vector_add', 1000)
+        wait_until(lambda: processed() > before, 'Total processed increases')
+
+    def test_nothing_is_left(self):
+        self.passes(EXAMPLES / 'vector_add', 1000)
+        self.mediator.wait_for_rest()
+        descriptors = self.mediator.file_descriptors()
+        for _ in range(10):
+            self.passes(EXAMPLES / 'vector_add', 1000)
+        self.mediator.wait_for_rest()
+        wait_until(lambda: self.mediator.file_descriptors() <= descriptors, 'descriptors are given back')
+
+
+if __name__ == '__main__':
+    tap.main()

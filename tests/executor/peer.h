@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The other side of an executor, for its tests: mediator and guest in one. It
+ * starts the real cuda-executor and speaks to it through socket, rings and
+ * windows, honestly or not.
+ */
+#ifndef TEST_EXECUTOR_PEER_H
+#define TEST_EXECUTOR_PEER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "control_socket.h"
+#include "vgpu_api_wire.h"
+#include "vgpu_ring.h"
+
+#define PEER_TIMEOUT_MS 10000
+
+struct peer {
+	pid_t process; /* 0: ended */
+	int control;
+	int memory;
+	int doorbell;
+	int interrupt;
+	int pass;
+	struct vgpu_executor_counters *counters;
+	uint8_t *channel;
+	size_t channel_bytes;
+	struct vgpu_channel_header *header;
+	struct ring commands;
+	struct ring replies;
+	uint32_t sequence;
+	uint32_t result; /* of the last reply */
+	char printed[4096];
+	size_t printed_bytes;
+	_Alignas(8) uint8_t reply[VGPU_RECORD_BYTES_MAX];
+};
+
+/* How an executor ended. */
+struct peer_end {
+	bool by_signal;
+	int status;	  /* exit status, or the signal */
+	uint32_t message; /* the last control message, 0: none */
+	uint32_t error;	  /* of that message */
+	char text[VGPU_CONTROL_TEXT_BYTES];
+};
+
+/* Starts an executor with 'driver'; fails the test when it cannot be started. Ready: it said so. */
+bool peer_start(struct peer *peer, const char *driver, uint64_t channel_bytes);
+
+/* peer_start() with the test driver, and HELLO. */
+void peer_open(struct peer *peer);
+
+/* Closes the control socket and waits for the end. */
+struct peer_end peer_close(struct peer *peer);
+
+/* Waits for the executor to end by itself (a fault), at most PEER_TIMEOUT_MS; then kills it: by_signal. */
+struct peer_end peer_wait(struct peer *peer);
+
+/* Puts a record into the ring and rings; false: it is full and stays so, or the executor has ended. */
+bool peer_post(struct peer *peer, uint16_t opcode, uint16_t flags, uint32_t context, const void *payload, size_t bytes);
+
+/* Takes the next record of the reply ring; false: none came in time, or the executor has ended. */
+bool peer_take(struct peer *peer, struct vgpu_record *ret_header);
+
+/*
+ * Posts with REPLY and takes replies until its own; the result, the payload in peer->reply. PRINT text is
+ * collected in peer->printed. UINT32_MAX: the executor has ended.
+ */
+uint32_t peer_call(struct peer *peer, uint16_t opcode, uint32_t context, const void *payload, size_t bytes);
+
+/* Has it ended, by itself or by a signal? */
+bool peer_has_ended(struct peer *peer);
+
+/* A context, made with cuCtxCreate: its wire id. */
+uint32_t peer_context_make(struct peer *peer, uint32_t index);
+
+#endif

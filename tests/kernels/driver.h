@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The few functions of the CUDA driver API that the test programs and the
+ * benchmarks call, fetched from the library under test by dlopen, so that one
+ * binary tests softgpu, the guest's libcuda.so.1 and a real driver.  A member is
+ * the library's own function: nothing stands between the caller and it.
+ */
+#ifndef TESTS_KERNELS_DRIVER_H
+#define TESTS_KERNELS_DRIVER_H
+
+#include <stddef.h>
+
+#include "cuda_abi.h"
+
+/* member of struct driver, exported name, parameters */
+#define DRIVER_FUNCTIONS(F)                                                                                            \
+	F(init, cuInit, (unsigned flags))                                                                              \
+	F(get_error_name, cuGetErrorName, (CUresult error, const char **name))                                         \
+	F(driver_get_version, cuDriverGetVersion, (int *version))                                                      \
+	F(device_get, cuDeviceGet, (CUdevice * device, int ordinal))                                                   \
+	F(device_get_name, cuDeviceGetName, (char *name, int bytes, CUdevice device))                                  \
+	F(device_get_attribute, cuDeviceGetAttribute, (int *value, int attribute, CUdevice device))                    \
+	F(primary_retain, cuDevicePrimaryCtxRetain, (CUcontext * context, CUdevice device))                            \
+	F(primary_release, cuDevicePrimaryCtxRelease_v2, (CUdevice device))                                            \
+	F(set_current, cuCtxSetCurrent, (CUcontext context))                                                           \
+	F(synchronize, cuCtxSynchronize, (void))                                                                       \
+	F(module_load_data, cuModuleLoadData, (CUmodule * module, const void *image))                                  \
+	F(module_unload, cuModuleUnload, (CUmodule module))                                                            \
+	F(module_get_function, cuModuleGetFunction, (CUfunction * function, CUmodule module, const char *name))        \
+	F(module_get_global, cuModuleGetGlobal_v2,                                                                     \
+	  (CUdeviceptr * address, size_t * bytes, CUmodule module, const char *name))                                  \
+	F(memory_allocate, cuMemAlloc_v2, (CUdeviceptr * address, size_t bytes))                                       \
+	F(memory_free, cuMemFree_v2, (CUdeviceptr address))                                                            \
+	F(host_allocate, cuMemHostAlloc, (void **memory, size_t bytes, unsigned flags))                                \
+	F(host_free, cuMemFreeHost, (void *memory))                                                                    \
+	F(copy_to_device, cuMemcpyHtoD_v2, (CUdeviceptr to, const void *from, size_t bytes))                           \
+	F(copy_to_host, cuMemcpyDtoH_v2, (void *to, CUdeviceptr from, size_t bytes))                                   \
+	F(set_bytes, cuMemsetD8_v2, (CUdeviceptr address, unsigned char value, size_t bytes))                          \
+	F(stream_create, cuStreamCreate, (CUstream * stream, unsigned flags))                                          \
+	F(stream_synchronize, cuStreamSynchronize, (CUstream stream))                                                  \
+	F(event_create, cuEventCreate, (CUevent * event, unsigned flags))                                              \
+	F(event_record, cuEventRecord, (CUevent event, CUstream stream))                                               \
+	F(event_query, cuEventQuery, (CUevent event))                                                                  \
+	F(event_synchronize, cuEventSynchronize, (CUevent event))                                                      \
+	F(launch, cuLaunchKernel,                                                                                      \
+	  (CUfunction function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x, unsigned block_y, \
+	   unsigned block_z, unsigned shared_bytes, CUstream stream, void **parameters, void **extra))                 \
+	F(launch_cooperative, cuLaunchCooperativeKernel,                                                               \
+	  (CUfunction function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x, unsigned block_y, \
+	   unsigned block_z, unsigned shared_bytes, CUstream stream, void **parameters))
+
+#define DRIVER_MEMBER(member, name, parameters) CUresult(*member) parameters;
+struct driver {
+	void *library;
+	DRIVER_FUNCTIONS(DRIVER_MEMBER)
+};
+#undef DRIVER_MEMBER
+
+/* Opens the library and finds every function; returns NULL or, on failure, a message that lives until the next call. */
+const char *driver_open(const char *path, struct driver *ret_driver);
+void driver_close(struct driver *driver);
+
+/* "CUDA_ERROR_…", or a number for an error that the library does not know; lives until the thread's next call. */
+const char *driver_error_name(const struct driver *driver, CUresult error);
+
+#endif

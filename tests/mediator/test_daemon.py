@@ -1,0 +1,498 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The daemon itself: sockets, driver, log, signals, discovery: test_daemon.py MEDIATOR TEST_EXECUTOR"""
+
+import errno
+import fcntl
+import os
+import re
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+
+import harness
+from harness import Device, Mediator, Peer, Skip, wait_until
+
+EXIT_IN_USE = 3
+
+
+def refusal_of_program(mediator):
+    with Peer(mediator.socket) as program:
+        program.send(harness.client_hello())
+        reply = program.receive()
+        assert reply.kind == harness.HELLO_REPLY, reply.kind
+        return reply
+
+
+def test_start_and_stop():
+    with Mediator("--heartbeat=1") as mediator:
+        assert mediator.wait_log(r"CUDA initialized: driver version 13\.0 \(software\), library test\.so, 1 devices")
+        assert mediator.wait_log(r"Found \d+ QEMU VMs with vgpu-cuda devices")
+        assert mediator.wait_log(r"\[HEARTBEAT\] alive", count=2)
+        assert "Total processed: 0" in mediator.log() and "Pool A processed: 0" in mediator.log()
+        device = Device(mediator.socket)
+        assert device.open(0).kind == harness.READY
+        executor = mediator.children()[0]
+        start = time.monotonic()
+        assert mediator.stop() == 0
+        assert time.monotonic() - start < 2
+        assert device.is_closed()
+        assert not os.path.exists(mediator.socket)
+        assert not os.path.exists("/proc/%d" % executor)
+        assert "[SOCKET] New connection" in mediator.log()
+        assert "[CONNECTION] New connection: vm_id=1 pool=A priority=medium" in mediator.log()
+        device.close()
+
+
+def test_interrupt_stops_too():
+    with Mediator() as mediator:
+        assert mediator.stop(signal.SIGINT) == 0
+        assert not os.path.exists(mediator.socket)
+
+
+def test_device_comes_back_after_a_restart():
+    with Mediator() as first:
+        device = Device(first.socket, vm_id=5)
+        assert device.open(0).kind == harness.READY
+        assert first.stop() == 0
+        assert device.is_closed()
+        device.close()
+        with Mediator(folder=first.folder) as second:
+            with Device(second.socket, vm_id=5) as again:
+                assert again.reply.error == harness.ERROR_NONE
+                assert again.open(0).kind == harness.READY
+
+
+def test_killed_mediator_leaves_nothing():
+    with Mediator(behaviour="stubborn") as mediator:
+        device = Device(mediator.socket)
+        assert device.open(0).kind == harness.READY
+        executor = mediator.children()[0]
+        mediator.process.kill()
+        mediator.process.wait()
+        # The executor ignores the end of its socket; the kernel ends it.
+        assert wait_until(lambda: not process_lives(executor), 3)
+        assert device.is_closed()
+        device.close()
+        assert os.path.exists(mediator.socket), "nobody could have removed it"
+        with Mediator(folder=mediator.folder) as second:
+            assert second.wait_log("replacing a stale socket")
+            with Device(second.socket) as again:
+                assert again.open(0).kind == harness.READY
+
+
+def process_lives(pid):
+    try:
+        with open("/proc/%d/stat" % pid) as file:
+            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_second_mediator_refuses():
+    with Mediator() as first:
+        second = Mediator(folder=first.folder, wait=False)
+        assert second.process.wait(10) == EXIT_IN_USE
+        assert second.wait_log("another mediator is running")
+        with Device(first.socket) as device:
+            assert device.open(0).kind == harness.READY
+
+
+def test_socket_of_another_program():
+    folder = tempfile.mkdtemp()
+    other = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    other.bind(os.path.join(folder, "mediator.sock"))
+    other.listen()
+    mediator = Mediator(folder=folder, wait=False)
+    assert mediator.process.wait(10) == EXIT_IN_USE
+    assert mediator.wait_log("another program listens there")
+    other.close()
+    os.unlink(mediator.socket)
+    with open(mediator.socket, "w") as precious:
+        precious.write("no socket")
+    mediator = Mediator(folder=folder, wait=False)
+    assert mediator.process.wait(10) == 1
+    assert mediator.wait_log("is no socket")
+    with open(mediator.socket) as precious:
+        assert precious.read() == "no socket"
+    shutil.rmtree(folder)
+
+
+def test_squatter_does_not_keep_it_from_starting():
+    """Anybody can listen at the place in /tmp; the daemon then goes on with the other socket."""
+    if os.geteuid() != 0:
+        raise Skip("needs root, for a socket of somebody else")
+    folder = tempfile.mkdtemp()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as squatter:
+        path = os.path.join(folder, "mediator.sock")
+        squatter.bind(path)
+        squatter.listen()
+        os.chown(path, 65534, 65534)
+        mediator = Mediator(folder=folder, wait=False)
+        assert mediator.process.wait(10) == 1
+        assert mediator.wait_log("user 65534 listens there")
+        assert os.path.exists(path)
+    shutil.rmtree(folder)
+
+
+def test_socket_rights():
+    with Mediator() as mediator:
+        assert stat.S_IMODE(os.stat(mediator.socket).st_mode) == 0o660
+    with Mediator("--socket-mode=0600") as mediator:
+        assert stat.S_IMODE(os.stat(mediator.socket).st_mode) == 0o600
+
+
+def test_usual_places():
+    """In a mount namespace with a /var and /tmp of its own: the machine may run a mediator."""
+    wrapper = ["unshare", "--mount", "sh", "-c",
+               'mount -t tmpfs tmpfs /var && mount -t tmpfs tmpfs /tmp && exec "$@"', "sh"]
+    if os.path.abspath(Mediator.program).startswith(("/var/", "/tmp/")):
+        raise Skip("the program lies where the test hides everything")
+    if os.path.exists("/etc/vgpu/mediator.conf"):
+        raise Skip("this machine has a configuration")
+    if subprocess.run(wrapper + ["true"], stderr=subprocess.DEVNULL).returncode:
+        raise Skip("this machine does not allow mount namespaces")
+    with Mediator("--heartbeat=1", wrapper=wrapper, usual_places=True, wait=False) as mediator:
+        assert mediator.wait_log("Listening on socket: /var/vgpu/mediator.sock")
+        assert mediator.wait_log("Listening on socket: /tmp/vgpu-mediator.sock")
+        root = "/proc/%d/root" % mediator.pid
+        for path, mode in (("/var/vgpu/mediator.sock", 0o660), ("/tmp/vgpu-mediator.sock", 0o666)):
+            status = os.stat(root + path)
+            assert stat.S_ISSOCK(status.st_mode) and stat.S_IMODE(status.st_mode) == mode, path
+            with Peer(root + path) as program:
+                program.send(harness.client_hello())
+                assert program.receive().error == harness.ERROR_NONE
+        with open("/proc/%d/net/unix" % mediator.pid) as file:
+            assert re.search(r" /var/vgpu/mediator\.sock$", file.read(), re.M), "ss and netstat show its path"
+        assert mediator.stop() == 0
+
+
+def test_ordinary_users():
+    if os.geteuid() != 0:
+        raise Skip("needs root, to become another user")
+    nobody = 65534
+
+    def as_nobody(mediator, hello, with_memory):
+        """The reply that another user gets, through a child process."""
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.setgroups([])
+            os.setresgid(nobody, nobody, nobody)
+            os.setresuid(nobody, nobody, nobody)
+            try:
+                with Peer(mediator.socket) as peer:
+                    peer.send(hello, [harness.memory_file(8 << 20)] if with_memory else [])
+                    reply = peer.receive()
+                    os.write(writer, ("%d %s" % (reply.error, reply.text)).encode())
+            except OSError as error:
+                os.write(writer, ("errno %d" % error.errno).encode())
+            os._exit(0)
+        os.waitpid(child, 0)
+        os.close(writer)
+        answer = os.read(reader, 1000).decode()
+        os.close(reader)
+        return answer
+
+    with Mediator() as mediator:
+        os.chmod(mediator.folder, 0o755)
+        assert as_nobody(mediator, harness.client_hello(), False) == "errno %d" % errno.EACCES
+    with Mediator("--socket-mode=0666") as mediator:
+        os.chmod(mediator.folder, 0o755)
+        assert as_nobody(mediator, harness.client_hello(), False) == "0 "
+        refused = as_nobody(mediator, harness.device_hello(), True)
+        assert refused.startswith("%d user 65534 may not connect as a VM" % harness.ERROR_REFUSED), refused
+        assert mediator.wait_log("uid=65534")
+    with Mediator("--socket-mode=0666", "--device-user=nobody") as mediator:
+        os.chmod(mediator.folder, 0o755)
+        assert as_nobody(mediator, harness.device_hello(), True) == "0 "
+
+
+def test_executor_user():
+    if os.geteuid() != 0:
+        raise Skip("needs root, to start executors as another user")
+    folder = tempfile.mkdtemp()
+    os.chmod(folder, 0o755)
+    executor = shutil.copy(Mediator.executor, folder)
+    with Mediator("--executor-user=nobody", executor=executor) as mediator, Device(mediator.socket) as device:
+        answer = device.open(0)
+        assert answer.kind == harness.READY, answer.text
+        assert mediator.wait_log("surroundings: .* user=65534")
+    shutil.rmtree(folder)
+    mediator = Mediator("--executor-user=no-such-user", wait=False)
+    assert mediator.process.wait(10) == 1
+    assert mediator.wait_log('there is no user "no-such-user"')
+    shutil.rmtree(mediator.folder)
+
+
+def test_removed_socket_comes_back():
+    with Mediator("--heartbeat=1") as mediator:
+        os.unlink(mediator.socket)
+        assert mediator.wait_log("was removed by somebody") and wait_until(lambda: os.path.exists(mediator.socket))
+        with Device(mediator.socket) as device:
+            assert device.reply.error == harness.ERROR_NONE
+
+
+def test_xen_chroots_come_and_go():
+    folder = tempfile.mkdtemp()
+    xen = os.path.join(folder, "qemu")
+    os.makedirs(os.path.join(xen, "root-3", "tmp"))
+    first, second = (os.path.join(xen, "root-%d" % number, "tmp", "vgpu-mediator.sock") for number in (3, 4))
+    with Mediator("--xen-directory=" + xen, "--heartbeat=3600") as mediator:
+        assert mediator.wait_log("Listening on socket: " + re.escape(first))
+        assert stat.S_IMODE(os.stat(first).st_mode) == 0o666
+        os.mkdir(os.path.join(xen, "root-4"))
+        time.sleep(0.05)
+        os.mkdir(os.path.join(xen, "root-4", "tmp"))
+        assert mediator.wait_log("Listening on socket: " + re.escape(second))
+        with Device(second, vm_id=4) as device:
+            assert device.open(0).kind == harness.READY
+            shutil.rmtree(os.path.join(xen, "root-3"))
+            assert mediator.wait_log(re.escape(first) + " is gone")
+            device.ring()
+            assert device.interrupted()
+        # A link in the place of tmp must not lead the daemon elsewhere.
+        os.mkdir(os.path.join(folder, "elsewhere"))
+        os.mkdir(os.path.join(xen, "root-5"))
+        os.symlink(os.path.join(folder, "elsewhere"), os.path.join(xen, "root-5", "tmp"))
+        time.sleep(0.2)
+        assert os.listdir(os.path.join(folder, "elsewhere")) == []
+    assert not os.path.exists(second)
+    shutil.rmtree(folder)
+
+
+def test_missing_driver_and_its_return():
+    appearing = os.path.join(tempfile.mkdtemp(), "libcuda")
+    with Mediator(driver="appears:" + appearing) as mediator:
+        assert mediator.wait_log("CUDA is not available: appears:.*not there yet; trying again")
+        reply = refusal_of_program(mediator)
+        assert reply.error == harness.ERROR_NO_DRIVER and "not there yet" in reply.text, reply.text
+        with Device(mediator.socket) as device:
+            assert device.reply.error == harness.ERROR_NONE
+            failed = device.open(0)
+            assert (failed.kind, failed.error) == (harness.FAILED, harness.ERROR_NO_DRIVER), failed.text
+            assert device.close_channel(0).kind == harness.CLOSED
+            open(appearing, "w").close()
+            assert mediator.wait_log("CUDA initialized")
+            assert device.open(0).kind == harness.READY
+    shutil.rmtree(os.path.dirname(appearing))
+
+
+def test_missing_driver_library():
+    with Mediator(driver="/nowhere/missing.so") as mediator:
+        assert mediator.wait_log("CUDA is not available: /nowhere/missing.so: .*cannot open shared object")
+        assert refusal_of_program(mediator).error == harness.ERROR_NO_DRIVER
+
+
+def test_driver_without_devices():
+    with Mediator(probe="none") as mediator:
+        assert mediator.wait_log("CUDA is not available: .*no devices")
+        assert refusal_of_program(mediator).error == harness.ERROR_NO_DRIVER
+
+
+def test_driver_that_does_not_answer():
+    with Mediator("--probe-timeout=1", probe="slow") as mediator:
+        # Asked while the probe runs: answered when it has ended.
+        reply = refusal_of_program(mediator)
+        assert reply.error == harness.ERROR_NO_DRIVER and "did not answer in time" in reply.text, reply.text
+        assert mediator.wait_log("CUDA is not available: .*did not answer in time")
+        assert wait_until(lambda: mediator.children() == [])
+
+
+def test_missing_executor():
+    with Mediator(executor="/nowhere/cuda-executor") as mediator:
+        assert mediator.wait_log("CUDA is not available: .*cannot start /nowhere/cuda-executor: exec: No such file")
+        reply = refusal_of_program(mediator)
+        assert reply.error == harness.ERROR_NO_DRIVER and "/nowhere/cuda-executor" in reply.text, reply.text
+
+
+def test_discovery():
+    with Mediator("--heartbeat=1") as mediator:
+        assert mediator.wait_log(r"Found (\d+) QEMU VMs")
+
+        def last_count():
+            """Others may run on this machine too."""
+            return int(re.findall(r"Z info Found (\d+) QEMU VMs with vgpu-cuda devices", mediator.log())[-1])
+
+        def pretend(name, *arguments):
+            return subprocess.Popen([name, "-c", "import time; time.sleep(60)", *arguments], executable=sys.executable)
+
+        machines = [
+            pretend("/usr/bin/qemu-system-x86_64", "-name", "guest=alpha,debug-threads=on", "-device",
+                    "vgpu-cuda,pool_id=A,vm_id=77"),
+            pretend("qemu-kvm", "-name", "beta\nFound 99 QEMU VMs", "--device", '{"driver":"vgpu-cuda","vm_id":78}'),
+            pretend("qemu-system-x86_64", "-device", "virtio-net-pci", "-name", "vgpu-cuda"),
+            pretend("editor", "-device", "vgpu-cuda,vm_id=79"),
+        ]
+        try:
+            assert mediator.wait_log(r'QEMU pid=%d name="alpha" vm_id=77' % machines[0].pid)
+            assert mediator.wait_log(r'QEMU pid=%d name="beta\?Found 99 QEMU VMs" vm_id=78' % machines[1].pid)
+            assert last_count() >= 2
+            found = mediator.log().count("QEMU VMs with vgpu-cuda")
+        finally:
+            for machine in machines:
+                machine.kill()
+                machine.wait()
+        # The list is written again when it changes.
+        assert mediator.wait_log("QEMU VMs with vgpu-cuda", count=found + 1)
+        last_list = mediator.log().rsplit("QEMU VMs with vgpu-cuda", 1)[1]
+        assert "pid=%d" % machines[0].pid not in last_list
+        assert "vm_id=79" not in mediator.log() and not re.search("^.*Z info Found 99", mediator.log(), re.M)
+
+
+def test_log_injection():
+    with Mediator(behaviour="fail") as mediator:
+        name = b'evil\n2026-01-01T00:00:00.000Z info Found\x1b[2J" vm_id=99'
+        with Device(mediator.socket, name=name) as device:
+            assert device.reply.error == harness.ERROR_NONE
+            device.open(0)
+        with Peer(mediator.socket) as program:
+            program.send(harness.client_hello(name=b"\xff\xfe\r\nTotal processed: 1000"))
+            program.receive()
+        assert mediator.wait_log("closed by the peer", count=1)
+        with open(mediator.log_path, "rb") as file:
+            lines = file.read().split(b"\n")
+        for line in lines[:-1]:
+            assert re.match(rb"^20\d\d-\d\d-\d\dT[\d:.]+Z (error|warning|info|debug) [ -~]+$", line), line
+        assert not any(line.endswith(b"Total processed: 1000") for line in lines)
+        assert not any(b"evil" in line and b'" vm_id=99' in line for line in lines)
+
+
+def test_log_flood_is_limited():
+    with Mediator(behaviour="chatter") as mediator:
+        with Device(mediator.socket) as device:
+            assert device.open(0).kind == harness.READY
+        assert mediator.wait_log("the executor ended")
+        lines = mediator.log().count("chatter")
+        assert 100 <= lines < 3000, lines
+    # A guest that opens and closes without end, and programs that come and go.
+    with Mediator() as mediator:
+        with Device(mediator.socket, vm_id=2) as device:
+            for _ in range(300):
+                device.send(harness.channel_message(harness.OPEN, 0, 1), [device.doorbell, device.interrupt])
+                device.send(harness.channel_message(harness.CLOSE, 0, 1))
+                while device.receive().kind != harness.CLOSED:
+                    pass
+            # Starts are paced too, so that not all of them have come to be executors.
+            assert 100 <= mediator.log().count("vm_id=2") < 900
+        for _ in range(500):
+            with Peer(mediator.socket) as peer:
+                peer.send(b"nonsense")
+                peer.is_closed()
+        assert mediator.log().count("[SOCKET]") < 400
+    with Mediator(probe="bad") as mediator, Device(mediator.socket, vm_id=3) as device:
+        assert mediator.wait_log("CUDA is not available")
+        for _ in range(1500):
+            assert device.open(0).kind == harness.FAILED
+        assert 90 <= mediator.log().count("vm_id=3 channel=0: refused") < 600
+
+
+def test_full_disk():
+    full = "/dev/full"
+    with Mediator("--heartbeat=1", log=full, wait=False) as mediator:
+        assert wait_until(lambda: os.path.exists(mediator.socket))
+        with Device(mediator.socket) as device:
+            assert device.open(0).kind == harness.READY
+            device.ring()
+            assert device.interrupted()
+            assert device.close_channel(0).kind == harness.CLOSED
+
+
+def test_full_disk_that_is_freed():
+    if os.geteuid() != 0:
+        raise Skip("needs root, to mount a small file system")
+    disk = tempfile.mkdtemp()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], stderr=subprocess.DEVNULL).returncode:
+        os.rmdir(disk)
+        raise Skip("this machine does not allow to mount")
+    try:
+        log = os.path.join(disk, "log")
+        filler = os.path.join(disk, "filler")
+        with Mediator("--heartbeat=1", "--log=" + log, wait=False) as mediator:
+            mediator.log_file(log)
+            assert mediator.wait_log("Listening on socket")
+            with open(filler, "wb", buffering=0) as file:
+                try:
+                    while True:
+                        file.write(b"x" * 512)
+                except OSError as error:
+                    assert error.errno == errno.ENOSPC
+            with Device(mediator.socket) as device:
+                for _ in range(20):
+                    assert device.open(0).kind == harness.READY
+                    assert device.close_channel(0).kind == harness.CLOSED
+                mediator.send_signal(signal.SIGUSR1)
+                time.sleep(1.2)
+                os.unlink(filler)
+                assert mediator.wait_log(r"\[LOG\] \d+ lines were lost")
+                assert device.open(0).kind == harness.READY
+    finally:
+        subprocess.run(["umount", disk], check=True)
+        os.rmdir(disk)
+
+
+def test_reader_of_the_log_that_stopped():
+    reader, writer = os.pipe()
+    with Mediator("--heartbeat=1", log="/proc/self/fd/%d" % writer, wait=False) as mediator:
+        assert wait_until(lambda: os.path.exists(mediator.socket))
+        fcntl.fcntl(writer, fcntl.F_SETFL, os.O_NONBLOCK)
+        try:
+            while True:
+                os.write(writer, b"x" * 4096)
+        except BlockingIOError:
+            pass
+        fcntl.fcntl(writer, fcntl.F_SETFL, 0)
+        with Device(mediator.socket) as device:
+            assert device.open(0).kind == harness.READY
+            device.ring()
+            assert device.interrupted()
+        assert not fcntl.fcntl(writer, fcntl.F_GETFL) & os.O_NONBLOCK, "the pipe of whoever started us was changed"
+    os.close(reader)
+    os.close(writer)
+
+
+def test_log_rotation_and_reload():
+    folder = tempfile.mkdtemp()
+    log = os.path.join(folder, "mediator.log")
+    with Mediator("--log=" + log, wait=False) as mediator:
+        mediator.log_file(log)
+        assert mediator.wait_log("Listening on socket")
+        with Device(mediator.socket) as device:
+            assert device.open(0).kind == harness.READY
+            os.rename(log, log + ".1")
+            with open(mediator.configuration, "w") as file:
+                file.write("# a comment\n\nvm-processes-max = 1\nlog-level = debug\n")
+            mediator.send_signal(signal.SIGHUP)
+            assert wait_until(lambda: os.path.exists(log)) and mediator.wait_log("The configuration was read again")
+            beyond = device.open(1)
+            assert beyond.kind == harness.FAILED and "limit of 1" in beyond.text
+            with open(mediator.configuration, "w") as file:
+                file.write("vm-processes-max = 1000\n")
+            mediator.send_signal(signal.SIGHUP)
+            assert mediator.wait_log(r'mediator.conf:1: "1000" is no value for vm-processes-max')
+            assert mediator.wait_log("The configuration stays as it was")
+            device.ring()
+            assert device.interrupted(), "a reload must not touch what runs"
+    shutil.rmtree(folder)
+
+
+def test_wrong_configuration_is_refused():
+    for text, message in (("hearbeat = 3\n", 'unknown setting "hearbeat"'), ("heartbeat\n", "not of the form"),
+                          ("heartbeat = -1\n", "is no value"), ("heartbeat = 99999999999999999999\n", "is no value"),
+                          ("socket-mode = rw\n", "is no value"), ("log-level = loud\n", "unknown")):
+        folder = tempfile.mkdtemp()
+        with open(os.path.join(folder, "mediator.conf"), "w") as file:
+            file.write(text)
+        mediator = Mediator(folder=folder, wait=False)
+        assert mediator.process.wait(10) == 1, text
+        assert message in mediator.log(), mediator.log()
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    Mediator.program, Mediator.executor = (os.path.abspath(path) for path in sys.argv[1:3])
+    sys.exit(harness.run([test for name, test in list(globals().items()) if name.startswith("test_")]))

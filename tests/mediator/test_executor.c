@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An executor for the tests of the mediator: speaks the executor's side of
+ * vgpu_control.h and behaves as told by
+ * VGPU_EXECUTOR_TEST in its environment:
+ *
+ *   ready         answers READY, counts doorbells as calls, ends with its socket (the default)
+ *   crash         dies by SIGSEGV before it is ready
+ *   fail          answers FAILED with a text
+ *   silent        never answers
+ *   chatter       writes very many lines, then is ready
+ *   stubborn      ready, and ignores the end of its socket
+ *   leaver        the same, out of its process group, where another process is left
+ *   fault         ready, then says that the guest broke the protocol, at the first doorbell
+ *   host-fault    ready, then says that the host failed it, and goes on
+ *   die           ready, then dies by SIGABRT at the first doorbell
+ *
+ * With --probe it answers as VGPU_EXECUTOR_TEST_PROBE says: "good" (the default), "slow",
+ * "none" or "bad"; the library "missing.so" is always bad, "appears:FILE" until FILE exists.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/personality.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "control_socket.h"
+
+static int probe_answer(const char *library)
+{
+	const char *behaviour = getenv("VGPU_EXECUTOR_TEST_PROBE");
+
+	if (!behaviour)
+		behaviour = "good";
+	if (strcmp(behaviour, "slow") == 0)
+		sleep(600);
+	if (strcmp(behaviour, "bad") == 0 || strstr(library, "missing.so")) {
+		fprintf(stderr, "%s: cannot open shared object file\n", library);
+		return 1;
+	}
+	if (strncmp(library, "appears:", 8) == 0 && access(library + 8, F_OK) < 0) {
+		fprintf(stderr, "%s: not there yet\n", library + 8);
+		return 1;
+	}
+	printf("driver_version=13000\nsoftware=1\n");
+	if (strcmp(behaviour, "none") != 0)
+		printf("device=0 name=\"test device\" uuid=00000000-0000-0000-0000-000000000001 memory=1073741824\n");
+	return 0;
+}
+
+static void answer(enum vgpu_control_type type, enum vgpu_channel_error error, const char *text)
+{
+	struct control_message message = {.channel = {.error = error}};
+
+	snprintf(message.channel.text, sizeof(message.channel.text), "%s", text);
+	if (control_send(VGPU_EXECUTOR_CONTROL_FD, type, &message) < 0)
+		exit(3);
+}
+
+/* What the mediator promises about the process; each broken promise is a line of the log. */
+static void surroundings_report(void)
+{
+	struct rlimit core;
+	int extra = 0;
+
+	getrlimit(RLIMIT_CORE, &core);
+	for (int fd = VGPU_EXECUTOR_CONTROL_FD + 1; fd < 1024; fd++) {
+		struct stat status;
+
+		if (fstat(fd, &status) == 0)
+			extra++;
+	}
+	fprintf(stderr, "surroundings: extra_fds=%d core=%lu personality=%x group_leader=%d preload=%s user=%u\n",
+		extra, (unsigned long)core.rlim_cur, (unsigned)personality(0xffffffff), getpgrp() == getpid(),
+		getenv("LD_PRELOAD") ? "yes" : "no", (unsigned)getuid());
+}
+
+/* A process of its own, or of its parent's group, that ends with its parent. */
+static pid_t idle_start(bool own_group)
+{
+	pid_t process = fork();
+
+	if (process == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (own_group)
+			setpgid(0, 0);
+		for (;;)
+			pause();
+	}
+	if (own_group)
+		setpgid(process, process);
+	return process;
+}
+
+int main(int argument_count, char **arguments)
+{
+	const char *behaviour = getenv("VGPU_EXECUTOR_TEST");
+	struct vgpu_executor_counters *counters;
+	struct control_message start;
+	unsigned char *memory;
+	unsigned long long rings;
+	bool control_open = true;
+	bool ignores_end;
+
+	if (argument_count == 3 && strcmp(arguments[1], "--probe") == 0)
+		return probe_answer(arguments[2]);
+	if (!behaviour)
+		behaviour = "ready";
+	surroundings_report();
+	if (control_receive(VGPU_EXECUTOR_CONTROL_FD, &start) != 1 ||
+	    start.header.type != VGPU_CONTROL_EXECUTOR_START ||
+	    start.fd_count != 4 + start.executor_start.has_pass_socket)
+		return 2;
+	memory = mmap(NULL, start.executor_start.channel_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, start.fds[0],
+		      (off_t)start.executor_start.channel_offset);
+	counters = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, start.fds[3], 0);
+	if (memory == MAP_FAILED || counters == MAP_FAILED)
+		return 2;
+	/* The channel must have been zeroed, whatever the guest left there. */
+	for (size_t at = 0; at < start.executor_start.channel_bytes; at += 512) {
+		if (memory[at]) {
+			answer(VGPU_CONTROL_EXECUTOR_FAILED, VGPU_ERROR_PROTOCOL, "the channel is not zero");
+			return 2;
+		}
+	}
+	if (strcmp(behaviour, "crash") == 0)
+		raise(SIGSEGV);
+	if (strcmp(behaviour, "fail") == 0) {
+		answer(VGPU_CONTROL_EXECUTOR_FAILED, VGPU_ERROR_NO_DRIVER, "a reason\nwith a second line");
+		return 1;
+	}
+	if (strcmp(behaviour, "silent") == 0) {
+		for (;;)
+			pause();
+	}
+	if (strcmp(behaviour, "chatter") == 0) {
+		for (int i = 0; i < 100000; i++)
+			fprintf(stderr, "[cuda-executor] chatter %d\n", i);
+	}
+	ignores_end = strcmp(behaviour, "stubborn") == 0 || strcmp(behaviour, "leaver") == 0;
+	if (ignores_end)
+		signal(SIGTERM, SIG_IGN);
+	if (strcmp(behaviour, "leaver") == 0) {
+		idle_start(false);
+		if (setpgid(0, idle_start(true)) < 0)
+			return 5;
+	}
+	memcpy(memory, "executor was here", 18);
+	fprintf(stderr, "[cuda-executor] cuMemAlloc: allocating 4096 bytes\n");
+	answer(VGPU_CONTROL_EXECUTOR_READY, VGPU_ERROR_NONE, "");
+	for (;;) {
+		struct pollfd sources[] = {
+			{.fd = control_open ? VGPU_EXECUTOR_CONTROL_FD : -1, .events = POLLIN},
+			{.fd = start.fds[1], .events = POLLIN},
+		};
+
+		poll(sources, 2, -1);
+		if (sources[0].revents && !ignores_end)
+			return 0;
+		if (sources[0].revents)
+			control_open = false;
+		if (!sources[1].revents || read(start.fds[1], &rings, sizeof(rings)) != (ssize_t)sizeof(rings))
+			continue;
+		counters->calls += rings;
+		if (strcmp(behaviour, "fault") == 0)
+			answer(VGPU_CONTROL_EXECUTOR_FAULT, VGPU_ERROR_PROTOCOL, "a record longer than the ring");
+		if (strcmp(behaviour, "host-fault") == 0)
+			answer(VGPU_CONTROL_EXECUTOR_FAULT, VGPU_ERROR_NO_MEMORY, "no memory for replies that wait");
+		if (strcmp(behaviour, "die") == 0)
+			abort();
+		rings = 1;
+		if (write(start.fds[2], &rings, sizeof(rings)) < 0)
+			return 4;
+	}
+}

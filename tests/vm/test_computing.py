@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Virtual machines without a GPU compute: programs, two at once, and what one VM's accidents do to the other."""
+
+import concurrent.futures
+import subprocess
+import unittest
+
+import guest as machines
+import tap
+from stack import ROOT, Mediator, build_directory, wait_until
+
+BUILD = build_directory()
+# What tests/programs/build.sh ends with.
+NO_COMPILER = 77
+LIBRARY = f'{BUILD}/guest/libcuda/libcuda.so.1:lib/libcuda.so.1'
+
+
+def tap_verdict(text):
+    """(passed, failed lines) of a TAP output."""
+    lines = text.splitlines()
+    return sum(line.startswith('ok ') for line in lines), [line for line in lines if line.startswith('not ok')]
+
+
+def runtime_programs():
+    """The folder of CUDA runtime programs (tests/programs) compiled by nvcc; None where there is no nvcc."""
+    folder = BUILD / 'tests' / 'programs' / 'nvcc'
+    done = subprocess.run([ROOT / 'tests/programs/build.sh', folder], capture_output=True, text=True, check=False)
+    if done.returncode == NO_COMPILER:
+        return None
+    if done.returncode:
+        raise AssertionError(f'build.sh ended with {done.returncode}: {done.stderr}')
+    return folder
+
+
+class TwoMachines(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        ptx = sorted((ROOT / 'tests/kernels/ptx').glob('*.ptx'))
+        files = [LIBRARY, f'{BUILD}/tests/kernels/kernels_run:bin/kernels_run',
+                 f'{BUILD}/tests/end_to_end/copy_loop:bin/copy_loop', f'{BUILD}/tests/vm/vgpu_probe:bin/vgpu_probe',
+                 f'{ROOT}/tests/programs/run.sh:bin/run_programs']
+        files += [f'{BUILD}/examples/{name}:bin/{name}' for name in ('vector_add', 'matrix_product')]
+        files += [f'{path}:ptx/{path.name}' for path in ptx]
+        cls.programs = runtime_programs()
+        if cls.programs:
+            files += [f'{path}:programs/{path.relative_to(cls.programs)}'
+                      for path in sorted(cls.programs.rglob('*')) if path.is_file()]
+        image = machines.build_image(files)
+        cls.mediator = Mediator().start()
+        cls.addClassCleanup(cls.mediator.__exit__)
+        cls.red = machines.Guest(vm_id=1, image=image, socket=str(cls.mediator.socket), name='red', memory_mib=1024)
+        cls.blue = machines.Guest(vm_id=2, image=image, socket=str(cls.mediator.socket), name='blue', pool_id='B')
+        for guest in (cls.red, cls.blue):
+            cls.addClassCleanup(guest.stop)
+            guest.start()
+
+    def test_both_at_once(self):
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            runs = [pool.submit(guest.run, 'vector_add 200000', 180) for guest in (self.red, self.blue)]
+            for run in runs:
+                self.assertEqual(run.result().status, 0, run.result().output)
+                self.assertIn('[5, 7, 9]', run.result().output)
+
+    def test_matrix_product(self):
+        result = self.red.run('matrix_product', timeout=180)
+        self.assertEqual(result.status, 0, result.output)
+
+    def test_four_processes_in_one_machine(self):
+        each = ' '.join(f'(vector_add 20000; echo "ended with $?") > /tmp/out{i} 2>&1 &' for i in range(4))
+        output = self.red.run(f'{each} wait; cat /tmp/out?', timeout=180).output
+        self.assertEqual(output.count('ended with 0'), 4, output)
+
+    def test_kernels(self):
+        result = self.red.run('kernels_run /ptx', timeout=280)
+        passed, failed = tap_verdict(result.output)
+        self.assertEqual(failed, [], result.output[-3000:])
+        self.assertEqual(result.status, 0, result.output[-3000:])
+        self.assertGreaterEqual(passed, 25)
+
+    def test_runtime_programs(self):
+        """Unmodified programs with static and with shared cudart."""
+        if not self.programs:
+            self.skipTest('no nvcc: CUDA runtime programs cannot be compiled')
+        result = self.red.run('PROGRAM_SECONDS_MAX=60 run_programs /programs', timeout=400)
+        passed, failed = tap_verdict(result.output)
+        self.assertEqual(failed, [], result.output)
+        self.assertEqual(result.status, 0, result.output)
+        skipped = [line for line in result.output.splitlines() if '# SKIP' in line]
+        for line in skipped:
+            print(f'# {line}')
+        self.assertGreaterEqual(passed - len(skipped), 30, result.output)
+
+    def test_ordinary_user(self):
+        result = self.blue.run('su user -c "id -u; vector_add 1000"', timeout=120)
+        self.assertIn('1000', result.output.splitlines()[0])
+        self.assertEqual(result.status, 0, result.output)
+
+    def test_scribbler_beside_a_computing_machine(self):
+        """An ordinary user writes garbage into the ring that it has from /dev/vgpu0."""
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            computing = pool.submit(self.blue.run, 'for i in 1 2 3 4 5; do vector_add 100000 || exit 1; done', 180)
+            scribbling = pool.submit(self.red.run, 'su user -c "vgpu_probe scribble 4"', 180)
+            self.assertEqual(scribbling.result().status, 0, scribbling.result().output)
+            self.assertEqual(computing.result().status, 0, computing.result().output)
+        self.assertIn('scribbled as user 1000', scribbling.result().output)
+        self.mediator.wait_for_rest()
+        result = self.red.run('vector_add 1000', timeout=120)
+        self.assertEqual(result.status, 0, result.output)
+
+    def copy_loop_start(self, guest):
+        """Leaves copy_loop running in the guest, its output in /tmp/loop and its process id in /tmp/pid."""
+        guest.check('rm -f /tmp/loop; copy_loop > /tmp/loop 2>&1 & echo $! > /tmp/pid; '
+                    'for i in $(seq 300); do grep -q copying /tmp/loop 2>/dev/null && exit 0; sleep 0.2; done; exit 1',
+                    timeout=90)
+
+    def test_killed_in_a_copy_frees_everything(self):
+        self.mediator.wait_for_rest()
+        descriptors = self.mediator.file_descriptors()
+        for _ in range(3):
+            self.copy_loop_start(self.red)
+            self.red.check('kill -9 $(cat /tmp/pid)')
+        result = self.blue.run('vector_add 20000', timeout=120)
+        self.assertEqual(result.status, 0, result.output)
+        self.mediator.wait_for_rest()
+        wait_until(lambda: self.mediator.file_descriptors() <= descriptors, 'descriptors are given back')
+
+    def test_z_mediator_restarts_under_both(self):
+        """Last: programs that run get an error, new ones work as soon as the mediator is back."""
+        self.copy_loop_start(self.red)
+        self.mediator.stop()
+        wait_until(lambda: 'CUDA_ERROR' in self.red.run('cat /tmp/loop').output, 'the program gets an error')
+        result = self.blue.run('vector_add 1000', timeout=60)
+        self.assertNotEqual(result.status, 0)
+        self.mediator.start()
+        for guest in (self.red, self.blue):
+            wait_until(lambda: guest.run('vector_add 1000', timeout=60).status == 0, 'it computes again')
+
+
+if __name__ == '__main__':
+    tap.main()

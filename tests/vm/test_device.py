@@ -1,0 +1,511 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Tests of the PCI device and the guest driver with real guests and without CUDA. Prints TAP.
+
+test_device.py [NAME...] runs all tests, or those whose names contain one of the words.
+"""
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+
+import guest as vm
+import mediator_stand_in as stand_in
+
+UUID = "11223344-5566-7788-99aa-bbccddeeff00"
+DEVICE_LINE = 'name "vgpu-cuda", bus PCI, desc "Virtual GPU (MMIO + BAR1 + CUDA Remoting)"'
+CHANNELS = 32
+GUESTS = {
+    "main": {"vm_id": 1, "uuid": UUID, "pool_id": "B", "priority": "high"},
+    # Its root may map the registers although the driver has them, and it comes back after a reset.
+    "fuzz": {"vm_id": 2, "reboot": True, "extra_kernel": "iomem=relaxed"},
+    # Behind a bridge, where it can be unplugged.
+    "trace": {"vm_id": 3, "trace": True, "channels": 4, "channel_bytes": 2 << 20, "bus": "root-port",
+              "extra_qemu": ["-device", "pcie-root-port,id=root-port,chassis=1"]},
+}
+TESTS = []
+
+
+def test(function):
+    TESTS.append(function)
+    return function
+
+
+def equal(got, wanted, what=""):
+    if got != wanted:
+        raise AssertionError("%s: got %r, wanted %r" % (what, got, wanted))
+
+
+def holds(condition, what):
+    if not condition:
+        raise AssertionError(what)
+
+
+def eventually(function, what, timeout=15):
+    """The first true value of function()."""
+    end = time.monotonic() + timeout
+    while True:
+        value = function()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError("not within %d s: %s" % (timeout, what))
+        time.sleep(0.05)
+
+
+class Lab:
+    """What the tests share: the image, the guests that were booted so far, the mediator of the moment."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.probe = os.path.join(folder, "vgpu_probe")
+        subprocess.run(["gcc", "-std=gnu17", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Werror", "-static",
+                        "-I" + vm.script("protocol"), "-o", self.probe, vm.script("tests/vm/vgpu_probe.c")],
+                       check=True, timeout=60)
+        self.image = vm.build_image([self.probe])
+        self.object = vm.build_device()
+        self.socket = os.path.join(folder, "mediator.sock")
+        self.mediator = None
+        self.guests = {}
+
+    def boot(self, name):
+        if name not in self.guests:
+            guest = vm.Guest(image=self.image, socket=self.socket, name=name, **GUESTS[name])
+            self.guests[name] = guest
+            guest.start()
+        return self.guests[name]
+
+    def main(self):
+        return self.boot("main")
+
+    def device(self, guest):
+        """The stand-in's side of a guest, connected."""
+        number = guest.vm_id
+        return eventually(lambda: next((device for device in self.mediator.devices if device.vm_id == number), None),
+                          "connection of VM %d" % number)
+
+    def ready(self, guest):
+        """The mediator, running, with default behaviour and the guest connected."""
+        if self.mediator is None:
+            self.mediator = stand_in.MediatorStandIn(self.socket)
+        self.mediator.refuse_hello = False
+        self.mediator.open_answer = "ready"
+        self.mediator.answer_close = True
+        self.device(guest)
+        eventually(lambda: guest.run("vgpu_probe info").status == 0, "an open that succeeds")
+        self.mediator.forget()
+        return self.mediator
+
+    def mediator_stop(self):
+        if self.mediator:
+            self.mediator.close()
+            self.mediator = None
+
+    def close(self):
+        for guest in self.guests.values():
+            guest.stop()
+        self.mediator_stop()
+
+
+def probe(guest, arguments, timeout=60):
+    return guest.check("vgpu_probe " + arguments, timeout).output
+
+
+def probe_start(guest, arguments, said):
+    """Starts a probe in the background and waits until it has said that; its process id."""
+    guest.check("vgpu_probe %s >/tmp/probe.log 2>&1 & echo $! >/tmp/probe.pid; "
+                "while ! grep -q '%s' /tmp/probe.log; do [ -d /proc/$! ] || { cat /tmp/probe.log; exit 1; }; "
+                "usleep 20000; done" % (arguments, said))
+    return int(guest.get("/tmp/probe.pid"))
+
+
+def probe_end(guest):
+    """Waits for that probe; what it said. It says FAILED when something was wrong."""
+    guest.check("while [ -d /proc/$(cat /tmp/probe.pid) ]; do usleep 20000; done", timeout=40)
+    said = guest.get("/tmp/probe.log").decode()
+    holds("FAILED" not in said, said)
+    return said
+
+
+def qemu_run(lab, *arguments):
+    environment = dict(os.environ, VGPU_QEMU_OBJECT=lab.object)
+    return subprocess.run([vm.script("host/qemu/vgpu-qemu"), "-machine", "q35", "-display", "none", *arguments],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment, timeout=30)
+
+
+@test
+def stock_qemu_lists_the_device(lab):
+    lines = [line for line in qemu_run(lab, "-device", "help").stdout.splitlines() if "vgpu" in line.lower()]
+    equal(lines, [DEVICE_LINE])
+    listed = qemu_run(lab, "-device", "vgpu-cuda,help").stdout
+    for name in "pool_id", "priority", "vm_id", "socket", "channels", "channel_bytes", "trace":
+        holds(re.search(r"^ *%s=<" % name, listed, re.M), "property %s in\n%s" % (name, listed))
+
+
+@test
+def wrong_properties_are_refused(lab):
+    for wrong in ("vm_id=1,pool_id=AB", "vm_id=1,pool_id=a", "vm_id=1,priority=urgent",
+                  "vm_id=1,channels=0", "vm_id=1,channels=65", "vm_id=1,channel_bytes=0", "vm_id=1,channel_bytes=4097",
+                  "vm_id=1,channel_bytes=4G", "vm_id=1,socket=/" + "x" * 200):
+        done = qemu_run(lab, "-device", "vgpu-cuda," + wrong)
+        holds(done.returncode == 1 and "vgpu-cuda" in done.stderr, "%s: %d %s" % (wrong, done.returncode, done.stderr))
+
+
+@test
+def the_object_refuses_other_programs(lab):
+    done = subprocess.run(["/bin/true"], env={"LD_PRELOAD": lab.object}, capture_output=True, text=True)
+    holds(done.returncode != 0 and "vgpu-cuda.so" in done.stderr, done.stderr)
+
+
+@test
+def no_mediator_at_boot(lab):
+    # A stale socket: the file is there, nobody listens.
+    stale = stand_in.socket.socket(stand_in.socket.AF_UNIX, stand_in.socket.SOCK_SEQPACKET)
+    stale.bind(lab.socket)
+    stale.close()
+    guest = lab.main()
+    probe(guest, "no-device")
+    holds("no mediator at " + lab.socket in guest.qemu_output(), guest.qemu_output())
+    equal(guest.qemu_output().count("no mediator"), 1, "the reason is logged once")
+
+
+@test
+def mediator_comes_later(lab):
+    guest = lab.main()
+    mediator = lab.mediator = stand_in.MediatorStandIn(lab.socket)
+    hello = mediator.wait("hello", timeout=5)
+    equal(hello, ("hello", 1, "B", 2, CHANNELS, 8 << 20, bytes.fromhex(UUID.replace("-", "")), "main"))
+    holds("vm_id 1 " in probe(guest, "info"), "vm_id")
+    probe(guest, "echo 1000")
+
+
+@test
+def lspci_shows_a_3d_controller(lab):
+    shown = lab.main().check("lspci -d 1af4:10f5; lspci -nkd 1af4:10f5").output
+    holds("3D controller" in shown and "0302" in shown and "Kernel driver in use: vgpu" in shown, shown)
+
+
+@test
+def ordinary_users_may_use_it(lab):
+    guest = lab.main()
+    lab.ready(guest)
+    shown = guest.check("su user -c 'vgpu_probe info && vgpu_probe echo 10'").output
+    holds("uid 1000" in shown, shown)
+
+
+@test
+def memory_is_mapped_write_back(lab):
+    guest = lab.main()
+    lab.ready(guest)
+    probe_start(guest, "hold", "holding")
+    guest.check("mkdir -p /tmp/debug && mount -t debugfs debug /tmp/debug")
+    types = guest.check("cat /tmp/debug/x86/pat_memtype_list; umount /tmp/debug").output
+    start = int(guest.check("cut -d' ' -f1 /sys/bus/pci/drivers/vgpu/0*/resource").output.split()[1], 16)
+    guest.check("kill -9 $(cat /tmp/probe.pid)")
+    holds(re.search(r"0x0*%x-\S+ write-back" % start, types) or re.search(r"write-back.*0x0*%x-" % start, types),
+          "%x in %s" % (start, types))
+
+
+@test
+def driver_refuses_what_it_must(lab):
+    guest = lab.main()
+    lab.ready(guest)
+    probe(guest, "limits")
+
+
+@test
+def all_channels_taken(lab):
+    guest = lab.main()
+    lab.ready(guest)
+    equal(probe(guest, "exhaust"), "opened %d then EBUSY\n" % CHANNELS)
+
+
+@test
+def memory_of_a_closed_channel_is_zero(lab):
+    guest = lab.main()
+    mediator = lab.ready(guest)
+    for _ in range(2):
+        probe(guest, "zero %d" % CHANNELS)
+    holds(mediator.wait("close", 2 * CHANNELS), "all were closed")
+    equal(os.fstat(lab.device(guest).memory_fd).st_blocks, 0, "pages still held on the host")
+
+
+@test
+def sigkill_closes_the_channel(lab):
+    guest = lab.main()
+    mediator = lab.ready(guest)
+    process = probe_start(guest, "hold", "holding")
+    equal(mediator.count("close"), 0, "closed too early")
+    guest.check("kill -9 %d" % process)
+    _, number, index, generation = mediator.wait("close", timeout=5) or (None,) * 4
+    _, *opened = mediator.wait("open")
+    equal([number, index, generation], opened, "the channel that was opened")
+    probe(guest, "zero 4")
+
+
+@test
+def open_is_refused(lab):
+    guest = lab.main()
+    mediator = lab.ready(guest)
+    mediator.open_answer = "fail"
+    probe(guest, "refused")
+    holds("error 4: no driver, says the test" in guest.qemu_output(), guest.qemu_output())
+    holds("error 4" in guest.check("dmesg | tail -5").output, "the reason in the kernel log")
+    holds(mediator.wait("close", timeout=5), "a failed channel is closed too")
+    mediator.open_answer = "ready"
+    # What an executor that failed had written is not there any more.
+    probe(guest, "zero %d" % CHANNELS)
+
+
+@test
+def killed_while_opening(lab):
+    guest = lab.main()
+    mediator = lab.ready(guest)
+    mediator.open_answer = "silent"
+    guest.check("vgpu_probe info & echo $! >/tmp/probe.pid")
+    _, _, index, generation = mediator.wait("open")
+    guest.check("kill -9 $(cat /tmp/probe.pid)")
+    equal(mediator.wait("close"), ("close", 1, index, generation))
+    mediator.open_answer = "ready"
+    probe(guest, "zero %d" % CHANNELS)
+
+
+@test
+def executor_lost(lab):
+    guest = lab.main()
+    mediator = lab.ready(guest)
+    for arguments, said in ("lost", "waiting"), ("lost-read", "reading"):
+        probe_start(guest, arguments, said)
+        mediator.lose(lab.device(guest), mediator.wait("open")[2])
+        said = probe_end(guest)
+        holds("lost, error 6" in said or arguments == "lost-read", said)
+        holds(mediator.wait("close", timeout=5), "the lost channel is closed")
+        mediator.forget()
+    probe(guest, "zero %d" % CHANNELS)
+
+
+@test
+def mediator_lost_and_back(lab):
+    guest = lab.main()
+    lab.ready(guest)
+    probe_start(guest, "lost", "waiting")
+    lab.mediator_stop()
+    holds("lost, error 8" in probe_end(guest), "MEDIATOR_LOST")
+    probe(guest, "no-device")
+    lab.ready(guest)
+    probe(guest, "echo 100")
+    probe(guest, "zero %d" % CHANNELS)
+
+
+@test
+def mediator_lost_while_closing(lab):
+    guest = lab.main()
+    mediator = lab.ready(guest)
+    mediator.answer_close = False
+    process = probe_start(guest, "hold", "holding")
+    guest.check("kill -9 %d" % process)
+    holds(mediator.wait("close", timeout=5), "close was sent")
+    lab.mediator_stop()
+    lab.ready(guest)
+    probe(guest, "zero %d" % CHANNELS)
+
+
+@test
+def mediator_refuses_the_vm(lab):
+    guest = lab.main()
+    mediator = lab.ready(guest)
+    mediator.refuse_hello = True
+    mediator.drop(lab.device(guest))
+    holds(mediator.wait("hello"), "hello again")
+    probe(guest, "no-device")
+    eventually(lambda: "refused this VM, error 3: by the test" in guest.qemu_output(), "the reason in QEMU's log")
+    lab.ready(guest)
+    probe(guest, "echo 10")
+
+
+@test
+def mediator_talks_nonsense(lab):
+    guest = lab.main()
+    mediator = lab.ready(guest)
+    mediator.open_answer = "garbage"
+    probe(guest, "no-device")
+    eventually(lambda: "sent something unexpected" in guest.qemu_output(), "QEMU's log says so")
+    lab.ready(guest)
+    probe(guest, "echo 10")
+
+
+@test
+def many_processes_come_and_go(lab):
+    guest = lab.main()
+    mediator = lab.ready(guest)
+    descriptors = "/proc/%d/fd" % guest.qemu.pid
+    before = len(os.listdir(descriptors))
+    probe(guest, "churn 4")
+    opened = mediator.count("open")
+    holds(opened > 20, "only %d opens" % opened)
+    holds(mediator.wait("close", opened), "every open is closed: %d of %d" % (mediator.count("close"), opened))
+    equal(mediator.count("bad message") + mediator.count("bad close") + mediator.count("bad open"), 0)
+    equal(len(os.listdir(descriptors)), before, "descriptors of QEMU")
+    equal(os.fstat(lab.device(guest).memory_fd).st_blocks, 0, "pages still held on the host")
+
+
+@test
+def driver_unloads_and_loads(lab):
+    guest = lab.main()
+    mediator = lab.ready(guest)
+    process = probe_start(guest, "hold", "holding")
+    holds(guest.run("rmmod vgpu").status != 0, "rmmod with an open file")
+    guest.check("kill -9 %d" % process)
+    holds(mediator.wait("close"), "closed")
+    guest.check("for i in 1 2 3 4 5 6 7 8 9 10; do rmmod vgpu && insmod /lib/modules/vgpu.ko && "
+                "vgpu_probe echo 2 || exit 1; done")
+
+
+@test
+def device_removed_in_the_guest(lab):
+    guest = lab.main()
+    lab.ready(guest)
+    probe_start(guest, "unplugged", "waiting")
+    guest.check("for device in /sys/bus/pci/drivers/vgpu/0*; do echo 1 >$device/remove; done")
+    holds("unplugged" in probe_end(guest), "unplugged")
+    guest.check("echo 1 >/sys/bus/pci/rescan; [ -c /dev/vgpu0 ]")
+    probe(guest, "zero %d" % CHANNELS)
+
+
+@test
+def registers_take_anything(lab):
+    neighbour, guest = lab.main(), lab.boot("fuzz")
+    lab.ready(neighbour)
+    lab.ready(guest)
+    results = []
+    worker = threading.Thread(target=lambda: results.append(neighbour.run("vgpu_probe churn 8")))
+    worker.start()
+    resource = guest.check("echo /sys/bus/pci/drivers/vgpu/0*/resource0").output.strip()
+    # First beside the driver, with a process in it, then without it.
+    probe_start(guest, "hold", "holding")
+    probe(guest, "fuzz 3 1 " + resource)
+    guest.check("kill -9 $(cat /tmp/probe.pid)")
+    folder = guest.check("readlink -f /sys/bus/pci/drivers/vgpu/0*").output.strip()
+    guest.check("rmmod vgpu")
+    guest.check("echo 1 >%s/enable; vgpu_probe fuzz 3 2 %s/resource0" % (folder, folder))
+    worker.join()
+    equal(results[0].status, 0, "the neighbour: " + results[0].output)
+    commands = sum(event[0] in ("open", "close") and event[1] == 2 for event in lab.mediator.events)
+    holds(commands > 1000, "the writes opened and closed channels only %d times" % commands)
+    equal(guest.qemu.poll(), None, "QEMU runs")
+    guest.check("insmod /lib/modules/vgpu.ko")
+    lab.ready(guest)
+    probe(guest, "echo 100")
+    probe(guest, "zero %d" % CHANNELS)
+    probe(neighbour, "zero %d" % CHANNELS)
+
+
+@test
+def guest_reboots(lab):
+    guest = lab.boot("fuzz")
+    mediator = lab.ready(guest)
+    probe_start(guest, "hold", "holding")
+    # As after a crash: no driver says goodbye.
+    guest.run("(sleep 0.2; echo b >/proc/sysrq-trigger) & :")
+    holds(mediator.wait("close"), "the channel is closed")
+    equal(mediator.count("disconnected"), 0, "the device stays connected")
+    guest.rebooted()
+    lab.ready(guest)
+    probe(guest, "zero %d" % CHANNELS)
+
+
+@test
+def tracing_logs_doorbells(lab):
+    guest = lab.boot("trace")
+    lab.ready(guest)
+    probe(guest, "echo 10")
+    log = guest.qemu_output()
+    for line in ("CUDA DOORBELL RING", "PROCESSING CUDA DOORBELL", "SENDING CUDA CALL to mediator",
+                 "CUDA CALL SENT to mediator"):
+        count = log.count("[vgpu] vm_id=3: %s\n" % line)
+        holds(count >= 11, "%d times %s" % (count, line))
+    equal(guest.run("vgpu_probe exhaust").output, "opened 4 then EBUSY\n")
+
+
+@test
+def memory_behind_a_bridge(lab):
+    guest = lab.boot("trace")
+    lab.ready(guest)
+    resources = guest.check("cat /sys/bus/pci/drivers/vgpu/0*/resource").output.splitlines()
+    holds(int(resources[1].split()[0], 16) < 1 << 32, "this guest is to have it below 4 GiB: " + resources[1])
+    for arguments in "limits", "echo 50", "zero 4", "zero 4":
+        probe(guest, arguments)
+
+
+@test
+def device_unplugged_by_the_host(lab):
+    guest = lab.boot("trace")
+    mediator = lab.ready(guest)
+    probe_start(guest, "unplugged", "waiting")
+    guest.qmp("device_del", id="vgpu")
+    holds("unplugged" in probe_end(guest), "unplugged")
+    holds(mediator.wait("disconnected", timeout=20), "the device disconnects")
+    guest.qmp("device_add", driver="vgpu-cuda", id="vgpu", bus="root-port", vm_id=3, socket=lab.socket, channels=4,
+              channel_bytes=2 << 20)
+    eventually(lambda: guest.run("[ -c /dev/vgpu0 ]").status == 0, "the driver finds the new device")
+    lab.ready(guest)
+    probe(guest, "zero 4")
+
+
+@test
+def kernels_are_content(lab):
+    for name, guest in lab.guests.items():
+        if guest.qemu:
+            log = guest.check("dmesg").output
+            holds(not re.search(r"WARNING:|BUG:|Oops|Call Trace|general protection|lockup", log), name + ":\n" + log)
+
+
+@test
+def qemu_killed(lab):
+    guest = lab.boot("trace")
+    mediator = lab.ready(guest)
+    probe_start(guest, "hold", "holding")
+    guest.qemu.send_signal(signal.SIGKILL)
+    holds(mediator.wait("disconnected", timeout=5), "the connection ends with QEMU")
+    lab.guests["trace"].stop()
+
+
+def run(function, lab, number):
+    start = time.monotonic()
+    try:
+        function(lab)
+    except Exception:
+        print("not ok %d - %s" % (number, function.__name__.replace("_", " ")))
+        for line in traceback.format_exc().splitlines()[-12:]:
+            print("# " + line)
+        for name, guest in lab.guests.items():
+            for line in guest.qemu_output().splitlines()[-5:]:
+                print("# %s: %s" % (name, line))
+        passed = False
+    else:
+        print("ok %d - %s # %.1f s" % (number, function.__name__.replace("_", " "), time.monotonic() - start))
+        passed = True
+    sys.stdout.flush()
+    return passed
+
+
+def main():
+    words = sys.argv[1:]
+    chosen = [function for function in TESTS if not words or any(word in function.__name__ for word in words)]
+    print("TAP version 13\n1..%d" % len(chosen), flush=True)
+    with tempfile.TemporaryDirectory(prefix="vgpu-test-") as folder:
+        lab = Lab(folder)
+        try:
+            results = [run(function, lab, number) for number, function in enumerate(chosen, 1)]
+        finally:
+            lab.close()
+    return 0 if all(results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
