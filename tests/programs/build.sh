@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # usage: build.sh OUTDIR
 # Compiles every program with nvcc into OUTDIR/NAME_static (static cudart) and OUTDIR/NAME_shared (shared cudart,
-# which is copied into OUTDIR/lib).  Only what is older than its sources.  Without nvcc: says SKIP, exit 77.  NVCC
-# names the compiler, NVCC_JOBS the processes at a time (default: one per processor).
+# which is copied into OUTDIR/lib).  Only what is older than its sources.  Where nvcc is missing or cannot compile
+# (it needs g++ and its own libraries): says SKIP and why, exit 77.  NVCC names the compiler, NVCC_JOBS the
+# processes at a time (default: one per processor).
 set -eu
 
 [ $# -eq 1 ] || { echo "usage: $0 OUTDIR" >&2; exit 2; }
@@ -15,6 +16,24 @@ if ! [ -x "$nvcc" ]; then
 	exit 77
 fi
 mkdir -p "$output/lib"
+
+# trial KIND: can a program with that cudart be made here? An nvcc without its host compiler or libraries cannot.
+trial() {
+	printf 'int main() { return cudaFree(0) != cudaSuccess; }\n' >"$output/lib/trial.cu"
+	"$nvcc" -cudart "$1" -o "$output/lib/trial" "$output/lib/trial.cu" 2>&1 || return
+}
+library=$(dirname "$(readlink -f "$nvcc")")/../lib64/libcudart.so.13
+for kind in static shared; do
+	if ! why=$(trial $kind); then
+		echo "SKIP: nvcc cannot make a program with $kind cudart here: $(echo "$why" | head -n 1)"
+		exit 77
+	fi
+done
+rm -f "$output/lib/trial" "$output/lib/trial.cu"
+if ! [ -e "$library" ]; then
+	echo "SKIP: no libcudart.so.13 beside nvcc"
+	exit 77
+fi
 
 # PTX for the software GPU (and what is not listed), machine code for sm_90.
 targets="-gencode arch=compute_75,code=compute_75 -gencode arch=compute_90,code=[compute_90,sm_90]"
@@ -62,5 +81,4 @@ for name in $names separate compressed_speed compressed_none; do
 	echo "${name}_shared"
 done | NVCC="$nvcc" xargs -P "${NVCC_JOBS:-$(nproc)}" -I '{}' env BUILD_ONE='{}' bash "$source/build.sh" "$output"
 
-library=$(dirname "$nvcc")/../lib64/libcudart.so.13
 cp -fL "$library" "$output/lib/"

@@ -17,12 +17,12 @@ NO_COMPILER = 77
 
 def main():
     output = Path(sys.argv[1])
-    built = subprocess.run([HERE / 'build.sh', output], stdout=subprocess.PIPE, text=True, check=False)
+    built = subprocess.run([HERE / 'build.sh', output], capture_output=True, text=True, check=False)
     if built.returncode == NO_COMPILER:
-        print('1..0 # SKIP no nvcc: CUDA runtime programs cannot be compiled')
+        print(f'1..0 # SKIP {built.stdout.strip()}')
         return 0
     if built.returncode:
-        print(f'Bail out! build.sh ended with {built.returncode}')
+        print(f'1..1\nnot ok 1 - build.sh ended with {built.returncode}: {built.stderr[-2000:]}')
         return 1
     with Mediator() as mediator:
         return subprocess.run([HERE / 'run.sh', output], env=mediator.client_environment(PROGRAM_SECONDS_MAX='60'),

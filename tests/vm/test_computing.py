@@ -28,7 +28,7 @@ def runtime_programs():
     if done.returncode == NO_COMPILER:
         return None
     if done.returncode:
-        raise AssertionError(f'build.sh ended with {done.returncode}: {done.stderr}')
+        raise AssertionError(f'build.sh ended with {done.returncode}: {done.stdout[-1000:]}{done.stderr[-2000:]}')
     return folder
 
 
@@ -80,7 +80,7 @@ class TwoMachines(unittest.TestCase):
     def test_runtime_programs(self):
         """Unmodified programs with static and with shared cudart."""
         if not self.programs:
-            self.skipTest('no nvcc: CUDA runtime programs cannot be compiled')
+            self.skipTest('nvcc does not compile here')
         result = self.red.run('PROGRAM_SECONDS_MAX=60 run_programs /programs', timeout=400)
         passed, failed = tap_verdict(result.output)
         self.assertEqual(failed, [], result.output)
