@@ -29,6 +29,12 @@ HANDLES = {
     'kernel': ('CUkernel', 'VGPU_KIND_KERNEL'),
     'memory_pool': ('CUmemoryPool', 'VGPU_KIND_MEMORY_POOL'),
     'link_state': ('CUlinkState', 'VGPU_KIND_LINK_STATE'),
+    'graph': ('CUgraph', 'VGPU_KIND_GRAPH'),
+    'graph_node': ('CUgraphNode', 'VGPU_KIND_GRAPH_NODE'),
+    'graph_exec': ('CUgraphExec', 'VGPU_KIND_GRAPH_EXEC'),
+    'array': ('CUarray', 'VGPU_KIND_ARRAY'),
+    'mipmapped_array': ('CUmipmappedArray', 'VGPU_KIND_MIPMAPPED_ARRAY'),
+    'green_context': ('CUgreenCtx', 'VGPU_KIND_GREEN_CONTEXT'),
 }
 OPCODE_FIRST = 64
 
