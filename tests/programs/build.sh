@@ -17,24 +17,6 @@ if ! [ -x "$nvcc" ]; then
 fi
 mkdir -p "$output/lib"
 
-# trial KIND: can a program with that cudart be made here? An nvcc without its host compiler or libraries cannot.
-trial() {
-	printf 'int main() { return cudaFree(0) != cudaSuccess; }\n' >"$output/lib/trial.cu"
-	"$nvcc" -cudart "$1" -o "$output/lib/trial" "$output/lib/trial.cu" 2>&1 || return
-}
-library=$(dirname "$(readlink -f "$nvcc")")/../lib64/libcudart.so.13
-for kind in static shared; do
-	if ! why=$(trial $kind); then
-		echo "SKIP: nvcc cannot make a program with $kind cudart here: $(echo "$why" | head -n 1)"
-		exit 77
-	fi
-done
-rm -f "$output/lib/trial" "$output/lib/trial.cu"
-if ! [ -e "$library" ]; then
-	echo "SKIP: no libcudart.so.13 beside nvcc"
-	exit 77
-fi
-
 # PTX for the software GPU (and what is not listed), machine code for sm_90.
 targets="-gencode arch=compute_75,code=compute_75 -gencode arch=compute_90,code=[compute_90,sm_90]"
 
@@ -73,6 +55,24 @@ build_one() {
 if [ "${BUILD_ONE:-}" ]; then
 	build_one "$BUILD_ONE"
 	exit
+fi
+
+# trial KIND: can a program with that cudart be made here? An nvcc without its host compiler or libraries cannot.
+trial() {
+	printf 'int main() { return cudaFree(0) != cudaSuccess; }\n' >"$output/lib/trial.cu"
+	"$nvcc" -cudart "$1" -o "$output/lib/trial" "$output/lib/trial.cu" 2>&1 || return
+}
+library=$(dirname "$(readlink -f "$nvcc")")/../lib64/libcudart.so.13
+for kind in static shared; do
+	if ! why=$(trial $kind); then
+		echo "SKIP: nvcc cannot make a program with $kind cudart here: $(echo "$why" | head -n 1)"
+		exit 77
+	fi
+done
+rm -f "$output/lib/trial" "$output/lib/trial.cu"
+if ! [ -e "$library" ]; then
+	echo "SKIP: no libcudart.so.13 beside nvcc"
+	exit 77
 fi
 
 names=$(cd "$source" && printf '%s\n' ./*.cu | sed -e 's|^\./||' -e 's/\.cu$//' -e '/^separate_/d')
