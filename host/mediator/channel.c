@@ -16,6 +16,7 @@
 #include "mediator.h"
 #include "pace.h"
 #include "probe.h"
+#include "tenant.h"
 
 static const char *const stage_names[] = {
 	[CHANNEL_WAITING] = "waiting", [CHANNEL_PACED] = "paced", [CHANNEL_STARTING] = "starting",
@@ -118,6 +119,10 @@ static void executor_message(void *owner, const struct control_message *message)
 
 	if (type == VGPU_CONTROL_EXECUTOR_READY) {
 		executor_ready(channel);
+		return;
+	}
+	if (type == VGPU_CONTROL_TENANT_QUERY) {
+		tenant_reply(channel, &message->tenant_query);
 		return;
 	}
 	if (type != VGPU_CONTROL_EXECUTOR_FAILED && type != VGPU_CONTROL_EXECUTOR_FAULT) {

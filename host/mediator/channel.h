@@ -19,6 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
+#include <sys/types.h>
 
 #include "control_socket.h"
 #include "counters.h"
@@ -45,10 +46,12 @@ struct channel_handlers {
 struct channel_request {
 	void *owner;
 	const struct channel_handlers *handlers;
-	const char *label;	/* for the log: whose channel */
-	struct log_limits *log; /* borrowed */
-	struct pace *pace;	/* borrowed; NULL: starts at once */
-	uint32_t vm_id;		/* 0: a local program */
+	const char *label;	    /* for the log: whose channel */
+	struct log_limits *log;	    /* borrowed */
+	struct pace *pace;	    /* borrowed; NULL: starts at once */
+	uint32_t vm_id;		    /* 0: a local program */
+	uid_t user;		    /* of a local program */
+	uint64_t process_namespace; /* of a local program; tenant.h */
 	uint32_t index;
 	uint32_t generation;
 	uint32_t pool_id;

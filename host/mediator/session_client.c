@@ -13,6 +13,7 @@
 
 #include "log.h"
 #include "mediator.h"
+#include "tenant.h"
 #include "vgpu_channel.h"
 
 static unsigned user_processes_count(const struct mediator *mediator, uid_t user)
@@ -173,6 +174,8 @@ void session_client_hello(struct session *session, const struct control_message 
 		.label = label,
 		.log = session->log,
 		.pool_id = (uint32_t)mediator->configuration.local_pool,
+		.user = session->peer.uid,
+		.process_namespace = tenant_process_namespace(session->peer.pid),
 		.bytes = VGPU_CHANNEL_BYTES_LOCAL,
 		.doorbell = -1,
 		.interrupt = -1,
