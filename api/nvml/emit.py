@@ -116,6 +116,16 @@ def emit_stubs(description):
     return '\n'.join(out)
 
 
+def emit_fake(description):
+    """A library for tests, whose functions all do fake_call()."""
+    out = [BANNER, '#include "fake_library.h"\n']
+    for function in description.remote:
+        out += [f'FAKE_API({function.symbol}, {c_parameters(function)})', '{',
+                f'\tconst uint64_t arguments[] = {{{", ".join(argument(p) for p in function.parameters)}}};\n',
+                f'\treturn fake_call(NVML_FUNCTION_{function.symbol}, arguments);', '}\n']
+    return '\n'.join(out)
+
+
 def emit_invoke(description):
     out = [BANNER, '#include "nvml_functions.h"\n', '#define POINTER(value) ((void *)(uintptr_t)(value))\n',
            'int nvml_invoke(uint32_t number, void *function, const uint64_t *arguments)', '{',

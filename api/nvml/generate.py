@@ -48,6 +48,7 @@ OUTPUTS = {
     'nvml_functions.c': emit.emit_functions,
     'nvml_stubs.c': emit.emit_stubs,
     'nvml_invoke.c': emit.emit_invoke,
+    'nvml_fake.c': emit.emit_fake,
     'coverage-nvml.md': emit.emit_coverage,
 }
 

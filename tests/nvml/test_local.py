@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""libnvidia-ml.so.1 over the local transport: forwarding to a fake library, the tenant's view of the software GPU."""
+
+import os
+import re
+import shutil
+import subprocess
+import unittest
+
+import tap
+from stack import ROOT, Mediator, build_directory
+
+BUILD = build_directory()
+LIBRARY = BUILD / 'guest' / 'libnvml' / 'libnvidia-ml.so.1'
+FAKE = BUILD / 'tests' / 'nvml'
+STRICT_DRIVER = BUILD / 'tests' / 'executor' / 'libstrict_driver.so'
+PROGRAMS = BUILD / 'tests' / 'nvml'
+
+
+def passes(test, mediator, *command, **environment):
+    done = mediator.run(*command, VGPU_TEST_NVML=str(LIBRARY), CMOCKA_MESSAGE_OUTPUT='TAP', **environment)
+    test.assertEqual(done.returncode, 0, f'{done.stdout}\n{done.stderr}\n{mediator.text()[-4000:]}')
+    return done.stdout
+
+
+class Forwarding(unittest.TestCase):
+    def test_every_function(self):
+        with Mediator('--executor-environment', 'LD_LIBRARY_PATH', driver=STRICT_DRIVER,
+                      environment={'LD_LIBRARY_PATH': str(FAKE)}) as mediator:
+            passes(self, mediator, PROGRAMS / 'test_forwarding')
+
+
+class Tenant(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.mediator = Mediator().start()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.mediator.__exit__()
+
+    def test_cuda_and_nvml_in_one_process(self):
+        passes(self, self.mediator, PROGRAMS / 'test_tenant')
+
+    def test_telemetry_leaves_the_gpu_alone(self):
+        """An executor that serves telemetry is no process on the GPU, and ends with its guest process."""
+        passes(self, self.mediator, PROGRAMS / 'use', 'list')
+        self.mediator.wait_for_rest()
+
+    def use(self, *arguments, user=None):
+        command = [str(PROGRAMS / 'use'), *arguments]
+        if user is not None:
+            command = ['setpriv', f'--reuid={user}', '--clear-groups', *command]
+        return subprocess.Popen(command, env={**self.mediator.client_environment(), 'VGPU_TEST_NVML': str(LIBRARY)},
+                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def listed(self, **how):
+        program = self.use('list', **how)
+        output, _ = program.communicate(timeout=60)
+        self.assertEqual(program.returncode, 0)
+        return {int(pid): int(used) for pid, used in re.findall(r'^(\d+) (\d+)$', output, re.M)}
+
+    def test_processes_of_the_same_tenant(self):
+        holder = self.use('hold', str(32 << 20))
+        self.assertEqual(holder.stdout.readline(), 'held\n')
+        self.assertEqual(self.listed(), {holder.pid: 32 << 20})
+        holder.communicate('end\n', timeout=60)
+        self.assertEqual(self.listed(), {})
+
+    @unittest.skipIf(os.geteuid() != 0 or not shutil.which('setpriv'), 'needs root, and setpriv to be another user')
+    def test_other_tenants_are_not_seen(self):
+        os.chmod(self.mediator.directory, 0o755)
+        os.chmod(self.mediator.socket, 0o666)
+        holder = self.use('hold', str(32 << 20))
+        self.assertEqual(holder.stdout.readline(), 'held\n')
+        stranger = self.use('hold', str(16 << 20), user=65534)
+        self.assertEqual(stranger.stdout.readline(), 'held\n')
+        self.assertEqual(self.listed(), {holder.pid: 32 << 20})
+        self.assertEqual(self.listed(user=65534), {stranger.pid: 16 << 20})
+        for program in (holder, stranger):
+            program.communicate('end\n', timeout=60)
+
+    @unittest.skipUnless(shutil.which('nvidia-smi'), 'needs nvidia-smi')
+    def test_nvidia_smi(self):
+        environment = {'LD_LIBRARY_PATH': f'{LIBRARY.parent}:{BUILD / "guest" / "libcuda"}'}
+        self.assertIn('softgpu', passes(self, self.mediator, 'nvidia-smi', '-L', **environment))
+        self.assertIn('softgpu', passes(self, self.mediator, 'nvidia-smi', '-q', **environment))
+        self.assertIn('No running processes', passes(self, self.mediator, 'nvidia-smi', **environment))
+
+
+class Names(unittest.TestCase):
+    def test_every_described_name_is_exported(self):
+        described = set(re.findall(r'^\| (nvml\w+) \|', (BUILD / 'api' / 'coverage-nvml.md').read_text(), re.M))
+        symbols = subprocess.run(['nm', '-D', '--defined-only', str(LIBRARY)], capture_output=True, text=True, check=True)
+        exported = {line.split()[-1] for line in symbols.stdout.splitlines()}
+        self.assertGreater(len(described), 400)
+        self.assertEqual(exported, described)
+
+    def test_committed_coverage_is_current(self):
+        self.assertEqual((ROOT / 'docs' / 'coverage-nvml.md').read_text(), (BUILD / 'api' / 'coverage-nvml.md').read_text())
+
+
+if __name__ == '__main__':
+    tap.main()
