@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The private table that nvidia-smi asks for.  What its slots are was found by watching the program call
- * them (published for 580.65.06 with NVIDIA's test infrastructure for Kubernetes): slot 0 is the table's
- * size in bytes; 81 gives the handle of an index; 213 to 215 list the processes on a device. The other
- * slots answer that they are not supported, and nothing crosses to the host.
+ * them: its id and slots 81 and 213 to 215 are published for 580.65.06 with NVIDIA's test infrastructure for
+ * Kubernetes; 535.261.03 showed which of the lists is which. Slot 0 is the table's size in bytes; 81 gives
+ * the handle of an index; 213 lists the processes that compute, 214 those under MPS, 215 those that draw.
+ * The other slots answer that they are not supported, and nothing of them crosses to the host.
  */
 #include <stdint.h>
 #include <string.h>
@@ -16,8 +17,9 @@
 
 #define SLOT_COUNT	   256
 #define SLOT_HANDLE	   81
-#define SLOT_PROCESS_FIRST 213
-#define SLOT_PROCESS_LAST  215
+#define SLOT_COMPUTING	   213
+#define SLOT_UNDER_MPS	   214
+#define SLOT_DRAWING	   215
 #define PROCESS_NAME_BYTES 4096
 
 static const unsigned char table_id[16] = {0xc4, 0xfe, 0x3e, 0x6c, 0xc9, 0x8f, 0x6c, 0x4e,
@@ -70,13 +72,29 @@ static int slot_processes(const struct nvml_device *device, unsigned int *count,
 	return NVML_SUCCESS;
 }
 
+/* A guest has neither MPS nor graphics. */
+static int slot_no_processes(const struct nvml_device *device, unsigned int *count)
+{
+	unsigned int index;
+	int result = library_check();
+
+	if (result)
+		return result;
+	if (!count || !device_index(device, &index))
+		return NVML_ERROR_INVALID_ARGUMENT;
+	*count = 0;
+	return NVML_SUCCESS;
+}
+
 static const void *const table[SLOT_COUNT] = {
 	[0] = (const void *)(SLOT_COUNT * sizeof(void *)),
 	[1 ... SLOT_HANDLE - 1] = (const void *)slot_refused,
 	[SLOT_HANDLE] = (const void *)slot_handle,
-	[SLOT_HANDLE + 1 ... SLOT_PROCESS_FIRST - 1] = (const void *)slot_refused,
-	[SLOT_PROCESS_FIRST... SLOT_PROCESS_LAST] = (const void *)slot_processes,
-	[SLOT_PROCESS_LAST + 1 ... SLOT_COUNT - 1] = (const void *)slot_refused,
+	[SLOT_HANDLE + 1 ... SLOT_COMPUTING - 1] = (const void *)slot_refused,
+	[SLOT_COMPUTING] = (const void *)slot_processes,
+	[SLOT_UNDER_MPS] = (const void *)slot_no_processes,
+	[SLOT_DRAWING] = (const void *)slot_no_processes,
+	[SLOT_DRAWING + 1 ... SLOT_COUNT - 1] = (const void *)slot_refused,
 };
 
 NVML_API(nvmlInternalGetExportTable, const void **ret_table, const void *id)

@@ -151,7 +151,10 @@ static bool parameter_place(struct call *call, unsigned index)
 			memcpy(place, &count, sizeof(count));
 		return place != NULL;
 	case NVML_ROLE_ARRAY:
-		return !(call->present & 1u << index) || elements_reserve(call, index, &place);
+		/* The library would write to where there is nothing. */
+		if (!(call->present & 1u << index))
+			return call->counts[parameter->partner] == 0;
+		return elements_reserve(call, index, &place);
 	default:
 		return true;
 	}
