@@ -4,14 +4,14 @@
 # run.sh BUNDLE RESULTS [STEP...]
 #
 # On a machine with an NVIDIA GPU: the same programs natively and through mediator, executor and the guest
-# library over the local transport, in the same run. Steps: kernels examples programs frameworks bench
+# library over the local transport, in the same run. Steps: kernels examples programs frameworks nvml bench
 # (default: all). RESULTS gets the logs; the last lines say what passed.
 set -uo pipefail
 bundle=$(cd "${1:?usage: run.sh BUNDLE RESULTS [STEP...]}" && pwd)
 mkdir -p "${2:?usage: run.sh BUNDLE RESULTS [STEP...]}"
 results=$(cd "$2" && pwd)
 shift 2
-steps=${*:-kernels examples programs frameworks bench}
+steps=${*:-kernels examples programs frameworks nvml bench}
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
 passed=0 failed=0 skipped=0
@@ -82,6 +82,37 @@ for step in $steps; do
 		for script in "$here"/frameworks/*.py; do
 			[ -f "$script" ] && both "framework-$(basename "$script" .py)" python3 "$script"
 		done
+		;;
+	nvml)
+		for side in native remoted; do
+			$side python3 "$here/nvml.py" collect "$results/nvml.$side.json"
+			verdict "nvml collect ($side)" $?
+		done
+		python3 "$here/nvml.py" compare "$results/nvml.native.json" "$results/nvml.remoted.json" \
+			>"$results/nvml.compare.log"
+		verdict "nvml compare" $?
+		tail -20 "$results/nvml.compare.log" | cut -c1-300
+		VGPU_TEST_NVML=$bundle/guest/libnvidia-ml.so.1 LD_LIBRARY_PATH=$bundle/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} \
+			remoted "$bundle/bin/test_tenant" >"$results/nvml-tenant.log" 2>&1
+		verdict "nvml tenant (remoted)" $?
+		grep -v '^\[  *OK' "$results/nvml-tenant.log" | tail -5
+		if command -v nvidia-smi >/dev/null; then
+			for side in native remoted; do
+				$side nvidia-smi -L >"$results/nvidia-smi-L.$side.log" 2>&1
+				verdict "nvidia-smi -L ($side)" $?
+				$side nvidia-smi >"$results/nvidia-smi.$side.log" 2>&1
+				verdict "nvidia-smi ($side)" $?
+				$side nvidia-smi -q >"$results/nvidia-smi-q.$side.log" 2>&1
+				verdict "nvidia-smi -q ($side)" $?
+			done
+			diff "$results/nvidia-smi-L.native.log" "$results/nvidia-smi-L.remoted.log"
+			verdict "nvidia-smi -L alike" $?
+			python3 "$here/nvml.py" smi "$results/nvidia-smi-q.native.log" "$results/nvidia-smi-q.remoted.log" |
+				tail -20
+			verdict "nvidia-smi -q alike" "${PIPESTATUS[0]}"
+		else
+			verdict nvidia-smi 77
+		fi
 		;;
 	bench)
 		native "$bundle/bin/launch_bench" >"$results/bench.native.json"
