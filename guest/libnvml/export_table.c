@@ -15,7 +15,7 @@
 #include "nvml_abi.h"
 #include "process.h"
 
-#define SLOT_COUNT	   256
+#define SLOT_COUNT	   512
 #define SLOT_HANDLE	   81
 #define SLOT_COMPUTING	   213
 #define SLOT_UNDER_MPS	   214

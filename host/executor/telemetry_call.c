@@ -207,7 +207,7 @@ static void reply_write(const struct call *call, int result, struct reply *reply
 			memcpy(&counted, place, sizeof(uint32_t));
 			memcpy(at, &counted, sizeof(counted));
 			at += sizeof(counted);
-		} else if (bytes) {
+		} else if (bytes && place) {
 			memset(at, 0, padded(bytes));
 			memcpy(at, place, bytes);
 			at += padded(bytes);
