@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,10 @@
 /* A lost connection is not tried again for every request of a program that looks all the time. */
 #define RETRY_NS 1000000000
 
+/* A monitor that looks every few seconds keeps its connection. */
+#define IDLE_NS		 10000000000u
+#define IDLE_STACK_BYTES (64u << 10)
+
 struct connection {
 	struct transport *transport;
 	struct channel channel;
@@ -30,6 +35,8 @@ static struct connection *connection;
 static unsigned int device_count;
 static int last_failure;
 static uint64_t last_failure_ns;
+static uint64_t last_use_ns; /* atomic */
+static bool idle_runs;	     /* the thread that closes it when it is idle */
 
 static uint64_t now_ns(void)
 {
@@ -141,11 +148,63 @@ static void forked(void)
 		transport_close(connection->transport);
 	connection = NULL;
 	connection_lock = fresh;
+	idle_runs = false;
 }
 
 static void fork_watch(void)
 {
 	pthread_atfork(NULL, NULL, forked);
+}
+
+/* How long the connection has to stay unused until it is closed. */
+static uint64_t idle_left_ns(void)
+{
+	uint64_t unused = now_ns() - __atomic_load_n(&last_use_ns, __ATOMIC_RELAXED);
+
+	return unused < IDLE_NS ? IDLE_NS - unused : 0;
+}
+
+static void *idle_run(void *argument)
+{
+	bool is_over = false;
+
+	while (!is_over) {
+		uint64_t left = idle_left_ns();
+		const struct timespec pause = {.tv_sec = (time_t)(left / 1000000000u),
+					       .tv_nsec = (long)(left % 1000000000u)};
+
+		nanosleep(&pause, NULL);
+		/* Who holds it for reading has a request under way. */
+		pthread_rwlock_wrlock(&connection_lock);
+		is_over = !connection || idle_left_ns() == 0;
+		if (is_over) {
+			connection_free(connection);
+			connection = NULL;
+			idle_runs = false;
+		}
+		pthread_rwlock_unlock(&connection_lock);
+	}
+	return argument;
+}
+
+/* With the lock for writing. Without the thread the connection stays until the last nvmlShutdown. */
+static void idle_watch(void)
+{
+	pthread_attr_t attributes;
+	pthread_t thread;
+	sigset_t all;
+	sigset_t before;
+
+	__atomic_store_n(&last_use_ns, now_ns(), __ATOMIC_RELAXED);
+	if (idle_runs || pthread_attr_init(&attributes))
+		return;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	idle_runs = pthread_attr_setstacksize(&attributes, IDLE_STACK_BYTES) == 0 &&
+		    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED) == 0 &&
+		    pthread_create(&thread, &attributes, idle_run, NULL) == 0;
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_attr_destroy(&attributes);
 }
 
 static int connect_new(struct connection **ret_connection)
@@ -194,6 +253,8 @@ int connection_open(void)
 		result = connect_new(&connection);
 		last_failure = result;
 		last_failure_ns = now_ns();
+		if (!result)
+			idle_watch();
 	}
 	pthread_rwlock_unlock(&connection_lock);
 	return result;
@@ -233,17 +294,32 @@ static int connection_hold(void)
 	return NVML_ERROR_GPU_IS_LOST;
 }
 
-int connection_request(uint16_t opcode, const struct connection_piece *pieces, size_t piece_count, void *reply,
-		       size_t capacity, size_t *ret_bytes)
+/* One try; NVML_ERROR_GPU_IS_LOST: the channel was lost, and another one may do. */
+static int request_try(uint16_t opcode, const struct connection_piece *pieces, size_t piece_count,
+		       struct channel_waiter *waiter)
 {
-	struct channel_waiter waiter = {.reply = reply, .capacity = capacity};
 	int result = connection_hold();
 
 	if (result)
 		return result;
-	if (!exchange(&connection->channel, opcode, pieces, piece_count, &waiter))
+	if (!exchange(&connection->channel, opcode, pieces, piece_count, waiter))
 		result = channel_lost(&connection->channel) ? NVML_ERROR_GPU_IS_LOST : NVML_ERROR_UNKNOWN;
+	__atomic_store_n(&last_use_ns, now_ns(), __ATOMIC_RELAXED);
 	pthread_rwlock_unlock(&connection_lock);
+	return result;
+}
+
+int connection_request(uint16_t opcode, const struct connection_piece *pieces, size_t piece_count, void *reply,
+		       size_t capacity, size_t *ret_bytes)
+{
+	struct channel_waiter waiter = {.reply = reply, .capacity = capacity};
+	int result = request_try(opcode, pieces, piece_count, &waiter);
+
+	/* The loss shows only now, and asking again does no harm. */
+	if (result == NVML_ERROR_GPU_IS_LOST) {
+		waiter = (struct channel_waiter){.reply = reply, .capacity = capacity};
+		result = request_try(opcode, pieces, piece_count, &waiter);
+	}
 	*ret_bytes = waiter.bytes < capacity ? waiter.bytes : capacity;
 	return result;
 }

@@ -3,7 +3,8 @@
  * The channel to an executor that serves telemetry (protocol/vgpu_nvml.h).
  *
  * NVML keeps no state on the host, so a channel that was lost, or that belongs to the parent of a fork, is
- * replaced at the next request.
+ * replaced at the next request. One that nobody uses for a while is closed: a VM has few, and PyTorch calls
+ * nvmlInit at its start and never nvmlShutdown. A thread without signals sees to that.
  *
  * Any thread may call; requests of several threads are under way at once.
  */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "library.h"
 
-#include <pthread.h>
 #include <stddef.h>
 
 #include "connection.h"
@@ -10,7 +9,7 @@
 /* nvmlInitWithFlags: not to fail without a GPU, not to attach to GPUs at start. Neither makes a difference here. */
 #define INIT_FLAGS_KNOWN 0x3u
 
-static pthread_mutex_t init_lock = PTHREAD_MUTEX_INITIALIZER;
+/* Atomic; no lock, which the child of a fork could find taken. */
 static unsigned int init_count;
 
 int library_check(void)
@@ -27,14 +26,11 @@ int library_refuse(int result)
 
 static int init(void)
 {
-	int result;
-
-	pthread_mutex_lock(&init_lock);
 	/* In the child of a fork too, which has inherited the count but no connection. */
-	result = connection_open();
+	int result = connection_open();
+
 	if (!result)
-		__atomic_store_n(&init_count, init_count + 1, __ATOMIC_RELEASE);
-	pthread_mutex_unlock(&init_lock);
+		__atomic_fetch_add(&init_count, 1, __ATOMIC_ACQ_REL);
 	return result;
 }
 
@@ -55,17 +51,17 @@ NVML_API(nvmlInitWithFlags, unsigned int flags)
 
 NVML_API(nvmlShutdown, void)
 {
-	int result;
+	unsigned int count = __atomic_load_n(&init_count, __ATOMIC_ACQUIRE);
 
-	pthread_mutex_lock(&init_lock);
-	result = library_check();
-	if (!result) {
-		__atomic_store_n(&init_count, init_count - 1, __ATOMIC_RELEASE);
-		if (init_count == 0)
-			connection_close();
-	}
-	pthread_mutex_unlock(&init_lock);
-	return result;
+	do {
+		if (count == 0)
+			return NVML_ERROR_UNINITIALIZED;
+	} while (!__atomic_compare_exchange_n(&init_count, &count, count - 1, false, __ATOMIC_ACQ_REL,
+					      __ATOMIC_ACQUIRE));
+	/* Whoever initialises meanwhile gets another connection with the next request. */
+	if (count == 1)
+		connection_close();
+	return NVML_SUCCESS;
 }
 
 __attribute__((visibility("default"))) const char *nvmlErrorString(int result);

@@ -97,8 +97,8 @@ static void call_make(struct call *call, const struct nvml_function *function)
 	call->words[0] = function->number | (uint64_t)present << 32;
 }
 
-/* Greets as a process that wants telemetry. */
-static void telemetry_open(void)
+/* Greets as a process that wants telemetry; how many devices there are. */
+static uint32_t telemetry_greet(void)
 {
 	struct vgpu_hello hello = {
 		.version = VGPU_PROTOCOL_VERSION,
@@ -114,9 +114,14 @@ static void telemetry_open(void)
 	memcpy(&reply, peer.reply, sizeof(reply));
 	assert_int_equal(reply.init_result, NVML_SUCCESS);
 	assert_int_equal(reply.features, VGPU_FEATURE_TELEMETRY);
-	assert_int_equal(reply.device_count, DEVICES);
 	assert_int_equal(peer.counters->process_id, 4711);
 	assert_int_equal(peer.counters->devices[0].contexts, 0);
+	return reply.device_count;
+}
+
+static void telemetry_open(void)
+{
+	assert_int_equal(telemetry_greet(), DEVICES);
 }
 
 /* NVML's result, or -1: the executor has ended. */
@@ -177,6 +182,16 @@ static void other_modes_are_refused(void **state)
 	call_make(&call, &nvml_functions[0]);
 	assert_int_equal(call_send(&call), -1);
 	expect_fault();
+}
+
+/* The test driver shows one device, which lies elsewhere on the bus than those of the fake library. */
+static void devices_are_those_of_cuda(void **state)
+{
+	(void)state;
+	setenv("CUDA_VISIBLE_DEVICES", "0", 1);
+	assert_int_equal(telemetry_greet(), 0);
+	unsetenv("CUDA_VISIBLE_DEVICES");
+	assert_false(peer_close(&peer).by_signal);
 }
 
 static void devices_are_checked(void **state)
@@ -387,10 +402,11 @@ static void a_silent_mediator_is_no_hang(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(honest_calls_are_answered),  cmocka_unit_test(other_modes_are_refused),
-		cmocka_unit_test(devices_are_checked),	      cmocka_unit_test(wrong_lengths_are_faults),
-		cmocka_unit_test(hostile_lengths_are_faults), cmocka_unit_test(random_requests_do_no_harm),
-		cmocka_unit_test(the_tenants_part_is_shown),  cmocka_unit_test(a_silent_mediator_is_no_hang),
+		cmocka_unit_test(honest_calls_are_answered),	cmocka_unit_test(other_modes_are_refused),
+		cmocka_unit_test(devices_are_those_of_cuda),	cmocka_unit_test(devices_are_checked),
+		cmocka_unit_test(wrong_lengths_are_faults),	cmocka_unit_test(hostile_lengths_are_faults),
+		cmocka_unit_test(random_requests_do_no_harm),	cmocka_unit_test(the_tenants_part_is_shown),
+		cmocka_unit_test(a_silent_mediator_is_no_hang),
 	};
 	const char *seed = getenv("VGPU_TEST_SEED");
 

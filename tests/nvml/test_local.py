@@ -67,6 +67,27 @@ class Tenant(unittest.TestCase):
         holder.communicate('end\n', timeout=60)
         self.assertEqual(self.listed(), {})
 
+    def test_unused_connection_is_given_back(self):
+        self.mediator.wait_for_rest()
+        program = self.use('wait')
+        self.assertEqual(program.stdout.readline(), 'started\n')
+        self.assertEqual(len(self.mediator.executors()), 1)
+        self.mediator.wait_for_rest()
+        output, _ = program.communicate('ask\n', timeout=60)
+        self.assertIn('softgpu', output)
+        self.assertEqual(program.returncode, 0)
+
+    def test_restarted_mediator_is_found_again(self):
+        with Mediator() as mediator:
+            program = subprocess.Popen([str(PROGRAMS / 'use'), 'wait'], stdin=subprocess.PIPE,
+                                       stdout=subprocess.PIPE, text=True,
+                                       env={**mediator.client_environment(), 'VGPU_TEST_NVML': str(LIBRARY)})
+            self.assertEqual(program.stdout.readline(), 'started\n')
+            mediator.stop()
+            mediator.start()
+            output, _ = program.communicate('ask\n', timeout=60)
+            self.assertIn('softgpu', output)
+
     @unittest.skipIf(os.geteuid() != 0 or not shutil.which('setpriv'), 'needs root, and setpriv to be another user')
     def test_other_tenants_are_not_seen(self):
         os.chmod(self.mediator.directory, 0o755)

@@ -2,6 +2,7 @@
 /*
  * use hold BYTES: takes memory of device 0, prints "held", and keeps it until a line comes.
  * use list: prints process id and bytes of each process that NVML shows on device 0.
+ * use wait: starts NVML, prints "started", and asks for device 0's name when a line comes.
  * VGPU_TEST_NVML is the guest library's path.
  */
 #include <dlfcn.h>
@@ -47,11 +48,30 @@ static int list(void)
 	return 0;
 }
 
+static int wait(void)
+{
+	void *nvml = dlopen(getenv("VGPU_TEST_NVML"), RTLD_NOW);
+	char line[16];
+	char name[96];
+	void *device;
+
+	if (!nvml || NVML(nvml, nvmlInit_v2) || NVML(nvml, nvmlDeviceGetHandleByIndex_v2, 0, &device))
+		return 1;
+	puts("started");
+	fflush(stdout);
+	if (!fgets(line, sizeof(line), stdin) || NVML(nvml, nvmlDeviceGetName, device, name, sizeof(name)))
+		return 1;
+	puts(name);
+	return NVML(nvml, nvmlShutdown);
+}
+
 int main(int count, char **arguments)
 {
 	if (count == 3 && strcmp(arguments[1], "hold") == 0)
 		return hold(strtoull(arguments[2], NULL, 0));
 	if (count == 2 && strcmp(arguments[1], "list") == 0)
 		return list();
+	if (count == 2 && strcmp(arguments[1], "wait") == 0)
+		return wait();
 	return 64;
 }
