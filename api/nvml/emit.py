@@ -62,7 +62,8 @@ def words(parameter):
 
 
 def emit_functions(description):
-    out = [BANNER, '#include "nvml_functions.h"\n', '#include <stdlib.h>\n', 'const struct nvml_function nvml_functions[] = {']
+    out = [BANNER, '#include "nvml_functions.h"\n', '#include <stdlib.h>\n',
+           'const struct nvml_function nvml_functions[] = {']
     for function in description.remote:
         out.append(f'\t{{"{function.symbol}", {function.number}, {len(function.parameters)}, '
                    f'{str(function.local_only).lower()}, {{')
@@ -75,7 +76,8 @@ def emit_functions(description):
             '\tuint32_t other = ((const struct nvml_function *)function)->number;\n',
             '\treturn (number > other) - (number < other);', '}\n',
             'const struct nvml_function *nvml_function_find(uint32_t number)', '{',
-            '\treturn bsearch(&number, nvml_functions, nvml_function_count, sizeof(nvml_functions[0]), number_compare);',
+            '\treturn bsearch(&number, nvml_functions, nvml_function_count, sizeof(nvml_functions[0]),',
+            '\t\t       number_compare);',
             '}\n', 'const char *nvml_result_text(int result)', '{', '\tswitch (result) {']
     unknown = [text for _, name, text in description.results if name == 'NVML_ERROR_UNKNOWN'] or ['Unknown Error']
     for _, name, text in description.results:
@@ -85,13 +87,13 @@ def emit_functions(description):
 
 
 def emit_header(description):
-    layout = ';'.join(f'{f.number} ' + ','.join(f'{p.role}{p.size}:{p.maximum}:{p.partner}{words(p)}' for p in f.parameters)
-                      for f in description.remote)
+    layout = [(f.number, [(p.role, p.size, p.maximum, p.partner, words(p)) for p in f.parameters])
+              for f in description.remote]
     numbers = ['enum nvml_result {'] + [f'\t{name} = {value},' for value, name, _ in description.results] + ['};\n']
     numbers += ['enum nvml_function_number {']
     numbers += [f'\tNVML_FUNCTION_{f.symbol} = {f.number},' for f in description.remote] + ['};\n']
     numbers += ['/* Of the numbers and layouts above: both sides must have the same. */',
-                f'#define NVML_API_CHECKSUM {zlib.crc32(layout.encode()):#010x}u\n']
+                f'#define NVML_API_CHECKSUM {zlib.crc32(repr(layout).encode()):#010x}u\n']
     text = HEADER % {'roles': '\n'.join(f'\tNVML_ROLE_{r},' for r in ROLES)}
     return BANNER + text.replace('/* How a parameter', '\n'.join(numbers) + '\n/* How a parameter', 1)
 
@@ -151,8 +153,8 @@ def emit_coverage(description):
     unsupported = sum(1 for r in rows if r[1] == 'not supported')
     denied = sum(1 for r in rows if r[1] == 'no permission')
     out = ['# Coverage of NVML', '', 'Generated from `api/nvml` by `api/nvml/generate.py`; do not edit.', '',
-           f'{len(rows)} functions, all of which resolve: {len(rows) - unsupported - denied} answer, {denied} are denied '
-           f'(`NVML_ERROR_NO_PERMISSION`), {unsupported} are not supported (`NVML_ERROR_NOT_SUPPORTED`).', '',
+           f'{len(rows)} functions, all of which resolve: {len(rows) - unsupported - denied} answer, {denied} are '
+           f'denied (`NVML_ERROR_NO_PERMISSION`), {unsupported} are not supported (`NVML_ERROR_NOT_SUPPORTED`).', '',
            '"by the host": the host\'s library is asked; what the device does not have is its answer. "in the guest": '
            'answered or composed by the guest library.', '', '| function | how | why not |', '|---|---|---|']
     out += [f'| {symbol} | {how} | {why} |' for symbol, how, why in rows]

@@ -22,9 +22,9 @@ SUCCESS = 0
 NOT_SUPPORTED = 3
 ELEMENTS = 128
 # Values that are of the moment: only how the call ended is compared.
-MOMENTARY = re.compile(r'Usage|Utilization|Clock|Temperature|Thermal|Throughput|Energy|Samples|Reasons|Violation|Pstates|'
-                       r'PerformanceState|PowerState|FieldValues|CurrPcie|PcieSpeed|Replay|Margin|ClkMon|BBX|Fan|Cooler|'
-                       r'BAR1|EncoderStats|FBCStats|ErrorCounter|PerformanceModes')
+MOMENTARY = re.compile(r'Usage|Utilization|Clock|Temperature|Thermal|Throughput|Energy|Samples|Reasons|Violation|'
+                       r'Pstates|PerformanceState|PowerState|FieldValues|CurrPcie|PcieSpeed|Replay|Margin|ClkMon|BBX|'
+                       r'Fan|Cooler|BAR1|EncoderStats|FBCStats|ErrorCounter|PerformanceModes')
 # Lines of nvidia-smi -q that say what the device is.
 IDENTITY = ('Driver Version', 'CUDA Version', 'Product Name', 'Product Brand', 'Product Architecture', 'Serial Number',
             'GPU UUID', 'Minor Number', 'VBIOS Version', 'Board ID', 'Board Part Number', 'Bus Id', 'Device Id',

@@ -112,13 +112,15 @@ class Tenant(unittest.TestCase):
 class Names(unittest.TestCase):
     def test_every_described_name_is_exported(self):
         described = set(re.findall(r'^\| (nvml\w+) \|', (BUILD / 'api' / 'coverage-nvml.md').read_text(), re.M))
-        symbols = subprocess.run(['nm', '-D', '--defined-only', str(LIBRARY)], capture_output=True, text=True, check=True)
+        symbols = subprocess.run(['nm', '-D', '--defined-only', str(LIBRARY)], capture_output=True, text=True,
+                                 check=True)
         exported = {line.split()[-1] for line in symbols.stdout.splitlines()}
         self.assertGreater(len(described), 400)
         self.assertEqual(exported, described)
 
     def test_committed_coverage_is_current(self):
-        self.assertEqual((ROOT / 'docs' / 'coverage-nvml.md').read_text(), (BUILD / 'api' / 'coverage-nvml.md').read_text())
+        committed, produced = ROOT / 'docs' / 'coverage-nvml.md', BUILD / 'api' / 'coverage-nvml.md'
+        self.assertEqual(committed.read_text(), produced.read_text())
 
 
 if __name__ == '__main__':

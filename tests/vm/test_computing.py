@@ -39,7 +39,8 @@ class TwoMachines(unittest.TestCase):
         files = [LIBRARY, f'{BUILD}/tests/kernels/kernels_run:bin/kernels_run',
                  f'{BUILD}/tests/end_to_end/copy_loop:bin/copy_loop', f'{BUILD}/tests/vm/vgpu_probe:bin/vgpu_probe',
                  f'{ROOT}/tests/programs/run.sh:bin/run_programs']
-        files += [f'{BUILD}/guest/libnvml/libnvidia-ml.so.1:lib/libnvidia-ml.so.1', f'{BUILD}/tests/nvml/use:bin/nvml_use']
+        files += [f'{BUILD}/guest/libnvml/libnvidia-ml.so.1:lib/libnvidia-ml.so.1',
+                  f'{BUILD}/tests/nvml/use:bin/nvml_use']
         files += [f'{BUILD}/examples/{name}:bin/{name}' for name in ('vector_add', 'matrix_product')]
         files += [f'{path}:ptx/{path.name}' for path in ptx]
         cls.programs = runtime_programs()
