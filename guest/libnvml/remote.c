@@ -2,6 +2,7 @@
 #include "remote.h"
 
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "connection.h"
@@ -9,6 +10,9 @@
 #include "library.h"
 #include "vgpu_nvml.h"
 #include "vgpu_wire.h"
+
+/* Most replies are short; threads of some programs have little stack. */
+#define REPLY_BYTES_ON_STACK 1024
 
 /* One call on its way; nothing of it outlives remote_call(). */
 struct outgoing {
@@ -25,6 +29,11 @@ struct reader {
 	const uint8_t *at;
 	size_t bytes;
 };
+
+static size_t padded(size_t bytes)
+{
+	return (bytes + 7) & ~(size_t)7;
+}
 
 static void *pointer_of(const struct outgoing *call, unsigned index)
 {
@@ -129,14 +138,12 @@ static int parameter_prepare(struct outgoing *call, unsigned index)
 /* Stores the next bytes of the reply; false: there are not so many. */
 static bool reader_store(struct reader *reader, void *place, size_t bytes)
 {
-	size_t padded = (bytes + 7) & ~(size_t)7;
-
-	if (reader->bytes < padded)
+	if (reader->bytes < padded(bytes))
 		return false;
 	if (bytes)
 		memcpy(place, reader->at, bytes);
-	reader->at += padded;
-	reader->bytes -= padded;
+	reader->at += padded(bytes);
+	reader->bytes -= padded(bytes);
 	return true;
 }
 
@@ -179,34 +186,65 @@ static bool parameter_store(struct outgoing *call, unsigned index, int result, s
 	}
 }
 
-int remote_call(enum nvml_function_number number, const uint64_t *arguments)
+/* The longest reply there can be. */
+static size_t reply_bytes_max(const struct outgoing *call)
 {
-	struct outgoing call = {.function = nvml_function_find(number), .arguments = arguments};
-	_Alignas(8) uint8_t reply[VGPU_RECORD_BYTES_MAX];
-	struct vgpu_nvml_reply header;
-	struct reader reader = {.at = reply};
-	int result = library_check();
+	size_t bytes = sizeof(struct vgpu_nvml_reply);
 
-	if (result)
-		return result;
-	call.header.function = number;
-	piece_add(&call, &call.header, sizeof(call.header));
-	for (unsigned i = 0; i < call.function->parameter_count; i++) {
-		result = parameter_prepare(&call, i);
-		if (result)
-			return result;
+	for (unsigned i = 0; i < call->function->parameter_count; i++) {
+		const struct nvml_parameter *parameter = &call->function->parameters[i];
+
+		if (parameter->role == NVML_ROLE_ARRAY || parameter->role == NVML_ROLE_VALUES)
+			bytes += padded(call->values[parameter->partner] * parameter->bytes);
+		else
+			bytes += padded(parameter->bytes);
 	}
-	result = connection_request(VGPU_OPCODE_NVML_CALL, call.pieces, call.piece_count, reply, sizeof(reply),
-				    &reader.bytes);
-	if (result)
-		return result;
-	if (!reader_store(&reader, &header, sizeof(header)))
+	return bytes;
+}
+
+/* NVML's result: the reply's, or that of a reply which is none. */
+static int reply_take(struct outgoing *call, struct reader *reader)
+{
+	struct vgpu_nvml_reply header;
+
+	if (!reader_store(reader, &header, sizeof(header)))
 		return NVML_ERROR_UNKNOWN;
 	if (header.result != NVML_SUCCESS && header.result != NVML_ERROR_INSUFFICIENT_SIZE)
 		return header.result;
-	for (unsigned i = 0; i < call.function->parameter_count; i++) {
-		if (!parameter_store(&call, i, header.result, &reader))
+	for (unsigned i = 0; i < call->function->parameter_count; i++) {
+		if (!parameter_store(call, i, header.result, reader))
 			return NVML_ERROR_UNKNOWN;
 	}
 	return header.result;
+}
+
+static int call_exchange(struct outgoing *call)
+{
+	_Alignas(8) uint8_t on_stack[REPLY_BYTES_ON_STACK];
+	size_t bytes = reply_bytes_max(call);
+	uint8_t *reply = bytes <= sizeof(on_stack) ? on_stack : malloc(bytes);
+	struct reader reader = {.at = reply};
+	int result;
+
+	if (!reply)
+		return NVML_ERROR_MEMORY;
+	result =
+		connection_request(VGPU_OPCODE_NVML_CALL, call->pieces, call->piece_count, reply, bytes, &reader.bytes);
+	if (!result)
+		result = reply_take(call, &reader);
+	if (reply != on_stack)
+		free(reply);
+	return result;
+}
+
+int remote_call(enum nvml_function_number number, const uint64_t *arguments)
+{
+	struct outgoing call = {.function = nvml_function_find(number), .arguments = arguments};
+	int result = library_check();
+
+	call.header.function = number;
+	piece_add(&call, &call.header, sizeof(call.header));
+	for (unsigned i = 0; !result && i < call.function->parameter_count; i++)
+		result = parameter_prepare(&call, i);
+	return result ? result : call_exchange(&call);
 }
