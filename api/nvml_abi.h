@@ -78,6 +78,16 @@ struct nvml_process_detail_list {
 };
 _Static_assert(sizeof(struct nvml_process_detail_list) == 24, "nvmlProcessDetailList_v1_t");
 
+struct nvml_utilization {
+	unsigned int pid;
+	uint64_t time_us;
+	unsigned int compute;
+	unsigned int memory;
+	unsigned int encoder;
+	unsigned int decoder;
+};
+_Static_assert(sizeof(struct nvml_utilization) == 32, "nvmlProcessUtilizationSample_t");
+
 struct nvml_uuid {
 	unsigned int version;
 	unsigned int type; /* 1 text, 2 bytes */

@@ -36,10 +36,11 @@ struct vgpu_nvml_reply {
 	uint32_t reserved;
 };
 
-/* MEMORY and PROCESSES: of the device as the tenant has it. */
+/* MEMORY, PROCESSES and UTILIZATION: of the device as the tenant has it. */
 struct vgpu_nvml_device_request {
 	uint32_t device;
 	uint32_t reserved;
+	uint64_t since_us; /* UTILIZATION: samples after this time only */
 };
 struct vgpu_nvml_memory_reply {
 	int32_t result;
@@ -54,7 +55,17 @@ struct vgpu_nvml_process {
 	uint64_t used_bytes;
 };
 #define VGPU_NVML_PROCESSES_MAX 1024
-/* Followed by 'count' struct vgpu_nvml_process. */
+/* UTILIZATION: of one process, in percent. */
+struct vgpu_nvml_utilization {
+	uint32_t process_id; /* in the guest */
+	uint32_t compute;
+	uint32_t memory;
+	uint32_t encoder;
+	uint32_t decoder;
+	uint32_t reserved;
+	uint64_t time_us; /* of the sample, as the host's library gives it */
+};
+/* Followed by 'count' struct vgpu_nvml_process or struct vgpu_nvml_utilization. */
 struct vgpu_nvml_processes_reply {
 	int32_t result;
 	uint32_t count;

@@ -51,9 +51,10 @@ enum vgpu_opcode {
 	VGPU_OPCODE_FUNCTION_INFO = 12, /* attributes and parameter layout of a kernel, on first use */
 	VGPU_OPCODE_UPLOAD_WINDOW_RELEASE =
 		13,		    /* skip upload-window bytes that carry nothing (padding, abandoned copy) */
-	VGPU_OPCODE_NVML_CALL = 40, /* these three: vgpu_nvml.h */
+	VGPU_OPCODE_NVML_CALL = 40, /* these four: vgpu_nvml.h */
 	VGPU_OPCODE_NVML_MEMORY = 41,
 	VGPU_OPCODE_NVML_PROCESSES = 42,
+	VGPU_OPCODE_NVML_UTILIZATION = 43,
 	VGPU_OPCODE_API = 64,
 };
 

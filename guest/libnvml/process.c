@@ -171,6 +171,62 @@ NVML_API(nvmlDeviceGetRunningProcessDetailList, const struct nvml_device *device
 	return NVML_SUCCESS;
 }
 
+static int utilization_get(const struct nvml_device *device, uint64_t since_us, struct vgpu_nvml_utilization *samples,
+			   size_t *ret_count)
+{
+	struct {
+		struct vgpu_nvml_processes_reply header;
+		struct vgpu_nvml_utilization samples[VGPU_NVML_PROCESSES_MAX];
+	} reply;
+	struct vgpu_nvml_device_request request = {.since_us = since_us};
+	const struct connection_piece piece = {&request, sizeof(request)};
+	size_t bytes;
+	int result;
+
+	if (!device_index(device, &request.device))
+		return NVML_ERROR_INVALID_ARGUMENT;
+	result = connection_request(VGPU_OPCODE_NVML_UTILIZATION, &piece, 1, &reply, sizeof(reply), &bytes);
+	if (result)
+		return result;
+	if (bytes < sizeof(reply.header) ||
+	    reply.header.count > (bytes - sizeof(reply.header)) / sizeof(reply.samples[0]))
+		return NVML_ERROR_UNKNOWN;
+	*ret_count = reply.header.count;
+	memcpy(samples, reply.samples, *ret_count * sizeof(*samples));
+	return reply.header.result;
+}
+
+NVML_API(nvmlDeviceGetProcessUtilization, const struct nvml_device *device, struct nvml_utilization *infos,
+	 unsigned int *count, unsigned long long since_us)
+{
+	struct vgpu_nvml_utilization samples[VGPU_NVML_PROCESSES_MAX];
+	size_t there = 0;
+	size_t room;
+	int result = library_check();
+
+	if (result)
+		return result;
+	if (!count)
+		return NVML_ERROR_INVALID_ARGUMENT;
+	result = utilization_get(device, since_us, samples, &there);
+	if (result)
+		return result;
+	room = infos ? *count : 0;
+	*count = (unsigned int)there;
+	if (there > room)
+		return NVML_ERROR_INSUFFICIENT_SIZE;
+	for (size_t i = 0; i < there; i++)
+		infos[i] = (struct nvml_utilization){
+			.pid = samples[i].process_id,
+			.time_us = samples[i].time_us,
+			.compute = samples[i].compute,
+			.memory = samples[i].memory,
+			.encoder = samples[i].encoder,
+			.decoder = samples[i].decoder,
+		};
+	return NVML_SUCCESS;
+}
+
 int process_name_get(unsigned int process_id, char *name, size_t bytes)
 {
 	char path[64];

@@ -25,6 +25,7 @@ typedef int nvml_handle(unsigned int index, void **handle);
 typedef int nvml_pci(void *handle, struct nvml_pci_info *info);
 typedef int nvml_memory(void *handle, struct nvml_memory *memory);
 typedef int nvml_processes(void *handle, unsigned int *count, struct nvml_process_v2 *processes);
+typedef int nvml_utilizations(void *handle, struct nvml_utilization *samples, unsigned int *count, uint64_t since_us);
 
 void *telemetry_function(const struct telemetry *telemetry, const char *name)
 {
@@ -216,7 +217,67 @@ static CUresult processes_execute(struct executor *executor, const struct reques
 	return CUDA_SUCCESS;
 }
 
-_Static_assert(sizeof(struct vgpu_nvml_processes_reply) + VGPU_NVML_PROCESSES_MAX * sizeof(struct vgpu_nvml_process) <=
+/* The process of the tenant behind an id on the host; NULL: it is somebody else's. */
+static const struct vgpu_control_tenant_process *own_find(const struct tenant_use *use, uint32_t executor_process)
+{
+	for (size_t i = 0; i < use->count; i++) {
+		if (use->processes[i].executor_process == executor_process)
+			return &use->processes[i];
+	}
+	return NULL;
+}
+
+/* Keeps of the library's samples those of the tenant. */
+static int32_t utilization_read(const struct telemetry *telemetry, const struct telemetry_device *device,
+				const struct tenant_use *use, uint64_t since_us, uint8_t *place, uint32_t *ret_count)
+{
+	static struct nvml_utilization samples[HOST_PROCESSES_MAX];
+	nvml_utilizations *get = (nvml_utilizations *)telemetry_function(telemetry, "nvmlDeviceGetProcessUtilization");
+	unsigned int count = HOST_PROCESSES_MAX;
+	int result = get ? get(device->handle, samples, &count, since_us) : NVML_ERROR_NOT_SUPPORTED;
+
+	if (result)
+		return result;
+	for (unsigned int i = 0; i < count && i < HOST_PROCESSES_MAX && *ret_count < VGPU_NVML_PROCESSES_MAX; i++) {
+		const struct vgpu_control_tenant_process *own = own_find(use, samples[i].pid);
+		struct vgpu_nvml_utilization utilization = {
+			.compute = samples[i].compute,
+			.memory = samples[i].memory,
+			.encoder = samples[i].encoder,
+			.decoder = samples[i].decoder,
+			.time_us = samples[i].time_us,
+		};
+
+		if (!own)
+			continue;
+		utilization.process_id = own->process_id;
+		memcpy(place + *ret_count * sizeof(utilization), &utilization, sizeof(utilization));
+		++*ret_count;
+	}
+	return *ret_count ? NVML_SUCCESS : NVML_ERROR_NOT_FOUND;
+}
+
+static CUresult utilization_execute(struct executor *executor, const struct request *request, struct reply *reply)
+{
+	static struct tenant_use use;
+	struct vgpu_nvml_processes_reply answer = {0};
+	struct vgpu_nvml_device_request arguments;
+	const struct telemetry_device *device;
+
+	if (request->payload_bytes < sizeof(arguments))
+		return EXECUTE_PROTOCOL;
+	memcpy(&arguments, request->payload, sizeof(arguments));
+	device = use_fetch(executor, &arguments, &use, &answer.result);
+	if (device)
+		answer.result = utilization_read(&executor->telemetry, device, &use, arguments.since_us,
+						 reply->payload + sizeof(answer), &answer.count);
+	memcpy(reply->payload, &answer, sizeof(answer));
+	reply->bytes = sizeof(answer) + answer.count * sizeof(struct vgpu_nvml_utilization);
+	return CUDA_SUCCESS;
+}
+
+_Static_assert(sizeof(struct vgpu_nvml_processes_reply) +
+			       VGPU_NVML_PROCESSES_MAX * sizeof(struct vgpu_nvml_utilization) <=
 		       VGPU_RECORD_BYTES_MAX - sizeof(struct vgpu_record),
 	       "a list of processes fits into a reply");
 
@@ -229,6 +290,8 @@ CUresult telemetry_execute(struct executor *executor, const struct request *requ
 		return memory_execute(executor, request, reply);
 	case VGPU_OPCODE_NVML_PROCESSES:
 		return processes_execute(executor, request, reply);
+	case VGPU_OPCODE_NVML_UTILIZATION:
+		return utilization_execute(executor, request, reply);
 	default:
 		return EXECUTE_PROTOCOL;
 	}

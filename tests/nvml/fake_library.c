@@ -4,24 +4,25 @@
  * foretell. What it would be undefined to pass to the real library ends the process.
  *
  * With FAKE_NVML_ANY_VALUES in the environment any values of arguments will do, for tests that send others;
- * what memory and handles must be stays strict.
+ * what memory and handles must be stays strict. Device 0 then lies where the strict driver's device does.
  *
- * Beside the processes that the executor should know, it lists some that belong to nobody, and it gives each
- * process an amount of memory that follows from its id on the host.
+ * All processes of the machine, and one that does not exist, use each device.
  */
 #include "fake_library.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "cuda_abi.h"
 #include "nvml_abi.h"
 #include "pattern.h"
 
-#define FOREIGN_PROCESS	 4000000
-#define PROCESSES_AROUND 256
-#define TOTAL_BYTES	 (80ull << 30)
+#define FOREIGN_PROCESS 4000000 /* beyond what the kernel gives */
+#define PROCESSES_MAX	4096
+#define PROCESS_BYTES	(1ull << 20)
+#define TOTAL_BYTES	(80ull << 30)
 
 struct nvml_device {
 	unsigned number;
@@ -131,6 +132,14 @@ static void result_give(const struct nvml_function *function, const uint64_t *ar
 	}
 }
 
+/* Where tests/executor/strict_driver.c has its device: its attributes are their numbers and 100000. */
+static void strict_place_give(struct nvml_pci_info *info)
+{
+	info->domain = 100000 + CU_DEVICE_ATTRIBUTE_PCI_DOMAIN_ID;
+	info->bus = 100000 + CU_DEVICE_ATTRIBUTE_PCI_BUS_ID;
+	info->device = 100000 + CU_DEVICE_ATTRIBUTE_PCI_DEVICE_ID;
+}
+
 int fake_call(enum nvml_function_number number, const uint64_t *arguments)
 {
 	const struct nvml_function *function = nvml_function_find(number);
@@ -154,6 +163,8 @@ int fake_call(enum nvml_function_number number, const uint64_t *arguments)
 	}
 	for (unsigned i = 0; i < function->parameter_count; i++)
 		result_give(function, arguments, i, device);
+	if (number == NVML_FUNCTION_nvmlDeviceGetPciInfo_v3 && device == 0 && takes_any_values)
+		strict_place_give((struct nvml_pci_info *)(uintptr_t)arguments[1]);
 	return NVML_SUCCESS;
 }
 
@@ -184,20 +195,51 @@ FAKE_API(nvmlDeviceGetMemoryInfo, struct nvml_device *device, struct nvml_memory
 	return NVML_SUCCESS;
 }
 
-/* The mediator's other children have ids near its own. */
+static unsigned int processes_list(unsigned int *ids, unsigned int room)
+{
+	DIR *folder = opendir("/proc");
+	struct dirent *entry;
+	unsigned int count = 0;
+
+	require(folder && room == PROCESSES_MAX, NULL, "little room for processes");
+	ids[count++] = FOREIGN_PROCESS;
+	while ((entry = readdir(folder)) && count < room) {
+		unsigned int id = (unsigned int)strtoul(entry->d_name, NULL, 10);
+
+		if (id)
+			ids[count++] = id;
+	}
+	closedir(folder);
+	return count;
+}
+
 FAKE_API(nvmlDeviceGetComputeRunningProcesses_v3, struct nvml_device *device, unsigned int *count,
 	 struct nvml_process_v2 *processes)
 {
-	unsigned int number = 0;
+	static unsigned int ids[PROCESSES_MAX];
 
 	device_number(NULL, (uintptr_t)device);
-	require(*count > PROCESSES_AROUND, NULL, "little room for processes");
-	for (unsigned int i = 0; i < PROCESSES_AROUND; i++)
-		processes[number++] = (struct nvml_process_v2){
-			.pid = (unsigned int)getpid() - PROCESSES_AROUND / 2 + i,
-			.used_bytes = 1ull << 20,
+	*count = processes_list(ids, *count);
+	for (unsigned int i = 0; i < *count; i++)
+		processes[i] = (struct nvml_process_v2){.pid = ids[i], .used_bytes = PROCESS_BYTES};
+	return NVML_SUCCESS;
+}
+
+FAKE_API(nvmlDeviceGetProcessUtilization, struct nvml_device *device, struct nvml_utilization *samples,
+	 unsigned int *count, unsigned long long since_us)
+{
+	static unsigned int ids[PROCESSES_MAX];
+
+	device_number(NULL, (uintptr_t)device);
+	*count = processes_list(ids, *count);
+	for (unsigned int i = 0; i < *count; i++)
+		samples[i] = (struct nvml_utilization){
+			.pid = ids[i],
+			.time_us = since_us + 1,
+			.compute = 12,
+			.memory = 34,
+			.encoder = 5,
+			.decoder = 6,
 		};
-	processes[number++] = (struct nvml_process_v2){.pid = FOREIGN_PROCESS, .used_bytes = TOTAL_BYTES / 2};
-	*count = number;
 	return NVML_SUCCESS;
 }

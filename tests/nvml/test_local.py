@@ -30,6 +30,25 @@ class Forwarding(unittest.TestCase):
             passes(self, mediator, PROGRAMS / 'test_forwarding')
 
 
+class HostProcesses(unittest.TestCase):
+    """The host's library lists every process there is; the guest sees its own, by its own ids."""
+
+    def test_own_processes_with_the_librarys_figures(self):
+        variables = ('LD_LIBRARY_PATH', 'FAKE_NVML_ANY_VALUES')
+        with Mediator(*(word for name in variables for word in ('--executor-environment', name)), driver=STRICT_DRIVER,
+                      environment={'LD_LIBRARY_PATH': str(FAKE), 'FAKE_NVML_ANY_VALUES': '1'}) as mediator:
+            environment = {'VGPU_TEST_NVML': str(LIBRARY)}
+            self.assertIn('result 6', mediator.run(PROGRAMS / 'use', 'busy', **environment).stdout)
+            holder = subprocess.Popen([str(PROGRAMS / 'use'), 'hold', '65536'], env=mediator.client_environment(),
+                                      stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            self.assertEqual(holder.stdout.readline(), 'held\n')
+            listed = mediator.run(PROGRAMS / 'use', 'list', **environment).stdout
+            self.assertEqual(listed, f'{holder.pid} {1 << 20}\n')
+            busy = mediator.run(PROGRAMS / 'use', 'busy', **environment).stdout
+            self.assertEqual(busy, f'{holder.pid} compute 12 memory 34 encoder 5 decoder 6 at 1001\nresult 0\n')
+            holder.communicate('end\n', timeout=60)
+
+
 class Tenant(unittest.TestCase):
     @classmethod
     def setUpClass(cls):

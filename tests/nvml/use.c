@@ -2,6 +2,7 @@
 /*
  * use hold BYTES: takes memory of device 0, prints "held", and keeps it until a line comes.
  * use list: prints process id and bytes of each process that NVML shows on device 0.
+ * use busy: prints process id and utilisation of each process since time 1000.
  * use wait: starts NVML, prints "started", and asks for device 0's name when a line comes.
  * VGPU_TEST_NVML is the guest library's path.
  */
@@ -48,6 +49,25 @@ static int list(void)
 	return 0;
 }
 
+static int busy(void)
+{
+	struct nvml_utilization samples[PROCESSES_MAX];
+	unsigned int count = PROCESSES_MAX;
+	void *nvml = dlopen(getenv("VGPU_TEST_NVML"), RTLD_NOW);
+	void *device;
+	int result;
+
+	if (!nvml || NVML(nvml, nvmlInit_v2) || NVML(nvml, nvmlDeviceGetHandleByIndex_v2, 0, &device))
+		return 1;
+	result = NVML(nvml, nvmlDeviceGetProcessUtilization, device, samples, &count, 1000ull);
+	for (unsigned int i = 0; !result && i < count; i++)
+		printf("%u compute %u memory %u encoder %u decoder %u at %llu\n", samples[i].pid, samples[i].compute,
+		       samples[i].memory, samples[i].encoder, samples[i].decoder,
+		       (unsigned long long)samples[i].time_us);
+	printf("result %d\n", result);
+	return 0;
+}
+
 static int wait(void)
 {
 	void *nvml = dlopen(getenv("VGPU_TEST_NVML"), RTLD_NOW);
@@ -71,6 +91,8 @@ int main(int count, char **arguments)
 		return hold(strtoull(arguments[2], NULL, 0));
 	if (count == 2 && strcmp(arguments[1], "list") == 0)
 		return list();
+	if (count == 2 && strcmp(arguments[1], "busy") == 0)
+		return busy();
 	if (count == 2 && strcmp(arguments[1], "wait") == 0)
 		return wait();
 	return 64;
