@@ -35,16 +35,23 @@ bool device_index(const struct nvml_device *device, unsigned int *ret_index)
 	return true;
 }
 
-struct nvml_device *device_handle(unsigned int index)
-{
-	return &devices[index];
-}
-
 static unsigned int device_count(void)
 {
 	unsigned int count = connection_device_count();
 
 	return count < DEVICES_MAX ? count : DEVICES_MAX;
+}
+
+int device_find(unsigned int index, struct nvml_device **ret_device)
+{
+	int result = library_check();
+
+	if (result)
+		return result;
+	if (!ret_device || index >= device_count())
+		return NVML_ERROR_INVALID_ARGUMENT;
+	*ret_device = &devices[index];
+	return NVML_SUCCESS;
 }
 
 NVML_API(nvmlDeviceGetCount_v2, unsigned int *count)
@@ -66,19 +73,12 @@ NVML_API(nvmlDeviceGetCount, unsigned int *count)
 
 NVML_API(nvmlDeviceGetHandleByIndex_v2, unsigned int index, struct nvml_device **device)
 {
-	int result = library_check();
-
-	if (result)
-		return result;
-	if (!device || index >= device_count())
-		return NVML_ERROR_INVALID_ARGUMENT;
-	*device = device_handle(index);
-	return NVML_SUCCESS;
+	return device_find(index, device);
 }
 
 NVML_API(nvmlDeviceGetHandleByIndex, unsigned int index, struct nvml_device **device)
 {
-	return nvmlDeviceGetHandleByIndex_v2(index, device);
+	return device_find(index, device);
 }
 
 NVML_API(nvmlDeviceGetIndex, struct nvml_device *device, unsigned int *index)
@@ -110,11 +110,11 @@ static int text_find(enum nvml_function_number number, const char *wanted, struc
 	for (unsigned int i = 0; i < device_count(); i++) {
 		char text[IDENTITY_BYTES] = "";
 
-		if (text_get(number, device_handle(i), text, sizeof(text)) != NVML_SUCCESS)
+		if (text_get(number, &devices[i], text, sizeof(text)) != NVML_SUCCESS)
 			continue;
 		text[sizeof(text) - 1] = '\0';
 		if (strcmp(text, wanted) == 0) {
-			*ret_device = device_handle(i);
+			*ret_device = &devices[i];
 			return NVML_SUCCESS;
 		}
 	}
@@ -183,9 +183,9 @@ NVML_API(nvmlDeviceGetHandleByPciBusId_v2, const char *bus_id, struct nvml_devic
 	for (unsigned int i = 0; i < device_count(); i++) {
 		struct nvml_pci_info info;
 
-		if (pci_get(device_handle(i), &info) == NVML_SUCCESS && info.domain == place[0] &&
-		    info.bus == place[1] && info.device == place[2]) {
-			*device = device_handle(i);
+		if (pci_get(&devices[i], &info) == NVML_SUCCESS && info.domain == place[0] && info.bus == place[1] &&
+		    info.device == place[2]) {
+			*device = &devices[i];
 			return NVML_SUCCESS;
 		}
 	}

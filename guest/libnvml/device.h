@@ -10,7 +10,7 @@ struct nvml_device;
 /* False: no handle of a device that is there; the memory behind it is not touched. */
 bool device_index(const struct nvml_device *device, unsigned int *ret_index);
 
-/* The handle of a device that is there. */
-struct nvml_device *device_handle(unsigned int index);
+/* What nvmlDeviceGetHandleByIndex gives. */
+int device_find(unsigned int index, struct nvml_device **ret_device);
 
 #endif

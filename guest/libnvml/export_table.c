@@ -32,8 +32,6 @@ struct private_process {
 };
 _Static_assert(sizeof(struct private_process) == 4128, "as nvidia-smi steps through them");
 
-int nvmlDeviceGetHandleByIndex_v2(unsigned int index, struct nvml_device **device);
-
 static int slot_refused(void)
 {
 	return library_refuse(NVML_ERROR_NOT_SUPPORTED);
@@ -41,7 +39,7 @@ static int slot_refused(void)
 
 static int slot_handle(unsigned int index, struct nvml_device **device)
 {
-	return nvmlDeviceGetHandleByIndex_v2(index, device);
+	return device_find(index, device);
 }
 
 static int slot_processes(const struct nvml_device *device, unsigned int *count, struct private_process *list)

@@ -280,10 +280,35 @@ static void threads_ask_at_once(void **state)
 static void tables_are_by_id(void **state)
 {
 	static const unsigned char unknown[16] = {1};
-	const void *table;
+	static const unsigned char of_nvidia_smi[16] = {0xc4, 0xfe, 0x3e, 0x6c, 0xc9, 0x8f, 0x6c, 0x4e,
+							0xa3, 0x27, 0xee, 0x69, 0x6e, 0x12, 0xf7, 0xc4};
+	static struct {
+		struct nvml_process_detail detail;
+		char name[4096];
+	} processes[4];
+	unsigned int count = 4;
+	int (*const *table)();
+	CUcontext context;
+	void *found = NULL;
 
 	(void)state;
 	assert_int_equal(NVML(nvmlInternalGetExportTable, &table, unknown), NVML_ERROR_NOT_FOUND);
+	assert_int_equal(NVML(nvmlInternalGetExportTable, &table, of_nvidia_smi), NVML_SUCCESS);
+	assert_true((uintptr_t)table[0] > 230 * sizeof(table[0]));
+	assert_int_equal(table[81](0, &found, 0x22), NVML_SUCCESS);
+	assert_ptr_equal(found, device);
+	assert_int_equal(table[230](device, &count), NVML_ERROR_NOT_SUPPORTED);
+	assert_int_equal(CUDA(cuDevicePrimaryCtxRetain, &context, 0), CUDA_SUCCESS);
+	/* A waiting call: the retain has happened when it returns. */
+	assert_int_equal(CUDA(cuCtxSetCurrent, context), CUDA_SUCCESS);
+	assert_int_equal(CUDA(cuCtxSynchronize), CUDA_SUCCESS);
+	assert_int_equal(table[213](device, &count, processes), NVML_SUCCESS);
+	assert_int_equal(count, 1);
+	assert_int_equal(processes[0].detail.pid, getpid());
+	assert_non_null(strstr(processes[0].name, "test_tenant"));
+	assert_int_equal(table[215](device, &count, processes), NVML_SUCCESS);
+	assert_int_equal(count, 0);
+	assert_int_equal(CUDA(cuDevicePrimaryCtxRelease_v2, 0), CUDA_SUCCESS);
 }
 
 static void shutdown_ends_it(void **state)
