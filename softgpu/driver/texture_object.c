@@ -100,7 +100,7 @@ CUresult texture_object_destroy(uint64_t handle, enum object_kind kind)
 	struct texture_object *texture = texture_object_acquire(handle, kind);
 
 	if (!texture)
-		return CUDA_ERROR_INVALID_HANDLE;
+		return CUDA_ERROR_INVALID_VALUE;
 	/* Of two threads one retires it. */
 	if (object_retire(texture, kind))
 		object_release(&texture->object);

@@ -30,7 +30,7 @@ CUresult texture_object_create(struct context *context, const struct texture_obj
 /* With a reference for the caller; NULL: there is none of that kind. */
 struct texture_object *texture_object_acquire(uint64_t handle, enum object_kind kind);
 
-/* INVALID_HANDLE. */
+/* INVALID_VALUE. */
 CUresult texture_object_destroy(uint64_t handle, enum object_kind kind);
 
 /* The image of an array, or of all levels of a mipmapped array, that a resource names. */

@@ -20,7 +20,7 @@
 #include "call_list.h"
 #include "peer.h"
 
-#define REQUEST_BYTES_MAX 256
+#define REQUEST_BYTES_MAX 512
 #define RANDOM_RECORDS	  20000
 #define RANDOM_RINGS	  60
 
