@@ -53,7 +53,7 @@ struct texture_place {
 	enum engine_shape shape; /* that the instruction reads; never linear */
 	float at[3];
 	int32_t index[3]; /* TEXTURE_FETCH */
-	int32_t layer;
+	uint32_t layer;
 	float level;
 	float dx[3], dy[3];
 	unsigned component; /* TEXTURE_GATHER */

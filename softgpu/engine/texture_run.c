@@ -42,7 +42,7 @@ static struct texture_place lane_place(struct warp *warp, const struct texture_s
 		.mode = site->mode,
 		.shape = site->shape,
 		.component = site->component,
-		.layer = site->layer ? (int32_t)lanes32(warp, site->layer)[lane] : 0,
+		.layer = site->layer ? lanes32(warp, site->layer)[lane] : 0,
 	};
 
 	for (unsigned i = 0; i < site->dimensions; i++) {
@@ -133,7 +133,8 @@ static void *surface_pointer(struct warp *warp, const struct texture_site *site,
 {
 	const struct engine_image *image = &lane_texture(warp, site, lane, true, lookup)->image;
 	const struct engine_level *level = &image->levels[0];
-	int64_t at[3] = {0, 0, site->layer ? (int32_t)lanes32(warp, site->layer)[lane] : 0};
+	/* A layer's index is unsigned (PTX ISA, suld). */
+	int64_t at[3] = {0, 0, site->layer ? lanes32(warp, site->layer)[lane] : 0};
 	int64_t row = (int64_t)level->width * image->texel_bytes, column;
 
 	for (unsigned i = 0; i < site->dimensions; i++)

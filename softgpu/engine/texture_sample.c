@@ -170,9 +170,10 @@ static unsigned cube_face(const float *direction, float *ret_at)
 	return face;
 }
 
-static uint32_t layer_clamp(int32_t layer, uint32_t count)
+/* An unsigned index (PTX ISA, tex). */
+static uint32_t layer_clamp(uint32_t layer, uint32_t count)
 {
-	return (uint32_t)index_clamp(layer, count ? count : 1);
+	return layer < count ? layer : count - 1;
 }
 
 /* Two-dimensional instructions read the rows of what has one row, and so on: what is missing is 1. */
