@@ -5,6 +5,7 @@
 
 #include "driver.h"
 #include "executor.h"
+#include "limit.h"
 
 #define CAPACITY_FIRST 256
 
@@ -50,17 +51,25 @@ static CUresult account_reserve(struct account *account)
 
 CUresult account_admit(struct executor *executor, const char *call, uint64_t bytes)
 {
+	CUresult result;
+
 	if (log_limit_passes(&executor->account.log_limit))
 		log_write("%s: allocating %llu bytes", call, (unsigned long long)bytes);
-	return account_reserve(&executor->account);
+	result = account_reserve(&executor->account);
+	return result ? result : memory_charge(executor, bytes);
 }
 
-void account_add(struct executor *executor, const char *call, CUresult result, CUdeviceptr address, uint64_t bytes,
-		 uint32_t context)
+void account_add(struct executor *executor, const char *call, CUresult result, CUdeviceptr address, uint64_t admitted,
+		 uint64_t bytes, uint32_t context)
 {
 	struct account *account = &executor->account;
 	struct allocation *slot;
 
+	/* The driver may have given more than was asked for: a pitch. That much is charged in any case. */
+	if (result || !address)
+		memory_release(executor, admitted);
+	else if (bytes > admitted && memory_charge(executor, bytes - admitted))
+		bytes = admitted;
 	if (result) {
 		if (log_limit_passes(&account->log_limit))
 			log_write("%s FAILED: %s (%d)", call, driver_error_name(&executor->driver, result), result);
@@ -71,10 +80,12 @@ void account_add(struct executor *executor, const char *call, CUresult result, C
 	if (!address)
 		return;
 	slot = slot_find(account, address);
-	if (slot->address)
+	if (slot->address) {
 		counter_add(&executor->counters->memory_bytes, -slot->bytes);
-	else
+		memory_release(executor, slot->bytes);
+	} else {
 		account->count++;
+	}
 	*slot = (struct allocation){.address = address, .bytes = bytes, .context = context};
 	counter_add(&executor->counters->memory_bytes, bytes);
 }
@@ -87,6 +98,7 @@ static void slot_clear(struct executor *executor, struct allocation *slot)
 	size_t next = hole;
 
 	counter_add(&executor->counters->memory_bytes, -slot->bytes);
+	memory_release(executor, slot->bytes);
 	account->count--;
 	for (;;) {
 		size_t home;

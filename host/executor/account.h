@@ -29,12 +29,12 @@ struct account {
 
 void account_open(struct account *account);
 
-/* Before an allocation: logs it, and makes room to remember it. */
+/* Before an allocation: logs it, makes room to remember it and charges it (limit.h). */
 CUresult account_admit(struct executor *executor, const char *call, uint64_t bytes);
 
-/* After it: remembers it, and logs the outcome. */
-void account_add(struct executor *executor, const char *call, CUresult result, CUdeviceptr address, uint64_t bytes,
-		 uint32_t context);
+/* After it: remembers it, and logs the outcome. 'admitted' was charged; 'bytes' is what there is now. */
+void account_add(struct executor *executor, const char *call, CUresult result, CUdeviceptr address, uint64_t admitted,
+		 uint64_t bytes, uint32_t context);
 
 /* After an address was freed. */
 void account_remove(struct executor *executor, CUdeviceptr address);

@@ -2,6 +2,7 @@
 /* Allocation of device memory, and memory pools. */
 #include "executor.h"
 #include "executor_calls.h"
+#include "limit.h"
 
 CUresult execute_cuMemAlloc_v2(struct executor *executor, const struct request *request,
 			       const struct wire_cuMemAlloc_v2 *arguments, struct wire_cuMemAlloc_v2_reply *reply)
@@ -11,7 +12,8 @@ CUresult execute_cuMemAlloc_v2(struct executor *executor, const struct request *
 
 	if (!result) {
 		result = executor->driver.cuMemAlloc_v2(&address, arguments->bytesize);
-		account_add(executor, "cuMemAlloc", result, address, arguments->bytesize, request->context);
+		account_add(executor, "cuMemAlloc", result, address, arguments->bytesize, arguments->bytesize,
+			    request->context);
 	}
 	reply->dptr = address;
 	return result;
@@ -32,7 +34,8 @@ CUresult execute_cuMemAllocPitch_v2(struct executor *executor, const struct requ
 	if (!result) {
 		result = executor->driver.cuMemAllocPitch_v2(&address, &pitch, arguments->WidthInBytes,
 							     arguments->Height, arguments->ElementSizeBytes);
-		account_add(executor, "cuMemAllocPitch", result, address, pitch * arguments->Height, request->context);
+		account_add(executor, "cuMemAllocPitch", result, address, bytes, pitch * arguments->Height,
+			    request->context);
 	}
 	reply->dptr = address;
 	reply->pPitch = pitch;
@@ -47,6 +50,24 @@ CUresult execute_cuMemFree_v2(struct executor *executor, const struct request *r
 	(void)request;
 	if (!result)
 		account_remove(executor, arguments->dptr);
+	return result;
+}
+
+/* The tenant's quota is its device's memory. */
+CUresult execute_cuMemGetInfo_v2(struct executor *executor, const struct request *request,
+				 struct wire_cuMemGetInfo_v2_reply *reply)
+{
+	size_t free_bytes = 0;
+	size_t total_bytes = 0;
+	CUresult result;
+
+	(void)request;
+	if (!executor->driver.cuMemGetInfo_v2)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	result = executor->driver.cuMemGetInfo_v2(&free_bytes, &total_bytes);
+	reply->free = free_bytes;
+	reply->total = total_bytes;
+	limit_memory_view(executor, &reply->free, &reply->total);
 	return result;
 }
 
@@ -84,7 +105,7 @@ CUresult execute_cuMemAllocFromPoolAsync(struct executor *executor, const struct
 	else
 		result = driver->cuMemAllocAsync(&address, arguments->bytesize, stream);
 	/* A pool's memory does not end with the context that allocated it. */
-	account_add(executor, "cuMemAllocAsync", result, address, arguments->bytesize, 0);
+	account_add(executor, "cuMemAllocAsync", result, address, arguments->bytesize, arguments->bytesize, 0);
 	(void)request;
 	reply->dptr = address;
 	return result;

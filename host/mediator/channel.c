@@ -16,6 +16,9 @@
 #include "mediator.h"
 #include "pace.h"
 #include "probe.h"
+#include "scheduler.h"
+#include "tenant.h"
+#include "vgpu_schedule.h"
 
 static const char *const stage_names[] = {
 	[CHANNEL_WAITING] = "waiting", [CHANNEL_PACED] = "paced", [CHANNEL_STARTING] = "starting",
@@ -107,7 +110,7 @@ static void executor_ready(struct channel *channel)
 
 static bool error_is_known(uint32_t error)
 {
-	return error > VGPU_ERROR_NONE && error <= VGPU_ERROR_START_TIMEOUT;
+	return error > VGPU_ERROR_NONE && error <= VGPU_ERROR_KERNEL_TIMEOUT;
 }
 
 static void executor_message(void *owner, const struct control_message *message)
@@ -127,6 +130,8 @@ static void executor_message(void *owner, const struct control_message *message)
 		return;
 	}
 	channel->fault_error = error_is_known(body->error) ? body->error : VGPU_ERROR_EXECUTOR_DIED;
+	if (channel->fault_error == VGPU_ERROR_PROTOCOL || channel->fault_error == VGPU_ERROR_KERNEL_TIMEOUT)
+		tenant_fault_note(channel->request.tenant, body->text);
 	log_text_copy(channel->fault_text, sizeof(channel->fault_text), body->text, sizeof(body->text));
 	log_write_limited(&channel->request.log->events, LOG_LEVEL_WARNING, "[CHANNEL] %s: executor: %s",
 			  channel->label, channel->fault_text);
@@ -147,11 +152,37 @@ static void counters_report(struct channel *channel)
 			  did.errors);
 }
 
+/* Adds the descriptors of the executor's schedule to the message. 0, or -1 with errno. */
+static int schedule_join(struct channel *channel, struct control_message *message)
+{
+	const volatile void *claims = (const volatile char *)channel->counters.values + VGPU_SCHEDULE_OFFSET;
+	struct scheduler_descriptors descriptors;
+
+	channel->schedule = scheduler_join(channel->mediator, 0, channel->request.tenant, claims);
+	if (!channel->schedule)
+		return -1;
+	descriptors = scheduler_descriptors_of(channel->schedule);
+	message->executor_start.has_schedule = 1;
+	message->fds[message->fd_count++] = descriptors.permit;
+	message->fds[message->fd_count++] = descriptors.tenant;
+	message->fds[message->fd_count++] = descriptors.wake;
+	message->fds[message->fd_count++] = descriptors.bell;
+	return 0;
+}
+
+static void schedule_leave(struct channel *channel)
+{
+	if (channel->schedule)
+		scheduler_leave(channel->schedule);
+	channel->schedule = NULL;
+}
+
 static void executor_ended(void *owner, const char *how)
 {
 	struct channel *channel = owner;
 
 	channel->executor = NULL;
+	schedule_leave(channel);
 	counters_report(channel);
 	counters_page_retire(&channel->mediator->counters, channel->pool_id, &channel->counters);
 	counters_page_destroy(&channel->counters);
@@ -162,8 +193,10 @@ static void executor_ended(void *owner, const char *how)
 		channel_finish(channel);
 	else if (channel->stage != CHANNEL_DEAD && channel->fault_error != VGPU_ERROR_NONE)
 		channel_die(channel, channel->fault_error, channel->fault_text);
-	else if (channel->stage != CHANNEL_DEAD)
+	else if (channel->stage != CHANNEL_DEAD) {
+		tenant_fault_note(channel->request.tenant, how);
 		channel_die(channel, VGPU_ERROR_EXECUTOR_DIED, how);
+	}
 }
 
 static const struct executor_process_handlers executor_handlers = {
@@ -192,9 +225,17 @@ static int executor_start(struct channel *channel)
 
 	snprintf(message.executor_start.driver_library, sizeof(message.executor_start.driver_library), "%s",
 		 probe_driver_library(channel->mediator->probe));
-	if (executor_process_start(channel->mediator, channel->label, &request->log->output, &message,
-				   &executor_handlers, channel, &channel->executor) < 0)
+	if (schedule_join(channel, &message) < 0)
 		return -1;
+	if (executor_process_start(channel->mediator, channel->label, &request->log->output, &message,
+				   &executor_handlers, channel, &channel->executor) < 0) {
+		int error = errno;
+
+		schedule_leave(channel);
+		errno = error;
+		return -1;
+	}
+	scheduler_descriptors_sent(channel->schedule);
 	channel->stage = CHANNEL_STARTING;
 	request_descriptors_close(request);
 	descriptor_close(&channel->counters.file);
@@ -284,6 +325,16 @@ enum vgpu_channel_error channel_open(struct mediator *mediator, const struct cha
 	if (probe_state(mediator->probe) == PROBE_FAILED) {
 		request_descriptors_close(&taken);
 		return refuse(ret_text, VGPU_ERROR_NO_DRIVER, "no CUDA driver: %s", probe_reason(mediator->probe));
+	}
+	if (tenant_is_quarantined(request->tenant)) {
+		request_descriptors_close(&taken);
+		return refuse(ret_text, VGPU_ERROR_REFUSED, "%s is quarantined", request->tenant->label);
+	}
+	if (request->tenant->settings.processes_max &&
+	    request->tenant->processes >= request->tenant->settings.processes_max) {
+		request_descriptors_close(&taken);
+		return refuse(ret_text, VGPU_ERROR_REFUSED, "the tenant's limit of %u processes is reached",
+			      request->tenant->settings.processes_max);
 	}
 	if (channels_count(mediator) >= mediator->configuration.processes_max) {
 		request_descriptors_close(&taken);

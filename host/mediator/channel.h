@@ -29,6 +29,8 @@ struct executor_process;
 struct log_limits;
 struct mediator;
 struct pace;
+struct scheduler_process;
+struct tenant;
 
 enum channel_stage { CHANNEL_WAITING, CHANNEL_PACED, CHANNEL_STARTING, CHANNEL_READY, CHANNEL_DEAD, CHANNEL_CLOSING };
 
@@ -48,6 +50,7 @@ struct channel_request {
 	const char *label;	/* for the log: whose channel */
 	struct log_limits *log; /* borrowed */
 	struct pace *pace;	/* borrowed; NULL: starts at once */
+	struct tenant *tenant;	/* borrowed */
 	uint32_t vm_id;		/* 0: a local program */
 	uint32_t index;
 	uint32_t generation;
@@ -69,7 +72,8 @@ struct channel {
 	enum channel_stage stage;
 	struct executor_process *executor; /* NULL: none or reaped */
 	struct counters_page counters;
-	struct event *start_timer; /* PACED: the delay; else the time that the start may take */
+	struct scheduler_process *schedule; /* NULL: no executor */
+	struct event *start_timer;	    /* PACED: the delay; else the time that the start may take */
 	/* What the executor said went wrong, for when it ends. */
 	enum vgpu_channel_error fault_error;
 	char fault_text[VGPU_CONTROL_TEXT_BYTES];

@@ -18,6 +18,8 @@
 #include "mediator.h"
 #include "probe.h"
 #include "process.h"
+#include "schedule_policy.h"
+#include "scheduler.h"
 #include "session.h"
 #include "state.h"
 
@@ -25,8 +27,8 @@
 #define STOP_POLL_MICROSECONDS 10000
 #define STOP_EXTRA_SECONDS     3 /* beyond the time that executors are given */
 
-/* For each connection its socket and memory, for each executor its control socket and log pipe, and ours. */
-#define DESCRIPTORS_PER_CONNECTION 6
+/* For each connection socket and memory, for each executor control socket, log pipe, permit, tenant, and ours. */
+#define DESCRIPTORS_PER_CONNECTION 8
 #define DESCRIPTORS_OTHER	   128
 
 struct daemon {
@@ -68,6 +70,12 @@ static int configuration_apply(struct mediator *mediator, const struct configura
 		log_error("log-level: \"%s\" is unknown", configuration->log_level);
 		return -1;
 	}
+	if (configuration->policy && !policy_find(configuration->policy)) {
+		log_error("policy: \"%s\" is unknown", configuration->policy);
+		return -1;
+	}
+	if (tenant_settings_check(configuration) < 0)
+		return -1;
 	if (process_identity_find(configuration->executor_user, &identity) < 0) {
 		log_error("executor-user: there is no user \"%s\"", configuration->executor_user);
 		return -1;
@@ -96,6 +104,7 @@ static void configuration_reload(struct daemon *daemon)
 		      texts_differ(current->executor_user, loaded.executor_user);
 	configuration_clear(current);
 	*current = loaded;
+	tenants_settings_apply(mediator);
 	if (probe_again)
 		probe_restart(mediator->probe);
 	log_info("The configuration was read again");
@@ -285,6 +294,8 @@ int main(int argument_count, char **arguments)
 	listeners_close(mediator->listeners);
 	probe_destroy(mediator->probe);
 	discovery_destroy(mediator->discovery);
+	schedulers_destroy(mediator);
+	tenants_destroy(mediator);
 	events_destroy(&daemon);
 done:
 	configuration_clear(&mediator->configuration);

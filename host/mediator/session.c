@@ -59,6 +59,8 @@ static unsigned user_sessions_count(const struct mediator *mediator, uid_t user)
 
 static void session_free(struct session *session)
 {
+	if (session->tenant)
+		tenant_release(session->tenant);
 	if (session->readable)
 		event_free(session->readable);
 	if (session->hello_timer)

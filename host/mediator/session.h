@@ -40,7 +40,8 @@ struct session {
 	struct log_limits *log;	       /* a VM's own; programs share their user's, for they come and go */
 	char name[SESSION_NAME_BYTES]; /* the VM's or the program's, for logs */
 
-	uint32_t vm_id; /* 0: a local program */
+	struct tenant *tenant; /* NULL: not known yet */
+	uint32_t vm_id;	       /* 0: a local program */
 	uint32_t pool_id;
 	uint32_t priority;
 	uint32_t channel_count;

@@ -160,6 +160,18 @@ static void request_descriptors_close(struct channel_request *request)
 	}
 }
 
+static struct tenant *client_tenant_take(struct session *session)
+{
+	struct tenant_key key = {.kind = TENANT_USER, .id = session->peer.uid};
+
+	/* By a name that the program says itself: for measurements, and where all programs are trusted. */
+	if (session->mediator->configuration.tenant_per_program) {
+		key = (struct tenant_key){.kind = TENANT_PROGRAM};
+		snprintf(key.name, sizeof(key.name), "%s", session->name);
+	}
+	return tenant_take(session->mediator, &key, session->priority);
+}
+
 void session_client_hello(struct session *session, const struct control_message *message)
 {
 	struct mediator *mediator = session->mediator;
@@ -184,6 +196,12 @@ void session_client_hello(struct session *session, const struct control_message 
 	session->pool_id = request.pool_id;
 	session->priority = VGPU_PRIORITY_MEDIUM;
 	log_text_copy(session->name, sizeof(session->name), hello->process_name, sizeof(hello->process_name));
+	session->tenant = client_tenant_take(session);
+	if (!session->tenant) {
+		session_reply(session, VGPU_ERROR_NO_MEMORY, "the host is out of memory");
+		return;
+	}
+	request.tenant = session->tenant;
 	if (user_processes_count(mediator, session->peer.uid) >= limit) {
 		snprintf(text, sizeof(text), "the limit of %u processes of user %u is reached", limit,
 			 (unsigned)session->peer.uid);

@@ -136,6 +136,12 @@ void session_device_hello(struct session *session, struct control_message *messa
 		session_reply(session, VGPU_ERROR_REFUSED, text);
 		return;
 	}
+	session->tenant =
+		tenant_take(session->mediator, &(struct tenant_key){.kind = TENANT_VM, .id = vm_id}, hello->priority);
+	if (!session->tenant) {
+		session_reply(session, VGPU_ERROR_NO_MEMORY, "the host is out of memory");
+		return;
+	}
 	session->kind = SESSION_DEVICE;
 	session->log = &session->vm_log;
 	session->vm_id = vm_id;
@@ -217,6 +223,7 @@ static void channel_open_take(struct session *session, struct control_message *m
 		.label = label,
 		.log = session->log,
 		.pace = &session->pace,
+		.tenant = session->tenant,
 		.vm_id = session->vm_id,
 		.index = index,
 		.generation = generation,
