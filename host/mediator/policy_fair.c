@@ -7,9 +7,9 @@
  * after it only, and is then charged in full, so work that cannot be interrupted
  * is paid for by coming later.
  *
- * Classes above each other, with aging: who has waited for aging_ns counts one
- * class higher, so that the lowest is served once in 2 * aging_ns at worst for
- * each of those that wait with it.
+ * Classes above each other, with aging: a class of which somebody waits and
+ * nobody was served for aging_ns counts as one class higher, so that one of the
+ * lowest is served once in 2 * aging_ns at least.
  */
 #include "schedule_policy.h"
 
@@ -21,32 +21,52 @@ static void fair_arrive(struct policy_queue *queue, struct policy_tenant *tenant
 		tenant->tag = now;
 }
 
-static struct policy_tenant *fair_choose(struct policy_queue *queue, uint64_t now)
+/* Of those of a class that wait, the one whose use starts first in virtual time. */
+static struct policy_tenant *class_first(const struct policy_queue *queue, uint32_t class, uint64_t *ret_since_ns)
 {
-	struct policy_tenant *best = NULL;
+	struct policy_tenant *first = NULL;
 	struct policy_tenant *tenant;
-	uint32_t best_class = 0;
 
 	LIST_FOREACH(tenant, &queue->tenants, link)
 	{
-		uint32_t class = policy_class(queue, tenant, now);
-		bool is_better;
-
-		if (!tenant->is_waiting)
+		if (!tenant->is_waiting || tenant->priority != class)
 			continue;
-		if (!best || class != best_class)
-			is_better = !best || class > best_class;
-		else if (tenant->priority != best->priority)
-			/* Raised by age: it has waited for longer than any of this class should. */
-			is_better = tenant->priority < best->priority;
-		else
-			is_better = tenant->tag < best->tag;
-		if (!is_better)
-			continue;
-		best = tenant;
-		best_class = class;
+		if (!first || tenant->waiting_since_ns < *ret_since_ns)
+			*ret_since_ns = tenant->waiting_since_ns;
+		if (!first || tenant->tag < first->tag)
+			first = tenant;
 	}
-	if (best && best->tag > queue->virtual_time[best->priority])
+	return first;
+}
+
+static struct policy_tenant *fair_choose(struct policy_queue *queue, uint64_t now)
+{
+	struct policy_tenant *best = NULL;
+	uint64_t best_class = 0;
+
+	/* From the lowest: a class that has come as high as another one by age goes before it. */
+	for (uint32_t class = 0; class < POLICY_CLASS_COUNT; class ++) {
+		uint64_t since_ns = 0;
+		struct policy_tenant *first = class_first(queue, class, &since_ns);
+		uint64_t effective = class;
+
+		if (!first)
+			continue;
+		if (since_ns < queue->served_ns[class])
+			since_ns = queue->served_ns[class];
+		if (queue->aging_ns && now > since_ns)
+			effective += (now - since_ns) / queue->aging_ns;
+		if (effective >= POLICY_CLASS_COUNT)
+			effective = POLICY_CLASS_COUNT - 1;
+		if (best && effective <= best_class)
+			continue;
+		best = first;
+		best_class = effective;
+	}
+	if (!best)
+		return NULL;
+	queue->served_ns[best->priority] = now;
+	if (best->tag > queue->virtual_time[best->priority])
 		queue->virtual_time[best->priority] = best->tag;
 	return best;
 }

@@ -62,15 +62,6 @@ void policy_charge(struct policy_queue *queue, struct policy_tenant *tenant, uin
 	queue->policy->charge(queue, tenant, used_ns);
 }
 
-uint32_t policy_class(const struct policy_queue *queue, const struct policy_tenant *tenant, uint64_t now)
-{
-	uint64_t waited = now > tenant->waiting_since_ns ? now - tenant->waiting_since_ns : 0;
-	uint64_t raised = queue->aging_ns ? waited / queue->aging_ns : 0;
-	uint64_t class = tenant->priority + raised;
-
-	return class < POLICY_CLASS_COUNT ? (uint32_t) class : POLICY_CLASS_COUNT - 1;
-}
-
 void policy_order_arrive(struct policy_queue *queue, struct policy_tenant *tenant)
 {
 	tenant->tag = queue->next_order++;

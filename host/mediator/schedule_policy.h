@@ -39,7 +39,8 @@ struct policy_queue {
 	const struct policy *policy;
 	struct policy_tenants tenants;
 	uint64_t slice_ns;
-	uint64_t aging_ns; /* after that time of waiting a tenant counts one class higher; 0: never */
+	uint64_t aging_ns;			/* after that time of waiting a class counts as one higher; 0: never */
+	uint64_t served_ns[POLICY_CLASS_COUNT]; /* when one of the class was last chosen */
 	double virtual_time[POLICY_CLASS_COUNT];
 	double next_order;
 };
@@ -88,8 +89,5 @@ bool policy_preempts_by_class(const struct policy_queue *queue, const struct pol
 			      const struct policy_tenant *waiting);
 bool policy_preempts_never(const struct policy_queue *queue, const struct policy_tenant *current,
 			   const struct policy_tenant *waiting);
-
-/* The class in which a waiting tenant counts now. */
-uint32_t policy_class(const struct policy_queue *queue, const struct policy_tenant *tenant, uint64_t now);
 
 #endif

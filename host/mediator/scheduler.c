@@ -327,7 +327,9 @@ static bool current_is_preempted(const struct scheduler *scheduler)
 
 	LIST_FOREACH(share, &scheduler->shares, link)
 	{
+		/* Who was passed over when it was granted, for reasons of age, waits until the slice is over. */
 		if (share != scheduler->current && share->policy.is_waiting &&
+		    share->policy.waiting_since_ns > scheduler->since_ns &&
 		    queue->policy->preempts(queue, &scheduler->current->policy, &share->policy))
 			return true;
 	}
