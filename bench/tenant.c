@@ -8,12 +8,16 @@
  *   requests --iterations N         one kernel at a time, with --pause microseconds between: latencies
  *   check                           a computation again and again, compared with the host's
  *   illegal, endless, trap, hog     misdeeds: an address of nobody's, a kernel without end, a trap, all memory
+ *   memory                          what cuDeviceTotalMem and cuMemGetInfo say, before and with 8 MiB
+ *   issue --batch N                 seconds for N launches and a copy of N KiB
+ *   handles                         how many streams can be made, up to 1000
  *
  *   --from, --to SECONDS            of CLOCK_MONOTONIC
  *   --blocks N                      of 256 threads (4 for each multiprocessor)
  *   --batch N                       kernels between two looks
  *   --streams N                     streams to spread them over
  */
+#include <dlfcn.h>
 #include <getopt.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -237,11 +241,14 @@ static void misdeed(struct tenant *tenant, const char *name)
 	printf("{\"result\": %d, \"name\": \"%s\"}\n", (int)result, driver_error_name(&driver, result));
 }
 
-static void hog(void)
+/* All the memory there is, in pieces, kept until --to. */
+static void hog(const struct options *options)
 {
 	size_t bytes = (size_t)1 << 34, total = 0;
 	CUdeviceptr address;
 
+	while (seconds_now() < options->from)
+		pause_for(10000);
 	while (bytes >= 1 << 20) {
 		CUresult result = driver.memory_allocate(&address, bytes);
 
@@ -254,6 +261,65 @@ static void hog(void)
 		bytes /= 2;
 	}
 	printf("{\"result\": 2, \"bytes\": %zu}\n", total);
+	fflush(stdout);
+	while (seconds_now() < options->to)
+		pause_for(10000);
+}
+
+typedef CUresult memory_info(size_t *free_bytes, size_t *total_bytes);
+typedef CUresult device_total(size_t *bytes, CUdevice device);
+
+static void memory(void)
+{
+	memory_info *info = (memory_info *)dlsym(driver.library, "cuMemGetInfo_v2");
+	device_total *total_of = (device_total *)dlsym(driver.library, "cuDeviceTotalMem_v2");
+	size_t total, before, with, all;
+	CUdeviceptr address;
+
+	CHECK(total_of(&total, 0));
+	CHECK(info(&before, &all));
+	CHECK(driver.memory_allocate(&address, 8 << 20));
+	CHECK(info(&with, &all));
+	printf("{\"device\": %zu, \"total\": %zu, \"free\": %zu, \"free_with\": %zu}\n", total, all, before, with);
+}
+
+static void issue(struct tenant *tenant)
+{
+	size_t bytes = (size_t)tenant->options.batch << 10;
+	unsigned char *source = malloc(bytes);
+	CUdeviceptr destination;
+	double start, launched;
+
+	if (!source)
+		exit(1);
+	memset(source, 1, bytes);
+	CHECK(driver.memory_allocate(&destination, bytes));
+	start = seconds_now();
+	for (unsigned i = 0; i < tenant->options.batch; i++)
+		launch_work(tenant, tenant->streams[0], 1, 0);
+	CHECK(driver.synchronize());
+	launched = seconds_now();
+	CHECK(driver.copy_to_device(destination, source, bytes));
+	CHECK(driver.synchronize());
+	printf("{\"launches\": %.3f, \"copy\": %.3f}\n", launched - start, seconds_now() - launched);
+	free(source);
+}
+
+static void handles(void)
+{
+	CUresult result = CUDA_SUCCESS;
+	CUstream stream;
+	unsigned made = 0;
+
+	while (made < 1000 && !result) {
+		result = driver.stream_create(&stream, 1);
+		/* Its creation is not waited for. */
+		if (!result)
+			result = driver.synchronize();
+		if (!result)
+			made++;
+	}
+	printf("{\"made\": %u, \"name\": \"%s\"}\n", made, driver_error_name(&driver, result));
 }
 
 static void options_read(int count, char **arguments, struct options *options)
@@ -323,7 +389,13 @@ int main(int count, char **arguments)
 	else if (strcmp(mode, "check") == 0)
 		check(&tenant);
 	else if (strcmp(mode, "hog") == 0)
-		hog();
+		hog(&tenant.options);
+	else if (strcmp(mode, "memory") == 0)
+		memory();
+	else if (strcmp(mode, "issue") == 0)
+		issue(&tenant);
+	else if (strcmp(mode, "handles") == 0)
+		handles();
 	else
 		misdeed(&tenant, mode);
 	fflush(stdout);

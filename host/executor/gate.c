@@ -68,7 +68,7 @@ static void deadline_set(struct gate *gate)
 
 		deadline = gate->bursts.progress_ns + limit_ns * (work ? work : 1);
 	}
-	STORE(gate->deadline_ns, deadline);
+	STORE(gate->own->deadline_ns, deadline);
 }
 
 static void own_publish(struct gate *gate)
@@ -325,6 +325,18 @@ void gate_wake_clear(const struct gate *gate)
 	got = read(gate->wake, &count, sizeof(count));
 	/* It does not block; nothing to read is as good. */
 	(void)got;
+}
+
+void gate_suspend(struct gate *gate)
+{
+	gate->suspended_ns = schedule_now();
+	STORE(gate->own->deadline_ns, 0);
+}
+
+void gate_resume(struct gate *gate)
+{
+	gate->bursts.progress_ns += schedule_now() - gate->suspended_ns;
+	deadline_set(gate);
 }
 
 void gate_touch(struct executor *executor, CUstream stream)

@@ -42,9 +42,7 @@ struct gate {
 	uint32_t captures;	   /* streams that record into graphs */
 	uint64_t delayed_until_ns; /* by a rate; 0: not */
 	struct bursts bursts;
-
-	/* For the watch thread: when what is in flight must have ended; 0: nothing is limited. */
-	uint64_t deadline_ns;
+	uint64_t suspended_ns;
 };
 
 #define GATE_WORD_NONE UINT32_MAX
@@ -63,6 +61,13 @@ static inline bool gate_admits(struct executor *executor, const struct gate *gat
 
 /* In each round of the loop; true: something went on. */
 bool gate_poll(struct executor *executor);
+
+/*
+ * Around a call that takes long without the GPU, such as a compilation: meanwhile it cannot be seen whether
+ * kernels have ended, and that time does not count as theirs.
+ */
+void gate_suspend(struct gate *gate);
+void gate_resume(struct gate *gate);
 
 /* Empties the wake eventfd. */
 void gate_wake_clear(const struct gate *gate);

@@ -9,6 +9,7 @@
 #include "idle.h"
 #include "launch.h"
 #include "log.h"
+#include "vgpu_api_wire.h"
 
 /* Records between two looks at what the GPU has finished. */
 #define RECORDS_IN_A_ROW 32
@@ -83,6 +84,20 @@ static CUresult request_execute(struct executor *executor, const struct request 
 	}
 }
 
+/* On the processor, not on the GPU. */
+static bool opcode_takes_long(uint16_t opcode)
+{
+	switch (opcode) {
+	case VGPU_CALL_cuDevicePrimaryCtxRetain:
+	case VGPU_CALL_cuCtxCreate_v2:
+	case VGPU_CALL_cuModuleLoadDataEx:
+	case VGPU_CALL_cuLibraryLoadData:
+		return true;
+	default:
+		return false;
+	}
+}
+
 static void failure_note(struct loop *loop, const struct request *request, CUresult result)
 {
 	counter_add(&loop->executor->counters->errors, 1);
@@ -101,6 +116,7 @@ static void record_execute(struct loop *loop)
 	struct request request;
 	struct reply reply = {.payload = loop->reply, .capacity = sizeof(loop->reply) - sizeof(struct vgpu_record)};
 	CUresult result;
+	bool is_long;
 
 	memcpy(&header, loop->record, sizeof(header));
 	request = (struct request){
@@ -118,7 +134,12 @@ static void record_execute(struct loop *loop)
 	pending_settle(executor);
 	context_enter(executor, request.context);
 	executor->request = &request;
+	is_long = executor->gate.own->deadline_ns && opcode_takes_long(request.opcode);
+	if (is_long)
+		gate_suspend(&executor->gate);
 	result = request_execute(executor, &request, &reply);
+	if (is_long)
+		gate_resume(&executor->gate);
 	executor->request = NULL;
 	if (result == CUDA_ERROR_INVALID_CONTEXT && executor->contexts.enter_result)
 		result = executor->contexts.enter_result;

@@ -18,7 +18,10 @@
 #include "probe.h"
 #include "scheduler.h"
 #include "tenant.h"
+#include "vgpu_channel.h"
 #include "vgpu_schedule.h"
+
+#define RESULT_LAUNCH_TIMEOUT 702 /* CUDA_ERROR_LAUNCH_TIMEOUT */
 
 static const char *const stage_names[] = {
 	[CHANNEL_WAITING] = "waiting", [CHANNEL_PACED] = "paced", [CHANNEL_STARTING] = "starting",
@@ -152,13 +155,40 @@ static void counters_report(struct channel *channel)
 			  did.errors);
 }
 
+/* Where a guest of ours looks when its channel is lost; a local program is told by a message as well. */
+static void lost_result_write(const struct channel_request *request, uint32_t result)
+{
+	off_t place = (off_t)(request->offset + offsetof(struct vgpu_channel_header, lost_result));
+
+	if (pwrite(request->memory, &result, sizeof(result), place) != (ssize_t)sizeof(result))
+		log_write_limited(&request->log->events, LOG_LEVEL_WARNING,
+				  "[CHANNEL] %s: its guest cannot be told why: %s", request->label, strerror(errno));
+}
+
+/* The scheduler's handler. The executor is ended, for nothing else ends a kernel. */
+static void kernel_overdue(void *owner)
+{
+	struct channel *channel = owner;
+
+	if (channel->stage != CHANNEL_READY)
+		return;
+	channel->fault_error = VGPU_ERROR_KERNEL_TIMEOUT;
+	snprintf(channel->fault_text, sizeof(channel->fault_text), "a kernel ran longer than %llu ms",
+		 (unsigned long long)channel->request.tenant->settings.limits.kernel_ms);
+	tenant_fault_note(channel->request.tenant, channel->fault_text);
+	lost_result_write(&channel->request, RESULT_LAUNCH_TIMEOUT);
+	executor_process_end(channel->executor);
+	channel_die(channel, channel->fault_error, channel->fault_text);
+}
+
 /* Adds the descriptors of the executor's schedule to the message. 0, or -1 with errno. */
 static int schedule_join(struct channel *channel, struct control_message *message)
 {
 	const volatile void *claims = (const volatile char *)channel->counters.values + VGPU_SCHEDULE_OFFSET;
 	struct scheduler_descriptors descriptors;
 
-	channel->schedule = scheduler_join(channel->mediator, 0, channel->request.tenant, claims);
+	channel->schedule =
+		scheduler_join(channel->mediator, 0, channel->request.tenant, claims, kernel_overdue, channel);
 	if (!channel->schedule)
 		return -1;
 	descriptors = scheduler_descriptors_of(channel->schedule);

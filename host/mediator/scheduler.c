@@ -20,6 +20,11 @@
 /* An executor that has not answered so long after its slice is inside a driver call: others go on. */
 #define ANSWER_NS 1000000000u
 
+/* Kernels that may not be longer than some time are looked at in a part of it. */
+#define WATCH_PART   8
+#define WATCH_NS_MIN 10000000u
+#define WATCH_NS_MAX 250000000u
+
 /* With a higher class there, a lower one has less in flight, for that is what the higher one waits for. */
 #define BURST_PART_BELOW 4
 
@@ -37,6 +42,9 @@ struct scheduler_process {
 	enum process_state state;
 	bool is_overrunning; /* what it has issued goes on without a permit */
 	uint64_t faults_seen;
+	scheduler_overdue_handler *overdue;
+	void *owner;
+	bool is_overdue;
 };
 
 /* A tenant on this GPU. */
@@ -61,7 +69,7 @@ struct scheduler {
 	uint64_t until_ns;
 	int bell;
 	struct event *rung;
-	struct event *answer_timer;
+	struct event *timer;
 	uint64_t grants;
 };
 
@@ -166,6 +174,15 @@ static void process_out(struct scheduler_process *process, uint64_t now)
 	process->share->overruns_since_ns = now;
 }
 
+/* Nothing is done to the process here: its end changes the lists that are being walked. */
+static void deadline_look(struct scheduler_process *process, uint64_t now)
+{
+	uint64_t deadline = __atomic_load_n(&process->claims->deadline_ns, __ATOMIC_RELAXED);
+
+	if (deadline && now > deadline && process->share->tenant->settings.limits.kernel_ms)
+		process->is_overdue = true;
+}
+
 /* Takes in what the executor claims. */
 static void process_look(struct scheduler_process *process, uint64_t now)
 {
@@ -179,6 +196,7 @@ static void process_look(struct scheduler_process *process, uint64_t now)
 		tenant_fault_note(share->tenant, what);
 	}
 	process->faults_seen = faults;
+	deadline_look(process, now);
 	if (process->state == PROCESS_HOLDS && claim(&claims->done) == process->permit.page->word)
 		process_out(process, now);
 	if (process->state == PROCESS_CLOSING &&
@@ -394,18 +412,44 @@ static void next_grant(struct scheduler *scheduler, uint64_t now)
 	}
 }
 
+/* How often to look for kernels that take too long; VGPU_TIME_NEVER: nobody's are limited. */
+static uint64_t watch_interval(const struct scheduler *scheduler)
+{
+	uint64_t interval = VGPU_TIME_NEVER;
+	const struct share *share;
+
+	LIST_FOREACH(share, &scheduler->shares, link)
+	{
+		uint64_t part_ns = share->tenant->settings.limits.kernel_ms * 1000000ull / WATCH_PART;
+
+		if (!part_ns)
+			continue;
+		if (part_ns < WATCH_NS_MIN)
+			part_ns = WATCH_NS_MIN;
+		if (part_ns > WATCH_NS_MAX)
+			part_ns = WATCH_NS_MAX;
+		if (part_ns < interval)
+			interval = part_ns;
+	}
+	return interval;
+}
+
 static void timer_set(struct scheduler *scheduler, uint64_t now)
 {
+	uint64_t left_ns = watch_interval(scheduler);
+	uint64_t answer_ns = VGPU_TIME_NEVER;
 	struct timeval delay;
-	uint64_t left_ns;
 
-	event_del(scheduler->answer_timer);
-	if (!scheduler->current || scheduler->until_ns == VGPU_TIME_NEVER)
+	event_del(scheduler->timer);
+	if (scheduler->current && scheduler->until_ns != VGPU_TIME_NEVER)
+		answer_ns = scheduler->until_ns + ANSWER_NS > now ? scheduler->until_ns + ANSWER_NS - now : 0;
+	if (answer_ns < left_ns)
+		left_ns = answer_ns;
+	if (left_ns == VGPU_TIME_NEVER)
 		return;
-	left_ns = scheduler->until_ns + ANSWER_NS > now ? scheduler->until_ns + ANSWER_NS - now : 0;
 	delay = (struct timeval){.tv_sec = (time_t)(left_ns / 1000000000u),
 				 .tv_usec = (suseconds_t)(left_ns % 1000000000u / 1000) + 1};
-	event_add(scheduler->answer_timer, &delay);
+	event_add(scheduler->timer, &delay);
 }
 
 static void scheduler_turn(struct scheduler *scheduler)
@@ -438,19 +482,45 @@ static void bell_rung(evutil_socket_t bell, short what, void *argument)
 	scheduler_turn(argument);
 }
 
-static void answer_overdue(evutil_socket_t none, short what, void *argument)
+static struct scheduler_process *overdue_find(const struct scheduler *scheduler)
 {
+	struct scheduler_process *process;
+	const struct share *share;
+
+	LIST_FOREACH(share, &scheduler->shares, link)
+	{
+		LIST_FOREACH(process, &share->processes, link)
+		{
+			if (process->is_overdue && process->overdue)
+				return process;
+		}
+	}
+	return NULL;
+}
+
+static void timer_fired(evutil_socket_t none, short what, void *argument)
+{
+	struct scheduler *scheduler = argument;
+	struct scheduler_process *process;
+
 	(void)none;
 	(void)what;
-	scheduler_turn(argument);
+	scheduler_turn(scheduler);
+	/* An executor leaves when it was reaped, not when it is told to end: the scheduler stays. */
+	while ((process = overdue_find(scheduler))) {
+		scheduler_overdue_handler *overdue = process->overdue;
+
+		process->overdue = NULL;
+		overdue(process->owner);
+	}
 }
 
 static void scheduler_free(struct scheduler *scheduler)
 {
 	if (scheduler->rung)
 		event_free(scheduler->rung);
-	if (scheduler->answer_timer)
-		event_free(scheduler->answer_timer);
+	if (scheduler->timer)
+		event_free(scheduler->timer);
 	if (scheduler->bell >= 0)
 		close(scheduler->bell);
 	free(scheduler);
@@ -475,8 +545,8 @@ static struct scheduler *scheduler_create(struct mediator *mediator, unsigned gp
 	if (scheduler->bell >= 0)
 		scheduler->rung =
 			event_new(mediator->base, scheduler->bell, EV_READ | EV_PERSIST, bell_rung, scheduler);
-	scheduler->answer_timer = evtimer_new(mediator->base, answer_overdue, scheduler);
-	if (!scheduler->rung || !scheduler->answer_timer || event_add(scheduler->rung, NULL) < 0) {
+	scheduler->timer = evtimer_new(mediator->base, timer_fired, scheduler);
+	if (!scheduler->rung || !scheduler->timer || event_add(scheduler->rung, NULL) < 0) {
 		scheduler_free(scheduler);
 		errno = ENOMEM;
 		return NULL;
@@ -555,7 +625,8 @@ static void share_leave(struct share *share)
 }
 
 struct scheduler_process *scheduler_join(struct mediator *mediator, unsigned gpu, struct tenant *tenant,
-					 const volatile struct vgpu_executor_schedule *claims)
+					 const volatile struct vgpu_executor_schedule *claims,
+					 scheduler_overdue_handler *overdue, void *owner)
 {
 	struct scheduler *scheduler = scheduler_of_gpu(mediator, gpu);
 	struct scheduler_process *process;
@@ -570,6 +641,8 @@ struct scheduler_process *scheduler_join(struct mediator *mediator, unsigned gpu
 	if (permit_create(&process->permit) < 0)
 		goto fail;
 	process->claims = claims;
+	process->overdue = overdue;
+	process->owner = owner;
 	process->share = share_of_tenant(scheduler, tenant);
 	if (!process->share)
 		goto fail;

@@ -32,12 +32,16 @@ struct scheduler_descriptors {
 	int bell;
 };
 
+/* A kernel has run for longer than the tenant's may. Called once, from the loop; may end the executor. */
+typedef void scheduler_overdue_handler(void *owner);
+
 /*
  * An executor of 'tenant' begins on a GPU. 'claims' is its part of its counters page and must stay
  * mapped until scheduler_leave(). NULL with errno.
  */
 struct scheduler_process *scheduler_join(struct mediator *mediator, unsigned gpu, struct tenant *tenant,
-					 const volatile struct vgpu_executor_schedule *claims);
+					 const volatile struct vgpu_executor_schedule *claims,
+					 scheduler_overdue_handler *overdue, void *owner);
 
 /* The descriptors stay the process's; that of the permit is closed by scheduler_descriptors_sent(). */
 struct scheduler_descriptors scheduler_descriptors_of(const struct scheduler_process *process);

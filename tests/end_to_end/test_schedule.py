@@ -130,5 +130,135 @@ class Shares(unittest.TestCase):
         self.check({'a': 50, 'b': 50}, {'a': [*self.SHORT, '--streams', '4'], 'b': self.SHORT})
 
 
+class Limits(unittest.TestCase):
+    def test_memory_is_the_quota(self):
+        with Tenants(small='memory-mib=64') as tenants:
+            status, lines, error = tenants.run('small', 'memory')
+            self.assertEqual(status, 0, error)
+            seen = lines[-1]
+            self.assertEqual(seen['device'], 64 << 20)
+            self.assertEqual(seen['total'], 64 << 20)
+            self.assertEqual(seen['free'] - seen['free_with'], 8 << 20)
+            status, lines, error = tenants.run('small', 'hog')
+            self.assertEqual(status, 0, error)
+            self.assertLessEqual(lines[-1]['bytes'], 64 << 20)
+            self.assertGreaterEqual(lines[-1]['bytes'], 62 << 20)
+            # All of it is back at once.
+            _, lines, _ = tenants.run('small', 'hog')
+            self.assertGreaterEqual(lines[-1]['bytes'], 62 << 20)
+            # Nobody else is bound by it.
+            _, lines, _ = tenants.run('other', 'memory')
+            self.assertGreater(lines[-1]['device'], 64 << 20)
+
+    def test_memory_is_one_quota_for_all_processes(self):
+        with Tenants(small='memory-mib=64') as tenants:
+            start = time.monotonic()
+            programs = [tenants.spawn('small', 'hog', '--to', start + 4) for _ in range(3)]
+            sums = [lines_of(program.communicate(timeout=60)[0])[-1]['bytes'] for program in programs]
+            self.assertLessEqual(sum(sums), 64 << 20)
+            self.assertGreaterEqual(sum(sums), 60 << 20)
+
+    def test_rates_delay(self):
+        with Tenants(slow='commands-per-second=500', narrow='mib-per-second=1') as tenants:
+            _, lines, error = tenants.run('free', 'issue', '--batch', '2000')
+            self.assertLess(lines[-1]['launches'], 2, error)
+            status, lines, error = tenants.run('slow', 'issue', '--batch', '1000')
+            self.assertEqual(status, 0, error)
+            self.assertGreater(lines[-1]['launches'], 1.5)
+            self.assertLess(lines[-1]['launches'], 4)
+            status, lines, error = tenants.run('narrow', 'issue', '--batch', '2048')
+            self.assertEqual(status, 0, error)
+            self.assertGreater(lines[-1]['copy'], 1.4)
+            self.assertLess(lines[-1]['copy'], 4)
+
+    def test_handles(self):
+        with Tenants(few='handles=100') as tenants:
+            status, lines, error = tenants.run('few', 'handles')
+            self.assertEqual(status, 0, error)
+            self.assertLess(lines[-1]['made'], 100)
+            self.assertGreater(lines[-1]['made'], 80)
+            self.assertEqual(lines[-1]['name'], 'CUDA_ERROR_OUT_OF_MEMORY')
+
+    def test_processes(self):
+        with Tenants(few='processes=1') as tenants:
+            first = tenants.spawn('few', 'check', '--to', time.monotonic() + 3)
+            tenants.mediator.wait_for_line('ready, executor')
+            status, _, error = tenants.run('few', 'memory')
+            self.assertNotEqual(status, 0)
+            self.assertIn('limit of 1 processes', error)
+            self.assertEqual(first.wait(60), 0)
+
+    def test_queue_depth(self):
+        with Tenants(shallow='queue-depth=2') as tenants:
+            status, lines, error = tenants.run('shallow', 'issue', '--batch', '500')
+            self.assertEqual(status, 0, error)
+
+    def test_changed_while_running(self):
+        with Tenants() as tenants:
+            path = Path(tenants.folder.name) / 'mediator.conf'
+            path.write_text('')
+            tenants.mediator.options += ('--config', str(path))
+            tenants.mediator.stop()
+            tenants.mediator.start()
+            path.write_text('tenant = program:changing memory-mib=32\n')
+            program = tenants.spawn('changing', 'hog', '--from', time.monotonic() + 3, '--to', time.monotonic() + 4)
+            tenants.mediator.wait_for_line('process \\d+ \\(changing\\) connected')
+            tenants.mediator.process.send_signal(signal.SIGHUP)
+            tenants.mediator.wait_for_line('configuration was read again')
+            output, _ = program.communicate(timeout=60)
+            self.assertLessEqual(lines_of(output)[-1]['bytes'], 32 << 20)
+
+
+class Watchdog(unittest.TestCase):
+    def test_endless_kernel(self):
+        with Tenants(bad='kernel-ms=500') as tenants:
+            good = tenants.spawn('good', 'check', '--blocks', '2', '--to', time.monotonic() + 6)
+            start = time.monotonic()
+            status, lines, error = tenants.run('bad', 'endless')
+            took = time.monotonic() - start
+            self.assertEqual(status, 0, error)
+            self.assertEqual(lines[-1]['name'], 'CUDA_ERROR_LAUNCH_TIMEOUT')
+            self.assertLess(took, 4)
+            wait_until(lambda: 'program=bad' not in str(tenants.contended_ms()) and
+                       len(tenants.mediator.executors()) == 1, 'its executor is gone', 1)
+            output, _ = good.communicate(timeout=60)
+            self.assertEqual(good.returncode, 0, output)
+            self.assertEqual(lines_of(output)[1]['wrong'], 0)
+
+    def test_endless_kernel_without_a_limit_keeps_nobody_waiting(self):
+        with Tenants() as tenants:
+            bad = tenants.spawn('bad', 'endless')
+            tenants.mediator.wait_for_line('process \\d+ \\(bad\\) connected')
+            time.sleep(1)
+            status, lines, error = tenants.run('good', 'check', '--blocks', '2', '--to', time.monotonic() + 3)
+            self.assertEqual(status, 0, error)
+            self.assertGreater(lines[1]['rounds'], 1)
+            bad.kill()
+            bad.wait()
+
+    def test_long_kernels_within_the_limit(self):
+        with Tenants(long='kernel-ms=2000') as tenants:
+            status, lines, error = tenants.run('long', 'saturate', '--blocks', '2', '--iterations', '400000',
+                                               '--batch', '4', '--from', time.monotonic(),
+                                               '--to', time.monotonic() + 4)
+            self.assertEqual(status, 0, error)
+
+    def test_faults_quarantine(self):
+        options = ('--quarantine-faults', '3', '--quarantine-local', 'yes', '--quarantine-time', '3')
+        with Tenants(*options) as tenants:
+            for _ in range(3):
+                _, lines, _ = tenants.run('bad', 'illegal')
+                self.assertEqual(lines[-1]['name'], 'CUDA_ERROR_ILLEGAL_ADDRESS')
+            tenants.mediator.wait_for_line('QUARANTINE. program=bad: quarantined for 3 s')
+            status, _, error = tenants.run('bad', 'memory')
+            self.assertNotEqual(status, 0)
+            self.assertIn('quarantined', error)
+            status, _, error = tenants.run('good', 'memory')
+            self.assertEqual(status, 0, error)
+            time.sleep(3)
+            status, _, error = tenants.run('bad', 'memory')
+            self.assertEqual(status, 0, error)
+
+
 if __name__ == '__main__':
     tap.main()
