@@ -12,13 +12,14 @@
  *   issue --batch N                 seconds for N launches and a copy of N KiB
  *   handles                         how many streams can be made, up to 1000
  *
- *   --from, --to SECONDS            of CLOCK_MONOTONIC
+ *   --from, --to SECONDS            of CLOCK_MONOTONIC; SIGINT ends check before
  *   --blocks N                      of 256 threads (4 for each multiprocessor)
  *   --batch N                       kernels between two looks
  *   --streams N                     streams to spread them over
  */
 #include <dlfcn.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -46,6 +47,14 @@ struct tenant {
 	CUstream streams[STREAMS_MAX];
 	CUevent events[BATCHES][STREAMS_MAX];
 };
+
+static volatile sig_atomic_t interrupted;
+
+static void interrupt(int signal_number)
+{
+	(void)signal_number;
+	interrupted = 1;
+}
 
 static double seconds_now(void)
 {
@@ -204,7 +213,8 @@ static void check(struct tenant *tenant)
 	/* The seed is in the low bits only, so one table serves all: index ^ seed is another thread's index. */
 	for (unsigned i = 0; i < count; i++)
 		wanted[i] = expected(i, options->iterations, 0);
-	while (seconds_now() < options->to) {
+	signal(SIGINT, interrupt);
+	while (seconds_now() < options->to && !interrupted) {
 		unsigned seed = (unsigned)rounds % THREADS;
 		double start = seconds_now();
 

@@ -126,6 +126,7 @@ static void size_adapt(struct bursts *bursts, const struct burst *burst, uint64_
 	uint64_t wanted = burst_ns / each;
 	uint32_t most = 2 * (bursts->records_wanted ? bursts->records_wanted : RECORDS_FIRST);
 
+	bursts->record_ns = each;
 	if (wanted > most)
 		wanted = most;
 	if (wanted > BURST_RECORDS_MAX)

@@ -7,7 +7,9 @@
 #include "limit.h"
 
 #define BURSTS_IN_FLIGHT 2
-#define STALL_NS	 50000000u
+/* Of records that take so many times the length of a burst only one is in flight: the gap is small beside it. */
+#define LONG_RECORD_BURSTS 4
+#define STALL_NS	   50000000u
 /* With a limit on kernels, so that one that is too long is not hidden behind many others. */
 #define BURST_RECORDS_LIMITED 16u
 
@@ -158,6 +160,9 @@ static bool depth_admits(struct executor *executor, struct gate *gate, uint64_t 
 	uint32_t allowed = BURSTS_IN_FLIGHT;
 	bool is_full = burst_is_full(bursts);
 
+	/* Only where others are there, who would wait for both. */
+	if (VGPU_PERMIT_MODE(gate->word) == VGPU_PERMIT_SLICED && bursts->record_ns >= LONG_RECORD_BURSTS * burst_ns)
+		allowed = 1;
 	if (LOAD(gate->permit->limits.kernel_ms) &&
 	    bursts->ring[bursts->next % BURSTS_MAX].records >= BURST_RECORDS_LIMITED)
 		is_full = true;

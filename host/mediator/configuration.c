@@ -61,7 +61,7 @@ static const struct setting settings[] = {
 	{"user-processes-max", SETTING_NUMBER, FIELD(user_processes_max), 1, 65536, 64, "N",
 	 "Executors of one user's local programs"},
 	{"policy", SETTING_TEXT, FIELD(policy), 0, 0, 0, "NAME",
-	 "Who uses the GPU next: fair, round-robin, priority or exclusive"},
+	 "Who uses the GPU next: fair, round-robin, priority, exclusive, or none"},
 	{"slice", SETTING_NUMBER, FIELD(slice_us), 100, 1000000, 5000, "MICROSECONDS",
 	 "Time on the GPU while others wait"},
 	{"burst", SETTING_NUMBER, FIELD(burst_us), 10, 100000, 500, "MICROSECONDS",

@@ -70,7 +70,8 @@ static int configuration_apply(struct mediator *mediator, const struct configura
 		log_error("log-level: \"%s\" is unknown", configuration->log_level);
 		return -1;
 	}
-	if (configuration->policy && !policy_find(configuration->policy)) {
+	if (configuration->policy && strcmp(configuration->policy, SCHEDULER_POLICY_NONE) != 0 &&
+	    !policy_find(configuration->policy)) {
 		log_error("policy: \"%s\" is unknown", configuration->policy);
 		return -1;
 	}

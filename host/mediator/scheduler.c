@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/queue.h>
 #include <time.h>
@@ -452,13 +453,38 @@ static void timer_set(struct scheduler *scheduler, uint64_t now)
 	event_add(scheduler->timer, &delay);
 }
 
+static bool scheduling_is_off(const struct configuration *configuration)
+{
+	return configuration->policy && strcmp(configuration->policy, SCHEDULER_POLICY_NONE) == 0;
+}
+
+/* Everybody issues as he likes, and the driver's own time slicing decides. */
+static void all_open(struct scheduler *scheduler)
+{
+	struct scheduler_process *process;
+	struct share *share;
+
+	scheduler->current = NULL;
+	LIST_FOREACH(share, &scheduler->shares, link)
+	{
+		policy_leave(&share->policy);
+		LIST_FOREACH(process, &share->processes, link)
+		{
+			if (process->state != PROCESS_HOLDS || permit_mode(&process->permit) != VGPU_PERMIT_OPEN)
+				process_grant(process, VGPU_PERMIT_OPEN, VGPU_TIME_NEVER);
+		}
+	}
+}
+
 static void scheduler_turn(struct scheduler *scheduler)
 {
 	struct share *first = LIST_FIRST(&scheduler->shares);
 	uint64_t now = now_ns();
 
 	shares_look(scheduler, now);
-	if (first && share_is_alone(scheduler, first)) {
+	if (scheduling_is_off(&scheduler->mediator->configuration)) {
+		all_open(scheduler);
+	} else if (first && share_is_alone(scheduler, first)) {
 		alone_open(scheduler, first, now);
 	} else if (first) {
 		alone_end(scheduler, now);
@@ -469,17 +495,6 @@ static void scheduler_turn(struct scheduler *scheduler)
 			next_grant(scheduler, now);
 	}
 	timer_set(scheduler, now);
-}
-
-static void bell_rung(evutil_socket_t bell, short what, void *argument)
-{
-	uint64_t count;
-	ssize_t got = read(bell, &count, sizeof(count));
-
-	(void)what;
-	/* Executors can only write it; to have read nothing is as good. */
-	(void)got;
-	scheduler_turn(argument);
 }
 
 static struct scheduler_process *overdue_find(const struct scheduler *scheduler)
@@ -498,21 +513,37 @@ static struct scheduler_process *overdue_find(const struct scheduler *scheduler)
 	return NULL;
 }
 
-static void timer_fired(evutil_socket_t none, short what, void *argument)
+/* An executor leaves when it was reaped, not when it is told to end: the scheduler stays. */
+static void overdue_end(struct scheduler *scheduler)
 {
-	struct scheduler *scheduler = argument;
 	struct scheduler_process *process;
 
-	(void)none;
-	(void)what;
-	scheduler_turn(scheduler);
-	/* An executor leaves when it was reaped, not when it is told to end: the scheduler stays. */
 	while ((process = overdue_find(scheduler))) {
 		scheduler_overdue_handler *overdue = process->overdue;
 
 		process->overdue = NULL;
 		overdue(process->owner);
 	}
+}
+
+static void bell_rung(evutil_socket_t bell, short what, void *argument)
+{
+	uint64_t count;
+	ssize_t got = read(bell, &count, sizeof(count));
+
+	(void)what;
+	/* Executors can only write it; to have read nothing is as good. */
+	(void)got;
+	scheduler_turn(argument);
+	overdue_end(argument);
+}
+
+static void timer_fired(evutil_socket_t none, short what, void *argument)
+{
+	(void)none;
+	(void)what;
+	scheduler_turn(argument);
+	overdue_end(argument);
 }
 
 static void scheduler_free(struct scheduler *scheduler)
@@ -528,7 +559,9 @@ static void scheduler_free(struct scheduler *scheduler)
 
 static const struct policy *policy_configured(const struct configuration *configuration)
 {
-	return configuration->policy ? policy_find(configuration->policy) : &policy_fair;
+	if (!configuration->policy || scheduling_is_off(configuration))
+		return &policy_fair;
+	return policy_find(configuration->policy);
 }
 
 static struct scheduler *scheduler_create(struct mediator *mediator, unsigned gpu)

@@ -20,6 +20,9 @@
 
 #include "vgpu_schedule.h"
 
+/* As a policy: everybody issues as he likes. */
+#define SCHEDULER_POLICY_NONE "none"
+
 struct mediator;
 struct scheduler_process;
 struct tenant;
