@@ -4,14 +4,15 @@
 # run.sh BUNDLE RESULTS [STEP...]
 #
 # On a machine with an NVIDIA GPU: the same programs natively and through mediator, executor and the guest
-# library over the local transport, in the same run. Steps: kernels examples programs frameworks bench shares
-# storm (default: all). RESULTS gets the logs; the last lines say what passed.
+# library over the local transport, in the same run. Steps: kernels examples programs frameworks speed bench
+# shares storm (default: all); JOBS_MAX commands at a time, each for SECONDS_MAX at most. RESULTS gets the logs;
+# the last lines say what passed.
 set -uo pipefail
 bundle=$(cd "${1:?usage: run.sh BUNDLE RESULTS [STEP...]}" && pwd)
 mkdir -p "${2:?usage: run.sh BUNDLE RESULTS [STEP...]}"
 results=$(cd "$2" && pwd)
 shift 2
-steps=${*:-kernels examples programs frameworks bench shares storm}
+steps=${*:-kernels examples programs frameworks speed bench shares storm}
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
 passed=0 failed=0 skipped=0
@@ -41,22 +42,54 @@ verdict() { # NAME STATUS
 	*) failed=$((failed + 1)) && echo "FAIL $1 ($2)" ;;
 	esac
 }
-both() { # NAME COMMAND...
-	local name=$1 side status
-	shift
-	for side in native remoted; do
-		timeout 120 bash -c "$(declare -f native remoted); bundle=$bundle work=$work; $side \"\$@\"" - "$@" \
-			>"$results/$name.$side.log" 2>&1
-		status=$?
-		verdict "$name ($side)" $status
-		[ $status = 0 ] || [ $status = 77 ] || tail -5 "$results/$name.$side.log" | cut -c1-300
-	done
+# run_side NAME SIDE COMMAND...: leaves a log and the exit status in the results.
+run_side() {
+	local name=$1 side=$2
+	shift 2
+	timeout -k 5 "$seconds_max" bash -c "$(declare -f native remoted); bundle=$bundle work=$work; $side \"\$@\"" - "$@" \
+		>"$results/$name.$side.log" 2>&1
+	echo $? >"$results/$name.$side.status"
 }
+# both NAME COMMAND...: starts it natively and remoted, in the background; at most $jobs_max commands at a time.
+both() {
+	local side
+	for side in native remoted; do
+		while [ "$(jobs -rp | wc -l)" -gt "$jobs_max" ]; do
+			wait -n
+		done
+		run_side "$1" $side "${@:2}" &
+	done
+	names="$names $1"
+}
+# Waits for what both() started; what it says natively and remoted in lines "result ..." must be the same.
+verdicts() {
+	local name side status
+	# The mediator is a job of this shell too.
+	while [ "$(jobs -rp | wc -l)" -gt 1 ]; do
+		wait -n
+	done
+	for name in $names; do
+		for side in native remoted; do
+			status=$(cat "$results/$name.$side.status")
+			verdict "$name ($side)" "$status"
+			[ "$status" = 0 ] || [ "$status" = 77 ] || tail -5 "$results/$name.$side.log" | cut -c1-300
+		done
+		if grep -q '^result ' "$results/$name.native.log"; then
+			diff <(grep '^result ' "$results/$name.native.log") <(grep '^result ' "$results/$name.remoted.log")
+			verdict "$name: same results" $?
+		fi
+	done
+	names=
+}
+names=
+jobs_max=${JOBS_MAX:-$(nproc)}
+seconds_max=${SECONDS_MAX:-150}
 
 for step in $steps; do
 	case $step in
 	kernels)
 		both kernels "$bundle/bin/kernels_run" "$bundle/ptx"
+		verdicts
 		for side in native remoted; do
 			echo "     $side: $(grep -c '^ok' "$results/kernels.$side.log") ok," \
 				"$(grep -c '^not ok' "$results/kernels.$side.log") not ok"
@@ -66,6 +99,7 @@ for step in $steps; do
 	examples)
 		both vector_add "$bundle/bin/vector_add"
 		both matrix_product "$bundle/bin/matrix_product"
+		verdicts
 		;;
 	programs)
 		mkdir -p "$work/programs"
@@ -73,15 +107,28 @@ for step in $steps; do
 			for program in "$work"/programs/*; do
 				[ -f "$program" ] && [ -x "$program" ] && both "program-$(basename "$program")" "$program"
 			done
+			verdicts
 		else
 			verdict programs-build 1
 			tail -5 "$results/programs-build.log"
 		fi
 		;;
 	frameworks)
-		for script in "$here"/frameworks/*.py; do
-			[ -f "$script" ] && both "framework-$(basename "$script" .py)" python3 "$script"
+		for script in "$here"/frameworks/*_*.py; do
+			both "framework-$(basename "$script" .py)" python3 "$script"
 		done
+		verdicts
+		;;
+	speed)
+		# One at a time: these are timed.
+		for script in torch_training torch_gpt2 torch_features; do
+			for side in native remoted; do
+				run_side "speed-$script" $side python3 "$here/frameworks/$script.py"
+				verdict "speed-$script ($side)" "$(cat "$results/speed-$script.$side.status")"
+			done
+		done
+		python3 "$here/../../bench/ratios.py" "$results" speed-torch_training speed-torch_gpt2 speed-torch_features |
+			tee "$results/speed.md"
 		;;
 	bench)
 		native "$bundle/bin/launch_bench" >"$results/bench.native.json"
