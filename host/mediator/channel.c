@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "adoption.h"
 #include "executor_process.h"
 #include "log.h"
 #include "mediator.h"
@@ -90,6 +91,8 @@ static void channel_die(struct channel *channel, enum vgpu_channel_error error, 
 	bool was_ready = channel->stage == CHANNEL_READY;
 
 	channel->stage = CHANNEL_DEAD;
+	if (was_ready)
+		adoption_channel_forget(channel);
 	event_del(channel->start_timer);
 	request_descriptors_close(&channel->request);
 	log_write_limited(&channel->request.log->events, LOG_LEVEL_WARNING, "[CHANNEL] %s: %s: %s", channel->label,
@@ -108,6 +111,8 @@ static void executor_ready(struct channel *channel)
 	event_del(channel->start_timer);
 	log_write_limited(&channel->request.log->events, LOG_LEVEL_INFO, "[CHANNEL] %s: ready, executor pid %d",
 			  channel->label, (int)executor_process_pid(channel->executor));
+	/* First, for the handler may close it. */
+	adoption_channel_keep(channel);
 	channel->request.handlers->ready(channel);
 }
 
@@ -181,14 +186,20 @@ static void kernel_overdue(void *owner)
 	channel_die(channel, channel->fault_error, channel->fault_text);
 }
 
+static struct scheduler_join channel_join(struct channel *channel)
+{
+	const volatile void *claims = (const volatile char *)channel->counters.values + VGPU_SCHEDULE_OFFSET;
+
+	return (struct scheduler_join){.claims = claims, .overdue = kernel_overdue, .owner = channel};
+}
+
 /* Adds the descriptors of the executor's schedule to the message. 0, or -1 with errno. */
 static int schedule_join(struct channel *channel, struct control_message *message)
 {
-	const volatile void *claims = (const volatile char *)channel->counters.values + VGPU_SCHEDULE_OFFSET;
+	struct scheduler_join join = channel_join(channel);
 	struct scheduler_descriptors descriptors;
 
-	channel->schedule =
-		scheduler_join(channel->mediator, 0, channel->request.tenant, claims, kernel_overdue, channel);
+	channel->schedule = scheduler_join(channel->mediator, 0, channel->request.tenant, &join);
 	if (!channel->schedule)
 		return -1;
 	descriptors = scheduler_descriptors_of(channel->schedule);
@@ -268,7 +279,8 @@ static int executor_start(struct channel *channel)
 	scheduler_descriptors_sent(channel->schedule);
 	channel->stage = CHANNEL_STARTING;
 	request_descriptors_close(request);
-	descriptor_close(&channel->counters.file);
+	if (channel->mediator->keeper < 0)
+		descriptor_close(&channel->counters.file);
 	return 0;
 }
 
@@ -410,10 +422,50 @@ fail:
 	return error;
 }
 
+struct channel *channel_adopt(struct mediator *mediator, const struct channel_request *request,
+			      const struct channel_adoption *adoption)
+{
+	const struct executor_descriptors executor = {
+		.control = adoption->control, .log = adoption->log, .process = adoption->process_fd};
+	struct channel *channel = calloc(1, sizeof(*channel));
+	struct scheduler_join join;
+
+	if (!channel)
+		return NULL;
+	*channel = (struct channel){
+		.mediator = mediator,
+		.request = *request,
+		.pool_id = request->pool_id,
+		.stage = CHANNEL_READY,
+		.counters = {.values = NULL, .file = -1},
+	};
+	snprintf(channel->label, sizeof(channel->label), "%s", request->label);
+	channel->request.label = channel->label;
+	channel->start_timer = evtimer_new(mediator->base, start_timer_fired, channel);
+	if (!channel->start_timer || counters_page_adopt(&channel->counters, adoption->counters) < 0)
+		goto fail;
+	join = channel_join(channel);
+	channel->schedule = scheduler_adopt(mediator, 0, request->tenant, &join, &adoption->schedule);
+	if (!channel->schedule)
+		goto fail;
+	if (executor_process_adopt(mediator, channel->label, &request->log->output, &executor_handlers, channel,
+				   adoption->process, &executor, &channel->executor) < 0)
+		goto fail;
+	LIST_INSERT_HEAD(&mediator->channels, channel, link);
+	return channel;
+fail:
+	/* The host is out of memory; its executor ends with the last descriptor of its control socket. */
+	schedule_leave(channel);
+	channel_free(channel);
+	return NULL;
+}
+
 void channel_close(struct channel *channel)
 {
 	if (channel->stage == CHANNEL_CLOSING)
 		return;
+	if (channel->stage == CHANNEL_READY)
+		adoption_channel_forget(channel);
 	channel->stage = CHANNEL_CLOSING;
 	event_del(channel->start_timer);
 	if (channel->executor)

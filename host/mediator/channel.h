@@ -19,9 +19,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
+#include <sys/types.h>
 
 #include "control_socket.h"
 #include "counters.h"
+#include "scheduler.h"
 
 struct channel;
 struct event;
@@ -86,6 +88,20 @@ struct channel {
  */
 enum vgpu_channel_error channel_open(struct mediator *mediator, const struct channel_request *request,
 				     struct channel **ret_channel, char *ret_text);
+
+/* What an earlier mediator has left of a channel that was ready. */
+struct channel_adoption {
+	pid_t process;
+	int process_fd;
+	int control;
+	int log;
+	int counters;
+	struct scheduler_descriptors schedule;
+};
+
+/* A channel that is READY; no handler is called. The descriptors are taken over. NULL: the host is out of memory. */
+struct channel *channel_adopt(struct mediator *mediator, const struct channel_request *request,
+			      const struct channel_adoption *adoption);
 
 /* Ends the executor; 'closed' is called then, or at once where there is none. */
 void channel_close(struct channel *channel);

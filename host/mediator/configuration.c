@@ -82,6 +82,8 @@ static const struct setting settings[] = {
 	 "How long a quarantine lasts"},
 	{"quarantine-local", SETTING_FLAG, FIELD(quarantine_local), 0, 0, 0, "yes|no",
 	 "Local programs' tenants are quarantined too"},
+	{"keep", SETTING_NUMBER, FIELD(keep_seconds), 0, 86400, 0, "SECONDS",
+	 "Programs go on without a mediator for so long, and the next one adopts them; 0: they end with it"},
 };
 
 #define SETTING_COUNT (sizeof(settings) / sizeof(settings[0]))

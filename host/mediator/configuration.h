@@ -55,6 +55,7 @@ struct configuration {
 	unsigned quarantine_window; /* seconds */
 	unsigned quarantine_seconds;
 	bool quarantine_local;
+	unsigned keep_seconds; /* 0: nothing survives the mediator */
 };
 
 struct configuration_source; /* the command line, kept for reloading */

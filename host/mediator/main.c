@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "adoption.h"
 #include "channel.h"
 #include "discovery.h"
 #include "listener.h"
@@ -179,7 +180,18 @@ static void signal_received(evutil_socket_t number, short what, void *argument)
 	case SIGUSR1:
 		state_log(&daemon->mediator);
 		break;
+	case SIGTERM:
+		if (daemon->mediator.keeper >= 0) {
+			/* What the keeper holds goes on; the next mediator adopts it. */
+			log_info("Stopping; running programs are kept for %u s",
+				 daemon->mediator.configuration.keep_seconds);
+			event_base_loopbreak(daemon->mediator.base);
+			break;
+		}
+		stop_begin(daemon);
+		break;
 	default:
+		/* Later than the sessions' ends, which it hears of. */
 		stop_begin(daemon);
 	}
 }
@@ -261,6 +273,7 @@ static int daemon_run(struct daemon *daemon)
 	result = listeners_open(mediator, &mediator->listeners);
 	if (result != LISTENERS_OPEN)
 		return result == LISTENERS_IN_USE ? EXIT_SOCKET_IN_USE : EXIT_FAILURE;
+	adoption_begin(mediator);
 	probe_restart(mediator->probe);
 	discovery_scan(mediator->discovery);
 	heartbeat_schedule(daemon);
@@ -268,6 +281,8 @@ static int daemon_run(struct daemon *daemon)
 		log_error("The event loop failed");
 		return EXIT_FAILURE;
 	}
+	if (mediator->stopping)
+		adoption_quit(mediator);
 	sessions_sweep(mediator);
 	counters_log(mediator);
 	log_info("Stopped");
@@ -276,7 +291,7 @@ static int daemon_run(struct daemon *daemon)
 
 int main(int argument_count, char **arguments)
 {
-	struct daemon daemon = {0};
+	struct daemon daemon = {.mediator.keeper = -1};
 	struct mediator *mediator = &daemon.mediator;
 	int code = EXIT_FAILURE;
 

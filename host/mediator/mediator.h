@@ -55,6 +55,7 @@ struct mediator {
 	uint64_t sessions_refused;
 	time_t started; /* CLOCK_MONOTONIC, seconds */
 	bool stopping;
+	int keeper; /* -1: none */
 };
 
 #endif

@@ -7,10 +7,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#ifndef F_SEAL_FUTURE_WRITE
-#define F_SEAL_FUTURE_WRITE 0x0010
-#endif
-
 #define STORE(field, value) __atomic_store_n(&(field), value, __ATOMIC_RELAXED)
 
 int permit_create(struct permit *ret_permit)
@@ -28,8 +24,11 @@ int permit_create(struct permit *ret_permit)
 	if (page == MAP_FAILED)
 		goto fail;
 	permit.page = page;
-	/* Nobody else can map it for writing (Linux 5.1). */
-	if (fcntl(permit.file, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) < 0)
+	/*
+	 * Not against writing: the next mediator has to. An executor that wrote into its own would gain what it
+	 * gains by not looking at it.
+	 */
+	if (fcntl(permit.file, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
 		goto fail;
 	permit.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (permit.wake < 0)
@@ -43,6 +42,20 @@ fail:
 	permit_destroy(&permit);
 	errno = error;
 	return -1;
+}
+
+int permit_adopt(struct permit *ret_permit, int file, int wake_fd)
+{
+	void *page = mmap(NULL, VGPU_SCHEDULE_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+
+	if (page == MAP_FAILED) {
+		close(file);
+		close(wake_fd);
+		return -1;
+	}
+	*ret_permit = (struct permit){.page = page, .file = file, .wake = wake_fd};
+	ret_permit->number = ret_permit->page->word >> VGPU_PERMIT_MODE_BITS;
+	return 0;
 }
 
 void permit_destroy(struct permit *permit)

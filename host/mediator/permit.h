@@ -7,13 +7,15 @@
 
 struct permit {
 	struct vgpu_permit_page *page;
-	int file; /* -1: given away */
+	int file; /* -1: given away and not needed again */
 	int wake; /* eventfd */
 	uint32_t number;
 };
 
 /* A closed one. 0, or -1 with errno. */
 int permit_create(struct permit *ret_permit);
+/* Of an executor that is running; the descriptors become the permit's. 0, or -1 with errno. */
+int permit_adopt(struct permit *ret_permit, int file, int wake);
 void permit_destroy(struct permit *permit);
 
 /* A new word, after which the executor's 'busy' may be looked at; wakes it. */

@@ -270,7 +270,10 @@ static void alone_open(struct scheduler *scheduler, struct share *share, uint64_
 	current_begin(scheduler, share, VGPU_TIME_NEVER, now);
 }
 
-/* Somebody else has come: the one that was alone goes on with bounded work in flight. */
+/*
+ * Somebody else has come: the one that was alone goes on with bounded work in flight. Where several were open,
+ * for nobody scheduled them, one of them goes on and the others have to ask.
+ */
 static void alone_end(struct scheduler *scheduler, uint64_t now)
 {
 	struct scheduler_process *process;
@@ -282,6 +285,10 @@ static void alone_end(struct scheduler *scheduler, uint64_t now)
 		{
 			if (process->state != PROCESS_HOLDS || permit_mode(&process->permit) != VGPU_PERMIT_OPEN)
 				continue;
+			if (scheduler->current && scheduler->current != share) {
+				process_revoke(process);
+				continue;
+			}
 			process_grant(process, VGPU_PERMIT_SLICED, VGPU_TIME_NEVER);
 			if (scheduler->current != share || scheduler->until_ns != VGPU_TIME_NEVER)
 				current_begin(scheduler, share, VGPU_TIME_NEVER, now);
@@ -564,7 +571,8 @@ static const struct policy *policy_configured(const struct configuration *config
 	return policy_find(configuration->policy);
 }
 
-static struct scheduler *scheduler_create(struct mediator *mediator, unsigned gpu)
+/* bell -1: a new one; else taken over. */
+static struct scheduler *scheduler_create(struct mediator *mediator, unsigned gpu, int bell)
 {
 	const struct configuration *configuration = &mediator->configuration;
 	struct scheduler *scheduler = calloc(1, sizeof(*scheduler));
@@ -574,7 +582,7 @@ static struct scheduler *scheduler_create(struct mediator *mediator, unsigned gp
 	*scheduler = (struct scheduler){.mediator = mediator, .gpu = gpu};
 	policy_queue_init(&scheduler->queue, policy_configured(configuration), configuration->slice_us * 1000ull,
 			  configuration->aging_ms * 1000000ull);
-	scheduler->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	scheduler->bell = bell >= 0 ? bell : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (scheduler->bell >= 0)
 		scheduler->rung =
 			event_new(mediator->base, scheduler->bell, EV_READ | EV_PERSIST, bell_rung, scheduler);
@@ -588,16 +596,21 @@ static struct scheduler *scheduler_create(struct mediator *mediator, unsigned gp
 	return scheduler;
 }
 
-static struct scheduler *scheduler_of_gpu(struct mediator *mediator, unsigned gpu)
+/* 'bell', -1 or the eventfd that an earlier mediator has given to executors of this GPU, is taken over. */
+static struct scheduler *scheduler_of_gpu(struct mediator *mediator, unsigned gpu, int bell)
 {
 	struct scheduler *scheduler;
 
 	LIST_FOREACH(scheduler, &mediator->schedulers, link)
 	{
-		if (scheduler->gpu == gpu)
-			return scheduler;
+		if (scheduler->gpu != gpu)
+			continue;
+		/* Another descriptor of the same eventfd. */
+		if (bell >= 0)
+			close(bell);
+		return scheduler;
 	}
-	return scheduler_create(mediator, gpu);
+	return scheduler_create(mediator, gpu, bell);
 }
 
 static void share_settings_apply(struct share *share)
@@ -657,39 +670,70 @@ static void share_leave(struct share *share)
 	free(share);
 }
 
-struct scheduler_process *scheduler_join(struct mediator *mediator, unsigned gpu, struct tenant *tenant,
-					 const volatile struct vgpu_executor_schedule *claims,
-					 scheduler_overdue_handler *overdue, void *owner)
+static struct scheduler_process *process_add(struct scheduler *scheduler, struct permit *permit, struct tenant *tenant,
+					     const struct scheduler_join *join)
 {
-	struct scheduler *scheduler = scheduler_of_gpu(mediator, gpu);
-	struct scheduler_process *process;
+	struct scheduler_process *process = calloc(1, sizeof(*process));
 
-	if (!scheduler)
-		return NULL;
-	process = calloc(1, sizeof(*process));
-	if (!process) {
+	if (process)
+		process->share = share_of_tenant(scheduler, tenant);
+	if (!process || !process->share) {
+		permit_destroy(permit);
+		free(process);
 		scheduler_sweep(scheduler);
+		errno = ENOMEM;
 		return NULL;
 	}
-	if (permit_create(&process->permit) < 0)
-		goto fail;
-	process->claims = claims;
-	process->overdue = overdue;
-	process->owner = owner;
-	process->share = share_of_tenant(scheduler, tenant);
-	if (!process->share)
-		goto fail;
+	process->permit = *permit;
+	process->claims = join->claims;
+	process->overdue = join->overdue;
+	process->owner = join->owner;
+	process->faults_seen = join->claims->context_faults;
 	permit_limits_set(&process->permit, &tenant->settings.limits);
 	LIST_INSERT_HEAD(&process->share->processes, process, link);
 	tenant->processes++;
+	return process;
+}
+
+struct scheduler_process *scheduler_join(struct mediator *mediator, unsigned gpu, struct tenant *tenant,
+					 const struct scheduler_join *join)
+{
+	struct scheduler *scheduler = scheduler_of_gpu(mediator, gpu, -1);
+	struct scheduler_process *process;
+	struct permit permit;
+
+	if (!scheduler)
+		return NULL;
+	if (permit_create(&permit) < 0) {
+		scheduler_sweep(scheduler);
+		return NULL;
+	}
+	process = process_add(scheduler, &permit, tenant, join);
+	if (process)
+		scheduler_turn(scheduler);
+	return process;
+}
+
+struct scheduler_process *scheduler_adopt(struct mediator *mediator, unsigned gpu, struct tenant *tenant,
+					  const struct scheduler_join *join,
+					  const struct scheduler_descriptors *descriptors)
+{
+	struct scheduler *scheduler = scheduler_of_gpu(mediator, gpu, descriptors->bell);
+	struct scheduler_process *process;
+	struct permit permit;
+
+	tenant_page_adopt(tenant, descriptors->tenant);
+	if (!scheduler || permit_adopt(&permit, descriptors->permit, descriptors->wake) < 0)
+		return NULL;
+	process = process_add(scheduler, &permit, tenant, join);
+	if (!process)
+		return NULL;
+	/* The keeper has opened it, or the mediator was gone for a moment only. */
+	process->state = permit_mode(&process->permit) == VGPU_PERMIT_CLOSED ? PROCESS_CLOSING : PROCESS_HOLDS;
+	if (process->state == PROCESS_HOLDS)
+		process_grant(process, VGPU_PERMIT_OPEN, VGPU_TIME_NEVER);
 	scheduler_turn(scheduler);
 	return process;
-fail:
-	permit_destroy(&process->permit);
-	free(process);
-	scheduler_sweep(scheduler);
-	errno = ENOMEM;
-	return NULL;
 }
 
 struct scheduler_descriptors scheduler_descriptors_of(const struct scheduler_process *process)
@@ -704,6 +748,8 @@ struct scheduler_descriptors scheduler_descriptors_of(const struct scheduler_pro
 
 void scheduler_descriptors_sent(struct scheduler_process *process)
 {
+	if (process->share->scheduler->mediator->keeper >= 0)
+		return;
 	close(process->permit.file);
 	process->permit.file = -1;
 }

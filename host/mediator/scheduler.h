@@ -38,13 +38,23 @@ struct scheduler_descriptors {
 /* A kernel has run for longer than the tenant's may. Called once, from the loop; may end the executor. */
 typedef void scheduler_overdue_handler(void *owner);
 
+struct scheduler_join {
+	/* Its part of its counters page, which must stay mapped until scheduler_leave(). */
+	const volatile struct vgpu_executor_schedule *claims;
+	scheduler_overdue_handler *overdue;
+	void *owner;
+};
+
 /*
- * An executor of 'tenant' begins on a GPU. 'claims' is its part of its counters page and must stay
- * mapped until scheduler_leave(). NULL with errno.
+ * An executor of 'tenant' begins on a GPU. NULL with errno.
  */
 struct scheduler_process *scheduler_join(struct mediator *mediator, unsigned gpu, struct tenant *tenant,
-					 const volatile struct vgpu_executor_schedule *claims,
-					 scheduler_overdue_handler *overdue, void *owner);
+					 const struct scheduler_join *join);
+
+/* The same for one that an earlier mediator has started, with what it was given; the descriptors are taken over. */
+struct scheduler_process *scheduler_adopt(struct mediator *mediator, unsigned gpu, struct tenant *tenant,
+					  const struct scheduler_join *join,
+					  const struct scheduler_descriptors *descriptors);
 
 /* The descriptors stay the process's; that of the permit is closed by scheduler_descriptors_sent(). */
 struct scheduler_descriptors scheduler_descriptors_of(const struct scheduler_process *process);

@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "adoption.h"
 #include "log.h"
 #include "mediator.h"
 #include "vgpu_channel.h"
@@ -52,6 +53,7 @@ static void client_channel_ready(struct channel *channel)
 	session_reply(session, VGPU_ERROR_NONE, "");
 	session_send(session, VGPU_CONTROL_CLIENT_CHANNEL, &message);
 	client_ends_close(session);
+	adoption_session_keep(session);
 }
 
 static void client_channel_failed(struct channel *channel, enum vgpu_channel_error error, const char *text)
@@ -137,7 +139,7 @@ static void client_exited(evutil_socket_t process, short what, void *argument)
  * of the kernel (Linux 5.3), or where the program is in a namespace that we do not see, its executor
  * stays until that child ends too.
  */
-static void client_watch(struct session *session)
+void session_client_watch(struct session *session)
 {
 	if (session->peer.pid <= 0)
 		return;
@@ -170,6 +172,25 @@ static struct tenant *client_tenant_take(struct session *session)
 		snprintf(key.name, sizeof(key.name), "%s", session->name);
 	}
 	return tenant_take(session->mediator, &key, session->priority);
+}
+
+void session_client_request(struct session *session, char *label, size_t label_bytes,
+			    struct channel_request *ret_request)
+{
+	snprintf(label, label_bytes, "vm_id=0 uid=%u client=%d", (unsigned)session->peer.uid, (int)session->peer.pid);
+	*ret_request = (struct channel_request){
+		.owner = session,
+		.handlers = &client_handlers,
+		.label = label,
+		.log = session->log,
+		.tenant = session->tenant,
+		.pool_id = session->pool_id,
+		.memory = session->memory,
+		.bytes = VGPU_CHANNEL_BYTES_LOCAL,
+		.doorbell = -1,
+		.interrupt = -1,
+		.pass_socket = -1,
+	};
 }
 
 void session_client_hello(struct session *session, const struct control_message *message)
@@ -221,7 +242,7 @@ void session_client_hello(struct session *session, const struct control_message 
 		return;
 	}
 	session->channels_open = 1;
-	client_watch(session);
+	session_client_watch(session);
 	log_write_limited(
 		&session->log->events, LOG_LEVEL_INFO,
 		"[CONNECTION] New connection: vm_id=0 pool=%c priority=medium local program \"%s\" pid=%d uid=%u",

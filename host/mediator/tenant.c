@@ -120,6 +120,23 @@ struct tenant *tenant_take(struct mediator *mediator, const struct tenant_key *k
 	return tenant;
 }
 
+void tenant_page_adopt(struct tenant *tenant, int file)
+{
+	void *page = MAP_FAILED;
+
+	/* All executors of a tenant have the same one. */
+	if (tenant->processes == 0)
+		page = mmap(NULL, VGPU_SCHEDULE_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+	if (page == MAP_FAILED) {
+		close(file);
+		return;
+	}
+	munmap(tenant->page, VGPU_SCHEDULE_PAGE_BYTES);
+	close(tenant->page_file);
+	tenant->page = page;
+	tenant->page_file = file;
+}
+
 void tenant_hold(struct tenant *tenant)
 {
 	tenant->users++;

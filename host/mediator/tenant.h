@@ -58,6 +58,8 @@ LIST_HEAD(tenant_list, tenant);
  * tenant_release().
  */
 struct tenant *tenant_take(struct mediator *mediator, const struct tenant_key *key, uint32_t priority);
+/* The page that the tenant's executors have, in the place of a new one that nobody has; the file is taken over. */
+void tenant_page_adopt(struct tenant *tenant, int file);
 void tenant_hold(struct tenant *tenant);
 void tenant_release(struct tenant *tenant);
 
