@@ -85,6 +85,22 @@ class Storm(shares.Bench):
                 return
             time.sleep(0.01)
 
+    def residue(self):
+        """What a killed tenant had in memory, looked for by the next one that gets as much."""
+        owner = self.spawn('owner', 'fill', '--blocks', 1024, '--to', time.monotonic() + 60)
+        while 'filled' not in owner.stdout.readline():
+            if owner.poll() is not None:
+                self.failures.append('residue: the owner ended')
+                return
+        owner.kill()
+        owner.communicate(timeout=60)
+        self.wait_gone(0, 'residue')
+        output, error = self.spawn('thief', 'residue', '--blocks', 1024).communicate(timeout=120)
+        words = json.loads(output.splitlines()[-1])['words'] if '{' in output else None
+        print(f'words of a killed tenant in 1 GiB of fresh memory: {words}')
+        if words != 0:
+            self.failures.append(f'residue: {words} {error.strip()[-200:]}')
+
     def misdeed(self, what):
         if what in EXPECTED:
             output, error = self.spawn('bad', what).communicate(timeout=60)
@@ -144,6 +160,7 @@ class Storm(shares.Bench):
             if lines[1]['wrong'] or not lines[1]['rounds']:
                 self.failures.append(f'computation {i}: {lines[1]}')
         self.wait_gone(0, 'end')
+        self.residue()
         after = self.free_memory()
         print(f'{sum(self.counts.values())} misdeeds {self.counts} in {took:.0f} s; free memory {before} before, '
               f'{after} after')

@@ -10,6 +10,8 @@
  *   illegal, endless, trap, hog     misdeeds: an address of nobody's, a kernel without end, a trap, all memory
  *   memory                          what cuDeviceTotalMem and cuMemGetInfo say, before and with 8 MiB
  *   issue --batch N                 seconds for N launches and a copy of N KiB
+ *   fill                            writes a secret over --blocks MiB, and says so; waits until --to
+ *   residue                         words of that secret in --blocks MiB of fresh memory
  *   handles                         how many streams can be made, up to 1000
  *
  *   --from, --to SECONDS            of CLOCK_MONOTONIC; SIGINT ends check before
@@ -203,7 +205,7 @@ static void check(struct tenant *tenant)
 	const struct options *options = &tenant->options;
 	unsigned count = options->blocks * THREADS;
 	unsigned *results = malloc(count * sizeof(*results));
-	unsigned *wanted = malloc(count * sizeof(*wanted));
+	unsigned *wanted = calloc(count, sizeof(*wanted));
 	struct samples samples;
 	uint64_t rounds = 0, wrong = 0;
 
@@ -315,6 +317,42 @@ static void issue(struct tenant *tenant)
 	free(source);
 }
 
+enum { PIECE_BYTES = 1 << 20, SECRET_BYTE = 0xa7 };
+
+static void fill(const struct options *options)
+{
+	CUdeviceptr address;
+
+	for (unsigned i = 0; i < options->blocks; i++) {
+		CHECK(driver.memory_allocate(&address, PIECE_BYTES));
+		CHECK(driver.set_bytes(address, SECRET_BYTE, PIECE_BYTES));
+	}
+	CHECK(driver.synchronize());
+	printf("{\"filled\": %u}\n", options->blocks);
+	fflush(stdout);
+	while (seconds_now() < options->to)
+		pause_for(10000);
+}
+
+static void residue(const struct options *options)
+{
+	unsigned *piece = malloc(PIECE_BYTES);
+	unsigned secret, words = 0;
+	CUdeviceptr address;
+
+	if (!piece)
+		exit(1);
+	memset(&secret, SECRET_BYTE, sizeof(secret));
+	for (unsigned i = 0; i < options->blocks; i++) {
+		CHECK(driver.memory_allocate(&address, PIECE_BYTES));
+		CHECK(driver.copy_to_host(piece, address, PIECE_BYTES));
+		for (size_t j = 0; j < PIECE_BYTES / sizeof(*piece); j++)
+			words += piece[j] == secret;
+	}
+	printf("{\"words\": %u}\n", words);
+	free(piece);
+}
+
 static void handles(void)
 {
 	CUresult result = CUDA_SUCCESS;
@@ -404,6 +442,10 @@ int main(int count, char **arguments)
 		memory();
 	else if (strcmp(mode, "issue") == 0)
 		issue(&tenant);
+	else if (strcmp(mode, "fill") == 0)
+		fill(&tenant.options);
+	else if (strcmp(mode, "residue") == 0)
+		residue(&tenant.options);
 	else if (strcmp(mode, "handles") == 0)
 		handles();
 	else

@@ -209,6 +209,20 @@ class Limits(unittest.TestCase):
             self.assertLessEqual(lines_of(output)[-1]['bytes'], 32 << 20)
 
 
+class Memory(unittest.TestCase):
+    def test_nothing_of_another_tenant(self):
+        """Neither what it freed by ending, nor what it still had when it was killed."""
+        with Tenants() as tenants:
+            for signal_number in (None, signal.SIGKILL):
+                owner = tenants.spawn('owner', 'fill', '--blocks', '256', '--to', time.monotonic() + 1)
+                self.assertIn('filled', owner.stdout.readline() + owner.stdout.readline())
+                if signal_number:
+                    owner.send_signal(signal_number)
+                owner.communicate(timeout=60)
+                _, lines, error = tenants.run('thief', 'residue', '--blocks', '256')
+                self.assertEqual(lines[-1]['words'], 0, error)
+
+
 class Watchdog(unittest.TestCase):
     def test_endless_kernel(self):
         with Tenants(bad='kernel-ms=500') as tenants:
