@@ -53,7 +53,7 @@ struct kept_channel {
 	uint32_t index;
 	uint32_t generation;
 	pid_t process;
-	uint32_t reserved;
+	uint32_t gpu;
 };
 
 _Static_assert(sizeof(struct kept_session) <= KEEPER_BLOB_BYTES, "it goes into an entry");
@@ -113,6 +113,7 @@ void adoption_channel_keep(struct channel *channel)
 		.index = channel->request.index,
 		.generation = channel->request.generation,
 		.process = executor_process_pid(channel->executor),
+		.gpu = channel->request.gpu,
 	};
 	struct scheduler_descriptors schedule = scheduler_descriptors_of(channel->schedule);
 	struct executor_descriptors executor = executor_process_descriptors(channel->executor);
@@ -209,6 +210,7 @@ static bool channel_adopt_entry(struct mediator *mediator, struct keeper_entry *
 		session_device_request(session, kept.index, kept.generation, label, sizeof(label), &request);
 	else
 		session_client_request(session, label, sizeof(label), &request);
+	request.gpu = kept.gpu;
 	adoption = (struct channel_adoption){
 		.process = kept.process,
 		.process_fd = entry->fds[CHANNEL_FD_PROCESS],

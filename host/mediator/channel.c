@@ -199,7 +199,7 @@ static int schedule_join(struct channel *channel, struct control_message *messag
 	struct scheduler_join join = channel_join(channel);
 	struct scheduler_descriptors descriptors;
 
-	channel->schedule = scheduler_join(channel->mediator, 0, channel->request.tenant, &join);
+	channel->schedule = scheduler_join(channel->mediator, channel->request.gpu, channel->request.tenant, &join);
 	if (!channel->schedule)
 		return -1;
 	descriptors = scheduler_descriptors_of(channel->schedule);
@@ -445,7 +445,7 @@ struct channel *channel_adopt(struct mediator *mediator, const struct channel_re
 	if (!channel->start_timer || counters_page_adopt(&channel->counters, adoption->counters) < 0)
 		goto fail;
 	join = channel_join(channel);
-	channel->schedule = scheduler_adopt(mediator, 0, request->tenant, &join, &adoption->schedule);
+	channel->schedule = scheduler_adopt(mediator, request->gpu, request->tenant, &join, &adoption->schedule);
 	if (!channel->schedule)
 		goto fail;
 	if (executor_process_adopt(mediator, channel->label, &request->log->output, &executor_handlers, channel,

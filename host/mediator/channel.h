@@ -52,6 +52,7 @@ struct channel_request {
 	const char *label;	/* for the log: whose channel */
 	struct log_limits *log; /* borrowed */
 	struct pace *pace;	/* borrowed; NULL: starts at once */
+	unsigned gpu;		/* whose scheduler it is under */
 	struct tenant *tenant;	/* borrowed */
 	uint32_t vm_id;		/* 0: a local program */
 	uint32_t index;
