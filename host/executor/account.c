@@ -56,20 +56,23 @@ CUresult account_admit(struct executor *executor, const char *call, uint64_t byt
 	if (log_limit_passes(&executor->account.log_limit))
 		log_write("%s: allocating %llu bytes", call, (unsigned long long)bytes);
 	result = account_reserve(&executor->account);
-	return result ? result : memory_charge(executor, bytes);
+	if (!result)
+		result = memory_charge(executor, bytes);
+	executor->account.admitted = result ? 0 : bytes;
+	return result;
 }
 
-void account_add(struct executor *executor, const char *call, CUresult result, CUdeviceptr address, uint64_t admitted,
-		 uint64_t bytes, uint32_t context)
+void account_add(struct executor *executor, const char *call, CUresult result, CUdeviceptr address, uint64_t bytes,
+		 uint32_t context)
 {
 	struct account *account = &executor->account;
 	struct allocation *slot;
 
-	/* The driver may have given more than was asked for: a pitch. That much is charged in any case. */
 	if (result || !address)
-		memory_release(executor, admitted);
-	else if (bytes > admitted && memory_charge(executor, bytes - admitted))
-		bytes = admitted;
+		memory_release(executor, account->admitted);
+	else if (bytes > account->admitted)
+		memory_note(executor, bytes - account->admitted);
+	account->admitted = 0;
 	if (result) {
 		if (log_limit_passes(&account->log_limit))
 			log_write("%s FAILED: %s (%d)", call, driver_error_name(&executor->driver, result), result);

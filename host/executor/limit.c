@@ -38,6 +38,12 @@ CUresult memory_charge(struct executor *executor, uint64_t bytes)
 			     LOAD(executor->gate.permit->limits.memory_bytes));
 }
 
+void memory_note(struct executor *executor, uint64_t bytes)
+{
+	if (executor->tenant)
+		amount_charge(&executor->tenant->memory_bytes, &executor->gate.own->memory_charged, bytes, 0);
+}
+
 void memory_release(struct executor *executor, uint64_t bytes)
 {
 	if (executor->tenant)

@@ -12,8 +12,7 @@ CUresult execute_cuMemAlloc_v2(struct executor *executor, const struct request *
 
 	if (!result) {
 		result = executor->driver.cuMemAlloc_v2(&address, arguments->bytesize);
-		account_add(executor, "cuMemAlloc", result, address, arguments->bytesize, arguments->bytesize,
-			    request->context);
+		account_add(executor, "cuMemAlloc", result, address, arguments->bytesize, request->context);
 	}
 	reply->dptr = address;
 	return result;
@@ -34,8 +33,7 @@ CUresult execute_cuMemAllocPitch_v2(struct executor *executor, const struct requ
 	if (!result) {
 		result = executor->driver.cuMemAllocPitch_v2(&address, &pitch, arguments->WidthInBytes,
 							     arguments->Height, arguments->ElementSizeBytes);
-		account_add(executor, "cuMemAllocPitch", result, address, bytes, pitch * arguments->Height,
-			    request->context);
+		account_add(executor, "cuMemAllocPitch", result, address, pitch * arguments->Height, request->context);
 	}
 	reply->dptr = address;
 	reply->pPitch = pitch;
@@ -105,7 +103,7 @@ CUresult execute_cuMemAllocFromPoolAsync(struct executor *executor, const struct
 	else
 		result = driver->cuMemAllocAsync(&address, arguments->bytesize, stream);
 	/* A pool's memory does not end with the context that allocated it. */
-	account_add(executor, "cuMemAllocAsync", result, address, arguments->bytesize, arguments->bytesize, 0);
+	account_add(executor, "cuMemAllocAsync", result, address, arguments->bytesize, 0);
 	(void)request;
 	reply->dptr = address;
 	return result;
