@@ -258,6 +258,13 @@ void adoption_begin(struct mediator *mediator)
 			lost++;
 		entry_close(&entry);
 	}
+	/* One that was just ending, for it had nothing left. */
+	if (found && keeper_drop(mediator->keeper, KEEPER_SESSION, 0) < 0) {
+		close(mediator->keeper);
+		if (keeper_open(path, mediator->configuration.keep_seconds, &mediator->keeper, &found) < 0)
+			mediator->keeper = -1;
+		found = false;
+	}
 	if (found)
 		log_info("[KEEPER] adopted %u connections and %u executors%s", sessions, channels,
 			 lost ? "; others could not be" : "");
