@@ -22,7 +22,8 @@
  *                        <- CHANNEL_LOST
  *
  * Executor (a socket pair made by the mediator, descriptor VGPU_EXECUTOR_CONTROL_FD of the executor):
- *   <- EXECUTOR_START + fds: channel memory, doorbell, interrupt, counters, pass socket (local clients only)
+ *   <- EXECUTOR_START + fds: channel memory, doorbell, interrupt, counters, pass socket (local clients only),
+ *      and with has_schedule: permit page, tenant page, wake, bell (vgpu_schedule.h)
  *   -> EXECUTOR_READY or EXECUTOR_FAILED
  *   -> TENANT_QUERY      <- TENANT_REPLY (telemetry: which processes of the same tenant use a device)
  *   -> EXECUTOR_FAULT (the executor ends: the guest broke the protocol, or the host failed it)
@@ -42,7 +43,7 @@
 
 #define VGPU_CONTROL_MAGIC	 0x4c544356 /* "VCTL" */
 #define VGPU_CONTROL_BYTES_MAX	 1024
-#define VGPU_CONTROL_FDS_MAX	 8
+#define VGPU_CONTROL_FDS_MAX	 12
 #define VGPU_CONTROL_TEXT_BYTES	 160
 #define VGPU_EXECUTOR_CONTROL_FD 3
 
@@ -122,6 +123,8 @@ struct vgpu_control_executor_start {
 	uint32_t channel;
 	uint32_t pool_id;
 	uint32_t has_pass_socket;
+	uint32_t has_schedule; /* 0: the executor is not scheduled and has no limits */
+	uint32_t reserved;
 	char driver_library[256]; /* path or soname for dlopen */
 };
 

@@ -5,6 +5,7 @@
 
 #include "driver.h"
 #include "executor.h"
+#include "limit.h"
 
 #define CAPACITY_FIRST 256
 
@@ -82,9 +83,15 @@ static CUresult account_reserve(struct account *account)
 
 CUresult account_admit(struct executor *executor, const char *call, uint64_t bytes)
 {
+	CUresult result;
+
 	if (log_limit_passes(&executor->account.log_limit))
 		log_write("%s: allocating %llu bytes", call, (unsigned long long)bytes);
-	return account_reserve(&executor->account);
+	result = account_reserve(&executor->account);
+	if (!result)
+		result = memory_charge(executor, bytes);
+	executor->account.admitted = result ? 0 : bytes;
+	return result;
 }
 
 void account_add(struct executor *executor, const char *call, CUresult result, CUdeviceptr address, uint64_t bytes,
@@ -94,6 +101,11 @@ void account_add(struct executor *executor, const char *call, CUresult result, C
 	const struct context *owner;
 	struct allocation *slot;
 
+	if (result || !address)
+		memory_release(executor, account->admitted);
+	else if (bytes > account->admitted)
+		memory_note(executor, bytes - account->admitted);
+	account->admitted = 0;
 	if (result) {
 		if (log_limit_passes(&account->log_limit))
 			log_write("%s FAILED: %s (%d)", call, driver_error_name(&executor->driver, result), result);
@@ -107,6 +119,7 @@ void account_add(struct executor *executor, const char *call, CUresult result, C
 	if (slot->address) {
 		counter_add(&executor->counters->memory_bytes, -slot->bytes);
 		device_memory_add(executor, slot->device, -slot->bytes);
+		memory_release(executor, slot->bytes);
 	} else {
 		account->count++;
 	}
@@ -130,6 +143,7 @@ static void slot_clear(struct executor *executor, struct allocation *slot)
 
 	counter_add(&executor->counters->memory_bytes, -slot->bytes);
 	device_memory_add(executor, slot->device, -slot->bytes);
+	memory_release(executor, slot->bytes);
 	account->count--;
 	for (;;) {
 		size_t home;

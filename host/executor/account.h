@@ -25,15 +25,16 @@ struct account {
 	struct allocation *slots;
 	size_t capacity; /* a power of two */
 	size_t count;
+	uint64_t admitted; /* charged for the allocation that is being made */
 	struct log_limit log_limit;
 };
 
 void account_open(struct account *account);
 
-/* Before an allocation: logs it, and makes room to remember it. */
+/* Before an allocation: logs it, makes room to remember it and charges it (limit.h). */
 CUresult account_admit(struct executor *executor, const char *call, uint64_t bytes);
 
-/* After it: remembers it, and logs the outcome. */
+/* After each one that was admitted: remembers it, and logs the outcome. 'bytes' is what there is now. */
 void account_add(struct executor *executor, const char *call, CUresult result, CUdeviceptr address, uint64_t bytes,
 		 uint32_t context);
 

@@ -106,6 +106,7 @@ static void children_forget(struct executor *executor, struct context *context)
 	copy_forget_context(executor, context);
 	pinned_forget_context(executor, context);
 	account_forget_context(executor, context->id);
+	gate_forget_context(executor, context);
 	handles_forget_context(&executor->handles, context->id);
 	free(context->free_marks);
 	context->free_marks = NULL;

@@ -25,6 +25,7 @@
 #include "copy.h"
 #include "driver_table.h"
 #include "execute.h"
+#include "gate.h"
 #include "handles.h"
 #include "pending.h"
 #include "pinned.h"
@@ -53,6 +54,10 @@ struct executor {
 	/* Set once by executor_fault(). */
 	enum vgpu_channel_error fault;
 	char fault_text[VGPU_CONTROL_TEXT_BYTES];
+
+	struct gate gate;
+	struct vgpu_tenant_page *tenant; /* NULL: no limits */
+	uint64_t bytes_paid;		 /* of those copied, counted against the rate */
 
 	struct handles handles;
 	struct contexts contexts;

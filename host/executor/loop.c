@@ -9,6 +9,7 @@
 #include "idle.h"
 #include "launch.h"
 #include "log.h"
+#include "vgpu_api_wire.h"
 
 /* Records between two looks at what the GPU has finished. */
 #define RECORDS_IN_A_ROW 32
@@ -93,9 +94,24 @@ static CUresult request_execute(struct executor *executor, const struct request 
 	}
 }
 
+/* On the processor, not on the GPU. */
+static bool opcode_takes_long(uint16_t opcode)
+{
+	switch (opcode) {
+	case VGPU_CALL_cuDevicePrimaryCtxRetain:
+	case VGPU_CALL_cuCtxCreate_v2:
+	case VGPU_CALL_cuModuleLoadDataEx:
+	case VGPU_CALL_cuLibraryLoadData:
+		return true;
+	default:
+		return false;
+	}
+}
+
 static void failure_note(struct loop *loop, const struct request *request, CUresult result)
 {
 	counter_add(&loop->executor->counters->errors, 1);
+	gate_fault_note(loop->executor, result);
 	if (!(request->flags & VGPU_FLAG_REPLY))
 		channel_error_defer(&loop->executor->channel, request->sequence, result);
 	if (log_limit_passes(&loop->error_limit))
@@ -129,6 +145,7 @@ static void record_execute(struct loop *loop)
 	struct request request;
 	struct reply reply = {.payload = loop->reply, .capacity = sizeof(loop->reply) - sizeof(struct vgpu_record)};
 	CUresult result;
+	bool is_long;
 
 	memcpy(&header, loop->record, sizeof(header));
 	request = (struct request){
@@ -151,7 +168,12 @@ static void record_execute(struct loop *loop)
 	pending_settle(executor);
 	context_enter(executor, request.context);
 	executor->request = &request;
+	is_long = executor->gate.own->deadline_ns && opcode_takes_long(request.opcode);
+	if (is_long)
+		gate_suspend(&executor->gate);
 	result = request_execute(executor, &request, &reply);
+	if (is_long)
+		gate_resume(&executor->gate);
 	executor->request = NULL;
 	if (result == CUDA_ERROR_INVALID_CONTEXT && executor->contexts.enter_result)
 		result = executor->contexts.enter_result;
@@ -179,7 +201,8 @@ static bool records_take(struct loop *loop)
 	struct ring *commands = &executor->channel.commands;
 	int count = 0;
 
-	while (count < RECORDS_IN_A_ROW && !executor->fault && !executor->replies.first) {
+	while (count < RECORDS_IN_A_ROW && !executor->fault && !executor->replies.first &&
+	       (executor->telemetry.is_open || gate_admits(executor, &executor->gate))) {
 		enum ring_status status = ring_take(commands, loop->record, sizeof(loop->record));
 
 		if (status == RING_FATAL)
@@ -203,6 +226,9 @@ static bool sleep_prepare(struct executor *executor)
 
 	if (executor->replies.first)
 		return !reply_backlog_prepare_wait(executor);
+	/* Records may lie there: the permit is waited for, which wakes us. */
+	if (executor->gate.is_refusing)
+		return false;
 	status = ring_prepare_sleep(&executor->channel.commands);
 	if (status == RING_FATAL)
 		executor_fault(executor, VGPU_ERROR_PROTOCOL, "the guest broke the command ring");
@@ -221,12 +247,13 @@ static void loop_sleep(struct loop *loop, bool waits_for_gpu)
 	/* softgpu's threads print while kernels run (print_poll); a real driver prints in our own calls. */
 	if (executor->print.is_possible && executor->driver_is_software)
 		waits_for_gpu = true;
-	woken = idle_sleep(&loop->idle, executor->channel.doorbell, waits_for_gpu);
+	woken = idle_sleep(&loop->idle, executor->channel.doorbell, executor->gate.wake, waits_for_gpu);
 	ring_wake(&executor->channel.commands);
 	if (woken < 0)
 		executor_fault(executor, VGPU_ERROR_EXECUTOR_DIED, "the doorbell does not work: %s", strerror(errno));
 	if (woken > 0) {
 		channel_doorbell_clear(&executor->channel);
+		gate_wake_clear(&executor->gate);
 		counter_add(&executor->counters->wakeups, 1);
 	}
 }
@@ -244,7 +271,9 @@ void loop_run(struct executor *executor)
 
 		if (pending_poll(executor))
 			progress = true;
-		waits_for_gpu = copy_poll(executor) || executor->pendings.first;
+		if (gate_poll(executor))
+			progress = true;
+		waits_for_gpu = copy_poll(executor) || executor->pendings.first || gate_is_watching(&executor->gate);
 		if (++rounds % ROUNDS_BETWEEN_PRINT_POLLS == 0)
 			print_poll(executor);
 		if (progress)

@@ -13,6 +13,7 @@
 
 #include "executor.h"
 #include "executor_calls.h"
+#include "limit.h"
 
 #define PAGE_BYTES	4096u
 #define ADDRESS_MIN	0x10000ull
@@ -127,7 +128,12 @@ static CUresult range_map(struct executor *executor, const struct vgpu_host_map 
 		munmap(mapping, range.bytes);
 		return CUDA_ERROR_ALREADY_MAPPED;
 	}
-	result = executor->driver.cuMemHostRegister_v2(wanted, range.bytes, range.flags);
+	result = pinned_charge(executor, range.bytes);
+	if (!result) {
+		result = executor->driver.cuMemHostRegister_v2(wanted, range.bytes, range.flags);
+		if (result)
+			pinned_release(executor, range.bytes);
+	}
 	if (result) {
 		munmap(wanted, range.bytes);
 		return result;
@@ -197,6 +203,7 @@ CUresult pinned_unmap_execute(struct executor *executor, const struct request *r
 	memmove(&pinned->ranges[index], &pinned->ranges[index + 1],
 		(pinned->count - index) * sizeof(pinned->ranges[0]));
 	pinned->bytes -= range.bytes;
+	pinned_release(executor, range.bytes);
 	__atomic_store_n(&executor->counters->pinned_bytes, pinned->bytes, __ATOMIC_RELAXED);
 	return CUDA_SUCCESS;
 }

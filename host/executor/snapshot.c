@@ -6,6 +6,7 @@
 
 #include "driver.h"
 #include "executor.h"
+#include "limit.h"
 #include "log.h"
 #include "nvml_functions.h"
 #include "vgpu_api_wire.h"
@@ -123,6 +124,7 @@ CUresult snapshot_execute(struct executor *executor, const struct request *reque
 {
 	const struct vgpu_snapshot_request *arguments = request->payload;
 	struct vgpu_snapshot_reply **kept;
+	uint64_t free_bytes = 0;
 	CUresult result;
 
 	if (request->payload_bytes < sizeof(*arguments))
@@ -145,6 +147,7 @@ CUresult snapshot_execute(struct executor *executor, const struct request *reque
 		*kept = snapshot;
 	}
 	memcpy(reply->payload, *kept, sizeof(**kept));
+	limit_memory_view(executor, &free_bytes, &((struct vgpu_snapshot_reply *)(void *)reply->payload)->total_bytes);
 	reply->bytes = sizeof(**kept);
 	return CUDA_SUCCESS;
 }

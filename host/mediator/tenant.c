@@ -1,84 +1,225 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tenant.h"
 
-#include <stdbool.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
-#include <sys/stat.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
 
-#include "channel.h"
-#include "executor_process.h"
+#include "log.h"
 #include "mediator.h"
+#include "scheduler.h"
 
-uint64_t tenant_process_namespace(pid_t process)
+static int64_t seconds_now(void)
 {
-	char path[64];
-	struct stat status;
+	struct timespec now;
 
-	if (process <= 0)
-		return 0;
-	snprintf(path, sizeof(path), "/proc/%d/ns/pid", (int)process);
-	return stat(path, &status) == 0 ? status.st_ino : 0;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
 }
 
-static bool tenant_is_same(const struct channel *one, const struct channel *other)
+static void label_make(struct tenant *tenant)
 {
-	const struct channel_request *a = &one->request;
-	const struct channel_request *b = &other->request;
+	const struct tenant_key *key = &tenant->key;
 
-	if (one == other)
-		return true;
-	if (a->vm_id != 0 || b->vm_id != 0)
-		return a->vm_id == b->vm_id;
-	return a->user == b->user && a->process_namespace != 0 && a->process_namespace == b->process_namespace;
+	if (key->kind == TENANT_PROGRAM)
+		snprintf(tenant->label, sizeof(tenant->label), "program=%s", key->name);
+	else
+		snprintf(tenant->label, sizeof(tenant->label), "%s=%" PRIu32, key->kind == TENANT_VM ? "vm_id" : "uid",
+			 key->id);
 }
 
-/*
- * Bytes of a device's memory that the tenant of the channel may have; 0: all. There are no quotas yet; they
- * come in here.
- */
-static uint64_t tenant_quota_bytes(const struct channel *channel)
+static int page_make(struct tenant *tenant)
 {
-	(void)channel;
+	void *page;
+
+	tenant->page_file = memfd_create("vgpu-tenant", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (tenant->page_file < 0)
+		return -1;
+	/* Sealed, for an executor that shrank it could end us with SIGBUS. */
+	if (ftruncate(tenant->page_file, VGPU_SCHEDULE_PAGE_BYTES) < 0 ||
+	    fcntl(tenant->page_file, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+		return -1;
+	page = mmap(NULL, VGPU_SCHEDULE_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, tenant->page_file, 0);
+	if (page == MAP_FAILED)
+		return -1;
+	tenant->page = page;
 	return 0;
 }
 
-/* What the channel's executor says of its guest process's use of the device; false: it does not use it. */
-static bool use_read(const struct channel *channel, uint32_t pci_place, struct vgpu_control_tenant_process *ret_process)
+static void tenant_free(struct tenant *tenant)
 {
-	const volatile struct vgpu_executor_counters *counters = channel->counters.values;
+	if (tenant->page)
+		munmap(tenant->page, VGPU_SCHEDULE_PAGE_BYTES);
+	if (tenant->page_file >= 0)
+		close(tenant->page_file);
+	free(tenant);
+}
 
-	if (!channel->executor || !counters)
+static bool keys_are_equal(const struct tenant_key *one, const struct tenant_key *other)
+{
+	return one->kind == other->kind && one->id == other->id && strcmp(one->name, other->name) == 0;
+}
+
+/* Nobody holds it, and nothing has to be remembered. */
+static bool tenant_is_over(struct tenant *tenant, int64_t now)
+{
+	if (tenant->users || now < tenant->quarantined_until)
 		return false;
-	for (unsigned i = 0; i < VGPU_COUNTED_DEVICES; i++) {
-		if (counters->devices[i].contexts == 0 || counters->devices[i].pci_place != pci_place)
-			continue;
-		*ret_process = (struct vgpu_control_tenant_process){
-			.executor_process = (uint32_t)executor_process_pid(channel->executor),
-			.process_id = (uint32_t)counters->process_id,
-			.memory_bytes = counters->devices[i].memory_bytes,
-		};
-		return true;
+	return !tenant->faults || now - tenant->window_start > tenant->mediator->configuration.quarantine_window;
+}
+
+static void tenants_sweep(struct mediator *mediator)
+{
+	struct tenant *tenant = LIST_FIRST(&mediator->tenants);
+	int64_t now = seconds_now();
+
+	while (tenant) {
+		struct tenant *next = LIST_NEXT(tenant, link);
+
+		if (tenant_is_over(tenant, now)) {
+			LIST_REMOVE(tenant, link);
+			tenant_free(tenant);
+		}
+		tenant = next;
 	}
+}
+
+struct tenant *tenant_take(struct mediator *mediator, const struct tenant_key *key, uint32_t priority)
+{
+	struct tenant *tenant;
+
+	tenants_sweep(mediator);
+	LIST_FOREACH(tenant, &mediator->tenants, link)
+	{
+		if (keys_are_equal(&tenant->key, key)) {
+			tenant->users++;
+			return tenant;
+		}
+	}
+	tenant = calloc(1, sizeof(*tenant));
+	if (!tenant)
+		return NULL;
+	*tenant = (struct tenant){.mediator = mediator, .key = *key, .users = 1, .page_file = -1};
+	if (page_make(tenant) < 0) {
+		int error = errno;
+
+		tenant_free(tenant);
+		errno = error;
+		return NULL;
+	}
+	label_make(tenant);
+	tenant->priority_told = priority;
+	tenant_settings_find(mediator, key, priority, &tenant->settings);
+	LIST_INSERT_HEAD(&mediator->tenants, tenant, link);
+	return tenant;
+}
+
+void tenant_page_adopt(struct tenant *tenant, int file)
+{
+	void *page = MAP_FAILED;
+
+	/* All executors of a tenant have the same one. */
+	if (tenant->processes == 0)
+		page = mmap(NULL, VGPU_SCHEDULE_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+	if (page == MAP_FAILED) {
+		close(file);
+		return;
+	}
+	munmap(tenant->page, VGPU_SCHEDULE_PAGE_BYTES);
+	close(tenant->page_file);
+	tenant->page = page;
+	tenant->page_file = file;
+}
+
+void tenant_hold(struct tenant *tenant)
+{
+	tenant->users++;
+}
+
+void tenant_release(struct tenant *tenant)
+{
+	struct mediator *mediator = tenant->mediator;
+
+	tenant->users--;
+	tenants_sweep(mediator);
+}
+
+static void amount_return(uint64_t *sum, uint64_t amount)
+{
+	uint64_t there = __atomic_load_n(sum, __ATOMIC_RELAXED);
+
+	/* An executor's claim cannot make others' charges disappear beyond zero. */
+	while (!__atomic_compare_exchange_n(sum, &there, amount < there ? there - amount : 0, true, __ATOMIC_ACQ_REL,
+					    __ATOMIC_RELAXED))
+		continue;
+}
+
+void tenant_charges_return(struct tenant *tenant, const volatile struct vgpu_executor_schedule *claims)
+{
+	amount_return(&tenant->page->memory_bytes, claims->memory_charged);
+	amount_return(&tenant->page->pinned_bytes, claims->pinned_charged);
+	amount_return(&tenant->page->handles, claims->handles);
+	if (tenant->processes > 0)
+		return;
+	/* Nobody is left: whatever an executor that died between two stores left behind is gone too. */
+	__atomic_store_n(&tenant->page->memory_bytes, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&tenant->page->pinned_bytes, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&tenant->page->handles, 0, __ATOMIC_RELAXED);
+}
+
+void tenant_fault_note(struct tenant *tenant, const char *what)
+{
+	const struct configuration *configuration = &tenant->mediator->configuration;
+	int64_t now = seconds_now();
+
+	tenant->faults_in_all++;
+	if (tenant->faults == 0 || now - tenant->window_start > configuration->quarantine_window) {
+		tenant->window_start = now;
+		tenant->faults = 0;
+	}
+	tenant->faults++;
+	log_debug("[FAULT] %s: %s (%" PRIu32 " lately)", tenant->label, what, tenant->faults);
+	if (!configuration->quarantine_faults || tenant->faults < configuration->quarantine_faults ||
+	    (tenant->key.kind != TENANT_VM && !configuration->quarantine_local) || tenant->quarantined_until > now)
+		return;
+	tenant->quarantined_until = now + configuration->quarantine_seconds;
+	log_warning("[QUARANTINE] %s: quarantined for %u s after %" PRIu32 " faults, the last one: %s", tenant->label,
+		    configuration->quarantine_seconds, tenant->faults, what);
+}
+
+bool tenant_is_quarantined(struct tenant *tenant)
+{
+	if (!tenant->quarantined_until)
+		return false;
+	if (seconds_now() < tenant->quarantined_until)
+		return true;
+	log_info("[QUARANTINE] %s: over", tenant->label);
+	tenant->quarantined_until = 0;
+	tenant->faults = 0;
 	return false;
 }
 
-void tenant_reply(struct channel *channel, const struct vgpu_control_tenant_query *query)
+void tenants_settings_apply(struct mediator *mediator)
 {
-	struct control_message message = {0};
-	struct vgpu_control_tenant_reply *reply = &message.tenant_reply;
-	const struct channel *other;
+	struct tenant *tenant;
 
-	reply->quota_bytes = tenant_quota_bytes(channel);
-	reply->first = query->first;
-	LIST_FOREACH(other, &channel->mediator->channels, link)
-	{
-		struct vgpu_control_tenant_process process;
+	LIST_FOREACH(tenant, &mediator->tenants, link)
+	tenant_settings_find(mediator, &tenant->key, tenant->priority_told, &tenant->settings);
+	scheduler_settings_apply(mediator);
+}
 
-		if (!tenant_is_same(channel, other) || !use_read(other, query->pci_place, &process))
-			continue;
-		if (reply->total >= query->first && reply->count < VGPU_CONTROL_TENANT_PROCESSES_MAX)
-			reply->processes[reply->count++] = process;
-		reply->total++;
+void tenants_destroy(struct mediator *mediator)
+{
+	struct tenant *tenant;
+
+	while ((tenant = LIST_FIRST(&mediator->tenants))) {
+		LIST_REMOVE(tenant, link);
+		tenant_free(tenant);
 	}
-	executor_process_send(channel->executor, VGPU_CONTROL_TENANT_REPLY, &message);
 }

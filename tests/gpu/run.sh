@@ -4,14 +4,15 @@
 # run.sh BUNDLE RESULTS [STEP...]
 #
 # On a machine with an NVIDIA GPU: the same programs natively and through mediator, executor and the guest
-# library over the local transport, in the same run. Steps: kernels examples programs frameworks speed nvml bench
-# (default: all); JOBS_MAX commands at a time, each for SECONDS_MAX at most. RESULTS gets the logs; the last lines say what passed.
+# library over the local transport, in the same run. Steps: kernels examples programs frameworks speed nvml
+# bench shares storm (default: all); JOBS_MAX commands at a time, each for SECONDS_MAX at most. RESULTS gets the logs;
+# the last lines say what passed.
 set -uo pipefail
 bundle=$(cd "${1:?usage: run.sh BUNDLE RESULTS [STEP...]}" && pwd)
 mkdir -p "${2:?usage: run.sh BUNDLE RESULTS [STEP...]}"
 results=$(cd "$2" && pwd)
 shift 2
-steps=${*:-kernels examples programs frameworks speed nvml bench}
+steps=${*:-kernels examples programs frameworks speed nvml bench shares storm}
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
 passed=0 failed=0 skipped=0
@@ -167,6 +168,13 @@ for step in $steps; do
 		verdict "bench (remoted)" $?
 		python3 "$here/../../bench/compare.py" "$results/bench.native.json" "$results/bench.remoted.json" |
 			tee "$results/bench.md"
+		;;
+	shares | storm)
+		# With mediators of their own.
+		python3 "$here/../../bench/$step.py" "$bundle" --json "$results/$step.json" 2>"$results/$step.errors" |
+			tee "$results/$step.log"
+		verdict "$step" "${PIPESTATUS[0]}"
+		tail -5 "$results/$step.errors"
 		;;
 	esac
 done
