@@ -33,7 +33,6 @@ struct mipmap {
 	struct context *context;
 	CUDA_ARRAY3D_DESCRIPTOR descriptor;
 	uint64_t address;
-	uint64_t bytes;
 	uint32_t level_count;
 	struct array *levels[ARRAY_LEVELS_MAXIMUM]; /* the table's references */
 };
