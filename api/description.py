@@ -36,6 +36,7 @@ HANDLES = {
     'mipmapped_array': ('CUmipmappedArray', 'VGPU_KIND_MIPMAPPED_ARRAY'),
     'texture': ('CUtexObject', 'VGPU_KIND_TEXTURE'),
     'surface': ('CUsurfObject', 'VGPU_KIND_SURFACE'),
+    'memory_handle': ('CUmemGenericAllocationHandle', 'VGPU_KIND_MEMORY_HANDLE'),
     'green_context': ('CUgreenCtx', 'VGPU_KIND_GREEN_CONTEXT'),
 }
 OPCODE_FIRST = 64

@@ -5,22 +5,8 @@
 #include <stddef.h>
 #include <sys/mman.h>
 
-struct span {
-	uint64_t begin;
-	uint64_t end;
-};
+#include "vgpu_address.h"
 
-/*
- * Measured on driver 580: two spans that the driver reserves itself, and where its allocations lie in a
- * process of the compatibility layout, as the executor is.
- */
-static const struct span device_spans[] = {
-	{0x205600000, 0x300200000},
-	{0x302000000, 0x48ea000000},
-	{0x2aaaa0000000, 0x2aaaa0000000 + (1ull << 40)},
-};
-
-#define SPAN_COUNT	  (sizeof(device_spans) / sizeof(device_spans[0]))
 #define RESERVE_BYTES_MIN (64ull << 20)
 
 /* Where a part is taken already, reserves the halves around it. */
@@ -57,15 +43,11 @@ void address_space_reserve(void)
 	if (done)
 		return;
 	done = true;
-	for (size_t i = 0; i < SPAN_COUNT; i++)
-		span_reserve(device_spans[i].begin, device_spans[i].end);
+	for (size_t i = 0; i < VGPU_ADDRESS_SPANS; i++)
+		span_reserve(vgpu_address_spans[i].begin, vgpu_address_spans[i].end);
 }
 
 bool address_is_device(uint64_t address)
 {
-	for (size_t i = 0; i < SPAN_COUNT; i++) {
-		if (address >= device_spans[i].begin && address < device_spans[i].end)
-			return true;
-	}
-	return false;
+	return vgpu_address_is_device(address, 0);
 }

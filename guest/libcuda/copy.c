@@ -40,7 +40,8 @@ CUresult copy_device_span_check(uint64_t address, size_t bytes)
 {
 	struct memory_range range;
 
-	if (!memory_lookup(address, &range))
+	/* Mappings lie side by side: the host knows where they end. */
+	if (!memory_lookup(address, &range) || range.kind == MEMORY_MAPPED)
 		return CUDA_ERROR_NOT_FOUND;
 	return bytes <= range.bytes - (address - range.address) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }

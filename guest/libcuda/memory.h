@@ -17,6 +17,7 @@ enum memory_kind {
 	MEMORY_DEVICE,	   /* cuMemAlloc */
 	MEMORY_POOL,	   /* cuMemAllocAsync */
 	MEMORY_GLOBAL,	   /* a variable of a module */
+	MEMORY_MAPPED,	   /* cuMemMap; the owner is the memory handle */
 	MEMORY_PINNED,	   /* shared with the executor, at the same address */
 	MEMORY_PLAIN,	   /* asked for as pinned, but the executor cannot reach it */
 	MEMORY_REGISTERED, /* the program's own, cuMemHostRegister; the executor cannot reach it */
@@ -28,14 +29,14 @@ struct memory_range {
 	uint64_t id; /* unique in the process: CU_POINTER_ATTRIBUTE_BUFFER_ID */
 	enum memory_kind kind;
 	uint32_t context; /* wire id, 0: outlives contexts */
-	uint32_t owner;	  /* wire id of a variable's module or library */
+	uint32_t owner;	  /* wire id of a variable's module or library, or of a mapping's memory handle */
 	uint32_t flags;	  /* of cuMemHostAlloc or cuMemHostRegister */
 	CUdevice device;
 };
 
 static inline bool memory_kind_is_device(enum memory_kind kind)
 {
-	return kind == MEMORY_DEVICE || kind == MEMORY_POOL || kind == MEMORY_GLOBAL;
+	return kind == MEMORY_DEVICE || kind == MEMORY_POOL || kind == MEMORY_GLOBAL || kind == MEMORY_MAPPED;
 }
 
 /* Notes a range, whose id is set here; one that it overlaps is stale, and forgotten. */

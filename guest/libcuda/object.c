@@ -105,6 +105,15 @@ struct object *object_find(const void *handle, enum vgpu_kind kind)
 	return __atomic_load_n(&object->id, __ATOMIC_ACQUIRE) ? object : NULL;
 }
 
+struct object *object_by_id(uint32_t id)
+{
+	enum vgpu_kind kind = VGPU_ID_KIND(id);
+
+	if (!table || kind >= VGPU_KIND_COUNT || VGPU_ID_INDEX(id) >= vgpu_kind_capacity[kind])
+		return NULL;
+	return object_find(slot_of(kind, VGPU_ID_INDEX(id)), kind);
+}
+
 CUresult object_id(const void *handle, enum vgpu_kind kind, uint32_t *ret_id)
 {
 	struct object *object = object_find(handle, kind);

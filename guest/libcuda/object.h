@@ -29,6 +29,9 @@ void object_release(struct object *object);
 /* The live object that 'handle' is, if it is one of 'kind'; else NULL. */
 struct object *object_find(const void *handle, enum vgpu_kind kind);
 
+/* The live object of a wire id; NULL: there is none. */
+struct object *object_by_id(uint32_t id);
+
 /*
  * Wire id of a handle; result when it is none: CUDA_ERROR_INVALID_HANDLE, or INVALID_CONTEXT for a
  * context.

@@ -35,6 +35,7 @@
 #include "stage.h"
 #include "telemetry.h"
 #include "vgpu_control.h"
+#include "virtual_ranges.h"
 
 struct executor {
 	struct channel channel;
@@ -68,6 +69,7 @@ struct executor {
 	struct pinned pinned;
 	struct print print;
 	struct account account;
+	struct virtual_memory virtual_memory;
 	struct snapshots snapshots;
 	struct telemetry telemetry;
 };

@@ -25,6 +25,7 @@
 struct block {
 	uint64_t base;
 	uint64_t bytes; /* whole pages, without the guard */
+	bool reserved;	/* addresses only: the memory mapped there is charged by itself */
 };
 
 static struct {
@@ -201,6 +202,66 @@ unlock:
 	return address;
 }
 
+uint64_t arena_reserve(size_t bytes, size_t alignment)
+{
+	uint64_t address = 0;
+	size_t index;
+
+	if (!bytes || bytes % ARENA_PAGE_BYTES || bytes > arena.span_bytes || !alignment || alignment & (alignment - 1))
+		return 0;
+	pthread_mutex_lock(&arena.lock);
+	if (arena.block_count < BLOCKS_MAXIMUM && blocks_reserve())
+		address = gap_search(bytes, alignment, &index);
+	if (address) {
+		memmove(&arena.blocks[index + 1], &arena.blocks[index],
+			(arena.block_count - index) * sizeof(*arena.blocks));
+		arena.blocks[index] = (struct block){.base = address, .bytes = bytes, .reserved = true};
+		arena.block_count++;
+		arena.cursor = address + bytes + ARENA_PAGE_BYTES;
+	}
+	pthread_mutex_unlock(&arena.lock);
+	return address;
+}
+
+bool arena_reserved(uint64_t address, uint64_t bytes, bool wholly)
+{
+	const struct block *block;
+	bool holds = false;
+	size_t index;
+
+	pthread_mutex_lock(&arena.lock);
+	index = block_above(address);
+	if (index == arena.block_count || arena.blocks[index].base != address)
+		index--; /* wraps around where there is none below */
+	if (index < arena.block_count) {
+		block = &arena.blocks[index];
+		holds = block->reserved && address - block->base < block->bytes &&
+			bytes <= block->bytes - (address - block->base) &&
+			(!wholly || (address == block->base && bytes == block->bytes));
+	}
+	pthread_mutex_unlock(&arena.lock);
+	return holds;
+}
+
+bool arena_charge(uint64_t bytes)
+{
+	bool fits;
+
+	pthread_mutex_lock(&arena.lock);
+	fits = bytes <= arena.memory_bytes - arena.used_bytes;
+	if (fits)
+		arena.used_bytes += bytes;
+	pthread_mutex_unlock(&arena.lock);
+	return fits;
+}
+
+void arena_discharge(uint64_t bytes)
+{
+	pthread_mutex_lock(&arena.lock);
+	arena.used_bytes -= bytes;
+	pthread_mutex_unlock(&arena.lock);
+}
+
 void arena_release(uint64_t address)
 {
 	size_t index;
@@ -218,7 +279,8 @@ void arena_release(uint64_t address)
 			abort();
 	}
 	(void)madvise((void *)address, arena.blocks[index].bytes, MADV_DONTDUMP);
-	arena.used_bytes -= arena.blocks[index].bytes;
+	if (!arena.blocks[index].reserved)
+		arena.used_bytes -= arena.blocks[index].bytes;
 	memmove(&arena.blocks[index], &arena.blocks[index + 1],
 		(arena.block_count - index - 1) * sizeof(*arena.blocks));
 	arena.block_count--;

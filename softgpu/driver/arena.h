@@ -34,6 +34,15 @@ bool arena_holds(uint64_t address);
 
 /* A block of at least 'bytes' (not 0), zeroed; its address, or 0 when there is none. */
 uint64_t arena_allocate(size_t bytes, size_t alignment);
-void arena_release(uint64_t address); /* of arena_allocate */
+void arena_release(uint64_t address); /* of arena_allocate or arena_reserve */
+
+/* Whole pages of addresses without memory; 0 when there are none. */
+uint64_t arena_reserve(size_t bytes, size_t alignment);
+/* Does [address, address + bytes) lie within one block of arena_reserve (wholly: is it one)? */
+bool arena_reserved(uint64_t address, uint64_t bytes, bool wholly);
+
+/* Memory that is mapped into reserved blocks; false: there is not so much left. */
+bool arena_charge(uint64_t bytes);
+void arena_discharge(uint64_t bytes);
 
 #endif

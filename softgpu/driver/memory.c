@@ -72,7 +72,7 @@ static struct memory_range range_remove(size_t index)
 	range_count--;
 	if (range.kind == MEMORY_HOST)
 		munmap((void *)range.base, range.bytes);
-	else if (range.kind != MEMORY_REGISTERED)
+	else if (range.kind != MEMORY_REGISTERED && range.kind != MEMORY_MAPPED)
 		arena_release(range.base);
 	return range;
 }
@@ -150,6 +150,17 @@ bool memory_set_synchronous(uint64_t address, bool synchronous)
 	return found;
 }
 
+void memory_set_access(uint64_t base, bool accessible)
+{
+	size_t index;
+
+	pthread_rwlock_wrlock(&lock);
+	index = index_above(base);
+	if (index < range_count && ranges[index].base == base && ranges[index].kind == MEMORY_MAPPED)
+		ranges[index].inaccessible = !accessible;
+	pthread_rwlock_unlock(&lock);
+}
+
 void memory_release_owned(struct context *context)
 {
 	size_t index = 0;
@@ -179,6 +190,22 @@ void memory_unlock(void)
 	pthread_rwlock_unlock(&lock);
 }
 
+/* Is all of it mapped without a gap, and accessible?  Under the lock. */
+static bool is_mapped(uint64_t address, uint64_t bytes)
+{
+	for (size_t index = index_above(address); index < range_count; index++) {
+		const struct memory_range *range = &ranges[index];
+
+		if (range->base > address || range->kind != MEMORY_MAPPED || range->inaccessible)
+			return false;
+		if (bytes <= range->base + range->bytes - address)
+			return true;
+		bytes -= range->base + range->bytes - address;
+		address = range->base + range->bytes;
+	}
+	return false;
+}
+
 /* Under the lock. */
 enum memory_class memory_classify(uint64_t address, uint64_t bytes)
 {
@@ -187,6 +214,8 @@ enum memory_class memory_classify(uint64_t address, uint64_t bytes)
 
 	if (address + bytes < address)
 		return MEMORY_CLASS_INVALID;
+	if (range && range->kind == MEMORY_MAPPED)
+		return is_mapped(address, bytes) ? MEMORY_CLASS_DEVICE : MEMORY_CLASS_INVALID;
 	if (range) {
 		if (bytes > range->base + range->bytes - address)
 			return MEMORY_CLASS_INVALID;

@@ -17,6 +17,7 @@
 
 struct context;
 struct engine_memory;
+struct object;
 struct pool;
 
 enum memory_kind {
@@ -26,6 +27,7 @@ enum memory_kind {
 	MEMORY_HOST,	   /* cuMemHostAlloc */
 	MEMORY_REGISTERED, /* cuMemHostRegister */
 	MEMORY_ARRAY,	   /* of an array or a mipmapped array */
+	MEMORY_MAPPED,	   /* cuMemMap, in a reserved block of the arena */
 };
 
 struct memory_range {
@@ -38,6 +40,8 @@ struct memory_range {
 	uint64_t id;		 /* CU_POINTER_ATTRIBUTE_BUFFER_ID */
 	struct context *context; /* the owner; not a reference, since the owner releases its ranges first */
 	struct pool *pool;	 /* a reference, or NULL */
+	struct object *physical; /* of MEMORY_MAPPED: a reference */
+	bool inaccessible;	 /* MEMORY_MAPPED without cuMemSetAccess */
 };
 
 static inline bool memory_kind_is_host(enum memory_kind kind)
@@ -48,7 +52,7 @@ static inline bool memory_kind_is_host(enum memory_kind kind)
 /* Device memory: 'range' says kind, flags, context and pool; base and id are filled in.  OUT_OF_MEMORY. */
 CUresult memory_allocate(struct memory_range *range, size_t alignment);
 
-/* Adds host memory.  HOST_MEMORY_ALREADY_REGISTERED where it overlaps a known range. */
+/* Adds host memory or a mapping.  HOST_MEMORY_ALREADY_REGISTERED where it overlaps a known range. */
 CUresult memory_register(const struct memory_range *range);
 
 /* Takes the range that starts at 'base' out of the table, if its kind is in the mask, and frees arena memory. */
@@ -61,6 +65,9 @@ bool memory_find(uint64_t address, struct memory_range *ret_range);
 /* Changes flags of the range that holds 'address'; false when there is none. */
 bool memory_set_synchronous(uint64_t address, bool synchronous);
 
+/* What cuMemSetAccess says of the MEMORY_MAPPED range that starts at 'base'. */
+void memory_set_access(uint64_t base, bool accessible);
+
 /* Frees all that a context owns, host memory that it allocated included. */
 void memory_release_owned(struct context *context);
 
@@ -71,7 +78,7 @@ void memory_unlock(void);
 enum memory_class {
 	MEMORY_CLASS_UNKNOWN, /* pageable host memory, or nothing at all */
 	MEMORY_CLASS_HOST,    /* wholly inside pinned or registered memory */
-	MEMORY_CLASS_DEVICE,  /* wholly inside one allocation of the arena */
+	MEMORY_CLASS_DEVICE,  /* wholly inside one allocation of the arena, or mappings side by side */
 	MEMORY_CLASS_INVALID, /* in the arena but not allocated, or over the end of a range */
 };
 

@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Kinds of memory through the whole path over the local transport, on the software GPU."""
+
+import unittest
+
+import tap
+from stack import Mediator, build_directory
+
+PROGRAMS = build_directory() / 'tests' / 'end_to_end'
+
+
+class Memory(unittest.TestCase):
+    def passes(self, program):
+        with Mediator() as mediator:
+            done = mediator.run(PROGRAMS / program, CMOCKA_MESSAGE_OUTPUT='TAP')
+            self.assertEqual(done.returncode, 0, f'{done.stdout}\n{done.stderr}\n{mediator.text()[-4000:]}')
+            mediator.wait_for_rest()
+
+    def test_virtual(self):
+        self.passes('virtual_memory')
+
+
+if __name__ == '__main__':
+    tap.main()
