@@ -3,6 +3,7 @@
 #include "context.h"
 #include "host_calls.h"
 #include "memory.h"
+#include "pinned.h"
 #include "session.h"
 
 static CUresult allocation_note(uint64_t address, uint64_t bytes, uint32_t context)
@@ -63,6 +64,7 @@ API(cuMemFree_v2, CUdeviceptr dptr)
 {
 	struct memory_range range;
 	uint32_t context;
+	CUresult freed;
 	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
 
 	if (result || !dptr)
@@ -72,6 +74,12 @@ API(cuMemFree_v2, CUdeviceptr dptr)
 	/* A pool's memory may be freed like this too: in order behind all work (API reference, cuMemFree). */
 	if (memory_remove(dptr, 1u << MEMORY_POOL, &range))
 		return host_cuMemFree_v2(context, dptr);
+	if (memory_remove(dptr, 1u << MEMORY_MANAGED, &range)) {
+		/* What is running may use it, and the program sees its pages go at once. */
+		result = host_cuCtxSynchronize(context);
+		freed = pinned_free(&range, context);
+		return result ? result : freed;
+	}
 	return CUDA_ERROR_INVALID_VALUE;
 }
 

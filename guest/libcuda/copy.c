@@ -26,7 +26,7 @@ bool copy_host_is_shared(const void *host, size_t bytes)
 	uint64_t address = (uintptr_t)host;
 
 	return (session.features & VGPU_FEATURE_HOST_MAP) && memory_lookup(address, &range) &&
-	       range.kind == MEMORY_PINNED && bytes <= range.bytes - (address - range.address);
+	       memory_kind_is_shared(range.kind) && bytes <= range.bytes - (address - range.address);
 }
 
 static CUresult copy_settle(const struct copy_order *order, CUresult result)
@@ -73,8 +73,11 @@ CUresult copy_up(const struct copy_order *order, CUdeviceptr to, const void *fro
 	if (known == CUDA_ERROR_INVALID_VALUE)
 		return known;
 	result = transfer_up(&transfer);
-	/* The bytes are staged, which is all that a copy from pageable memory promises, unless it may fail. */
-	unsure.waits = order->waits && known == CUDA_ERROR_NOT_FOUND;
+	/*
+	 * The bytes are staged, which is all that a copy from pageable memory promises, unless it may fail or
+	 * the program can look at the destination.
+	 */
+	unsure.waits = order->waits && (known == CUDA_ERROR_NOT_FOUND || memory_is_shared(to));
 	return copy_settle(&unsure, result);
 }
 

@@ -218,8 +218,8 @@ static CUresult shape_with_device(const struct copy_order *order, const struct s
 
 		result = up ? transfer_up(&transfer) : transfer_down(&transfer);
 	}
-	/* The bytes are staged, which is all that a copy from pageable memory promises, unless it may fail. */
-	if (!result && up && order->waits && known == CUDA_ERROR_NOT_FOUND)
+	/* As in copy_up(). */
+	if (!result && up && order->waits && (known == CUDA_ERROR_NOT_FOUND || memory_is_shared(device->address)))
 		result = host_cuStreamSynchronize(order->context, order->stream);
 	return result;
 }

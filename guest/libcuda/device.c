@@ -9,8 +9,6 @@
 
 /* What cannot work over this transport yet, whatever the device can do. Calls for it are refused. */
 static const CUdevice_attribute unsupported[] = {
-	CU_DEVICE_ATTRIBUTE_MANAGED_MEMORY,
-	CU_DEVICE_ATTRIBUTE_CONCURRENT_MANAGED_ACCESS,
 	CU_DEVICE_ATTRIBUTE_PAGEABLE_MEMORY_ACCESS,
 	CU_DEVICE_ATTRIBUTE_PAGEABLE_MEMORY_ACCESS_USES_HOST_PAGE_TABLES,
 	CU_DEVICE_ATTRIBUTE_DIRECT_MANAGED_MEM_ACCESS_FROM_HOST,
@@ -44,7 +42,8 @@ static const CUdevice_attribute unsupported[] = {
 
 static bool is_unsupported(CUdevice_attribute attribute)
 {
-	if (attribute == CU_DEVICE_ATTRIBUTE_CAN_MAP_HOST_MEMORY)
+	if (attribute == CU_DEVICE_ATTRIBUTE_CAN_MAP_HOST_MEMORY || attribute == CU_DEVICE_ATTRIBUTE_MANAGED_MEMORY ||
+	    attribute == CU_DEVICE_ATTRIBUTE_CONCURRENT_MANAGED_ACCESS)
 		return !(session.features & VGPU_FEATURE_HOST_MAP);
 	for (size_t i = 0; i < sizeof(unsupported) / sizeof(unsupported[0]); i++) {
 		if (unsupported[i] == attribute)

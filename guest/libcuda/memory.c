@@ -103,6 +103,20 @@ bool memory_lookup(uint64_t address, struct memory_range *ret_range)
 	return found;
 }
 
+bool memory_advise(uint64_t address, const struct memory_advice *advice)
+{
+	bool found;
+	size_t index;
+
+	lock_take(&ranges_lock);
+	index = lower_find(address);
+	found = index < range_count && ranges[index].address <= address;
+	if (found)
+		ranges[index].advice = *advice;
+	lock_release(&ranges_lock);
+	return found;
+}
+
 bool memory_overlaps(uint64_t address, uint64_t bytes)
 {
 	bool found;
@@ -163,4 +177,12 @@ bool memory_is_device(uint64_t address)
 	struct memory_range range;
 
 	return memory_lookup(address, &range) ? memory_kind_is_device(range.kind) : address_is_device(address);
+}
+
+bool memory_is_shared(uint64_t address)
+{
+	struct memory_range range;
+
+	/* Only device memory lies there, which saves the lock. */
+	return !address_is_device(address) && memory_lookup(address, &range) && memory_kind_is_shared(range.kind);
 }

@@ -18,9 +18,19 @@ enum memory_kind {
 	MEMORY_POOL,	   /* cuMemAllocAsync */
 	MEMORY_GLOBAL,	   /* a variable of a module */
 	MEMORY_MAPPED,	   /* cuMemMap; the owner is the memory handle */
+	MEMORY_MANAGED,	   /* cuMemAllocManaged: shared with the executor, at the same address */
 	MEMORY_PINNED,	   /* shared with the executor, at the same address */
 	MEMORY_PLAIN,	   /* asked for as pinned, but the executor cannot reach it */
 	MEMORY_REGISTERED, /* the program's own, cuMemHostRegister; the executor cannot reach it */
+};
+
+/* What cuMemAdvise and cuMemPrefetchAsync said of managed memory; a location of type INVALID: nothing. */
+struct memory_advice {
+	bool is_read_mostly;
+	bool is_host_accessing; /* cuMemAdvise, ACCESSED_BY */
+	uint64_t accessing;	/* devices, a bit each */
+	CUmemLocation preferred;
+	CUmemLocation prefetched; /* last */
 };
 
 struct memory_range {
@@ -32,11 +42,18 @@ struct memory_range {
 	uint32_t owner;	  /* wire id of a variable's module or library, or of a mapping's memory handle */
 	uint32_t flags;	  /* of cuMemHostAlloc or cuMemHostRegister */
 	CUdevice device;
+	struct memory_advice advice;
 };
 
 static inline bool memory_kind_is_device(enum memory_kind kind)
 {
 	return kind == MEMORY_DEVICE || kind == MEMORY_POOL || kind == MEMORY_GLOBAL || kind == MEMORY_MAPPED;
+}
+
+/* The same bytes at the same address here and in the executor. */
+static inline bool memory_kind_is_shared(enum memory_kind kind)
+{
+	return kind == MEMORY_PINNED || kind == MEMORY_MANAGED;
 }
 
 /* Notes a range, whose id is set here; one that it overlaps is stale, and forgotten. */
@@ -46,6 +63,9 @@ CUresult memory_note_global(uint64_t address, uint64_t bytes, CUdevice device, u
 /* The range that the address lies in; false: none. */
 bool memory_lookup(uint64_t address, struct memory_range *ret_range);
 
+/* Sets the advice of the range that the address lies in; false: none. */
+bool memory_advise(uint64_t address, const struct memory_advice *advice);
+
 /* Does any range overlap [address, address + bytes)? */
 bool memory_overlaps(uint64_t address, uint64_t bytes);
 
@@ -54,6 +74,9 @@ bool memory_remove(uint64_t address, unsigned int kinds, struct memory_range *re
 
 void memory_forget_context(uint32_t context);
 void memory_forget_owner(uint32_t owner);
+
+/* Is it memory that the program can look at while the device works on it? */
+bool memory_is_shared(uint64_t address);
 
 /* Is it device memory, as far as anybody can tell? */
 bool memory_is_device(uint64_t address);

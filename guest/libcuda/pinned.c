@@ -13,6 +13,7 @@
 #include "context.h"
 #include "host_calls.h"
 #include "memory.h"
+#include "pinned.h"
 #include "session.h"
 
 #define PAGE_BYTES 4096u
@@ -22,6 +23,11 @@
 
 /* The executor takes the next descriptor of the pass socket for each request. */
 static pthread_mutex_t pass_mutex = PTHREAD_MUTEX_INITIALIZER;
+
+static size_t page_round(size_t bytes)
+{
+	return (bytes + PAGE_BYTES - 1) & ~(size_t)(PAGE_BYTES - 1);
+}
 
 static int file_make(size_t bytes)
 {
@@ -86,14 +92,15 @@ static CUresult file_map(int fd, size_t bytes, uint32_t context, void **ret_addr
 	return result == CUDA_ERROR_ALREADY_MAPPED ? CUDA_ERROR_OUT_OF_MEMORY : result;
 }
 
-static CUresult shared_allocate(size_t bytes, uint32_t context, void **ret_address)
+CUresult pinned_allocate(size_t bytes, uint32_t context, void **ret_address)
 {
-	int fd = file_make(bytes);
+	size_t whole = page_round(bytes);
+	int fd = file_make(whole);
 	CUresult result;
 
 	if (fd < 0)
 		return errno == EMFILE || errno == ENFILE ? CUDA_ERROR_OPERATING_SYSTEM : CUDA_ERROR_OUT_OF_MEMORY;
-	result = file_map(fd, bytes, context, ret_address);
+	result = file_map(fd, whole, context, ret_address);
 	close(fd);
 	return result;
 }
@@ -108,19 +115,14 @@ static CUresult plain_allocate(size_t bytes, void **ret_address)
 	return CUDA_SUCCESS;
 }
 
-static size_t page_round(size_t bytes)
-{
-	return (bytes + PAGE_BYTES - 1) & ~(size_t)(PAGE_BYTES - 1);
-}
-
-static CUresult range_end(const struct memory_range *range, uint32_t context)
+CUresult pinned_free(const struct memory_range *range, uint32_t context)
 {
 	struct vgpu_host_unmap request = {.address = range->address};
 	const struct call_piece pieces[] = {{&request, sizeof(request)}};
 	CUresult result = CUDA_SUCCESS;
 
 	/* In order behind what was posted; the pages live until the executor is done with them. */
-	if (range->kind == MEMORY_PINNED)
+	if (memory_kind_is_shared(range->kind))
 		result = call_post(VGPU_OPCODE_HOST_UNMAP, context, pieces, 1);
 	munmap((void *)(uintptr_t)range->address, page_round((size_t)range->bytes));
 	return result;
@@ -136,11 +138,11 @@ API(cuMemHostAlloc, void **pointer, size_t bytes, unsigned int flags)
 
 	if (result)
 		return result;
-	if (!pointer || bytes == 0 || bytes > SIZE_MAX - PAGE_BYTES || (flags & ~(unsigned int)ALLOCATION_FLAGS))
+	if (!pointer || bytes == 0 || bytes > PINNED_BYTES_MAX || (flags & ~(unsigned int)ALLOCATION_FLAGS))
 		return CUDA_ERROR_INVALID_VALUE;
 	if (session.features & VGPU_FEATURE_HOST_MAP) {
 		range.kind = MEMORY_PINNED;
-		result = shared_allocate(page_round(bytes), range.context, &address);
+		result = pinned_allocate(bytes, range.context, &address);
 	} else {
 		range.kind = MEMORY_PLAIN;
 		result = plain_allocate(page_round(bytes), &address);
@@ -151,7 +153,7 @@ API(cuMemHostAlloc, void **pointer, size_t bytes, unsigned int flags)
 	range.device = (CUdevice)thread_state.current->words[CONTEXT_DEVICE];
 	result = memory_note(&range);
 	if (result) {
-		(void)range_end(&range, range.context);
+		(void)pinned_free(&range, range.context);
 		return result;
 	}
 	*pointer = address;
@@ -179,7 +181,7 @@ API(cuMemFreeHost, void *pointer)
 		return result;
 	if (!memory_remove((uintptr_t)pointer, 1u << MEMORY_PINNED | 1u << MEMORY_PLAIN, &range))
 		return CUDA_ERROR_INVALID_VALUE;
-	return range_end(&range, context);
+	return pinned_free(&range, context);
 }
 
 #define REGISTER_FLAGS                                                                              \
@@ -237,7 +239,8 @@ static CUresult host_range_find(const void *pointer, const void *answer, struct 
 
 	if (result)
 		return result;
-	if (!answer || !memory_lookup((uintptr_t)pointer, ret_range) || memory_kind_is_device(ret_range->kind))
+	if (!answer || !memory_lookup((uintptr_t)pointer, ret_range) || memory_kind_is_device(ret_range->kind) ||
+	    ret_range->kind == MEMORY_MANAGED)
 		return CUDA_ERROR_INVALID_VALUE;
 	return CUDA_SUCCESS;
 }

@@ -23,7 +23,7 @@ static void pointer_examine(CUdeviceptr pointer, struct memory_range *ret_range)
 
 static bool is_mapped(const struct memory_range *range)
 {
-	return memory_kind_is_device(range->kind) || range->kind == MEMORY_PINNED;
+	return memory_kind_is_device(range->kind) || memory_kind_is_shared(range->kind);
 }
 
 static CUresult address_answer(const struct memory_range *range, CUdeviceptr pointer, CUpointer_attribute attribute,
@@ -71,7 +71,8 @@ static CUresult attribute_answer(const struct memory_range *range, CUdeviceptr p
 		*(CUcontext *)answer = context_answer(range);
 		return CUDA_SUCCESS;
 	case CU_POINTER_ATTRIBUTE_MEMORY_TYPE:
-		*(unsigned int *)answer = is_device ? CU_MEMORYTYPE_DEVICE : CU_MEMORYTYPE_HOST;
+		*(unsigned int *)answer =
+			is_device || range->kind == MEMORY_MANAGED ? CU_MEMORYTYPE_DEVICE : CU_MEMORYTYPE_HOST;
 		return CUDA_SUCCESS;
 	case CU_POINTER_ATTRIBUTE_BUFFER_ID:
 	case CU_POINTER_ATTRIBUTE_MEMORY_BLOCK_ID:
@@ -85,6 +86,8 @@ static CUresult attribute_answer(const struct memory_range *range, CUdeviceptr p
 		*(unsigned int *)answer = is_device;
 		return CUDA_SUCCESS;
 	case CU_POINTER_ATTRIBUTE_IS_MANAGED:
+		*(unsigned int *)answer = range->kind == MEMORY_MANAGED;
+		return CUDA_SUCCESS;
 	case CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE:
 	case CU_POINTER_ATTRIBUTE_IS_GPU_DIRECT_RDMA_CAPABLE:
 	case CU_POINTER_ATTRIBUTE_IS_HW_DECOMPRESS_CAPABLE:

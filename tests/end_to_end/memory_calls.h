@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The entry points that the programs of this folder call, as their own linked functions. */
+/* What the programs of this folder share: entry points as their own linked functions, and a kernel. */
 #ifndef TEST_MEMORY_CALLS_H
 #define TEST_MEMORY_CALLS_H
 
@@ -22,5 +22,21 @@ CUresult cuMemGetAllocationGranularity(size_t *granularity, const CUmemAllocatio
 				       CUmemAllocationGranularity_flags option);
 CUresult cuMemGetAllocationPropertiesFromHandle(CUmemAllocationProp *properties, CUmemGenericAllocationHandle handle);
 CUresult cuMemRetainAllocationHandle(CUmemGenericAllocationHandle *handle, void *address);
+CUresult cuMemAllocManaged(CUdeviceptr *address, size_t bytes, unsigned int flags);
+CUresult cuMemPrefetchAsync(CUdeviceptr address, size_t bytes, CUdevice device, CUstream stream);
+CUresult cuMemAdvise(CUdeviceptr address, size_t bytes, CUmem_advise advice, CUdevice device);
+CUresult cuMemRangeGetAttribute(void *data, size_t data_bytes, CUmem_range_attribute attribute, CUdeviceptr address,
+				size_t bytes);
+CUresult cuStreamAttachMemAsync(CUstream stream, CUdeviceptr address, size_t bytes, unsigned int flags);
+
+/* A kernel 'increment' that adds one to a word per thread. */
+static const char increment_image[] =
+	".version 7.0\n.target sm_70\n.address_size 64\n"
+	".visible .entry increment(.param .u64 to)\n{\n"
+	"\t.reg .b32 %r<6>; .reg .b64 %d<4>;\n"
+	"\tld.param.u64 %d1, [to];\n\tcvta.to.global.u64 %d1, %d1;\n"
+	"\tmov.u32 %r1, %ctaid.x;\n\tmov.u32 %r2, %ntid.x;\n\tmov.u32 %r3, %tid.x;\n"
+	"\tmad.lo.s32 %r4, %r1, %r2, %r3;\n\tmul.wide.u32 %d2, %r4, 4;\n\tadd.s64 %d3, %d1, %d2;\n"
+	"\tld.global.u32 %r5, [%d3];\n\tadd.s32 %r5, %r5, 1;\n\tst.global.u32 [%d3], %r5;\n\tret;\n}\n";
 
 #endif

@@ -19,6 +19,9 @@ class Memory(unittest.TestCase):
     def test_virtual(self):
         self.passes('virtual_memory')
 
+    def test_managed(self):
+        self.passes('managed_memory')
+
 
 if __name__ == '__main__':
     tap.main()

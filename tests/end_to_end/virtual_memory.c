@@ -12,16 +12,6 @@
 #include "cuda_abi.h"
 #include "memory_calls.h"
 
-/* Stores its first argument's successor at each of 'count' words from 'to' on; one thread each. */
-static const char image[] =
-	".version 7.0\n.target sm_70\n.address_size 64\n"
-	".visible .entry increment(.param .u64 to)\n{\n"
-	"\t.reg .b32 %r<6>; .reg .b64 %d<4>;\n"
-	"\tld.param.u64 %d1, [to];\n\tcvta.to.global.u64 %d1, %d1;\n"
-	"\tmov.u32 %r1, %ctaid.x;\n\tmov.u32 %r2, %ntid.x;\n\tmov.u32 %r3, %tid.x;\n"
-	"\tmad.lo.s32 %r4, %r1, %r2, %r3;\n\tmul.wide.u32 %d2, %r4, 4;\n\tadd.s64 %d3, %d1, %d2;\n"
-	"\tld.global.u32 %r5, [%d3];\n\tadd.s32 %r5, %r5, 1;\n\tst.global.u32 [%d3], %r5;\n\tret;\n}\n";
-
 static CUcontext context;
 static CUfunction increment;
 static size_t granule;
@@ -43,7 +33,7 @@ static int setup(void **state)
 
 	(void)state;
 	return cuInit(0) || cuDevicePrimaryCtxRetain(&context, 0) || cuCtxSetCurrent(context) ||
-	       cuModuleLoadData(&module, image) || cuModuleGetFunction(&increment, module, "increment") ||
+	       cuModuleLoadData(&module, increment_image) || cuModuleGetFunction(&increment, module, "increment") ||
 	       cuMemGetAllocationGranularity(&granule, &properties, CU_MEM_ALLOC_GRANULARITY_MINIMUM);
 }
 

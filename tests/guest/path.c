@@ -69,7 +69,7 @@ static void test_devices(void **state)
 	assert_true(strlen(name) > 0);
 	assert_int_equal(cuDeviceTotalMem_v2(&bytes, 0), CUDA_SUCCESS);
 	assert_true(bytes > 0);
-	assert_int_equal(cuDeviceGetAttribute(&value, CU_DEVICE_ATTRIBUTE_MANAGED_MEMORY, 0), CUDA_SUCCESS);
+	assert_int_equal(cuDeviceGetAttribute(&value, CU_DEVICE_ATTRIBUTE_PAGEABLE_MEMORY_ACCESS, 0), CUDA_SUCCESS);
 	assert_int_equal(value, 0);
 	assert_int_equal(cuDeviceGetAttribute(&value, (CUdevice_attribute)0, 0), CUDA_ERROR_INVALID_VALUE);
 }

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Memory that is shared with the executor, at the same address. */
+#ifndef VGPU_PINNED_H
+#define VGPU_PINNED_H
+
+#include "memory.h"
+
+#define PINNED_BYTES_MAX (SIZE_MAX - 4096) /* whole pages can be counted */
+
+/* At most PINNED_BYTES_MAX, over a transport with VGPU_FEATURE_HOST_MAP. */
+CUresult pinned_allocate(size_t bytes, uint32_t context, void **ret_address);
+
+/* Gives back a range that has been removed from the map of memory. */
+CUresult pinned_free(const struct memory_range *range, uint32_t context);
+
+#endif
