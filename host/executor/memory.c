@@ -192,3 +192,40 @@ CUresult execute_cuMemPoolGetAttribute(struct executor *executor, const struct r
 	reply->value = is_int ? (cuuint64_t)narrow : wide;
 	return result;
 }
+
+CUresult execute_cuMemPoolSetAccess(struct executor *executor, const struct request *request,
+				    const struct wire_cuMemPoolSetAccess *arguments)
+{
+	CUmemAccessDesc descriptor = {
+		.location = {.type = CU_MEM_LOCATION_TYPE_DEVICE, .id = arguments->dev},
+		.flags = (CUmemAccess_flags)arguments->flags,
+	};
+	void *pool;
+	CUresult result = execute_find(executor, VGPU_KIND_MEMORY_POOL, arguments->pool, &pool);
+
+	(void)request;
+	if (result)
+		return result;
+	if (!executor->driver.cuMemPoolSetAccess)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	return executor->driver.cuMemPoolSetAccess(pool, &descriptor, 1);
+}
+
+CUresult execute_cuMemPoolGetAccess(struct executor *executor, const struct request *request,
+				    const struct wire_cuMemPoolGetAccess *arguments,
+				    struct wire_cuMemPoolGetAccess_reply *reply)
+{
+	CUmemLocation location = {.type = CU_MEM_LOCATION_TYPE_DEVICE, .id = arguments->dev};
+	CUmemAccess_flags flags = CU_MEM_ACCESS_FLAGS_PROT_NONE;
+	void *pool;
+	CUresult result = execute_find(executor, VGPU_KIND_MEMORY_POOL, arguments->memPool, &pool);
+
+	(void)request;
+	if (result)
+		return result;
+	if (!executor->driver.cuMemPoolGetAccess)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	result = executor->driver.cuMemPoolGetAccess(&flags, pool, &location);
+	reply->flags = (uint32_t)flags;
+	return result;
+}

@@ -22,6 +22,9 @@ class Memory(unittest.TestCase):
     def test_managed(self):
         self.passes('managed_memory')
 
+    def test_pools_and_peers(self):
+        self.passes('pool_peer')
+
 
 if __name__ == '__main__':
     tap.main()

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Access to pools, and copies between contexts, with any libcuda.so.1 and one device. Run by test_memory.py. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "cuda_abi.h"
+#include "memory_calls.h"
+
+#define BYTES 65536u
+
+#define WORKS(call) assert_int_equal(call, CUDA_SUCCESS)
+
+static CUcontext context;
+
+static int setup(void **state)
+{
+	(void)state;
+	return cuInit(0) || cuDevicePrimaryCtxRetain(&context, 0) || cuCtxSetCurrent(context);
+}
+
+static void test_pool_access(void **state)
+{
+	const CUmemPoolProps properties = {
+		.allocType = CU_MEM_ALLOCATION_TYPE_PINNED,
+		.location = {.type = CU_MEM_LOCATION_TYPE_DEVICE},
+	};
+	CUmemAccessDesc access = {
+		.location = {.type = CU_MEM_LOCATION_TYPE_DEVICE},
+		.flags = CU_MEM_ACCESS_FLAGS_PROT_READWRITE,
+	};
+	CUmemAccess_flags flags = CU_MEM_ACCESS_FLAGS_PROT_NONE;
+	CUmemoryPool pool;
+
+	(void)state;
+	WORKS(cuMemPoolCreate(&pool, &properties));
+	WORKS(cuMemPoolSetAccess(pool, &access, 1));
+	WORKS(cuMemPoolGetAccess(&flags, pool, &access.location));
+	assert_int_equal(flags, CU_MEM_ACCESS_FLAGS_PROT_READWRITE);
+	access.location.id = 99;
+	assert_int_not_equal(cuMemPoolSetAccess(pool, &access, 1), CUDA_SUCCESS);
+	assert_int_not_equal(cuMemPoolGetAccess(&flags, pool, &access.location), CUDA_SUCCESS);
+	assert_int_not_equal(cuMemPoolSetAccess(pool, NULL, 1), CUDA_SUCCESS);
+	WORKS(cuMemPoolDestroy(pool));
+}
+
+static void test_pool_of_location(void **state)
+{
+	const CUmemPoolProps properties = {
+		.allocType = CU_MEM_ALLOCATION_TYPE_PINNED,
+		.location = {.type = CU_MEM_LOCATION_TYPE_DEVICE},
+	};
+	CUmemLocation location = {.type = CU_MEM_LOCATION_TYPE_DEVICE};
+	CUmemoryPool usual, current, pool;
+
+	(void)state;
+	WORKS(cuMemGetDefaultMemPool(&usual, &location, CU_MEM_ALLOCATION_TYPE_PINNED));
+	WORKS(cuMemGetMemPool(&current, &location, CU_MEM_ALLOCATION_TYPE_PINNED));
+	assert_ptr_equal(usual, current);
+	WORKS(cuMemPoolCreate(&pool, &properties));
+	WORKS(cuMemSetMemPool(&location, CU_MEM_ALLOCATION_TYPE_PINNED, pool));
+	WORKS(cuMemGetMemPool(&current, &location, CU_MEM_ALLOCATION_TYPE_PINNED));
+	assert_ptr_equal(pool, current);
+	WORKS(cuMemSetMemPool(&location, CU_MEM_ALLOCATION_TYPE_PINNED, usual));
+	WORKS(cuMemPoolDestroy(pool));
+	location.id = 99;
+	assert_int_not_equal(cuMemGetMemPool(&current, &location, CU_MEM_ALLOCATION_TYPE_PINNED), CUDA_SUCCESS);
+}
+
+static void test_peer(void **state)
+{
+	CUdeviceptr from, to;
+	CUcontext other;
+	uint32_t word = 0;
+	int can = 1;
+
+	(void)state;
+	/* A device is not its own peer. */
+	WORKS(cuDeviceCanAccessPeer(&can, 0, 0));
+	assert_int_equal(can, 0);
+	assert_int_not_equal(cuCtxEnablePeerAccess(context, 0), CUDA_SUCCESS);
+	assert_int_not_equal(cuCtxDisablePeerAccess(context), CUDA_SUCCESS);
+	assert_int_equal(cuCtxEnablePeerAccess(NULL, 0), CUDA_ERROR_INVALID_CONTEXT);
+	WORKS(cuMemAlloc_v2(&from, BYTES));
+	WORKS(cuMemsetD32_v2(from, 77, BYTES / 4));
+	WORKS(cuCtxSynchronize());
+	WORKS(cuCtxCreate_v2(&other, 0, 0));
+	WORKS(cuMemAlloc_v2(&to, BYTES));
+	WORKS(cuMemcpyPeer(to, other, from, context, BYTES));
+	WORKS(cuCtxSynchronize());
+	WORKS(cuMemcpyDtoH_v2(&word, to + BYTES - 4, sizeof(word)));
+	assert_int_equal(word, 77);
+	WORKS(cuMemsetD32_v2(to, 78, BYTES / 4));
+	WORKS(cuMemcpyPeerAsync(from, context, to, other, BYTES, NULL));
+	WORKS(cuCtxSynchronize());
+	WORKS(cuCtxDestroy_v2(other));
+	WORKS(cuCtxSetCurrent(context));
+	WORKS(cuMemcpyDtoH_v2(&word, from, sizeof(word)));
+	assert_int_equal(word, 78);
+	WORKS(cuMemFree_v2(from));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_pool_access),
+		cmocka_unit_test(test_pool_of_location),
+		cmocka_unit_test(test_peer),
+	};
+
+	return cmocka_run_group_tests(tests, setup, NULL);
+}
