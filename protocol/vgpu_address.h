@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Where device memory can be.  The addresses that the host's driver gives are used
- * in the guest as they are: the guest library keeps these spans free, and the
- * executor gives no reservation outside of them to a guest.
+ * in the guest as they are: the guest library keeps these spans free, and a
+ * guest may ask for addresses in them and nowhere else.
  */
 #ifndef VGPU_ADDRESS_H
 #define VGPU_ADDRESS_H

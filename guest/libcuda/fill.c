@@ -23,7 +23,7 @@ static CUresult fill_end(CUresult result, CUdeviceptr dst, uint32_t context, uin
 
 static CUresult fill_d8(CUdeviceptr dst, unsigned char value, size_t count, bool per_thread_default)
 {
-	uint32_t context, stream;
+	uint32_t context = 0, stream = 0;
 	CUresult result = fill_begin(per_thread_default, &context, &stream);
 
 	if (!result)
@@ -43,7 +43,7 @@ API(cuMemsetD8_v2_ptds, CUdeviceptr dst, unsigned char value, size_t count)
 
 static CUresult fill_d16(CUdeviceptr dst, unsigned short value, size_t count, bool per_thread_default)
 {
-	uint32_t context, stream;
+	uint32_t context = 0, stream = 0;
 	CUresult result = fill_begin(per_thread_default, &context, &stream);
 
 	if (!result)
@@ -63,7 +63,7 @@ API(cuMemsetD16_v2_ptds, CUdeviceptr dst, unsigned short value, size_t count)
 
 static CUresult fill_d32(CUdeviceptr dst, unsigned int value, size_t count, bool per_thread_default)
 {
-	uint32_t context, stream;
+	uint32_t context = 0, stream = 0;
 	CUresult result = fill_begin(per_thread_default, &context, &stream);
 
 	if (!result)
@@ -84,7 +84,7 @@ API(cuMemsetD32_v2_ptds, CUdeviceptr dst, unsigned int value, size_t count)
 static CUresult fill_rows_d8(CUdeviceptr dst, size_t pitch, unsigned char value, size_t width, size_t height,
 			     bool per_thread_default)
 {
-	uint32_t context, stream;
+	uint32_t context = 0, stream = 0;
 	CUresult result = fill_begin(per_thread_default, &context, &stream);
 
 	if (!result)
@@ -105,7 +105,7 @@ API(cuMemsetD2D8_v2_ptds, CUdeviceptr dst, size_t pitch, unsigned char value, si
 static CUresult fill_rows_d16(CUdeviceptr dst, size_t pitch, unsigned short value, size_t width, size_t height,
 			      bool per_thread_default)
 {
-	uint32_t context, stream;
+	uint32_t context = 0, stream = 0;
 	CUresult result = fill_begin(per_thread_default, &context, &stream);
 
 	if (!result)
@@ -126,7 +126,7 @@ API(cuMemsetD2D16_v2_ptds, CUdeviceptr dst, size_t pitch, unsigned short value, 
 static CUresult fill_rows_d32(CUdeviceptr dst, size_t pitch, unsigned int value, size_t width, size_t height,
 			      bool per_thread_default)
 {
-	uint32_t context, stream;
+	uint32_t context = 0, stream = 0;
 	CUresult result = fill_begin(per_thread_default, &context, &stream);
 
 	if (!result)
@@ -146,7 +146,7 @@ API(cuMemsetD2D32_v2_ptds, CUdeviceptr dst, size_t pitch, unsigned int value, si
 
 static CUresult copy_within(CUdeviceptr dst, CUdeviceptr src, size_t bytes, bool per_thread_default)
 {
-	uint32_t context, stream;
+	uint32_t context = 0, stream = 0;
 	CUresult result = fill_begin(per_thread_default, &context, &stream);
 
 	if (!result)

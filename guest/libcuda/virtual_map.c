@@ -1,10 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Virtual memory management: reserved addresses, what is mapped there and who may use it. */
-#include "address_space.h"
+#include <sys/mman.h>
+
 #include "context.h"
 #include "host_calls.h"
 #include "memory.h"
+#include "vgpu_address.h"
 #include "virtual.h"
+
+/*
+ * Sees to it that nothing of the program is where the host has reserved: false if there is something. The
+ * spans of device memory are kept free anyway.
+ */
+static bool address_claim(uint64_t address, size_t bytes)
+{
+	void *wanted = (void *)(uintptr_t)address;
+	void *space;
+
+	if (vgpu_address_is_device(address, bytes))
+		return true;
+	space = mmap(wanted, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1,
+		     0);
+	if (space == wanted)
+		return true;
+	if (space != MAP_FAILED)
+		munmap(space, bytes);
+	return false;
+}
 
 API(cuMemAddressReserve, CUdeviceptr *address, size_t bytes, size_t alignment, CUdeviceptr hint,
     unsigned long long flags)
@@ -18,12 +40,17 @@ API(cuMemAddressReserve, CUdeviceptr *address, size_t bytes, size_t alignment, C
 	if (!address || !bytes || flags)
 		return CUDA_ERROR_INVALID_VALUE;
 	/* The host takes no addresses that may be somebody's own, and a hint need not be followed. */
-	if (!address_is_device(hint))
+	if (!vgpu_address_is_device(hint, bytes))
 		hint = 0;
 	result = host_cuMemAddressReserve(context, &reserved, bytes, alignment, hint);
-	if (!result)
-		*address = reserved;
-	return result;
+	if (result)
+		return result;
+	if (!address_claim(reserved, bytes)) {
+		(void)host_cuMemAddressFree(context, reserved, bytes);
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	}
+	*address = reserved;
+	return CUDA_SUCCESS;
 }
 
 API(cuMemAddressFree, CUdeviceptr address, size_t bytes)
@@ -31,7 +58,11 @@ API(cuMemAddressFree, CUdeviceptr address, size_t bytes)
 	uint32_t context;
 	CUresult result = call_begin(CALL_NEEDS_INIT, &context);
 
-	return result ? result : host_cuMemAddressFree(context, address, bytes);
+	if (!result)
+		result = host_cuMemAddressFree(context, address, bytes);
+	if (!result && !vgpu_address_is_device(address, bytes))
+		munmap((void *)(uintptr_t)address, bytes);
+	return result;
 }
 
 static CUresult mapping_make(uint32_t context, struct object *object, CUdeviceptr address, size_t bytes, size_t offset)

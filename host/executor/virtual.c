@@ -69,12 +69,6 @@ CUresult execute_cuMemAddressReserve(struct executor *executor, const struct req
 							      arguments->hint, 0);
 	if (result)
 		return result;
-	/* The guest process may have something else where no device memory is expected. */
-	if (!vgpu_address_is_device(address, arguments->size) ||
-	    virtual_ranges_overlap(reservations, address, arguments->size)) {
-		executor->driver.cuMemAddressFree(address, arguments->size);
-		return CUDA_ERROR_OUT_OF_MEMORY;
-	}
 	range.address = address;
 	virtual_ranges_add(reservations, &range);
 	reply->ptr = address;

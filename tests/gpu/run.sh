@@ -4,7 +4,7 @@
 # run.sh BUNDLE RESULTS [STEP...]
 #
 # On a machine with an NVIDIA GPU: the same programs natively and through mediator, executor and the guest
-# library over the local transport, in the same run. Steps: kernels examples programs frameworks speed nvml
+# library over the local transport, in the same run. Steps: kernels memory examples programs frameworks speed nvml
 # bench shares storm (default: all); JOBS_MAX commands at a time, each for SECONDS_MAX at most. RESULTS gets the logs;
 # the last lines say what passed.
 set -uo pipefail
@@ -12,7 +12,7 @@ bundle=$(cd "${1:?usage: run.sh BUNDLE RESULTS [STEP...]}" && pwd)
 mkdir -p "${2:?usage: run.sh BUNDLE RESULTS [STEP...]}"
 results=$(cd "$2" && pwd)
 shift 2
-steps=${*:-kernels examples programs frameworks speed nvml bench shares storm}
+steps=${*:-kernels memory examples programs frameworks speed nvml bench shares storm}
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
 passed=0 failed=0 skipped=0
@@ -95,6 +95,12 @@ for step in $steps; do
 				"$(grep -c '^not ok' "$results/kernels.$side.log") not ok"
 			grep '^not ok' "$results/kernels.$side.log" | head -10
 		done
+		;;
+	memory)
+		for name in virtual_memory managed_memory pool_peer; do
+			both $name "$bundle/bin/$name"
+		done
+		verdicts
 		;;
 	examples)
 		both vector_add "$bundle/bin/vector_add"
