@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Access to pools, and copies between contexts, with any libcuda.so.1 and one device. Run by test_memory.py. */
+/* Access to pools, copies between contexts and batches of copies, with any libcuda.so.1 and one device. Run by
+ * test_memory.py. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -104,12 +105,68 @@ static void test_peer(void **state)
 	WORKS(cuMemFree_v2(from));
 }
 
+static void test_batch(void **state)
+{
+	CUmemcpyAttributes attributes[2] = {
+		{.srcAccessOrder = CU_MEMCPY_SRC_ACCESS_ORDER_STREAM},
+		{.srcAccessOrder = CU_MEMCPY_SRC_ACCESS_ORDER_DURING_API_CALL},
+	};
+	size_t indices[2] = {0, 1}, sizes[3] = {BYTES, BYTES, BYTES}, failed = 0;
+	CUdeviceptr from[3], to[3];
+	uint32_t *plain = malloc(BYTES), *back = malloc(BYTES), *pinned;
+	CUstream stream;
+
+	(void)state;
+	assert_non_null(plain);
+	assert_non_null(back);
+	WORKS(cuStreamCreate(&stream, 0));
+	WORKS(cuMemAllocHost_v2((void **)&pinned, BYTES));
+	for (int i = 0; i < 3; i++)
+		WORKS(cuMemAlloc_v2(&to[i], BYTES));
+	for (uint32_t i = 0; i < BYTES / 4; i++) {
+		plain[i] = i;
+		pinned[i] = ~i;
+	}
+	WORKS(cuMemAlloc_v2(&from[0], BYTES));
+	WORKS(cuMemsetD32_v2(from[0], 9, BYTES / 4));
+	WORKS(cuCtxSynchronize());
+	from[1] = (uintptr_t)plain;
+	from[2] = (uintptr_t)pinned;
+	WORKS(cuMemcpyBatchAsync(to, from, sizes, 3, attributes, indices, 2, &failed, stream));
+	/* They were read during the call. */
+	plain[BYTES / 4 - 1] = pinned[BYTES / 4 - 1] = 0;
+	WORKS(cuStreamSynchronize(stream));
+	WORKS(cuMemcpyDtoH_v2(back, to[0], BYTES));
+	assert_int_equal(back[BYTES / 4 - 1], 9);
+	WORKS(cuMemcpyDtoH_v2(back, to[1], BYTES));
+	assert_int_equal(back[BYTES / 4 - 1], BYTES / 4 - 1);
+	WORKS(cuMemcpyDtoH_v2(back, to[2], BYTES));
+	assert_int_equal(back[BYTES / 4 - 1], ~(BYTES / 4 - 1));
+	/* No legacy default stream; attributes in order and for all copies. */
+	assert_int_equal(cuMemcpyBatchAsync(to, from, sizes, 3, attributes, indices, 2, &failed, NULL),
+			 CUDA_ERROR_INVALID_VALUE);
+	indices[1] = 3;
+	assert_int_equal(cuMemcpyBatchAsync(to, from, sizes, 3, attributes, indices, 2, &failed, stream),
+			 CUDA_ERROR_INVALID_VALUE);
+	indices[0] = 1;
+	assert_int_equal(cuMemcpyBatchAsync(to, from, sizes, 3, attributes, indices, 1, &failed, stream),
+			 CUDA_ERROR_INVALID_VALUE);
+	for (int i = 0; i < 3; i++)
+		WORKS(cuMemFree_v2(to[i]));
+	WORKS(cuMemFree_v2(from[0]));
+	WORKS(cuMemFreeHost(pinned));
+	WORKS(cuStreamDestroy_v2(stream));
+	free(plain);
+	free(back);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pool_access),
 		cmocka_unit_test(test_pool_of_location),
 		cmocka_unit_test(test_peer),
+		cmocka_unit_test(test_batch),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
