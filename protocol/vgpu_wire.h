@@ -50,7 +50,11 @@ enum vgpu_opcode {
 	VGPU_OPCODE_PRINT = 11,		/* event: device printf text for the guest's stdout */
 	VGPU_OPCODE_FUNCTION_INFO = 12, /* attributes and parameter layout of a kernel, on first use */
 	VGPU_OPCODE_UPLOAD_WINDOW_RELEASE =
-		13, /* skip upload-window bytes that carry nothing (padding, abandoned copy) */
+		13,		    /* skip upload-window bytes that carry nothing (padding, abandoned copy) */
+	VGPU_OPCODE_NVML_CALL = 40, /* these four: vgpu_nvml.h */
+	VGPU_OPCODE_NVML_MEMORY = 41,
+	VGPU_OPCODE_NVML_PROCESSES = 42,
+	VGPU_OPCODE_NVML_UTILIZATION = 43,
 	VGPU_OPCODE_API = 64,
 };
 
@@ -72,7 +76,8 @@ struct vgpu_hello_reply {
 	uint32_t device_count;
 	uint32_t driver_is_software; /* 1: softgpu */
 };
-#define VGPU_FEATURE_HOST_MAP 0x1ull /* pinned memory is shared with the executor (local transport) */
+#define VGPU_FEATURE_HOST_MAP  0x1ull	  /* pinned memory is shared with the executor (local transport) */
+#define VGPU_FEATURE_TELEMETRY 0x10000ull /* the channel is for NVML and nothing else (vgpu_nvml.h) */
 
 /* SNAPSHOT: everything about one device that cannot change. Request: the ordinal. */
 #define VGPU_ATTRIBUTES_MAX 192

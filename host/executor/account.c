@@ -14,6 +14,38 @@ void account_open(struct account *account)
 	*account = (struct account){.log_limit = {.free_count = 200, .per_second = 10}};
 }
 
+/* NULL: one that is not counted. */
+static struct vgpu_executor_device *device_counters(const struct executor *executor, CUdevice device)
+{
+	return device >= 0 && device < VGPU_COUNTED_DEVICES ? &executor->counters->devices[device] : NULL;
+}
+
+static void device_memory_add(struct executor *executor, CUdevice device, uint64_t bytes)
+{
+	struct vgpu_executor_device *counters = device_counters(executor, device);
+
+	if (counters)
+		counter_add(&counters->memory_bytes, bytes);
+}
+
+void account_context_add(struct executor *executor, CUdevice device)
+{
+	struct vgpu_executor_device *counters = device_counters(executor, device);
+
+	if (!counters)
+		return;
+	__atomic_store_n(&counters->pci_place, driver_pci_place(&executor->driver, device), __ATOMIC_RELAXED);
+	__atomic_store_n(&counters->contexts, counters->contexts + 1, __ATOMIC_RELEASE);
+}
+
+void account_context_remove(struct executor *executor, CUdevice device)
+{
+	struct vgpu_executor_device *counters = device_counters(executor, device);
+
+	if (counters)
+		__atomic_store_n(&counters->contexts, counters->contexts - 1, __ATOMIC_RELEASE);
+}
+
 static size_t slot_of(const struct account *account, CUdeviceptr address)
 {
 	/* Fibonacci hashing; the low bits of addresses are zero. */
@@ -66,6 +98,7 @@ void account_add(struct executor *executor, const char *call, CUresult result, C
 		 uint32_t context)
 {
 	struct account *account = &executor->account;
+	const struct context *owner;
 	struct allocation *slot;
 
 	if (result || !address)
@@ -86,11 +119,19 @@ void account_add(struct executor *executor, const char *call, CUresult result, C
 	if (slot->address) {
 		counter_add(&executor->counters->memory_bytes, -slot->bytes);
 		memory_release(executor, slot->bytes);
+		device_memory_add(executor, slot->device, -slot->bytes);
 	} else {
 		account->count++;
 	}
-	*slot = (struct allocation){.address = address, .bytes = bytes, .context = context};
+	owner = context_find(executor, context);
+	*slot = (struct allocation){
+		.address = address,
+		.bytes = bytes,
+		.context = context,
+		.device = owner ? owner->device : -1,
+	};
 	counter_add(&executor->counters->memory_bytes, bytes);
+	device_memory_add(executor, slot->device, bytes);
 }
 
 /* Empties a slot and moves up what had been pushed past it. */
@@ -102,6 +143,7 @@ static void slot_clear(struct executor *executor, struct allocation *slot)
 
 	counter_add(&executor->counters->memory_bytes, -slot->bytes);
 	memory_release(executor, slot->bytes);
+	device_memory_add(executor, slot->device, -slot->bytes);
 	account->count--;
 	for (;;) {
 		size_t home;

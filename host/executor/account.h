@@ -17,6 +17,7 @@ struct allocation {
 	CUdeviceptr address; /* 0: free slot */
 	uint64_t bytes;
 	uint32_t context;
+	CUdevice device; /* of the context; -1: unknown */
 };
 
 /* An open-addressed hash table, at most half full. */
@@ -36,6 +37,10 @@ CUresult account_admit(struct executor *executor, const char *call, uint64_t byt
 /* After each one that was admitted: remembers it, and logs the outcome. 'bytes' is what there is now. */
 void account_add(struct executor *executor, const char *call, CUresult result, CUdeviceptr address, uint64_t bytes,
 		 uint32_t context);
+
+/* The guest process has one context more or less on the device: what telemetry shows. */
+void account_context_add(struct executor *executor, CUdevice device);
+void account_context_remove(struct executor *executor, CUdevice device);
 
 /* After an address was freed. */
 void account_remove(struct executor *executor, CUdeviceptr address);

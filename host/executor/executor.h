@@ -33,6 +33,7 @@
 #include "reply.h"
 #include "snapshot.h"
 #include "stage.h"
+#include "telemetry.h"
 #include "vgpu_control.h"
 
 struct executor {
@@ -68,6 +69,7 @@ struct executor {
 	struct print print;
 	struct account account;
 	struct snapshots snapshots;
+	struct telemetry telemetry;
 };
 
 /* Ends the channel: the first reason is told to the mediator when the loop comes round. */

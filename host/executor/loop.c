@@ -43,6 +43,10 @@ static const char *opcode_name(uint16_t opcode)
 		[VGPU_OPCODE_HOST_UNMAP] = "HOST_UNMAP",
 		[VGPU_OPCODE_FUNCTION_INFO] = "FUNCTION_INFO",
 		[VGPU_OPCODE_UPLOAD_WINDOW_RELEASE] = "UPLOAD_WINDOW_RELEASE",
+		[VGPU_OPCODE_NVML_CALL] = "NVML_CALL",
+		[VGPU_OPCODE_NVML_MEMORY] = "NVML_MEMORY",
+		[VGPU_OPCODE_NVML_PROCESSES] = "NVML_PROCESSES",
+		[VGPU_OPCODE_NVML_UTILIZATION] = "NVML_UTILIZATION",
 	};
 
 	if (opcode >= VGPU_OPCODE_API)
@@ -109,6 +113,25 @@ static void failure_note(struct loop *loop, const struct request *request, CUres
 			  driver_error_name(&loop->executor->driver, result), result);
 }
 
+static void record_finish(struct loop *loop, const struct request *request, const struct reply *reply, CUresult result)
+{
+	struct executor *executor = loop->executor;
+
+	counter_add(&executor->counters->calls, 1);
+	if (result == EXECUTE_DEFERRED)
+		return;
+	if (result == EXECUTE_PROTOCOL) {
+		executor_fault(executor, VGPU_ERROR_PROTOCOL,
+			       "the guest sent a %s request (opcode %u) that is malformed",
+			       opcode_name(request->opcode), request->opcode);
+		return;
+	}
+	if (result && result != CUDA_ERROR_NOT_READY)
+		failure_note(loop, request, result);
+	if (request->flags & VGPU_FLAG_REPLY)
+		reply_send(executor, request, result, reply->payload, reply->bytes);
+}
+
 static void record_execute(struct loop *loop)
 {
 	struct executor *executor = loop->executor;
@@ -131,6 +154,11 @@ static void record_execute(struct loop *loop)
 		executor_fault(executor, VGPU_ERROR_PROTOCOL, "the guest did not say HELLO");
 		return;
 	}
+	if (executor->telemetry.is_open) {
+		result = telemetry_execute(executor, &request, &reply);
+		record_finish(loop, &request, &reply, result);
+		return;
+	}
 	pending_settle(executor);
 	context_enter(executor, request.context);
 	executor->request = &request;
@@ -143,19 +171,9 @@ static void record_execute(struct loop *loop)
 	executor->request = NULL;
 	if (result == CUDA_ERROR_INVALID_CONTEXT && executor->contexts.enter_result)
 		result = executor->contexts.enter_result;
-	counter_add(&executor->counters->calls, 1);
-	if (result == EXECUTE_DEFERRED)
-		return;
-	if (result == EXECUTE_PROTOCOL) {
-		executor_fault(executor, VGPU_ERROR_PROTOCOL,
-			       "the guest sent a %s request (opcode %u) that is malformed", opcode_name(request.opcode),
-			       request.opcode);
-		return;
-	}
-	if (result && result != CUDA_ERROR_NOT_READY)
-		failure_note(loop, &request, result);
-	if (request.flags & VGPU_FLAG_REPLY)
-		reply_send(executor, &request, result, reply.payload, reply.bytes);
+	record_finish(loop, &request, &reply, result);
+	if (request.opcode == VGPU_OPCODE_HELLO)
+		idle_open(&loop->idle, executor->driver_is_software);
 }
 
 /* The next record lies in the guest's cache; it can come over while the driver works. */

@@ -19,6 +19,7 @@
 #include "probe.h"
 #include "scheduler.h"
 #include "tenant.h"
+#include "tenant_use.h"
 #include "vgpu_channel.h"
 #include "vgpu_schedule.h"
 
@@ -129,6 +130,10 @@ static void executor_message(void *owner, const struct control_message *message)
 
 	if (type == VGPU_CONTROL_EXECUTOR_READY) {
 		executor_ready(channel);
+		return;
+	}
+	if (type == VGPU_CONTROL_TENANT_QUERY) {
+		tenant_reply(channel, &message->tenant_query);
 		return;
 	}
 	if (type != VGPU_CONTROL_EXECUTOR_FAILED && type != VGPU_CONTROL_EXECUTOR_FAULT) {

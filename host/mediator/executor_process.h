@@ -49,6 +49,10 @@ struct executor_descriptors executor_process_descriptors(const struct executor_p
 /* Asks it to end by closing the control socket, and kills it when it takes too long. May be repeated. */
 void executor_process_end(struct executor_process *process);
 
+/* Sends it a message, without descriptors; one that does not read is ended. */
+void executor_process_send(struct executor_process *process, enum vgpu_control_type type,
+			   struct control_message *message);
+
 pid_t executor_process_pid(const struct executor_process *process);
 
 /* The program by configuration, else beside the mediator. NULL when there is none; free the text. */

@@ -14,6 +14,7 @@
 #include "adoption.h"
 #include "log.h"
 #include "mediator.h"
+#include "tenant_use.h"
 #include "vgpu_channel.h"
 
 static unsigned user_processes_count(const struct mediator *mediator, uid_t user)
@@ -184,6 +185,8 @@ void session_client_request(struct session *session, char *label, size_t label_b
 		.label = label,
 		.log = session->log,
 		.tenant = session->tenant,
+		.user = session->peer.uid,
+		.process_namespace = tenant_process_namespace(session->peer.pid),
 		.pool_id = session->pool_id,
 		.memory = session->memory,
 		.bytes = VGPU_CHANNEL_BYTES_LOCAL,
@@ -206,6 +209,8 @@ void session_client_hello(struct session *session, const struct control_message 
 		.label = label,
 		.log = session->log,
 		.pool_id = (uint32_t)mediator->configuration.local_pool,
+		.user = session->peer.uid,
+		.process_namespace = tenant_process_namespace(session->peer.pid),
 		.bytes = VGPU_CHANNEL_BYTES_LOCAL,
 		.doorbell = -1,
 		.interrupt = -1,
