@@ -185,7 +185,8 @@ class Bench:
             beside = self.requests({'t0': kind}, seconds=4)
             print(f"high priority, 1 ms requests: alone p50 {single['median']:.0f} p99 {single['p99']:.0f} us; beside "
                   f"{kind} kernels p50 {beside['median']:.0f} p99 {beside['p99']:.0f} us", flush=True)
-            limit = max(1.25 * single['p99'], single['p99'] + 2 * bound)
+            # A kernel is not interrupted: the one that runs is waited for.
+            limit = 1.25 * single['p99'] + 1.05 * bound
             self.goal(f'high priority beside {kind} kernels, p99 to alone', beside['p99'] / single['p99'],
                       beside['p99'] <= limit)
         self.mediator.stop()
