@@ -47,6 +47,8 @@ static const char *opcode_name(uint16_t opcode)
 		[VGPU_OPCODE_NVML_MEMORY] = "NVML_MEMORY",
 		[VGPU_OPCODE_NVML_PROCESSES] = "NVML_PROCESSES",
 		[VGPU_OPCODE_NVML_UTILIZATION] = "NVML_UTILIZATION",
+		[VGPU_OPCODE_ARRAY_UPLOAD] = "ARRAY_UPLOAD",
+		[VGPU_OPCODE_ARRAY_DOWNLOAD] = "ARRAY_DOWNLOAD",
 	};
 
 	if (opcode >= VGPU_OPCODE_API)
@@ -81,6 +83,10 @@ static CUresult request_execute(struct executor *executor, const struct request 
 		return function_info_execute(executor, request, reply);
 	case VGPU_OPCODE_UPLOAD_WINDOW_RELEASE:
 		return copy_window_release_execute(executor, request);
+	case VGPU_OPCODE_ARRAY_UPLOAD:
+		return copy_array_upload_execute(executor, request);
+	case VGPU_OPCODE_ARRAY_DOWNLOAD:
+		return copy_array_download_execute(executor, request);
 	default:
 		if (request->opcode < VGPU_OPCODE_API)
 			return EXECUTE_PROTOCOL;

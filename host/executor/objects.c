@@ -65,6 +65,10 @@ static bool kind_is_of_context(enum vgpu_kind kind)
 	case VGPU_KIND_MODULE:
 	case VGPU_KIND_FUNCTION:
 	case VGPU_KIND_LINK_STATE:
+	case VGPU_KIND_ARRAY:
+	case VGPU_KIND_MIPMAPPED_ARRAY:
+	case VGPU_KIND_TEXTURE:
+	case VGPU_KIND_SURFACE:
 		return true;
 	default:
 		return false;
@@ -89,6 +93,8 @@ static uint32_t owner_find(const struct executor *executor)
 		kernel = ((const struct wire_cuKernelGetFunction *)request->payload)->kernel;
 		handle = handles_find(&executor->handles, VGPU_KIND_KERNEL, kernel);
 		return handle ? handle->owner : 0;
+	case VGPU_CALL_cuMipmappedArrayGetLevel:
+		return ((const struct wire_cuMipmappedArrayGetLevel *)request->payload)->mipmap;
 	default:
 		return 0;
 	}
@@ -117,6 +123,7 @@ void execute_forget(struct executor *executor, uint32_t id)
 		break;
 	case VGPU_KIND_MODULE:
 	case VGPU_KIND_LIBRARY:
+	case VGPU_KIND_MIPMAPPED_ARRAY:
 		handles_forget_owned(&executor->handles, id);
 		break;
 	}

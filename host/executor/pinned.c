@@ -223,8 +223,7 @@ void pinned_forget_context(struct executor *executor, struct context *context)
 	}
 }
 
-/* Is [address, address + bytes) within one mapped range? Only such memory may be named by address. */
-static bool span_is_mapped(const struct pinned *pinned, uint64_t address, uint64_t bytes)
+bool pinned_holds(const struct pinned *pinned, uint64_t address, uint64_t bytes)
 {
 	size_t index = range_lower(pinned, address);
 	const struct pinned_range *range;
@@ -245,7 +244,7 @@ CUresult execute_cuMemcpyHtoDAsync_v2(struct executor *executor, const struct re
 	(void)request;
 	if (result)
 		return result;
-	if (!span_is_mapped(&executor->pinned, arguments->srcHost, arguments->ByteCount))
+	if (!pinned_holds(&executor->pinned, arguments->srcHost, arguments->ByteCount))
 		return CUDA_ERROR_INVALID_VALUE;
 	result = executor->driver.cuMemcpyHtoDAsync_v2(
 		arguments->dstDevice, (const void *)(uintptr_t)arguments->srcHost, arguments->ByteCount, stream);
@@ -263,7 +262,7 @@ CUresult execute_cuMemcpyDtoHAsync_v2(struct executor *executor, const struct re
 	(void)request;
 	if (result)
 		return result;
-	if (!span_is_mapped(&executor->pinned, arguments->dstHost, arguments->ByteCount))
+	if (!pinned_holds(&executor->pinned, arguments->dstHost, arguments->ByteCount))
 		return CUDA_ERROR_INVALID_VALUE;
 	result = executor->driver.cuMemcpyDtoHAsync_v2((void *)(uintptr_t)arguments->dstHost, arguments->srcDevice,
 						       arguments->ByteCount, stream);
