@@ -7,7 +7,8 @@ PYTHON ?= /usr/bin/python3
 # The distribution's tools first: QEMU's headers and meson must be configured by the python they were packaged for.
 export PATH := /usr/sbin:/usr/bin:/sbin:/bin:$(PATH)
 
-HOST_SIDE := host/mediator/mediator_phase3 host/executor/cuda-executor softgpu/driver/libsoftgpu.so.1
+HOST_SIDE := host/mediator/mediator_phase3 host/executor/cuda-executor softgpu/driver/libsoftgpu.so.1 \
+	host/worker/vgpu-relay host/worker/vgpu-worker
 GUEST_LIBRARY := guest/libcuda/libcuda.so.1
 
 .PHONY: all packages configure build host install guest demo check check-sanitized lint bench coverage clean
@@ -35,12 +36,16 @@ host: configure
 install: host
 	install -D -m 755 $(BUILD)/host/mediator/mediator_phase3 $(DESTDIR)$(PREFIX)/sbin/mediator_phase3
 	install -D -m 755 $(BUILD)/host/executor/cuda-executor $(DESTDIR)$(PREFIX)/libexec/vgpu/cuda-executor
+	install -D -m 755 $(BUILD)/host/worker/vgpu-relay $(DESTDIR)$(PREFIX)/libexec/vgpu/vgpu-relay
+	install -D -m 755 $(BUILD)/host/worker/vgpu-worker $(DESTDIR)$(PREFIX)/sbin/vgpu-worker
 	install -D -m 644 $(BUILD)/softgpu/driver/libsoftgpu.so.1 $(DESTDIR)$(PREFIX)/lib/vgpu/libsoftgpu.so.1
 	install -D -m 644 packaging/sysusers.d/vgpu-cuda.conf $(DESTDIR)/usr/lib/sysusers.d/vgpu-cuda.conf
 	install -D -m 644 packaging/tmpfiles.d/vgpu-cuda.conf $(DESTDIR)/usr/lib/tmpfiles.d/vgpu-cuda.conf
 	install -d $(DESTDIR)/etc/systemd/system
 	sed 's|^ExecStart=/usr/local/|ExecStart=$(PREFIX)/|' packaging/systemd/mediator.service \
 		>$(DESTDIR)/etc/systemd/system/mediator.service
+	sed 's|^ExecStart=/usr/local/|ExecStart=$(PREFIX)/|' packaging/systemd/vgpu-worker.service \
+		>$(DESTDIR)/etc/systemd/system/vgpu-worker.service
 	test -e $(DESTDIR)/etc/vgpu/mediator.conf || \
 		install -D -m 644 packaging/mediator.conf $(DESTDIR)/etc/vgpu/mediator.conf
 
