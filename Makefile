@@ -8,8 +8,9 @@ PYTHON ?= /usr/bin/python3
 export PATH := /usr/sbin:/usr/bin:/sbin:/bin:$(PATH)
 
 HOST_SIDE := host/mediator/mediator_phase3 host/executor/cuda-executor softgpu/driver/libsoftgpu.so.1 \
-	host/worker/vgpu-relay host/worker/vgpu-worker
+	host/worker/vgpu-relay host/worker/vgpu-worker host/jobs/vgpu-jobs host/jobs/vgpu-job-runner
 GUEST_LIBRARY := guest/libcuda/libcuda.so.1
+GUEST_TOOLS := guest/jobs/vgpu-run
 
 .PHONY: all packages configure build host install guest demo check check-sanitized lint bench coverage clean
 
@@ -28,7 +29,7 @@ build: configure
 
 # The host side as the operations guide has it: leaves ./mediator_phase3 here.
 host: configure
-	@ninja -C $(BUILD) --quiet $(HOST_SIDE)
+	@ninja -C $(BUILD) --quiet $(HOST_SIDE) $(GUEST_LIBRARY)
 	@ln -sf $(BUILD)/host/mediator/mediator_phase3 mediator_phase3
 	@echo "built ./mediator_phase3, $(BUILD)/host/executor/cuda-executor"
 
@@ -38,6 +39,9 @@ install: host
 	install -D -m 755 $(BUILD)/host/executor/cuda-executor $(DESTDIR)$(PREFIX)/libexec/vgpu/cuda-executor
 	install -D -m 755 $(BUILD)/host/worker/vgpu-relay $(DESTDIR)$(PREFIX)/libexec/vgpu/vgpu-relay
 	install -D -m 755 $(BUILD)/host/worker/vgpu-worker $(DESTDIR)$(PREFIX)/sbin/vgpu-worker
+	install -D -m 755 $(BUILD)/host/jobs/vgpu-jobs $(DESTDIR)$(PREFIX)/sbin/vgpu-jobs
+	install -D -m 755 $(BUILD)/host/jobs/vgpu-job-runner $(DESTDIR)$(PREFIX)/libexec/vgpu/vgpu-job-runner
+	install -D -m 644 $(BUILD)/$(GUEST_LIBRARY) $(DESTDIR)$(PREFIX)/lib/vgpu-cuda/libcuda.so.1
 	install -D -m 644 $(BUILD)/softgpu/driver/libsoftgpu.so.1 $(DESTDIR)$(PREFIX)/lib/vgpu/libsoftgpu.so.1
 	install -D -m 644 packaging/sysusers.d/vgpu-cuda.conf $(DESTDIR)/usr/lib/sysusers.d/vgpu-cuda.conf
 	install -D -m 644 packaging/tmpfiles.d/vgpu-cuda.conf $(DESTDIR)/usr/lib/tmpfiles.d/vgpu-cuda.conf
@@ -46,12 +50,14 @@ install: host
 		>$(DESTDIR)/etc/systemd/system/mediator.service
 	sed 's|^ExecStart=/usr/local/|ExecStart=$(PREFIX)/|' packaging/systemd/vgpu-worker.service \
 		>$(DESTDIR)/etc/systemd/system/vgpu-worker.service
+	sed 's|^ExecStart=/usr/local/|ExecStart=$(PREFIX)/|' packaging/systemd/vgpu-jobs.service \
+		>$(DESTDIR)/etc/systemd/system/vgpu-jobs.service
 	test -e $(DESTDIR)/etc/vgpu/mediator.conf || \
 		install -D -m 644 packaging/mediator.conf $(DESTDIR)/etc/vgpu/mediator.conf
 
 # libcuda.so.1 for the guest, and vgpu.ko for the kernel whose headers are in KDIR (default: the running one).
 guest: configure
-	@ninja -C $(BUILD) --quiet $(GUEST_LIBRARY)
+	@ninja -C $(BUILD) --quiet $(GUEST_LIBRARY) $(GUEST_TOOLS)
 	@$(MAKE) --no-print-directory -C guest/driver OUTPUT=$(abspath $(BUILD))/guest/driver
 	@echo "built $(BUILD)/guest/libcuda/libcuda.so.1, $(BUILD)/guest/driver/vgpu.ko"
 

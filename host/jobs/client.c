@@ -86,10 +86,21 @@ static void runner_readable(struct bufferevent *pipe, void *argument)
 		if (evbuffer_get_length(input) <= ANSWER_BYTES_MAX)
 			return;
 		runner_end(client);
-		answer_send(client, TEXT_RUNNER_LOST);
-	} else {
-		evbuffer_remove_buffer(input, bufferevent_get_output(client->wire), (size_t)end.pos + 1);
+		if (client->is_running)
+			answer_send(client, TEXT_RUNNER_LOST);
+	} else if (client->is_running && end.pos > 0) {
+		char first = RUNNER_LAST_ANSWER;
+
+		evbuffer_remove(input, &first, 1);
+		evbuffer_remove_buffer(input, bufferevent_get_output(client->wire), (size_t)end.pos);
+		if (first != RUNNER_ANSWER)
+			runner_end(client);
 		answer_send(client, "");
+	} else {
+		/* It speaks out of turn. */
+		runner_end(client);
+		if (client->is_running)
+			answer_send(client, TEXT_RUNNER_LOST);
 	}
 	requests_take(client);
 }

@@ -27,6 +27,10 @@
 #define JOB_ELEMENTS_MAX  (1u << 20) /* of an array, inputs and outputs alike */
 #define JOB_ARGUMENTS_MAX 32
 
+/* The byte before an answer, between a runner and vgpu-jobs. */
+#define RUNNER_ANSWER	   '+'
+#define RUNNER_LAST_ANSWER '-' /* the runner ends: its GPU context is lost */
+
 /* The answer, to be freed; NULL when out of memory. */
 char *job_answer(struct gpu *gpu, const char *request, size_t bytes);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * vgpu-job-runner: answers the jobs of one VM, a line of JSON for a line of JSON, on standard input and output. It is
+ * vgpu-job-runner: answers the jobs of one VM, a line for a line of JSON, on standard input and output; a byte before
+ * each answer says whether it was the last one. It is
  * an ordinary CUDA program of the guest library, so mediator, executor and their limits stand between it and the GPU.
  */
 #include <stdio.h>
@@ -30,16 +31,16 @@ int main(void)
 	is_open = gpu_open(&gpu, text, sizeof(text));
 	while ((length = getline(&line, &capacity, stdin)) > 0) {
 		char *answer = is_open ? job_answer(&gpu, line, (size_t)length) : NULL;
+		/* After a kernel's fault the context is lost; the next job gets a new process. */
+		bool is_last = !is_open || gpu.synchronize() != CUDA_SUCCESS;
 
+		putc(is_last ? RUNNER_LAST_ANSWER : RUNNER_ANSWER, answers);
 		if (!is_open)
 			fprintf(answers, "{\"error\":\"%s\"}\n", text);
 		else
 			fprintf(answers, "%s\n", answer ? answer : no_answer);
 		free(answer);
-		if (fflush(answers) != 0 || !is_open)
-			break;
-		/* After a kernel's fault the context is lost; the next job gets a new process. */
-		if (gpu.synchronize() != CUDA_SUCCESS)
+		if (fflush(answers) != 0 || is_last)
 			break;
 	}
 	free(line);
