@@ -15,7 +15,6 @@ import json
 import os
 import select
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -26,10 +25,9 @@ sys.path[:0] = [str(ROOT / 'tests' / 'end_to_end'), str(ROOT / 'tests' / 'worker
 
 # pylint: disable=wrong-import-position
 from stack import Mediator  # noqa: E402
-from worker_stack import WorkerStack  # noqa: E402
+from worker_stack import FAR, Namespace, WorkerStack  # noqa: E402
 
 DELAYS_MS = (0.1, 1)
-NEAR, FAR = '10.79.0.1', '10.79.0.2'
 ROWS = ('launch_issue_0_parameters', 'launches_sustained', 'launch_and_synchronize', 'copy_8_bytes_h2d',
         'copy_8_bytes_d2h', 'copy_pageable_h2d_1_mib', 'copy_pageable_d2h_1_mib', 'copy_pageable_h2d_4_mib',
         'copy_pageable_d2h_4_mib', 'copy_pageable_h2d_64_mib', 'copy_pageable_d2h_64_mib',
@@ -76,38 +74,6 @@ class DelayLine:
             for source, queue in waiting.items():
                 while queue and queue[0][0] <= time.monotonic():
                     other[source].sendall(queue.popleft()[1])
-
-
-class Namespace:
-    """A network namespace behind a veth pair with netem's delay on both ends. Raises OSError where that is impossible."""
-
-    NAME = 'vgpu-bench'
-
-    def __init__(self, delay_ms):
-        delay = f'{delay_ms}ms'
-        inside = ('ip', 'netns', 'exec', self.NAME)
-        try:
-            for command in (('ip', 'netns', 'add', self.NAME),
-                            ('ip', 'link', 'add', 'vgpu-near', 'type', 'veth', 'peer', 'name', 'vgpu-far'),
-                            ('ip', 'link', 'set', 'vgpu-far', 'netns', self.NAME),
-                            ('ip', 'address', 'add', f'{NEAR}/30', 'dev', 'vgpu-near'),
-                            ('ip', 'link', 'set', 'vgpu-near', 'up'),
-                            (*inside, 'ip', 'address', 'add', f'{FAR}/30', 'dev', 'vgpu-far'),
-                            (*inside, 'ip', 'link', 'set', 'vgpu-far', 'up'),
-                            ('tc', 'qdisc', 'add', 'dev', 'vgpu-near', 'root', 'netem', 'delay', delay, 'limit', '100000'),
-                            (*inside, 'tc', 'qdisc', 'add', 'dev', 'vgpu-far', 'root', 'netem', 'delay', delay, 'limit',
-                             '100000')):
-                done = subprocess.run(command, capture_output=True, text=True, check=False)
-                if done.returncode:
-                    raise OSError(f'{" ".join(command)}: {done.stderr.strip()}')
-        except OSError:
-            self.close()
-            raise
-        self.wrapper = inside
-
-    def close(self):
-        subprocess.run(('ip', 'netns', 'del', self.NAME), capture_output=True, check=False)
-        subprocess.run(('ip', 'link', 'del', 'vgpu-near'), capture_output=True, check=False)
 
 
 def measure(mediator, build, full):

@@ -127,8 +127,6 @@ static bool upload_put(struct mirror *mirror, const struct link_view *view)
 	if (bytes > mirror->upload_bytes - at || place.value + bytes - mirror->upload_released > mirror->upload_bytes)
 		return false;
 	memcpy(mirror->memory + mirror->upload_offset + at, view->payload + sizeof(place), bytes);
-	if (place.value + bytes - mirror->upload_released > mirror->upload_used - mirror->upload_released)
-		mirror->upload_used = place.value + bytes;
 	return true;
 }
 
@@ -202,14 +200,12 @@ static bool released_send(struct mirror *mirror)
 
 	if (released == mirror->upload_released || link_room(mirror->link) < sizeof(struct link_place))
 		return false;
-	/* Padding that a record passes by is not in upload_used: a window more at most. */
+	/* The relay knows what was used, and checks it. */
 	if (released - mirror->upload_released > mirror->upload_bytes) {
 		mirror_end(mirror, VGPU_ERROR_EXECUTOR_DIED, "the executor broke the upload window");
 		return false;
 	}
 	mirror->upload_released = released;
-	if (mirror->upload_used - released > mirror->upload_bytes)
-		mirror->upload_used = released;
 	place_put(mirror, LINK_RELEASED, released);
 	return true;
 }

@@ -43,7 +43,6 @@ struct mirror {
 	uint32_t upload_offset, upload_bytes;
 	uint32_t download_offset, download_bytes;
 
-	uint64_t upload_used;
 	uint64_t upload_released;
 	uint32_t commands_done; /* of a frame of commands that waits for room in the ring */
 	uint32_t command_waits; /* length of the record that does; 0: none */

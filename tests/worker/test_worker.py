@@ -16,7 +16,7 @@ from pathlib import Path
 
 import tap
 from stack import build_directory, wait_until
-from worker_stack import Authority, Worker, WorkerStack, free_port, psk_write
+from worker_stack import FAR, Authority, Namespace, Worker, WorkerStack, free_port, psk_write
 
 EXAMPLES = build_directory() / 'examples'
 COPY_LOOP = build_directory() / 'tests' / 'end_to_end' / 'copy_loop'
@@ -42,6 +42,7 @@ class Proxy:
         self.port = self.listener.getsockname()[1]
         self.pairs = []
         self.mute = False
+        self.is_slow = False
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self):
@@ -62,7 +63,9 @@ class Proxy:
                     time.sleep(0.05)
                     continue
                 for source in ready:
-                    data = source.recv(1 << 16)
+                    if self.is_slow:
+                        time.sleep(0.003)
+                    data = source.recv(1 << (14 if self.is_slow else 16))
                     if not data:
                         raise OSError
                     (far if source is near else near).sendall(data)
@@ -232,6 +235,26 @@ class Links(unittest.TestCase):
             done = stack.mediator.run(EXAMPLES / 'vector_add', 1000)
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
             proxy.close()
+
+    def test_slow_connection(self):
+        port = free_port()
+        proxy = Proxy(port)
+        proxy.is_slow = True
+        with WorkerStack(connect_to=f'127.0.0.1:{proxy.port}') as stack:
+            proxy.target = stack.worker.port
+            done = stack.mediator.run(EXAMPLES / 'vector_add', 300000)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            proxy.close()
+
+    def test_delayed_network(self):
+        try:
+            namespace = Namespace(10)
+        except OSError as reason:
+            self.skipTest(str(reason))
+        self.addCleanup(namespace.close)
+        with WorkerStack(address=FAR, worker_wrapper=namespace.wrapper) as stack:
+            done = stack.mediator.run(EXAMPLES / 'vector_add', 300000)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
     def test_other_pool_is_local(self):
         with WorkerStack('--local-pool', 'B') as stack:

@@ -11,6 +11,9 @@ from pathlib import Path
 from stack import Mediator, build_directory, wait_until
 
 
+NEAR, FAR = '10.79.0.1', '10.79.0.2'
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
@@ -114,3 +117,35 @@ class WorkerStack:
         self.mediator.__exit__()
         self.worker.stop()
         self.temporary.cleanup()
+
+
+class Namespace:
+    """A network namespace behind a veth pair with netem's delay on both ends. Raises OSError where that is impossible."""
+
+    NAME = 'vgpu-test'
+
+    def __init__(self, delay_ms):
+        delay = f'{delay_ms}ms'
+        inside = ('ip', 'netns', 'exec', self.NAME)
+        try:
+            for command in (('ip', 'netns', 'add', self.NAME),
+                            ('ip', 'link', 'add', 'vgpu-near', 'type', 'veth', 'peer', 'name', 'vgpu-far'),
+                            ('ip', 'link', 'set', 'vgpu-far', 'netns', self.NAME),
+                            ('ip', 'address', 'add', f'{NEAR}/30', 'dev', 'vgpu-near'),
+                            ('ip', 'link', 'set', 'vgpu-near', 'up'),
+                            (*inside, 'ip', 'address', 'add', f'{FAR}/30', 'dev', 'vgpu-far'),
+                            (*inside, 'ip', 'link', 'set', 'vgpu-far', 'up'),
+                            ('tc', 'qdisc', 'add', 'dev', 'vgpu-near', 'root', 'netem', 'delay', delay, 'limit', '100000'),
+                            (*inside, 'tc', 'qdisc', 'add', 'dev', 'vgpu-far', 'root', 'netem', 'delay', delay, 'limit',
+                             '100000')):
+                done = subprocess.run(command, capture_output=True, text=True, check=False)
+                if done.returncode:
+                    raise OSError(f'{" ".join(command)}: {done.stderr.strip()}')
+        except OSError:
+            self.close()
+            raise
+        self.wrapper = inside
+
+    def close(self):
+        subprocess.run(('ip', 'netns', 'del', self.NAME), capture_output=True, check=False)
+        subprocess.run(('ip', 'link', 'del', 'vgpu-near'), capture_output=True, check=False)
