@@ -9,7 +9,7 @@ export PATH := /usr/sbin:/usr/bin:/sbin:/bin:$(PATH)
 
 HOST_SIDE := host/mediator/mediator_phase3 host/executor/cuda-executor softgpu/driver/libsoftgpu.so.1 \
 	host/worker/vgpu-relay host/worker/vgpu-worker host/jobs/vgpu-jobs host/jobs/vgpu-job-runner
-GUEST_LIBRARY := guest/libcuda/libcuda.so.1
+GUEST_LIBRARIES := guest/libcuda/libcuda.so.1 guest/libnvml/libnvidia-ml.so.1
 GUEST_TOOLS := guest/jobs/vgpu-run
 
 .PHONY: all packages configure build host install guest demo check check-sanitized lint bench coverage clean
@@ -29,7 +29,7 @@ build: configure
 
 # The host side as the operations guide has it: leaves ./mediator_phase3 here.
 host: configure
-	@ninja -C $(BUILD) --quiet $(HOST_SIDE) $(GUEST_LIBRARY)
+	@ninja -C $(BUILD) --quiet $(HOST_SIDE) $(GUEST_LIBRARIES)
 	@ln -sf $(BUILD)/host/mediator/mediator_phase3 mediator_phase3
 	@echo "built ./mediator_phase3, $(BUILD)/host/executor/cuda-executor"
 
@@ -41,7 +41,7 @@ install: host
 	install -D -m 755 $(BUILD)/host/worker/vgpu-worker $(DESTDIR)$(PREFIX)/sbin/vgpu-worker
 	install -D -m 755 $(BUILD)/host/jobs/vgpu-jobs $(DESTDIR)$(PREFIX)/sbin/vgpu-jobs
 	install -D -m 755 $(BUILD)/host/jobs/vgpu-job-runner $(DESTDIR)$(PREFIX)/libexec/vgpu/vgpu-job-runner
-	install -D -m 644 $(BUILD)/$(GUEST_LIBRARY) $(DESTDIR)$(PREFIX)/lib/vgpu-cuda/libcuda.so.1
+	install -D -m 644 $(BUILD)/guest/libcuda/libcuda.so.1 $(DESTDIR)$(PREFIX)/lib/vgpu-cuda/libcuda.so.1
 	install -D -m 644 $(BUILD)/softgpu/driver/libsoftgpu.so.1 $(DESTDIR)$(PREFIX)/lib/vgpu/libsoftgpu.so.1
 	install -D -m 644 packaging/sysusers.d/vgpu-cuda.conf $(DESTDIR)/usr/lib/sysusers.d/vgpu-cuda.conf
 	install -D -m 644 packaging/tmpfiles.d/vgpu-cuda.conf $(DESTDIR)/usr/lib/tmpfiles.d/vgpu-cuda.conf
@@ -55,15 +55,16 @@ install: host
 	test -e $(DESTDIR)/etc/vgpu/mediator.conf || \
 		install -D -m 644 packaging/mediator.conf $(DESTDIR)/etc/vgpu/mediator.conf
 
-# libcuda.so.1 for the guest, and vgpu.ko for the kernel whose headers are in KDIR (default: the running one).
+# The guest's libraries, and vgpu.ko for the kernel whose headers are in KDIR (default: the running one).
 guest: configure
-	@ninja -C $(BUILD) --quiet $(GUEST_LIBRARY) $(GUEST_TOOLS)
+	@ninja -C $(BUILD) --quiet $(GUEST_LIBRARIES) $(GUEST_TOOLS)
 	@$(MAKE) --no-print-directory -C guest/driver OUTPUT=$(abspath $(BUILD))/guest/driver
-	@echo "built $(BUILD)/guest/libcuda/libcuda.so.1, $(BUILD)/guest/driver/vgpu.ko"
+	@echo "built $(BUILD)/guest/libcuda/libcuda.so.1, $(BUILD)/guest/libnvml/libnvidia-ml.so.1," \
+		"$(BUILD)/guest/driver/vgpu.ko"
 
 demo: configure
 	@echo "building in $(BUILD)"
-	@ninja -C $(BUILD) --quiet $(HOST_SIDE) $(GUEST_LIBRARY) examples/vector_add
+	@ninja -C $(BUILD) --quiet $(HOST_SIDE) $(GUEST_LIBRARIES) examples/vector_add
 	@$(PYTHON) examples/demo.py --build $(BUILD)
 
 check: build
@@ -82,13 +83,13 @@ lint: build
 	@scripts/lint.sh $(BUILD)
 
 bench: configure
-	@ninja -C $(BUILD) --quiet $(HOST_SIDE) $(GUEST_LIBRARY) bench/launch_bench softgpu/engine/bench/engine_bench
+	@ninja -C $(BUILD) --quiet $(HOST_SIDE) $(GUEST_LIBRARIES) bench/launch_bench softgpu/engine/bench/engine_bench
 	@$(PYTHON) bench/run.py --build $(BUILD)
 
-# docs/coverage.md is generated; this refreshes the committed copy.
+# docs/coverage*.md are generated; this refreshes the committed copies.
 coverage: configure
-	@ninja -C $(BUILD) --quiet api/coverage.md
-	@cp $(BUILD)/api/coverage.md docs/coverage.md
+	@ninja -C $(BUILD) --quiet api/coverage.md api/coverage-nvml.md
+	@cp $(BUILD)/api/coverage.md $(BUILD)/api/coverage-nvml.md docs/
 
 clean:
 	rm -rf $(BUILD) $(BUILD)-sanitized mediator_phase3

@@ -34,6 +34,8 @@ HANDLES = {
     'graph_exec': ('CUgraphExec', 'VGPU_KIND_GRAPH_EXEC'),
     'array': ('CUarray', 'VGPU_KIND_ARRAY'),
     'mipmapped_array': ('CUmipmappedArray', 'VGPU_KIND_MIPMAPPED_ARRAY'),
+    'texture': ('CUtexObject', 'VGPU_KIND_TEXTURE'),
+    'surface': ('CUsurfObject', 'VGPU_KIND_SURFACE'),
     'green_context': ('CUgreenCtx', 'VGPU_KIND_GREEN_CONTEXT'),
 }
 OPCODE_FIRST = 64

@@ -4,3 +4,4 @@
 set -eu
 cd "$(dirname "$0")"
 "${NVCC:-$(command -v nvcc || echo /usr/local/cuda/bin/nvcc)}" -ptx -arch=compute_75 -o kernels.ptx kernels.cu
+"${NVCC:-$(command -v nvcc || echo /usr/local/cuda/bin/nvcc)}" -ptx -arch=compute_75 -o tenant.ptx tenant.cu

@@ -39,11 +39,13 @@ static const struct message_shape shapes[] = {
 	[VGPU_CONTROL_EXECUTOR_READY] = SHAPE_WITH_TEXT(struct vgpu_control_channel, text),
 	[VGPU_CONTROL_EXECUTOR_FAILED] = SHAPE_WITH_TEXT(struct vgpu_control_channel, text),
 	[VGPU_CONTROL_EXECUTOR_FAULT] = SHAPE_WITH_TEXT(struct vgpu_control_channel, text),
+	[VGPU_CONTROL_TENANT_QUERY] = SHAPE(struct vgpu_control_tenant_query),
+	[VGPU_CONTROL_TENANT_REPLY] = SHAPE(struct vgpu_control_tenant_reply),
 };
 
 #define SHAPE_COUNT (sizeof(shapes) / sizeof(shapes[0]))
 
-_Static_assert(sizeof(struct vgpu_control_executor_start) <= VGPU_CONTROL_BYTES_MAX, "the largest message fits");
+_Static_assert(sizeof(struct vgpu_control_tenant_reply) <= VGPU_CONTROL_BYTES_MAX, "the largest message fits");
 
 static const struct message_shape *shape_find(uint32_t type)
 {

@@ -20,6 +20,8 @@ struct control_message {
 		struct vgpu_control_channel channel;
 		struct vgpu_control_client_channel client_channel;
 		struct vgpu_control_executor_start executor_start;
+		struct vgpu_control_tenant_query tenant_query;
+		struct vgpu_control_tenant_reply tenant_reply;
 		unsigned char bytes[VGPU_CONTROL_BYTES_MAX];
 	};
 	int fds[VGPU_CONTROL_FDS_MAX]; /* owned by the receiver of the message */

@@ -68,6 +68,9 @@ struct vgpu_channel_header {
 	 * compare-and-swap from 0, the guest takes it by exchanging 0.
 	 */
 	_Alignas(64) uint64_t deferred_error;
+
+	/* CUresult of all calls once the channel is lost, written by the host; 0: it is not said. */
+	uint32_t lost_result;
 };
 
 _Static_assert(sizeof(struct vgpu_channel_header) <= 4096, "the header is one page");

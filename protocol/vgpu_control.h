@@ -22,8 +22,10 @@
  *                        <- CHANNEL_LOST
  *
  * Executor (a socket pair made by the mediator, descriptor VGPU_EXECUTOR_CONTROL_FD of the executor):
- *   <- EXECUTOR_START + fds: channel memory, doorbell, interrupt, counters, pass socket (local clients only)
+ *   <- EXECUTOR_START + fds: channel memory, doorbell, interrupt, counters, pass socket (local clients only),
+ *      and with has_schedule: permit page, tenant page, wake, bell (vgpu_schedule.h)
  *   -> EXECUTOR_READY or EXECUTOR_FAILED
+ *   -> TENANT_QUERY      <- TENANT_REPLY (telemetry: which processes of the same tenant use a device)
  *   -> EXECUTOR_FAULT (the executor ends: the guest broke the protocol, or the host failed it)
  * A context that is lost is no fault: the guest process learns it from its calls' results, as on the real
  * driver, and may go on in another context.
@@ -41,7 +43,7 @@
 
 #define VGPU_CONTROL_MAGIC	 0x4c544356 /* "VCTL" */
 #define VGPU_CONTROL_BYTES_MAX	 1024
-#define VGPU_CONTROL_FDS_MAX	 8
+#define VGPU_CONTROL_FDS_MAX	 12
 #define VGPU_CONTROL_TEXT_BYTES	 160
 #define VGPU_EXECUTOR_CONTROL_FD 3
 
@@ -63,6 +65,8 @@ enum vgpu_control_type {
 	VGPU_CONTROL_EXECUTOR_READY = 12,
 	VGPU_CONTROL_EXECUTOR_FAILED = 13,
 	VGPU_CONTROL_EXECUTOR_FAULT = 14,
+	VGPU_CONTROL_TENANT_QUERY = 40,
+	VGPU_CONTROL_TENANT_REPLY = 41,
 };
 
 struct vgpu_control_header {
@@ -119,13 +123,46 @@ struct vgpu_control_executor_start {
 	uint32_t channel;
 	uint32_t pool_id;
 	uint32_t has_pass_socket;
+	uint32_t has_schedule; /* 0: the executor is not scheduled and has no limits */
+	uint32_t reserved;
 	char driver_library[256]; /* path or soname for dlopen */
+};
+
+/* A device by its place on the PCI bus, the same for CUDA and NVML: domain (16 bits), bus (8), device (8). */
+#define VGPU_PCI_PLACE(domain, bus, device) (((domain)&0xffffu) << 16 | ((bus)&0xffu) << 8 | ((device)&0xffu))
+
+struct vgpu_control_tenant_query {
+	struct vgpu_control_header header;
+	uint32_t pci_place;
+	uint32_t first; /* process of those that use the device; a tenant may have more than fit into a reply */
+};
+
+struct vgpu_control_tenant_process {
+	uint32_t executor_process; /* on the host */
+	uint32_t process_id;	   /* in the guest, as it said itself */
+	uint64_t memory_bytes;	   /* of the device, as its executor counts */
+};
+#define VGPU_CONTROL_TENANT_PROCESSES_MAX 56
+struct vgpu_control_tenant_reply {
+	struct vgpu_control_header header;
+	uint64_t quota_bytes; /* of a device's memory; 0: none */
+	uint32_t total;	      /* processes of the tenant that use the device */
+	uint32_t first;
+	uint32_t count; /* of those that follow */
+	uint32_t reserved;
+	struct vgpu_control_tenant_process processes[VGPU_CONTROL_TENANT_PROCESSES_MAX];
 };
 
 /*
  * Counters of one executor: a memory file of one page, written by the executor (aligned 64-bit
  * stores, relaxed), read by the mediator.
  */
+#define VGPU_COUNTED_DEVICES 16
+struct vgpu_executor_device {
+	uint32_t pci_place;
+	uint32_t contexts; /* of the guest process on this device; 0: it does not use it */
+	uint64_t memory_bytes;
+};
 struct vgpu_executor_counters {
 	uint64_t calls; /* records executed */
 	uint64_t launches;
@@ -134,7 +171,9 @@ struct vgpu_executor_counters {
 	uint64_t errors;       /* calls that failed */
 	uint64_t memory_bytes; /* device memory now allocated by the guest process */
 	uint64_t pinned_bytes;
-	uint64_t wakeups; /* times the executor slept and was woken */
+	uint64_t wakeups;    /* times the executor slept and was woken */
+	uint64_t process_id; /* of the guest process, as it said itself */
+	struct vgpu_executor_device devices[VGPU_COUNTED_DEVICES];
 };
 
 #endif

@@ -86,15 +86,16 @@ enum vgpu_channel_state {
 /* Why a channel failed or was lost; also the answer to a local client. */
 enum vgpu_channel_error {
 	VGPU_ERROR_NONE = 0,
-	VGPU_ERROR_NO_MEDIATOR = 1,   /* the mediator is not running */
-	VGPU_ERROR_VERSION = 2,	      /* the two sides speak different major versions */
-	VGPU_ERROR_REFUSED = 3,	      /* admission: quarantine, process limit, unknown VM */
-	VGPU_ERROR_NO_DRIVER = 4,     /* the host's CUDA driver library is missing or does not start */
-	VGPU_ERROR_NO_MEMORY = 5,     /* the host is out of memory or descriptors */
-	VGPU_ERROR_EXECUTOR_DIED = 6, /* the executor crashed or was killed */
-	VGPU_ERROR_PROTOCOL = 7,      /* the guest broke the protocol; its executor was ended */
-	VGPU_ERROR_MEDIATOR_LOST = 8, /* the mediator ended while the channel was open */
-	VGPU_ERROR_START_TIMEOUT = 9, /* the executor did not become ready in time */
+	VGPU_ERROR_NO_MEDIATOR = 1,	/* the mediator is not running */
+	VGPU_ERROR_VERSION = 2,		/* the two sides speak different major versions */
+	VGPU_ERROR_REFUSED = 3,		/* admission: quarantine, process limit, unknown VM */
+	VGPU_ERROR_NO_DRIVER = 4,	/* the host's CUDA driver library is missing or does not start */
+	VGPU_ERROR_NO_MEMORY = 5,	/* the host is out of memory or descriptors */
+	VGPU_ERROR_EXECUTOR_DIED = 6,	/* the executor crashed or was killed */
+	VGPU_ERROR_PROTOCOL = 7,	/* the guest broke the protocol; its executor was ended */
+	VGPU_ERROR_MEDIATOR_LOST = 8,	/* the mediator ended while the channel was open */
+	VGPU_ERROR_START_TIMEOUT = 9,	/* the executor did not become ready in time */
+	VGPU_ERROR_KERNEL_TIMEOUT = 10, /* a kernel ran longer than the tenant's kernels may */
 };
 
 #endif

@@ -50,7 +50,13 @@ enum vgpu_opcode {
 	VGPU_OPCODE_PRINT = 11,		/* event: device printf text for the guest's stdout */
 	VGPU_OPCODE_FUNCTION_INFO = 12, /* attributes and parameter layout of a kernel, on first use */
 	VGPU_OPCODE_UPLOAD_WINDOW_RELEASE =
-		13, /* skip upload-window bytes that carry nothing (padding, abandoned copy) */
+		13,		       /* skip upload-window bytes that carry nothing (padding, abandoned copy) */
+	VGPU_OPCODE_ARRAY_UPLOAD = 20, /* copy from the upload window to an array */
+	VGPU_OPCODE_ARRAY_DOWNLOAD = 21,
+	VGPU_OPCODE_NVML_CALL = 40, /* these four: vgpu_nvml.h */
+	VGPU_OPCODE_NVML_MEMORY = 41,
+	VGPU_OPCODE_NVML_PROCESSES = 42,
+	VGPU_OPCODE_NVML_UTILIZATION = 43,
 	VGPU_OPCODE_API = 64,
 };
 
@@ -72,7 +78,8 @@ struct vgpu_hello_reply {
 	uint32_t device_count;
 	uint32_t driver_is_software; /* 1: softgpu */
 };
-#define VGPU_FEATURE_HOST_MAP 0x1ull /* pinned memory is shared with the executor (local transport) */
+#define VGPU_FEATURE_HOST_MAP  0x1ull	  /* pinned memory is shared with the executor (local transport) */
+#define VGPU_FEATURE_TELEMETRY 0x10000ull /* the channel is for NVML and nothing else (vgpu_nvml.h) */
 
 /* SNAPSHOT: everything about one device that cannot change. Request: the ordinal. */
 #define VGPU_ATTRIBUTES_MAX 192
@@ -120,6 +127,26 @@ struct vgpu_download_inline {
 	uint64_t source;
 	uint32_t bytes; /* at most VGPU_RECORD_BYTES_MAX minus the record header; the reply carries them */
 	uint32_t stream;
+};
+
+/* Rows of one slice of an array; in the window they follow each other without a gap. */
+struct vgpu_array_rows {
+	uint32_t array; /* wire id */
+	uint32_t stream;
+	uint64_t x_bytes;
+	uint64_t width_bytes;
+	uint32_t y;
+	uint32_t z;
+	uint32_t rows;
+	uint32_t reserved;
+};
+struct vgpu_array_upload {
+	struct vgpu_array_rows rows;
+	uint64_t window_position; /* as in struct vgpu_upload */
+};
+struct vgpu_array_download {
+	struct vgpu_array_rows rows;
+	uint64_t window_offset;
 };
 struct vgpu_upload_window_release {
 	uint64_t position; /* all before it may be reused once earlier uploads are done */

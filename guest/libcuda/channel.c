@@ -139,7 +139,7 @@ CUresult channel_begin(struct channel *channel, uint16_t opcode, uint32_t contex
 
 lost:
 	lock_release(&channel->post_lock);
-	return CHANNEL_LOST_RESULT;
+	return channel_lost_result(channel);
 }
 
 void channel_commit(struct channel *channel)

@@ -59,6 +59,7 @@ struct channel {
 	uint8_t *upload;
 	uint8_t *download;
 	uint32_t lost;
+	CUresult lost_result; /* of all calls then */
 	uint32_t spin_max_ns;
 	bool spins; /* waiting begins with a spin: there is a processor for the executor meanwhile */
 
@@ -124,6 +125,12 @@ static inline CUresult channel_take_deferred(struct channel *channel)
 static inline bool channel_lost(const struct channel *channel)
 {
 	return __atomic_load_n(&channel->lost, __ATOMIC_ACQUIRE) != 0;
+}
+
+/* What calls return once it is lost: CHANNEL_LOST_RESULT, or what the host says that a native program would see. */
+static inline CUresult channel_lost_result(const struct channel *channel)
+{
+	return channel_lost(channel) ? channel->lost_result : CHANNEL_LOST_RESULT;
 }
 
 #endif

@@ -48,7 +48,7 @@ void channel_waiter_add(struct channel *channel, struct channel_waiter *waiter, 
 
 	waiter->word = 0;
 	waiter->sequence = sequence;
-	waiter->result = CHANNEL_LOST_RESULT;
+	waiter->result = channel_lost_result(channel);
 	waiter->bytes = 0;
 	waiter->sleeps = false;
 	waiter->wants_nudge = false;
@@ -88,9 +88,21 @@ static void sleeper_remove(struct channel *channel, struct channel_waiter *waite
 		*place = waiter->sleeper_next;
 }
 
+/* The header says it in a VM; a local channel's memory may be gone by now, there the mediator has said it. */
+static CUresult lost_result_find(const struct channel *channel)
+{
+	uint32_t said = __atomic_load_n(&channel->header->lost_result, __ATOMIC_ACQUIRE);
+
+	if (said == CUDA_ERROR_LAUNCH_TIMEOUT || channel->transport->lost_error == VGPU_ERROR_KERNEL_TIMEOUT)
+		return CUDA_ERROR_LAUNCH_TIMEOUT;
+	return CHANNEL_LOST_RESULT;
+}
+
 void channel_lose(struct channel *channel)
 {
 	lock_take(&channel->waiters_lock);
+	if (!channel_lost(channel))
+		channel->lost_result = lost_result_find(channel);
 	__atomic_store_n(&channel->lost, 1, __ATOMIC_RELEASE);
 	for (struct channel_waiter *sleeper = channel->sleepers, *next; sleeper; sleeper = next) {
 		next = sleeper->sleeper_next;
@@ -106,7 +118,7 @@ void channel_lose(struct channel *channel)
 
 			if (waiter->sleeps)
 				sleeper_remove(channel, waiter);
-			waiter->result = CHANNEL_LOST_RESULT;
+			waiter->result = channel_lost_result(channel);
 			waiter_signal(waiter, WAITER_DONE);
 			waiter = next;
 		}

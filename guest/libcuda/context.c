@@ -2,6 +2,7 @@
 /* Contexts: their life, and what of them is answered in the guest. */
 #include "context.h"
 
+#include "array.h"
 #include "context_storage.h"
 #include "device.h"
 #include "host_calls.h"
@@ -100,6 +101,8 @@ static void children_release(struct object *context)
 	uint32_t id = context->id;
 
 	modules_forget_context(id);
+	textures_forget_context(id);
+	arrays_forget_context(id);
 	object_each(VGPU_KIND_STREAM, child_visit, &id);
 	object_each(VGPU_KIND_EVENT, child_visit, &id);
 	memory_forget_context(id);

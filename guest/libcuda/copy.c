@@ -20,8 +20,7 @@ CUresult copy_begin(CUstream stream, bool per_thread_default, bool waits, struct
 	return result ? result : stream_id(stream, per_thread_default, &ret_order->stream);
 }
 
-/* Is it within memory that the executor has mapped? */
-static bool is_shared(const void *host, size_t bytes)
+bool copy_host_is_shared(const void *host, size_t bytes)
 {
 	struct memory_range range;
 	uint64_t address = (uintptr_t)host;
@@ -37,8 +36,7 @@ static CUresult copy_settle(const struct copy_order *order, CUresult result)
 	return result;
 }
 
-/* A span that begins in known device memory must end there. CUDA_ERROR_NOT_FOUND: nothing is known of it. */
-static CUresult device_span_check(uint64_t address, size_t bytes)
+CUresult copy_device_span_check(uint64_t address, size_t bytes)
 {
 	struct memory_range range;
 
@@ -67,10 +65,10 @@ CUresult copy_up(const struct copy_order *order, CUdeviceptr to, const void *fro
 		return CUDA_SUCCESS;
 	if (!to || !from)
 		return CUDA_ERROR_INVALID_VALUE;
-	if (is_shared(from, bytes))
+	if (copy_host_is_shared(from, bytes))
 		return copy_settle(
 			order, host_cuMemcpyHtoDAsync_v2(order->context, to, (uintptr_t)from, bytes, order->stream));
-	known = device_span_check(to, bytes);
+	known = copy_device_span_check(to, bytes);
 	if (known == CUDA_ERROR_INVALID_VALUE)
 		return known;
 	result = transfer_up(&transfer);
@@ -96,10 +94,10 @@ CUresult copy_down(const struct copy_order *order, void *to, CUdeviceptr from, s
 		return CUDA_SUCCESS;
 	if (!to || !from)
 		return CUDA_ERROR_INVALID_VALUE;
-	if (is_shared(to, bytes))
+	if (copy_host_is_shared(to, bytes))
 		return copy_settle(
 			order, host_cuMemcpyDtoHAsync_v2(order->context, (uintptr_t)to, from, bytes, order->stream));
-	if (device_span_check(from, bytes) == CUDA_ERROR_INVALID_VALUE)
+	if (copy_device_span_check(from, bytes) == CUDA_ERROR_INVALID_VALUE)
 		return CUDA_ERROR_INVALID_VALUE;
 	return transfer_down(&transfer);
 }

@@ -22,4 +22,13 @@ CUresult copy_down(const struct copy_order *order, void *to, CUdeviceptr from, s
 /* From the program's memory to the program's memory, when the stream has come there. */
 CUresult copy_host(const struct copy_order *order, void *to, const void *from, size_t bytes);
 
+/* Is it within memory that the executor has mapped? */
+bool copy_host_is_shared(const void *host, size_t bytes);
+
+/* A span that begins in known device memory must end there. CUDA_ERROR_NOT_FOUND: nothing is known of it. */
+CUresult copy_device_span_check(uint64_t address, size_t bytes);
+
+/* cuMemcpy3D and what amounts to it. */
+CUresult copy_shape(const CUDA_MEMCPY3D *copy, CUstream stream, bool per_thread_default, bool waits);
+
 #endif

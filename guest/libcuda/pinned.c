@@ -49,7 +49,8 @@ static CUresult file_share(int fd, void *address, size_t bytes, uint32_t context
 
 	pthread_mutex_lock(&pass_mutex);
 	if (transport_pass(session.channel->transport, fd) < 0)
-		result = channel_lost(session.channel) ? CHANNEL_LOST_RESULT : CUDA_ERROR_OPERATING_SYSTEM;
+		result = channel_lost(session.channel) ? channel_lost_result(session.channel)
+						       : CUDA_ERROR_OPERATING_SYSTEM;
 	else
 		result = call_wait(VGPU_OPCODE_HOST_MAP, context, pieces, 1, NULL, 0, NULL);
 	pthread_mutex_unlock(&pass_mutex);

@@ -40,6 +40,7 @@ static CUresult failure_result(enum vgpu_channel_error error)
 	case VGPU_ERROR_START_TIMEOUT:
 		return CUDA_ERROR_SYSTEM_NOT_READY;
 	case VGPU_ERROR_PROTOCOL:
+	case VGPU_ERROR_KERNEL_TIMEOUT:
 		break;
 	}
 	return CUDA_ERROR_UNKNOWN;

@@ -53,7 +53,7 @@ static CUresult window_send(struct stage_writer *writer, const uint8_t *data, si
 	CUresult result;
 
 	if (piece == 0)
-		return CHANNEL_LOST_RESULT;
+		return channel_lost_result(session.channel);
 	memcpy(room, data, piece);
 	stage.bytes = (uint32_t)piece;
 	result = channel_begin(session.channel, VGPU_OPCODE_STAGE, 0, sizeof(stage), NULL, &payload);

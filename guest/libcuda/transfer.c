@@ -58,7 +58,7 @@ static CUresult window_up(const struct transfer *transfer, uint64_t to, const ui
 	CUresult result;
 
 	if (piece == 0)
-		return CHANNEL_LOST_RESULT;
+		return channel_lost_result(session.channel);
 	/* Not past the cache: the device reads it from there. */
 	memcpy(room, from, piece);
 	upload.bytes = piece;

@@ -85,6 +85,11 @@ size_t upload_reserve(struct upload_window *window, size_t wanted, void **ret_ro
 	return wanted;
 }
 
+void upload_shrink(struct upload_window *window, size_t bytes)
+{
+	window->head -= bytes;
+}
+
 void upload_release(struct upload_window *window)
 {
 	lock_release(&window->lock);

@@ -43,6 +43,8 @@ void upload_window_prepare(struct upload_window *window, struct channel *channel
  * names the piece has been posted. 0 bytes: the channel is lost, and the lock is not taken.
  */
 size_t upload_reserve(struct upload_window *window, size_t wanted, void **ret_room, uint64_t *ret_position);
+/* Gives back the last bytes of the room just taken; before upload_release(). */
+void upload_shrink(struct upload_window *window, size_t bytes);
 void upload_release(struct upload_window *window);
 
 void download_window_prepare(struct download_window *window, struct channel *channel);

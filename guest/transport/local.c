@@ -54,6 +54,8 @@ static bool control_lost(struct local_transport *local)
 		return false;
 	if (received > 0) {
 		lost = message.header.type == VGPU_CONTROL_CHANNEL_LOST;
+		if (lost)
+			local->base.lost_error = (enum vgpu_channel_error)message.channel.error;
 		control_message_release(&message);
 	}
 	return lost;

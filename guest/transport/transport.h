@@ -36,7 +36,8 @@ struct transport {
 	const struct transport_operations *operations;
 	void *memory; /* the channel's, page aligned */
 	size_t bytes;
-	bool can_pass; /* descriptors reach the executor: VGPU_FEATURE_HOST_MAP is possible */
+	bool can_pass;			    /* descriptors reach the executor: VGPU_FEATURE_HOST_MAP is possible */
+	enum vgpu_channel_error lost_error; /* why the channel was lost, where the transport is told */
 };
 
 /* Why a transport could not be opened: the code decides, the text is for a person. */

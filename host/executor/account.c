@@ -5,12 +5,45 @@
 
 #include "driver.h"
 #include "executor.h"
+#include "limit.h"
 
 #define CAPACITY_FIRST 256
 
 void account_open(struct account *account)
 {
 	*account = (struct account){.log_limit = {.free_count = 200, .per_second = 10}};
+}
+
+/* NULL: one that is not counted. */
+static struct vgpu_executor_device *device_counters(const struct executor *executor, CUdevice device)
+{
+	return device >= 0 && device < VGPU_COUNTED_DEVICES ? &executor->counters->devices[device] : NULL;
+}
+
+static void device_memory_add(struct executor *executor, CUdevice device, uint64_t bytes)
+{
+	struct vgpu_executor_device *counters = device_counters(executor, device);
+
+	if (counters)
+		counter_add(&counters->memory_bytes, bytes);
+}
+
+void account_context_add(struct executor *executor, CUdevice device)
+{
+	struct vgpu_executor_device *counters = device_counters(executor, device);
+
+	if (!counters)
+		return;
+	__atomic_store_n(&counters->pci_place, driver_pci_place(&executor->driver, device), __ATOMIC_RELAXED);
+	__atomic_store_n(&counters->contexts, counters->contexts + 1, __ATOMIC_RELEASE);
+}
+
+void account_context_remove(struct executor *executor, CUdevice device)
+{
+	struct vgpu_executor_device *counters = device_counters(executor, device);
+
+	if (counters)
+		__atomic_store_n(&counters->contexts, counters->contexts - 1, __ATOMIC_RELEASE);
 }
 
 static size_t slot_of(const struct account *account, CUdeviceptr address)
@@ -50,17 +83,29 @@ static CUresult account_reserve(struct account *account)
 
 CUresult account_admit(struct executor *executor, const char *call, uint64_t bytes)
 {
+	CUresult result;
+
 	if (log_limit_passes(&executor->account.log_limit))
 		log_write("%s: allocating %llu bytes", call, (unsigned long long)bytes);
-	return account_reserve(&executor->account);
+	result = account_reserve(&executor->account);
+	if (!result)
+		result = memory_charge(executor, bytes);
+	executor->account.admitted = result ? 0 : bytes;
+	return result;
 }
 
 void account_add(struct executor *executor, const char *call, CUresult result, CUdeviceptr address, uint64_t bytes,
 		 uint32_t context)
 {
 	struct account *account = &executor->account;
+	const struct context *owner;
 	struct allocation *slot;
 
+	if (result || !address)
+		memory_release(executor, account->admitted);
+	else if (bytes > account->admitted)
+		memory_note(executor, bytes - account->admitted);
+	account->admitted = 0;
 	if (result) {
 		if (log_limit_passes(&account->log_limit))
 			log_write("%s FAILED: %s (%d)", call, driver_error_name(&executor->driver, result), result);
@@ -71,12 +116,22 @@ void account_add(struct executor *executor, const char *call, CUresult result, C
 	if (!address)
 		return;
 	slot = slot_find(account, address);
-	if (slot->address)
+	if (slot->address) {
 		counter_add(&executor->counters->memory_bytes, -slot->bytes);
-	else
+		device_memory_add(executor, slot->device, -slot->bytes);
+		memory_release(executor, slot->bytes);
+	} else {
 		account->count++;
-	*slot = (struct allocation){.address = address, .bytes = bytes, .context = context};
+	}
+	owner = context_find(executor, context);
+	*slot = (struct allocation){
+		.address = address,
+		.bytes = bytes,
+		.context = context,
+		.device = owner ? owner->device : -1,
+	};
 	counter_add(&executor->counters->memory_bytes, bytes);
+	device_memory_add(executor, slot->device, bytes);
 }
 
 /* Empties a slot and moves up what had been pushed past it. */
@@ -87,6 +142,8 @@ static void slot_clear(struct executor *executor, struct allocation *slot)
 	size_t next = hole;
 
 	counter_add(&executor->counters->memory_bytes, -slot->bytes);
+	device_memory_add(executor, slot->device, -slot->bytes);
+	memory_release(executor, slot->bytes);
 	account->count--;
 	for (;;) {
 		size_t home;

@@ -17,6 +17,7 @@ struct allocation {
 	CUdeviceptr address; /* 0: free slot */
 	uint64_t bytes;
 	uint32_t context;
+	CUdevice device; /* of the context; -1: unknown */
 };
 
 /* An open-addressed hash table, at most half full. */
@@ -24,17 +25,22 @@ struct account {
 	struct allocation *slots;
 	size_t capacity; /* a power of two */
 	size_t count;
+	uint64_t admitted; /* charged for the allocation that is being made */
 	struct log_limit log_limit;
 };
 
 void account_open(struct account *account);
 
-/* Before an allocation: logs it, and makes room to remember it. */
+/* Before an allocation: logs it, makes room to remember it and charges it (limit.h). */
 CUresult account_admit(struct executor *executor, const char *call, uint64_t bytes);
 
-/* After it: remembers it, and logs the outcome. */
+/* After each one that was admitted: remembers it, and logs the outcome. 'bytes' is what there is now. */
 void account_add(struct executor *executor, const char *call, CUresult result, CUdeviceptr address, uint64_t bytes,
 		 uint32_t context);
+
+/* The guest process has one context more or less on the device: what telemetry shows. */
+void account_context_add(struct executor *executor, CUdevice device);
+void account_context_remove(struct executor *executor, CUdevice device);
 
 /* After an address was freed. */
 void account_remove(struct executor *executor, CUdeviceptr address);

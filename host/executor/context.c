@@ -106,6 +106,7 @@ static void children_forget(struct executor *executor, struct context *context)
 	copy_forget_context(executor, context);
 	pinned_forget_context(executor, context);
 	account_forget_context(executor, context->id);
+	gate_forget_context(executor, context);
 	handles_forget_context(&executor->handles, context->id);
 	free(context->free_marks);
 	context->free_marks = NULL;
@@ -122,6 +123,7 @@ static CUresult context_add(struct executor *executor, uint32_t id, CUcontext ob
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	*context = (struct context){.id = id, .object = object, .device = device, .is_primary = is_primary};
 	handles_mint(&executor->handles, id, 0, object)->cache = (uintptr_t)context;
+	account_context_add(executor, device);
 	if (context_enter(executor, id))
 		copy_windows_register(executor);
 	return CUDA_SUCCESS;
@@ -132,6 +134,7 @@ static void context_remove(struct executor *executor, struct context *context)
 	if (executor->contexts.current == context)
 		executor->contexts.current = NULL;
 	handles_forget(&executor->handles, context->id);
+	account_context_remove(executor, context->device);
 	free(context);
 }
 

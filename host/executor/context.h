@@ -19,6 +19,7 @@ struct context {
 	CUcontext object;
 	CUdevice device;
 	bool is_primary;
+	bool is_faulty;	     /* an error of the program has ended it */
 	CUevent flush_event; /* NULL: not made yet */
 	CUevent *free_marks;
 	size_t free_mark_count;

@@ -149,13 +149,25 @@ CUresult copy_window_release_execute(struct executor *executor, const struct req
 	return copy_window_pass(executor, arguments->position);
 }
 
+CUresult copy_window_used(struct executor *executor, uint64_t end, CUstream stream, CUresult result)
+{
+	struct context *context = executor->contexts.current;
+	CUevent mark = NULL;
+
+	if (!result) {
+		result = context_mark_take(executor, context, stream, &mark);
+		if (result)
+			executor->driver.cuStreamSynchronize(stream);
+	}
+	upload_add(executor, end, context, mark);
+	return result;
+}
+
 CUresult copy_upload_execute(struct executor *executor, const struct request *request)
 {
 	const struct vgpu_upload *arguments = request->payload;
 	const struct driver *driver = &executor->driver;
-	struct context *context = executor->contexts.current;
-	CUevent mark = NULL;
-	CUstream stream;
+	CUstream stream = NULL;
 	uint64_t place;
 	CUresult result;
 
@@ -165,21 +177,16 @@ CUresult copy_upload_execute(struct executor *executor, const struct request *re
 	/* Whatever becomes of the copy, the guest gets its window back. */
 	result =
 		arguments->array ? CUDA_ERROR_NOT_SUPPORTED : execute_find_stream(executor, arguments->stream, &stream);
-	if (!result && !context)
+	if (!result && !executor->contexts.current)
 		result = CUDA_ERROR_INVALID_CONTEXT;
 	if (!result) {
 		copy_windows_register(executor);
 		result = driver->cuMemcpyHtoDAsync_v2(arguments->destination, executor->channel.upload + place,
 						      arguments->bytes, stream);
 	}
-	if (!result) {
+	if (!result)
 		counter_add(&executor->counters->bytes_to_device, arguments->bytes);
-		result = context_mark_take(executor, context, stream, &mark);
-		if (result)
-			driver->cuStreamSynchronize(stream);
-	}
-	upload_add(executor, arguments->window_position + arguments->bytes, context, mark);
-	return result;
+	return copy_window_used(executor, arguments->window_position + arguments->bytes, stream, result);
 }
 
 CUresult copy_upload_inline_execute(struct executor *executor, const struct request *request)

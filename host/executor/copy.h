@@ -60,10 +60,17 @@ CUresult copy_download_execute(struct executor *executor, const struct request *
 CUresult copy_download_inline_execute(struct executor *executor, const struct request *request, struct reply *reply);
 CUresult copy_window_release_execute(struct executor *executor, const struct request *request);
 
+/* array_copy.c */
+CUresult copy_array_upload_execute(struct executor *executor, const struct request *request);
+CUresult copy_array_download_execute(struct executor *executor, const struct request *request);
+
 /* The place in the upload window of 'bytes' at 'position'; EXECUTE_PROTOCOL if that is no free place. */
 CUresult copy_window_place(struct executor *executor, uint64_t position, uint64_t bytes, uint64_t *ret_place);
 /* What lies before 'position' has been read, or is read by uploads that are in flight. */
 CUresult copy_window_pass(struct executor *executor, uint64_t position);
+
+/* After a copy from the window issued in 'stream' (not, if 'result' is an error): its end, and when it may go. */
+CUresult copy_window_used(struct executor *executor, uint64_t end, CUstream stream, CUresult result);
 
 /* Tells the guest what has been read; true: uploads are still in flight. */
 bool copy_poll(struct executor *executor);

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "vgpu_control.h"
+
 /* What softgpu calls its device. */
 #define SOFTWARE_NAME "softgpu"
 
@@ -95,4 +97,27 @@ bool driver_is_software(const struct driver *driver)
 
 	return driver->cuDeviceGet(&device, 0) == CUDA_SUCCESS &&
 	       driver->cuDeviceGetName(name, sizeof(name) - 1, device) == CUDA_SUCCESS && strstr(name, SOFTWARE_NAME);
+}
+
+bool driver_is_softgpu(const struct driver *driver)
+{
+	Dl_info info;
+	const char *file;
+
+	if (!dladdr((const void *)driver->cuInit, &info) || !info.dli_fname)
+		return false;
+	file = strrchr(info.dli_fname, '/');
+	return strstr(file ? file : info.dli_fname, SOFTWARE_NAME) != NULL;
+}
+
+uint32_t driver_pci_place(const struct driver *driver, CUdevice device)
+{
+	int domain = 0;
+	int bus = 0;
+	int number = 0;
+
+	driver->cuDeviceGetAttribute(&domain, CU_DEVICE_ATTRIBUTE_PCI_DOMAIN_ID, device);
+	driver->cuDeviceGetAttribute(&bus, CU_DEVICE_ATTRIBUTE_PCI_BUS_ID, device);
+	driver->cuDeviceGetAttribute(&number, CU_DEVICE_ATTRIBUTE_PCI_DEVICE_ID, device);
+	return VGPU_PCI_PLACE((uint32_t)domain, (uint32_t)bus, (uint32_t)number);
 }

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "driver_table.h"
 
@@ -19,5 +20,11 @@ const char *driver_error_name(const struct driver *driver, CUresult result);
 
 /* After cuInit. */
 bool driver_is_software(const struct driver *driver);
+
+/* The same, before cuInit: by the library's name. */
+bool driver_is_softgpu(const struct driver *driver);
+
+/* After cuInit: where the device is on the PCI bus (VGPU_PCI_PLACE). */
+uint32_t driver_pci_place(const struct driver *driver, CUdevice device);
 
 #endif

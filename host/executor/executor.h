@@ -25,6 +25,7 @@
 #include "copy.h"
 #include "driver_table.h"
 #include "execute.h"
+#include "gate.h"
 #include "handles.h"
 #include "pending.h"
 #include "pinned.h"
@@ -32,6 +33,7 @@
 #include "reply.h"
 #include "snapshot.h"
 #include "stage.h"
+#include "telemetry.h"
 #include "vgpu_control.h"
 
 struct executor {
@@ -53,6 +55,10 @@ struct executor {
 	enum vgpu_channel_error fault;
 	char fault_text[VGPU_CONTROL_TEXT_BYTES];
 
+	struct gate gate;
+	struct vgpu_tenant_page *tenant; /* NULL: no limits */
+	uint64_t bytes_paid;		 /* of those copied, counted against the rate */
+
 	struct handles handles;
 	struct contexts contexts;
 	struct replies replies;
@@ -63,6 +69,7 @@ struct executor {
 	struct print print;
 	struct account account;
 	struct snapshots snapshots;
+	struct telemetry telemetry;
 };
 
 /* Ends the channel: the first reason is told to the mediator when the loop comes round. */

@@ -49,7 +49,7 @@ CUresult handles_reserve(struct handles *handles, enum vgpu_kind kind, uint32_t 
 struct handle *handles_mint(struct handles *handles, uint32_t id, uint32_t context, void *object);
 void handles_forget(struct handles *handles, uint32_t id);
 
-/* Forgets every object of the context, or of the module or library. */
+/* Forgets every object of the context, or of the module, library or mipmapped array. */
 void handles_forget_context(struct handles *handles, uint32_t context);
 void handles_forget_owned(struct handles *handles, uint32_t owner);
 

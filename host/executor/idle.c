@@ -104,9 +104,9 @@ bool idle_spin(struct idle *idle, bool waits_for_gpu)
 	return true;
 }
 
-int idle_sleep(struct idle *idle, int doorbell, bool waits_for_gpu)
+int idle_sleep(struct idle *idle, int doorbell, int wake, bool waits_for_gpu)
 {
-	struct pollfd wait = {.fd = doorbell, .events = POLLIN};
+	struct pollfd waits[] = {{.fd = doorbell, .events = POLLIN}, {.fd = wake, .events = POLLIN}};
 	struct timespec pause = {0};
 	int ready;
 
@@ -123,12 +123,12 @@ int idle_sleep(struct idle *idle, int doorbell, bool waits_for_gpu)
 			pause_ns = rule->most_ns;
 		pause.tv_nsec = (long)pause_ns;
 	}
-	ready = ppoll(&wait, 1, waits_for_gpu ? &pause : NULL, NULL);
+	ready = ppoll(waits, 2, waits_for_gpu ? &pause : NULL, NULL);
 	if (ready < 0)
 		return errno == EINTR ? 0 : -1;
-	if (ready > 0 && !(wait.revents & POLLIN)) {
+	if (ready > 0 && !((waits[0].revents | waits[1].revents) & POLLIN)) {
 		errno = EBADF;
 		return -1;
 	}
-	return ready;
+	return ready > 0;
 }

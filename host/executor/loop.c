@@ -9,6 +9,7 @@
 #include "idle.h"
 #include "launch.h"
 #include "log.h"
+#include "vgpu_api_wire.h"
 
 /* Records between two looks at what the GPU has finished. */
 #define RECORDS_IN_A_ROW 32
@@ -42,6 +43,12 @@ static const char *opcode_name(uint16_t opcode)
 		[VGPU_OPCODE_HOST_UNMAP] = "HOST_UNMAP",
 		[VGPU_OPCODE_FUNCTION_INFO] = "FUNCTION_INFO",
 		[VGPU_OPCODE_UPLOAD_WINDOW_RELEASE] = "UPLOAD_WINDOW_RELEASE",
+		[VGPU_OPCODE_NVML_CALL] = "NVML_CALL",
+		[VGPU_OPCODE_NVML_MEMORY] = "NVML_MEMORY",
+		[VGPU_OPCODE_NVML_PROCESSES] = "NVML_PROCESSES",
+		[VGPU_OPCODE_NVML_UTILIZATION] = "NVML_UTILIZATION",
+		[VGPU_OPCODE_ARRAY_UPLOAD] = "ARRAY_UPLOAD",
+		[VGPU_OPCODE_ARRAY_DOWNLOAD] = "ARRAY_DOWNLOAD",
 	};
 
 	if (opcode >= VGPU_OPCODE_API)
@@ -76,6 +83,10 @@ static CUresult request_execute(struct executor *executor, const struct request 
 		return function_info_execute(executor, request, reply);
 	case VGPU_OPCODE_UPLOAD_WINDOW_RELEASE:
 		return copy_window_release_execute(executor, request);
+	case VGPU_OPCODE_ARRAY_UPLOAD:
+		return copy_array_upload_execute(executor, request);
+	case VGPU_OPCODE_ARRAY_DOWNLOAD:
+		return copy_array_download_execute(executor, request);
 	default:
 		if (request->opcode < VGPU_OPCODE_API)
 			return EXECUTE_PROTOCOL;
@@ -83,14 +94,48 @@ static CUresult request_execute(struct executor *executor, const struct request 
 	}
 }
 
+/* On the processor, not on the GPU. */
+static bool opcode_takes_long(uint16_t opcode)
+{
+	switch (opcode) {
+	case VGPU_CALL_cuDevicePrimaryCtxRetain:
+	case VGPU_CALL_cuCtxCreate_v2:
+	case VGPU_CALL_cuModuleLoadDataEx:
+	case VGPU_CALL_cuLibraryLoadData:
+		return true;
+	default:
+		return false;
+	}
+}
+
 static void failure_note(struct loop *loop, const struct request *request, CUresult result)
 {
 	counter_add(&loop->executor->counters->errors, 1);
+	gate_fault_note(loop->executor, result);
 	if (!(request->flags & VGPU_FLAG_REPLY))
 		channel_error_defer(&loop->executor->channel, request->sequence, result);
 	if (log_limit_passes(&loop->error_limit))
 		log_write("%s failed: %s (%d)", opcode_name(request->opcode),
 			  driver_error_name(&loop->executor->driver, result), result);
+}
+
+static void record_finish(struct loop *loop, const struct request *request, const struct reply *reply, CUresult result)
+{
+	struct executor *executor = loop->executor;
+
+	counter_add(&executor->counters->calls, 1);
+	if (result == EXECUTE_DEFERRED)
+		return;
+	if (result == EXECUTE_PROTOCOL) {
+		executor_fault(executor, VGPU_ERROR_PROTOCOL,
+			       "the guest sent a %s request (opcode %u) that is malformed",
+			       opcode_name(request->opcode), request->opcode);
+		return;
+	}
+	if (result && result != CUDA_ERROR_NOT_READY)
+		failure_note(loop, request, result);
+	if (request->flags & VGPU_FLAG_REPLY)
+		reply_send(executor, request, result, reply->payload, reply->bytes);
 }
 
 static void record_execute(struct loop *loop)
@@ -100,6 +145,7 @@ static void record_execute(struct loop *loop)
 	struct request request;
 	struct reply reply = {.payload = loop->reply, .capacity = sizeof(loop->reply) - sizeof(struct vgpu_record)};
 	CUresult result;
+	bool is_long;
 
 	memcpy(&header, loop->record, sizeof(header));
 	request = (struct request){
@@ -114,26 +160,26 @@ static void record_execute(struct loop *loop)
 		executor_fault(executor, VGPU_ERROR_PROTOCOL, "the guest did not say HELLO");
 		return;
 	}
+	if (executor->telemetry.is_open) {
+		result = telemetry_execute(executor, &request, &reply);
+		record_finish(loop, &request, &reply, result);
+		return;
+	}
 	pending_settle(executor);
 	context_enter(executor, request.context);
 	executor->request = &request;
+	is_long = executor->gate.own->deadline_ns && opcode_takes_long(request.opcode);
+	if (is_long)
+		gate_suspend(&executor->gate);
 	result = request_execute(executor, &request, &reply);
+	if (is_long)
+		gate_resume(&executor->gate);
 	executor->request = NULL;
 	if (result == CUDA_ERROR_INVALID_CONTEXT && executor->contexts.enter_result)
 		result = executor->contexts.enter_result;
-	counter_add(&executor->counters->calls, 1);
-	if (result == EXECUTE_DEFERRED)
-		return;
-	if (result == EXECUTE_PROTOCOL) {
-		executor_fault(executor, VGPU_ERROR_PROTOCOL,
-			       "the guest sent a %s request (opcode %u) that is malformed", opcode_name(request.opcode),
-			       request.opcode);
-		return;
-	}
-	if (result && result != CUDA_ERROR_NOT_READY)
-		failure_note(loop, &request, result);
-	if (request.flags & VGPU_FLAG_REPLY)
-		reply_send(executor, &request, result, reply.payload, reply.bytes);
+	record_finish(loop, &request, &reply, result);
+	if (request.opcode == VGPU_OPCODE_HELLO)
+		idle_open(&loop->idle, executor->driver_is_software);
 }
 
 /* The next record lies in the guest's cache; it can come over while the driver works. */
@@ -155,7 +201,8 @@ static bool records_take(struct loop *loop)
 	struct ring *commands = &executor->channel.commands;
 	int count = 0;
 
-	while (count < RECORDS_IN_A_ROW && !executor->fault && !executor->replies.first) {
+	while (count < RECORDS_IN_A_ROW && !executor->fault && !executor->replies.first &&
+	       (executor->telemetry.is_open || gate_admits(executor, &executor->gate))) {
 		enum ring_status status = ring_take(commands, loop->record, sizeof(loop->record));
 
 		if (status == RING_FATAL)
@@ -179,6 +226,9 @@ static bool sleep_prepare(struct executor *executor)
 
 	if (executor->replies.first)
 		return !reply_backlog_prepare_wait(executor);
+	/* Records may lie there: the permit is waited for, which wakes us. */
+	if (executor->gate.is_refusing)
+		return false;
 	status = ring_prepare_sleep(&executor->channel.commands);
 	if (status == RING_FATAL)
 		executor_fault(executor, VGPU_ERROR_PROTOCOL, "the guest broke the command ring");
@@ -197,12 +247,13 @@ static void loop_sleep(struct loop *loop, bool waits_for_gpu)
 	/* softgpu's threads print while kernels run (print_poll); a real driver prints in our own calls. */
 	if (executor->print.is_possible && executor->driver_is_software)
 		waits_for_gpu = true;
-	woken = idle_sleep(&loop->idle, executor->channel.doorbell, waits_for_gpu);
+	woken = idle_sleep(&loop->idle, executor->channel.doorbell, executor->gate.wake, waits_for_gpu);
 	ring_wake(&executor->channel.commands);
 	if (woken < 0)
 		executor_fault(executor, VGPU_ERROR_EXECUTOR_DIED, "the doorbell does not work: %s", strerror(errno));
 	if (woken > 0) {
 		channel_doorbell_clear(&executor->channel);
+		gate_wake_clear(&executor->gate);
 		counter_add(&executor->counters->wakeups, 1);
 	}
 }
@@ -220,7 +271,9 @@ void loop_run(struct executor *executor)
 
 		if (pending_poll(executor))
 			progress = true;
-		waits_for_gpu = copy_poll(executor) || executor->pendings.first;
+		if (gate_poll(executor))
+			progress = true;
+		waits_for_gpu = copy_poll(executor) || executor->pendings.first || gate_is_watching(&executor->gate);
 		if (++rounds % ROUNDS_BETWEEN_PRINT_POLLS == 0)
 			print_poll(executor);
 		if (progress)

@@ -136,12 +136,6 @@ static int serve(const struct settings *settings)
 		start_fault_send(&executor);
 		return EXIT_FAULT;
 	}
-	executor.init_result = executor.driver.cuInit(0);
-	if (executor.init_result)
-		log_write("cuInit FAILED: %s (%d)", driver_error_name(&executor.driver, executor.init_result),
-			  executor.init_result);
-	else
-		executor.driver_is_software = driver_is_software(&executor.driver);
 	loop_run(&executor);
 	start_fault_send(&executor);
 	return EXIT_FAULT;

@@ -2,6 +2,7 @@
 /* Allocation of device memory, and memory pools. */
 #include "executor.h"
 #include "executor_calls.h"
+#include "limit.h"
 
 CUresult execute_cuMemAlloc_v2(struct executor *executor, const struct request *request,
 			       const struct wire_cuMemAlloc_v2 *arguments, struct wire_cuMemAlloc_v2_reply *reply)
@@ -47,6 +48,24 @@ CUresult execute_cuMemFree_v2(struct executor *executor, const struct request *r
 	(void)request;
 	if (!result)
 		account_remove(executor, arguments->dptr);
+	return result;
+}
+
+/* The tenant's quota is its device's memory. */
+CUresult execute_cuMemGetInfo_v2(struct executor *executor, const struct request *request,
+				 struct wire_cuMemGetInfo_v2_reply *reply)
+{
+	size_t free_bytes = 0;
+	size_t total_bytes = 0;
+	CUresult result;
+
+	(void)request;
+	if (!executor->driver.cuMemGetInfo_v2)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	result = executor->driver.cuMemGetInfo_v2(&free_bytes, &total_bytes);
+	reply->free = free_bytes;
+	reply->total = total_bytes;
+	limit_memory_view(executor, &reply->free, &reply->total);
 	return result;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The objects behind wire ids, for generated code (execute.h). */
 #include "executor.h"
+#include "limit.h"
 #include "vgpu_api_wire.h"
 
 const struct driver *executor_driver(const struct executor *executor)
@@ -25,12 +26,14 @@ CUresult execute_find_stream(struct executor *executor, uint32_t id, CUstream *r
 
 	if (id == 0) {
 		*ret_stream = NULL;
+		gate_touch(executor, NULL);
 		return CUDA_SUCCESS;
 	}
 	handle = handles_find(&executor->handles, VGPU_KIND_STREAM, id);
 	if (!handle)
 		return CUDA_ERROR_INVALID_HANDLE;
 	*ret_stream = handle->object;
+	gate_touch(executor, handle->object);
 	return CUDA_SUCCESS;
 }
 
@@ -48,7 +51,9 @@ CUresult execute_find_function(struct executor *executor, uint32_t id, CUfunctio
 
 CUresult execute_check_mint(struct executor *executor, enum vgpu_kind kind, uint32_t id)
 {
-	return handles_reserve(&executor->handles, kind, id);
+	CUresult result = limit_handles_admit(executor);
+
+	return result ? result : handles_reserve(&executor->handles, kind, id);
 }
 
 /* Kinds that end with a context; the others belong to the process. */
@@ -60,6 +65,10 @@ static bool kind_is_of_context(enum vgpu_kind kind)
 	case VGPU_KIND_MODULE:
 	case VGPU_KIND_FUNCTION:
 	case VGPU_KIND_LINK_STATE:
+	case VGPU_KIND_ARRAY:
+	case VGPU_KIND_MIPMAPPED_ARRAY:
+	case VGPU_KIND_TEXTURE:
+	case VGPU_KIND_SURFACE:
 		return true;
 	default:
 		return false;
@@ -84,6 +93,8 @@ static uint32_t owner_find(const struct executor *executor)
 		kernel = ((const struct wire_cuKernelGetFunction *)request->payload)->kernel;
 		handle = handles_find(&executor->handles, VGPU_KIND_KERNEL, kernel);
 		return handle ? handle->owner : 0;
+	case VGPU_CALL_cuMipmappedArrayGetLevel:
+		return ((const struct wire_cuMipmappedArrayGetLevel *)request->payload)->mipmap;
 	default:
 		return 0;
 	}
@@ -99,12 +110,20 @@ void execute_mint(struct executor *executor, uint32_t id, uint32_t context, void
 
 void execute_forget(struct executor *executor, uint32_t id)
 {
+	struct handle *handle;
+
 	switch (VGPU_ID_KIND(id)) {
+	case VGPU_KIND_STREAM:
+		handle = handles_find(&executor->handles, VGPU_KIND_STREAM, id);
+		if (handle)
+			gate_forget_stream(executor, handle->object);
+		break;
 	case VGPU_KIND_EVENT:
 		pending_forget_event(executor, id);
 		break;
 	case VGPU_KIND_MODULE:
 	case VGPU_KIND_LIBRARY:
+	case VGPU_KIND_MIPMAPPED_ARRAY:
 		handles_forget_owned(&executor->handles, id);
 		break;
 	}

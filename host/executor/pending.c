@@ -112,8 +112,10 @@ static void pending_finish(struct executor *executor, struct pending *pending, C
 		payload = copy_bounce_bytes(pending->bounce);
 		payload_bytes = pending->bounce_bytes;
 	}
-	if (result)
+	if (result) {
 		counter_add(&executor->counters->errors, 1);
+		gate_fault_note(executor, result);
+	}
 	if (pending->request.flags & VGPU_FLAG_REPLY)
 		reply_send(executor, &pending->request, result, payload, payload_bytes);
 	else if (result)

@@ -13,6 +13,7 @@
 
 #include "executor.h"
 #include "executor_calls.h"
+#include "limit.h"
 
 #define PAGE_BYTES	4096u
 #define ADDRESS_MIN	0x10000ull
@@ -127,7 +128,12 @@ static CUresult range_map(struct executor *executor, const struct vgpu_host_map 
 		munmap(mapping, range.bytes);
 		return CUDA_ERROR_ALREADY_MAPPED;
 	}
-	result = executor->driver.cuMemHostRegister_v2(wanted, range.bytes, range.flags);
+	result = pinned_charge(executor, range.bytes);
+	if (!result) {
+		result = executor->driver.cuMemHostRegister_v2(wanted, range.bytes, range.flags);
+		if (result)
+			pinned_release(executor, range.bytes);
+	}
 	if (result) {
 		munmap(wanted, range.bytes);
 		return result;
@@ -197,6 +203,7 @@ CUresult pinned_unmap_execute(struct executor *executor, const struct request *r
 	memmove(&pinned->ranges[index], &pinned->ranges[index + 1],
 		(pinned->count - index) * sizeof(pinned->ranges[0]));
 	pinned->bytes -= range.bytes;
+	pinned_release(executor, range.bytes);
 	__atomic_store_n(&executor->counters->pinned_bytes, pinned->bytes, __ATOMIC_RELAXED);
 	return CUDA_SUCCESS;
 }
@@ -216,8 +223,7 @@ void pinned_forget_context(struct executor *executor, struct context *context)
 	}
 }
 
-/* Is [address, address + bytes) within one mapped range? Only such memory may be named by address. */
-static bool span_is_mapped(const struct pinned *pinned, uint64_t address, uint64_t bytes)
+bool pinned_holds(const struct pinned *pinned, uint64_t address, uint64_t bytes)
 {
 	size_t index = range_lower(pinned, address);
 	const struct pinned_range *range;
@@ -238,7 +244,7 @@ CUresult execute_cuMemcpyHtoDAsync_v2(struct executor *executor, const struct re
 	(void)request;
 	if (result)
 		return result;
-	if (!span_is_mapped(&executor->pinned, arguments->srcHost, arguments->ByteCount))
+	if (!pinned_holds(&executor->pinned, arguments->srcHost, arguments->ByteCount))
 		return CUDA_ERROR_INVALID_VALUE;
 	result = executor->driver.cuMemcpyHtoDAsync_v2(
 		arguments->dstDevice, (const void *)(uintptr_t)arguments->srcHost, arguments->ByteCount, stream);
@@ -256,7 +262,7 @@ CUresult execute_cuMemcpyDtoHAsync_v2(struct executor *executor, const struct re
 	(void)request;
 	if (result)
 		return result;
-	if (!span_is_mapped(&executor->pinned, arguments->dstHost, arguments->ByteCount))
+	if (!pinned_holds(&executor->pinned, arguments->dstHost, arguments->ByteCount))
 		return CUDA_ERROR_INVALID_VALUE;
 	result = executor->driver.cuMemcpyDtoHAsync_v2((void *)(uintptr_t)arguments->dstHost, arguments->srcDevice,
 						       arguments->ByteCount, stream);

@@ -10,6 +10,7 @@
 #ifndef EXECUTOR_PINNED_H
 #define EXECUTOR_PINNED_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -36,6 +37,9 @@ struct pinned {
 
 CUresult pinned_map_execute(struct executor *executor, const struct request *request);
 CUresult pinned_unmap_execute(struct executor *executor, const struct request *request);
+
+/* Is [address, address + bytes) within one mapped range? Only such memory may be named by address. */
+bool pinned_holds(const struct pinned *pinned, uint64_t address, uint64_t bytes);
 
 /* The registrations end with their context; the mappings stay until the guest gives them up. */
 void pinned_forget_context(struct executor *executor, struct context *context);

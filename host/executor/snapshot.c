@@ -4,8 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "driver.h"
 #include "executor.h"
+#include "limit.h"
 #include "log.h"
+#include "nvml_functions.h"
 #include "vgpu_api_wire.h"
 
 static uint64_t features_offered(const struct executor *executor)
@@ -13,33 +16,62 @@ static uint64_t features_offered(const struct executor *executor)
 	return executor->pass >= 0 ? VGPU_FEATURE_HOST_MAP : 0;
 }
 
-CUresult hello_execute(struct executor *executor, const struct request *request, struct reply *reply)
+/* Not before it is known that the guest process wants CUDA at all. */
+static void driver_start(struct executor *executor)
+{
+	executor->init_result = executor->driver.cuInit(0);
+	if (executor->init_result)
+		log_write("cuInit FAILED: %s (%d)", driver_error_name(&executor->driver, executor->init_result),
+			  executor->init_result);
+	else
+		executor->driver_is_software = driver_is_software(&executor->driver);
+}
+
+static void cuda_greet(struct executor *executor, const struct vgpu_hello *hello, struct vgpu_hello_reply *answer)
 {
 	const struct driver *driver = &executor->driver;
-	struct vgpu_hello hello;
-	struct vgpu_hello_reply answer = {
-		.version = VGPU_PROTOCOL_VERSION,
-		.api_checksum = VGPU_API_CHECKSUM,
-		.init_result = (uint32_t)executor->init_result,
-		.driver_is_software = executor->driver_is_software,
-	};
 	int version = 0;
 	int count = 0;
+
+	driver_start(executor);
+	answer->features = hello->features & features_offered(executor);
+	answer->api_checksum = VGPU_API_CHECKSUM;
+	answer->init_result = (uint32_t)executor->init_result;
+	if (driver->cuDriverGetVersion(&version) == CUDA_SUCCESS)
+		answer->driver_version = (uint32_t)version;
+	if (!executor->init_result && driver->cuDeviceGetCount(&count) == CUDA_SUCCESS)
+		answer->device_count = count < SNAPSHOT_DEVICES_MAX ? (uint32_t)count : SNAPSHOT_DEVICES_MAX;
+	answer->driver_is_software = executor->driver_is_software;
+}
+
+static void telemetry_greet(struct executor *executor, struct vgpu_hello_reply *answer)
+{
+	answer->features = VGPU_FEATURE_TELEMETRY;
+	answer->api_checksum = NVML_API_CHECKSUM;
+	answer->init_result = (uint32_t)telemetry_open(executor);
+	answer->device_count = executor->telemetry.device_count;
+	answer->driver_is_software = executor->telemetry.library == NULL;
+}
+
+CUresult hello_execute(struct executor *executor, const struct request *request, struct reply *reply)
+{
+	struct vgpu_hello hello;
+	struct vgpu_hello_reply answer = {.version = VGPU_PROTOCOL_VERSION};
 
 	if (request->payload_bytes < sizeof(hello) || executor->is_greeted || executor->is_refused)
 		return EXECUTE_PROTOCOL;
 	memcpy(&hello, request->payload, sizeof(hello));
 	hello.process_name[sizeof(hello.process_name) - 1] = '\0';
-	answer.features = hello.features & features_offered(executor);
-	if (driver->cuDriverGetVersion(&version) == CUDA_SUCCESS)
-		answer.driver_version = (uint32_t)version;
-	if (!executor->init_result && driver->cuDeviceGetCount(&count) == CUDA_SUCCESS)
-		answer.device_count = count < SNAPSHOT_DEVICES_MAX ? (uint32_t)count : SNAPSHOT_DEVICES_MAX;
+	if (hello.features & VGPU_FEATURE_TELEMETRY)
+		telemetry_greet(executor, &answer);
+	else
+		cuda_greet(executor, &hello, &answer);
 	memcpy(reply->payload, &answer, sizeof(answer));
 	reply->bytes = sizeof(answer);
 	/* The guest sees from the reply that they do not fit together; it gets nothing else. */
-	if (hello.version >> 16 == VGPU_PROTOCOL_MAJOR && hello.api_checksum == VGPU_API_CHECKSUM) {
+	if (hello.version >> 16 == VGPU_PROTOCOL_MAJOR && hello.api_checksum == answer.api_checksum) {
 		executor->is_greeted = true;
+		executor->counters->process_id = hello.process_id;
 		log_write("vm_id=%u channel=%u: process %u (%s) connected", executor->vm_id, executor->channel_number,
 			  hello.process_id, hello.process_name);
 	} else {
@@ -92,6 +124,7 @@ CUresult snapshot_execute(struct executor *executor, const struct request *reque
 {
 	const struct vgpu_snapshot_request *arguments = request->payload;
 	struct vgpu_snapshot_reply **kept;
+	uint64_t free_bytes = 0;
 	CUresult result;
 
 	if (request->payload_bytes < sizeof(*arguments))
@@ -114,6 +147,7 @@ CUresult snapshot_execute(struct executor *executor, const struct request *reque
 		*kept = snapshot;
 	}
 	memcpy(reply->payload, *kept, sizeof(**kept));
+	limit_memory_view(executor, &free_bytes, &((struct vgpu_snapshot_reply *)(void *)reply->payload)->total_bytes);
 	reply->bytes = sizeof(**kept);
 	return CUDA_SUCCESS;
 }

@@ -14,7 +14,7 @@
 #include "executor.h"
 #include "log.h"
 
-#define COUNTERS_BYTES 4096
+#define PAGE_BYTES 4096
 
 enum start_descriptor {
 	START_MEMORY,
@@ -23,6 +23,9 @@ enum start_descriptor {
 	START_COUNTERS,
 	START_PASS, /* only with has_pass_socket */
 };
+
+/* After those that are there, with has_schedule. */
+enum schedule_descriptor { SCHEDULE_PERMIT, SCHEDULE_TENANT, SCHEDULE_WAKE, SCHEDULE_BELL, SCHEDULE_COUNT };
 
 static bool channel_message_send(struct executor *executor, enum vgpu_control_type type, enum vgpu_channel_error error,
 				 const char *text)
@@ -66,24 +69,27 @@ static bool message_receive(struct executor *executor, struct control_message *r
 }
 
 /* NULL: errno says why. */
-static struct vgpu_executor_counters *counters_map(int file)
+static void *page_map(int file, int protection)
 {
 	struct stat status;
 	void *mapping;
 
-	_Static_assert(sizeof(struct vgpu_executor_counters) <= COUNTERS_BYTES, "counters are one page");
+	_Static_assert(sizeof(struct vgpu_executor_counters) <= VGPU_SCHEDULE_OFFSET &&
+			       VGPU_SCHEDULE_OFFSET + sizeof(struct vgpu_executor_schedule) <= PAGE_BYTES &&
+			       VGPU_SCHEDULE_PAGE_BYTES == PAGE_BYTES,
+		       "one page each");
 	if (fstat(file, &status) < 0)
 		return NULL;
-	if (status.st_size < COUNTERS_BYTES) {
+	if (status.st_size < PAGE_BYTES) {
 		errno = EFBIG;
 		return NULL;
 	}
-	mapping = mmap(NULL, COUNTERS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+	mapping = mmap(NULL, PAGE_BYTES, protection, MAP_SHARED, file, 0);
 	return mapping == MAP_FAILED ? NULL : mapping;
 }
 
 /* Takes a descriptor out of the message, which no longer closes it. */
-static int descriptor_take(struct control_message *message, enum start_descriptor which)
+static int descriptor_take(struct control_message *message, size_t which)
 {
 	int fd = message->fds[which];
 
@@ -91,10 +97,31 @@ static int descriptor_take(struct control_message *message, enum start_descripto
 	return fd;
 }
 
+/* 'first' of the schedule's descriptors, 0: none were sent. */
+static bool schedule_take(struct executor *executor, struct control_message *message, size_t first)
+{
+	void *own = (uint8_t *)executor->counters + VGPU_SCHEDULE_OFFSET;
+	const void *permit;
+
+	if (!first) {
+		gate_open(&executor->gate, NULL, NULL, -1, -1);
+		return true;
+	}
+	/* The mediator has sealed it against writing. */
+	permit = page_map(message->fds[first + SCHEDULE_PERMIT], PROT_READ);
+	executor->tenant = page_map(message->fds[first + SCHEDULE_TENANT], PROT_READ | PROT_WRITE);
+	if (!permit || !executor->tenant)
+		return false;
+	gate_open(&executor->gate, permit, own, descriptor_take(message, first + SCHEDULE_WAKE),
+		  descriptor_take(message, first + SCHEDULE_BELL));
+	return true;
+}
+
 static bool start_take(struct executor *executor, struct control_message *message)
 {
 	const struct vgpu_control_executor_start *start = &message->executor_start;
-	size_t wanted = start->has_pass_socket ? START_PASS + 1 : START_PASS;
+	size_t schedule = start->has_pass_socket ? START_PASS + 1 : START_PASS;
+	size_t wanted = start->has_schedule ? schedule + SCHEDULE_COUNT : schedule;
 	char text[VGPU_CONTROL_TEXT_BYTES];
 	int error;
 
@@ -103,9 +130,11 @@ static bool start_take(struct executor *executor, struct control_message *messag
 	if (message->fd_count != wanted)
 		return fail(executor, VGPU_ERROR_PROTOCOL, "the mediator sent %zu descriptors instead of %zu",
 			    message->fd_count, wanted);
-	executor->counters = counters_map(message->fds[START_COUNTERS]);
+	executor->counters = page_map(message->fds[START_COUNTERS], PROT_READ | PROT_WRITE);
 	if (!executor->counters)
 		return fail(executor, VGPU_ERROR_NO_MEMORY, "cannot map the counters: %s", strerror(errno));
+	if (!schedule_take(executor, message, start->has_schedule ? schedule : 0))
+		return fail(executor, VGPU_ERROR_NO_MEMORY, "cannot map the permit: %s", strerror(errno));
 	error = channel_open(&executor->channel, message->fds[START_MEMORY], start->channel_offset,
 			     start->channel_bytes, message->fds[START_DOORBELL], message->fds[START_INTERRUPT]);
 	if (error)

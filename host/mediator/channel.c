@@ -11,12 +11,20 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "adoption.h"
 #include "executor_process.h"
 #include "log.h"
 #include "mediator.h"
 #include "pace.h"
 #include "probe.h"
+#include "scheduler.h"
+#include "tenant.h"
+#include "tenant_processes.h"
+#include "vgpu_channel.h"
+#include "vgpu_schedule.h"
 #include "worker.h"
+
+#define RESULT_LAUNCH_TIMEOUT 702 /* CUDA_ERROR_LAUNCH_TIMEOUT */
 
 static const char *const stage_names[] = {
 	[CHANNEL_WAITING] = "waiting", [CHANNEL_PACED] = "paced", [CHANNEL_STARTING] = "starting",
@@ -85,6 +93,8 @@ static void channel_die(struct channel *channel, enum vgpu_channel_error error, 
 	bool was_ready = channel->stage == CHANNEL_READY;
 
 	channel->stage = CHANNEL_DEAD;
+	if (was_ready)
+		adoption_channel_forget(channel);
 	event_del(channel->start_timer);
 	request_descriptors_close(&channel->request);
 	log_write_limited(&channel->request.log->events, LOG_LEVEL_WARNING, "[CHANNEL] %s: %s: %s", channel->label,
@@ -103,12 +113,14 @@ static void executor_ready(struct channel *channel)
 	event_del(channel->start_timer);
 	log_write_limited(&channel->request.log->events, LOG_LEVEL_INFO, "[CHANNEL] %s: ready, executor pid %d",
 			  channel->label, (int)executor_process_pid(channel->executor));
+	/* First, for the handler may close it. */
+	adoption_channel_keep(channel);
 	channel->request.handlers->ready(channel);
 }
 
 static bool error_is_known(uint32_t error)
 {
-	return error > VGPU_ERROR_NONE && error <= VGPU_ERROR_START_TIMEOUT;
+	return error > VGPU_ERROR_NONE && error <= VGPU_ERROR_KERNEL_TIMEOUT;
 }
 
 static void executor_message(void *owner, const struct control_message *message)
@@ -121,6 +133,10 @@ static void executor_message(void *owner, const struct control_message *message)
 		executor_ready(channel);
 		return;
 	}
+	if (type == VGPU_CONTROL_TENANT_QUERY) {
+		tenant_processes_reply(channel, &message->tenant_query);
+		return;
+	}
 	if (type != VGPU_CONTROL_EXECUTOR_FAILED && type != VGPU_CONTROL_EXECUTOR_FAULT) {
 		log_write_limited(&channel->request.log->events, LOG_LEVEL_WARNING,
 				  "[CHANNEL] %s: the executor sent a message of type %u", channel->label, type);
@@ -128,6 +144,8 @@ static void executor_message(void *owner, const struct control_message *message)
 		return;
 	}
 	channel->fault_error = error_is_known(body->error) ? body->error : VGPU_ERROR_EXECUTOR_DIED;
+	if (channel->fault_error == VGPU_ERROR_PROTOCOL || channel->fault_error == VGPU_ERROR_KERNEL_TIMEOUT)
+		tenant_fault_note(channel->request.tenant, body->text);
 	log_text_copy(channel->fault_text, sizeof(channel->fault_text), body->text, sizeof(body->text));
 	log_write_limited(&channel->request.log->events, LOG_LEVEL_WARNING, "[CHANNEL] %s: executor: %s",
 			  channel->label, channel->fault_text);
@@ -148,11 +166,70 @@ static void counters_report(struct channel *channel)
 			  did.errors);
 }
 
+/* Where a guest of ours looks when its channel is lost; a local program is told by a message as well. */
+static void lost_result_write(const struct channel_request *request, uint32_t result)
+{
+	off_t place = (off_t)(request->offset + offsetof(struct vgpu_channel_header, lost_result));
+
+	if (pwrite(request->memory, &result, sizeof(result), place) != (ssize_t)sizeof(result))
+		log_write_limited(&request->log->events, LOG_LEVEL_WARNING,
+				  "[CHANNEL] %s: its guest cannot be told why: %s", request->label, strerror(errno));
+}
+
+/* The scheduler's handler. The executor is ended, for nothing else ends a kernel. */
+static void kernel_overdue(void *owner)
+{
+	struct channel *channel = owner;
+
+	if (channel->stage != CHANNEL_READY)
+		return;
+	channel->fault_error = VGPU_ERROR_KERNEL_TIMEOUT;
+	snprintf(channel->fault_text, sizeof(channel->fault_text), "a kernel ran longer than %llu ms",
+		 (unsigned long long)channel->request.tenant->settings.limits.kernel_ms);
+	tenant_fault_note(channel->request.tenant, channel->fault_text);
+	lost_result_write(&channel->request, RESULT_LAUNCH_TIMEOUT);
+	executor_process_end(channel->executor);
+	channel_die(channel, channel->fault_error, channel->fault_text);
+}
+
+static struct scheduler_join channel_join(struct channel *channel)
+{
+	const volatile void *claims = (const volatile char *)channel->counters.values + VGPU_SCHEDULE_OFFSET;
+
+	return (struct scheduler_join){.claims = claims, .overdue = kernel_overdue, .owner = channel};
+}
+
+/* Adds the descriptors of the executor's schedule to the message. 0, or -1 with errno. */
+static int schedule_join(struct channel *channel, struct control_message *message)
+{
+	struct scheduler_join join = channel_join(channel);
+	struct scheduler_descriptors descriptors;
+
+	channel->schedule = scheduler_join(channel->mediator, channel->request.gpu, channel->request.tenant, &join);
+	if (!channel->schedule)
+		return -1;
+	descriptors = scheduler_descriptors_of(channel->schedule);
+	message->executor_start.has_schedule = 1;
+	message->fds[message->fd_count++] = descriptors.permit;
+	message->fds[message->fd_count++] = descriptors.tenant;
+	message->fds[message->fd_count++] = descriptors.wake;
+	message->fds[message->fd_count++] = descriptors.bell;
+	return 0;
+}
+
+static void schedule_leave(struct channel *channel)
+{
+	if (channel->schedule)
+		scheduler_leave(channel->schedule);
+	channel->schedule = NULL;
+}
+
 static void executor_ended(void *owner, const char *how)
 {
 	struct channel *channel = owner;
 
 	channel->executor = NULL;
+	schedule_leave(channel);
 	counters_report(channel);
 	counters_page_retire(&channel->mediator->counters, channel->pool_id, &channel->counters);
 	counters_page_destroy(&channel->counters);
@@ -163,8 +240,10 @@ static void executor_ended(void *owner, const char *how)
 		channel_finish(channel);
 	else if (channel->stage != CHANNEL_DEAD && channel->fault_error != VGPU_ERROR_NONE)
 		channel_die(channel, channel->fault_error, channel->fault_text);
-	else if (channel->stage != CHANNEL_DEAD)
+	else if (channel->stage != CHANNEL_DEAD) {
+		tenant_fault_note(channel->request.tenant, how);
 		channel_die(channel, VGPU_ERROR_EXECUTOR_DIED, how);
+	}
 }
 
 static const struct executor_process_handlers executor_handlers = {
@@ -196,12 +275,22 @@ static int executor_start(struct channel *channel)
 	if (!worker)
 		snprintf(message.executor_start.driver_library, sizeof(message.executor_start.driver_library), "%s",
 			 probe_driver_library(channel->mediator->probe));
-	if (executor_process_start(channel->mediator, channel->label, &request->log->output, worker, &message,
-				   &executor_handlers, channel, &channel->executor) < 0)
+	/* A relay takes none of the GPU's time; it joins so that it is kept and ended as an executor is. */
+	if (schedule_join(channel, &message) < 0)
 		return -1;
+	if (executor_process_start(channel->mediator, channel->label, &request->log->output, worker, &message,
+				   &executor_handlers, channel, &channel->executor) < 0) {
+		int error = errno;
+
+		schedule_leave(channel);
+		errno = error;
+		return -1;
+	}
+	scheduler_descriptors_sent(channel->schedule);
 	channel->stage = CHANNEL_STARTING;
 	request_descriptors_close(request);
-	descriptor_close(&channel->counters.file);
+	if (channel->mediator->keeper < 0)
+		descriptor_close(&channel->counters.file);
 	return 0;
 }
 
@@ -292,6 +381,16 @@ enum vgpu_channel_error channel_open(struct mediator *mediator, const struct cha
 		request_descriptors_close(&taken);
 		return refuse(ret_text, VGPU_ERROR_NO_DRIVER, "no CUDA driver: %s", probe_reason(mediator->probe));
 	}
+	if (tenant_is_quarantined(request->tenant)) {
+		request_descriptors_close(&taken);
+		return refuse(ret_text, VGPU_ERROR_REFUSED, "%s is quarantined", request->tenant->label);
+	}
+	if (request->tenant->settings.processes_max &&
+	    request->tenant->processes >= request->tenant->settings.processes_max) {
+		request_descriptors_close(&taken);
+		return refuse(ret_text, VGPU_ERROR_REFUSED, "the tenant's limit of %u processes is reached",
+			      request->tenant->settings.processes_max);
+	}
 	if (channels_count(mediator) >= mediator->configuration.processes_max) {
 		request_descriptors_close(&taken);
 		return refuse(ret_text, VGPU_ERROR_REFUSED, "the host's limit of %u processes is reached",
@@ -336,10 +435,50 @@ fail:
 	return error;
 }
 
+struct channel *channel_adopt(struct mediator *mediator, const struct channel_request *request,
+			      const struct channel_adoption *adoption)
+{
+	const struct executor_descriptors executor = {
+		.control = adoption->control, .log = adoption->log, .process = adoption->process_fd};
+	struct channel *channel = calloc(1, sizeof(*channel));
+	struct scheduler_join join;
+
+	if (!channel)
+		return NULL;
+	*channel = (struct channel){
+		.mediator = mediator,
+		.request = *request,
+		.pool_id = request->pool_id,
+		.stage = CHANNEL_READY,
+		.counters = {.values = NULL, .file = -1},
+	};
+	snprintf(channel->label, sizeof(channel->label), "%s", request->label);
+	channel->request.label = channel->label;
+	channel->start_timer = evtimer_new(mediator->base, start_timer_fired, channel);
+	if (!channel->start_timer || counters_page_adopt(&channel->counters, adoption->counters) < 0)
+		goto fail;
+	join = channel_join(channel);
+	channel->schedule = scheduler_adopt(mediator, request->gpu, request->tenant, &join, &adoption->schedule);
+	if (!channel->schedule)
+		goto fail;
+	if (executor_process_adopt(mediator, channel->label, &request->log->output, &executor_handlers, channel,
+				   adoption->process, &executor, &channel->executor) < 0)
+		goto fail;
+	LIST_INSERT_HEAD(&mediator->channels, channel, link);
+	return channel;
+fail:
+	/* The host is out of memory; its executor ends with the last descriptor of its control socket. */
+	schedule_leave(channel);
+	channel_free(channel);
+	return NULL;
+}
+
 void channel_close(struct channel *channel)
 {
 	if (channel->stage == CHANNEL_CLOSING)
 		return;
+	if (channel->stage == CHANNEL_READY)
+		adoption_channel_forget(channel);
 	channel->stage = CHANNEL_CLOSING;
 	event_del(channel->start_timer);
 	if (channel->executor)

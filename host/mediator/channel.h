@@ -19,9 +19,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
+#include <sys/types.h>
 
 #include "control_socket.h"
 #include "counters.h"
+#include "scheduler.h"
 
 struct channel;
 struct event;
@@ -29,6 +31,8 @@ struct executor_process;
 struct log_limits;
 struct mediator;
 struct pace;
+struct scheduler_process;
+struct tenant;
 
 enum channel_stage { CHANNEL_WAITING, CHANNEL_PACED, CHANNEL_STARTING, CHANNEL_READY, CHANNEL_DEAD, CHANNEL_CLOSING };
 
@@ -45,10 +49,14 @@ struct channel_handlers {
 struct channel_request {
 	void *owner;
 	const struct channel_handlers *handlers;
-	const char *label;	/* for the log: whose channel */
-	struct log_limits *log; /* borrowed */
-	struct pace *pace;	/* borrowed; NULL: starts at once */
-	uint32_t vm_id;		/* 0: a local program */
+	uid_t user;		    /* of a local program */
+	uint64_t process_namespace; /* of a local program; tenant.h */
+	const char *label;	    /* for the log: whose channel */
+	struct log_limits *log;	    /* borrowed */
+	struct pace *pace;	    /* borrowed; NULL: starts at once */
+	unsigned gpu;		    /* whose scheduler it is under */
+	struct tenant *tenant;	    /* borrowed */
+	uint32_t vm_id;		    /* 0: a local program */
 	uint32_t index;
 	uint32_t generation;
 	uint32_t pool_id;
@@ -69,7 +77,8 @@ struct channel {
 	enum channel_stage stage;
 	struct executor_process *executor; /* NULL: none or reaped */
 	struct counters_page counters;
-	struct event *start_timer; /* PACED: the delay; else the time that the start may take */
+	struct scheduler_process *schedule; /* NULL: no executor */
+	struct event *start_timer;	    /* PACED: the delay; else the time that the start may take */
 	/* What the executor said went wrong, for when it ends. */
 	enum vgpu_channel_error fault_error;
 	char fault_text[VGPU_CONTROL_TEXT_BYTES];
@@ -82,6 +91,20 @@ struct channel {
  */
 enum vgpu_channel_error channel_open(struct mediator *mediator, const struct channel_request *request,
 				     struct channel **ret_channel, char *ret_text);
+
+/* What an earlier mediator has left of a channel that was ready. */
+struct channel_adoption {
+	pid_t process;
+	int process_fd;
+	int control;
+	int log;
+	int counters;
+	struct scheduler_descriptors schedule;
+};
+
+/* A channel that is READY; no handler is called. The descriptors are taken over. NULL: the host is out of memory. */
+struct channel *channel_adopt(struct mediator *mediator, const struct channel_request *request,
+			      const struct channel_adoption *adoption);
 
 /* Ends the executor; 'closed' is called then, or at once where there is none. */
 void channel_close(struct channel *channel);

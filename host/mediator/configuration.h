@@ -48,6 +48,18 @@ struct configuration {
 	unsigned processes_max;
 	unsigned vm_processes_max;
 	unsigned user_processes_max;
+	char *policy; /* NULL: fair */
+	unsigned slice_us;
+	unsigned burst_us;
+	unsigned linger_us;
+	unsigned aging_ms;
+	struct configuration_list tenants; /* tenant_settings.c */
+	bool tenant_per_program;
+	unsigned quarantine_faults;
+	unsigned quarantine_window; /* seconds */
+	unsigned quarantine_seconds;
+	bool quarantine_local;
+	unsigned keep_seconds; /* 0: nothing survives the mediator */
 };
 
 struct configuration_source; /* the command line, kept for reloading */

@@ -35,6 +35,18 @@ fail:
 	return -1;
 }
 
+int counters_page_adopt(struct counters_page *ret_page, int file)
+{
+	void *values = mmap(NULL, PAGE_BYTES, PROT_READ, MAP_SHARED, file, 0);
+
+	if (values == MAP_FAILED) {
+		close(file);
+		return -1;
+	}
+	*ret_page = (struct counters_page){.values = values, .file = file};
+	return 0;
+}
+
 void counters_page_destroy(struct counters_page *page)
 {
 	if (page->values)

@@ -27,6 +27,8 @@ struct counters_page {
 
 /* 0, or -1 with errno. */
 int counters_page_create(struct counters_page *ret_page);
+/* Of an executor that an earlier mediator has started; 'file' becomes the page's. 0, or -1 with errno. */
+int counters_page_adopt(struct counters_page *ret_page, int file);
 void counters_page_destroy(struct counters_page *page);
 
 /* Zeroes where there is no page. */

@@ -58,6 +58,7 @@ static void executor_free(struct executor_process *executor)
 	if (executor->control >= 0)
 		close(executor->control);
 	line_reader_close(&executor->reader);
+	process_release(&executor->process);
 	free(executor);
 }
 
@@ -150,7 +151,12 @@ static int child_start(struct executor_process *executor, const char *worker, in
 	char address[256];
 	char silence[16];
 	char *arguments[] = {path, worker ? address : NULL, silence, NULL};
-	struct process_plan plan = {.path = path, .arguments = arguments, .control = child_control};
+	struct process_plan plan = {
+		.path = path,
+		.arguments = arguments,
+		.control = child_control,
+		.outlives = executor->mediator->keeper >= 0,
+	};
 	int error;
 	int log_end;
 
@@ -183,7 +189,7 @@ int executor_process_start(struct mediator *mediator, const char *label, struct 
 	if (!executor)
 		return -1;
 	*executor = (struct executor_process){
-		.process.exited = executor_exited,
+		.process = {.exited = executor_exited, .handle = -1},
 		.mediator = mediator,
 		.handlers = handlers,
 		.owner = owner,
@@ -224,6 +230,68 @@ fail:
 	executor_free(executor);
 	errno = error;
 	return -1;
+}
+
+void executor_process_send(struct executor_process *executor, enum vgpu_control_type type,
+			   struct control_message *message)
+{
+	if (executor->control < 0)
+		return;
+	if (control_send(executor->control, type, message) < 0) {
+		log_warning("[EXECUTOR] %s: does not take messages: %s", executor->label, strerror(errno));
+		executor_process_end(executor);
+	}
+}
+
+int executor_process_adopt(struct mediator *mediator, const char *label, struct log_limit *limit,
+			   const struct executor_process_handlers *handlers, void *owner, pid_t pid,
+			   const struct executor_descriptors *descriptors, struct executor_process **ret_process)
+{
+	struct executor_process *executor = calloc(1, sizeof(*executor));
+
+	if (!executor) {
+		close(descriptors->control);
+		close(descriptors->log);
+		close(descriptors->process);
+		errno = ENOMEM;
+		return -1;
+	}
+	*executor = (struct executor_process){
+		.process = {.exited = executor_exited, .handle = -1},
+		.mediator = mediator,
+		.handlers = handlers,
+		.owner = owner,
+		.control = descriptors->control,
+		.reader = {.pipe = -1, .line = line_log, .owner = executor},
+		.log_limit = limit,
+	};
+	snprintf(executor->label, sizeof(executor->label), "%s", label);
+	executor->readable =
+		event_new(mediator->base, executor->control, EV_READ | EV_PERSIST, control_readable, executor);
+	executor->stop_timer = evtimer_new(mediator->base, stop_timed_out, executor);
+	errno = ENOMEM;
+	if (line_reader_adopt(mediator, &executor->reader, descriptors->log) < 0) {
+		close(descriptors->process);
+		goto fail;
+	}
+	if (!executor->readable || !executor->stop_timer || event_add(executor->readable, NULL) < 0) {
+		close(descriptors->process);
+		goto fail;
+	}
+	if (process_adopt(mediator, &executor->process, pid, descriptors->process) < 0)
+		goto fail;
+	*ret_process = executor;
+	return 0;
+fail:
+	executor_free(executor);
+	errno = ENOMEM;
+	return -1;
+}
+
+struct executor_descriptors executor_process_descriptors(const struct executor_process *executor)
+{
+	return (struct executor_descriptors){
+		.control = executor->control, .log = executor->reader.pipe, .process = executor->process.handle};
 }
 
 pid_t executor_process_pid(const struct executor_process *executor)

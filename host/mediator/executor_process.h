@@ -13,6 +13,12 @@ struct executor_process;
 struct log_limit;
 struct mediator;
 
+struct executor_descriptors {
+	int control;
+	int log;     /* the reading end of its pipe */
+	int process; /* pidfd */
+};
+
 struct executor_process_handlers {
 	/* A message of the executor, which has no descriptors. The process stays valid. */
 	void (*message)(void *owner, const struct control_message *message);
@@ -30,8 +36,23 @@ int executor_process_start(struct mediator *mediator, const char *label, struct 
 			   struct control_message *start, const struct executor_process_handlers *handlers, void *owner,
 			   struct executor_process **ret_process);
 
+/*
+ * Takes over an executor that an earlier mediator has started. The descriptors become the process's, also when
+ * it fails: -1 with errno, and no handler is called.
+ */
+int executor_process_adopt(struct mediator *mediator, const char *label, struct log_limit *limit,
+			   const struct executor_process_handlers *handlers, void *owner, pid_t pid,
+			   const struct executor_descriptors *descriptors, struct executor_process **ret_process);
+
+/* They stay the process's. */
+struct executor_descriptors executor_process_descriptors(const struct executor_process *process);
+
 /* Asks it to end by closing the control socket, and kills it when it takes too long. May be repeated. */
 void executor_process_end(struct executor_process *process);
+
+/* Sends it a message, without descriptors; one that does not read is ended. */
+void executor_process_send(struct executor_process *process, enum vgpu_control_type type,
+			   struct control_message *message);
 
 pid_t executor_process_pid(const struct executor_process *process);
 

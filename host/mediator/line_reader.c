@@ -100,35 +100,45 @@ static void pause_ended(evutil_socket_t none, short what, void *argument)
 	event_add(reader->readable, NULL);
 }
 
-int line_reader_open(struct mediator *mediator, struct line_reader *reader, int *ret_write_end)
+int line_reader_adopt(struct mediator *mediator, struct line_reader *reader, int pipe)
 {
-	int ends[2];
 	int error;
 
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		return -1;
-	reader->pipe = ends[0];
+	reader->pipe = pipe;
 	reader->used = 0;
 	reader->period_bytes = 0;
 	reader->pause = NULL;
 	reader->readable = NULL;
 	/* Only our end: the child expects writes that wait. */
-	if (fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0)
+	if (fcntl(pipe, F_SETFL, O_NONBLOCK) < 0)
 		goto fail;
-	reader->readable = event_new(mediator->base, ends[0], EV_READ | EV_PERSIST, pipe_readable, reader);
+	reader->readable = event_new(mediator->base, pipe, EV_READ | EV_PERSIST, pipe_readable, reader);
 	reader->pause = evtimer_new(mediator->base, pause_ended, reader);
-	if (!reader->readable || !reader->pause || event_add(reader->readable, NULL) < 0) {
-		errno = ENOMEM;
-		goto fail;
-	}
-	*ret_write_end = ends[1];
-	return 0;
+	if (reader->readable && reader->pause && event_add(reader->readable, NULL) == 0)
+		return 0;
+	errno = ENOMEM;
 fail:
 	error = errno;
 	line_reader_close(reader);
-	close(ends[1]);
 	errno = error;
 	return -1;
+}
+
+int line_reader_open(struct mediator *mediator, struct line_reader *reader, int *ret_write_end)
+{
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -1;
+	if (line_reader_adopt(mediator, reader, ends[0]) < 0) {
+		int error = errno;
+
+		close(ends[1]);
+		errno = error;
+		return -1;
+	}
+	*ret_write_end = ends[1];
+	return 0;
 }
 
 void line_reader_finish(struct line_reader *reader)

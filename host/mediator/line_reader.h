@@ -31,6 +31,9 @@ struct line_reader {
  */
 int line_reader_open(struct mediator *mediator, struct line_reader *reader, int *ret_write_end);
 
+/* The same with the reading end of a pipe, which becomes the reader's. */
+int line_reader_adopt(struct mediator *mediator, struct line_reader *reader, int pipe);
+
 /* Hands out what is still in the pipe, without waiting for more, and closes it. */
 void line_reader_finish(struct line_reader *reader);
 

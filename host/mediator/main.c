@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "adoption.h"
 #include "channel.h"
 #include "discovery.h"
 #include "listener.h"
@@ -18,6 +19,8 @@
 #include "mediator.h"
 #include "probe.h"
 #include "process.h"
+#include "schedule_policy.h"
+#include "scheduler.h"
 #include "session.h"
 #include "state.h"
 
@@ -25,8 +28,8 @@
 #define STOP_POLL_MICROSECONDS 10000
 #define STOP_EXTRA_SECONDS     3 /* beyond the time that executors are given */
 
-/* For each connection its socket and memory, for each executor its control socket and log pipe, and ours. */
-#define DESCRIPTORS_PER_CONNECTION 6
+/* For each connection socket and memory, for each executor control socket, log pipe, permit, tenant, and ours. */
+#define DESCRIPTORS_PER_CONNECTION 8
 #define DESCRIPTORS_OTHER	   128
 
 struct daemon {
@@ -68,6 +71,13 @@ static int configuration_apply(struct mediator *mediator, const struct configura
 		log_error("log-level: \"%s\" is unknown", configuration->log_level);
 		return -1;
 	}
+	if (configuration->policy && strcmp(configuration->policy, SCHEDULER_POLICY_NONE) != 0 &&
+	    !policy_find(configuration->policy)) {
+		log_error("policy: \"%s\" is unknown", configuration->policy);
+		return -1;
+	}
+	if (tenant_settings_check(configuration) < 0)
+		return -1;
 	if (process_identity_find(configuration->executor_user, &identity) < 0) {
 		log_error("executor-user: there is no user \"%s\"", configuration->executor_user);
 		return -1;
@@ -96,6 +106,7 @@ static void configuration_reload(struct daemon *daemon)
 		      texts_differ(current->executor_user, loaded.executor_user);
 	configuration_clear(current);
 	*current = loaded;
+	tenants_settings_apply(mediator);
 	if (probe_again)
 		probe_restart(mediator->probe);
 	log_info("The configuration was read again");
@@ -169,7 +180,18 @@ static void signal_received(evutil_socket_t number, short what, void *argument)
 	case SIGUSR1:
 		state_log(&daemon->mediator);
 		break;
+	case SIGTERM:
+		if (daemon->mediator.keeper >= 0) {
+			/* What the keeper holds goes on; the next mediator adopts it. */
+			log_info("Stopping; running programs are kept for %u s",
+				 daemon->mediator.configuration.keep_seconds);
+			event_base_loopbreak(daemon->mediator.base);
+			break;
+		}
+		stop_begin(daemon);
+		break;
 	default:
+		/* Later than the sessions' ends, which it hears of. */
 		stop_begin(daemon);
 	}
 }
@@ -251,6 +273,7 @@ static int daemon_run(struct daemon *daemon)
 	result = listeners_open(mediator, &mediator->listeners);
 	if (result != LISTENERS_OPEN)
 		return result == LISTENERS_IN_USE ? EXIT_SOCKET_IN_USE : EXIT_FAILURE;
+	adoption_begin(mediator);
 	probe_restart(mediator->probe);
 	discovery_scan(mediator->discovery);
 	heartbeat_schedule(daemon);
@@ -258,6 +281,8 @@ static int daemon_run(struct daemon *daemon)
 		log_error("The event loop failed");
 		return EXIT_FAILURE;
 	}
+	if (mediator->stopping)
+		adoption_quit(mediator);
 	sessions_sweep(mediator);
 	counters_log(mediator);
 	log_info("Stopped");
@@ -266,7 +291,7 @@ static int daemon_run(struct daemon *daemon)
 
 int main(int argument_count, char **arguments)
 {
-	struct daemon daemon = {0};
+	struct daemon daemon = {.mediator.keeper = -1};
 	struct mediator *mediator = &daemon.mediator;
 	int code = EXIT_FAILURE;
 
@@ -285,6 +310,8 @@ int main(int argument_count, char **arguments)
 	listeners_close(mediator->listeners);
 	probe_destroy(mediator->probe);
 	discovery_destroy(mediator->discovery);
+	schedulers_destroy(mediator);
+	tenants_destroy(mediator);
 	events_destroy(&daemon);
 done:
 	configuration_clear(&mediator->configuration);

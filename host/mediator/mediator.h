@@ -19,6 +19,7 @@
 #include "configuration.h"
 #include "counters.h"
 #include "process.h"
+#include "tenant.h"
 
 struct event;
 struct event_base;
@@ -26,11 +27,13 @@ struct channel;
 struct discovery;
 struct listeners;
 struct probe;
+struct scheduler;
 struct session;
 
 LIST_HEAD(session_list, session);
 LIST_HEAD(channel_list, channel);
 LIST_HEAD(process_list, process);
+LIST_HEAD(scheduler_list, scheduler);
 
 struct mediator {
 	struct event_base *base;
@@ -42,6 +45,8 @@ struct mediator {
 	struct event *session_sweep;  /* frees sessions that are over, outside their own handlers */
 	struct channel_list channels;
 	struct process_list processes;
+	struct tenant_list tenants;
+	struct scheduler_list schedulers;
 	struct process_identity executor_identity;
 	uid_t device_users[CONFIGURATION_LIST_COUNT]; /* configuration.device_users, looked up */
 	size_t device_user_count;
@@ -50,6 +55,7 @@ struct mediator {
 	uint64_t sessions_refused;
 	time_t started; /* CLOCK_MONOTONIC, seconds */
 	bool stopping;
+	int keeper; /* -1: none */
 };
 
 #endif

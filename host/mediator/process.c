@@ -2,6 +2,7 @@
 #include "process.h"
 
 #include <errno.h>
+#include <event2/event.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
@@ -170,9 +171,9 @@ static void child_run(const struct process_plan *plan, const struct process_iden
 	if (child_identity_take(identity) < 0)
 		child_fail("change of user", plan->path);
 	/* After the change of user, which clears it. */
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+	if (!plan->outlives && prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		child_fail("prctl", plan->path);
-	if (getppid() != parent)
+	if (!plan->outlives && getppid() != parent)
 		_exit(EXIT_NOT_STARTED);
 	execve(plan->path, plan->arguments, (char *const *)(uintptr_t)environment);
 	child_fail("exec", plan->path);
@@ -203,6 +204,8 @@ int process_start(struct mediator *mediator, const struct process_plan *plan, st
 	/* Also here, for a signal to the group may be sent before the child has run. */
 	setpgid(child, child);
 	process->pid = child;
+	/* It is not reaped yet. Without it (Linux before 5.3) it cannot be adopted. */
+	process->handle = plan->outlives ? (int)syscall(SYS_pidfd_open, child, 0) : -1;
 	LIST_INSERT_HEAD(&mediator->processes, process, link);
 	return 0;
 }
@@ -226,8 +229,45 @@ void processes_reap(struct mediator *mediator)
 	}
 }
 
+static void handle_readable(evutil_socket_t handle, short what, void *argument)
+{
+	struct process *process = argument;
+
+	(void)handle;
+	(void)what;
+	LIST_REMOVE(process, link);
+	process->exited(process, 0);
+}
+
+int process_adopt(struct mediator *mediator, struct process *process, pid_t pid, int handle)
+{
+	process->pid = pid;
+	process->handle = handle;
+	process->handle_ended = event_new(mediator->base, handle, EV_READ, handle_readable, process);
+	if (!process->handle_ended || event_add(process->handle_ended, NULL) < 0) {
+		process_release(process);
+		errno = ENOMEM;
+		return -1;
+	}
+	LIST_INSERT_HEAD(&mediator->processes, process, link);
+	return 0;
+}
+
+void process_release(struct process *process)
+{
+	if (process->handle_ended)
+		event_free(process->handle_ended);
+	process->handle_ended = NULL;
+	if (process->handle >= 0)
+		close(process->handle);
+	process->handle = -1;
+}
+
 void process_signal(const struct process *process, int signal_number)
 {
+	/* Of one that is not our child the number may have been given to another by now. */
+	if (process->handle_ended && syscall(SYS_pidfd_send_signal, process->handle, signal_number, NULL, 0) < 0)
+		return;
 	/* Both: a process can leave its group. It is not reaped yet, so neither number was given away. */
 	kill(-process->pid, signal_number);
 	kill(process->pid, signal_number);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "adoption.h"
 #include "log.h"
 #include "mediator.h"
 #include "session_client.h"
@@ -59,6 +60,8 @@ static unsigned user_sessions_count(const struct mediator *mediator, uid_t user)
 
 static void session_free(struct session *session)
 {
+	if (session->tenant)
+		tenant_release(session->tenant);
 	if (session->readable)
 		event_free(session->readable);
 	if (session->hello_timer)
@@ -106,6 +109,7 @@ void session_end(struct session *session, const char *why)
 	event_del(session->hello_timer);
 	if (session->client_exited)
 		event_del(session->client_exited);
+	adoption_session_forget(session);
 	close(session->socket);
 	session->socket = -1;
 	for (uint32_t i = 0; i < VGPU_CHANNELS_MAX; i++) {
@@ -270,6 +274,39 @@ static struct session *session_create(struct mediator *mediator, int socket, con
 	}
 	session->socket = socket;
 	LIST_INSERT_HEAD(&mediator->sessions, session, link);
+	return session;
+}
+
+struct session *session_restore(struct mediator *mediator, int socket, const struct session_state *state)
+{
+	struct session *session = session_create(mediator, socket, &state->peer);
+
+	if (!session)
+		return NULL;
+	event_del(session->hello_timer);
+	session->tenant = tenant_take(mediator, state->tenant, state->priority);
+	if (!session->tenant) {
+		session->socket = -1;
+		LIST_REMOVE(session, link);
+		session_free(session);
+		return NULL;
+	}
+	session->number = state->number;
+	if (mediator->sessions_accepted < state->number)
+		mediator->sessions_accepted = state->number;
+	session->kind = state->kind;
+	session->devices_allowed = state->devices_allowed;
+	session->vm_id = state->vm_id;
+	session->pool_id = state->pool_id;
+	session->priority = state->priority;
+	session->channel_count = state->channel_count;
+	session->channel_bytes = state->channel_bytes;
+	session->memory = state->memory;
+	snprintf(session->name, sizeof(session->name), "%s", state->name);
+	if (session->kind == SESSION_DEVICE)
+		session->log = &session->vm_log;
+	else
+		session_client_watch(session);
 	return session;
 }
 

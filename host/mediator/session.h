@@ -40,7 +40,8 @@ struct session {
 	struct log_limits *log;	       /* a VM's own; programs share their user's, for they come and go */
 	char name[SESSION_NAME_BYTES]; /* the VM's or the program's, for logs */
 
-	uint32_t vm_id; /* 0: a local program */
+	struct tenant *tenant; /* NULL: not known yet */
+	uint32_t vm_id;	       /* 0: a local program */
 	uint32_t pool_id;
 	uint32_t priority;
 	uint32_t channel_count;
@@ -64,6 +65,25 @@ struct session {
  * connection beyond a limit is told so and closed.
  */
 void session_accept(struct mediator *mediator, int socket, const struct ucred *peer, bool devices_allowed);
+
+/* What an earlier mediator knew of a session. */
+struct session_state {
+	uint64_t number;
+	enum session_kind kind;
+	struct ucred peer;
+	bool devices_allowed;
+	uint32_t vm_id;
+	uint32_t pool_id;
+	uint32_t priority;
+	uint32_t channel_count;
+	uint64_t channel_bytes;
+	const char *name;
+	const struct tenant_key *tenant;
+	int memory;
+};
+
+/* Goes on with it; socket and memory are taken over only if it is not NULL. */
+struct session *session_restore(struct mediator *mediator, int socket, const struct session_state *state);
 
 /* Ends the connection and closes the channels. The session stays valid until the loop's next turn. */
 void session_end(struct session *session, const char *why);

@@ -11,8 +11,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "adoption.h"
 #include "log.h"
 #include "mediator.h"
+#include "tenant.h"
+#include "tenant_processes.h"
 #include "vgpu_channel.h"
 
 static unsigned user_processes_count(const struct mediator *mediator, uid_t user)
@@ -52,6 +55,7 @@ static void client_channel_ready(struct channel *channel)
 	session_reply(session, VGPU_ERROR_NONE, "");
 	session_send(session, VGPU_CONTROL_CLIENT_CHANNEL, &message);
 	client_ends_close(session);
+	adoption_session_keep(session);
 }
 
 static void client_channel_failed(struct channel *channel, enum vgpu_channel_error error, const char *text)
@@ -137,7 +141,7 @@ static void client_exited(evutil_socket_t process, short what, void *argument)
  * of the kernel (Linux 5.3), or where the program is in a namespace that we do not see, its executor
  * stays until that child ends too.
  */
-static void client_watch(struct session *session)
+void session_client_watch(struct session *session)
 {
 	if (session->peer.pid <= 0)
 		return;
@@ -160,6 +164,37 @@ static void request_descriptors_close(struct channel_request *request)
 	}
 }
 
+static struct tenant *client_tenant_take(struct session *session)
+{
+	struct tenant_key key = {.kind = TENANT_USER, .id = session->peer.uid};
+
+	/* By a name that the program says itself: for measurements, and where all programs are trusted. */
+	if (session->mediator->configuration.tenant_per_program) {
+		key = (struct tenant_key){.kind = TENANT_PROGRAM};
+		snprintf(key.name, sizeof(key.name), "%s", session->name);
+	}
+	return tenant_take(session->mediator, &key, session->priority);
+}
+
+void session_client_request(struct session *session, char *label, size_t label_bytes,
+			    struct channel_request *ret_request)
+{
+	snprintf(label, label_bytes, "vm_id=0 uid=%u client=%d", (unsigned)session->peer.uid, (int)session->peer.pid);
+	*ret_request = (struct channel_request){
+		.owner = session,
+		.handlers = &client_handlers,
+		.label = label,
+		.log = session->log,
+		.tenant = session->tenant,
+		.pool_id = session->pool_id,
+		.memory = session->memory,
+		.bytes = VGPU_CHANNEL_BYTES_LOCAL,
+		.doorbell = -1,
+		.interrupt = -1,
+		.pass_socket = -1,
+	};
+}
+
 void session_client_hello(struct session *session, const struct control_message *message)
 {
 	struct mediator *mediator = session->mediator;
@@ -173,6 +208,8 @@ void session_client_hello(struct session *session, const struct control_message 
 		.label = label,
 		.log = session->log,
 		.pool_id = (uint32_t)mediator->configuration.local_pool,
+		.user = session->peer.uid,
+		.process_namespace = tenant_process_namespace(session->peer.pid),
 		.bytes = VGPU_CHANNEL_BYTES_LOCAL,
 		.doorbell = -1,
 		.interrupt = -1,
@@ -184,6 +221,12 @@ void session_client_hello(struct session *session, const struct control_message 
 	session->pool_id = request.pool_id;
 	session->priority = VGPU_PRIORITY_MEDIUM;
 	log_text_copy(session->name, sizeof(session->name), hello->process_name, sizeof(hello->process_name));
+	session->tenant = client_tenant_take(session);
+	if (!session->tenant) {
+		session_reply(session, VGPU_ERROR_NO_MEMORY, "the host is out of memory");
+		return;
+	}
+	request.tenant = session->tenant;
 	if (user_processes_count(mediator, session->peer.uid) >= limit) {
 		snprintf(text, sizeof(text), "the limit of %u processes of user %u is reached", limit,
 			 (unsigned)session->peer.uid);
@@ -203,7 +246,7 @@ void session_client_hello(struct session *session, const struct control_message 
 		return;
 	}
 	session->channels_open = 1;
-	client_watch(session);
+	session_client_watch(session);
 	log_write_limited(
 		&session->log->events, LOG_LEVEL_INFO,
 		"[CONNECTION] New connection: vm_id=0 pool=%c priority=medium local program \"%s\" pid=%d uid=%u",

@@ -12,4 +12,11 @@
  */
 void session_client_hello(struct session *session, const struct control_message *message);
 
+/* Ends the session with the program's process. */
+void session_client_watch(struct session *session);
+
+/* What its channel is opened with, but for descriptors; 'label' must outlive the use of *ret_request. */
+void session_client_request(struct session *session, char *label, size_t label_bytes,
+			    struct channel_request *ret_request);
+
 #endif

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "adoption.h"
 #include "log.h"
 #include "mediator.h"
 #include "vgpu_channel.h"
@@ -136,6 +137,12 @@ void session_device_hello(struct session *session, struct control_message *messa
 		session_reply(session, VGPU_ERROR_REFUSED, text);
 		return;
 	}
+	session->tenant =
+		tenant_take(session->mediator, &(struct tenant_key){.kind = TENANT_VM, .id = vm_id}, hello->priority);
+	if (!session->tenant) {
+		session_reply(session, VGPU_ERROR_NO_MEMORY, "the host is out of memory");
+		return;
+	}
 	session->kind = SESSION_DEVICE;
 	session->log = &session->vm_log;
 	session->vm_id = vm_id;
@@ -152,6 +159,7 @@ void session_device_hello(struct session *session, struct control_message *messa
 		 session->channel_count, (unsigned long long)(session->channel_bytes / MEBIBYTE),
 		 (int)session->peer.pid, (unsigned)session->peer.uid);
 	session_reply(session, VGPU_ERROR_NONE, "");
+	adoption_session_keep(session);
 }
 
 static void channel_message_send(struct session *session, enum vgpu_control_type type, uint32_t index,
@@ -204,19 +212,17 @@ static const struct channel_handlers device_handlers = {
 	.closed = device_channel_closed,
 };
 
-static void channel_open_take(struct session *session, struct control_message *message)
+void session_device_request(struct session *session, uint32_t index, uint32_t generation, char *label,
+			    size_t label_bytes, struct channel_request *ret_request)
 {
-	uint32_t index = message->channel.channel;
-	uint32_t generation = message->channel.generation;
-	unsigned limit = session->mediator->configuration.vm_processes_max;
-	char label[64];
-	char text[VGPU_CONTROL_TEXT_BYTES];
-	struct channel_request request = {
+	snprintf(label, label_bytes, "vm_id=%u channel=%u", session->vm_id, index);
+	*ret_request = (struct channel_request){
 		.owner = session,
 		.handlers = &device_handlers,
 		.label = label,
 		.log = session->log,
 		.pace = &session->pace,
+		.tenant = session->tenant,
 		.vm_id = session->vm_id,
 		.index = index,
 		.generation = generation,
@@ -224,8 +230,20 @@ static void channel_open_take(struct session *session, struct control_message *m
 		.memory = session->memory,
 		.offset = index * session->channel_bytes,
 		.bytes = session->channel_bytes,
+		.doorbell = -1,
+		.interrupt = -1,
 		.pass_socket = -1,
 	};
+}
+
+static void channel_open_take(struct session *session, struct control_message *message)
+{
+	uint32_t index = message->channel.channel;
+	uint32_t generation = message->channel.generation;
+	unsigned limit = session->mediator->configuration.vm_processes_max;
+	char label[64];
+	char text[VGPU_CONTROL_TEXT_BYTES];
+	struct channel_request request;
 	enum vgpu_channel_error error;
 
 	if (session->channels[index]) {
@@ -238,10 +256,10 @@ static void channel_open_take(struct session *session, struct control_message *m
 		channel_message_send(session, VGPU_CONTROL_CHANNEL_FAILED, index, generation, VGPU_ERROR_REFUSED, text);
 		return;
 	}
+	session_device_request(session, index, generation, label, sizeof(label), &request);
 	request.doorbell = message->fds[0];
 	request.interrupt = message->fds[1];
 	message->fd_count = 0;
-	snprintf(label, sizeof(label), "vm_id=%u channel=%u", session->vm_id, index);
 	error = channel_open(session->mediator, &request, &session->channels[index], text);
 	if (error == VGPU_ERROR_NONE) {
 		session->channels_open++;

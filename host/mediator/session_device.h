@@ -15,4 +15,8 @@ void session_device_hello(struct session *session, struct control_message *messa
 /* A later message. May take descriptors out of it. */
 void session_device_message(struct session *session, struct control_message *message);
 
+/* What a channel of it is opened with, but for descriptors; 'label' must outlive the use of *ret_request. */
+void session_device_request(struct session *session, uint32_t index, uint32_t generation, char *label,
+			    size_t label_bytes, struct channel_request *ret_request);
+
 #endif

@@ -9,6 +9,7 @@
 #include "log.h"
 #include "mediator.h"
 #include "probe.h"
+#include "scheduler.h"
 #include "session.h"
 
 static unsigned machines_count(const struct mediator *mediator)
@@ -78,6 +79,7 @@ void state_log(const struct mediator *mediator)
 		 driver == PROBE_FAILED ? probe_reason(mediator->probe) : probe_driver_library(mediator->probe));
 	LIST_FOREACH(session, &mediator->sessions, link)
 	session_log(session);
+	schedulers_log(mediator);
 	discovery_log(mediator->discovery);
 	counters_log(mediator);
 }

@@ -315,6 +315,15 @@ static bool sleep_prepare(struct mirror *mirror)
 	return status != RING_EMPTY;
 }
 
+/* Which processes belong to a tenant is known to the mediator alone: no others are shown. */
+static void tenant_answer(struct mirror *mirror, uint32_t first)
+{
+	struct control_message answer = {.tenant_reply = {.first = first}};
+
+	/* An executor that does not read it asks in vain. */
+	(void)control_send(mirror->control, VGPU_CONTROL_TENANT_REPLY, &answer);
+}
+
 static void control_take(struct mirror *mirror)
 {
 	struct control_message message;
@@ -327,7 +336,9 @@ static void control_take(struct mirror *mirror)
 		return;
 	}
 	control_message_release(&message);
-	if (message.header.type == VGPU_CONTROL_EXECUTOR_FAULT)
+	if (message.header.type == VGPU_CONTROL_TENANT_QUERY)
+		tenant_answer(mirror, message.tenant_query.first);
+	else if (message.header.type == VGPU_CONTROL_EXECUTOR_FAULT)
 		mirror_end(mirror, message.channel.error, "%s", message.channel.text);
 	else
 		mirror_end(mirror, VGPU_ERROR_EXECUTOR_DIED, "the executor sent message %u", message.header.type);

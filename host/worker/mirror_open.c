@@ -71,6 +71,11 @@ static bool executor_start(struct mirror *mirror, const struct mirror_plan *plan
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0)
 		return false;
 	mirror->control = sockets[0];
+	/* Our end only: an executor that does not read must not stop its mirror. */
+	if (fcntl(sockets[0], F_SETFL, O_NONBLOCK) < 0) {
+		close(sockets[1]);
+		return false;
+	}
 	mirror->executor = fork();
 	if (mirror->executor == 0)
 		child_run(plan, sockets[1], parent);

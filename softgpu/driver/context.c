@@ -191,6 +191,10 @@ void context_destroy(struct context *context)
 	object_retire_owned(context, OBJECT_MODULE);
 	object_retire_owned(context, OBJECT_EVENT);
 	object_retire_owned(context, OBJECT_LINK);
+	object_retire_owned(context, OBJECT_TEXTURE);
+	object_retire_owned(context, OBJECT_SURFACE);
+	object_retire_owned(context, OBJECT_ARRAY);
+	object_retire_owned(context, OBJECT_MIPMAP);
 	stream_close_owned(context);
 	/* Nothing new can start now; what slipped in between ends before its memory goes. */
 	stream_wait_context(context);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Copies and fills of linear memory, of one to three dimensions, ordered in a stream.
+ * Copies and fills of one to three dimensions, ordered in a stream.
  *
  * Every device range is checked when the call is made (INVALID_VALUE) and again
  * when the stream gets there, since memory freed by another stream meanwhile is
@@ -43,6 +43,9 @@ struct copy {
  * memory has been read, or written, by then.
  */
 CUresult copy_submit(CUstream stream, const struct copy *copy, bool asynchronous);
+
+/* cuMemcpy3D. */
+CUresult copy_3d(CUstream stream, const CUDA_MEMCPY3D *copy, bool asynchronous);
 
 /* Fills rows of 'width' elements of 1, 2 or 4 bytes.  Returns at once unless the memory is host memory. */
 struct fill {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* cuMemcpy2D and cuMemcpy3D of linear memory.  There are no arrays to copy from or to. */
+/* cuMemcpy2D and cuMemcpy3D, of linear memory and of arrays. */
 #include "copy.h"
+#include "array.h"
 #include "context.h"
 #include "driver.h"
 #include "entry.h"
@@ -10,11 +11,44 @@ struct side {
 	CUmemorytype type;
 	const void *host;
 	CUdeviceptr device;
+	CUarray array;
 	size_t x_bytes, y, z;
 	size_t pitch_bytes;
 	size_t height_rows; /* of a slice */
 	size_t level;
 };
+
+static bool span_fits(size_t begin, size_t count, size_t extent)
+{
+	return begin <= extent && count <= extent - begin;
+}
+
+/* What is copied of an array are whole elements, within it. */
+static CUresult array_resolve(const struct side *side, size_t width_bytes, size_t rows, size_t slices,
+			      struct copy_end *ret_end)
+{
+	struct array *array = object_acquire(side->array, OBJECT_ARRAY);
+	const struct engine_level *level;
+	CUresult result = CUDA_ERROR_INVALID_VALUE;
+
+	if (!array)
+		return CUDA_ERROR_INVALID_HANDLE;
+	level = &array->level;
+	if (!side->level && side->x_bytes % array->element_bytes == 0 && width_bytes % array->element_bytes == 0 &&
+	    span_fits(side->x_bytes, width_bytes, (size_t)level->width * array->element_bytes) &&
+	    span_fits(side->y, rows, level->height) && span_fits(side->z, slices, level->depth)) {
+		*ret_end = (struct copy_end){
+			.space = COPY_DEVICE,
+			.address = level->address + side->z * level->slice_bytes + side->y * level->row_bytes +
+				   side->x_bytes,
+			.row_bytes = level->row_bytes,
+			.slice_bytes = level->slice_bytes,
+		};
+		result = CUDA_SUCCESS;
+	}
+	object_release(&array->object);
+	return result;
+}
 
 static CUresult side_resolve(const struct side *side, size_t width_bytes, size_t rows, size_t slices,
 			     struct copy_end *ret_end)
@@ -35,7 +69,7 @@ static CUresult side_resolve(const struct side *side, size_t width_bytes, size_t
 		address = side->device;
 		break;
 	case CU_MEMORYTYPE_ARRAY:
-		return CUDA_ERROR_NOT_SUPPORTED;
+		return array_resolve(side, width_bytes, rows, slices, ret_end);
 	default:
 		return CUDA_ERROR_INVALID_VALUE;
 	}
@@ -88,6 +122,7 @@ static CUresult copy_2d(CUstream stream, const CUDA_MEMCPY2D *copy, bool asynchr
 		.type = copy->srcMemoryType,
 		.host = copy->srcHost,
 		.device = copy->srcDevice,
+		.array = copy->srcArray,
 		.x_bytes = copy->srcXInBytes,
 		.y = copy->srcY,
 		.pitch_bytes = copy->srcPitch,
@@ -96,6 +131,7 @@ static CUresult copy_2d(CUstream stream, const CUDA_MEMCPY2D *copy, bool asynchr
 		.type = copy->dstMemoryType,
 		.host = copy->dstHost,
 		.device = copy->dstDevice,
+		.array = copy->dstArray,
 		.x_bytes = copy->dstXInBytes,
 		.y = copy->dstY,
 		.pitch_bytes = copy->dstPitch,
@@ -103,7 +139,7 @@ static CUresult copy_2d(CUstream stream, const CUDA_MEMCPY2D *copy, bool asynchr
 	return copy_shaped(stream, &source, &destination, copy->WidthInBytes, copy->Height, 1, asynchronous);
 }
 
-static CUresult copy_3d(CUstream stream, const CUDA_MEMCPY3D *copy, bool asynchronous)
+CUresult copy_3d(CUstream stream, const CUDA_MEMCPY3D *copy, bool asynchronous)
 {
 	struct side source, destination;
 
@@ -113,6 +149,7 @@ static CUresult copy_3d(CUstream stream, const CUDA_MEMCPY3D *copy, bool asynchr
 		.type = copy->srcMemoryType,
 		.host = copy->srcHost,
 		.device = copy->srcDevice,
+		.array = copy->srcArray,
 		.x_bytes = copy->srcXInBytes,
 		.y = copy->srcY,
 		.z = copy->srcZ,
@@ -124,6 +161,7 @@ static CUresult copy_3d(CUstream stream, const CUDA_MEMCPY3D *copy, bool asynchr
 		.type = copy->dstMemoryType,
 		.host = copy->dstHost,
 		.device = copy->dstDevice,
+		.array = copy->dstArray,
 		.x_bytes = copy->dstXInBytes,
 		.y = copy->dstY,
 		.z = copy->dstZ,
@@ -149,6 +187,7 @@ static CUresult copy_3d_peer(CUstream stream, const CUDA_MEMCPY3D_PEER *peer, bo
 		.srcMemoryType = peer->srcMemoryType,
 		.srcHost = peer->srcHost,
 		.srcDevice = peer->srcDevice,
+		.srcArray = peer->srcArray,
 		.srcPitch = peer->srcPitch,
 		.srcHeight = peer->srcHeight,
 		.dstXInBytes = peer->dstXInBytes,
@@ -158,6 +197,7 @@ static CUresult copy_3d_peer(CUstream stream, const CUDA_MEMCPY3D_PEER *peer, bo
 		.dstMemoryType = peer->dstMemoryType,
 		.dstHost = peer->dstHost,
 		.dstDevice = peer->dstDevice,
+		.dstArray = peer->dstArray,
 		.dstPitch = peer->dstPitch,
 		.dstHeight = peer->dstHeight,
 		.WidthInBytes = peer->WidthInBytes,

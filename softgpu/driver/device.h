@@ -27,6 +27,21 @@
 #define DEVICE_MULTIPROCESSOR_THREADS	     2048
 #define DEVICE_MULTIPROCESSOR_BLOCKS_MAXIMUM 32
 
+/* Extents of textures, surfaces and arrays, in texels (CUDA C++ programming guide, compute capability 9.0). */
+#define DEVICE_TEXTURE_WIDTH_MAXIMUM  131072
+#define DEVICE_TEXTURE_HEIGHT_MAXIMUM 65536
+#define DEVICE_TEXTURE_3D_MAXIMUM     16384
+#define DEVICE_LAYERED_MAXIMUM	      32768
+#define DEVICE_LAYERS_MAXIMUM	      2048
+#define DEVICE_CUBEMAP_MAXIMUM	      32768
+#define DEVICE_CUBEMAP_LAYERS_MAXIMUM 2046
+#define DEVICE_LINEAR_MAXIMUM	      268435456
+#define DEVICE_PITCH_WIDTH_MAXIMUM    131072
+#define DEVICE_PITCH_HEIGHT_MAXIMUM   65000
+#define DEVICE_PITCH_BYTES_MAXIMUM    2097120
+#define DEVICE_TEXTURE_ALIGNMENT      512
+#define DEVICE_PITCH_ALIGNMENT	      32
+
 /* One for each CPU. */
 int device_multiprocessor_count(void);
 

@@ -20,6 +20,10 @@ struct variant {
 };
 
 static const struct variant variants[] = {
+	{"cuArray3DCreate", 3020, "_v2"},
+	{"cuArray3DGetDescriptor", 3020, "_v2"},
+	{"cuArrayCreate", 3020, "_v2"},
+	{"cuArrayGetDescriptor", 3020, "_v2"},
 	{"cuCtxCreate", 3020, "_v2"},
 	{"cuCtxCreate", 11040, "_v3"},
 	{"cuCtxCreate", 12050, "_v4"},
@@ -61,10 +65,17 @@ static const struct variant variants[] = {
 	{"cuMemcpy2DUnaligned", 3020, "_v2"},
 	{"cuMemcpy3D", 3020, "_v2"},
 	{"cuMemcpy3DAsync", 3020, "_v2"},
+	{"cuMemcpyAtoA", 3020, "_v2"},
+	{"cuMemcpyAtoD", 3020, "_v2"},
+	{"cuMemcpyAtoH", 3020, "_v2"},
+	{"cuMemcpyAtoHAsync", 3020, "_v2"},
+	{"cuMemcpyDtoA", 3020, "_v2"},
 	{"cuMemcpyDtoD", 3020, "_v2"},
 	{"cuMemcpyDtoDAsync", 3020, "_v2"},
 	{"cuMemcpyDtoH", 3020, "_v2"},
 	{"cuMemcpyDtoHAsync", 3020, "_v2"},
+	{"cuMemcpyHtoA", 3020, "_v2"},
+	{"cuMemcpyHtoAAsync", 3020, "_v2"},
 	{"cuMemcpyHtoD", 3020, "_v2"},
 	{"cuMemcpyHtoDAsync", 3020, "_v2"},
 	{"cuMemsetD16", 3020, "_v2"},

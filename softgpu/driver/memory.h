@@ -25,6 +25,7 @@ enum memory_kind {
 	MEMORY_VARIABLE,   /* of a module, by the engine */
 	MEMORY_HOST,	   /* cuMemHostAlloc */
 	MEMORY_REGISTERED, /* cuMemHostRegister */
+	MEMORY_ARRAY,	   /* of an array or a mipmapped array */
 };
 
 struct memory_range {

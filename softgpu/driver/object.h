@@ -22,6 +22,10 @@ enum object_kind {
 	OBJECT_KERNEL,
 	OBJECT_POOL,
 	OBJECT_LINK,
+	OBJECT_ARRAY,
+	OBJECT_MIPMAP,
+	OBJECT_TEXTURE,
+	OBJECT_SURFACE,
 };
 
 /* First member of every object. */

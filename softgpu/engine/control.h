@@ -50,6 +50,13 @@ DECLARE_CONTROL(memory_load_parameter); /* at an address in a register */
 DECLARE_CONTROL(memory_address_test);	/* isspacep */
 DECLARE_CONTROL(memory_copy);		/* cp.async */
 
+/* texture_run.c; extra: struct texture_site */
+DECLARE_CONTROL(texture_sample);
+DECLARE_CONTROL(texture_query);
+DECLARE_CONTROL(surface_load);
+DECLARE_CONTROL(surface_store);
+DECLARE_CONTROL(surface_reduce);
+
 struct call_site {
 	const struct engine_function *callee;
 	const uint32_t *argument_offsets; /* in the caller's frame's local memory */

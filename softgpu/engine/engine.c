@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine_private.h"
+#include "texture.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -19,7 +20,8 @@ enum engine_status engine_create(const struct engine_config *config, struct engi
 	engine->table = exec_table_choose();
 	engine->worker_count = config->worker_count ? config->worker_count : processors > 0 ? (unsigned)processors : 1;
 	engine->heap = heap_create(&config->memory, config->heap_bytes ? config->heap_bytes : HEAP_BYTES_DEFAULT);
-	if (!engine->heap || !fault_handlers_install())
+	engine->textures = texture_table_create();
+	if (!engine->heap || !engine->textures || !fault_handlers_install())
 		goto fail;
 	if (pthread_mutex_init(&engine->lock, NULL) != 0)
 		goto fail;
@@ -38,6 +40,7 @@ fail_print_lock:
 fail_lock:
 	pthread_mutex_destroy(&engine->lock);
 fail:
+	texture_table_destroy(engine->textures);
 	heap_destroy(engine->heap);
 	free(engine);
 	return ENGINE_ERROR_OUT_OF_MEMORY;
@@ -48,6 +51,7 @@ void engine_destroy(struct engine *engine)
 	if (!engine)
 		return;
 	engine_workers_stop(engine);
+	texture_table_destroy(engine->textures);
 	heap_destroy(engine->heap);
 	pthread_cond_destroy(&engine->work);
 	pthread_mutex_destroy(&engine->print_lock);

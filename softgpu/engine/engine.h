@@ -133,6 +133,77 @@ struct engine_result {
 	uint64_t lane_operations; /* instructions executed times active lanes */
 };
 
+/*
+ * Textures and surfaces.  A kernel names one by a 64-bit handle, which it may
+ * invent: a handle that is none ends the launch.  Texels are device memory like
+ * any other, checked at each access; the caller guarantees only that extents and
+ * pitches describe [address, end) without wrapping around.
+ */
+enum engine_texel {
+	ENGINE_TEXEL_U8,
+	ENGINE_TEXEL_S8,
+	ENGINE_TEXEL_U16,
+	ENGINE_TEXEL_S16,
+	ENGINE_TEXEL_U32,
+	ENGINE_TEXEL_S32,
+	ENGINE_TEXEL_F16,
+	ENGINE_TEXEL_F32,
+};
+
+enum engine_shape {
+	ENGINE_SHAPE_LINEAR, /* a buffer: one row, read by index */
+	ENGINE_SHAPE_1D,
+	ENGINE_SHAPE_2D,
+	ENGINE_SHAPE_3D,
+	ENGINE_SHAPE_CUBE, /* six slices a layer */
+};
+
+/* None of the extents is 0.  Slices are those of a volume, or layers and faces. */
+struct engine_level {
+	uint64_t address;
+	uint32_t width, height, depth; /* texels, rows, slices */
+	uint64_t row_bytes, slice_bytes;
+};
+
+#define ENGINE_LEVELS_MAX 18
+
+struct engine_image {
+	enum engine_shape shape;
+	bool layered;
+	enum engine_texel texel;
+	uint32_t channels; /* 1, 2 or 4 */
+	uint32_t texel_bytes;
+	uint32_t level_count; /* at least 1 */
+	struct engine_level levels[ENGINE_LEVELS_MAX];
+};
+
+enum engine_address_mode {
+	ENGINE_ADDRESS_WRAP,
+	ENGINE_ADDRESS_CLAMP,
+	ENGINE_ADDRESS_MIRROR,
+	ENGINE_ADDRESS_BORDER,
+};
+
+struct engine_sampler {
+	enum engine_address_mode address[3];
+	bool linear; /* filter; only of texels that are read as floats */
+	bool level_linear;
+	bool normalised; /* coordinates in [0, 1) */
+	bool as_integer; /* integer texels are not turned into floats */
+	bool srgb;	 /* of 8-bit texels that are */
+	float level_bias, level_min, level_max;
+	float border[4];
+};
+
+/* The low bits of a handle differ among all that live, and are less than this. */
+#define ENGINE_TEXTURE_SLOTS (1u << 20)
+
+/* The sampler is NULL for a surface.  0: out of memory.  A texture may be destroyed while kernels use it. */
+uint64_t engine_texture_create(struct engine *engine, const struct engine_image *image,
+			       const struct engine_sampler *sampler);
+/* False: there is no such texture (surface). */
+bool engine_texture_destroy(struct engine *engine, uint64_t handle, bool surface);
+
 /* Runs the grid to its end.  Arguments have been checked by the caller (dimensions within limits, sizes). */
 void engine_launch(struct engine *engine, const struct engine_launch *launch, struct engine_result *ret_result);
 

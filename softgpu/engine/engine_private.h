@@ -11,6 +11,7 @@
 #include <setjmp.h>
 
 struct grid_run;
+struct texture_table;
 
 struct engine {
 	struct engine_config config;
@@ -25,6 +26,7 @@ struct engine {
 	_Atomic uint64_t grid_ids;
 	pthread_mutex_t print_lock;
 	struct heap *heap;
+	struct texture_table *textures;
 };
 
 /* A thread that runs blocks; faults leave through jump. */

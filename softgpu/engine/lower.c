@@ -60,7 +60,7 @@ static const struct lower_entry *opcode_find(const struct token *name)
 	static const struct lower_entry *const families[] = {
 		lower_memory_opcodes,  lower_integer_opcodes, lower_bits_opcodes,    lower_control_opcodes,
 		lower_compare_opcodes, lower_float_opcodes,   lower_convert_opcodes, lower_exchange_opcodes,
-		lower_matrix_opcodes,  lower_video_opcodes,
+		lower_matrix_opcodes,  lower_texture_opcodes, lower_video_opcodes,
 	};
 
 	for (size_t f = 0; f < sizeof(families) / sizeof(*families); f++)

@@ -130,7 +130,7 @@ struct lower_entry {
 /* Each family's opcodes, ended by a NULL name. */
 extern const struct lower_entry lower_integer_opcodes[], lower_bits_opcodes[], lower_float_opcodes[],
 	lower_memory_opcodes[], lower_control_opcodes[], lower_compare_opcodes[], lower_convert_opcodes[],
-	lower_exchange_opcodes[], lower_matrix_opcodes[], lower_video_opcodes[];
+	lower_exchange_opcodes[], lower_matrix_opcodes[], lower_texture_opcodes[], lower_video_opcodes[];
 
 /* Scalar helpers shared by families: d = function(a, b, c) for each lane. */
 bool lower_scalar(struct lower *lower, scalar_function function, enum ptx_type result, const enum ptx_type *sources,

@@ -69,7 +69,7 @@ bool lower_address(struct lower *lower, const struct ptx_operand *operand, enum 
 {
 	struct lower_address address = {.space = space};
 
-	if (!operand->is_address)
+	if (!operand->is_address || operand->element_count)
 		return lower_invalid(lower, "expected an address");
 	switch (operand->kind) {
 	case OPERAND_REGISTER:

@@ -100,6 +100,17 @@ static bool operand_read_name(struct parser *parser, struct ptx_operand *operand
 	return true;
 }
 
+/* The rest of "[texture, {x, y}]". */
+static bool coordinates_read(struct parser *parser, struct ptx_operand *operand, unsigned depth)
+{
+	if (!parser_accept(parser, ','))
+		return true;
+	if (!parser_accept(parser, '{'))
+		return load_fail(parser->error, ENGINE_ERROR_UNSUPPORTED_PTX, parser->token.line,
+				 "this form of address");
+	return operand_list_read(parser, operand, '}', depth, PTX_VECTOR_MAX);
+}
+
 static bool operand_second_read(struct parser *parser, struct ptx_operand *operand)
 {
 	struct token name;
@@ -127,7 +138,8 @@ static bool operand_read(struct parser *parser, struct ptx_operand *operand, uns
 		return parser_fail(parser, "operands are nested too deeply");
 	if (parser_accept(parser, '{')) {
 		operand->kind = OPERAND_VECTOR;
-		return operand_list_read(parser, operand, '}', depth, PTX_VECTOR_MAX);
+		return operand_list_read(parser, operand, '}', depth, PTX_VECTOR_MAX) &&
+		       operand_second_read(parser, operand);
 	}
 	if (parser_accept(parser, '(')) {
 		operand->kind = OPERAND_LIST;
@@ -140,7 +152,8 @@ static bool operand_read(struct parser *parser, struct ptx_operand *operand, uns
 			return load_fail(parser->error, ENGINE_ERROR_UNSUPPORTED_PTX, parser->token.line,
 					 "this form of address");
 		operand->is_address = true;
-		return operand_offset_read(parser, operand) && parser_expect(parser, ']');
+		return operand_offset_read(parser, operand) && coordinates_read(parser, operand, depth) &&
+		       parser_expect(parser, ']');
 	}
 	if (parser_at(parser, '!') && parser->next.kind == TOKEN_NAME) {
 		parser_advance(parser);

@@ -168,7 +168,7 @@ enum ptx_operand_kind {
 
 struct ptx_operand {
 	enum ptx_operand_kind kind;
-	bool is_address; /* in brackets */
+	bool is_address; /* in brackets; elements are the coordinates of a texture or surface */
 	bool negated;	 /* !p */
 	struct ptx_register *reg;
 	struct ptx_register *second; /* q of p|q */

@@ -67,18 +67,33 @@ static pid_t child_start(int control)
 
 static void start_send(struct peer *peer, int control, const char *driver, int counters, int pass)
 {
-	struct control_message message = {.fd_count = 5};
+	struct control_message message = {.fd_count = 9};
+	int permit = memory_make(VGPU_SCHEDULE_PAGE_BYTES);
+	int tenant = memory_make(VGPU_SCHEDULE_PAGE_BYTES);
+
+	peer->permit = memory_map(permit, VGPU_SCHEDULE_PAGE_BYTES);
+	peer->tenant = memory_map(tenant, VGPU_SCHEDULE_PAGE_BYTES);
+	peer->permit->word = VGPU_PERMIT_WORD(1, VGPU_PERMIT_OPEN);
+	peer->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	peer->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
 	message.executor_start.channel_bytes = peer->channel_bytes;
 	message.executor_start.vm_id = 7;
 	message.executor_start.has_pass_socket = 1;
+	message.executor_start.has_schedule = 1;
 	snprintf(message.executor_start.driver_library, sizeof(message.executor_start.driver_library), "%s", driver);
 	message.fds[0] = peer->memory;
 	message.fds[1] = peer->doorbell;
 	message.fds[2] = peer->interrupt;
 	message.fds[3] = counters;
 	message.fds[4] = pass;
+	message.fds[5] = permit;
+	message.fds[6] = tenant;
+	message.fds[7] = peer->wake;
+	message.fds[8] = peer->bell;
 	assert_int_equal(control_send(control, VGPU_CONTROL_EXECUTOR_START, &message), 0);
+	close(permit);
+	close(tenant);
 }
 
 /* The next control message, or false at the socket's end or after the time. */
@@ -104,6 +119,7 @@ bool peer_start(struct peer *peer, const char *driver, uint64_t channel_bytes)
 	peer->memory = memory_make(channel_bytes);
 	peer->channel = memory_map(peer->memory, channel_bytes);
 	peer->counters = memory_map(counters, 4096);
+	peer->claims = (struct vgpu_executor_schedule *)(void *)((uint8_t *)peer->counters + VGPU_SCHEDULE_OFFSET);
 	peer->doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	peer->interrupt = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	start_send(peer, sockets[0], driver, counters, passes[1]);
@@ -130,6 +146,10 @@ static void peer_release(struct peer *peer)
 {
 	munmap(peer->channel, peer->channel_bytes);
 	munmap(peer->counters, 4096);
+	munmap(peer->permit, VGPU_SCHEDULE_PAGE_BYTES);
+	munmap(peer->tenant, VGPU_SCHEDULE_PAGE_BYTES);
+	close(peer->wake);
+	close(peer->bell);
 	close(peer->control);
 	close(peer->memory);
 	close(peer->doorbell);

@@ -15,6 +15,7 @@
 #include "control_socket.h"
 #include "vgpu_api_wire.h"
 #include "vgpu_ring.h"
+#include "vgpu_schedule.h"
 
 #define PEER_TIMEOUT_MS 10000
 
@@ -26,6 +27,12 @@ struct peer {
 	int interrupt;
 	int pass;
 	struct vgpu_executor_counters *counters;
+	/* Of the scheduler, which this is too; the permit is open at first. */
+	struct vgpu_executor_schedule *claims;
+	struct vgpu_permit_page *permit;
+	struct vgpu_tenant_page *tenant;
+	int wake;
+	int bell;
 	uint8_t *channel;
 	size_t channel_bytes;
 	struct vgpu_channel_header *header;

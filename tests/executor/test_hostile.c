@@ -20,7 +20,7 @@
 #include "call_list.h"
 #include "peer.h"
 
-#define REQUEST_BYTES_MAX 256
+#define REQUEST_BYTES_MAX 512
 #define RANDOM_RECORDS	  20000
 #define RANDOM_RINGS	  60
 
@@ -44,10 +44,12 @@ static const struct shape shapes[] = {
 	{"HOST_UNMAP", VGPU_OPCODE_HOST_UNMAP, sizeof(struct vgpu_host_unmap)},
 	{"FUNCTION_INFO", VGPU_OPCODE_FUNCTION_INFO, sizeof(struct vgpu_function_info_request)},
 	{"WINDOW_RELEASE", VGPU_OPCODE_UPLOAD_WINDOW_RELEASE, sizeof(struct vgpu_upload_window_release)},
+	{"ARRAY_UPLOAD", VGPU_OPCODE_ARRAY_UPLOAD, sizeof(struct vgpu_array_upload)},
+	{"ARRAY_DOWNLOAD", VGPU_OPCODE_ARRAY_DOWNLOAD, sizeof(struct vgpu_array_download)},
 	VGPU_CALL_LIST(CALL_SHAPE)};
 
 #define SHAPE_COUNT	(sizeof(shapes) / sizeof(shapes[0]))
-#define OWN_SHAPE_COUNT 11 /* HELLO to WINDOW_RELEASE */
+#define OWN_SHAPE_COUNT 13 /* HELLO to ARRAY_DOWNLOAD */
 
 static struct peer peer;
 static uint32_t context;
@@ -81,6 +83,9 @@ static void victim_open(void)
 	struct wire_cuStreamCreate stream = {.phStream = VGPU_ID(VGPU_KIND_STREAM, 1)};
 	struct wire_cuEventCreate event = {.phEvent = VGPU_ID(VGPU_KIND_EVENT, 1)};
 	struct wire_cuMemAlloc_v2 allocation = {.bytesize = 65536};
+	struct wire_cuArray3DCreate_v2 array = {
+		.array = VGPU_ID(VGPU_KIND_ARRAY, 1),
+		.descriptor = {.Width = 64, .Height = 64, .Format = CU_AD_FORMAT_FLOAT, .NumChannels = 1}};
 
 	snprintf(image.text, sizeof(image.text), "%s", ptx);
 	peer_open(&peer);
@@ -94,6 +99,7 @@ static void victim_open(void)
 	assert_int_equal(peer_call(&peer, VGPU_CALL_cuMemAlloc_v2, context, &allocation, sizeof(allocation)),
 			 CUDA_SUCCESS);
 	memcpy(&device_address, peer.reply, sizeof(device_address));
+	assert_int_equal(peer_call(&peer, VGPU_CALL_cuArray3DCreate_v2, context, &array, sizeof(array)), CUDA_SUCCESS);
 }
 
 /* It must have ended in order: told the mediator why, no signal. */

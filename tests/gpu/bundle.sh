@@ -16,9 +16,9 @@ mkdir -p "$bundle"/{bin,lib,guest,ptx}
 cp "$build"/host/mediator/mediator_phase3 "$build"/host/executor/cuda-executor \
 	"$build"/host/worker/vgpu-{relay,worker} "$bundle/bin/"
 [ ! -e "$build"/softgpu/driver/libsoftgpu.so.1 ] || cp "$build"/softgpu/driver/libsoftgpu.so.1 "$bundle/lib/"
-cp -L "$build"/guest/libcuda/libcuda.so.1 "$bundle/guest/"
+cp -L "$build"/guest/libcuda/libcuda.so.1 "$build"/guest/libnvml/libnvidia-ml.so.1 "$bundle/guest/"
 cp "$build"/examples/{vector_add,matrix_product} "$build"/tests/kernels/kernels_run "$bundle/bin/"
-cp "$build"/bench/launch_bench "$bundle/bin/"
+cp "$build"/bench/{launch_bench,tenant} "$build"/tests/nvml/test_tenant "$bundle/bin/"
 cp "$here"/../kernels/ptx/*.ptx "$bundle/ptx/"
 # Everything but the C library, which the machine's own loader must bring.
 for program in "$bundle"/bin/* "$bundle"/lib/*.so*; do

@@ -4,14 +4,15 @@
 # run.sh BUNDLE RESULTS [STEP...]
 #
 # On a machine with an NVIDIA GPU: the same programs natively and through mediator, executor and the guest
-# library over the local transport, in the same run. Steps: kernels examples programs frameworks speed bench worker
-# (default: all; worker: the same again, with the GPU at a vgpu-worker over TLS); JOBS_MAX commands at a time, each for SECONDS_MAX at most. RESULTS gets the logs; the last lines say what passed.
+# library over the local transport, in the same run. Steps: kernels examples programs frameworks speed nvml
+# bench shares storm worker (default: all; worker: the same again, with the GPU at a vgpu-worker over TLS); JOBS_MAX commands at a time, each for SECONDS_MAX at most. RESULTS gets the logs;
+# the last lines say what passed.
 set -uo pipefail
 bundle=$(cd "${1:?usage: run.sh BUNDLE RESULTS [STEP...]}" && pwd)
 mkdir -p "${2:?usage: run.sh BUNDLE RESULTS [STEP...]}"
 results=$(cd "$2" && pwd)
 shift 2
-steps=${*:-kernels examples programs frameworks speed bench worker}
+steps=${*:-kernels examples programs frameworks speed nvml bench shares storm worker}
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
 passed=0 failed=0 skipped=0
@@ -129,6 +130,37 @@ for step in $steps; do
 		python3 "$here/../../bench/ratios.py" "$results" speed-torch_training speed-torch_gpt2 speed-torch_features |
 			tee "$results/speed.md"
 		;;
+	nvml)
+		for side in native remoted; do
+			$side python3 "$here/nvml.py" collect "$results/nvml.$side.json"
+			verdict "nvml collect ($side)" $?
+		done
+		python3 "$here/nvml.py" compare "$results/nvml.native.json" "$results/nvml.remoted.json" \
+			>"$results/nvml.compare.log"
+		verdict "nvml compare" $?
+		tail -20 "$results/nvml.compare.log" | cut -c1-300
+		VGPU_TEST_NVML=$bundle/guest/libnvidia-ml.so.1 LD_LIBRARY_PATH=$bundle/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} \
+			remoted "$bundle/bin/test_tenant" >"$results/nvml-tenant.log" 2>&1
+		verdict "nvml tenant (remoted)" $?
+		grep -v '^\[  *OK' "$results/nvml-tenant.log" | tail -5
+		if command -v nvidia-smi >/dev/null; then
+			for side in native remoted; do
+				$side nvidia-smi -L >"$results/nvidia-smi-L.$side.log" 2>&1
+				verdict "nvidia-smi -L ($side)" $?
+				$side nvidia-smi >"$results/nvidia-smi.$side.log" 2>&1
+				verdict "nvidia-smi ($side)" $?
+				$side nvidia-smi -q >"$results/nvidia-smi-q.$side.log" 2>&1
+				verdict "nvidia-smi -q ($side)" $?
+			done
+			diff "$results/nvidia-smi-L.native.log" "$results/nvidia-smi-L.remoted.log"
+			verdict "nvidia-smi -L alike" $?
+			python3 "$here/nvml.py" smi "$results/nvidia-smi-q.native.log" "$results/nvidia-smi-q.remoted.log" |
+				tail -20
+			verdict "nvidia-smi -q alike" "${PIPESTATUS[0]}"
+		else
+			verdict nvidia-smi 77
+		fi
+		;;
 	bench)
 		native "$bundle/bin/launch_bench" >"$results/bench.native.json"
 		verdict "bench (native)" $?
@@ -179,6 +211,13 @@ for step in $steps; do
 			tee "$results/worker/bench.md"
 		kill $far_mediator $worker 2>/dev/null
 		wait $far_mediator $worker 2>/dev/null
+		;;
+	shares | storm)
+		# With mediators of their own.
+		python3 "$here/../../bench/$step.py" "$bundle" --json "$results/$step.json" 2>"$results/$step.errors" |
+			tee "$results/$step.log"
+		verdict "$step" "${PIPESTATUS[0]}"
+		tail -5 "$results/$step.errors"
 		;;
 	esac
 done

@@ -18,5 +18,8 @@ extern const struct trial_case cases_control[];
 extern const struct trial_case cases_calls[];
 extern const struct trial_case cases_atomics[];
 extern const struct trial_case cases_warp[];
+extern const struct trial_case cases_arrays[];
+extern const struct trial_case cases_textures[];
+extern const struct trial_case cases_surfaces[];
 
 #endif

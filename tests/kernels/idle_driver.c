@@ -216,3 +216,94 @@ CUresult cuLaunchCooperativeKernel(CUfunction function, unsigned grid_x, unsigne
 	(void)parameters;
 	return grid_x * grid_y * grid_z * block_x * block_y * block_z != 0 ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
+
+CUresult cuArray3DCreate_v2(CUarray *array, const CUDA_ARRAY3D_DESCRIPTOR *descriptor)
+{
+	(void)descriptor;
+	*array = (CUarray)&handle;
+	return CUDA_SUCCESS;
+}
+
+CUresult cuArrayDestroy(CUarray array)
+{
+	(void)array;
+	return CUDA_SUCCESS;
+}
+
+CUresult cuArray3DGetDescriptor_v2(CUDA_ARRAY3D_DESCRIPTOR *descriptor, CUarray array)
+{
+	(void)array;
+	*descriptor = (CUDA_ARRAY3D_DESCRIPTOR){0};
+	return CUDA_SUCCESS;
+}
+
+CUresult cuMipmappedArrayCreate(CUmipmappedArray *mipmap, const CUDA_ARRAY3D_DESCRIPTOR *descriptor, unsigned levels)
+{
+	(void)descriptor;
+	(void)levels;
+	*mipmap = (CUmipmappedArray)&handle;
+	return CUDA_SUCCESS;
+}
+
+CUresult cuMipmappedArrayGetLevel(CUarray *array, CUmipmappedArray mipmap, unsigned level)
+{
+	(void)mipmap;
+	(void)level;
+	*array = (CUarray)&handle;
+	return CUDA_SUCCESS;
+}
+
+CUresult cuMipmappedArrayDestroy(CUmipmappedArray mipmap)
+{
+	(void)mipmap;
+	return CUDA_SUCCESS;
+}
+
+CUresult cuMemcpy3D_v2(const CUDA_MEMCPY3D *copy)
+{
+	(void)copy;
+	return CUDA_SUCCESS;
+}
+
+CUresult cuMemcpy3DAsync_v2(const CUDA_MEMCPY3D *copy, CUstream stream)
+{
+	(void)copy;
+	(void)stream;
+	return CUDA_SUCCESS;
+}
+
+CUresult cuTexObjectCreate(CUtexObject *texture, const CUDA_RESOURCE_DESC *resource,
+			   const CUDA_TEXTURE_DESC *description, const CUDA_RESOURCE_VIEW_DESC *view)
+{
+	(void)resource;
+	(void)description;
+	(void)view;
+	*texture = 1;
+	return CUDA_SUCCESS;
+}
+
+CUresult cuTexObjectDestroy(CUtexObject texture)
+{
+	(void)texture;
+	return CUDA_SUCCESS;
+}
+
+CUresult cuTexObjectGetResourceDesc(CUDA_RESOURCE_DESC *resource, CUtexObject texture)
+{
+	(void)texture;
+	*resource = (CUDA_RESOURCE_DESC){0};
+	return CUDA_SUCCESS;
+}
+
+CUresult cuSurfObjectCreate(CUsurfObject *surface, const CUDA_RESOURCE_DESC *resource)
+{
+	(void)resource;
+	*surface = 1;
+	return CUDA_SUCCESS;
+}
+
+CUresult cuSurfObjectDestroy(CUsurfObject surface)
+{
+	(void)surface;
+	return CUDA_SUCCESS;
+}

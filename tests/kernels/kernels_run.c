@@ -28,8 +28,9 @@ enum {
 };
 
 static const struct trial_case *const tables[] = {
-	cases_sums, cases_dense,  cases_fields,	 cases_sorting, cases_bits,    cases_mathematics, cases_rounding,
-	cases_half, cases_memory, cases_control, cases_calls,	cases_atomics, cases_warp,
+	cases_sums,	cases_dense,  cases_fields,   cases_sorting,  cases_bits,  cases_mathematics,
+	cases_rounding, cases_half,   cases_memory,   cases_control,  cases_calls, cases_atomics,
+	cases_warp,	cases_arrays, cases_textures, cases_surfaces,
 };
 
 struct options {

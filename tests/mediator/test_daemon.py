@@ -493,6 +493,30 @@ def test_wrong_configuration_is_refused():
         shutil.rmtree(folder)
 
 
+def test_restart_keeps_a_device():
+    with Mediator("--keep=30") as first, Device(first.socket, vm_id=5) as device:
+        assert device.open(0).kind == harness.READY
+        device.ring()
+        assert device.interrupted()
+        first.stop(signal.SIGKILL)
+        # Nobody is there, and it works.
+        device.ring()
+        assert device.interrupted()
+        with Mediator("--keep=30", folder=first.folder) as second:
+            assert second.wait_log("adopted 1 connections and 1 executors")
+            device.ring()
+            assert device.interrupted()
+            # The device opens and closes channels as if nothing had been, and its identity is still taken.
+            assert device.open(1).kind == harness.READY
+            with Device(second.socket, vm_id=5) as other:
+                assert other.reply.error == harness.ERROR_REFUSED
+            assert device.close_channel(0).kind == harness.CLOSED
+            assert device.close_channel(1).kind == harness.CLOSED
+            assert device.open(0).kind == harness.READY
+            second.stop(signal.SIGINT)
+            assert device.is_closed()
+
+
 if __name__ == "__main__":
     Mediator.program, Mediator.executor = (os.path.abspath(path) for path in sys.argv[1:3])
     sys.exit(harness.run([test for name, test in list(globals().items()) if name.startswith("test_")]))

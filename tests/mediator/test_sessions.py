@@ -48,7 +48,7 @@ def test_bad_packets_are_dropped():
         dropped(mediator, harness.channel_message(harness.OPEN, 0, 1))
         dropped(mediator, device_hello(name=b"n" * 64))  # no end of text
         dropped(mediator, b"\0")
-        descriptors = [memory_file(4096) for _ in range(12)]
+        descriptors = [memory_file(4096) for _ in range(13)]
         dropped(mediator, device_hello(), descriptors)
         for descriptor in descriptors:
             os.close(descriptor)

@@ -39,6 +39,8 @@ class TwoMachines(unittest.TestCase):
         files = [LIBRARY, f'{BUILD}/tests/kernels/kernels_run:bin/kernels_run',
                  f'{BUILD}/tests/end_to_end/copy_loop:bin/copy_loop', f'{BUILD}/tests/vm/vgpu_probe:bin/vgpu_probe',
                  f'{ROOT}/tests/programs/run.sh:bin/run_programs']
+        files += [f'{BUILD}/guest/libnvml/libnvidia-ml.so.1:lib/libnvidia-ml.so.1',
+                  f'{BUILD}/tests/nvml/use:bin/nvml_use']
         files += [f'{BUILD}/examples/{name}:bin/{name}' for name in ('vector_add', 'matrix_product')]
         files += [f'{path}:ptx/{path.name}' for path in ptx]
         cls.programs = runtime_programs()
@@ -69,6 +71,20 @@ class TwoMachines(unittest.TestCase):
         each = ' '.join(f'(vector_add 20000; echo "ended with $?") > /tmp/out{i} 2>&1 &' for i in range(4))
         output = self.red.run(f'{each} wait; cat /tmp/out?', timeout=180).output
         self.assertEqual(output.count('ended with 0'), 4, output)
+
+    def test_telemetry(self):
+        """NVML lists the machine's own processes by their ids in it, and nothing of the other machine."""
+        listing = 'export VGPU_TEST_NVML=libnvidia-ml.so.1; nvml_use list'
+        holding = ('(echo held > /tmp/none; sleep 60) | nvml_use hold 33554432 > /tmp/held & '
+                   'for i in $(seq 100); do grep -q held /tmp/held && break; sleep 0.2; done; '
+                   'echo "holder $(pidof nvml_use)"; ')
+        red = self.red.run(holding + listing + '; kill $(pidof nvml_use)', timeout=120)
+        self.assertRegex(red.output, r'holder (\d+)\s+\1 33554432')
+        both = self.red.run(holding + 'echo ready', timeout=120)
+        self.assertIn('ready', both.output)
+        blue = self.blue.run(listing, timeout=60)
+        self.assertEqual((blue.status, blue.output.strip()), (0, ''))
+        self.red.run('kill $(pidof nvml_use)')
 
     def test_kernels(self):
         result = self.red.run('kernels_run /ptx', timeout=280)

@@ -134,7 +134,7 @@ static void rectangles_are_copied(void **state)
 	assert_result(cuMemcpy2D_v2(&copy), CUDA_ERROR_INVALID_VALUE);
 	copy.srcPitch = pitch;
 	copy.srcMemoryType = CU_MEMORYTYPE_ARRAY;
-	assert_result(cuMemcpy2D_v2(&copy), CUDA_ERROR_NOT_SUPPORTED);
+	assert_result(cuMemcpy2D_v2(&copy), CUDA_ERROR_INVALID_HANDLE);
 }
 
 static void boxes_are_copied(void **state)

@@ -1,0 +1,213 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""How tenants share one GPU: by native time slicing, and through the mediator's scheduler, in one run.
+
+usage: shares.py BUNDLE [--driver LIBRARY] [--quick] [--json FILE]
+
+BUNDLE is what tests/gpu/bundle.sh made. Tenants saturate the GPU with kernels of 100 us and of 20 ms, whose length
+alone is measured first; a tenant's GPU time is the number of its kernels times that length. The lines "goal" say
+whether what issue 4 asks for was reached; the exit status is 1 if one was missed. About 90 seconds on a GPU;
+--quick, for a software GPU, only shows that it runs.
+"""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+SETTINGS = [
+    'program:w25 weight=25', 'program:w75 weight=75', 'program:w10 weight=10', 'program:w90 weight=90',
+    'program:high priority=high', 'program:low priority=low',
+]
+
+
+class Mediator:
+    def __init__(self, folder, bundle, driver, *options):
+        self.folder = folder
+        self.socket = folder / 'mediator.sock'
+        self.log = folder / 'mediator.log'
+        command = [bundle / 'bin/mediator_phase3', '--socket', self.socket, '--log', self.log,
+                   '--executor', bundle / 'bin/cuda-executor', '--driver', driver, '--heartbeat', '60',
+                   '--executor-environment', 'LD_LIBRARY_PATH', '--tenant-per-program', 'yes', *options]
+        for line in SETTINGS:
+            command += ['--tenant', line]
+        library = os.environ.get('LD_LIBRARY_PATH')
+        self.process = subprocess.Popen(
+            [str(part) for part in command],
+            env={**os.environ, 'LD_LIBRARY_PATH': f'{bundle}/lib' + (f':{library}' if library else '')})
+        end = time.monotonic() + 60
+        while 'CUDA initialized' not in (self.log.read_text() if self.log.exists() else ''):
+            if time.monotonic() > end or self.process.poll() is not None:
+                raise SystemExit(f'the mediator does not start:\n{self.log.read_text()}')
+            time.sleep(0.1)
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(30)
+
+
+class Bench:
+    def __init__(self, options):
+        self.bundle = options.bundle.resolve()
+        self.driver = options.driver
+        self.quick = options.quick
+        self.work = Path(tempfile.mkdtemp(prefix='vgpu-shares-'))
+        self.results = {}
+        self.missed = 0
+        self.mediator = None
+        self.kernels = {}  # name: (arguments, microseconds)
+
+    def program(self, name):
+        path = self.work / name
+        if not path.exists():
+            path.symlink_to(self.bundle / 'bin/tenant')
+        return path
+
+    def environment(self, native):
+        library = os.environ.get('LD_LIBRARY_PATH')
+        if native:
+            if self.driver == 'libcuda.so.1':
+                return dict(os.environ)
+            # The library under the name that programs load.
+            native_folder = self.work / 'native'
+            native_folder.mkdir(exist_ok=True)
+            if not (native_folder / 'libcuda.so.1').exists():
+                (native_folder / 'libcuda.so.1').symlink_to(Path(self.driver).resolve())
+            return {**os.environ, 'LD_LIBRARY_PATH': str(native_folder)}
+        return {**os.environ, 'VGPU_SOCKET': str(self.mediator.socket), 'VGPU_TRANSPORT': 'local',
+                'LD_LIBRARY_PATH': f'{self.bundle}/guest' + (f':{library}' if library else '')}
+
+    def run(self, tenants, native=False, seconds=4.0, warm=2.0):
+        """tenants: {name: arguments}; the last line of JSON of each."""
+        if self.quick:
+            seconds, warm = 1.0, 1.0
+        start = time.monotonic() + warm
+        running = {}
+        for name, arguments in tenants.items():
+            command = [self.program(name), *arguments, '--from', start, '--to', start + seconds]
+            running[name] = subprocess.Popen([str(part) for part in command], env=self.environment(native),
+                                             stdout=subprocess.PIPE, text=True)
+        answers = {}
+        for name, process in running.items():
+            output, _ = process.communicate(timeout=120)
+            if process.returncode:
+                raise SystemExit(f'{name} ended with {process.returncode}: {output}')
+            answers[name] = json.loads(output.splitlines()[-1])
+        return answers
+
+    def calibrate(self):
+        for name, microseconds, batch in (('short', 100, 50), ('long', 20000, 1), ('request', 1000, 1)):
+            answer = self.run({'calibrate': ['calibrate', '--microseconds', microseconds]}, native=True)['calibrate']
+            self.kernels[name] = (['--iterations', answer['iterations'], '--batch', batch], answer['microseconds'])
+            print(f"# a {name} kernel: {answer['iterations']} iterations, {answer['microseconds']:.1f} us alone",
+                  flush=True)
+
+    def saturate(self, kinds, **how):
+        """kinds: {tenant: kind of kernel}; the part of the GPU's time that each used."""
+        answers = self.run({name: ['saturate', *self.kernels[kind][0]] for name, kind in kinds.items()}, **how)
+        used = {}
+        for name, answer in answers.items():
+            span = answer['last'] - answer['first']
+            used[name] = answer['kernels'] * self.kernels[kinds[name]][1] / 1e6 / span if span else 0
+        return used
+
+    def requests(self, others, name='high', **how):
+        tenants = {name: ['requests', *self.kernels['request'][0], '--pause', 4000]}
+        tenants.update({other: ['saturate', *self.kernels[kind][0]] for other, kind in others.items()})
+        return self.run(tenants, **how)[name]
+
+    def goal(self, text, value, reached):
+        print(f"goal: {text}: {value:.4f} {'reached' if reached else 'MISSED'}", flush=True)
+        self.results[text] = value
+        self.missed += not reached
+
+    @staticmethod
+    def jain(values):
+        return sum(values) ** 2 / (len(values) * sum(value * value for value in values))
+
+    def shares(self, title, used, weights):
+        total = sum(used.values())
+        texts = []
+        worst = 0.0
+        for name, value in used.items():
+            entitled = weights[name] / sum(weights.values())
+            worst = max(worst, abs(value / total - entitled))
+            texts.append(f'{name} {value / total:.4f} ({entitled:.4f})')
+        print(f"{title}: {', '.join(texts)}; together {total:.4f}", flush=True)
+        self.results[title] = used
+        return worst, total
+
+    def measure(self):
+        self.calibrate()
+        short_long = {'a': 'short', 'b': 'long'}
+        alone = self.saturate({'a': 'short'}, native=True, warm=1.5, seconds=2)['a']
+        native = self.saturate(short_long, native=True)
+        _, native_total = self.shares('native time slicing, 100 us beside 20 ms', native, {'a': 1, 'b': 1})
+        native_high = self.requests({'a': 'short'}, native=True, seconds=3)
+        print(f"native: 1 ms requests beside 100 us kernels: p99 {native_high['p99']:.0f} us", flush=True)
+
+        folder = self.work / 'off'
+        folder.mkdir()
+        self.mediator = Mediator(folder, self.bundle, self.driver, '--policy', 'none')
+        off = self.saturate({'a': 'short'}, warm=1.5, seconds=2)['a']
+        self.mediator.stop()
+        folder = self.work / 'on'
+        folder.mkdir()
+        self.mediator = Mediator(folder, self.bundle, self.driver)
+        on = self.saturate({'a': 'short'}, warm=1.5, seconds=2)['a']
+        print(f'one tenant: native {alone:.4f}, scheduler off {off:.4f}, on {on:.4f} of the GPU', flush=True)
+        self.goal('one tenant alone, scheduler on to off', on / off, on / off > 0.985)
+
+        for count, seconds in ((2, 4), (4, 6), (8, 9)):
+            kinds = {f't{i}': 'short' if i % 2 == 0 else 'long' for i in range(count)}
+            used = self.saturate(kinds, seconds=seconds, warm=2 + count / 4)
+            worst, total = self.shares(f'{count} equal tenants', used, dict.fromkeys(kinds, 1))
+            self.goal(f'{count} equal tenants, worst deviation', worst, worst <= 0.03)
+            self.goal(f"{count} equal tenants, Jain's index", self.jain(list(used.values())),
+                      self.jain(list(used.values())) >= 0.99)
+            ratio = max(used.values()) / min(used.values())
+            self.goal(f'{count} equal tenants, most to least', ratio, ratio <= 1.05)
+            if count == 2:
+                self.goal('aggregate to native time slicing', total / native_total, total >= native_total)
+        for one, other in (('w25', 'w75'), ('w10', 'w90')):
+            weights = {one: int(one[1:]), other: int(other[1:])}
+            used = self.saturate({one: 'short', other: 'long'}, seconds=5)
+            worst, _ = self.shares(f'weights {one[1:]}:{other[1:]}', used, weights)
+            self.goal(f'weights {one[1:]}:{other[1:]}, deviation', worst, worst <= 0.03)
+
+        single = self.requests({}, seconds=2)
+        for kind, bound in (('short', 0), ('long', self.kernels['long'][1])):
+            beside = self.requests({'t0': kind}, seconds=4)
+            print(f"high priority, 1 ms requests: alone p50 {single['median']:.0f} p99 {single['p99']:.0f} us; beside "
+                  f"{kind} kernels p50 {beside['median']:.0f} p99 {beside['p99']:.0f} us", flush=True)
+            limit = max(1.25 * single['p99'], single['p99'] + 2 * bound)
+            self.goal(f'high priority beside {kind} kernels, p99 to alone', beside['p99'] / single['p99'],
+                      beside['p99'] <= limit)
+        self.mediator.stop()
+
+
+def main():
+    parser = argparse.ArgumentParser(description='how tenants share a GPU')
+    parser.add_argument('bundle', type=Path)
+    parser.add_argument('--driver', default='libcuda.so.1')
+    parser.add_argument('--quick', action='store_true')
+    parser.add_argument('--json', type=Path)
+    options = parser.parse_args()
+    bench = Bench(options)
+    try:
+        bench.measure()
+    finally:
+        if bench.mediator and bench.mediator.process.poll() is None:
+            bench.mediator.process.kill()
+    if options.json:
+        options.json.write_text(json.dumps(bench.results, indent=1) + '\n')
+    sys.exit(1 if bench.missed and not options.quick else 0)
+
+
+if __name__ == '__main__':
+    main()

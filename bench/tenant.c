@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * tenant MODE [OPTION...]: one tenant of a shared GPU, for shares.py, storm.py and tests. It prints one line of
+ * JSON.
+ *
+ *   calibrate --microseconds N      iterations of the kernel that takes so long, with nobody else there
+ *   saturate --iterations N         keeps the GPU busy; how many kernels ended between --from and --to
+ *   requests --iterations N         one kernel at a time, with --pause microseconds between: latencies
+ *   check                           a computation again and again, compared with the host's
+ *   illegal, endless, trap, hog     misdeeds: an address of nobody's, a kernel without end, a trap, all memory
+ *   memory                          what cuDeviceTotalMem and cuMemGetInfo say, before and with 8 MiB
+ *   issue --batch N                 seconds for N launches and a copy of N KiB
+ *   fill                            writes a secret over --blocks MiB, and says so; waits until --to
+ *   residue                         words of that secret in --blocks MiB of fresh memory
+ *   handles                         how many streams can be made, up to 1000
+ *
+ *   --from, --to SECONDS            of CLOCK_MONOTONIC; SIGINT ends check before
+ *   --blocks N                      of 256 threads (4 for each multiprocessor)
+ *   --batch N                       kernels between two looks
+ *   --streams N                     streams to spread them over
+ */
+#include <dlfcn.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "device.h"
+#include "samples.h"
+#include "tenant_ptx.h"
+
+enum { THREADS = 256, BATCHES = 2, STREAMS_MAX = 8, ATTRIBUTE_MULTIPROCESSORS = 16, CALIBRATION_KERNELS = 20 };
+
+struct options {
+	double from, to, microseconds, pause;
+	unsigned iterations, blocks, batch, streams;
+};
+
+struct tenant {
+	struct options options;
+	CUmodule module;
+	CUfunction work;
+	CUdeviceptr results;
+	CUstream streams[STREAMS_MAX];
+	CUevent events[BATCHES][STREAMS_MAX];
+};
+
+static volatile sig_atomic_t interrupted;
+
+static void interrupt(int signal_number)
+{
+	(void)signal_number;
+	interrupted = 1;
+}
+
+static double seconds_now(void)
+{
+	return (double)clock_nanoseconds() / 1e9;
+}
+
+static void launch_work(struct tenant *tenant, CUstream stream, unsigned iterations, unsigned seed)
+{
+	void *parameters[] = {&tenant->results, &iterations, &seed};
+
+	CHECK(driver.launch(tenant->work, tenant->options.blocks, 1, 1, THREADS, 1, 1, 0, stream, parameters, NULL));
+}
+
+static void tenant_start(struct tenant *tenant)
+{
+	int processors = 1;
+
+	CHECK(driver.device_get_attribute(&processors, ATTRIBUTE_MULTIPROCESSORS, 0));
+	if (!tenant->options.blocks)
+		tenant->options.blocks = (unsigned)processors * 4;
+	CHECK(driver.module_load_data(&tenant->module, tenant_ptx));
+	CHECK(driver.module_get_function(&tenant->work, tenant->module, "work"));
+	CHECK(driver.memory_allocate(&tenant->results, (size_t)tenant->options.blocks * THREADS * 4));
+	for (unsigned i = 0; i < tenant->options.streams; i++) {
+		CHECK(driver.stream_create(&tenant->streams[i], 1));
+		for (unsigned j = 0; j < BATCHES; j++)
+			CHECK(driver.event_create(&tenant->events[j][i], 2));
+	}
+	launch_work(tenant, tenant->streams[0], 1, 0);
+	CHECK(driver.synchronize());
+}
+
+/* Microseconds of a kernel, when several follow each other: the best of five. */
+static double kernel_time(struct tenant *tenant, unsigned iterations)
+{
+	double best = 1e12;
+
+	for (int turn = 0; turn < 5; turn++) {
+		double start = seconds_now(), took;
+
+		for (int i = 0; i < CALIBRATION_KERNELS; i++)
+			launch_work(tenant, tenant->streams[0], iterations, 0);
+		CHECK(driver.synchronize());
+		took = (seconds_now() - start) * 1e6 / CALIBRATION_KERNELS;
+		if (took < best)
+			best = took;
+	}
+	return best;
+}
+
+static void calibrate(struct tenant *tenant)
+{
+	unsigned iterations = 100;
+	double took;
+
+	for (int round = 0; round < 8; round++) {
+		double next;
+
+		took = kernel_time(tenant, iterations);
+		if (took > 0.98 * tenant->options.microseconds && took < 1.02 * tenant->options.microseconds)
+			break;
+		next = iterations * tenant->options.microseconds / took;
+		iterations = next < 1 ? 1 : next > 1e9 ? 1000000000 : (unsigned)next;
+	}
+	took = kernel_time(tenant, iterations);
+	printf("{\"iterations\": %u, \"microseconds\": %.2f, \"blocks\": %u}\n", iterations, took,
+	       tenant->options.blocks);
+}
+
+static void batch_issue(struct tenant *tenant, unsigned place)
+{
+	const struct options *options = &tenant->options;
+
+	for (unsigned i = 0; i < options->batch; i++)
+		launch_work(tenant, tenant->streams[i % options->streams], options->iterations, i);
+	for (unsigned i = 0; i < options->streams; i++)
+		CHECK(driver.event_record(tenant->events[place][i], tenant->streams[i]));
+}
+
+static void saturate(struct tenant *tenant)
+{
+	const struct options *options = &tenant->options;
+	uint64_t kernels = 0;
+	double first = 0, last = 0;
+
+	for (unsigned place = 0; place < BATCHES; place++)
+		batch_issue(tenant, place);
+	for (unsigned place = 0; seconds_now() < options->to; place = (place + 1) % BATCHES) {
+		double now;
+
+		for (unsigned i = 0; i < options->streams; i++)
+			CHECK(driver.event_synchronize(tenant->events[place][i]));
+		now = seconds_now();
+		batch_issue(tenant, place);
+		if (now < options->from || now > options->to)
+			continue;
+		/* The first one only starts the clock: it began before. */
+		if (first == 0)
+			first = now;
+		else
+			kernels += options->batch;
+		last = now;
+	}
+	CHECK(driver.synchronize());
+	printf("{\"kernels\": %llu, \"first\": %.6f, \"last\": %.6f}\n", (unsigned long long)kernels, first, last);
+}
+
+static void pause_for(double microseconds)
+{
+	struct timespec pause = {.tv_sec = (time_t)(microseconds / 1e6),
+				 .tv_nsec = (long)(microseconds * 1e3) % 1000000000};
+
+	if (microseconds > 0)
+		nanosleep(&pause, NULL);
+}
+
+static void requests(struct tenant *tenant)
+{
+	const struct options *options = &tenant->options;
+	struct samples samples;
+
+	samples_create(&samples, 1000000);
+	while (seconds_now() < options->to) {
+		double start = seconds_now();
+
+		launch_work(tenant, tenant->streams[0], options->iterations, 0);
+		CHECK(driver.stream_synchronize(tenant->streams[0]));
+		if (start >= options->from)
+			samples_add(&samples, (seconds_now() - start) * 1e6);
+		pause_for(options->pause);
+	}
+	samples_print(&samples, "request", "us");
+}
+
+static unsigned expected(unsigned index, unsigned iterations, unsigned seed)
+{
+	unsigned value = index ^ seed;
+
+	for (unsigned i = 0; i < iterations; i++)
+		value = value * 1664525u + 1013904223u;
+	return value;
+}
+
+static void check(struct tenant *tenant)
+{
+	const struct options *options = &tenant->options;
+	unsigned count = options->blocks * THREADS;
+	unsigned *results = malloc(count * sizeof(*results));
+	unsigned *wanted = calloc(count, sizeof(*wanted));
+	struct samples samples;
+	uint64_t rounds = 0, wrong = 0;
+
+	if (!results || !wanted)
+		exit(1);
+	samples_create(&samples, 1000000);
+	/* The seed is in the low bits only, so one table serves all: index ^ seed is another thread's index. */
+	for (unsigned i = 0; i < count; i++)
+		wanted[i] = expected(i, options->iterations, 0);
+	signal(SIGINT, interrupt);
+	while (seconds_now() < options->to && !interrupted) {
+		unsigned seed = (unsigned)rounds % THREADS;
+		double start = seconds_now();
+
+		launch_work(tenant, tenant->streams[0], options->iterations, seed);
+		CHECK(driver.stream_synchronize(tenant->streams[0]));
+		CHECK(driver.copy_to_host(results, tenant->results, count * sizeof(*results)));
+		samples_add(&samples, (seconds_now() - start) * 1e6);
+		for (unsigned i = 0; i < count; i++)
+			wrong += results[i] != wanted[i ^ seed];
+		rounds++;
+		pause_for(options->pause);
+	}
+	printf("{\"rounds\": %llu, \"wrong\": %llu}\n", (unsigned long long)rounds, (unsigned long long)wrong);
+	samples_print(&samples, "check", "us");
+	free(results);
+	free(wanted);
+	if (wrong)
+		exit(3);
+}
+
+/* The error that the misdeed comes to. */
+static void misdeed(struct tenant *tenant, const char *name)
+{
+	CUdeviceptr address = strcmp(name, "illegal") == 0 ? 0x10 : tenant->results;
+	void *parameters[] = {&address};
+	CUfunction function;
+	CUresult result;
+
+	CHECK(driver.set_bytes(tenant->results, 0, 4));
+	CHECK(driver.module_get_function(&function, tenant->module, name));
+	result = driver.launch(function, 1, 1, 1, 32, 1, 1, 0, tenant->streams[0], parameters, NULL);
+	if (!result)
+		result = driver.stream_synchronize(tenant->streams[0]);
+	printf("{\"result\": %d, \"name\": \"%s\"}\n", (int)result, driver_error_name(&driver, result));
+}
+
+/* All the memory there is, in pieces, kept until --to. */
+static void hog(const struct options *options)
+{
+	size_t bytes = (size_t)1 << 34, total = 0;
+	CUdeviceptr address;
+
+	while (seconds_now() < options->from)
+		pause_for(10000);
+	while (bytes >= 1 << 20) {
+		CUresult result = driver.memory_allocate(&address, bytes);
+
+		if (result == CUDA_SUCCESS) {
+			total += bytes;
+			continue;
+		}
+		if (result != CUDA_ERROR_OUT_OF_MEMORY)
+			device_check(result, "cuMemAlloc");
+		bytes /= 2;
+	}
+	printf("{\"result\": 2, \"bytes\": %zu}\n", total);
+	fflush(stdout);
+	while (seconds_now() < options->to)
+		pause_for(10000);
+}
+
+typedef CUresult memory_info(size_t *free_bytes, size_t *total_bytes);
+typedef CUresult device_total(size_t *bytes, CUdevice device);
+
+static void memory(void)
+{
+	memory_info *info = (memory_info *)dlsym(driver.library, "cuMemGetInfo_v2");
+	device_total *total_of = (device_total *)dlsym(driver.library, "cuDeviceTotalMem_v2");
+	size_t total, before, with, all;
+	CUdeviceptr address;
+
+	CHECK(total_of(&total, 0));
+	CHECK(info(&before, &all));
+	CHECK(driver.memory_allocate(&address, 8 << 20));
+	CHECK(info(&with, &all));
+	printf("{\"device\": %zu, \"total\": %zu, \"free\": %zu, \"free_with\": %zu}\n", total, all, before, with);
+}
+
+static void issue(struct tenant *tenant)
+{
+	size_t bytes = (size_t)tenant->options.batch << 10;
+	unsigned char *source = malloc(bytes);
+	CUdeviceptr destination;
+	double start, launched;
+
+	if (!source)
+		exit(1);
+	memset(source, 1, bytes);
+	CHECK(driver.memory_allocate(&destination, bytes));
+	start = seconds_now();
+	for (unsigned i = 0; i < tenant->options.batch; i++)
+		launch_work(tenant, tenant->streams[0], 1, 0);
+	CHECK(driver.synchronize());
+	launched = seconds_now();
+	CHECK(driver.copy_to_device(destination, source, bytes));
+	CHECK(driver.synchronize());
+	printf("{\"launches\": %.3f, \"copy\": %.3f}\n", launched - start, seconds_now() - launched);
+	free(source);
+}
+
+enum { PIECE_BYTES = 1 << 20, SECRET_BYTE = 0xa7 };
+
+static void fill(const struct options *options)
+{
+	CUdeviceptr address;
+
+	for (unsigned i = 0; i < options->blocks; i++) {
+		CHECK(driver.memory_allocate(&address, PIECE_BYTES));
+		CHECK(driver.set_bytes(address, SECRET_BYTE, PIECE_BYTES));
+	}
+	CHECK(driver.synchronize());
+	printf("{\"filled\": %u}\n", options->blocks);
+	fflush(stdout);
+	while (seconds_now() < options->to)
+		pause_for(10000);
+}
+
+static void residue(const struct options *options)
+{
+	unsigned *piece = malloc(PIECE_BYTES);
+	unsigned secret, words = 0;
+	CUdeviceptr address;
+
+	if (!piece)
+		exit(1);
+	memset(&secret, SECRET_BYTE, sizeof(secret));
+	for (unsigned i = 0; i < options->blocks; i++) {
+		CHECK(driver.memory_allocate(&address, PIECE_BYTES));
+		CHECK(driver.copy_to_host(piece, address, PIECE_BYTES));
+		for (size_t j = 0; j < PIECE_BYTES / sizeof(*piece); j++)
+			words += piece[j] == secret;
+	}
+	printf("{\"words\": %u}\n", words);
+	free(piece);
+}
+
+static void handles(void)
+{
+	CUresult result = CUDA_SUCCESS;
+	CUstream stream;
+	unsigned made = 0;
+
+	while (made < 1000 && !result) {
+		result = driver.stream_create(&stream, 1);
+		/* Its creation is not waited for. */
+		if (!result)
+			result = driver.synchronize();
+		if (!result)
+			made++;
+	}
+	printf("{\"made\": %u, \"name\": \"%s\"}\n", made, driver_error_name(&driver, result));
+}
+
+static void options_read(int count, char **arguments, struct options *options)
+{
+	static const struct option known[] = {
+		{"from", required_argument, NULL, 'f'},
+		{"to", required_argument, NULL, 't'},
+		{"microseconds", required_argument, NULL, 'm'},
+		{"pause", required_argument, NULL, 'p'},
+		{"iterations", required_argument, NULL, 'i'},
+		{"blocks", required_argument, NULL, 'b'},
+		{"batch", required_argument, NULL, 'n'},
+		{"streams", required_argument, NULL, 's'},
+		{0},
+	};
+	int option;
+
+	while ((option = getopt_long(count, arguments, "", known, NULL)) != -1) {
+		switch (option) {
+		case 'f':
+			options->from = atof(optarg);
+			break;
+		case 't':
+			options->to = atof(optarg);
+			break;
+		case 'm':
+			options->microseconds = atof(optarg);
+			break;
+		case 'p':
+			options->pause = atof(optarg);
+			break;
+		case 'i':
+			options->iterations = (unsigned)atoi(optarg);
+			break;
+		case 'b':
+			options->blocks = (unsigned)atoi(optarg);
+			break;
+		case 'n':
+			options->batch = (unsigned)atoi(optarg);
+			break;
+		case 's':
+			options->streams = (unsigned)atoi(optarg);
+			break;
+		default:
+			exit(64);
+		}
+	}
+	if (optind != count - 1 || !options->batch || !options->streams || options->streams > STREAMS_MAX)
+		exit(64);
+}
+
+int main(int count, char **arguments)
+{
+	struct tenant tenant = {.options = {.iterations = 1000, .batch = 1, .streams = 1, .microseconds = 100}};
+	const char *mode;
+
+	options_read(count, arguments, &tenant.options);
+	mode = arguments[optind];
+	device_start("libcuda.so.1");
+	tenant_start(&tenant);
+	if (strcmp(mode, "calibrate") == 0)
+		calibrate(&tenant);
+	else if (strcmp(mode, "saturate") == 0)
+		saturate(&tenant);
+	else if (strcmp(mode, "requests") == 0)
+		requests(&tenant);
+	else if (strcmp(mode, "check") == 0)
+		check(&tenant);
+	else if (strcmp(mode, "hog") == 0)
+		hog(&tenant.options);
+	else if (strcmp(mode, "memory") == 0)
+		memory();
+	else if (strcmp(mode, "issue") == 0)
+		issue(&tenant);
+	else if (strcmp(mode, "fill") == 0)
+		fill(&tenant.options);
+	else if (strcmp(mode, "residue") == 0)
+		residue(&tenant.options);
+	else if (strcmp(mode, "handles") == 0)
+		handles();
+	else
+		misdeed(&tenant, mode);
+	fflush(stdout);
+	/* Whatever state the context is in. */
+	_exit(0);
+}

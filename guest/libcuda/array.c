@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "array.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "host_calls.h"
+#include "object_table.h"
+
+/* Levels are made on first use. */
+static pthread_mutex_t levels_mutex = PTHREAD_MUTEX_INITIALIZER;
+
+/*
+ * Bytes of a texel; 0: the format is not supported. Formats of several planes and of compressed blocks are
+ * not, for their rows are no rows of texels.
+ */
+static uint32_t element_bytes_of(CUarray_format format, uint32_t channels)
+{
+	switch (format) {
+	case CU_AD_FORMAT_UNSIGNED_INT8:
+	case CU_AD_FORMAT_SIGNED_INT8:
+		return channels;
+	case CU_AD_FORMAT_UNSIGNED_INT16:
+	case CU_AD_FORMAT_SIGNED_INT16:
+	case CU_AD_FORMAT_HALF:
+		return 2 * channels;
+	case CU_AD_FORMAT_UNSIGNED_INT32:
+	case CU_AD_FORMAT_SIGNED_INT32:
+	case CU_AD_FORMAT_FLOAT:
+		return 4 * channels;
+	case CU_AD_FORMAT_UNORM_INT8X1:
+	case CU_AD_FORMAT_SNORM_INT8X1:
+		return 1;
+	case CU_AD_FORMAT_UNORM_INT8X2:
+	case CU_AD_FORMAT_SNORM_INT8X2:
+	case CU_AD_FORMAT_UNORM_INT16X1:
+	case CU_AD_FORMAT_SNORM_INT16X1:
+		return 2;
+	case CU_AD_FORMAT_UNORM_INT8X4:
+	case CU_AD_FORMAT_SNORM_INT8X4:
+	case CU_AD_FORMAT_UNORM_INT16X2:
+	case CU_AD_FORMAT_SNORM_INT16X2:
+	case CU_AD_FORMAT_UNORM_INT_101010_2:
+		return 4;
+	case CU_AD_FORMAT_UNORM_INT16X4:
+	case CU_AD_FORMAT_SNORM_INT16X4:
+		return 8;
+	default:
+		return 0;
+	}
+}
+
+static CUresult descriptor_check(const CUDA_ARRAY3D_DESCRIPTOR *descriptor, uint32_t *ret_element_bytes)
+{
+	uint32_t channels = descriptor->NumChannels;
+
+	if (channels != 1 && channels != 2 && channels != 4)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (descriptor->Flags & (CUDA_ARRAY3D_SPARSE | CUDA_ARRAY3D_DEFERRED_MAPPING))
+		return CUDA_ERROR_NOT_SUPPORTED;
+	*ret_element_bytes = element_bytes_of(descriptor->Format, channels);
+	return *ret_element_bytes ? CUDA_SUCCESS : CUDA_ERROR_NOT_SUPPORTED;
+}
+
+const struct array *array_find(CUarray handle, uint32_t *ret_id)
+{
+	struct object *object = object_find(handle, VGPU_KIND_ARRAY);
+
+	if (!object)
+		return NULL;
+	*ret_id = object->id;
+	return __atomic_load_n((struct array **)&object->detail, __ATOMIC_ACQUIRE);
+}
+
+static void object_end(struct object *object)
+{
+	free(object->detail);
+	object_release(object);
+}
+
+/* The descriptor of a reply. */
+struct answer {
+	uint64_t width, height, depth;
+	uint32_t format, channels, flags;
+};
+
+static CUDA_ARRAY3D_DESCRIPTOR answer_descriptor(const struct answer *answer)
+{
+	return (CUDA_ARRAY3D_DESCRIPTOR){
+		.Width = (size_t)answer->width,
+		.Height = (size_t)answer->height,
+		.Depth = (size_t)answer->depth,
+		.Format = (CUarray_format)answer->format,
+		.NumChannels = answer->channels,
+		.Flags = answer->flags,
+	};
+}
+
+/* An object with its detail, not known to the host yet; NULL: out of memory. */
+static struct object *array_mint(uint32_t context, struct array **ret_array)
+{
+	struct object *object = object_mint(VGPU_KIND_ARRAY, context);
+	struct array *array = calloc(1, sizeof(*array));
+
+	if (!object || !array) {
+		if (object)
+			object_release(object);
+		free(array);
+		return NULL;
+	}
+	*ret_array = array;
+	return object;
+}
+
+static CUresult array_create(CUarray *ret_handle, const CUDA_ARRAY3D_DESCRIPTOR *descriptor)
+{
+	struct answer answer;
+	struct object *object;
+	struct array *array;
+	uint32_t context, element_bytes;
+	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
+
+	if (result)
+		return result;
+	if (!ret_handle || !descriptor)
+		return CUDA_ERROR_INVALID_VALUE;
+	result = descriptor_check(descriptor, &element_bytes);
+	if (result)
+		return result;
+	object = array_mint(context, &array);
+	if (!object)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	result = host_cuArray3DCreate_v2(context, object->id, descriptor, &answer.width, &answer.height, &answer.depth,
+					 &answer.format, &answer.channels, &answer.flags);
+	if (result) {
+		free(array);
+		object_release(object);
+		return result;
+	}
+	array->descriptor = answer_descriptor(&answer);
+	array->element_bytes = element_bytes;
+	__atomic_store_n(&object->detail, array, __ATOMIC_RELEASE);
+	*ret_handle = (CUarray)object;
+	return CUDA_SUCCESS;
+}
+
+API(cuArray3DCreate_v2, CUarray *handle, const CUDA_ARRAY3D_DESCRIPTOR *descriptor)
+{
+	return array_create(handle, descriptor);
+}
+
+API(cuArrayCreate_v2, CUarray *handle, const CUDA_ARRAY_DESCRIPTOR *descriptor)
+{
+	CUDA_ARRAY3D_DESCRIPTOR wide;
+
+	if (!descriptor)
+		return array_create(handle, NULL);
+	wide = (CUDA_ARRAY3D_DESCRIPTOR){
+		.Width = descriptor->Width,
+		.Height = descriptor->Height,
+		.Format = descriptor->Format,
+		.NumChannels = descriptor->NumChannels,
+	};
+	return array_create(handle, &wide);
+}
+
+API(cuArrayDestroy, CUarray handle)
+{
+	uint32_t context, id;
+	const struct array *array;
+	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
+
+	if (result)
+		return result;
+	array = array_find(handle, &id);
+	if (!array || array->mipmap)
+		return CUDA_ERROR_INVALID_HANDLE;
+	result = host_cuArrayDestroy(context, id);
+	if (!result)
+		object_end((struct object *)handle);
+	return result;
+}
+
+API(cuArray3DGetDescriptor_v2, CUDA_ARRAY3D_DESCRIPTOR *descriptor, CUarray handle)
+{
+	uint32_t context, id;
+	const struct array *array;
+	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
+
+	if (result)
+		return result;
+	array = array_find(handle, &id);
+	if (!array)
+		return CUDA_ERROR_INVALID_HANDLE;
+	if (!descriptor)
+		return CUDA_ERROR_INVALID_VALUE;
+	*descriptor = array->descriptor;
+	return CUDA_SUCCESS;
+}
+
+API(cuArrayGetDescriptor_v2, CUDA_ARRAY_DESCRIPTOR *descriptor, CUarray handle)
+{
+	CUDA_ARRAY3D_DESCRIPTOR wide;
+	CUresult result = cuArray3DGetDescriptor_v2(descriptor ? &wide : NULL, handle);
+
+	if (result)
+		return result;
+	*descriptor = (CUDA_ARRAY_DESCRIPTOR){
+		.Width = wide.Width,
+		.Height = wide.Height,
+		.Format = wide.Format,
+		.NumChannels = wide.NumChannels,
+	};
+	return CUDA_SUCCESS;
+}
+
+/*
+ * What only arrays of several planes, or arrays made to be mapped in parts or later have: the API reference
+ * wants INVALID_VALUE for all others, and those cannot be made.
+ */
+static CUresult array_lacks(CUarray handle)
+{
+	uint32_t context, id;
+	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
+
+	if (result)
+		return result;
+	return array_find(handle, &id) ? CUDA_ERROR_INVALID_VALUE : CUDA_ERROR_INVALID_HANDLE;
+}
+
+API(cuArrayGetPlane, CUarray *plane_array, CUarray handle, unsigned int plane)
+{
+	(void)plane_array;
+	(void)plane;
+	return array_lacks(handle);
+}
+
+API(cuArrayGetMemoryRequirements, CUDA_ARRAY_MEMORY_REQUIREMENTS *requirements, CUarray handle, CUdevice dev)
+{
+	(void)requirements;
+	(void)dev;
+	return array_lacks(handle);
+}
+
+API(cuArrayGetSparseProperties, CUDA_ARRAY_SPARSE_PROPERTIES *properties, CUarray handle)
+{
+	(void)properties;
+	return array_lacks(handle);
+}
+
+static struct object *mipmap_find(CUmipmappedArray handle, struct mipmap **ret_mipmap)
+{
+	struct object *object = object_find(handle, VGPU_KIND_MIPMAPPED_ARRAY);
+
+	*ret_mipmap = object ? __atomic_load_n((struct mipmap **)&object->detail, __ATOMIC_ACQUIRE) : NULL;
+	return *ret_mipmap ? object : NULL;
+}
+
+API(cuMipmappedArrayCreate, CUmipmappedArray *handle, const CUDA_ARRAY3D_DESCRIPTOR *descriptor, unsigned int levels)
+{
+	struct answer answer;
+	struct object *object;
+	struct mipmap *mipmap;
+	uint32_t context, element_bytes;
+	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
+
+	if (result)
+		return result;
+	if (!handle || !descriptor || !levels)
+		return CUDA_ERROR_INVALID_VALUE;
+	result = descriptor_check(descriptor, &element_bytes);
+	if (result)
+		return result;
+	mipmap = calloc(1, sizeof(*mipmap));
+	if (!mipmap)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	object = object_mint(VGPU_KIND_MIPMAPPED_ARRAY, context);
+	if (!object) {
+		free(mipmap);
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	}
+	result = host_cuMipmappedArrayCreate(context, object->id, descriptor, levels, &answer.width, &answer.height,
+					     &answer.depth, &answer.format, &answer.channels, &answer.flags);
+	if (result) {
+		free(mipmap);
+		object_release(object);
+		return result;
+	}
+	mipmap->descriptor = answer_descriptor(&answer);
+	mipmap->element_bytes = element_bytes;
+	__atomic_store_n(&object->detail, mipmap, __ATOMIC_RELEASE);
+	*handle = (CUmipmappedArray)object;
+	return CUDA_SUCCESS;
+}
+
+/* With the mutex held. */
+static CUresult level_make(struct object *owner, struct mipmap *mipmap, uint32_t context, uint32_t level)
+{
+	struct answer answer;
+	struct object *object;
+	struct array *array;
+	CUresult result;
+
+	object = array_mint(owner->context, &array);
+	if (!object)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	result = host_cuMipmappedArrayGetLevel(context, object->id, owner->id, level, &answer.width, &answer.height,
+					       &answer.depth, &answer.format, &answer.channels, &answer.flags);
+	if (result) {
+		free(array);
+		object_release(object);
+		return result;
+	}
+	array->descriptor = answer_descriptor(&answer);
+	array->element_bytes = mipmap->element_bytes;
+	array->mipmap = owner;
+	__atomic_store_n(&object->detail, array, __ATOMIC_RELEASE);
+	mipmap->levels[level] = object;
+	return CUDA_SUCCESS;
+}
+
+API(cuMipmappedArrayGetLevel, CUarray *level_array, CUmipmappedArray handle, unsigned int level)
+{
+	struct mipmap *mipmap;
+	struct object *object;
+	uint32_t context;
+	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
+
+	if (result)
+		return result;
+	object = mipmap_find(handle, &mipmap);
+	if (!object)
+		return CUDA_ERROR_INVALID_HANDLE;
+	if (!level_array || level >= ARRAY_LEVELS_MAX)
+		return CUDA_ERROR_INVALID_VALUE;
+	pthread_mutex_lock(&levels_mutex);
+	if (!mipmap->levels[level])
+		result = level_make(object, mipmap, context, level);
+	if (!result)
+		*level_array = (CUarray)mipmap->levels[level];
+	pthread_mutex_unlock(&levels_mutex);
+	return result;
+}
+
+static void mipmap_end(struct object *object, struct mipmap *mipmap)
+{
+	for (uint32_t i = 0; i < ARRAY_LEVELS_MAX; i++)
+		if (mipmap->levels[i])
+			object_end(mipmap->levels[i]);
+	object_end(object);
+}
+
+API(cuMipmappedArrayDestroy, CUmipmappedArray handle)
+{
+	struct mipmap *mipmap;
+	struct object *object;
+	uint32_t context;
+	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
+
+	if (result)
+		return result;
+	object = mipmap_find(handle, &mipmap);
+	if (!object)
+		return CUDA_ERROR_INVALID_HANDLE;
+	result = host_cuMipmappedArrayDestroy(context, object->id);
+	if (!result)
+		mipmap_end(object, mipmap);
+	return result;
+}
+
+static CUresult mipmap_lacks(CUmipmappedArray handle)
+{
+	struct mipmap *mipmap;
+	uint32_t context;
+	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
+
+	if (result)
+		return result;
+	return mipmap_find(handle, &mipmap) ? CUDA_ERROR_INVALID_VALUE : CUDA_ERROR_INVALID_HANDLE;
+}
+
+API(cuMipmappedArrayGetMemoryRequirements, CUDA_ARRAY_MEMORY_REQUIREMENTS *requirements, CUmipmappedArray handle,
+    CUdevice dev)
+{
+	(void)requirements;
+	(void)dev;
+	return mipmap_lacks(handle);
+}
+
+API(cuMipmappedArrayGetSparseProperties, CUDA_ARRAY_SPARSE_PROPERTIES *properties, CUmipmappedArray handle)
+{
+	(void)properties;
+	return mipmap_lacks(handle);
+}
+
+static bool child_visit(struct object *object, void *argument)
+{
+	if (object->context == *(const uint32_t *)argument)
+		object_end(object);
+	return true;
+}
+
+void arrays_forget_context(uint32_t context)
+{
+	object_each(VGPU_KIND_ARRAY, child_visit, &context);
+	object_each(VGPU_KIND_MIPMAPPED_ARRAY, child_visit, &context);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Arrays and mipmapped arrays: objects of VGPU_KIND_ARRAY and
+ * VGPU_KIND_MIPMAPPED_ARRAY, whose detail is what is known of them.
+ */
+#ifndef VGPU_ARRAY_H
+#define VGPU_ARRAY_H
+
+#include "call.h"
+#include "object.h"
+
+struct array {
+	CUDA_ARRAY3D_DESCRIPTOR descriptor; /* as the host's driver has it */
+	uint32_t element_bytes;		    /* of a texel */
+	struct object *mipmap;		    /* that it is a level of, NULL: none */
+};
+
+#define ARRAY_LEVELS_MAX 32
+
+struct mipmap {
+	CUDA_ARRAY3D_DESCRIPTOR descriptor;
+	uint32_t element_bytes;
+	struct object *levels[ARRAY_LEVELS_MAX]; /* NULL: not asked for yet */
+};
+
+/* The array that a handle is; NULL: it is none. */
+const struct array *array_find(CUarray handle, uint32_t *ret_id);
+
+/* Rows and slices, which a descriptor says as 0 where there is one. */
+static inline size_t array_rows(const struct array *array)
+{
+	return array->descriptor.Height ? array->descriptor.Height : 1;
+}
+static inline size_t array_slices(const struct array *array)
+{
+	return array->descriptor.Depth ? array->descriptor.Depth : 1;
+}
+
+/* The context has ended, and its arrays, textures and surfaces with it. */
+void arrays_forget_context(uint32_t context);
+void textures_forget_context(uint32_t context);
+
+#endif

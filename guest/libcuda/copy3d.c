@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cuMemcpy3D, and between contexts. */
+#include "context.h"
+#include "copy.h"
+
+API(cuMemcpy3D_v2, const CUDA_MEMCPY3D *copy)
+{
+	return copy_shape(copy, NULL, false, true);
+}
+
+API(cuMemcpy3D_v2_ptds, const CUDA_MEMCPY3D *copy)
+{
+	return copy_shape(copy, NULL, true, true);
+}
+
+API(cuMemcpy3DAsync_v2, const CUDA_MEMCPY3D *copy, CUstream stream)
+{
+	return copy_shape(copy, stream, false, false);
+}
+
+API(cuMemcpy3DAsync_v2_ptsz, const CUDA_MEMCPY3D *copy, CUstream stream)
+{
+	return copy_shape(copy, stream, true, false);
+}
+
+/* Contexts of one device share its memory, so that the copy is an ordinary one. */
+static CUresult copy_3d_peer(const CUDA_MEMCPY3D_PEER *peer, CUstream stream, bool per_thread_default, bool waits)
+{
+	struct object *from, *to;
+	CUDA_MEMCPY3D copy;
+	CUresult result;
+
+	if (!peer)
+		return copy_shape(NULL, stream, per_thread_default, waits);
+	result = context_of(peer->srcContext, &from);
+	if (!result)
+		result = context_of(peer->dstContext, &to);
+	if (result)
+		return result;
+	if (from->words[CONTEXT_DEVICE] != to->words[CONTEXT_DEVICE])
+		return CUDA_ERROR_NOT_SUPPORTED;
+	copy = (CUDA_MEMCPY3D){
+		.srcXInBytes = peer->srcXInBytes,
+		.srcY = peer->srcY,
+		.srcZ = peer->srcZ,
+		.srcLOD = peer->srcLOD,
+		.srcMemoryType = peer->srcMemoryType,
+		.srcHost = peer->srcHost,
+		.srcDevice = peer->srcDevice,
+		.srcArray = peer->srcArray,
+		.srcPitch = peer->srcPitch,
+		.srcHeight = peer->srcHeight,
+		.dstXInBytes = peer->dstXInBytes,
+		.dstY = peer->dstY,
+		.dstZ = peer->dstZ,
+		.dstLOD = peer->dstLOD,
+		.dstMemoryType = peer->dstMemoryType,
+		.dstHost = peer->dstHost,
+		.dstDevice = peer->dstDevice,
+		.dstArray = peer->dstArray,
+		.dstPitch = peer->dstPitch,
+		.dstHeight = peer->dstHeight,
+		.WidthInBytes = peer->WidthInBytes,
+		.Height = peer->Height,
+		.Depth = peer->Depth,
+	};
+	return copy_shape(&copy, stream, per_thread_default, waits);
+}
+
+API(cuMemcpy3DPeer, const CUDA_MEMCPY3D_PEER *copy)
+{
+	return copy_3d_peer(copy, NULL, false, true);
+}
+
+API(cuMemcpy3DPeer_ptds, const CUDA_MEMCPY3D_PEER *copy)
+{
+	return copy_3d_peer(copy, NULL, true, true);
+}
+
+API(cuMemcpy3DPeerAsync, const CUDA_MEMCPY3D_PEER *copy, CUstream stream)
+{
+	return copy_3d_peer(copy, stream, false, false);
+}
+
+API(cuMemcpy3DPeerAsync_ptsz, const CUDA_MEMCPY3D_PEER *copy, CUstream stream)
+{
+	return copy_3d_peer(copy, stream, true, false);
+}

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Copies of boxes: between device memory, arrays and memory that the executor
+ * has mapped they are one call on the host; the program's other memory goes
+ * through the windows.
+ */
+#include <string.h>
+
+#include "array.h"
+#include "array_transfer.h"
+#include "copy.h"
+#include "host_calls.h"
+#include "memory.h"
+#include "transfer.h"
+
+enum side_kind {
+	SIDE_DEVICE,
+	SIDE_ARRAY,
+	SIDE_SHARED, /* the executor has it at the same address */
+	SIDE_HOST,
+};
+
+struct side {
+	enum side_kind kind;
+	uint64_t address; /* of the first byte that is copied */
+	size_t row_bytes; /* from one row to the next */
+	size_t slice_rows;
+	size_t bytes; /* from the first byte that is copied to the last one */
+	uint32_t array_id;
+	uint32_t element_bytes;
+	size_t x_bytes, y, z; /* in an array */
+};
+
+/* One side of the descriptor. */
+struct description {
+	CUmemorytype type;
+	const void *host;
+	CUdeviceptr device;
+	CUarray array;
+	size_t x_bytes, y, z, level, pitch, height;
+};
+
+static bool span_fits(size_t begin, size_t count, size_t extent)
+{
+	return begin <= extent && count <= extent - begin;
+}
+
+static CUresult array_read(const struct description *description, const CUDA_MEMCPY3D *copy, struct side *ret_side)
+{
+	uint32_t id;
+	const struct array *array = array_find(description->array, &id);
+
+	if (!array)
+		return CUDA_ERROR_INVALID_HANDLE;
+	if (description->x_bytes % array->element_bytes || copy->WidthInBytes % array->element_bytes ||
+	    !span_fits(description->x_bytes, copy->WidthInBytes, array->descriptor.Width * array->element_bytes) ||
+	    !span_fits(description->y, copy->Height, array_rows(array)) ||
+	    !span_fits(description->z, copy->Depth, array_slices(array)))
+		return CUDA_ERROR_INVALID_VALUE;
+	*ret_side = (struct side){
+		.kind = SIDE_ARRAY,
+		.array_id = id,
+		.element_bytes = array->element_bytes,
+		.x_bytes = description->x_bytes,
+		.y = description->y,
+		.z = description->z,
+	};
+	return CUDA_SUCCESS;
+}
+
+/* A pitch or height of 0 says that rows or slices follow each other closely. */
+static CUresult linear_read(const struct description *description, const CUDA_MEMCPY3D *copy, struct side *side)
+{
+	size_t pitch = description->pitch, height = description->height;
+	size_t row_reach, slice_reach, rows, offset, bytes;
+
+	if (__builtin_add_overflow(description->x_bytes, copy->WidthInBytes, &row_reach) ||
+	    __builtin_add_overflow(description->y, copy->Height, &slice_reach))
+		return CUDA_ERROR_INVALID_VALUE;
+	if (!pitch)
+		pitch = row_reach;
+	if (!height || (copy->Depth == 1 && !description->z && height < slice_reach))
+		height = slice_reach;
+	if (pitch < row_reach || height < slice_reach)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (__builtin_mul_overflow(description->z, height, &rows) ||
+	    __builtin_add_overflow(rows, description->y, &rows) || __builtin_mul_overflow(rows, pitch, &offset) ||
+	    __builtin_add_overflow(offset, description->x_bytes, &offset) ||
+	    __builtin_add_overflow(side->address, offset, &side->address))
+		return CUDA_ERROR_INVALID_VALUE;
+	if (__builtin_mul_overflow(copy->Depth - 1, height, &rows) ||
+	    __builtin_add_overflow(rows, copy->Height - 1, &rows) || __builtin_mul_overflow(rows, pitch, &bytes) ||
+	    __builtin_add_overflow(bytes, copy->WidthInBytes, &bytes) || side->address + bytes < side->address)
+		return CUDA_ERROR_INVALID_VALUE;
+	side->row_bytes = pitch;
+	side->slice_rows = height;
+	side->bytes = bytes;
+	return CUDA_SUCCESS;
+}
+
+static CUresult side_read(const struct description *description, const CUDA_MEMCPY3D *copy, struct side *ret_side)
+{
+	struct side side = {0};
+	CUresult result;
+
+	if (description->level)
+		return CUDA_ERROR_INVALID_VALUE;
+	switch (description->type) {
+	case CU_MEMORYTYPE_HOST:
+		side.address = (uintptr_t)description->host;
+		side.kind = SIDE_HOST;
+		break;
+	case CU_MEMORYTYPE_DEVICE:
+		side.address = description->device;
+		side.kind = SIDE_DEVICE;
+		break;
+	case CU_MEMORYTYPE_UNIFIED:
+		side.address = description->device;
+		side.kind = memory_is_device(description->device) ? SIDE_DEVICE : SIDE_HOST;
+		break;
+	case CU_MEMORYTYPE_ARRAY:
+		return array_read(description, copy, ret_side);
+	default:
+		return CUDA_ERROR_INVALID_VALUE;
+	}
+	if (!side.address)
+		return CUDA_ERROR_INVALID_VALUE;
+	result = linear_read(description, copy, &side);
+	if (result)
+		return result;
+	if (side.kind == SIDE_HOST && copy_host_is_shared((const void *)(uintptr_t)side.address, side.bytes))
+		side.kind = SIDE_SHARED;
+	*ret_side = side;
+	return CUDA_SUCCESS;
+}
+
+static CUresult shape_on_host(const struct copy_order *order, const struct side *to, const struct side *from,
+			      const CUDA_MEMCPY3D *copy)
+{
+	static const CUmemorytype types[] = {
+		[SIDE_DEVICE] = CU_MEMORYTYPE_DEVICE,
+		[SIDE_ARRAY] = CU_MEMORYTYPE_ARRAY,
+		[SIDE_SHARED] = CU_MEMORYTYPE_HOST,
+	};
+	CUDA_MEMCPY3D wire = {
+		.srcMemoryType = types[from->kind],
+		.srcXInBytes = from->x_bytes,
+		.srcY = from->y,
+		.srcZ = from->z,
+		.srcPitch = from->row_bytes,
+		.srcHeight = from->slice_rows,
+		.dstMemoryType = types[to->kind],
+		.dstXInBytes = to->x_bytes,
+		.dstY = to->y,
+		.dstZ = to->z,
+		.dstPitch = to->row_bytes,
+		.dstHeight = to->slice_rows,
+		.WidthInBytes = copy->WidthInBytes,
+		.Height = copy->Height,
+		.Depth = copy->Depth,
+	};
+	CUresult result;
+
+	if (from->kind == SIDE_DEVICE)
+		wire.srcDevice = from->address;
+	else
+		wire.srcHost = (const void *)(uintptr_t)from->address;
+	if (to->kind == SIDE_DEVICE)
+		wire.dstDevice = to->address;
+	else
+		wire.dstHost = (void *)(uintptr_t)to->address;
+	result = host_cuMemcpy3DAsync_v2(order->context, &wire, from->array_id, to->array_id, order->stream);
+	/* A synchronous copy waits if it touches the host's memory (API synchronization behavior). */
+	if (!result && order->waits && (from->kind == SIDE_SHARED || to->kind == SIDE_SHARED))
+		result = host_cuStreamSynchronize(order->context, order->stream);
+	return result;
+}
+
+/* All in the program's memory: when the stream has come there. */
+static CUresult shape_in_program(const struct copy_order *order, const struct side *to, const struct side *from,
+				 const CUDA_MEMCPY3D *copy)
+{
+	CUresult result = host_cuStreamSynchronize(order->context, order->stream);
+
+	for (size_t slice = 0; slice < copy->Depth && !result; slice++) {
+		uint64_t to_slice = to->address + slice * to->slice_rows * to->row_bytes;
+		uint64_t from_slice = from->address + slice * from->slice_rows * from->row_bytes;
+
+		for (size_t row = 0; row < copy->Height; row++)
+			memmove((void *)(uintptr_t)(to_slice + row * to->row_bytes),
+				(const void *)(uintptr_t)(from_slice + row * from->row_bytes), copy->WidthInBytes);
+	}
+	return result;
+}
+
+static CUresult shape_with_device(const struct copy_order *order, const struct side *device, const struct side *host,
+				  bool up, const CUDA_MEMCPY3D *copy)
+{
+	CUresult known = copy_device_span_check(device->address, device->bytes);
+	/* Slices that follow each other closely are one. */
+	bool closely = device->slice_rows == copy->Height && host->slice_rows == copy->Height;
+	size_t slices = closely ? 1 : copy->Depth;
+	CUresult result = CUDA_SUCCESS;
+
+	if (known == CUDA_ERROR_INVALID_VALUE)
+		return known;
+	for (size_t slice = 0; slice < slices && !result; slice++) {
+		struct transfer transfer = {
+			.device = device->address + slice * device->slice_rows * device->row_bytes,
+			.device_pitch = device->row_bytes,
+			.host = (uint8_t *)(uintptr_t)(host->address + slice * host->slice_rows * host->row_bytes),
+			.host_pitch = host->row_bytes,
+			.width = copy->WidthInBytes,
+			.height = closely ? copy->Height * copy->Depth : copy->Height,
+			.context = order->context,
+			.stream = order->stream,
+		};
+
+		result = up ? transfer_up(&transfer) : transfer_down(&transfer);
+	}
+	/* The bytes are staged, which is all that a copy from pageable memory promises, unless it may fail. */
+	if (!result && up && order->waits && known == CUDA_ERROR_NOT_FOUND)
+		result = host_cuStreamSynchronize(order->context, order->stream);
+	return result;
+}
+
+static CUresult shape_with_array(const struct copy_order *order, const struct side *array, const struct side *host,
+				 bool up, const CUDA_MEMCPY3D *copy)
+{
+	struct array_transfer transfer = {
+		.array = array->array_id,
+		.element_bytes = array->element_bytes,
+		.x_bytes = array->x_bytes,
+		.y = array->y,
+		.z = array->z,
+		.host = (uint8_t *)(uintptr_t)host->address,
+		.host_row_bytes = host->row_bytes,
+		.host_slice_bytes = host->slice_rows * host->row_bytes,
+		.width_bytes = copy->WidthInBytes,
+		.rows = copy->Height,
+		.slices = copy->Depth,
+		.context = order->context,
+		.stream = order->stream,
+	};
+
+	return up ? array_transfer_up(&transfer) : array_transfer_down(&transfer);
+}
+
+static CUresult shape_copy(const struct copy_order *order, const struct side *to, const struct side *from,
+			   const CUDA_MEMCPY3D *copy)
+{
+	bool to_program = to->kind == SIDE_HOST || to->kind == SIDE_SHARED;
+	bool from_program = from->kind == SIDE_HOST || from->kind == SIDE_SHARED;
+	const struct side *other = to_program ? from : to;
+
+	if (to->kind != SIDE_HOST && from->kind != SIDE_HOST)
+		return shape_on_host(order, to, from, copy);
+	if (to_program && from_program)
+		return shape_in_program(order, to, from, copy);
+	if (other->kind == SIDE_ARRAY)
+		return shape_with_array(order, other, to_program ? to : from, !to_program, copy);
+	return shape_with_device(order, other, to_program ? to : from, !to_program, copy);
+}
+
+CUresult copy_shape(const CUDA_MEMCPY3D *copy, CUstream stream, bool per_thread_default, bool waits)
+{
+	struct description source, destination;
+	struct copy_order order;
+	struct side to, from;
+	CUresult result = copy_begin(stream, per_thread_default, waits, &order);
+
+	if (result)
+		return result;
+	if (!copy)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (copy->WidthInBytes == 0 || copy->Height == 0 || copy->Depth == 0)
+		return CUDA_SUCCESS;
+	source = (struct description){
+		.type = copy->srcMemoryType,
+		.host = copy->srcHost,
+		.device = copy->srcDevice,
+		.array = copy->srcArray,
+		.x_bytes = copy->srcXInBytes,
+		.y = copy->srcY,
+		.z = copy->srcZ,
+		.level = copy->srcLOD,
+		.pitch = copy->srcPitch,
+		.height = copy->srcHeight,
+	};
+	destination = (struct description){
+		.type = copy->dstMemoryType,
+		.host = copy->dstHost,
+		.device = copy->dstDevice,
+		.array = copy->dstArray,
+		.x_bytes = copy->dstXInBytes,
+		.y = copy->dstY,
+		.z = copy->dstZ,
+		.level = copy->dstLOD,
+		.pitch = copy->dstPitch,
+		.height = copy->dstHeight,
+	};
+	result = side_read(&destination, copy, &to);
+	if (!result)
+		result = side_read(&source, copy, &from);
+	return result ? result : shape_copy(&order, &to, &from, copy);
+}

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Arrays and mipmapped arrays. An array has no address: it is accounted for under its handle. */
+#include "executor.h"
+#include "executor_calls.h"
+
+/* What the driver's limits leave anyway; a bound for the products below. */
+#define EXTENT_MAX (1ull << 28)
+
+static uint64_t account_key(const void *object)
+{
+	return (uintptr_t)object;
+}
+
+/* About what it takes: bytes of the texels. Levels take a third more. */
+static uint64_t bytes_estimate(const CUDA_ARRAY3D_DESCRIPTOR *descriptor)
+{
+	const uint64_t channel_bytes = 4; /* at most */
+	uint64_t rows = descriptor->Height ? descriptor->Height : 1;
+	uint64_t slices = descriptor->Depth ? descriptor->Depth : 1;
+	uint64_t bytes;
+
+	switch (descriptor->Format) {
+	case CU_AD_FORMAT_UNSIGNED_INT8:
+	case CU_AD_FORMAT_SIGNED_INT8:
+		bytes = descriptor->NumChannels;
+		break;
+	case CU_AD_FORMAT_UNSIGNED_INT16:
+	case CU_AD_FORMAT_SIGNED_INT16:
+	case CU_AD_FORMAT_HALF:
+		bytes = 2ull * descriptor->NumChannels;
+		break;
+	default:
+		bytes = channel_bytes * descriptor->NumChannels;
+		break;
+	}
+	if (__builtin_mul_overflow(bytes, descriptor->Width, &bytes) || __builtin_mul_overflow(bytes, rows, &bytes) ||
+	    __builtin_mul_overflow(bytes, slices, &bytes))
+		return UINT64_MAX;
+	return bytes;
+}
+
+static CUresult descriptor_check(const CUDA_ARRAY3D_DESCRIPTOR *descriptor)
+{
+	/* Mapped in parts or later, by calls that are not built. */
+	if (descriptor->Flags & (CUDA_ARRAY3D_SPARSE | CUDA_ARRAY3D_DEFERRED_MAPPING))
+		return CUDA_ERROR_NOT_SUPPORTED;
+	return descriptor->Width > EXTENT_MAX || descriptor->Height > EXTENT_MAX || descriptor->Depth > EXTENT_MAX ||
+			       descriptor->NumChannels > 4
+		       ? CUDA_ERROR_INVALID_VALUE
+		       : CUDA_SUCCESS;
+}
+
+#define REPLY_DESCRIBE(reply, from)                        \
+	do {                                               \
+		(reply)->Width = (from).Width;             \
+		(reply)->Height = (from).Height;           \
+		(reply)->Depth = (from).Depth;             \
+		(reply)->Format = (uint32_t)(from).Format; \
+		(reply)->NumChannels = (from).NumChannels; \
+		(reply)->Flags = (from).Flags;             \
+	} while (0)
+
+CUresult execute_cuArray3DCreate_v2(struct executor *executor, const struct request *request,
+				    const struct wire_cuArray3DCreate_v2 *arguments,
+				    struct wire_cuArray3DCreate_v2_reply *reply)
+{
+	const struct driver *driver = &executor->driver;
+	CUDA_ARRAY3D_DESCRIPTOR descriptor = arguments->descriptor;
+	uint64_t bytes = bytes_estimate(&descriptor);
+	CUarray array = NULL;
+	CUresult result = descriptor_check(&descriptor);
+
+	if (!driver->cuArray3DCreate_v2 || !driver->cuArrayDestroy || !driver->cuArray3DGetDescriptor_v2)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	if (!result)
+		result = execute_check_mint(executor, VGPU_KIND_ARRAY, arguments->array);
+	if (!result)
+		result = account_admit(executor, "cuArray3DCreate", bytes);
+	if (result)
+		return result;
+	result = driver->cuArray3DCreate_v2(&array, &descriptor);
+	if (!result) {
+		result = driver->cuArray3DGetDescriptor_v2(&descriptor, array);
+		if (result)
+			driver->cuArrayDestroy(array);
+	}
+	account_add(executor, "cuArray3DCreate", result, account_key(array), bytes, request->context);
+	if (result)
+		return result;
+	execute_mint(executor, arguments->array, request->context, array);
+	REPLY_DESCRIBE(reply, descriptor);
+	return CUDA_SUCCESS;
+}
+
+CUresult execute_cuArrayDestroy(struct executor *executor, const struct request *request,
+				const struct wire_cuArrayDestroy *arguments)
+{
+	struct handle *handle = handles_find(&executor->handles, VGPU_KIND_ARRAY, arguments->array);
+	void *array;
+	CUresult result;
+
+	(void)request;
+	/* A level ends with its mipmapped array. */
+	if (!handle || handle->owner)
+		return CUDA_ERROR_INVALID_HANDLE;
+	array = handle->object;
+	result = executor->driver.cuArrayDestroy(array);
+	if (result)
+		return result;
+	account_remove(executor, account_key(array));
+	execute_forget(executor, arguments->array);
+	return CUDA_SUCCESS;
+}
+
+CUresult execute_cuMipmappedArrayCreate(struct executor *executor, const struct request *request,
+					const struct wire_cuMipmappedArrayCreate *arguments,
+					struct wire_cuMipmappedArrayCreate_reply *reply)
+{
+	const struct driver *driver = &executor->driver;
+	const CUDA_ARRAY3D_DESCRIPTOR *descriptor = &arguments->descriptor;
+	uint64_t bytes = bytes_estimate(descriptor);
+	CUmipmappedArray mipmap = NULL;
+	CUresult result = descriptor_check(descriptor);
+
+	if (!driver->cuMipmappedArrayCreate || !driver->cuMipmappedArrayDestroy)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	if (!result)
+		result = execute_check_mint(executor, VGPU_KIND_MIPMAPPED_ARRAY, arguments->mipmap);
+	if (!result && __builtin_add_overflow(bytes, bytes / 3, &bytes))
+		result = CUDA_ERROR_INVALID_VALUE;
+	if (!result)
+		result = account_admit(executor, "cuMipmappedArrayCreate", bytes);
+	if (result)
+		return result;
+	result = driver->cuMipmappedArrayCreate(&mipmap, descriptor, arguments->levels);
+	account_add(executor, "cuMipmappedArrayCreate", result, account_key(mipmap), bytes, request->context);
+	if (result)
+		return result;
+	execute_mint(executor, arguments->mipmap, request->context, mipmap);
+	REPLY_DESCRIBE(reply, *descriptor);
+	return CUDA_SUCCESS;
+}
+
+CUresult execute_cuMipmappedArrayGetLevel(struct executor *executor, const struct request *request,
+					  const struct wire_cuMipmappedArrayGetLevel *arguments,
+					  struct wire_cuMipmappedArrayGetLevel_reply *reply)
+{
+	const struct driver *driver = &executor->driver;
+	CUDA_ARRAY3D_DESCRIPTOR descriptor;
+	CUarray array = NULL;
+	void *mipmap;
+	CUresult result = execute_find(executor, VGPU_KIND_MIPMAPPED_ARRAY, arguments->mipmap, &mipmap);
+
+	if (!result)
+		result = execute_check_mint(executor, VGPU_KIND_ARRAY, arguments->array);
+	if (!result && (!driver->cuMipmappedArrayGetLevel || !driver->cuArray3DGetDescriptor_v2))
+		result = CUDA_ERROR_NOT_SUPPORTED;
+	if (!result)
+		result = driver->cuMipmappedArrayGetLevel(&array, mipmap, arguments->level);
+	if (!result)
+		result = driver->cuArray3DGetDescriptor_v2(&descriptor, array);
+	if (result)
+		return result;
+	execute_mint(executor, arguments->array, request->context, array);
+	REPLY_DESCRIBE(reply, descriptor);
+	return CUDA_SUCCESS;
+}
+
+CUresult execute_cuMipmappedArrayDestroy(struct executor *executor, const struct request *request,
+					 const struct wire_cuMipmappedArrayDestroy *arguments)
+{
+	void *mipmap;
+	CUresult result = execute_find(executor, VGPU_KIND_MIPMAPPED_ARRAY, arguments->mipmap, &mipmap);
+
+	(void)request;
+	if (!result)
+		result = executor->driver.cuMipmappedArrayDestroy(mipmap);
+	if (result)
+		return result;
+	account_remove(executor, account_key(mipmap));
+	execute_forget(executor, arguments->mipmap);
+	return CUDA_SUCCESS;
+}

@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gate.h"
+
+#include <unistd.h>
+
+#include "executor.h"
+#include "limit.h"
+
+#define BURSTS_IN_FLIGHT 2
+/* Of records that take so many times the length of a burst only one is in flight: the gap is small beside it. */
+#define LONG_RECORD_BURSTS 4
+#define STALL_NS	   50000000u
+/* With a limit on kernels, so that one that is too long is not hidden behind many others. */
+#define BURST_RECORDS_LIMITED 16u
+
+static const struct vgpu_permit_page permit_of_nobody;
+static struct vgpu_executor_schedule schedule_of_nobody;
+
+#define LOAD(field)	    __atomic_load_n(&(field), __ATOMIC_RELAXED)
+#define STORE(field, value) __atomic_store_n(&(field), value, __ATOMIC_RELEASE)
+
+void gate_open(struct gate *gate, const struct vgpu_permit_page *permit, struct vgpu_executor_schedule *own, int wake,
+	       int bell)
+{
+	*gate = (struct gate){
+		.permit = permit ? permit : &permit_of_nobody,
+		.own = own ? own : &schedule_of_nobody,
+		.wake = wake,
+		.bell = bell,
+		.free_word = permit ? GATE_WORD_NONE : 0,
+		.word = GATE_WORD_NONE,
+	};
+}
+
+static void bell_ring(const struct gate *gate)
+{
+	uint64_t one = 1;
+	ssize_t written;
+
+	if (gate->bell < 0)
+		return;
+	/* It does not block, and a full counter rings as well. */
+	written = write(gate->bell, &one, sizeof(one));
+	(void)written;
+}
+
+static bool limits_need_counting(const struct vgpu_limits *limits)
+{
+	return LOAD(limits->queue_depth) || LOAD(limits->kernel_ms) || LOAD(limits->commands_per_second) ||
+	       LOAD(limits->bytes_per_second);
+}
+
+/* Work is counted in bursts. */
+static bool gate_counts(const struct gate *gate)
+{
+	const struct vgpu_limits *limits = &gate->permit->limits;
+
+	return !gate->captures && (VGPU_PERMIT_MODE(gate->word) == VGPU_PERMIT_SLICED || LOAD(limits->queue_depth) ||
+				   LOAD(limits->kernel_ms));
+}
+
+static void deadline_set(struct gate *gate)
+{
+	uint64_t limit_ns = LOAD(gate->permit->limits.kernel_ms) * 1000000u;
+	uint64_t deadline = 0;
+
+	if (limit_ns && gate->bursts.records) {
+		/* The oldest burst, perhaps still open: each of its kernels may take that long. */
+		uint32_t work = gate->bursts.ring[gate->bursts.first % BURSTS_MAX].work;
+
+		deadline = gate->bursts.progress_ns + limit_ns * (work ? work : 1);
+	}
+	STORE(gate->own->deadline_ns, deadline);
+}
+
+static void own_publish(struct gate *gate)
+{
+	STORE(gate->own->in_flight, gate->bursts.records);
+	STORE(gate->own->gpu_ns, gate->bursts.gpu_ns);
+	deadline_set(gate);
+}
+
+/* The permit has changed. */
+static void word_take(struct executor *executor, struct gate *gate, uint32_t word, uint64_t now)
+{
+	bool counted = gate->word != GATE_WORD_NONE && gate_counts(gate);
+	enum vgpu_permit_mode mode = VGPU_PERMIT_MODE(word);
+
+	gate->word = word;
+	gate->free_word = GATE_WORD_NONE;
+	gate->is_done = false;
+	gate->is_ending = mode == VGPU_PERMIT_CLOSED;
+	gate->ending_since_ns = now;
+	gate->idle_since_ns = now;
+	/* What was issued while nobody counted is still there. */
+	if (!counted && mode != VGPU_PERMIT_OPEN && LOAD(gate->own->busy) && !gate->captures)
+		burst_close_all(executor, &gate->bursts, now);
+	if (mode == VGPU_PERMIT_OPEN) {
+		STORE(gate->own->busy, 1);
+		if (!limits_need_counting(&gate->permit->limits))
+			gate->free_word = word;
+	}
+	own_publish(gate);
+}
+
+static void word_look(struct executor *executor, struct gate *gate, uint64_t now)
+{
+	uint32_t word = __atomic_load_n(&gate->permit->word, __ATOMIC_ACQUIRE);
+
+	if (word != gate->word)
+		word_take(executor, gate, word, now);
+}
+
+/* From idle to working: after this the mediator waits for an answer when it closes the permit. */
+static void busy_set(struct executor *executor, struct gate *gate, uint64_t now)
+{
+	if (LOAD(gate->own->busy))
+		return;
+	STORE(gate->own->busy, 1);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	word_look(executor, gate, now);
+}
+
+static bool refuse(struct gate *gate, uint64_t now)
+{
+	if (!gate->is_refusing) {
+		gate->is_refusing = true;
+		gate->refused_since_ns = now;
+	}
+	return false;
+}
+
+static bool admit(struct executor *executor, struct gate *gate, uint64_t now)
+{
+	limit_rate_pay(executor, now);
+	if (gate->is_refusing) {
+		gate->is_refusing = false;
+		counter_add(&gate->own->permit_waits, 1);
+		counter_add(&gate->own->permit_wait_ns, now - gate->refused_since_ns);
+	}
+	return true;
+}
+
+static void ending_begin(struct executor *executor, struct gate *gate, uint64_t now)
+{
+	if (gate->is_ending)
+		return;
+	gate->is_ending = true;
+	gate->ending_since_ns = now;
+	if (!gate->captures)
+		burst_close(executor, &gate->bursts);
+}
+
+/* Bounds what is in flight; false: wait until some of it is over. */
+static bool depth_admits(struct executor *executor, struct gate *gate, uint64_t now)
+{
+	struct bursts *bursts = &gate->bursts;
+	uint64_t depth = LOAD(gate->permit->limits.queue_depth);
+	uint64_t burst_ns = LOAD(gate->permit->burst_ns);
+	uint32_t allowed = BURSTS_IN_FLIGHT;
+	bool is_full = burst_is_full(bursts);
+
+	/* Only where others are there, who would wait for both. */
+	if (VGPU_PERMIT_MODE(gate->word) == VGPU_PERMIT_SLICED && bursts->record_ns >= LONG_RECORD_BURSTS * burst_ns)
+		allowed = 1;
+	if (LOAD(gate->permit->limits.kernel_ms) &&
+	    bursts->ring[bursts->next % BURSTS_MAX].records >= BURST_RECORDS_LIMITED)
+		is_full = true;
+	if (is_full) {
+		burst_close(executor, bursts);
+		bursts_poll(executor, bursts, burst_ns);
+	}
+	if (depth && bursts->records >= depth) {
+		burst_close(executor, bursts);
+		bursts_poll(executor, bursts, burst_ns);
+		if (bursts->records >= depth)
+			return false;
+	}
+	if (bursts_outstanding(bursts) < allowed)
+		return true;
+	bursts_poll(executor, bursts, burst_ns);
+	allowed += (uint32_t)((now - bursts->progress_ns) / STALL_NS);
+	if (allowed > BURSTS_MAX - 2)
+		allowed = BURSTS_MAX - 2;
+	return bursts_outstanding(bursts) < allowed;
+}
+
+static bool work_waits(const struct executor *executor)
+{
+	const struct ring *commands = &executor->channel.commands;
+
+	return __atomic_load_n(&commands->shared->tail, __ATOMIC_ACQUIRE) != commands->own;
+}
+
+bool gate_ask(struct executor *executor)
+{
+	struct gate *gate = &executor->gate;
+	uint64_t now;
+
+	if (!work_waits(executor))
+		return false;
+	now = schedule_now();
+	word_look(executor, gate, now);
+	if (!limit_rate_admits(executor, now))
+		return refuse(gate, now);
+	/* Nothing can reach the GPU before there is a context. */
+	if (executor->handles.tables[VGPU_KIND_CONTEXT].count == 0)
+		return admit(executor, gate, now);
+	busy_set(executor, gate, now);
+	if (VGPU_PERMIT_MODE(gate->word) == VGPU_PERMIT_SLICED && now >= LOAD(gate->permit->until_ns))
+		ending_begin(executor, gate, now);
+	if (gate->is_ending || gate->is_done)
+		return refuse(gate, now);
+	if (!gate_counts(gate))
+		return admit(executor, gate, now);
+	if (!depth_admits(executor, gate, now))
+		return refuse(gate, now);
+	burst_count(&gate->bursts, now);
+	own_publish(gate);
+	return admit(executor, gate, now);
+}
+
+/* Tells the mediator that nothing more comes under this word. */
+static void done_send(struct executor *executor, struct gate *gate)
+{
+	bool has_work = work_waits(executor);
+
+	gate->is_done = true;
+	STORE(gate->own->demand, has_work);
+	own_publish(gate);
+	if (bursts_are_idle(&gate->bursts))
+		STORE(gate->own->busy, 0);
+	__atomic_store_n(&gate->own->done, gate->word, __ATOMIC_SEQ_CST);
+	bell_ring(gate);
+}
+
+static void demand_send(struct executor *executor, struct gate *gate)
+{
+	if (!gate->is_done || LOAD(gate->own->demand) || !work_waits(executor))
+		return;
+	__atomic_store_n(&gate->own->demand, 1, __ATOMIC_SEQ_CST);
+	bell_ring(gate);
+}
+
+static void idle_look(struct executor *executor, struct gate *gate, uint64_t now)
+{
+	if (work_waits(executor) || executor->pendings.first) {
+		gate->idle_since_ns = now;
+		return;
+	}
+	if (LOAD(gate->permit->until_ns) == VGPU_TIME_NEVER) {
+		/* Nobody waits for the GPU: keep the permit, but let it be taken without being asked. */
+		if (LOAD(gate->own->busy))
+			STORE(gate->own->busy, 0);
+	} else if (now - gate->idle_since_ns >= LOAD(gate->permit->linger_ns)) {
+		ending_begin(executor, gate, now);
+	}
+}
+
+/*
+ * Nothing more to put into the open burst: closes it to see its end, but not at once while another one is
+ * out, for a program that is slower than the GPU would otherwise never have more than two records there.
+ */
+static void open_close(struct executor *executor, struct gate *gate, uint64_t now)
+{
+	struct bursts *bursts = &gate->bursts;
+
+	if (gate->captures || work_waits(executor))
+		return;
+	if (bursts_outstanding(bursts) == 0 ||
+	    now - bursts->ring[bursts->next % BURSTS_MAX].began_ns >= LOAD(gate->permit->burst_ns))
+		burst_close(executor, bursts);
+}
+
+bool gate_poll(struct executor *executor)
+{
+	struct gate *gate = &executor->gate;
+	struct bursts *bursts = &gate->bursts;
+	bool progress;
+	uint64_t now;
+
+	if (__atomic_load_n(&gate->permit->word, __ATOMIC_RELAXED) == gate->free_word)
+		return false;
+	now = schedule_now();
+	word_look(executor, gate, now);
+	open_close(executor, gate, now);
+	progress = bursts_poll(executor, bursts, LOAD(gate->permit->burst_ns));
+	if (progress)
+		own_publish(gate);
+	if (gate->is_done) {
+		if (progress && bursts_are_idle(bursts) && LOAD(gate->own->busy)) {
+			STORE(gate->own->busy, 0);
+			bell_ring(gate);
+		}
+		demand_send(executor, gate);
+		return progress;
+	}
+	if (VGPU_PERMIT_MODE(gate->word) == VGPU_PERMIT_SLICED) {
+		if (now >= LOAD(gate->permit->until_ns))
+			ending_begin(executor, gate, now);
+		else if (bursts_are_idle(bursts))
+			idle_look(executor, gate, now);
+		else
+			gate->idle_since_ns = now;
+	}
+	if (gate->is_ending && (bursts_are_idle(bursts) || now - gate->ending_since_ns >= VGPU_DRAIN_NS)) {
+		done_send(executor, gate);
+		progress = true;
+	}
+	return progress;
+}
+
+bool gate_is_watching(const struct gate *gate)
+{
+	if (__atomic_load_n(&gate->permit->word, __ATOMIC_RELAXED) == gate->free_word)
+		return false;
+	if (!bursts_are_idle(&gate->bursts) || gate->delayed_until_ns)
+		return true;
+	return !gate->is_done && VGPU_PERMIT_MODE(gate->word) == VGPU_PERMIT_SLICED &&
+	       LOAD(gate->permit->until_ns) != VGPU_TIME_NEVER;
+}
+
+void gate_wake_clear(const struct gate *gate)
+{
+	uint64_t count;
+	ssize_t got;
+
+	if (gate->wake < 0)
+		return;
+	got = read(gate->wake, &count, sizeof(count));
+	/* It does not block; nothing to read is as good. */
+	(void)got;
+}
+
+void gate_suspend(struct gate *gate)
+{
+	gate->suspended_ns = schedule_now();
+	STORE(gate->own->deadline_ns, 0);
+}
+
+void gate_resume(struct gate *gate)
+{
+	gate->bursts.progress_ns += schedule_now() - gate->suspended_ns;
+	deadline_set(gate);
+}
+
+void gate_touch(struct executor *executor, CUstream stream)
+{
+	struct gate *gate = &executor->gate;
+
+	if (gate->word != gate->free_word && gate->bursts.ring[gate->bursts.next % BURSTS_MAX].records)
+		burst_touch(executor, &gate->bursts, stream);
+}
+
+void gate_capture(struct executor *executor, bool begins)
+{
+	struct gate *gate = &executor->gate;
+
+	if (begins && gate->captures == 0) {
+		/* What is out can be looked at; what comes cannot be marked. */
+		burst_close(executor, &gate->bursts);
+	}
+	gate->captures += begins ? 1u : (gate->captures ? -1u : 0u);
+}
+
+void gate_forget_stream(struct executor *executor, CUstream stream)
+{
+	bursts_forget_stream(&executor->gate.bursts, stream);
+}
+
+void gate_forget_context(struct executor *executor, struct context *context)
+{
+	bursts_forget_context(executor, &executor->gate.bursts, context);
+}
+
+void gate_fault_note(struct executor *executor, CUresult result)
+{
+	struct gate *gate = &executor->gate;
+
+	switch (result) {
+	case CUDA_ERROR_ILLEGAL_ADDRESS:
+	case CUDA_ERROR_LAUNCH_TIMEOUT:
+	case CUDA_ERROR_ASSERT:
+	case CUDA_ERROR_HARDWARE_STACK_ERROR:
+	case CUDA_ERROR_ILLEGAL_INSTRUCTION:
+	case CUDA_ERROR_MISALIGNED_ADDRESS:
+	case CUDA_ERROR_INVALID_ADDRESS_SPACE:
+	case CUDA_ERROR_INVALID_PC:
+	case CUDA_ERROR_LAUNCH_FAILED:
+		break;
+	default:
+		return;
+	}
+	/* The error sticks: it is one fault however often it is returned. */
+	if (executor->contexts.current && executor->contexts.current->is_faulty)
+		return;
+	if (executor->contexts.current)
+		executor->contexts.current->is_faulty = true;
+	STORE(gate->own->last_fault, (uint64_t)result);
+	counter_add(&gate->own->context_faults, 1);
+	bell_ring(gate);
+}

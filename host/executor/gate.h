@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The executor's side of scheduling: whether the next record may be taken from
+ * the ring (vgpu_schedule.h says what is agreed with the mediator).
+ *
+ * While the permit is open and there is no limit that needs counting, the answer
+ * costs one load and one comparison. Otherwise records are taken in bursts
+ * (burst.h), at most two of them in flight. Without a permit none is taken; waits
+ * and replies go on.
+ *
+ * A program may need later records for earlier work to end (a kernel that polls
+ * for what another stream will do). So a burst that makes no progress for
+ * STALL_NS lets one more follow, and a drain that takes longer than
+ * VGPU_DRAIN_NS gives the permit back with the work still in flight.
+ */
+#ifndef EXECUTOR_GATE_H
+#define EXECUTOR_GATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "burst.h"
+#include "vgpu_schedule.h"
+
+struct context;
+struct executor;
+
+struct gate {
+	const struct vgpu_permit_page *permit; /* an open one of our own where nobody schedules */
+	struct vgpu_executor_schedule *own;
+	int wake; /* eventfds, -1: none */
+	int bell;
+
+	uint32_t free_word; /* with this word nothing is asked; GATE_WORD_NONE: always ask */
+	uint32_t word;	    /* the last one that was acted upon */
+	bool is_ending;	    /* no more under this word: draining */
+	bool is_done;	    /* answered */
+	bool is_refusing;   /* the last record was not let through */
+	uint64_t refused_since_ns;
+	uint64_t ending_since_ns;
+	uint64_t idle_since_ns;
+	uint32_t captures;	   /* streams that record into graphs */
+	uint64_t delayed_until_ns; /* by a rate; 0: not */
+	struct bursts bursts;
+	uint64_t suspended_ns;
+};
+
+#define GATE_WORD_NONE UINT32_MAX
+
+/* Without a schedule: permit, own are NULL and the descriptors -1. */
+void gate_open(struct gate *gate, const struct vgpu_permit_page *permit, struct vgpu_executor_schedule *own, int wake,
+	       int bell);
+
+bool gate_ask(struct executor *executor);
+
+/* May the next record be executed? */
+static inline bool gate_admits(struct executor *executor, const struct gate *gate)
+{
+	return __atomic_load_n(&gate->permit->word, __ATOMIC_RELAXED) == gate->free_word || gate_ask(executor);
+}
+
+/* In each round of the loop; true: something went on. */
+bool gate_poll(struct executor *executor);
+
+/*
+ * Around a call that takes long without the GPU, such as a compilation: meanwhile it cannot be seen whether
+ * kernels have ended, and that time does not count as theirs.
+ */
+void gate_suspend(struct gate *gate);
+void gate_resume(struct gate *gate);
+
+/* Empties the wake eventfd. */
+void gate_wake_clear(const struct gate *gate);
+
+/* True: there is something of ours to look at again soon. */
+bool gate_is_watching(const struct gate *gate);
+
+/* A record was executed that uses the stream. */
+void gate_touch(struct executor *executor, CUstream stream);
+
+/*
+ * A stream begins or ends to be captured. While one is, streams are neither marked nor asked: a mark would
+ * become part of the graph, and a question can end the capture.
+ */
+void gate_capture(struct executor *executor, bool begins);
+
+void gate_forget_stream(struct executor *executor, CUstream stream);
+void gate_forget_context(struct executor *executor, struct context *context);
+
+/* A result that ends its context, counted for the mediator. */
+void gate_fault_note(struct executor *executor, CUresult result);
+
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A tenant's limits, shared by its executors: amounts are charged to the tenant's
+ * page with an atomic operation, so that the sum is exact whoever allocates at the
+ * same time; rates delay and never fail.
+ *
+ * Everything that allocates on the device calls memory_charge() before and
+ * memory_release() after it was freed or where the allocation failed.
+ */
+#ifndef EXECUTOR_LIMIT_H
+#define EXECUTOR_LIMIT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "execute.h"
+
+struct vgpu_tenant_page;
+
+/* CUDA_SUCCESS, or CUDA_ERROR_OUT_OF_MEMORY when it would be more than the tenant may have. */
+CUresult memory_charge(struct executor *executor, uint64_t bytes);
+/* The driver has given more than was asked for (a pitch): charged in any case. */
+void memory_note(struct executor *executor, uint64_t bytes);
+void memory_release(struct executor *executor, uint64_t bytes);
+
+CUresult pinned_charge(struct executor *executor, uint64_t bytes);
+void pinned_release(struct executor *executor, uint64_t bytes);
+
+/* Brings the tenant's number of objects up to date; CUDA_ERROR_OUT_OF_MEMORY: no further one may be made. */
+CUresult limit_handles_admit(struct executor *executor);
+
+/* What the guest sees of a device with 'free_bytes' of 'total_bytes'. */
+void limit_memory_view(const struct executor *executor, uint64_t *free_bytes, uint64_t *total_bytes);
+
+/* False: what was taken so far is more than the rates allow by now (gate.delayed_until_ns). */
+bool limit_rate_admits(struct executor *executor, uint64_t now);
+/* Another record is taken. */
+void limit_rate_pay(struct executor *executor, uint64_t now);
+
+#endif

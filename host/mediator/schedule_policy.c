@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "schedule_policy.h"
+
+#include <string.h>
+
+const struct policy *policy_find(const char *name)
+{
+	static const struct policy *const policies[] = {&policy_fair, &policy_round_robin, &policy_priority,
+							&policy_exclusive};
+
+	for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++) {
+		if (strcmp(policies[i]->name, name) == 0)
+			return policies[i];
+	}
+	return NULL;
+}
+
+void policy_queue_init(struct policy_queue *queue, const struct policy *policy, uint64_t slice_ns, uint64_t aging_ns)
+{
+	*queue = (struct policy_queue){.policy = policy, .slice_ns = slice_ns, .aging_ns = aging_ns};
+	LIST_INIT(&queue->tenants);
+}
+
+void policy_tenant_add(struct policy_queue *queue, struct policy_tenant *tenant)
+{
+	tenant->is_waiting = false;
+	tenant->tag = 0;
+	LIST_INSERT_HEAD(&queue->tenants, tenant, link);
+}
+
+void policy_tenant_remove(struct policy_tenant *tenant)
+{
+	LIST_REMOVE(tenant, link);
+}
+
+void policy_arrive(struct policy_queue *queue, struct policy_tenant *tenant, uint64_t now)
+{
+	if (tenant->is_waiting)
+		return;
+	tenant->is_waiting = true;
+	tenant->waiting_since_ns = now;
+	queue->policy->arrive(queue, tenant);
+}
+
+void policy_leave(struct policy_tenant *tenant)
+{
+	tenant->is_waiting = false;
+}
+
+struct policy_tenant *policy_choose(struct policy_queue *queue, uint64_t now)
+{
+	struct policy_tenant *chosen = queue->policy->choose(queue, now);
+
+	if (chosen)
+		chosen->is_waiting = false;
+	return chosen;
+}
+
+void policy_charge(struct policy_queue *queue, struct policy_tenant *tenant, uint64_t used_ns)
+{
+	tenant->used_ns += used_ns;
+	queue->policy->charge(queue, tenant, used_ns);
+}
+
+void policy_order_arrive(struct policy_queue *queue, struct policy_tenant *tenant)
+{
+	tenant->tag = queue->next_order++;
+}
+
+struct policy_tenant *policy_order_choose(struct policy_queue *queue, uint64_t now)
+{
+	struct policy_tenant *first = NULL;
+	struct policy_tenant *tenant;
+
+	(void)now;
+	LIST_FOREACH(tenant, &queue->tenants, link)
+	{
+		if (tenant->is_waiting && (!first || tenant->tag < first->tag))
+			first = tenant;
+	}
+	return first;
+}
+
+void policy_charge_nothing(struct policy_queue *queue, struct policy_tenant *tenant, uint64_t used_ns)
+{
+	(void)queue;
+	(void)tenant;
+	(void)used_ns;
+}
+
+uint64_t policy_slice_fixed(const struct policy_queue *queue, const struct policy_tenant *tenant)
+{
+	(void)tenant;
+	return queue->slice_ns;
+}
+
+bool policy_preempts_by_class(const struct policy_queue *queue, const struct policy_tenant *current,
+			      const struct policy_tenant *waiting)
+{
+	(void)queue;
+	return waiting->priority > current->priority;
+}
+
+bool policy_preempts_never(const struct policy_queue *queue, const struct policy_tenant *current,
+			   const struct policy_tenant *waiting)
+{
+	(void)queue;
+	(void)current;
+	(void)waiting;
+	return false;
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A policy decides which tenant uses a GPU next and for how long. It knows
+ * neither processes nor clocks of its own: the scheduler and the simulator
+ * (tests/sim) tell it what happens, in nanoseconds of one clock.
+ *
+ * A tenant is waiting (it has work and no permit), current (it has the permit),
+ * or neither. At most one is current.
+ */
+#ifndef MEDIATOR_SCHEDULE_POLICY_H
+#define MEDIATOR_SCHEDULE_POLICY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#define POLICY_WEIGHT_MAX     100u
+#define POLICY_WEIGHT_DEFAULT 50u
+#define POLICY_CLASS_COUNT    3u /* 0 low, 1 medium, 2 high: enum vgpu_priority */
+#define POLICY_FOREVER	      UINT64_MAX
+
+struct policy_tenant {
+	/* Set by the owner; may change at any time. */
+	uint32_t weight;   /* 1..POLICY_WEIGHT_MAX */
+	uint32_t priority; /* class */
+
+	/* The queue's. */
+	LIST_ENTRY(policy_tenant) link; /* all of the queue */
+	bool is_waiting;
+	uint64_t waiting_since_ns;
+	uint64_t used_ns; /* in all */
+	double tag;	  /* of the policy: virtual time, or order */
+};
+
+LIST_HEAD(policy_tenants, policy_tenant);
+
+struct policy_queue {
+	const struct policy *policy;
+	struct policy_tenants tenants;
+	uint64_t slice_ns;
+	uint64_t aging_ns;			/* after that time of waiting a class counts as one higher; 0: never */
+	uint64_t served_ns[POLICY_CLASS_COUNT]; /* when one of the class was last chosen */
+	double virtual_time[POLICY_CLASS_COUNT];
+	double next_order;
+};
+
+struct policy {
+	const char *name;
+	/* The tenant has begun to wait. */
+	void (*arrive)(struct policy_queue *queue, struct policy_tenant *tenant);
+	/* The one to be current, of those that wait; NULL only if none does. */
+	struct policy_tenant *(*choose)(struct policy_queue *queue, uint64_t now);
+	/* The tenant has had the GPU for that long. */
+	void (*charge)(struct policy_queue *queue, struct policy_tenant *tenant, uint64_t used_ns);
+	/* How long it may have the GPU while others wait; POLICY_FOREVER: as long as it is there. */
+	uint64_t (*slice)(const struct policy_queue *queue, const struct policy_tenant *tenant);
+	/* Must 'current' give way to 'waiting' before its slice is over? */
+	bool (*preempts)(const struct policy_queue *queue, const struct policy_tenant *current,
+			 const struct policy_tenant *waiting);
+};
+
+extern const struct policy policy_fair;
+extern const struct policy policy_round_robin;
+extern const struct policy policy_priority;
+extern const struct policy policy_exclusive;
+
+/* NULL: there is none of that name. */
+const struct policy *policy_find(const char *name);
+
+void policy_queue_init(struct policy_queue *queue, const struct policy *policy, uint64_t slice_ns, uint64_t aging_ns);
+void policy_tenant_add(struct policy_queue *queue, struct policy_tenant *tenant);
+void policy_tenant_remove(struct policy_tenant *tenant);
+
+/* Begins to wait, if it does not yet. */
+void policy_arrive(struct policy_queue *queue, struct policy_tenant *tenant, uint64_t now);
+/* Waits no longer, without having been chosen. */
+void policy_leave(struct policy_tenant *tenant);
+/* Takes the next one out of those that wait; NULL: none does. */
+struct policy_tenant *policy_choose(struct policy_queue *queue, uint64_t now);
+void policy_charge(struct policy_queue *queue, struct policy_tenant *tenant, uint64_t used_ns);
+
+/* What policies have in common. */
+void policy_order_arrive(struct policy_queue *queue, struct policy_tenant *tenant); /* tag: order of arrival */
+struct policy_tenant *policy_order_choose(struct policy_queue *queue, uint64_t now);
+void policy_charge_nothing(struct policy_queue *queue, struct policy_tenant *tenant, uint64_t used_ns);
+uint64_t policy_slice_fixed(const struct policy_queue *queue, const struct policy_tenant *tenant);
+bool policy_preempts_by_class(const struct policy_queue *queue, const struct policy_tenant *current,
+			      const struct policy_tenant *waiting);
+bool policy_preempts_never(const struct policy_queue *queue, const struct policy_tenant *current,
+			   const struct policy_tenant *waiting);
+
+#endif

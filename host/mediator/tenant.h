@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Tenants: whom shares and limits belong to. A VM is one; of local programs each
+ * user is one, or each program's name, as configured. A tenant is there as long
+ * as one of its sessions is, and a while longer to remember its faults.
+ */
+#ifndef MEDIATOR_TENANT_H
+#define MEDIATOR_TENANT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "vgpu_schedule.h"
+
+struct mediator;
+
+enum tenant_kind { TENANT_VM, TENANT_USER, TENANT_PROGRAM };
+
+#define TENANT_NAME_BYTES 64
+
+struct tenant_key {
+	enum tenant_kind kind;
+	uint32_t id;		      /* vm_id or user */
+	char name[TENANT_NAME_BYTES]; /* of a program; else empty */
+};
+
+struct tenant_settings {
+	uint32_t weight;	/* 1..100 */
+	uint32_t priority;	/* enum vgpu_priority */
+	uint32_t processes_max; /* 0: as configured for all */
+	struct vgpu_limits limits;
+};
+
+struct tenant {
+	LIST_ENTRY(tenant) link;
+	struct mediator *mediator;
+	struct tenant_key key;
+	struct tenant_settings settings;
+	uint32_t priority_told; /* by its device */
+	uint32_t users;		/* sessions and processes that hold it */
+	uint32_t processes;
+	struct vgpu_tenant_page *page;
+	int page_file;
+	/* Faults of its programs since window_start (seconds of CLOCK_MONOTONIC). */
+	uint32_t faults;
+	uint64_t faults_in_all;
+	uint64_t used_ns; /* GPU time while others were there, of processes that are gone */
+	int64_t window_start;
+	int64_t quarantined_until; /* 0: it is not */
+	char label[TENANT_NAME_BYTES + 16];
+};
+
+LIST_HEAD(tenant_list, tenant);
+
+/*
+ * Finds or makes it, with 'priority' where the settings name none. NULL with errno. Each take needs a
+ * tenant_release().
+ */
+struct tenant *tenant_take(struct mediator *mediator, const struct tenant_key *key, uint32_t priority);
+/* The page that the tenant's executors have, in the place of a new one that nobody has; the file is taken over. */
+void tenant_page_adopt(struct tenant *tenant, int file);
+void tenant_hold(struct tenant *tenant);
+void tenant_release(struct tenant *tenant);
+
+/* A process has ended: what it had charged is the tenant's again. */
+void tenant_charges_return(struct tenant *tenant, const volatile struct vgpu_executor_schedule *claims);
+
+/* A program of the tenant did what ends its context or its executor; after too many it is quarantined. */
+void tenant_fault_note(struct tenant *tenant, const char *what);
+
+/* May it start programs? Ends a quarantine that has expired. */
+bool tenant_is_quarantined(struct tenant *tenant);
+
+/* Reads all tenants' settings again, and tells their executors. */
+void tenants_settings_apply(struct mediator *mediator);
+
+void tenants_destroy(struct mediator *mediator);
+
+/* The settings of a tenant: those configured for its key over the defaults (tenant_settings.c). */
+void tenant_settings_find(const struct mediator *mediator, const struct tenant_key *key, uint32_t priority,
+			  struct tenant_settings *ret_settings);
+struct configuration;
+/* 0, or -1 with a line in the log. */
+int tenant_settings_check(const struct configuration *configuration);
+
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Arrays and mipmapped arrays.
+ *
+ * Their texels lie in the arena as in linear memory, row after row and slice
+ * after slice (depth, layers or faces), so that copies treat them as such and
+ * that a kernel which uses a texture of a destroyed array faults like any other
+ * access to freed memory.  The levels of a mipmapped array are arrays that end
+ * with it.  All functions may be called by any thread.
+ */
+#ifndef SOFTGPU_DRIVER_ARRAY_H
+#define SOFTGPU_DRIVER_ARRAY_H
+
+#include "context.h"
+#include "object.h"
+#include "softgpu/engine/engine.h"
+
+#define ARRAY_LEVELS_MAXIMUM 18 /* of a width of 2^17 */
+
+struct mipmap;
+
+struct array {
+	struct object object;
+	struct context *context;
+	struct mipmap *mipmap; /* that it is a level of; NULL: it has memory of its own */
+	CUDA_ARRAY3D_DESCRIPTOR descriptor;
+	uint32_t element_bytes;
+	struct engine_level level;
+};
+
+struct mipmap {
+	struct object object;
+	struct context *context;
+	CUDA_ARRAY3D_DESCRIPTOR descriptor;
+	uint64_t address;
+	uint64_t bytes;
+	uint32_t level_count;
+	struct array *levels[ARRAY_LEVELS_MAXIMUM]; /* the table's references */
+};
+
+/* Bytes of a channel of a format that is implemented, 0: it is not. */
+uint32_t format_bytes(CUarray_format format);
+bool format_texel(CUarray_format format, enum engine_texel *ret_texel);
+
+/* INVALID_VALUE, or NOT_SUPPORTED for formats and flags that the software GPU does not have. */
+CUresult array_descriptor_check(const CUDA_ARRAY3D_DESCRIPTOR *descriptor);
+
+/* Extent and pitches of one level; its address is left. */
+void array_level_shape(const CUDA_ARRAY3D_DESCRIPTOR *descriptor, unsigned level, struct engine_level *ret_level);
+static inline uint64_t array_level_bytes(const struct engine_level *level)
+{
+	return level->slice_bytes * level->depth;
+}
+
+/* Not published yet; OUT_OF_MEMORY. */
+CUresult array_new(struct context *context, const CUDA_ARRAY3D_DESCRIPTOR *descriptor, const struct engine_level *level,
+		   struct mipmap *mipmap, struct array **ret_array);
+
+/* How the engine sees it, but for the levels. */
+void array_image(const CUDA_ARRAY3D_DESCRIPTOR *descriptor, struct engine_image *ret_image);
+
+#endif

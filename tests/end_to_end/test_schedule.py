@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tenants that share the software GPU: shares by weight, limits, watchdog, quarantine.
+
+Shares are taken from the mediator's own account (the time for which each tenant had the GPU while another one
+wanted it) and, less strictly, from the work that was done: on a busy machine the same kernel does not always take
+the same time.
+"""
+
+import json
+import os
+import re
+import signal
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+import tap
+from stack import Mediator, build_directory, wait_until
+
+PROGRAM = build_directory() / 'bench' / 'tenant'
+
+
+class Tenants:
+    """A mediator for which each program name is a tenant, and links to the program under such names."""
+
+    def __init__(self, *options, **settings):
+        self.folder = tempfile.TemporaryDirectory(prefix='vgpu-tenants-')
+        lines = [f'program:{name} {text}' for name, text in settings.items()]
+        self.mediator = Mediator('--tenant-per-program', 'yes',
+                                 *[part for line in lines for part in ('--tenant', line)], *options)
+
+    def __enter__(self):
+        self.mediator.start()
+        return self
+
+    def __exit__(self, *_):
+        self.mediator.__exit__()
+        self.folder.cleanup()
+
+    def program(self, name):
+        path = Path(self.folder.name) / name
+        if not path.exists():
+            path.symlink_to(PROGRAM)
+        return path
+
+    def spawn(self, name, *arguments):
+        return self.mediator.spawn(self.program(name), *arguments)
+
+    def run(self, name, *arguments, **environment):
+        """The program's lines, as JSON where they are."""
+        done = self.mediator.run(self.program(name), *arguments, **environment)
+        return done.returncode, lines_of(done.stdout), done.stderr
+
+    def contended_ms(self):
+        """How long each tenant had the GPU while others were there."""
+        before = len(self.mediator.text())
+        self.mediator.process.send_signal(signal.SIGUSR1)
+        wait_until(lambda: 'Total processed' in self.mediator.text()[before:], 'the state is logged')
+        found = re.findall(r'program=(\S+) weight=\d+ priority=\d+ contended_ms=(\d+)', self.mediator.text()[before:])
+        return {name: int(value) for name, value in found}
+
+
+def lines_of(text):
+    found = []
+    for line in text.splitlines():
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            pass
+    return found
+
+
+class Shares(unittest.TestCase):
+    def share(self, settings, arguments, seconds=5.0):
+        """
+        Shares of GPU time of tenants that saturate the GPU: by the mediator's account, and by the kernels that
+        each got done, with the time that they take alone.
+        """
+        with Tenants(**settings) as tenants:
+            alone = {name: self.alone(tenants, name, arguments[name]) for name in settings}
+            start = time.monotonic() + 2.0
+            running = {name: tenants.spawn(name, 'saturate', '--blocks', '2', '--from', start,
+                                           '--to', start + seconds, *arguments[name])
+                       for name in settings}
+            time.sleep(max(0, start - time.monotonic()))
+            first = tenants.contended_ms()
+            time.sleep(max(0, start + seconds - 0.5 - time.monotonic()))
+            last = tenants.contended_ms()
+            work = {}
+            for name, program in running.items():
+                output, _ = program.communicate(timeout=120)
+                self.assertEqual(program.returncode, 0, output)
+                work[name] = lines_of(output)[-1]['kernels'] * alone[name]
+        used = {name: last[name] - first[name] for name in settings}
+        print(f'# {settings}: account {used}, work {work}')
+        return ({name: value / sum(used.values()) for name, value in used.items()},
+                {name: value / sum(work.values()) for name, value in work.items()})
+
+    @staticmethod
+    def alone(tenants, name, arguments):
+        """Seconds of one kernel with nobody else there."""
+        now = time.monotonic()
+        status, lines, error = tenants.run(name, 'saturate', '--blocks', '2', '--from', now, '--to', now + 1.5,
+                                           *arguments)
+        assert status == 0, error
+        return (lines[-1]['last'] - lines[-1]['first']) / lines[-1]['kernels']
+
+    def check(self, weights, arguments):
+        settings = {name: f'weight={weight}' for name, weight in weights.items()}
+        by_time, by_work = self.share(settings, arguments)
+        for name, weight in weights.items():
+            entitled = weight / sum(weights.values())
+            self.assertAlmostEqual(by_time[name], entitled, delta=0.03, msg=f'{name} by time: {by_time}')
+            self.assertAlmostEqual(by_work[name], entitled, delta=0.1, msg=f'{name} by work: {by_work}')
+
+    SHORT = ['--iterations', '5000', '--batch', '32']
+    LONG = ['--iterations', '40000', '--batch', '1']
+
+    def test_equal_weights_unlike_kernels(self):
+        self.check({'a': 50, 'b': 50}, {'a': self.SHORT, 'b': self.LONG})
+
+    def test_one_to_three(self):
+        self.check({'a': 25, 'b': 75}, {'a': self.SHORT, 'b': self.LONG})
+
+    def test_ten_to_ninety(self):
+        self.check({'a': 10, 'b': 90}, {'a': self.LONG, 'b': self.SHORT})
+
+    def test_several_streams_are_counted_once(self):
+        self.check({'a': 50, 'b': 50}, {'a': [*self.SHORT, '--streams', '4'], 'b': self.SHORT})
+
+
+class Limits(unittest.TestCase):
+    def test_memory_is_the_quota(self):
+        with Tenants(small='memory-mib=64') as tenants:
+            status, lines, error = tenants.run('small', 'memory')
+            self.assertEqual(status, 0, error)
+            seen = lines[-1]
+            self.assertEqual(seen['device'], 64 << 20)
+            self.assertEqual(seen['total'], 64 << 20)
+            self.assertEqual(seen['free'] - seen['free_with'], 8 << 20)
+            status, lines, error = tenants.run('small', 'hog')
+            self.assertEqual(status, 0, error)
+            self.assertLessEqual(lines[-1]['bytes'], 64 << 20)
+            self.assertGreaterEqual(lines[-1]['bytes'], 62 << 20)
+            # All of it is back at once.
+            _, lines, _ = tenants.run('small', 'hog')
+            self.assertGreaterEqual(lines[-1]['bytes'], 62 << 20)
+            # Nobody else is bound by it.
+            _, lines, _ = tenants.run('other', 'memory')
+            self.assertGreater(lines[-1]['device'], 64 << 20)
+
+    def test_memory_is_one_quota_for_all_processes(self):
+        with Tenants(small='memory-mib=64') as tenants:
+            start = time.monotonic()
+            programs = [tenants.spawn('small', 'hog', '--to', start + 4) for _ in range(3)]
+            sums = [lines_of(program.communicate(timeout=60)[0])[-1]['bytes'] for program in programs]
+            self.assertLessEqual(sum(sums), 64 << 20)
+            self.assertGreaterEqual(sum(sums), 60 << 20)
+
+    def test_rates_delay(self):
+        with Tenants(slow='commands-per-second=500', narrow='mib-per-second=1') as tenants:
+            _, lines, error = tenants.run('free', 'issue', '--batch', '2000')
+            self.assertLess(lines[-1]['launches'], 2, error)
+            status, lines, error = tenants.run('slow', 'issue', '--batch', '1000')
+            self.assertEqual(status, 0, error)
+            self.assertGreater(lines[-1]['launches'], 1.5)
+            self.assertLess(lines[-1]['launches'], 4)
+            status, lines, error = tenants.run('narrow', 'issue', '--batch', '2048')
+            self.assertEqual(status, 0, error)
+            self.assertGreater(lines[-1]['copy'], 1.4)
+            self.assertLess(lines[-1]['copy'], 4)
+
+    def test_handles(self):
+        with Tenants(few='handles=100') as tenants:
+            status, lines, error = tenants.run('few', 'handles')
+            self.assertEqual(status, 0, error)
+            self.assertLess(lines[-1]['made'], 100)
+            self.assertGreater(lines[-1]['made'], 80)
+            self.assertEqual(lines[-1]['name'], 'CUDA_ERROR_OUT_OF_MEMORY')
+
+    def test_processes(self):
+        with Tenants(few='processes=1') as tenants:
+            first = tenants.spawn('few', 'check', '--to', time.monotonic() + 3)
+            tenants.mediator.wait_for_line('ready, executor')
+            status, _, error = tenants.run('few', 'memory')
+            self.assertNotEqual(status, 0)
+            self.assertIn('limit of 1 processes', error)
+            self.assertEqual(first.wait(60), 0)
+
+    def test_queue_depth(self):
+        with Tenants(shallow='queue-depth=2') as tenants:
+            status, lines, error = tenants.run('shallow', 'issue', '--batch', '500')
+            self.assertEqual(status, 0, error)
+
+    def test_changed_while_running(self):
+        with Tenants() as tenants:
+            path = Path(tenants.folder.name) / 'mediator.conf'
+            path.write_text('')
+            tenants.mediator.options += ('--config', str(path))
+            tenants.mediator.stop()
+            tenants.mediator.start()
+            path.write_text('tenant = program:changing memory-mib=32\n')
+            program = tenants.spawn('changing', 'hog', '--from', time.monotonic() + 3, '--to', time.monotonic() + 4)
+            tenants.mediator.wait_for_line('process \\d+ \\(changing\\) connected')
+            tenants.mediator.process.send_signal(signal.SIGHUP)
+            tenants.mediator.wait_for_line('configuration was read again')
+            output, _ = program.communicate(timeout=60)
+            self.assertLessEqual(lines_of(output)[-1]['bytes'], 32 << 20)
+
+
+class Memory(unittest.TestCase):
+    def test_nothing_of_another_tenant(self):
+        """Neither what it freed by ending, nor what it still had when it was killed."""
+        with Tenants() as tenants:
+            for signal_number in (None, signal.SIGKILL):
+                owner = tenants.spawn('owner', 'fill', '--blocks', '256', '--to', time.monotonic() + 1)
+                self.assertIn('filled', owner.stdout.readline() + owner.stdout.readline())
+                if signal_number:
+                    owner.send_signal(signal_number)
+                owner.communicate(timeout=60)
+                _, lines, error = tenants.run('thief', 'residue', '--blocks', '256')
+                self.assertEqual(lines[-1]['words'], 0, error)
+
+
+class Watchdog(unittest.TestCase):
+    def test_endless_kernel(self):
+        with Tenants(bad='kernel-ms=500') as tenants:
+            good = tenants.spawn('good', 'check', '--blocks', '2', '--to', time.monotonic() + 6)
+            start = time.monotonic()
+            status, lines, error = tenants.run('bad', 'endless')
+            took = time.monotonic() - start
+            self.assertEqual(status, 0, error)
+            self.assertEqual(lines[-1]['name'], 'CUDA_ERROR_LAUNCH_TIMEOUT')
+            self.assertLess(took, 4)
+            wait_until(lambda: 'program=bad' not in str(tenants.contended_ms()) and
+                       len(tenants.mediator.executors()) == 1, 'its executor is gone', 1)
+            output, _ = good.communicate(timeout=60)
+            self.assertEqual(good.returncode, 0, output)
+            self.assertEqual(lines_of(output)[1]['wrong'], 0)
+
+    def test_endless_kernel_without_a_limit_keeps_nobody_waiting(self):
+        with Tenants() as tenants:
+            bad = tenants.spawn('bad', 'endless')
+            tenants.mediator.wait_for_line('process \\d+ \\(bad\\) connected')
+            time.sleep(1)
+            status, lines, error = tenants.run('good', 'check', '--blocks', '2', '--to', time.monotonic() + 3)
+            self.assertEqual(status, 0, error)
+            self.assertGreater(lines[1]['rounds'], 1)
+            bad.kill()
+            bad.wait()
+
+    def test_long_kernels_within_the_limit(self):
+        with Tenants(long='kernel-ms=2000') as tenants:
+            status, lines, error = tenants.run('long', 'saturate', '--blocks', '2', '--iterations', '400000',
+                                               '--batch', '4', '--from', time.monotonic(),
+                                               '--to', time.monotonic() + 4)
+            self.assertEqual(status, 0, error)
+
+    def test_faults_quarantine(self):
+        options = ('--quarantine-faults', '3', '--quarantine-local', 'yes', '--quarantine-time', '3')
+        with Tenants(*options) as tenants:
+            for _ in range(3):
+                _, lines, _ = tenants.run('bad', 'illegal')
+                self.assertEqual(lines[-1]['name'], 'CUDA_ERROR_ILLEGAL_ADDRESS')
+            tenants.mediator.wait_for_line('QUARANTINE. program=bad: quarantined for 3 s')
+            status, _, error = tenants.run('bad', 'memory')
+            self.assertNotEqual(status, 0)
+            self.assertIn('quarantined', error)
+            status, _, error = tenants.run('good', 'memory')
+            self.assertEqual(status, 0, error)
+            time.sleep(3)
+            status, _, error = tenants.run('bad', 'memory')
+            self.assertEqual(status, 0, error)
+
+
+if __name__ == '__main__':
+    tap.main()

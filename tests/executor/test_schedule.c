@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The executor's side of scheduling and limits, against a scheduler that is this test. */
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "cuda_abi.h"
+#include "peer.h"
+
+enum { QUIET_MS = 100, PATIENCE_MS = 5000 };
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static void permit_set(struct peer *peer, uint32_t number, enum vgpu_permit_mode mode, uint64_t until_ns)
+{
+	uint64_t one = 1;
+
+	peer->permit->burst_ns = 500000;
+	peer->permit->linger_ns = 1000000;
+	__atomic_store_n(&peer->permit->until_ns, until_ns, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&peer->permit->word, VGPU_PERMIT_WORD(number, mode), __ATOMIC_SEQ_CST);
+	assert_int_equal(write(peer->wake, &one, sizeof(one)), (int)sizeof(one));
+}
+
+static bool value_becomes(const uint32_t *value, uint32_t wanted)
+{
+	for (int i = 0; i < PATIENCE_MS; i++) {
+		if (__atomic_load_n(value, __ATOMIC_ACQUIRE) == wanted)
+			return true;
+		usleep(1000);
+	}
+	return false;
+}
+
+static bool bell_rings(struct peer *peer, int timeout_ms)
+{
+	struct pollfd wait = {.fd = peer->bell, .events = POLLIN};
+	uint64_t count;
+
+	return poll(&wait, 1, timeout_ms) > 0 && read(peer->bell, &count, sizeof(count)) == (ssize_t)sizeof(count);
+}
+
+static void memory_info_post(struct peer *peer, uint32_t context)
+{
+	assert_true(peer_post(peer, VGPU_CALL_cuMemGetInfo_v2, VGPU_FLAG_REPLY, context, NULL, 0));
+}
+
+static bool reply_comes(struct peer *peer)
+{
+	struct vgpu_record header;
+
+	return peer_take(peer, &header);
+}
+
+/* Without waiting for long. */
+static bool reply_is_there(const struct peer *peer)
+{
+	usleep(QUIET_MS * 1000);
+	return __atomic_load_n(&peer->header->reply.tail, __ATOMIC_ACQUIRE) != peer->replies.own;
+}
+
+static void test_closed(void **state)
+{
+	struct peer peer;
+	uint32_t context;
+
+	(void)state;
+	peer_open(&peer);
+	context = peer_context_make(&peer, 1);
+	permit_set(&peer, 2, VGPU_PERMIT_CLOSED, 0);
+	assert_true(value_becomes(&peer.claims->done, VGPU_PERMIT_WORD(2, VGPU_PERMIT_CLOSED)));
+	assert_int_equal(peer.claims->busy, 0);
+	assert_int_equal(peer.claims->demand, 0);
+	while (bell_rings(&peer, 0))
+		continue;
+	memory_info_post(&peer, context);
+	assert_true(bell_rings(&peer, PATIENCE_MS));
+	assert_int_equal(peer.claims->demand, 1);
+	assert_false(reply_is_there(&peer));
+	permit_set(&peer, 3, VGPU_PERMIT_SLICED, VGPU_TIME_NEVER);
+	assert_true(reply_comes(&peer));
+	assert_int_equal(peer.claims->permit_waits, 1);
+	assert_true(peer.claims->permit_wait_ns > (uint64_t)QUIET_MS * 1000000u / 2);
+	peer_close(&peer);
+}
+
+/* Nobody else has work: it keeps the permit, and can lose it without being asked. */
+static void test_idle_needs_no_answer(void **state)
+{
+	struct peer peer;
+	uint32_t context;
+
+	(void)state;
+	peer_open(&peer);
+	context = peer_context_make(&peer, 1);
+	permit_set(&peer, 2, VGPU_PERMIT_SLICED, VGPU_TIME_NEVER);
+	memory_info_post(&peer, context);
+	assert_true(reply_comes(&peer));
+	assert_true(value_becomes(&peer.claims->busy, 0));
+	assert_int_not_equal(peer.claims->done, VGPU_PERMIT_WORD(2, VGPU_PERMIT_SLICED));
+	memory_info_post(&peer, context);
+	assert_true(reply_comes(&peer));
+	peer_close(&peer);
+}
+
+static void test_slice_ends(void **state)
+{
+	struct peer peer;
+	uint32_t context;
+
+	(void)state;
+	peer_open(&peer);
+	context = peer_context_make(&peer, 1);
+	permit_set(&peer, 2, VGPU_PERMIT_SLICED, now_ns() + 50000000);
+	/* Without work it gives the permit back early, and asks again. */
+	assert_true(value_becomes(&peer.claims->done, VGPU_PERMIT_WORD(2, VGPU_PERMIT_SLICED)));
+	assert_int_equal(peer.claims->busy, 0);
+	memory_info_post(&peer, context);
+	assert_true(value_becomes(&peer.claims->demand, 1));
+	permit_set(&peer, 3, VGPU_PERMIT_SLICED, now_ns());
+	/* Over before it began: nothing was done under it. */
+	assert_true(value_becomes(&peer.claims->done, VGPU_PERMIT_WORD(3, VGPU_PERMIT_SLICED)));
+	assert_false(reply_is_there(&peer));
+	permit_set(&peer, 4, VGPU_PERMIT_OPEN, VGPU_TIME_NEVER);
+	assert_true(reply_comes(&peer));
+	peer_close(&peer);
+}
+
+static void test_memory_limit(void **state)
+{
+	struct wire_cuMemAlloc_v2 allocation = {.bytesize = 1 << 20};
+	struct peer peer;
+	uint32_t context;
+
+	(void)state;
+	peer_open(&peer);
+	context = peer_context_make(&peer, 1);
+	/* Somebody else of the tenant has the rest. */
+	peer.tenant->memory_bytes = 5 << 20;
+	peer.permit->limits.memory_bytes = 6 << 20;
+	assert_int_equal(peer_call(&peer, VGPU_CALL_cuMemAlloc_v2, context, &allocation, sizeof(allocation)),
+			 CUDA_SUCCESS);
+	assert_int_equal(peer.tenant->memory_bytes, 6 << 20);
+	assert_int_equal(peer.claims->memory_charged, 1 << 20);
+	assert_int_equal(peer_call(&peer, VGPU_CALL_cuMemAlloc_v2, context, &allocation, sizeof(allocation)),
+			 CUDA_ERROR_OUT_OF_MEMORY);
+	assert_int_equal(peer.tenant->memory_bytes, 6 << 20);
+	allocation.bytesize = UINT64_MAX;
+	assert_int_equal(peer_call(&peer, VGPU_CALL_cuMemAlloc_v2, context, &allocation, sizeof(allocation)),
+			 CUDA_ERROR_OUT_OF_MEMORY);
+	/* Lowered below what there is: nothing more, and nothing is taken away. */
+	peer.permit->limits.memory_bytes = 1 << 20;
+	allocation.bytesize = 4096;
+	assert_int_equal(peer_call(&peer, VGPU_CALL_cuMemAlloc_v2, context, &allocation, sizeof(allocation)),
+			 CUDA_ERROR_OUT_OF_MEMORY);
+	peer.permit->limits.memory_bytes = 0;
+	assert_int_equal(peer_call(&peer, VGPU_CALL_cuMemAlloc_v2, context, &allocation, sizeof(allocation)),
+			 CUDA_SUCCESS);
+	peer_close(&peer);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_closed),
+		cmocka_unit_test(test_idle_needs_no_answer),
+		cmocka_unit_test(test_slice_ends),
+		cmocka_unit_test(test_memory_limit),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

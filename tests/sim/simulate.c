@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * simulate [OPTION...] GROUP...: runs a scheduling policy, the mediator's own code, over workloads in virtual time.
+ *
+ *   GROUP        COUNT:WEIGHT:CLASS:KERNEL_US[:PAUSE_US[:KERNELS]]
+ *                that many VMs of a weight and class (low, medium, high) whose kernels take KERNEL_US. Without
+ *                PAUSE_US there is always another kernel. With it a VM asks for KERNELS (1) at a time and pauses
+ *                after they are done.
+ *   COUNT:WEIGHT:CLASS:@FILE
+ *                a recorded workload: lines "ARRIVAL_US WORK_US", played from its start again at its end
+ *   --policy NAME  --slice US  --aging MS  --seconds S  --handover US
+ *   --csv          one line for each group, for programs
+ *
+ * It prints, for each group, the share of the used GPU time, the entitlement by weight, the waits between asking
+ * and being served, and Jain's index of share by weight over the VMs that always have work (Jain, Chiu, Hawe 1984).
+ * A kernel is never interrupted.
+ */
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "schedule_policy.h"
+
+enum { GROUPS_MAX = 32, TRACE_MAX = 100000, WAITS_MAX = 200000 };
+
+struct trace {
+	uint64_t (*entries)[2]; /* arrival and work, nanoseconds */
+	size_t count;
+};
+
+struct group {
+	unsigned count;
+	unsigned weight;
+	unsigned class;
+	uint64_t kernel_ns;
+	uint64_t pause_ns;
+	unsigned kernels;
+	bool is_endless;
+	struct trace trace; /* count 0: none */
+	uint64_t *waits;
+	size_t wait_count;
+};
+
+struct machine {
+	struct policy_tenant policy;
+	struct group *group;
+	uint64_t work_ns;   /* asked for and not done; UINT64_MAX: without end */
+	uint64_t kernel_ns; /* of what is asked for */
+	uint64_t next_ns;   /* when it asks again; UINT64_MAX: after what it has */
+	size_t trace_at;
+	uint64_t trace_start_ns;
+};
+
+struct simulation {
+	struct policy_queue queue;
+	struct group groups[GROUPS_MAX];
+	size_t group_count;
+	struct machine *machines;
+	size_t machine_count;
+	struct machine **heap; /* those that ask later, by next_ns */
+	size_t heap_count;
+	uint64_t now_ns, end_ns, handover_ns, busy_ns;
+	uint64_t random;
+	bool as_csv;
+};
+
+static void fail(const char *text)
+{
+	fprintf(stderr, "simulate: %s\n", text);
+	exit(64);
+}
+
+static uint64_t random_next(struct simulation *simulation)
+{
+	simulation->random ^= simulation->random << 13;
+	simulation->random ^= simulation->random >> 7;
+	simulation->random ^= simulation->random << 17;
+	return simulation->random;
+}
+
+static void heap_push(struct simulation *simulation, struct machine *machine)
+{
+	size_t at = simulation->heap_count++;
+
+	while (at > 0 && simulation->heap[(at - 1) / 2]->next_ns > machine->next_ns) {
+		simulation->heap[at] = simulation->heap[(at - 1) / 2];
+		at = (at - 1) / 2;
+	}
+	simulation->heap[at] = machine;
+}
+
+static struct machine *heap_pop(struct simulation *simulation)
+{
+	struct machine *first = simulation->heap[0];
+	struct machine *last = simulation->heap[--simulation->heap_count];
+	size_t at = 0;
+
+	for (;;) {
+		size_t child = 2 * at + 1;
+
+		if (child >= simulation->heap_count)
+			break;
+		if (child + 1 < simulation->heap_count &&
+		    simulation->heap[child + 1]->next_ns < simulation->heap[child]->next_ns)
+			child++;
+		if (simulation->heap[child]->next_ns >= last->next_ns)
+			break;
+		simulation->heap[at] = simulation->heap[child];
+		at = child;
+	}
+	simulation->heap[at] = last;
+	return first;
+}
+
+/* When and how much the machine asks for next. */
+static void asks_later(struct simulation *simulation, struct machine *machine)
+{
+	struct group *group = machine->group;
+
+	if (group->trace.count) {
+		if (machine->trace_at == group->trace.count) {
+			machine->trace_at = 0;
+			machine->trace_start_ns = simulation->now_ns;
+		}
+		machine->next_ns = machine->trace_start_ns + group->trace.entries[machine->trace_at][0];
+		machine->kernel_ns = group->trace.entries[machine->trace_at++][1];
+	} else {
+		/* Half to one and a half times the pause, so that machines do not march in step. */
+		machine->next_ns =
+			simulation->now_ns + group->pause_ns / 2 + random_next(simulation) % (group->pause_ns + 1);
+	}
+	heap_push(simulation, machine);
+}
+
+/* Those whose time has come begin to wait. */
+static void arrivals_take(struct simulation *simulation)
+{
+	while (simulation->heap_count && simulation->heap[0]->next_ns <= simulation->now_ns) {
+		struct machine *machine = heap_pop(simulation);
+
+		machine->work_ns = machine->kernel_ns * machine->group->kernels;
+		policy_arrive(&simulation->queue, &machine->policy, machine->next_ns);
+	}
+}
+
+static void wait_note(struct group *group, uint64_t wait_ns)
+{
+	if (group->wait_count < WAITS_MAX)
+		group->waits[group->wait_count++] = wait_ns;
+}
+
+static bool someone_waits(const struct simulation *simulation, const struct machine *current, bool *ret_preempts)
+{
+	const struct policy_queue *queue = &simulation->queue;
+	const struct policy_tenant *tenant;
+	bool any = false;
+
+	*ret_preempts = false;
+	LIST_FOREACH(tenant, &queue->tenants, link)
+	{
+		if (!tenant->is_waiting)
+			continue;
+		any = true;
+		if (queue->policy->preempts(queue, &current->policy, tenant)) {
+			*ret_preempts = true;
+			break;
+		}
+	}
+	return any;
+}
+
+static void machine_run(struct simulation *simulation, struct machine *machine)
+{
+	uint64_t slice = simulation->queue.policy->slice(&simulation->queue, &machine->policy);
+	uint64_t began = simulation->now_ns;
+	uint64_t charged = began;
+
+	while (machine->work_ns && simulation->now_ns < simulation->end_ns) {
+		bool preempts;
+
+		simulation->now_ns += machine->kernel_ns;
+		if (machine->work_ns != UINT64_MAX)
+			machine->work_ns -= machine->kernel_ns;
+		if (simulation->heap_count && simulation->heap[0]->next_ns <= simulation->now_ns) {
+			/* As the scheduler does: who comes now starts at the present, which this has to have paid for.
+			 */
+			policy_charge(&simulation->queue, &machine->policy, simulation->now_ns - charged);
+			charged = simulation->now_ns;
+			arrivals_take(simulation);
+			if (someone_waits(simulation, machine, &preempts) && preempts)
+				break;
+		}
+		if (simulation->now_ns - began >= slice && someone_waits(simulation, machine, &preempts))
+			break;
+	}
+	simulation->busy_ns += simulation->now_ns - began;
+	policy_charge(&simulation->queue, &machine->policy, simulation->now_ns - charged);
+	if (machine->work_ns)
+		policy_arrive(&simulation->queue, &machine->policy, simulation->now_ns);
+	else
+		asks_later(simulation, machine);
+}
+
+static void run(struct simulation *simulation)
+{
+	const struct machine *previous = NULL;
+
+	while (simulation->now_ns < simulation->end_ns) {
+		struct policy_tenant *chosen;
+		struct machine *machine;
+
+		arrivals_take(simulation);
+		chosen = policy_choose(&simulation->queue, simulation->now_ns);
+		if (!chosen) {
+			if (!simulation->heap_count)
+				break;
+			simulation->now_ns = simulation->heap[0]->next_ns;
+			continue;
+		}
+		machine = (struct machine *)chosen;
+		if (previous && machine != previous)
+			simulation->now_ns += simulation->handover_ns;
+		wait_note(machine->group, simulation->now_ns - chosen->waiting_since_ns);
+		machine_run(simulation, machine);
+		previous = machine;
+	}
+}
+
+static unsigned class_parse(const char *text)
+{
+	static const char *const names[] = {"low", "medium", "high"};
+
+	for (unsigned i = 0; i < POLICY_CLASS_COUNT; i++) {
+		if (strcmp(names[i], text) == 0)
+			return i;
+	}
+	fail("a class is low, medium or high");
+	return 0;
+}
+
+static void trace_read(struct trace *trace, const char *path)
+{
+	FILE *file = fopen(path, "re");
+	double arrival, work;
+
+	trace->entries = calloc(TRACE_MAX, sizeof(*trace->entries));
+	if (!file || !trace->entries)
+		fail("the recorded workload cannot be read");
+	while (trace->count < TRACE_MAX && fscanf(file, "%lf %lf", &arrival, &work) == 2) {
+		trace->entries[trace->count][0] = (uint64_t)(arrival * 1e3);
+		trace->entries[trace->count++][1] = (uint64_t)(work * 1e3) + 1;
+	}
+	fclose(file);
+	if (!trace->count)
+		fail("the recorded workload is empty");
+}
+
+static void group_parse(struct simulation *simulation, char *text)
+{
+	char *fields[6] = {NULL};
+	struct group *group;
+	size_t count = 0;
+
+	for (char *rest = text, *field; count < 6 && (field = strsep(&rest, ":"));)
+		fields[count++] = field;
+	if (count < 4 || simulation->group_count == GROUPS_MAX)
+		fail("a group is COUNT:WEIGHT:CLASS:KERNEL_US[:PAUSE_US[:KERNELS]]");
+	group = &simulation->groups[simulation->group_count++];
+	*group = (struct group){
+		.count = (unsigned)atoi(fields[0]),
+		.weight = (unsigned)atoi(fields[1]),
+		.class = class_parse(fields[2]),
+		.kernels = count > 5 ? (unsigned)atoi(fields[5]) : 1,
+		.is_endless = count == 4 && fields[3][0] != '@',
+		.waits = calloc(WAITS_MAX, sizeof(uint64_t)),
+	};
+	if (fields[3][0] == '@')
+		trace_read(&group->trace, fields[3] + 1);
+	else
+		group->kernel_ns = (uint64_t)(atof(fields[3]) * 1e3);
+	if (count > 4)
+		group->pause_ns = (uint64_t)(atof(fields[4]) * 1e3);
+	if (!group->waits || !group->count || !group->weight || group->weight > POLICY_WEIGHT_MAX || !group->kernels ||
+	    (!group->kernel_ns && !group->trace.count))
+		fail("a group's numbers are positive, its weight at most 100");
+	simulation->machine_count += group->count;
+}
+
+static void machines_make(struct simulation *simulation)
+{
+	struct machine *machine;
+
+	simulation->machines = calloc(simulation->machine_count, sizeof(*simulation->machines));
+	simulation->heap = calloc(simulation->machine_count + 1, sizeof(*simulation->heap));
+	if (!simulation->machines || !simulation->heap)
+		fail("no memory");
+	machine = simulation->machines;
+	for (size_t i = 0; i < simulation->group_count; i++) {
+		struct group *group = &simulation->groups[i];
+
+		for (unsigned j = 0; j < group->count; j++, machine++) {
+			*machine = (struct machine){.group = group, .kernel_ns = group->kernel_ns};
+			machine->policy.weight = group->weight;
+			machine->policy.priority = group->class;
+			policy_tenant_add(&simulation->queue, &machine->policy);
+			if (group->is_endless) {
+				machine->work_ns = UINT64_MAX;
+				policy_arrive(&simulation->queue, &machine->policy, 0);
+			} else {
+				asks_later(simulation, machine);
+			}
+		}
+	}
+}
+
+static int waits_compare(const void *one, const void *other)
+{
+	uint64_t x = *(const uint64_t *)one, y = *(const uint64_t *)other;
+
+	return (x > y) - (x < y);
+}
+
+static double wait_ms(const struct group *group, double part)
+{
+	return group->wait_count ? (double)group->waits[(size_t)((double)(group->wait_count - 1) * part)] / 1e6 : 0;
+}
+
+/* Of used / weight over the machines that always have work, whose class is the highest such. */
+static double jain(const struct simulation *simulation)
+{
+	double sum = 0, squares = 0;
+	unsigned count = 0, class = 0;
+
+	for (size_t i = 0; i < simulation->group_count; i++) {
+		if (simulation->groups[i].is_endless && simulation->groups[i].class > class)
+			class = simulation->groups[i].class;
+	}
+	for (size_t i = 0; i < simulation->machine_count; i++) {
+		const struct machine *machine = &simulation->machines[i];
+		double value = (double)machine->policy.used_ns / machine->policy.weight;
+
+		if (!machine->group->is_endless || machine->group->class != class)
+			continue;
+		sum += value;
+		squares += value * value;
+		count++;
+	}
+	return count && squares > 0 ? sum * sum / (count * squares) : 1;
+}
+
+static void report(struct simulation *simulation)
+{
+	double weights = 0;
+
+	for (size_t i = 0; i < simulation->group_count; i++)
+		weights += (double)simulation->groups[i].count * simulation->groups[i].weight;
+	if (!simulation->as_csv)
+		printf("| VMs | weight | class | entitled | share | least / most of a VM | wait p50 ms | wait p99 ms "
+		       "|\n"
+		       "|---|---|---|---|---|---|---|---|\n");
+	for (size_t i = 0; i < simulation->group_count; i++) {
+		static const char *const names[] = {"low", "medium", "high"};
+		struct group *group = &simulation->groups[i];
+		uint64_t used = 0, least = UINT64_MAX, most = 0;
+
+		for (size_t j = 0; j < simulation->machine_count; j++) {
+			uint64_t own = simulation->machines[j].policy.used_ns;
+
+			if (simulation->machines[j].group != group)
+				continue;
+			used += own;
+			least = own < least ? own : least;
+			most = own > most ? own : most;
+		}
+		qsort(group->waits, group->wait_count, sizeof(uint64_t), waits_compare);
+		printf(simulation->as_csv ? "%u,%u,%s,%.5f,%.5f,%.5f,%.3f,%.3f\n"
+					  : "| %u | %u | %s | %.4f | %.4f | %.3f | %.2f | %.2f |\n",
+		       group->count, group->weight, names[group->class], group->count * group->weight / weights,
+		       (double)used / (double)simulation->busy_ns, most ? (double)least / (double)most : 0,
+		       wait_ms(group, 0.5), wait_ms(group, 0.99));
+	}
+	printf(simulation->as_csv ? "%s,%.5f,%.5f\n" : "\n%s: Jain's index %.4f, GPU used %.4f of the time\n",
+	       simulation->queue.policy->name, jain(simulation),
+	       (double)simulation->busy_ns / (double)simulation->now_ns);
+}
+
+int main(int count, char **arguments)
+{
+	static const struct option known[] = {
+		{"policy", required_argument, NULL, 'p'},
+		{"slice", required_argument, NULL, 's'},
+		{"aging", required_argument, NULL, 'a'},
+		{"seconds", required_argument, NULL, 't'},
+		{"handover", required_argument, NULL, 'h'},
+		{"csv", no_argument, NULL, 'c'},
+		{0},
+	};
+	static struct simulation simulation = {.random = 88172645463325252u};
+	const struct policy *policy = &policy_fair;
+	double slice_us = 5000, aging_ms = 500, seconds = 60, handover_us = 50;
+	int option;
+
+	while ((option = getopt_long(count, arguments, "", known, NULL)) != -1) {
+		switch (option) {
+		case 'p':
+			policy = policy_find(optarg);
+			break;
+		case 's':
+			slice_us = atof(optarg);
+			break;
+		case 'a':
+			aging_ms = atof(optarg);
+			break;
+		case 't':
+			seconds = atof(optarg);
+			break;
+		case 'h':
+			handover_us = atof(optarg);
+			break;
+		case 'c':
+			simulation.as_csv = true;
+			break;
+		default:
+			return 64;
+		}
+	}
+	if (!policy || slice_us <= 0 || seconds <= 0 || optind == count)
+		fail("usage: simulate [--policy NAME] [--slice US] [--aging MS] [--seconds S] [--handover US] "
+		     "GROUP...");
+	policy_queue_init(&simulation.queue, policy, (uint64_t)(slice_us * 1e3), (uint64_t)(aging_ms * 1e6));
+	simulation.end_ns = (uint64_t)(seconds * 1e9);
+	simulation.handover_ns = (uint64_t)(handover_us * 1e3);
+	for (int i = optind; i < count; i++)
+		group_parse(&simulation, arguments[i]);
+	machines_make(&simulation);
+	run(&simulation);
+	report(&simulation);
+	return 0;
+}

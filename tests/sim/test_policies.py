@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The mediator's policies in virtual time: shares, waits, fairness, from 2 to 1,000 VMs. usage: ... SIMULATE"""
+
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import tap
+
+SIMULATE = sys.argv.pop(1)
+
+
+def simulate(*arguments):
+    """Rows of the groups as dictionaries, Jain's index, and the part of the time that the GPU was used."""
+    done = subprocess.run([SIMULATE, '--csv', *arguments], capture_output=True, text=True, check=True)
+    *groups, last = done.stdout.splitlines()
+    rows = []
+    for line in groups:
+        count, weight, _, entitled, share, evenness, p50, p99 = line.split(',')
+        rows.append({'count': int(count), 'weight': int(weight), 'entitled': float(entitled), 'share': float(share),
+                     'evenness': float(evenness), 'p50': float(p50), 'p99': float(p99)})
+    _, jain, used = last.split(',')
+    return rows, float(jain), float(used)
+
+
+class Fair(unittest.TestCase):
+    def entitled(self, *groups, seconds='60'):
+        rows, jain, used = simulate('--seconds', seconds, *groups)
+        for row in rows:
+            self.assertAlmostEqual(row['share'] / row['entitled'], 1, delta=0.03, msg=f'{groups}: {rows}')
+        self.assertGreaterEqual(jain, 0.99)
+        self.assertGreater(used, 0.95)
+
+    def test_equal_weights_unlike_kernels(self):
+        for count in (1, 2, 4):
+            self.entitled(f'{count}:50:medium:100', f'{count}:50:medium:20000')
+
+    def test_weights(self):
+        self.entitled('1:25:medium:100', '1:75:medium:20000')
+        self.entitled('1:10:medium:20000', '1:90:medium:100')
+        self.entitled('1:1:medium:100', '1:100:medium:1000', seconds='300')
+
+    def test_many(self):
+        self.entitled('32:10:medium:100', '32:30:medium:2000')
+        self.entitled('500:50:medium:100', '500:100:medium:1000', seconds='600')
+
+    def test_short_requests_wait_a_slice_at_most(self):
+        rows, _, _ = simulate('1:50:medium:1000:10000', '1:50:medium:100')
+        self.assertLess(rows[0]['p99'], 5.5)
+
+    def test_high_class_waits_for_one_kernel(self):
+        rows, _, _ = simulate('1:50:high:1000:10000', '4:50:medium:100')
+        self.assertLess(rows[0]['p99'], 0.2)
+        rows, _, _ = simulate('1:50:high:1000:10000', '4:50:medium:20000')
+        self.assertLess(rows[0]['p99'], 20.2)
+
+    def test_low_class_does_not_starve(self):
+        rows, _, _ = simulate('--aging', '100', '1:50:high:1000', '1:50:low:1000')
+        self.assertGreater(rows[1]['share'], 0.01)
+        self.assertLess(rows[1]['p99'], 250)
+        rows, _, _ = simulate('--aging', '0', '1:50:high:1000', '1:50:low:1000')
+        self.assertLess(rows[1]['share'], 0.001)
+
+    def test_idle_time_is_not_saved_up(self):
+        """Who was away for long does not then keep the others from the GPU."""
+        rows, _, _ = simulate('1:50:medium:1000:2000000:500', '1:50:medium:1000')
+        self.assertLess(rows[1]['p99'], 12)
+
+    def test_recorded_workload(self):
+        with tempfile.NamedTemporaryFile('w', suffix='.txt') as trace:
+            for i in range(100):
+                trace.write(f'{i * 10000} {500 + i}\n')
+            trace.flush()
+            rows, _, _ = simulate(f'1:50:medium:@{trace.name}', '1:50:medium:100')
+        self.assertAlmostEqual(rows[0]['share'], 0.055, delta=0.01)
+
+
+class Others(unittest.TestCase):
+    def test_round_robin_knows_no_weights(self):
+        rows, _, _ = simulate('--policy', 'round-robin', '1:10:low:100', '1:90:high:100')
+        self.assertAlmostEqual(rows[0]['share'], 0.5, delta=0.03)
+
+    def test_priority_is_strict(self):
+        rows, _, _ = simulate('--policy', 'priority', '1:10:high:100', '1:90:low:100')
+        self.assertGreater(rows[0]['share'], 0.999)
+
+    def test_exclusive_keeps(self):
+        rows, _, _ = simulate('--policy', 'exclusive', '1:50:medium:100', '1:50:medium:100')
+        self.assertEqual(sorted(round(row['share']) for row in rows), [0, 1])
+
+
+if __name__ == '__main__':
+    tap.main()
