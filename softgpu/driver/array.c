@@ -22,18 +22,30 @@
 bool format_texel(CUarray_format format, enum engine_texel *ret_texel)
 {
 	switch (format) {
+	case CU_AD_FORMAT_UNORM_INT8X1:
+	case CU_AD_FORMAT_UNORM_INT8X2:
+	case CU_AD_FORMAT_UNORM_INT8X4:
 	case CU_AD_FORMAT_UNSIGNED_INT8:
 		*ret_texel = ENGINE_TEXEL_U8;
 		return true;
+	case CU_AD_FORMAT_UNORM_INT16X1:
+	case CU_AD_FORMAT_UNORM_INT16X2:
+	case CU_AD_FORMAT_UNORM_INT16X4:
 	case CU_AD_FORMAT_UNSIGNED_INT16:
 		*ret_texel = ENGINE_TEXEL_U16;
 		return true;
 	case CU_AD_FORMAT_UNSIGNED_INT32:
 		*ret_texel = ENGINE_TEXEL_U32;
 		return true;
+	case CU_AD_FORMAT_SNORM_INT8X1:
+	case CU_AD_FORMAT_SNORM_INT8X2:
+	case CU_AD_FORMAT_SNORM_INT8X4:
 	case CU_AD_FORMAT_SIGNED_INT8:
 		*ret_texel = ENGINE_TEXEL_S8;
 		return true;
+	case CU_AD_FORMAT_SNORM_INT16X1:
+	case CU_AD_FORMAT_SNORM_INT16X2:
+	case CU_AD_FORMAT_SNORM_INT16X4:
 	case CU_AD_FORMAT_SIGNED_INT16:
 		*ret_texel = ENGINE_TEXEL_S16;
 		return true;
@@ -49,6 +61,14 @@ bool format_texel(CUarray_format format, enum engine_texel *ret_texel)
 	default:
 		return false;
 	}
+}
+
+uint32_t format_channels(CUarray_format format)
+{
+	/* Of each width and sign there are three, of 1, 2 and 4 channels. */
+	if (format < CU_AD_FORMAT_UNORM_INT8X1 || format > CU_AD_FORMAT_SNORM_INT16X4)
+		return 0;
+	return 1u << ((uint32_t)format - CU_AD_FORMAT_UNORM_INT8X1) % 3;
 }
 
 uint32_t format_bytes(CUarray_format format)
@@ -95,10 +115,10 @@ static bool extent_valid(const CUDA_ARRAY3D_DESCRIPTOR *descriptor)
 
 CUresult array_descriptor_check(const CUDA_ARRAY3D_DESCRIPTOR *descriptor)
 {
-	uint32_t channels = descriptor->NumChannels;
+	uint32_t channels = descriptor->NumChannels, named = format_channels(descriptor->Format);
 
 	if (descriptor->Flags & ~(unsigned)FLAGS_KNOWN || (channels != 1 && channels != 2 && channels != 4) ||
-	    !extent_valid(descriptor))
+	    (named && channels != named) || !extent_valid(descriptor))
 		return CUDA_ERROR_INVALID_VALUE;
 	if (descriptor->Flags & CUDA_ARRAY3D_TEXTURE_GATHER && (descriptor->Depth || !descriptor->Height))
 		return CUDA_ERROR_INVALID_VALUE;
@@ -136,6 +156,7 @@ void array_image(const CUDA_ARRAY3D_DESCRIPTOR *descriptor, struct engine_image 
 			 : descriptor->Height						    ? ENGINE_SHAPE_2D
 											    : ENGINE_SHAPE_1D,
 		.layered = descriptor->Flags & CUDA_ARRAY3D_LAYERED,
+		.normal = format_channels(descriptor->Format),
 		.channels = descriptor->NumChannels,
 		.texel_bytes = descriptor->NumChannels * format_bytes(descriptor->Format),
 	};

@@ -33,7 +33,6 @@ struct mipmap {
 	struct context *context;
 	CUDA_ARRAY3D_DESCRIPTOR descriptor;
 	uint64_t address;
-	uint64_t bytes;
 	uint32_t level_count;
 	struct array *levels[ARRAY_LEVELS_MAXIMUM]; /* the table's references */
 };
@@ -41,6 +40,8 @@ struct mipmap {
 /* Bytes of a channel of a format that is implemented, 0: it is not. */
 uint32_t format_bytes(CUarray_format format);
 bool format_texel(CUarray_format format, enum engine_texel *ret_texel);
+/* Formats that name their channels, which are normalised integers: how many; 0: any. */
+uint32_t format_channels(CUarray_format format);
 
 /* INVALID_VALUE, or NOT_SUPPORTED for formats and flags that the software GPU does not have. */
 CUresult array_descriptor_check(const CUDA_ARRAY3D_DESCRIPTOR *descriptor);

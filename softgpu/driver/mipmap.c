@@ -93,7 +93,6 @@ static CUresult mipmap_create(struct context *context, const CUDA_ARRAY3D_DESCRI
 	result = memory_allocate(&range, ARENA_PAGE_BYTES);
 	if (!result) {
 		mipmap->address = range.base;
-		mipmap->bytes = range.bytes;
 		result = levels_make(mipmap);
 	}
 	if (!result && !object_publish(&mipmap->object))

@@ -24,8 +24,11 @@ static CUresult linear_check(uint64_t address, uint64_t bytes)
 
 static CUresult texel_describe(CUarray_format format, unsigned channels, struct engine_image *image)
 {
-	if (channels != 1 && channels != 2 && channels != 4)
+	uint32_t named = format_channels(format);
+
+	if ((channels != 1 && channels != 2 && channels != 4) || (named && channels != named))
 		return CUDA_ERROR_INVALID_VALUE;
+	image->normal = named;
 	if (!format_texel(format, &image->texel))
 		return CUDA_ERROR_NOT_SUPPORTED;
 	image->channels = channels;
@@ -119,6 +122,7 @@ static CUresult view_format_apply(CUresourceViewFormat format, struct engine_ima
 	if (viewed.texel_bytes != image->texel_bytes)
 		return CUDA_ERROR_INVALID_VALUE;
 	image->texel = viewed.texel;
+	image->normal = viewed.normal;
 	image->channels = viewed.channels;
 	return CUDA_SUCCESS;
 }

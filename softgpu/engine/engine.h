@@ -171,6 +171,7 @@ struct engine_image {
 	enum engine_shape shape;
 	bool layered;
 	enum engine_texel texel;
+	bool normal;	   /* 8 and 16-bit integers are floats to every sampler */
 	uint32_t channels; /* 1, 2 or 4 */
 	uint32_t texel_bytes;
 	uint32_t level_count; /* at least 1 */

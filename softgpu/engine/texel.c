@@ -16,7 +16,7 @@ bool texel_is_float(const struct texture *texture)
 	case ENGINE_TEXEL_S32:
 		return false;
 	default:
-		return !texture->sampler.as_integer;
+		return texture->image.normal || !texture->sampler.as_integer;
 	}
 }
 

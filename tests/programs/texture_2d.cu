@@ -122,6 +122,10 @@ int main()
 			fail("turned %d is %d", i, back[i]);
 	CHECK(cudaDestroySurfaceObject(surface));
 	CHECK(cudaDestroyTextureObject(texture));
+	size_t widest;
+	CHECK(cudaDeviceGetTexture1DLinearMaxWidth(&widest, &format, 0));
+	if (widest < 1u << 20)
+		fail("a texture of linear memory may have %zu texels only", widest);
 	CHECK(cudaFreeArray(array));
 	CHECK(cudaFreeArray(turned));
 	CHECK(cudaFree(pitched));

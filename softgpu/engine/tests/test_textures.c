@@ -214,8 +214,8 @@ static void test_reduce_and_query(void **state)
 	program_end(&program);
 }
 
-/* sRGB texels become linear, their alpha is so already (IEC 61966-2-1). */
-static void test_srgb(void **state)
+/* sRGB texels become linear, their alpha is so already (IEC 61966-2-1); what is a float to whom. */
+static void test_readings(void **state)
 {
 	struct engine_sampler sampler = clamp;
 	struct engine_image image;
@@ -238,6 +238,14 @@ static void test_srgb(void **state)
 	assert_true(fabsf(((float *)program.out)[1] - 5.0f / 255 / 12.92f) < 1e-6f);
 	assert_true(fabsf(((float *)program.out)[2] - 0.5028865f) < 1e-5f);
 	assert_true(((float *)program.out)[3] == 188.0f / 255);
+	/* Formats that are normalised by name are so to samplers that ask for integers too. */
+	sampler.srgb = false;
+	sampler.as_integer = true;
+	expect_fault(&program, engine_texture_create(program.harness->engine, &image, &sampler), ENGINE_FAULT_NONE);
+	assert_int_equal(program.out[1], 5);
+	image.normal = true;
+	expect_fault(&program, engine_texture_create(program.harness->engine, &image, &sampler), ENGINE_FAULT_NONE);
+	assert_true(((float *)program.out)[1] == 5.0f / 255);
 	program_end(&program);
 }
 
@@ -293,7 +301,7 @@ int main(void)
 		cmocka_unit_test(test_coordinates),
 		cmocka_unit_test(test_surface_faults),
 		cmocka_unit_test(test_reduce_and_query),
-		cmocka_unit_test(test_srgb),
+		cmocka_unit_test(test_readings),
 		cmocka_unit_test(test_load),
 	};
 
