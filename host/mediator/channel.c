@@ -19,7 +19,7 @@
 #include "probe.h"
 #include "scheduler.h"
 #include "tenant.h"
-#include "tenant_processes.h"
+#include "tenant_use.h"
 #include "vgpu_channel.h"
 #include "vgpu_schedule.h"
 #include "worker.h"
@@ -134,7 +134,7 @@ static void executor_message(void *owner, const struct control_message *message)
 		return;
 	}
 	if (type == VGPU_CONTROL_TENANT_QUERY) {
-		tenant_processes_reply(channel, &message->tenant_query);
+		tenant_reply(channel, &message->tenant_query);
 		return;
 	}
 	if (type != VGPU_CONTROL_EXECUTOR_FAILED && type != VGPU_CONTROL_EXECUTOR_FAULT) {

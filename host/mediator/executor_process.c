@@ -232,17 +232,6 @@ fail:
 	return -1;
 }
 
-void executor_process_send(struct executor_process *executor, enum vgpu_control_type type,
-			   struct control_message *message)
-{
-	if (executor->control < 0)
-		return;
-	if (control_send(executor->control, type, message) < 0) {
-		log_warning("[EXECUTOR] %s: does not take messages: %s", executor->label, strerror(errno));
-		executor_process_end(executor);
-	}
-}
-
 int executor_process_adopt(struct mediator *mediator, const char *label, struct log_limit *limit,
 			   const struct executor_process_handlers *handlers, void *owner, pid_t pid,
 			   const struct executor_descriptors *descriptors, struct executor_process **ret_process)
@@ -292,6 +281,17 @@ struct executor_descriptors executor_process_descriptors(const struct executor_p
 {
 	return (struct executor_descriptors){
 		.control = executor->control, .log = executor->reader.pipe, .process = executor->process.handle};
+}
+
+void executor_process_send(struct executor_process *executor, enum vgpu_control_type type,
+			   struct control_message *message)
+{
+	if (executor->control < 0)
+		return;
+	if (control_send(executor->control, type, message) < 0) {
+		log_warning("[EXECUTOR] %s: does not take messages: %s", executor->label, strerror(errno));
+		executor_process_end(executor);
+	}
 }
 
 pid_t executor_process_pid(const struct executor_process *executor)
