@@ -7,8 +7,10 @@ PYTHON ?= /usr/bin/python3
 # The distribution's tools first: QEMU's headers and meson must be configured by the python they were packaged for.
 export PATH := /usr/sbin:/usr/bin:/sbin:/bin:$(PATH)
 
-HOST_SIDE := host/mediator/mediator_phase3 host/executor/cuda-executor softgpu/driver/libsoftgpu.so.1
+HOST_SIDE := host/mediator/mediator_phase3 host/executor/cuda-executor softgpu/driver/libsoftgpu.so.1 \
+	host/worker/vgpu-relay host/worker/vgpu-worker host/jobs/vgpu-jobs host/jobs/vgpu-job-runner
 GUEST_LIBRARIES := guest/libcuda/libcuda.so.1 guest/libnvml/libnvidia-ml.so.1
+GUEST_TOOLS := guest/jobs/vgpu-run
 
 .PHONY: all packages configure build host install guest demo check check-sanitized lint bench coverage clean
 
@@ -27,7 +29,7 @@ build: configure
 
 # The host side as the operations guide has it: leaves ./mediator_phase3 here.
 host: configure
-	@ninja -C $(BUILD) --quiet $(HOST_SIDE)
+	@ninja -C $(BUILD) --quiet $(HOST_SIDE) $(GUEST_LIBRARIES)
 	@ln -sf $(BUILD)/host/mediator/mediator_phase3 mediator_phase3
 	@echo "built ./mediator_phase3, $(BUILD)/host/executor/cuda-executor"
 
@@ -35,18 +37,27 @@ host: configure
 install: host
 	install -D -m 755 $(BUILD)/host/mediator/mediator_phase3 $(DESTDIR)$(PREFIX)/sbin/mediator_phase3
 	install -D -m 755 $(BUILD)/host/executor/cuda-executor $(DESTDIR)$(PREFIX)/libexec/vgpu/cuda-executor
+	install -D -m 755 $(BUILD)/host/worker/vgpu-relay $(DESTDIR)$(PREFIX)/libexec/vgpu/vgpu-relay
+	install -D -m 755 $(BUILD)/host/worker/vgpu-worker $(DESTDIR)$(PREFIX)/sbin/vgpu-worker
+	install -D -m 755 $(BUILD)/host/jobs/vgpu-jobs $(DESTDIR)$(PREFIX)/sbin/vgpu-jobs
+	install -D -m 755 $(BUILD)/host/jobs/vgpu-job-runner $(DESTDIR)$(PREFIX)/libexec/vgpu/vgpu-job-runner
+	install -D -m 644 $(BUILD)/guest/libcuda/libcuda.so.1 $(DESTDIR)$(PREFIX)/lib/vgpu-cuda/libcuda.so.1
 	install -D -m 644 $(BUILD)/softgpu/driver/libsoftgpu.so.1 $(DESTDIR)$(PREFIX)/lib/vgpu/libsoftgpu.so.1
 	install -D -m 644 packaging/sysusers.d/vgpu-cuda.conf $(DESTDIR)/usr/lib/sysusers.d/vgpu-cuda.conf
 	install -D -m 644 packaging/tmpfiles.d/vgpu-cuda.conf $(DESTDIR)/usr/lib/tmpfiles.d/vgpu-cuda.conf
 	install -d $(DESTDIR)/etc/systemd/system
 	sed 's|^ExecStart=/usr/local/|ExecStart=$(PREFIX)/|' packaging/systemd/mediator.service \
 		>$(DESTDIR)/etc/systemd/system/mediator.service
+	sed 's|^ExecStart=/usr/local/|ExecStart=$(PREFIX)/|' packaging/systemd/vgpu-worker.service \
+		>$(DESTDIR)/etc/systemd/system/vgpu-worker.service
+	sed 's|^ExecStart=/usr/local/|ExecStart=$(PREFIX)/|' packaging/systemd/vgpu-jobs.service \
+		>$(DESTDIR)/etc/systemd/system/vgpu-jobs.service
 	test -e $(DESTDIR)/etc/vgpu/mediator.conf || \
 		install -D -m 644 packaging/mediator.conf $(DESTDIR)/etc/vgpu/mediator.conf
 
 # The guest's libraries, and vgpu.ko for the kernel whose headers are in KDIR (default: the running one).
 guest: configure
-	@ninja -C $(BUILD) --quiet $(GUEST_LIBRARIES)
+	@ninja -C $(BUILD) --quiet $(GUEST_LIBRARIES) $(GUEST_TOOLS)
 	@$(MAKE) --no-print-directory -C guest/driver OUTPUT=$(abspath $(BUILD))/guest/driver
 	@echo "built $(BUILD)/guest/libcuda/libcuda.so.1, $(BUILD)/guest/libnvml/libnvidia-ml.so.1," \
 		"$(BUILD)/guest/driver/vgpu.ko"

@@ -128,10 +128,12 @@ class Bench:
 
     @staticmethod
     def jain(values):
+        if not any(values):
+            return 0.0
         return sum(values) ** 2 / (len(values) * sum(value * value for value in values))
 
     def shares(self, title, used, weights):
-        total = sum(used.values())
+        total = sum(used.values()) or 1e-6
         texts = []
         worst = 0.0
         for name, value in used.items():
@@ -161,7 +163,7 @@ class Bench:
         self.mediator = Mediator(folder, self.bundle, self.driver)
         on = self.saturate({'a': 'short'}, warm=1.5, seconds=2)['a']
         print(f'one tenant: native {alone:.4f}, scheduler off {off:.4f}, on {on:.4f} of the GPU', flush=True)
-        self.goal('one tenant alone, scheduler on to off', on / off, on / off > 0.985)
+        self.goal('one tenant alone, scheduler on to off', on / max(off, 1e-6), on > 0.985 * off)
 
         for count, seconds in ((2, 4), (4, 6), (8, 9)):
             kinds = {f't{i}': 'short' if i % 2 == 0 else 'long' for i in range(count)}
@@ -170,7 +172,7 @@ class Bench:
             self.goal(f'{count} equal tenants, worst deviation', worst, worst <= 0.03)
             self.goal(f"{count} equal tenants, Jain's index", self.jain(list(used.values())),
                       self.jain(list(used.values())) >= 0.99)
-            ratio = max(used.values()) / min(used.values())
+            ratio = max(used.values()) / max(min(used.values()), 1e-6)
             self.goal(f'{count} equal tenants, most to least', ratio, ratio <= 1.05)
             if count == 2:
                 self.goal('aggregate to native time slicing', total / native_total, total >= native_total)
@@ -185,7 +187,8 @@ class Bench:
             beside = self.requests({'t0': kind}, seconds=4)
             print(f"high priority, 1 ms requests: alone p50 {single['median']:.0f} p99 {single['p99']:.0f} us; beside "
                   f"{kind} kernels p50 {beside['median']:.0f} p99 {beside['p99']:.0f} us", flush=True)
-            limit = max(1.25 * single['p99'], single['p99'] + 2 * bound)
+            # A kernel is not interrupted: the one that runs is waited for.
+            limit = 1.25 * single['p99'] + 1.05 * bound
             self.goal(f'high priority beside {kind} kernels, p99 to alone', beside['p99'] / single['p99'],
                       beside['p99'] <= limit)
         self.mediator.stop()

@@ -118,8 +118,8 @@ void account_add(struct executor *executor, const char *call, CUresult result, C
 	slot = slot_find(account, address);
 	if (slot->address) {
 		counter_add(&executor->counters->memory_bytes, -slot->bytes);
-		device_memory_add(executor, slot->device, -slot->bytes);
 		memory_release(executor, slot->bytes);
+		device_memory_add(executor, slot->device, -slot->bytes);
 	} else {
 		account->count++;
 	}
@@ -142,8 +142,8 @@ static void slot_clear(struct executor *executor, struct allocation *slot)
 	size_t next = hole;
 
 	counter_add(&executor->counters->memory_bytes, -slot->bytes);
-	device_memory_add(executor, slot->device, -slot->bytes);
 	memory_release(executor, slot->bytes);
+	device_memory_add(executor, slot->device, -slot->bytes);
 	account->count--;
 	for (;;) {
 		size_t home;

@@ -19,9 +19,10 @@
 #include "probe.h"
 #include "scheduler.h"
 #include "tenant.h"
-#include "tenant_processes.h"
+#include "tenant_use.h"
 #include "vgpu_channel.h"
 #include "vgpu_schedule.h"
+#include "worker.h"
 
 #define RESULT_LAUNCH_TIMEOUT 702 /* CUDA_ERROR_LAUNCH_TIMEOUT */
 
@@ -133,7 +134,7 @@ static void executor_message(void *owner, const struct control_message *message)
 		return;
 	}
 	if (type == VGPU_CONTROL_TENANT_QUERY) {
-		tenant_processes_reply(channel, &message->tenant_query);
+		tenant_reply(channel, &message->tenant_query);
 		return;
 	}
 	if (type != VGPU_CONTROL_EXECUTOR_FAILED && type != VGPU_CONTROL_EXECUTOR_FAULT) {
@@ -254,6 +255,7 @@ static const struct executor_process_handlers executor_handlers = {
 static int executor_start(struct channel *channel)
 {
 	struct channel_request *request = &channel->request;
+	const char *worker = worker_of_pool(channel->mediator, channel->pool_id);
 	struct control_message message = {
 		.executor_start =
 			{
@@ -269,11 +271,14 @@ static int executor_start(struct channel *channel)
 		.fd_count = request->pass_socket >= 0 ? 5 : 4,
 	};
 
-	snprintf(message.executor_start.driver_library, sizeof(message.executor_start.driver_library), "%s",
-		 probe_driver_library(channel->mediator->probe));
+	/* A worker knows its own driver. */
+	if (!worker)
+		snprintf(message.executor_start.driver_library, sizeof(message.executor_start.driver_library), "%s",
+			 probe_driver_library(channel->mediator->probe));
+	/* A relay takes none of the GPU's time; it joins so that it is kept and ended as an executor is. */
 	if (schedule_join(channel, &message) < 0)
 		return -1;
-	if (executor_process_start(channel->mediator, channel->label, &request->log->output, &message,
+	if (executor_process_start(channel->mediator, channel->label, &request->log->output, worker, &message,
 				   &executor_handlers, channel, &channel->executor) < 0) {
 		int error = errno;
 
@@ -310,14 +315,17 @@ static enum vgpu_channel_error refuse(char *text, enum vgpu_channel_error error,
 /* Starts the executor, or sees to it that it is started later; if it cannot be, why. */
 static enum vgpu_channel_error channel_start(struct channel *channel, char *ret_text)
 {
-	struct probe *probe = channel->mediator->probe;
+	/* What this host's driver says does not matter where a worker has the GPU. */
+	enum probe_state driver = worker_of_pool(channel->mediator, channel->pool_id)
+					  ? PROBE_READY
+					  : probe_state(channel->mediator->probe);
 	struct timeval delay = {.tv_sec = channel->mediator->configuration.executor_start_seconds};
 	unsigned pause = 0;
 
-	if (probe_state(probe) == PROBE_FAILED)
+	if (driver == PROBE_FAILED)
 		return refuse(ret_text, VGPU_ERROR_NO_DRIVER, "no CUDA driver: %.*s", VGPU_CONTROL_TEXT_BYTES - 32,
-			      probe_reason(probe));
-	if (probe_state(probe) == PROBE_READY && channel->request.pace)
+			      probe_reason(channel->mediator->probe));
+	if (driver == PROBE_READY && channel->request.pace)
 		pause = pace_take(channel->request.pace);
 	if (pause > 0)
 		delay = (struct timeval){.tv_sec = pause / 1000000, .tv_usec = pause % 1000000};
@@ -325,7 +333,7 @@ static enum vgpu_channel_error channel_start(struct channel *channel, char *ret_
 		return refuse(ret_text, VGPU_ERROR_NO_MEMORY, "the host is out of memory");
 	if (pause > 0)
 		channel->stage = CHANNEL_PACED;
-	else if (probe_state(probe) != PROBE_READY)
+	else if (driver != PROBE_READY)
 		channel->stage = CHANNEL_WAITING;
 	else if (executor_start(channel) < 0)
 		return refuse(ret_text, error_from_errno(errno), "the executor cannot be started: %s", strerror(errno));
@@ -369,7 +377,7 @@ enum vgpu_channel_error channel_open(struct mediator *mediator, const struct cha
 		request_descriptors_close(&taken);
 		return refuse(ret_text, VGPU_ERROR_NO_MEDIATOR, "the mediator is stopping");
 	}
-	if (probe_state(mediator->probe) == PROBE_FAILED) {
+	if (probe_state(mediator->probe) == PROBE_FAILED && !worker_of_pool(mediator, request->pool_id)) {
 		request_descriptors_close(&taken);
 		return refuse(ret_text, VGPU_ERROR_NO_DRIVER, "no CUDA driver: %s", probe_reason(mediator->probe));
 	}

@@ -49,14 +49,14 @@ struct channel_handlers {
 struct channel_request {
 	void *owner;
 	const struct channel_handlers *handlers;
-	uid_t user;		    /* of a local program */
-	uint64_t process_namespace; /* of a local program; tenant.h */
 	const char *label;	    /* for the log: whose channel */
 	struct log_limits *log;	    /* borrowed */
 	struct pace *pace;	    /* borrowed; NULL: starts at once */
 	unsigned gpu;		    /* whose scheduler it is under */
 	struct tenant *tenant;	    /* borrowed */
 	uint32_t vm_id;		    /* 0: a local program */
+	uid_t user;		    /* of a local program */
+	uint64_t process_namespace; /* of a local program; tenant.h */
 	uint32_t index;
 	uint32_t generation;
 	uint32_t pool_id;

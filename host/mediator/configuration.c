@@ -13,7 +13,15 @@
 #define LINE_BYTES_MAX	    4096
 #define OVERRIDES_COUNT_MAX 128
 
-enum setting_kind { SETTING_TEXT, SETTING_LIST, SETTING_NUMBER, SETTING_MODE, SETTING_FLAG, SETTING_POOL };
+enum setting_kind {
+	SETTING_TEXT,
+	SETTING_LIST,
+	SETTING_NUMBER,
+	SETTING_MODE,
+	SETTING_FLAG,
+	SETTING_POOL,
+	SETTING_WORKERS
+};
 
 struct setting {
 	const char *name;
@@ -42,6 +50,13 @@ static const struct setting settings[] = {
 	{"executor-user", SETTING_TEXT, FIELD(executor_user), 0, 0, 0, "USER", "User of the executors (vgpu)"},
 	{"executor-environment", SETTING_LIST, FIELD(executor_environment), 0, 0, 0, "NAME",
 	 "Variable that executors inherit (repeatable)"},
+	{"worker", SETTING_WORKERS, FIELD(workers), 0, 0, 0, "POOL=HOST:PORT",
+	 "A pool whose GPU a vgpu-worker has (repeatable)"},
+	{"worker-credentials", SETTING_TEXT, FIELD(worker_credentials), 0, 0, 0, "FILE",
+	 "Certificate, key and authorities, or a pre-shared key, for the link to workers"},
+	{"worker-silence", SETTING_NUMBER, FIELD(worker_silence_ms), 1500, 600000, 10000, "MS",
+	 "A worker that is silent for longer is lost"},
+	{"relay", SETTING_TEXT, FIELD(relay), 0, 0, 0, "PATH", "The vgpu-relay program"},
 	{"log", SETTING_TEXT, FIELD(log), 0, 0, 0, "FILE", "Log file; standard error without it"},
 	{"log-level", SETTING_TEXT, FIELD(log_level), 0, 0, 0, "LEVEL", "error, warning, info or debug"},
 	{"local-pool", SETTING_POOL, FIELD(local_pool), 0, 0, 'A', "A-Z", "Pool of local programs"},
@@ -108,6 +123,11 @@ static void list_clear(struct configuration_list *list)
 		free(list->values[--list->count]);
 }
 
+static bool setting_is_list(const struct setting *setting)
+{
+	return setting->kind == SETTING_LIST || setting->kind == SETTING_WORKERS;
+}
+
 static int number_parse(const struct setting *setting, const char *text, int base, unsigned *ret_number)
 {
 	char *end;
@@ -145,6 +165,10 @@ static int setting_apply(struct configuration *configuration, const struct setti
 			return -1;
 		*(char *)field = value[0];
 		return 0;
+	case SETTING_WORKERS:
+		if (value[0] < 'A' || value[0] > 'Z' || value[1] != '=' || !value[2] || !strchr(value + 3, ':'))
+			return -1;
+		break;
 	case SETTING_TEXT:
 	case SETTING_LIST:
 		break;
@@ -241,7 +265,7 @@ static int overrides_apply(struct configuration *configuration, const struct con
 	for (size_t i = 0; i < source->override_count; i++) {
 		const struct setting *setting = source->overrides[i].setting;
 
-		if (setting->kind == SETTING_LIST)
+		if (setting_is_list(setting))
 			list_clear((struct configuration_list *)((char *)configuration + setting->offset));
 	}
 	for (size_t i = 0; i < source->override_count; i++) {
@@ -285,7 +309,7 @@ void configuration_clear(struct configuration *configuration)
 		if (settings[i].kind == SETTING_TEXT) {
 			free(*(char **)field);
 			*(char **)field = NULL;
-		} else if (settings[i].kind == SETTING_LIST) {
+		} else if (setting_is_list(&settings[i])) {
 			list_clear(field);
 		}
 	}

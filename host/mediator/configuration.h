@@ -31,7 +31,11 @@ struct configuration {
 	char *executor;				/* NULL: beside the mediator */
 	char *executor_user;
 	struct configuration_list executor_environment; /* names of variables that executors inherit */
-	char *log;					/* NULL: standard error */
+	struct configuration_list workers;		/* "POOL=HOST:PORT" */
+	char *worker_credentials;			/* NULL: the usual place */
+	char *relay;					/* NULL: beside the mediator */
+	unsigned worker_silence_ms;
+	char *log; /* NULL: standard error */
 	char *log_level;
 	char local_pool; /* of local programs */
 	unsigned heartbeat_seconds;

@@ -18,6 +18,7 @@
 #include "log.h"
 #include "mediator.h"
 #include "process.h"
+#include "worker.h"
 
 #define LABEL_BYTES		96
 #define STUCK_WARNING_SECONDS	10
@@ -144,10 +145,12 @@ static void executor_exited(struct process *process, int status)
 
 _Static_assert(offsetof(struct executor_process, process) == 0, "executor_exited casts");
 
-static int child_start(struct executor_process *executor, int child_control)
+static int child_start(struct executor_process *executor, const char *worker, int child_control)
 {
-	char *path = executor_path_find(executor->mediator);
-	char *arguments[] = {path, NULL};
+	char *path = worker ? worker_relay_find(executor->mediator) : executor_path_find(executor->mediator);
+	char address[256];
+	char silence[16];
+	char *arguments[] = {path, worker ? address : NULL, silence, NULL};
 	struct process_plan plan = {
 		.path = path,
 		.arguments = arguments,
@@ -163,6 +166,8 @@ static int child_start(struct executor_process *executor, int child_control)
 		free(path);
 		return -1;
 	}
+	snprintf(address, sizeof(address), "%s", worker ? worker : "");
+	snprintf(silence, sizeof(silence), "%u", executor->mediator->configuration.worker_silence_ms);
 	plan.output = log_end;
 	plan.error = log_end;
 	error = process_start(executor->mediator, &plan, &executor->process) < 0 ? errno : 0;
@@ -172,12 +177,13 @@ static int child_start(struct executor_process *executor, int child_control)
 	return error ? -1 : 0;
 }
 
-int executor_process_start(struct mediator *mediator, const char *label, struct log_limit *limit,
+int executor_process_start(struct mediator *mediator, const char *label, struct log_limit *limit, const char *worker,
 			   struct control_message *start, const struct executor_process_handlers *handlers, void *owner,
 			   struct executor_process **ret_process)
 {
 	struct executor_process *executor = calloc(1, sizeof(*executor));
 	int sockets[2] = {-1, -1};
+	int credentials = -1;
 	int error;
 
 	if (!executor)
@@ -203,32 +209,27 @@ int executor_process_start(struct mediator *mediator, const char *label, struct 
 	errno = ENOMEM;
 	if (!executor->readable || !executor->stop_timer || event_add(executor->readable, NULL) < 0)
 		goto fail;
+	if (worker && worker_credentials_add(mediator, start, &credentials) < 0)
+		goto fail;
 	/* Queued before the child is there to read it. */
 	if (control_send(sockets[0], VGPU_CONTROL_EXECUTOR_START, start) < 0)
 		goto fail;
-	if (child_start(executor, sockets[1]) < 0)
+	if (child_start(executor, worker, sockets[1]) < 0)
 		goto fail;
 	close(sockets[1]);
+	if (credentials >= 0)
+		close(credentials);
 	*ret_process = executor;
 	return 0;
 fail:
 	error = errno;
 	if (sockets[1] >= 0)
 		close(sockets[1]);
+	if (credentials >= 0)
+		close(credentials);
 	executor_free(executor);
 	errno = error;
 	return -1;
-}
-
-void executor_process_send(struct executor_process *executor, enum vgpu_control_type type,
-			   struct control_message *message)
-{
-	if (executor->control < 0)
-		return;
-	if (control_send(executor->control, type, message) < 0) {
-		log_warning("[EXECUTOR] %s: does not take messages: %s", executor->label, strerror(errno));
-		executor_process_end(executor);
-	}
 }
 
 int executor_process_adopt(struct mediator *mediator, const char *label, struct log_limit *limit,
@@ -280,6 +281,17 @@ struct executor_descriptors executor_process_descriptors(const struct executor_p
 {
 	return (struct executor_descriptors){
 		.control = executor->control, .log = executor->reader.pipe, .process = executor->process.handle};
+}
+
+void executor_process_send(struct executor_process *executor, enum vgpu_control_type type,
+			   struct control_message *message)
+{
+	if (executor->control < 0)
+		return;
+	if (control_send(executor->control, type, message) < 0) {
+		log_warning("[EXECUTOR] %s: does not take messages: %s", executor->label, strerror(errno));
+		executor_process_end(executor);
+	}
 }
 
 pid_t executor_process_pid(const struct executor_process *executor)

@@ -14,8 +14,7 @@
 #include "adoption.h"
 #include "log.h"
 #include "mediator.h"
-#include "tenant.h"
-#include "tenant_processes.h"
+#include "tenant_use.h"
 #include "vgpu_channel.h"
 
 static unsigned user_processes_count(const struct mediator *mediator, uid_t user)
@@ -186,6 +185,8 @@ void session_client_request(struct session *session, char *label, size_t label_b
 		.label = label,
 		.log = session->log,
 		.tenant = session->tenant,
+		.user = session->peer.uid,
+		.process_namespace = tenant_process_namespace(session->peer.pid),
 		.pool_id = session->pool_id,
 		.memory = session->memory,
 		.bytes = VGPU_CHANNEL_BYTES_LOCAL,

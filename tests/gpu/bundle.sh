@@ -13,7 +13,8 @@ bundle=$(cd "$2" && pwd)
 
 rm -rf "${bundle:?}"/*
 mkdir -p "$bundle"/{bin,lib,guest,ptx}
-cp "$build"/host/mediator/mediator_phase3 "$build"/host/executor/cuda-executor "$bundle/bin/"
+cp "$build"/host/mediator/mediator_phase3 "$build"/host/executor/cuda-executor \
+	"$build"/host/worker/vgpu-{relay,worker} "$bundle/bin/"
 [ ! -e "$build"/softgpu/driver/libsoftgpu.so.1 ] || cp "$build"/softgpu/driver/libsoftgpu.so.1 "$bundle/lib/"
 cp -L "$build"/guest/libcuda/libcuda.so.1 "$build"/guest/libnvml/libnvidia-ml.so.1 "$bundle/guest/"
 cp "$build"/examples/{vector_add,matrix_product} "$build"/tests/kernels/kernels_run "$bundle/bin/"

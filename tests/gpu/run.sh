@@ -5,14 +5,14 @@
 #
 # On a machine with an NVIDIA GPU: the same programs natively and through mediator, executor and the guest
 # library over the local transport, in the same run. Steps: kernels memory examples programs frameworks speed nvml
-# bench shares storm (default: all); JOBS_MAX commands at a time, each for SECONDS_MAX at most. RESULTS gets the logs;
-# the last lines say what passed.
+# bench shares storm worker (default: all; worker: the same again, with the GPU at a vgpu-worker over TLS); JOBS_MAX
+# commands at a time, each for SECONDS_MAX at most. RESULTS gets the logs; the last lines say what passed.
 set -uo pipefail
 bundle=$(cd "${1:?usage: run.sh BUNDLE RESULTS [STEP...]}" && pwd)
 mkdir -p "${2:?usage: run.sh BUNDLE RESULTS [STEP...]}"
 results=$(cd "$2" && pwd)
 shift 2
-steps=${*:-kernels memory examples programs frameworks speed nvml bench shares storm}
+steps=${*:-kernels memory examples programs frameworks speed nvml bench shares storm worker}
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
 passed=0 failed=0 skipped=0
@@ -174,6 +174,49 @@ for step in $steps; do
 		verdict "bench (remoted)" $?
 		python3 "$here/../../bench/compare.py" "$results/bench.native.json" "$results/bench.remoted.json" |
 			tee "$results/bench.md"
+		;;
+	worker)
+		# A mediator of its own, which knows no driver; the GPU is at the end of a TLS connection.
+		echo "psk $(od -An -tx1 -N32 /dev/urandom | tr -d ' \n')" >"$work/worker.psk"
+		port=$((20000 + RANDOM % 20000))
+		mkdir -p "$work/worker" "$results/worker"
+		LD_LIBRARY_PATH=$bundle/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} "$bundle/bin/vgpu-worker" \
+			--listen "127.0.0.1:$port" --credentials "$work/worker.psk" --driver libcuda.so.1 \
+			>"$results/worker/worker.log" 2>&1 &
+		worker=$!
+		LD_LIBRARY_PATH=$bundle/lib "$bundle/bin/mediator_phase3" --socket "$work/worker/mediator.sock" \
+			--log "$results/worker/mediator.log" --executor "$bundle/bin/cuda-executor" \
+			--driver /nonexistent/libcuda.so.1 --worker "A=127.0.0.1:$port" \
+			--worker-credentials "$work/worker.psk" --executor-environment LD_LIBRARY_PATH --heartbeat 5 &
+		far_mediator=$!
+		for _ in $(seq 100); do
+			grep -q 'Listening on socket' "$results/worker/mediator.log" 2>/dev/null && break
+			sleep 0.1
+		done
+		far() { VGPU_SOCKET=$work/worker/mediator.sock VGPU_TRANSPORT=local \
+			LD_LIBRARY_PATH=$bundle/guest${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} "$@"; }
+		far "$bundle/bin/kernels_run" "$bundle/ptx" >"$results/worker/kernels.log" 2>&1
+		verdict "worker: kernels" $?
+		for program in "$bundle"/bin/vector_add "$bundle"/bin/matrix_product "$work"/programs/*; do
+			[ -f "$program" ] && [ -x "$program" ] || continue
+			name=$(basename "$program")
+			far timeout "$seconds_max" "$program" >"$results/worker/$name.log" 2>&1
+			verdict "worker: $name" $?
+		done
+		for script in "$here"/frameworks/{torch,cupy}_*.py; do
+			name=$(basename "$script" .py)
+			far timeout "$seconds_max" python3 "$script" >"$results/worker/$name.log" 2>&1
+			status=$?
+			verdict "worker: $name" $status
+			[ $status = 0 ] || tail -5 "$results/worker/$name.log" | cut -c1-300
+		done
+		far "$bundle/bin/launch_bench" >"$results/worker/bench.json"
+		verdict "worker: bench" $?
+		native "$bundle/bin/launch_bench" >"$results/worker/bench.native.json"
+		python3 "$here/../../bench/compare.py" "$results/worker/bench.native.json" "$results/worker/bench.json" |
+			tee "$results/worker/bench.md"
+		kill $far_mediator $worker 2>/dev/null
+		wait $far_mediator $worker 2>/dev/null
 		;;
 	shares | storm)
 		# With mediators of their own.

@@ -117,8 +117,7 @@ int main(int argument_count, char **arguments)
 	surroundings_report();
 	if (control_receive(VGPU_EXECUTOR_CONTROL_FD, &start) != 1 ||
 	    start.header.type != VGPU_CONTROL_EXECUTOR_START ||
-	    start.fd_count !=
-		    4 + start.executor_start.has_pass_socket + (start.executor_start.has_schedule ? 4 : 0))
+	    start.fd_count != 4 + start.executor_start.has_pass_socket + (start.executor_start.has_schedule ? 4 : 0))
 		return 2;
 	memory = mmap(NULL, start.executor_start.channel_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, start.fds[0],
 		      (off_t)start.executor_start.channel_offset);

@@ -4,8 +4,8 @@
  * namespace (a container).  An executor that serves telemetry asks for the processes of its own tenant
  * that use a device; of others it learns nothing.
  */
-#ifndef MEDIATOR_TENANT_PROCESSES_H
-#define MEDIATOR_TENANT_PROCESSES_H
+#ifndef MEDIATOR_TENANT_USE_H
+#define MEDIATOR_TENANT_USE_H
 
 #include <stdint.h>
 #include <sys/types.h>
@@ -17,6 +17,6 @@ struct vgpu_control_tenant_query;
 uint64_t tenant_process_namespace(pid_t process);
 
 /* Sends the executor of 'channel' the answer. */
-void tenant_processes_reply(struct channel *channel, const struct vgpu_control_tenant_query *query);
+void tenant_reply(struct channel *channel, const struct vgpu_control_tenant_query *query);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tenant_processes.h"
+#include "tenant_use.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -8,7 +8,6 @@
 #include "channel.h"
 #include "executor_process.h"
 #include "mediator.h"
-#include "tenant.h"
 
 uint64_t tenant_process_namespace(pid_t process)
 {
@@ -33,14 +32,6 @@ static bool tenant_is_same(const struct channel *one, const struct channel *othe
 	return a->user == b->user && a->process_namespace != 0 && a->process_namespace == b->process_namespace;
 }
 
-/* Bytes of a device's memory that the tenant of the channel may have; 0: all. */
-static uint64_t tenant_quota_bytes(const struct channel *channel)
-{
-	const struct tenant *tenant = channel->request.tenant;
-
-	return tenant ? tenant->settings.limits.memory_bytes : 0;
-}
-
 /* What the channel's executor says of its guest process's use of the device; false: it does not use it. */
 static bool use_read(const struct channel *channel, uint32_t pci_place, struct vgpu_control_tenant_process *ret_process)
 {
@@ -61,13 +52,13 @@ static bool use_read(const struct channel *channel, uint32_t pci_place, struct v
 	return false;
 }
 
-void tenant_processes_reply(struct channel *channel, const struct vgpu_control_tenant_query *query)
+void tenant_reply(struct channel *channel, const struct vgpu_control_tenant_query *query)
 {
 	struct control_message message = {0};
 	struct vgpu_control_tenant_reply *reply = &message.tenant_reply;
 	const struct channel *other;
 
-	reply->quota_bytes = tenant_quota_bytes(channel);
+	reply->quota_bytes = channel->request.tenant->settings.limits.memory_bytes;
 	reply->first = query->first;
 	LIST_FOREACH(other, &channel->mediator->channels, link)
 	{

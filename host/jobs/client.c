@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "job.h"
+
+#define ANSWERS_BYTES_MAX     (1u << 20) /* that a VM has not read yet, before its next job */
+#define ANSWER_BYTES_MAX      (64u << 20)
+#define TEXT_TOO_BIG	      "{\"error\":\"the request is too long or too deep\"}\n"
+#define TEXT_NO_OBJECT	      "{\"error\":\"the request is no JSON object\"}\n"
+#define TEXT_RUNNER_LOST      "{\"error\":\"the job's process ended before its answer\"}\n"
+#define TEXT_RUNNER_NOT_THERE "{\"error\":\"the job cannot be run: out of resources\"}\n"
+
+void jobs_log(const char *format, ...)
+{
+	char line[256];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(line, sizeof(line), format, arguments);
+	va_end(arguments);
+	for (char *at = line; *at; at++) {
+		if (*at < ' ' || *at > '~')
+			*at = '?';
+	}
+	fprintf(stderr, "[vgpu-jobs] %s\n", line);
+}
+
+static void requests_take(struct client *client);
+
+static void runner_end(struct client *client)
+{
+	if (!client->runner)
+		return;
+	bufferevent_free(client->runner);
+	client->runner = NULL;
+	kill(client->runner_process, SIGKILL);
+	event_del(client->timer);
+}
+
+static void client_end(struct client *client)
+{
+	void (*ended)(void *owner) = client->ended;
+	void *owner = client->owner;
+
+	jobs_log("%s: the connection ended", client->name);
+	runner_end(client);
+	bufferevent_free(client->wire);
+	event_free(client->timer);
+	scan_reset(&client->scan);
+	client->jobs->clients--;
+	free(client);
+	if (ended)
+		ended(owner);
+}
+
+static void answer_send(struct client *client, const char *text)
+{
+	client->is_running = false;
+	event_del(client->timer);
+	bufferevent_write(client->wire, text, strlen(text));
+	jobs_log("Sent response to %s", client->name);
+}
+
+static void runner_readable(struct bufferevent *pipe, void *argument)
+{
+	struct client *client = argument;
+	struct evbuffer *input = bufferevent_get_input(pipe);
+	struct evbuffer_ptr end = evbuffer_search_eol(input, NULL, NULL, EVBUFFER_EOL_LF);
+
+	if (end.pos < 0) {
+		if (evbuffer_get_length(input) <= ANSWER_BYTES_MAX)
+			return;
+		runner_end(client);
+		if (client->is_running)
+			answer_send(client, TEXT_RUNNER_LOST);
+	} else if (client->is_running && end.pos > 0) {
+		char first = RUNNER_LAST_ANSWER;
+
+		evbuffer_remove(input, &first, 1);
+		evbuffer_remove_buffer(input, bufferevent_get_output(client->wire), (size_t)end.pos);
+		if (first != RUNNER_ANSWER)
+			runner_end(client);
+		answer_send(client, "");
+	} else {
+		/* It speaks out of turn. */
+		runner_end(client);
+		if (client->is_running)
+			answer_send(client, TEXT_RUNNER_LOST);
+	}
+	requests_take(client);
+}
+
+static void runner_event(struct bufferevent *pipe, short what, void *argument)
+{
+	struct client *client = argument;
+
+	(void)pipe;
+	(void)what;
+	runner_end(client);
+	if (!client->is_running)
+		return;
+	answer_send(client, TEXT_RUNNER_LOST);
+	requests_take(client);
+}
+
+static _Noreturn void runner_exec(const struct jobs *jobs, int socket)
+{
+	char *arguments[] = {strdup(jobs->runner), NULL};
+	char library[512], mediator[256];
+	char *environment[] = {"LANG=C.UTF-8", "VGPU_TRANSPORT=local", library, mediator, NULL};
+	const struct rlimit no_core = {0, 0};
+	const struct rlimit files = {256, 256};
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGPIPE, SIG_DFL);
+	snprintf(library, sizeof(library), "LD_LIBRARY_PATH=%s", jobs->library);
+	snprintf(mediator, sizeof(mediator), "VGPU_SOCKET=%s", jobs->mediator);
+	if (dup2(socket, STDIN_FILENO) >= 0 && dup2(socket, STDOUT_FILENO) >= 0 &&
+	    setrlimit(RLIMIT_CORE, &no_core) == 0 && setrlimit(RLIMIT_NOFILE, &files) == 0 &&
+	    prctl(PR_SET_PDEATHSIG, SIGKILL) == 0)
+		execve(jobs->runner, arguments, environment);
+	dprintf(STDERR_FILENO, "[vgpu-jobs] cannot start %s: %s\n", jobs->runner, strerror(errno));
+	_exit(127);
+}
+
+static bool runner_start(struct client *client)
+{
+	int sockets[2];
+
+	if (client->runner)
+		return true;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) < 0)
+		return false;
+	client->runner_process = fork();
+	if (client->runner_process == 0)
+		runner_exec(client->jobs, sockets[1]);
+	close(sockets[1]);
+	if (client->runner_process > 0 && fcntl(sockets[0], F_SETFL, O_NONBLOCK) == 0)
+		client->runner = bufferevent_socket_new(client->jobs->base, sockets[0], BEV_OPT_CLOSE_ON_FREE);
+	if (!client->runner) {
+		close(sockets[0]);
+		return false;
+	}
+	bufferevent_setcb(client->runner, runner_readable, NULL, runner_event, client);
+	return bufferevent_enable(client->runner, EV_READ | EV_WRITE) == 0;
+}
+
+static void job_timed_out(evutil_socket_t none, short what, void *argument)
+{
+	struct client *client = argument;
+
+	(void)none;
+	(void)what;
+	jobs_log("%s: the job takes longer than %u s: ended", client->name, client->jobs->job_seconds);
+	runner_end(client);
+	answer_send(client, TEXT_RUNNER_LOST);
+	requests_take(client);
+}
+
+static void request_run(struct client *client)
+{
+	const struct timeval patience = {.tv_sec = client->jobs->job_seconds};
+
+	jobs_log("Received GPU request from %s", client->name);
+	client->is_running = true;
+	client->scan.request[client->scan.bytes++] = '\n';
+	if (!runner_start(client)) {
+		runner_end(client);
+		answer_send(client, TEXT_RUNNER_NOT_THERE);
+	} else {
+		bufferevent_write(client->runner, client->scan.request, client->scan.bytes);
+		event_add(client->timer, &patience);
+	}
+	scan_reset(&client->scan);
+}
+
+/* Whole requests, one at a time. */
+static void requests_take(struct client *client)
+{
+	struct evbuffer *input = bufferevent_get_input(client->wire);
+	struct evbuffer *output = bufferevent_get_output(client->wire);
+
+	while (!client->is_running && !client->ends_after_answer && evbuffer_get_length(input) > 0 &&
+	       evbuffer_get_length(output) <= ANSWERS_BYTES_MAX) {
+		size_t bytes = evbuffer_get_contiguous_space(input);
+		size_t taken = 0;
+		enum scan_result result = scan_bytes(
+			&client->scan, (const char *)evbuffer_pullup(input, (ev_ssize_t)bytes), bytes, &taken);
+
+		evbuffer_drain(input, taken);
+		if (result == SCAN_WHOLE) {
+			request_run(client);
+		} else if (result == SCAN_NONE) {
+			jobs_log("%s: sent a line that is no request", client->name);
+			answer_send(client, TEXT_NO_OBJECT);
+		} else if (result == SCAN_TOO_BIG) {
+			jobs_log("%s: sent a request that is too long or too deep", client->name);
+			answer_send(client, TEXT_TOO_BIG);
+			client->ends_after_answer = true;
+		}
+	}
+	if (client->is_running)
+		bufferevent_disable(client->wire, EV_READ);
+	else
+		bufferevent_enable(client->wire, EV_READ);
+}
+
+static void wire_readable(struct bufferevent *wire, void *argument)
+{
+	(void)wire;
+	requests_take(argument);
+}
+
+/* All answers have left. */
+static void wire_written(struct bufferevent *wire, void *argument)
+{
+	struct client *client = argument;
+
+	(void)wire;
+	if (client->ends_after_answer && !client->is_running)
+		client_end(client);
+	else
+		requests_take(client);
+}
+
+static void wire_event(struct bufferevent *wire, short what, void *argument)
+{
+	struct client *client = argument;
+
+	/* Who has said all that it wants may still wait for the answer. */
+	if ((what & BEV_EVENT_EOF) && (client->is_running || evbuffer_get_length(bufferevent_get_output(wire)) > 0)) {
+		client->ends_after_answer = true;
+		bufferevent_disable(wire, EV_READ);
+		return;
+	}
+	client_end(client);
+}
+
+struct client *client_create(struct jobs *jobs, int socket, const char *name, void (*ended)(void *owner), void *owner)
+{
+	struct client *client = calloc(1, sizeof(*client));
+
+	if (!client || jobs->clients >= jobs->clients_max)
+		goto failed;
+	client->jobs = jobs;
+	client->ended = ended;
+	client->owner = owner;
+	snprintf(client->name, sizeof(client->name), "%s", name);
+	client->timer = evtimer_new(jobs->base, job_timed_out, client);
+	client->wire = bufferevent_socket_new(jobs->base, socket, BEV_OPT_CLOSE_ON_FREE);
+	if (!client->timer || !client->wire)
+		goto failed;
+	/* While a job runs, no more than this is read ahead. */
+	bufferevent_setwatermark(client->wire, EV_READ, 0, 1u << 20);
+	bufferevent_setcb(client->wire, wire_readable, wire_written, wire_event, client);
+	bufferevent_enable(client->wire, EV_READ | EV_WRITE);
+	jobs->clients++;
+	return client;
+failed:
+	jobs_log("%s: refused: %u connections are there", name, jobs->clients);
+	if (client && client->timer)
+		event_free(client->timer);
+	if (client && client->wire)
+		bufferevent_free(client->wire);
+	else
+		close(socket);
+	free(client);
+	return NULL;
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the scheduler's files share: what it knows of executors (claims), whose turn it is (turn), and its life. */
+#ifndef MEDIATOR_SCHEDULER_PRIVATE_H
+#define MEDIATOR_SCHEDULER_PRIVATE_H
+
+#include <sys/queue.h>
+
+#include "mediator.h"
+#include "permit.h"
+#include "schedule_policy.h"
+#include "scheduler.h"
+#include "tenant.h"
+
+enum process_state {
+	PROCESS_OUT,	 /* no permit, or it has answered */
+	PROCESS_HOLDS,	 /* OPEN or SLICED */
+	PROCESS_CLOSING, /* CLOSED; its answer is waited for */
+};
+
+struct scheduler_process {
+	LIST_ENTRY(scheduler_process) link;
+	struct share *share;
+	struct permit permit;
+	const volatile struct vgpu_executor_schedule *claims;
+	enum process_state state;
+	bool is_overrunning; /* what it has issued goes on without a permit */
+	uint64_t faults_seen;
+	scheduler_overdue_handler *overdue;
+	void *owner;
+	bool is_overdue;
+};
+
+/* A tenant on this GPU. */
+struct share {
+	struct policy_tenant policy;
+	struct tenant *tenant;
+	struct scheduler *scheduler;
+	LIST_ENTRY(share) link;
+	LIST_HEAD(, scheduler_process) processes;
+	uint64_t overruns_since_ns; /* charged up to here; 0: no process does */
+};
+
+struct scheduler {
+	LIST_ENTRY(scheduler) link;
+	struct mediator *mediator;
+	unsigned gpu;
+	struct policy_queue queue;
+	LIST_HEAD(, share) shares;
+	struct share *current;
+	uint64_t since_ns;   /* when it was granted */
+	uint64_t charged_ns; /* up to when it has been charged */
+	uint64_t until_ns;
+	int bell;
+	struct event *rung;
+	struct event *timer;
+	uint64_t grants;
+};
+
+uint64_t scheduler_now(void);
+
+/* scheduler_claims.c */
+
+static inline uint32_t claim(const volatile uint32_t *field)
+{
+	return __atomic_load_n(field, __ATOMIC_ACQUIRE);
+}
+
+bool share_has_permit(const struct share *share);
+bool share_has_demand(const struct share *share);
+bool share_others_wait(const struct scheduler *scheduler, const struct share *share);
+bool share_is_alone(const struct scheduler *scheduler, const struct share *share);
+
+void scheduler_process_grant(struct scheduler_process *process, enum vgpu_permit_mode mode, uint64_t until_ns);
+/* True: it is out at once. */
+bool scheduler_process_revoke(struct scheduler_process *process);
+void scheduler_process_out(struct scheduler_process *process, uint64_t now);
+
+/* Take in what executors claim. */
+void scheduler_process_look(struct scheduler_process *process, uint64_t now);
+void shares_look(struct scheduler *scheduler, uint64_t now);
+
+/* scheduler_turn.c */
+
+/* Something has happened: grants, revokes and sets the timer. */
+void scheduler_turn(struct scheduler *scheduler);
+
+/* Charges the current tenant up to now. */
+void scheduler_current_charge(struct scheduler *scheduler, uint64_t now);
+
+/* The configured policy is SCHEDULER_POLICY_NONE. */
+bool scheduling_is_off(const struct configuration *configuration);
+
+#endif

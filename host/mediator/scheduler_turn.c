@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <event2/event.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "scheduler_private.h"
+
+/* An executor that has not answered so long after its slice is inside a driver call: others go on. */
+#define ANSWER_NS 1000000000u
+
+/* Kernels that may not be longer than some time are looked at in a part of it. */
+#define WATCH_PART   8
+#define WATCH_NS_MIN 10000000u
+#define WATCH_NS_MAX 250000000u
+
+static struct share *share_of(struct policy_tenant *tenant)
+{
+	_Static_assert(offsetof(struct share, policy) == 0, "a cast");
+	return (struct share *)tenant;
+}
+
+void scheduler_current_charge(struct scheduler *scheduler, uint64_t now)
+{
+	struct share *current = scheduler->current;
+
+	if (now > scheduler->charged_ns)
+		policy_charge(&scheduler->queue, &current->policy, now - scheduler->charged_ns);
+	scheduler->charged_ns = now;
+}
+
+static void current_begin(struct scheduler *scheduler, struct share *share, uint64_t until_ns, uint64_t now)
+{
+	scheduler->current = share;
+	scheduler->since_ns = now;
+	scheduler->charged_ns = now;
+	scheduler->until_ns = until_ns;
+}
+
+static void current_end(struct scheduler *scheduler, uint64_t now)
+{
+	struct share *current = scheduler->current;
+
+	scheduler_current_charge(scheduler, now);
+	scheduler->current = NULL;
+	if (share_has_demand(current))
+		policy_arrive(&scheduler->queue, &current->policy, now);
+}
+
+static void alone_open(struct scheduler *scheduler, struct share *share, uint64_t now)
+{
+	struct scheduler_process *process;
+
+	policy_leave(&share->policy);
+	LIST_FOREACH(process, &share->processes, link)
+	{
+		if (process->state != PROCESS_HOLDS || permit_mode(&process->permit) != VGPU_PERMIT_OPEN)
+			scheduler_process_grant(process, VGPU_PERMIT_OPEN, VGPU_TIME_NEVER);
+	}
+	current_begin(scheduler, share, VGPU_TIME_NEVER, now);
+}
+
+/*
+ * Somebody else has come: the one that was alone goes on with bounded work in flight. Where several were open,
+ * for nobody scheduled them, one of them goes on and the others have to ask.
+ */
+static void alone_end(struct scheduler *scheduler, uint64_t now)
+{
+	struct scheduler_process *process;
+	struct share *share;
+
+	LIST_FOREACH(share, &scheduler->shares, link)
+	{
+		LIST_FOREACH(process, &share->processes, link)
+		{
+			if (process->state != PROCESS_HOLDS || permit_mode(&process->permit) != VGPU_PERMIT_OPEN)
+				continue;
+			if (scheduler->current && scheduler->current != share) {
+				scheduler_process_revoke(process);
+				continue;
+			}
+			scheduler_process_grant(process, VGPU_PERMIT_SLICED, VGPU_TIME_NEVER);
+			if (scheduler->current != share || scheduler->until_ns != VGPU_TIME_NEVER)
+				current_begin(scheduler, share, VGPU_TIME_NEVER, now);
+			/* Nobody was there to be kept from the GPU. */
+			scheduler->charged_ns = now;
+		}
+	}
+}
+
+static void demands_take(struct scheduler *scheduler, uint64_t now)
+{
+	struct scheduler_process *process;
+	struct share *share;
+
+	LIST_FOREACH(share, &scheduler->shares, link)
+	{
+		if (share == scheduler->current || share->policy.is_waiting || !share_has_demand(share))
+			continue;
+		/* Up to here the current tenant was the only one: its time is the present that this one starts at. */
+		if (scheduler->current && scheduler->until_ns == VGPU_TIME_NEVER)
+			scheduler_current_charge(scheduler, now);
+		policy_arrive(&scheduler->queue, &share->policy, now);
+	}
+	if (!scheduler->current || now >= scheduler->until_ns)
+		return;
+	/* Another process of the tenant whose turn it is. */
+	LIST_FOREACH(process, &scheduler->current->processes, link)
+	{
+		if (process->state == PROCESS_OUT && claim(&process->claims->demand))
+			scheduler_process_grant(process, VGPU_PERMIT_SLICED, scheduler->until_ns);
+	}
+}
+
+static void until_set(struct scheduler *scheduler, uint64_t until_ns)
+{
+	struct scheduler_process *process;
+
+	scheduler->until_ns = until_ns;
+	LIST_FOREACH(process, &scheduler->current->processes, link)
+	{
+		if (process->state == PROCESS_HOLDS)
+			permit_until_set(&process->permit, until_ns);
+	}
+}
+
+/* Processes without work are out of the way at once. */
+static void idle_revoke(struct scheduler *scheduler, uint64_t now)
+{
+	struct scheduler_process *process;
+
+	LIST_FOREACH(process, &scheduler->current->processes, link)
+	{
+		if (process->state == PROCESS_HOLDS && !claim(&process->claims->busy) &&
+		    scheduler_process_revoke(process))
+			scheduler_process_out(process, now);
+	}
+}
+
+static bool current_is_preempted(const struct scheduler *scheduler)
+{
+	const struct policy_queue *queue = &scheduler->queue;
+	const struct share *share;
+
+	LIST_FOREACH(share, &scheduler->shares, link)
+	{
+		/* Who was passed over when it was granted, for reasons of age, waits until the slice is over. */
+		if (share != scheduler->current && share->policy.is_waiting &&
+		    share->policy.waiting_since_ns > scheduler->since_ns &&
+		    queue->policy->preempts(queue, &scheduler->current->policy, &share->policy))
+			return true;
+	}
+	return false;
+}
+
+/* It does not answer: leaves it to itself and goes on. */
+static void current_abandon(struct scheduler *scheduler, uint64_t now)
+{
+	struct scheduler_process *process;
+
+	LIST_FOREACH(process, &scheduler->current->processes, link)
+	{
+		if (process->state == PROCESS_OUT)
+			continue;
+		if (process->state == PROCESS_HOLDS)
+			scheduler_process_revoke(process);
+		scheduler_process_out(process, now);
+	}
+}
+
+static void current_look(struct scheduler *scheduler, uint64_t now)
+{
+	struct share *current = scheduler->current;
+
+	if (share_has_permit(current) && share_others_wait(scheduler, current)) {
+		uint64_t slice_ns = scheduler->queue.policy->slice(&scheduler->queue, &current->policy);
+		uint64_t end_ns = scheduler->since_ns + slice_ns;
+
+		if (scheduler->until_ns == VGPU_TIME_NEVER && slice_ns != POLICY_FOREVER) {
+			idle_revoke(scheduler, now);
+			until_set(scheduler, end_ns > now ? end_ns : now);
+		}
+		if (now < scheduler->until_ns && current_is_preempted(scheduler))
+			until_set(scheduler, now);
+		if (scheduler->until_ns != VGPU_TIME_NEVER && now >= scheduler->until_ns + ANSWER_NS)
+			current_abandon(scheduler, now);
+	}
+	if (!share_has_permit(current))
+		current_end(scheduler, now);
+}
+
+static void next_grant(struct scheduler *scheduler, uint64_t now)
+{
+	struct policy_tenant *chosen = policy_choose(&scheduler->queue, now);
+	struct scheduler_process *process;
+	struct share *share;
+	uint64_t slice_ns;
+
+	if (!chosen)
+		return;
+	share = share_of(chosen);
+	slice_ns = scheduler->queue.policy->slice(&scheduler->queue, chosen);
+	current_begin(scheduler, share,
+		      slice_ns == POLICY_FOREVER || !share_others_wait(scheduler, share) ? VGPU_TIME_NEVER
+											 : now + slice_ns,
+		      now);
+	scheduler->grants++;
+	LIST_FOREACH(process, &share->processes, link)
+	{
+		if (claim(&process->claims->demand))
+			scheduler_process_grant(process, VGPU_PERMIT_SLICED, scheduler->until_ns);
+	}
+}
+
+/* How often to look for kernels that take too long; VGPU_TIME_NEVER: nobody's are limited. */
+static uint64_t watch_interval(const struct scheduler *scheduler)
+{
+	uint64_t interval = VGPU_TIME_NEVER;
+	const struct share *share;
+
+	LIST_FOREACH(share, &scheduler->shares, link)
+	{
+		uint64_t part_ns = share->tenant->settings.limits.kernel_ms * 1000000ull / WATCH_PART;
+
+		if (!part_ns)
+			continue;
+		if (part_ns < WATCH_NS_MIN)
+			part_ns = WATCH_NS_MIN;
+		if (part_ns > WATCH_NS_MAX)
+			part_ns = WATCH_NS_MAX;
+		if (part_ns < interval)
+			interval = part_ns;
+	}
+	return interval;
+}
+
+static void timer_set(struct scheduler *scheduler, uint64_t now)
+{
+	uint64_t left_ns = watch_interval(scheduler);
+	uint64_t answer_ns = VGPU_TIME_NEVER;
+	struct timeval delay;
+
+	event_del(scheduler->timer);
+	if (scheduler->current && scheduler->until_ns != VGPU_TIME_NEVER)
+		answer_ns = scheduler->until_ns + ANSWER_NS > now ? scheduler->until_ns + ANSWER_NS - now : 0;
+	if (answer_ns < left_ns)
+		left_ns = answer_ns;
+	if (left_ns == VGPU_TIME_NEVER)
+		return;
+	delay = (struct timeval){.tv_sec = (time_t)(left_ns / 1000000000u),
+				 .tv_usec = (suseconds_t)(left_ns % 1000000000u / 1000) + 1};
+	event_add(scheduler->timer, &delay);
+}
+
+bool scheduling_is_off(const struct configuration *configuration)
+{
+	return configuration->policy && strcmp(configuration->policy, SCHEDULER_POLICY_NONE) == 0;
+}
+
+/* Everybody issues as he likes, and the driver's own time slicing decides. */
+static void all_open(struct scheduler *scheduler)
+{
+	struct scheduler_process *process;
+	struct share *share;
+
+	scheduler->current = NULL;
+	LIST_FOREACH(share, &scheduler->shares, link)
+	{
+		policy_leave(&share->policy);
+		LIST_FOREACH(process, &share->processes, link)
+		{
+			if (process->state != PROCESS_HOLDS || permit_mode(&process->permit) != VGPU_PERMIT_OPEN)
+				scheduler_process_grant(process, VGPU_PERMIT_OPEN, VGPU_TIME_NEVER);
+		}
+	}
+}
+
+void scheduler_turn(struct scheduler *scheduler)
+{
+	struct share *first = LIST_FIRST(&scheduler->shares);
+	uint64_t now = scheduler_now();
+
+	shares_look(scheduler, now);
+	if (scheduling_is_off(&scheduler->mediator->configuration)) {
+		all_open(scheduler);
+	} else if (first && share_is_alone(scheduler, first)) {
+		alone_open(scheduler, first, now);
+	} else if (first) {
+		alone_end(scheduler, now);
+		demands_take(scheduler, now);
+		if (scheduler->current)
+			current_look(scheduler, now);
+		if (!scheduler->current)
+			next_grant(scheduler, now);
+	}
+	timer_set(scheduler, now);
+}

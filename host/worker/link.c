@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "link.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define FRAME_BYTES_MAX (sizeof(struct link_frame) + LINK_PAYLOAD_BYTES_MAX)
+#define IN_BYTES	(2 * FRAME_BYTES_MAX)
+#define NO_FRAME	SIZE_MAX
+
+uint64_t link_now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u;
+}
+
+int link_create(struct link *link, SSL_CTX *context, int socket)
+{
+	int one = 1;
+
+	*link = (struct link){.socket = socket, .open_frame = NO_FRAME, .heard_ms = link_now_ms()};
+	link->in = malloc(IN_BYTES);
+	link->out = malloc(LINK_OUT_BYTES);
+	link->ssl = SSL_new(context);
+	if (!link->in || !link->out || !link->ssl || SSL_set_fd(link->ssl, socket) != 1) {
+		link_destroy(link);
+		return -ENOMEM;
+	}
+	/* Batches are made here; the kernel must not wait for more. */
+	setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	return 0;
+}
+
+void link_destroy(struct link *link)
+{
+	SSL_free(link->ssl);
+	free(link->in);
+	free(link->out);
+	if (link->socket >= 0)
+		close(link->socket);
+	*link = (struct link){.socket = -1};
+}
+
+static void reason_set(struct link *link, const char *what)
+{
+	unsigned long error = ERR_peek_last_error();
+	const char *detail = error ? ERR_reason_error_string(error) : NULL;
+	long verified = SSL_get_verify_result(link->ssl);
+
+	if (verified != X509_V_OK)
+		detail = X509_verify_cert_error_string(verified);
+	snprintf(link->reason, sizeof(link->reason), "%s%s%s", what, detail ? ": " : "", detail ? detail : "");
+	ERR_clear_error();
+}
+
+/* True: it will go on when the socket is ready. */
+static bool is_temporary(struct link *link, int result, const char *what)
+{
+	int error = SSL_get_error(link->ssl, result);
+	int system_error = errno;
+
+	if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE)
+		return true;
+	if (error == SSL_ERROR_ZERO_RETURN || (error == SSL_ERROR_SYSCALL && system_error == 0))
+		snprintf(link->reason, sizeof(link->reason), "the other side closed the connection");
+	else if (error == SSL_ERROR_SYSCALL)
+		snprintf(link->reason, sizeof(link->reason), "%s: %s", what, strerror(system_error));
+	else
+		reason_set(link, what);
+	return false;
+}
+
+bool link_handshake(struct link *link, bool is_server, int timeout_ms)
+{
+	uint64_t end = link_now_ms() + (uint64_t)timeout_ms;
+
+	if (is_server)
+		SSL_set_accept_state(link->ssl);
+	else
+		SSL_set_connect_state(link->ssl);
+	for (;;) {
+		struct pollfd wait = {.fd = link->socket};
+		uint64_t now;
+		int result;
+
+		ERR_clear_error();
+		errno = 0;
+		result = SSL_do_handshake(link->ssl);
+		if (result == 1) {
+			link->heard_ms = link_now_ms();
+			return true;
+		}
+		if (!is_temporary(link, result, "TLS handshake"))
+			return false;
+		now = link_now_ms();
+		if (now >= end) {
+			snprintf(link->reason, sizeof(link->reason), "TLS handshake: no answer in time");
+			return false;
+		}
+		wait.events = SSL_want_write(link->ssl) ? POLLOUT : POLLIN;
+		if (poll(&wait, 1, (int)(end - now)) < 0 && errno != EINTR) {
+			snprintf(link->reason, sizeof(link->reason), "poll: %s", strerror(errno));
+			return false;
+		}
+	}
+}
+
+size_t link_room(const struct link *link)
+{
+	size_t used = link->out_end - link->out_begin + sizeof(struct link_frame);
+
+	return used < LINK_OUT_BYTES ? LINK_OUT_BYTES - used : 0;
+}
+
+void *link_put(struct link *link, enum link_frame_type type, uint32_t bytes, bool append)
+{
+	struct link_frame frame = {.bytes = bytes, .type = type};
+	void *place;
+
+	if (link->out_end + sizeof(frame) + bytes > LINK_OUT_BYTES) {
+		memmove(link->out, link->out + link->out_begin, link->out_end - link->out_begin);
+		if (link->open_frame != NO_FRAME)
+			link->open_frame -= link->out_begin;
+		link->out_end -= link->out_begin;
+		link->out_begin = 0;
+	}
+	if (append && link->open_frame != NO_FRAME) {
+		struct link_frame open;
+
+		memcpy(&open, link->out + link->open_frame, sizeof(open));
+		if (open.type == type && open.bytes + bytes <= LINK_PAYLOAD_BYTES_MAX) {
+			open.bytes += bytes;
+			memcpy(link->out + link->open_frame, &open, sizeof(open));
+			place = link->out + link->out_end;
+			link->out_end += bytes;
+			return place;
+		}
+	}
+	link->open_frame = append ? link->out_end : NO_FRAME;
+	memcpy(link->out + link->out_end, &frame, sizeof(frame));
+	place = link->out + link->out_end + sizeof(frame);
+	link->out_end += sizeof(frame) + bytes;
+	return place;
+}
+
+bool link_flush(struct link *link)
+{
+	link->open_frame = NO_FRAME;
+	while (link->out_begin != link->out_end) {
+		size_t written;
+		int result;
+
+		ERR_clear_error();
+		errno = 0;
+		result =
+			SSL_write_ex(link->ssl, link->out + link->out_begin, link->out_end - link->out_begin, &written);
+		if (result != 1)
+			return is_temporary(link, result, "send");
+		link->out_begin += written;
+	}
+	link->out_begin = link->out_end = 0;
+	return true;
+}
+
+bool link_fill(struct link *link)
+{
+	link->is_dry = false;
+	if (link->in_begin == link->in_end) {
+		link->in_begin = link->in_end = 0;
+	} else if (IN_BYTES - link->in_end < FRAME_BYTES_MAX) {
+		memmove(link->in, link->in + link->in_begin, link->in_end - link->in_begin);
+		link->in_end -= link->in_begin;
+		link->in_begin = 0;
+	}
+	while (link->in_end < IN_BYTES) {
+		size_t got;
+		int result;
+
+		ERR_clear_error();
+		errno = 0;
+		result = SSL_read_ex(link->ssl, link->in + link->in_end, IN_BYTES - link->in_end, &got);
+		if (result != 1) {
+			link->is_dry = true;
+			return is_temporary(link, result, "receive");
+		}
+		link->in_end += got;
+		link->heard_ms = link_now_ms();
+	}
+	return true;
+}
+
+int link_peek(struct link *link, struct link_view *ret_view)
+{
+	size_t available = link->in_end - link->in_begin;
+	struct link_frame frame;
+
+	if (available < sizeof(frame))
+		return 0;
+	memcpy(&frame, link->in + link->in_begin, sizeof(frame));
+	if (frame.bytes > LINK_PAYLOAD_BYTES_MAX || frame.type == 0 || frame.type >= LINK_FRAME_TYPE_COUNT) {
+		snprintf(link->reason, sizeof(link->reason), "a frame of type %u and %u bytes came", frame.type,
+			 frame.bytes);
+		return -1;
+	}
+	if (available - sizeof(frame) < frame.bytes)
+		return 0;
+	*ret_view = (struct link_view){
+		.type = (enum link_frame_type)frame.type,
+		.payload = link->in + link->in_begin + sizeof(frame),
+		.bytes = frame.bytes,
+	};
+	return 1;
+}
+
+void link_consume(struct link *link, const struct link_view *view)
+{
+	link->in_begin += sizeof(struct link_frame) + view->bytes;
+}

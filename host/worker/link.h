@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The connection between vgpu-relay on a GPU-less host and vgpu-worker: TCP with
+ * TLS 1.3, one for each channel, so that no guest process waits behind another's
+ * data and a broken one takes nothing else along.
+ *
+ * It carries frames: a struct link_frame and its payload.  Nothing here blocks but
+ * link_handshake(); what does not leave at once stays in a buffer of LINK_OUT_BYTES,
+ * and who finds it full stops producing.  Both sides say at least once in
+ * LINK_ALIVE_MS that they are there; one that is silent for the time that the
+ * other allows is lost, also when no packet tells (half-open connections).
+ *
+ * One thread uses a link.
+ */
+#ifndef WORKER_LINK_H
+#define WORKER_LINK_H
+
+#include <openssl/ssl.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vgpu_control.h"
+
+#define LINK_VERSION	       1u
+#define LINK_PAYLOAD_BYTES_MAX (256u << 10)
+#define LINK_OUT_BYTES	       (2u << 20)
+#define LINK_ALIVE_MS	       1000
+#define LINK_SILENCE_MS	       10000 /* unless the command line says otherwise */
+
+enum link_frame_type {
+	LINK_OPEN = 1, /* relay: struct link_open, the first frame */
+	LINK_STATUS,   /* worker: struct link_status: the answer to OPEN, and later the end of the executor */
+	LINK_COMMANDS, /* relay: records of the command ring, one after the other */
+	LINK_UPLOAD,   /* relay: struct link_place, then bytes of the upload window, before the record that uses them */
+	LINK_REPLIES,  /* worker: records of the reply ring */
+	LINK_DOWNLOAD, /* worker: struct link_place, then bytes of the download window, before the reply */
+	LINK_RELEASED, /* worker: struct link_place: upload_released */
+	LINK_DEFERRED, /* worker: struct link_place: deferred_error */
+	LINK_COUNTERS, /* worker: struct vgpu_executor_counters; also the sign of life */
+	LINK_ALIVE,    /* relay: nothing but a sign of life */
+	LINK_CLOSE,    /* relay: end the executor; the worker answers with LINK_COUNTERS and closes */
+	LINK_FRAME_TYPE_COUNT,
+};
+
+/* Little-endian, like all that goes over the wire. */
+struct link_frame {
+	uint32_t bytes; /* of the payload, at most LINK_PAYLOAD_BYTES_MAX */
+	uint32_t type;
+};
+
+struct link_open {
+	uint32_t version; /* LINK_VERSION */
+	uint32_t vm_id;
+	uint32_t channel;
+	uint32_t pool_id;
+	uint64_t channel_bytes;
+};
+
+struct link_status {
+	uint32_t error; /* enum vgpu_channel_error; none: ready */
+	uint32_t reserved;
+	char text[VGPU_CONTROL_TEXT_BYTES];
+};
+
+struct link_place {
+	uint64_t value; /* a position, an offset or a word, as the frame's type says */
+};
+
+struct link {
+	int socket;
+	SSL *ssl;
+	uint8_t *in;
+	size_t in_begin, in_end;
+	bool is_dry; /* the last read found nothing more */
+	uint8_t *out;
+	size_t out_begin, out_end;
+	size_t open_frame; /* where the header of the frame is that may still grow; SIZE_MAX: none */
+	uint64_t heard_ms; /* when something last came */
+	uint64_t alive_ms; /* when a sign of life is due */
+	char reason[160];  /* why it was lost */
+};
+
+struct link_view {
+	enum link_frame_type type;
+	const uint8_t *payload; /* until link_consume() */
+	uint32_t bytes;
+};
+
+/* Takes the socket over, also when it fails. 0, or -ENOMEM. */
+int link_create(struct link *link, SSL_CTX *context, int socket);
+void link_destroy(struct link *link);
+
+/* Blocks for at most timeout_ms. False: see reason. */
+bool link_handshake(struct link *link, bool is_server, int timeout_ms);
+
+/* Bytes of payload for which there is room in the buffer now. */
+size_t link_room(const struct link *link);
+
+/*
+ * Room for 'bytes' of payload, to be filled in before the next call; the caller has looked at
+ * link_room(). With 'append' they go on a frame of the same type that has not left yet.
+ */
+void *link_put(struct link *link, enum link_frame_type type, uint32_t bytes, bool append);
+
+/* Sends what the network takes, reads what is there. False: the link is lost, see reason. */
+bool link_flush(struct link *link);
+bool link_fill(struct link *link);
+
+/* The next whole frame; 1: there is one, 0: not yet, -1: what came is none, see reason. */
+int link_peek(struct link *link, struct link_view *ret_view);
+void link_consume(struct link *link, const struct link_view *view);
+
+/* Nothing waits to be sent. */
+static inline bool link_is_flushed(const struct link *link)
+{
+	return link->out_begin == link->out_end;
+}
+
+/* CLOCK_MONOTONIC in milliseconds. */
+uint64_t link_now_ms(void);
+
+#endif

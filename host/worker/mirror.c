@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "mirror.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "control_socket.h"
+#include "pause.h"
+#include "window_use.h"
+
+#define PIECE_BYTES	     (128u << 10)
+#define FRAMES_IN_A_ROW	     16
+#define ROUNDS_BETWEEN_LOOKS 256
+
+void mirror_end(struct mirror *mirror, enum vgpu_channel_error error, const char *format, ...)
+{
+	va_list arguments;
+
+	if (mirror->is_over)
+		return;
+	mirror->is_over = true;
+	mirror->status.error = error;
+	va_start(arguments, format);
+	vsnprintf(mirror->status.text, sizeof(mirror->status.text), format, arguments);
+	va_end(arguments);
+}
+
+static void eventfd_ring(int descriptor)
+{
+	const uint64_t one = 1;
+	ssize_t written;
+
+	do
+		written = write(descriptor, &one, sizeof(one));
+	while (written < 0 && errno == EINTR);
+	/* EAGAIN: the counter is full, so the executor has its wake-up already. */
+}
+
+static void eventfd_clear(int descriptor)
+{
+	uint64_t count;
+	ssize_t got;
+
+	do
+		got = read(descriptor, &count, sizeof(count));
+	while (got < 0 && errno == EINTR);
+}
+
+/* Remembers what the reply will have filled. A wrong request is the executor's to refuse. */
+static void download_note(struct mirror *mirror, const uint8_t *record, uint32_t length)
+{
+	struct window_use use = window_use_of(record, length);
+	struct vgpu_record header;
+
+	if (!use.downloads || use.place > mirror->download_bytes || use.bytes > mirror->download_bytes - use.place)
+		return;
+	if (mirror->download_count == MIRROR_DOWNLOADS_MAX) {
+		mirror_end(mirror, VGPU_ERROR_PROTOCOL, "the guest has too many downloads at once");
+		return;
+	}
+	memcpy(&header, record, sizeof(header));
+	mirror->downloads[mirror->download_count++] =
+		(struct mirror_download){.sequence = header.sequence, .offset = use.place, .bytes = use.bytes};
+}
+
+static struct mirror_download download_forget(struct mirror *mirror, uint32_t sequence)
+{
+	for (size_t i = 0; i < mirror->download_count; i++) {
+		struct mirror_download found = mirror->downloads[i];
+
+		if (found.sequence != sequence)
+			continue;
+		mirror->downloads[i] = mirror->downloads[--mirror->download_count];
+		return found;
+	}
+	return (struct mirror_download){0};
+}
+
+static bool commands_put(struct mirror *mirror, const struct link_view *view)
+{
+	while (mirror->commands_done < view->bytes) {
+		const uint8_t *record = view->payload + mirror->commands_done;
+		uint32_t left = view->bytes - mirror->commands_done;
+		struct vgpu_record header = {0};
+		enum ring_status status;
+		void *place;
+
+		if (left >= sizeof(header))
+			memcpy(&header, record, sizeof(header));
+		if (header.length < sizeof(header) || header.length > left || header.length > VGPU_RECORD_BYTES_MAX ||
+		    header.length % VGPU_RECORD_ALIGNMENT || header.opcode == VGPU_OPCODE_PAD) {
+			mirror_end(mirror, VGPU_ERROR_PROTOCOL, "the relay sent a record that is none");
+			return false;
+		}
+		status = ring_reserve(&mirror->commands, header.length, &place);
+		if (status == RING_FATAL)
+			mirror_end(mirror, VGPU_ERROR_EXECUTOR_DIED, "the executor broke the command ring");
+		if (status != RING_OK) {
+			mirror->command_waits = header.length;
+			return false;
+		}
+		download_note(mirror, record, header.length);
+		memcpy(place, record, header.length);
+		if (ring_commit(&mirror->commands))
+			eventfd_ring(mirror->doorbell);
+		mirror->commands_done += header.length;
+	}
+	mirror->commands_done = 0;
+	mirror->command_waits = 0;
+	return true;
+}
+
+static bool upload_put(struct mirror *mirror, const struct link_view *view)
+{
+	struct link_place place;
+	uint64_t bytes, at;
+
+	if (view->bytes < sizeof(place))
+		return false;
+	memcpy(&place, view->payload, sizeof(place));
+	bytes = view->bytes - sizeof(place);
+	at = place.value % mirror->upload_bytes;
+	if (bytes > mirror->upload_bytes - at || place.value + bytes - mirror->upload_released > mirror->upload_bytes)
+		return false;
+	memcpy(mirror->memory + mirror->upload_offset + at, view->payload + sizeof(place), bytes);
+	return true;
+}
+
+/* False: the frame waits, or it is none and the end is set. */
+static bool frame_take(struct mirror *mirror, const struct link_view *view)
+{
+	bool is_valid = true;
+
+	switch (view->type) {
+	case LINK_COMMANDS:
+		return commands_put(mirror, view);
+	case LINK_UPLOAD:
+		is_valid = upload_put(mirror, view);
+		break;
+	case LINK_ALIVE:
+		break;
+	case LINK_CLOSE:
+		mirror->is_closing = true;
+		break;
+	default:
+		is_valid = false;
+	}
+	if (!is_valid)
+		mirror_end(mirror, VGPU_ERROR_PROTOCOL, "the relay sent a frame of type %d that is malformed",
+			   view->type);
+	return is_valid;
+}
+
+static bool frames_take(struct mirror *mirror)
+{
+	/* While a frame waits, more of them would have nowhere to go. */
+	bool is_lost = !mirror->command_waits && !link_fill(mirror->link);
+	struct link_view view;
+	bool progress = false;
+	int found = 0;
+
+	for (int i = 0; i < FRAMES_IN_A_ROW && !mirror->is_over && !mirror->is_closing &&
+			(found = link_peek(mirror->link, &view)) > 0;
+	     i++) {
+		if (!frame_take(mirror, &view))
+			return progress;
+		link_consume(mirror->link, &view);
+		progress = true;
+	}
+	if (found < 0)
+		mirror_end(mirror, VGPU_ERROR_PROTOCOL, "%.140s", mirror->link->reason);
+	else if (is_lost && found == 0 && !mirror->is_closing)
+		mirror_end(mirror, VGPU_ERROR_EXECUTOR_DIED, "the link was lost: %.100s", mirror->link->reason);
+	return progress;
+}
+
+static void place_put(struct mirror *mirror, enum link_frame_type type, uint64_t value)
+{
+	const struct link_place place = {.value = value};
+
+	memcpy(link_put(mirror->link, type, sizeof(place), false), &place, sizeof(place));
+}
+
+/* The errors of posted calls; before the replies that came after them. */
+static void deferred_send(struct mirror *mirror)
+{
+	uint64_t *word = &mirror->header->deferred_error;
+
+	if (__atomic_load_n(word, __ATOMIC_RELAXED) && link_room(mirror->link) >= sizeof(struct link_place))
+		place_put(mirror, LINK_DEFERRED, __atomic_exchange_n(word, 0, __ATOMIC_ACQ_REL));
+}
+
+static bool released_send(struct mirror *mirror)
+{
+	uint64_t released = __atomic_load_n(&mirror->header->upload_released, __ATOMIC_ACQUIRE);
+
+	if (released == mirror->upload_released || link_room(mirror->link) < sizeof(struct link_place))
+		return false;
+	/* The relay knows what was used, and checks it. */
+	if (released - mirror->upload_released > mirror->upload_bytes) {
+		mirror_end(mirror, VGPU_ERROR_EXECUTOR_DIED, "the executor broke the upload window");
+		return false;
+	}
+	mirror->upload_released = released;
+	place_put(mirror, LINK_RELEASED, released);
+	return true;
+}
+
+/* True: what the held reply says is filled is in the link's buffer. */
+static bool download_send(struct mirror *mirror)
+{
+	const struct mirror_download *download = &mirror->held_download;
+
+	while (mirror->held_sent < download->bytes) {
+		const struct link_place place = {.value = download->offset + mirror->held_sent};
+		uint64_t piece = download->bytes - mirror->held_sent;
+		uint8_t *payload;
+
+		if (piece > PIECE_BYTES)
+			piece = PIECE_BYTES;
+		if (link_room(mirror->link) < sizeof(place) + piece)
+			return false;
+		payload = link_put(mirror->link, LINK_DOWNLOAD, (uint32_t)(sizeof(place) + piece), false);
+		memcpy(payload, &place, sizeof(place));
+		memcpy(payload + sizeof(place), mirror->memory + mirror->download_offset + place.value, piece);
+		mirror->held_sent += piece;
+	}
+	return true;
+}
+
+static bool reply_take(struct mirror *mirror)
+{
+	enum ring_status status = ring_take(&mirror->replies, mirror->record, sizeof(mirror->record));
+	struct vgpu_record header;
+
+	if (status == RING_FATAL)
+		mirror_end(mirror, VGPU_ERROR_EXECUTOR_DIED, "the executor broke the reply ring");
+	if (status != RING_OK)
+		return false;
+	memcpy(&header, mirror->record, sizeof(header));
+	mirror->held_bytes = header.length;
+	mirror->held_sent = 0;
+	mirror->held_download = (struct mirror_download){0};
+	if (!(header.flags & VGPU_FLAG_EVENT))
+		mirror->held_download = download_forget(mirror, header.sequence);
+	if (header.context_or_result)
+		mirror->held_download.bytes = 0;
+	return true;
+}
+
+static bool replies_take(struct mirror *mirror)
+{
+	bool progress = false;
+
+	while (!mirror->is_over && (mirror->held_bytes || reply_take(mirror))) {
+		deferred_send(mirror);
+		if (!download_send(mirror) || link_room(mirror->link) < mirror->held_bytes)
+			break;
+		memcpy(link_put(mirror->link, LINK_REPLIES, mirror->held_bytes, true), mirror->record,
+		       mirror->held_bytes);
+		mirror->held_bytes = 0;
+		progress = true;
+	}
+	if (progress && ring_producer_waits(&mirror->replies))
+		eventfd_ring(mirror->doorbell);
+	deferred_send(mirror);
+	return released_send(mirror) || progress;
+}
+
+static void counters_send(struct mirror *mirror)
+{
+	struct vgpu_executor_counters counters = *mirror->counters;
+
+	if (link_room(mirror->link) >= sizeof(counters))
+		memcpy(link_put(mirror->link, LINK_COUNTERS, sizeof(counters), false), &counters, sizeof(counters));
+}
+
+static void life_check(struct mirror *mirror)
+{
+	struct link *link = mirror->link;
+	uint64_t now = link_now_ms();
+
+	if (now >= link->alive_ms) {
+		counters_send(mirror);
+		link->alive_ms = now + LINK_ALIVE_MS;
+	}
+	if (mirror->command_waits)
+		link->heard_ms = now;
+	if (now - link->heard_ms > mirror->silence_ms)
+		mirror_end(mirror, VGPU_ERROR_EXECUTOR_DIED, "the relay has been silent for %llu ms",
+			   (unsigned long long)(now - link->heard_ms));
+}
+
+/* True: there is something to do after all. */
+static bool sleep_prepare(struct mirror *mirror)
+{
+	enum ring_status status;
+
+	if (mirror->command_waits && ring_prepare_wait(&mirror->commands, mirror->command_waits) != RING_FULL)
+		return true;
+	__atomic_store_n(&mirror->header->upload_waits, 1, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&mirror->header->upload_released, __ATOMIC_ACQUIRE) != mirror->upload_released &&
+	    link_room(mirror->link) >= sizeof(struct link_place))
+		return true;
+	if (mirror->held_bytes)
+		return false;
+	status = ring_prepare_sleep(&mirror->replies);
+	if (status == RING_FATAL)
+		mirror_end(mirror, VGPU_ERROR_EXECUTOR_DIED, "the executor broke the reply ring");
+	return status != RING_EMPTY;
+}
+
+/* Which processes belong to a tenant is known to the mediator alone: no others are shown. */
+static void tenant_answer(struct mirror *mirror, uint32_t first)
+{
+	struct control_message answer = {.tenant_reply = {.first = first}};
+
+	/* An executor that does not read it asks in vain. */
+	(void)control_send(mirror->control, VGPU_CONTROL_TENANT_REPLY, &answer);
+}
+
+static void control_take(struct mirror *mirror)
+{
+	struct control_message message;
+	int received = control_receive(mirror->control, &message);
+
+	if (received < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (received <= 0) {
+		mirror_end(mirror, VGPU_ERROR_EXECUTOR_DIED, "the executor ended");
+		return;
+	}
+	control_message_release(&message);
+	if (message.header.type == VGPU_CONTROL_TENANT_QUERY)
+		tenant_answer(mirror, message.tenant_query.first);
+	else if (message.header.type == VGPU_CONTROL_EXECUTOR_FAULT)
+		mirror_end(mirror, message.channel.error, "%s", message.channel.text);
+	else
+		mirror_end(mirror, VGPU_ERROR_EXECUTOR_DIED, "the executor sent message %u", message.header.type);
+}
+
+static void mirror_sleep(struct mirror *mirror, int timeout_ms)
+{
+	struct pollfd waits[] = {
+		{.fd = mirror->link->socket, .events = POLLRDHUP},
+		{.fd = mirror->interrupt, .events = POLLIN},
+		{.fd = mirror->control, .events = POLLIN | POLLRDHUP},
+	};
+
+	if (timeout_ms && sleep_prepare(mirror))
+		return;
+	if (!mirror->command_waits)
+		waits[0].events |= POLLIN;
+	if (!link_is_flushed(mirror->link))
+		waits[0].events |= POLLOUT;
+	if (poll(waits, sizeof(waits) / sizeof(waits[0]), timeout_ms) < 0 && errno != EINTR)
+		mirror_end(mirror, VGPU_ERROR_EXECUTOR_DIED, "poll: %s", strerror(errno));
+	ring_wake(&mirror->replies);
+	if (waits[1].revents & POLLIN)
+		eventfd_clear(mirror->interrupt);
+	/* A relay never closes one direction alone. While it is not read, its end would not show otherwise. */
+	if (mirror->command_waits && waits[0].revents & (POLLRDHUP | POLLHUP | POLLERR))
+		mirror_end(mirror, VGPU_ERROR_EXECUTOR_DIED, "the relay closed the connection");
+	if (waits[2].revents) {
+		/* What it replied before its end is still delivered. */
+		replies_take(mirror);
+		control_take(mirror);
+	}
+}
+
+void mirror_run(struct mirror *mirror)
+{
+	struct pause pause;
+	unsigned rounds = 0;
+
+	pause_open(&pause);
+	while (!mirror->is_over && !mirror->is_closing) {
+		bool progress = frames_take(mirror);
+
+		if (replies_take(mirror))
+			progress = true;
+		if (!link_flush(mirror->link)) {
+			mirror_end(mirror, VGPU_ERROR_EXECUTOR_DIED, "the link was lost: %.100s", mirror->link->reason);
+			break;
+		}
+		if (++rounds % ROUNDS_BETWEEN_LOOKS == 0)
+			mirror_sleep(mirror, 0);
+		if (progress) {
+			pause_reset(&pause);
+			continue;
+		}
+		if (pause_spin(&pause))
+			continue;
+		life_check(mirror);
+		if (!mirror->is_over && link_flush(mirror->link))
+			mirror_sleep(mirror, LINK_ALIVE_MS);
+	}
+}
+
+/* Of the relay, which may have gone; a short while for a slow network. */
+static void last_words_send(struct mirror *mirror)
+{
+	uint64_t end = link_now_ms() + 1000;
+
+	counters_send(mirror);
+	if (mirror->status.error && link_room(mirror->link) >= sizeof(mirror->status))
+		memcpy(link_put(mirror->link, LINK_STATUS, sizeof(mirror->status), false), &mirror->status,
+		       sizeof(mirror->status));
+	while (link_flush(mirror->link) && !link_is_flushed(mirror->link) && link_now_ms() < end) {
+		struct pollfd wait = {.fd = mirror->link->socket, .events = POLLOUT};
+
+		poll(&wait, 1, 100);
+	}
+	SSL_shutdown(mirror->link->ssl);
+}
+
+void mirror_close(struct mirror *mirror)
+{
+	struct pollfd ended = {.fd = mirror->executor_exit, .events = POLLIN};
+
+	if (mirror->control >= 0)
+		close(mirror->control);
+	mirror->control = -1;
+	/* Its end of the control socket is its life; the kernel kills what is left when this process ends. */
+	if (mirror->executor_exit >= 0)
+		poll(&ended, 1, mirror->is_closing ? 1000 : 2000);
+	if (mirror->counters)
+		last_words_send(mirror);
+	else if (mirror->status.error) {
+		memcpy(link_put(mirror->link, LINK_STATUS, sizeof(mirror->status), false), &mirror->status,
+		       sizeof(mirror->status));
+		if (link_flush(mirror->link))
+			SSL_shutdown(mirror->link->ssl);
+	}
+}

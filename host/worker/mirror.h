@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The worker's end of a channel: a memory file with the same layout as the guest's
+ * channel, and an executor on it that cannot tell it from a guest.  To the executor
+ * the mirror is the guest.
+ *
+ * What comes from the network is checked before it touches the memory, and so is
+ * what the executor wrote there: a guest may have taken it over.
+ */
+#ifndef WORKER_MIRROR_H
+#define WORKER_MIRROR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "link.h"
+#include "vgpu_control.h"
+#include "vgpu_ring.h"
+
+/* Requests whose replies say that the download window is filled; a guest library has a few dozen at most. */
+#define MIRROR_DOWNLOADS_MAX 512
+
+struct mirror_download {
+	uint32_t sequence;
+	uint64_t offset;
+	uint64_t bytes;
+};
+
+struct mirror {
+	struct link *link;
+	uint64_t silence_ms;
+	pid_t executor;
+	int executor_exit; /* pidfd */
+	int control;
+	int doorbell;
+	int interrupt;
+	uint8_t *memory;
+	struct vgpu_channel_header *header;
+	const struct vgpu_executor_counters *counters;
+	struct ring commands;
+	struct ring replies;
+	uint32_t upload_offset, upload_bytes;
+	uint32_t download_offset, download_bytes;
+
+	uint64_t upload_released;
+	uint32_t commands_done; /* of a frame of commands that waits for room in the ring */
+	uint32_t command_waits; /* length of the record that does; 0: none */
+	struct mirror_download downloads[MIRROR_DOWNLOADS_MAX];
+	size_t download_count;
+	uint32_t held_bytes; /* of 'record', a reply that waits for room in the link; 0: none */
+	uint64_t held_sent;  /* of the bytes of held_download */
+	struct mirror_download held_download;
+
+	bool is_closing;
+	bool is_over;
+	struct link_status status; /* why, for the relay; error 0: nothing to say */
+	_Alignas(8) uint8_t record[VGPU_RECORD_BYTES_MAX];
+};
+
+struct mirror_plan {
+	const char *executor;
+	const char *driver;
+	struct link_open open;
+};
+
+/* Starts an executor and waits until it is ready. False: see mirror->status. */
+bool mirror_open(struct mirror *mirror, const struct mirror_plan *plan);
+
+/* Until the relay closes, the link is lost or the executor ends. */
+void mirror_run(struct mirror *mirror);
+
+/* Ends the executor, within two seconds, and tells the relay what can still be told. */
+void mirror_close(struct mirror *mirror);
+
+__attribute__((format(printf, 3, 4))) void mirror_end(struct mirror *mirror, enum vgpu_channel_error error,
+						      const char *format, ...);
+
+#endif

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Starting an executor on a mirror of the guest's channel. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/personality.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "control_socket.h"
+#include "mirror.h"
+
+#define COUNTERS_BYTES	  4096
+#define CHANNEL_BYTES_MAX (256u << 20)
+#define START_MS	  60000
+#define EXIT_NOT_STARTED  127
+#define DESCRIPTORS_MAX	  65536
+
+static int memory_create(const char *name, uint64_t bytes)
+{
+	int memory = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (memory >= 0 && (ftruncate(memory, (off_t)bytes) < 0 ||
+			    fcntl(memory, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)) {
+		close(memory);
+		memory = -1;
+	}
+	return memory;
+}
+
+static _Noreturn void child_run(const struct mirror_plan *plan, int control, pid_t parent)
+{
+	char *arguments[] = {strdup(plan->executor), NULL};
+	const struct rlimit no_core = {0, 0};
+	struct sigaction initial = {.sa_handler = SIG_DFL};
+	sigset_t none;
+
+	sigemptyset(&none);
+	for (int number = 1; number < NSIG; number++)
+		sigaction(number, &initial, NULL);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	/* The driver's allocations must lie where the guest's library keeps clear (executor/main.c). */
+	if (dup2(control, VGPU_EXECUTOR_CONTROL_FD) < 0 || setrlimit(RLIMIT_CORE, &no_core) < 0 ||
+	    personality(ADDR_COMPAT_LAYOUT) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
+		_exit(EXIT_NOT_STARTED);
+	if (syscall(SYS_close_range, VGPU_EXECUTOR_CONTROL_FD + 1u, ~0u, 0u) < 0) {
+		/* Linux before 5.9 */
+		for (int descriptor = VGPU_EXECUTOR_CONTROL_FD + 1; descriptor < DESCRIPTORS_MAX; descriptor++)
+			close(descriptor);
+	}
+	if (arguments[0])
+		execv(plan->executor, arguments);
+	dprintf(STDERR_FILENO, "[vgpu-worker] cannot start %s: %s\n", plan->executor, strerror(errno));
+	_exit(EXIT_NOT_STARTED);
+}
+
+static bool executor_start(struct mirror *mirror, const struct mirror_plan *plan)
+{
+	int sockets[2];
+	pid_t parent = getpid();
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0)
+		return false;
+	mirror->control = sockets[0];
+	/* Our end only: an executor that does not read must not stop its mirror. */
+	if (fcntl(sockets[0], F_SETFL, O_NONBLOCK) < 0) {
+		close(sockets[1]);
+		return false;
+	}
+	mirror->executor = fork();
+	if (mirror->executor == 0)
+		child_run(plan, sockets[1], parent);
+	close(sockets[1]);
+	if (mirror->executor < 0)
+		return false;
+	mirror->executor_exit = (int)syscall(SYS_pidfd_open, mirror->executor, 0);
+	return true;
+}
+
+static bool start_send(struct mirror *mirror, const struct mirror_plan *plan, int memory, int counters)
+{
+	struct control_message message = {
+		.executor_start =
+			{
+				.channel_bytes = plan->open.channel_bytes,
+				.vm_id = plan->open.vm_id,
+				.channel = plan->open.channel,
+				.pool_id = plan->open.pool_id,
+			},
+		.fds = {memory, mirror->doorbell, mirror->interrupt, counters},
+		.fd_count = 4,
+	};
+
+	snprintf(message.executor_start.driver_library, sizeof(message.executor_start.driver_library), "%s",
+		 plan->driver);
+	return control_send(mirror->control, VGPU_CONTROL_EXECUTOR_START, &message) == 0;
+}
+
+static bool ready_await(struct mirror *mirror)
+{
+	struct pollfd waits[] = {{.fd = mirror->control, .events = POLLIN},
+				 {.fd = mirror->link->socket, .events = POLLRDHUP}};
+	struct control_message message;
+	int received;
+
+	if (poll(waits, 2, START_MS) <= 0) {
+		mirror_end(mirror, VGPU_ERROR_START_TIMEOUT, "the executor did not become ready in time");
+		return false;
+	}
+	received = waits[0].revents ? control_receive(mirror->control, &message) : 0;
+	if (received <= 0) {
+		mirror_end(mirror, VGPU_ERROR_EXECUTOR_DIED, "the executor did not start");
+		return false;
+	}
+	control_message_release(&message);
+	if (message.header.type == VGPU_CONTROL_EXECUTOR_READY)
+		return true;
+	if (message.header.type == VGPU_CONTROL_EXECUTOR_FAILED)
+		mirror_end(mirror, message.channel.error, "%s", message.channel.text);
+	else
+		mirror_end(mirror, VGPU_ERROR_EXECUTOR_DIED, "the executor did not start");
+	return false;
+}
+
+static bool span_fits(uint32_t offset, uint32_t bytes, uint64_t channel_bytes)
+{
+	return bytes > 0 && offset >= sizeof(struct vgpu_channel_header) && offset <= channel_bytes &&
+	       bytes <= channel_bytes - offset;
+}
+
+/* The executor has written it; nothing of its guest has run there yet, but it costs nothing to look. */
+static bool layout_take(struct mirror *mirror, uint64_t channel_bytes)
+{
+	struct vgpu_channel_header layout;
+
+	memcpy(&layout, mirror->memory, sizeof(layout));
+	if (layout.magic != VGPU_CHANNEL_MAGIC || layout.channel_bytes != channel_bytes ||
+	    !span_fits(layout.command_ring_offset, layout.command_ring_bytes, channel_bytes) ||
+	    !span_fits(layout.reply_ring_offset, layout.reply_ring_bytes, channel_bytes) ||
+	    !span_fits(layout.upload_offset, layout.upload_bytes, channel_bytes) ||
+	    !span_fits(layout.download_offset, layout.download_bytes, channel_bytes) ||
+	    (layout.command_ring_bytes & (layout.command_ring_bytes - 1)) ||
+	    (layout.reply_ring_bytes & (layout.reply_ring_bytes - 1))) {
+		mirror_end(mirror, VGPU_ERROR_VERSION, "the executor lays a channel out in another way");
+		return false;
+	}
+	mirror->header = (struct vgpu_channel_header *)(void *)mirror->memory;
+	ring_attach(&mirror->commands, &mirror->header->command, mirror->memory + layout.command_ring_offset,
+		    layout.command_ring_bytes);
+	ring_attach(&mirror->replies, &mirror->header->reply, mirror->memory + layout.reply_ring_offset,
+		    layout.reply_ring_bytes);
+	mirror->upload_offset = layout.upload_offset;
+	mirror->upload_bytes = layout.upload_bytes;
+	mirror->download_offset = layout.download_offset;
+	mirror->download_bytes = layout.download_bytes;
+	return true;
+}
+
+bool mirror_open(struct mirror *mirror, const struct mirror_plan *plan)
+{
+	uint64_t bytes = plan->open.channel_bytes;
+	int memory = -1;
+	int counters = -1;
+	void *mapping = MAP_FAILED;
+	void *counters_mapping = MAP_FAILED;
+	bool result = false;
+
+	mirror->control = mirror->doorbell = mirror->interrupt = mirror->executor_exit = -1;
+	if (plan->open.version != LINK_VERSION) {
+		mirror_end(mirror, VGPU_ERROR_VERSION, "link version %u, this worker speaks %u", plan->open.version,
+			   LINK_VERSION);
+		return false;
+	}
+	if (bytes < VGPU_CHANNEL_BYTES_MIN || bytes > CHANNEL_BYTES_MAX || bytes % 4096) {
+		mirror_end(mirror, VGPU_ERROR_REFUSED, "a channel of %llu bytes", (unsigned long long)bytes);
+		return false;
+	}
+	memory = memory_create("vgpu-channel", bytes);
+	counters = memory_create("vgpu-counters", COUNTERS_BYTES);
+	mirror->doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	mirror->interrupt = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (memory >= 0)
+		mapping = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
+	if (counters >= 0)
+		counters_mapping = mmap(NULL, COUNTERS_BYTES, PROT_READ, MAP_SHARED, counters, 0);
+	if (mapping == MAP_FAILED || counters_mapping == MAP_FAILED || mirror->doorbell < 0 || mirror->interrupt < 0 ||
+	    !executor_start(mirror, plan) || !start_send(mirror, plan, memory, counters)) {
+		mirror_end(mirror, VGPU_ERROR_NO_MEMORY, "the worker cannot start an executor: %s", strerror(errno));
+	} else if (ready_await(mirror)) {
+		mirror->memory = mapping;
+		mirror->counters = counters_mapping;
+		result = layout_take(mirror, bytes);
+	}
+	if (memory >= 0)
+		close(memory);
+	if (counters >= 0)
+		close(counters);
+	/* The rest goes with this process, which serves nothing else. */
+	return result;
+}

@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "relay.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "pause.h"
+#include "window_use.h"
+
+#define PIECE_BYTES	     (128u << 10)
+#define CLOSE_MS	     1500 /* less than the mediator's patience before it kills */
+#define FRAMES_IN_A_ROW	     16
+#define ROUNDS_BETWEEN_LOOKS 256
+#define COUNTER_WORDS	     (sizeof(struct vgpu_executor_counters) / sizeof(uint64_t))
+
+void relay_fault(struct relay *relay, enum vgpu_channel_error error, const char *format, ...)
+{
+	va_list arguments;
+
+	if (relay->fault)
+		return;
+	relay->fault = error;
+	va_start(arguments, format);
+	vsnprintf(relay->fault_text, sizeof(relay->fault_text), format, arguments);
+	va_end(arguments);
+}
+
+static void link_lost(struct relay *relay)
+{
+	relay_fault(relay, VGPU_ERROR_EXECUTOR_DIED, "the link to the worker was lost: %s", relay->link.reason);
+}
+
+/* As the executor would: in order, within one turn of the window, and in one piece. */
+static bool use_is_valid(const struct relay *relay, const struct window_use *use)
+{
+	uint64_t window_bytes = relay->channel.upload_bytes;
+
+	if (use->passes)
+		return use->place - relay->upload_used <= window_bytes &&
+		       use->place - relay->upload_released <= window_bytes;
+	return !use->uploads || (use->bytes <= window_bytes - use->place % window_bytes &&
+				 use->place - relay->upload_used <= window_bytes &&
+				 use->place + use->bytes - relay->upload_released <= window_bytes);
+}
+
+/* Sends on what the held record names in the upload window; true: all of it is in the link's buffer. */
+static bool upload_send(struct relay *relay, const struct window_use *use)
+{
+	while (relay->held_sent < use->bytes) {
+		struct link_place place = {.value = use->place + relay->held_sent};
+		uint64_t piece = use->bytes - relay->held_sent;
+		uint8_t *payload;
+
+		if (piece > PIECE_BYTES)
+			piece = PIECE_BYTES;
+		if (link_room(&relay->link) < sizeof(place) + piece)
+			return false;
+		payload = link_put(&relay->link, LINK_UPLOAD, (uint32_t)(sizeof(place) + piece), false);
+		memcpy(payload, &place, sizeof(place));
+		memcpy(payload + sizeof(place), relay->channel.upload + place.value % relay->channel.upload_bytes,
+		       piece);
+		relay->held_sent += piece;
+	}
+	return true;
+}
+
+/* True: the record has left for the link's buffer. */
+static bool record_send(struct relay *relay)
+{
+	struct window_use use = window_use_of(relay->record, relay->held_bytes);
+
+	if (use.uploads && !upload_send(relay, &use))
+		return false;
+	if (link_room(&relay->link) < relay->held_bytes)
+		return false;
+	memcpy(link_put(&relay->link, LINK_COMMANDS, relay->held_bytes, true), relay->record, relay->held_bytes);
+	if (use.uploads)
+		relay->upload_used = use.place + use.bytes;
+	else if (use.passes)
+		relay->upload_used = use.place;
+	relay->held_bytes = 0;
+	relay->held_sent = 0;
+	return true;
+}
+
+static bool record_take(struct relay *relay)
+{
+	enum ring_status status = ring_take(&relay->channel.commands, relay->record, sizeof(relay->record));
+	struct vgpu_record header;
+	struct window_use use;
+
+	if (status == RING_FATAL)
+		relay_fault(relay, VGPU_ERROR_PROTOCOL, "the guest broke the command ring");
+	if (status != RING_OK)
+		return false;
+	memcpy(&header, relay->record, sizeof(header));
+	use = window_use_of(relay->record, header.length);
+	if (!use_is_valid(relay, &use)) {
+		relay_fault(relay, VGPU_ERROR_PROTOCOL, "the guest named bytes outside of its upload window");
+		return false;
+	}
+	relay->held_bytes = header.length;
+	return true;
+}
+
+/* True: something was sent on. */
+static bool commands_take(struct relay *relay)
+{
+	struct ring *commands = &relay->channel.commands;
+	bool progress = false;
+
+	while (!relay->fault && (relay->held_bytes || record_take(relay)) && record_send(relay))
+		progress = true;
+	if (progress && commands->other - commands->own <= commands->bytes / 2 && ring_producer_waits(commands))
+		channel_notify(&relay->channel);
+	return progress;
+}
+
+/* False: it waits for room, or the frame is none. */
+static bool replies_put(struct relay *relay, const struct link_view *view)
+{
+	while (relay->replies_done < view->bytes) {
+		uint32_t left = view->bytes - relay->replies_done;
+		struct vgpu_record header = {0};
+		enum ring_status status;
+		void *place;
+
+		if (left >= sizeof(header))
+			memcpy(&header, view->payload + relay->replies_done, sizeof(header));
+		if (header.length < sizeof(header) || header.length > left || header.length > VGPU_RECORD_BYTES_MAX ||
+		    header.length % VGPU_RECORD_ALIGNMENT || header.opcode == VGPU_OPCODE_PAD) {
+			relay_fault(relay, VGPU_ERROR_PROTOCOL, "the worker sent a record that is none");
+			return false;
+		}
+		status = ring_reserve(&relay->channel.replies, header.length, &place);
+		if (status == RING_FATAL)
+			relay_fault(relay, VGPU_ERROR_PROTOCOL, "the reply ring's head is out of range");
+		if (status != RING_OK) {
+			relay->reply_waits = header.length;
+			return false;
+		}
+		memcpy(place, view->payload + relay->replies_done, header.length);
+		if (ring_commit(&relay->channel.replies))
+			channel_notify(&relay->channel);
+		relay->replies_done += header.length;
+	}
+	relay->replies_done = 0;
+	relay->reply_waits = 0;
+	return true;
+}
+
+static bool download_put(struct relay *relay, const struct link_view *view)
+{
+	struct link_place place;
+	uint32_t bytes;
+
+	if (view->bytes < sizeof(place))
+		return false;
+	memcpy(&place, view->payload, sizeof(place));
+	bytes = view->bytes - (uint32_t)sizeof(place);
+	if (place.value > relay->channel.download_bytes || bytes > relay->channel.download_bytes - place.value)
+		return false;
+	memcpy(relay->channel.download + place.value, view->payload + sizeof(place), bytes);
+	return true;
+}
+
+static bool released_take(struct relay *relay, uint64_t position)
+{
+	if (position - relay->upload_released > relay->upload_used - relay->upload_released)
+		return false;
+	relay->upload_released = position;
+	channel_upload_release(&relay->channel, position);
+	return true;
+}
+
+static void counters_take(struct relay *relay, const struct link_view *view)
+{
+	uint64_t values[COUNTER_WORDS];
+
+	memcpy(values, view->payload, sizeof(values));
+	for (size_t i = 0; i < COUNTER_WORDS; i++)
+		__atomic_store_n((uint64_t *)(void *)relay->counters + i, values[i], __ATOMIC_RELAXED);
+}
+
+static void status_take(struct relay *relay, const struct link_view *view)
+{
+	struct link_status status;
+
+	memcpy(&status, view->payload, sizeof(status));
+	status.text[sizeof(status.text) - 1] = '\0';
+	relay_fault(relay,
+		    status.error > VGPU_ERROR_NONE && status.error <= VGPU_ERROR_START_TIMEOUT
+			    ? (enum vgpu_channel_error)status.error
+			    : VGPU_ERROR_EXECUTOR_DIED,
+		    "worker: %.140s", status.text);
+}
+
+/* False: the frame waits, or it is none and the fault is set. */
+static bool frame_take(struct relay *relay, const struct link_view *view)
+{
+	struct link_place place = {0};
+	bool is_valid = false;
+
+	if (view->bytes >= sizeof(place))
+		memcpy(&place, view->payload, sizeof(place));
+	switch (view->type) {
+	case LINK_REPLIES:
+		return replies_put(relay, view);
+	case LINK_DOWNLOAD:
+		is_valid = download_put(relay, view);
+		break;
+	case LINK_RELEASED:
+		is_valid = view->bytes == sizeof(place) && released_take(relay, place.value);
+		break;
+	case LINK_DEFERRED:
+		is_valid = view->bytes == sizeof(place);
+		if (is_valid)
+			channel_error_defer(&relay->channel, (uint32_t)(place.value >> 32),
+					    (CUresult)(uint32_t)place.value);
+		break;
+	case LINK_COUNTERS:
+		is_valid = view->bytes == sizeof(*relay->counters);
+		if (is_valid)
+			counters_take(relay, view);
+		break;
+	case LINK_STATUS:
+		is_valid = view->bytes == sizeof(struct link_status);
+		if (is_valid)
+			status_take(relay, view);
+		break;
+	default:
+		break;
+	}
+	if (!is_valid)
+		relay_fault(relay, VGPU_ERROR_PROTOCOL, "the worker sent a frame of type %d that is malformed",
+			    view->type);
+	return is_valid;
+}
+
+static bool frames_take(struct relay *relay)
+{
+	/* While a frame waits, more of them would have nowhere to go. */
+	bool is_lost = !relay->reply_waits && !link_fill(&relay->link);
+	struct link_view view;
+	bool progress = false;
+	int found = 0;
+
+	for (int i = 0; i < FRAMES_IN_A_ROW && !relay->fault && (found = link_peek(&relay->link, &view)) > 0; i++) {
+		if (relay->close_end_ms && view.type != LINK_COUNTERS)
+			relay->replies_done = 0;
+		else if (!frame_take(relay, &view))
+			return progress;
+		link_consume(&relay->link, &view);
+		progress = true;
+	}
+	/* What came before the end has been looked at by now. */
+	if (found < 0 || (is_lost && found == 0))
+		link_lost(relay);
+	return progress;
+}
+
+/* Says that we are there, and looks whether the worker is. */
+static void life_check(struct relay *relay)
+{
+	struct link *link = &relay->link;
+	uint64_t now = link_now_ms();
+
+	if (now >= link->alive_ms && link_room(link) > 0) {
+		link_put(link, LINK_ALIVE, 0, false);
+		link->alive_ms = now + LINK_ALIVE_MS;
+	}
+	/* Who does not listen hears nothing. */
+	if (relay->reply_waits)
+		link->heard_ms = now;
+	if (now - link->heard_ms > relay->silence_ms)
+		relay_fault(relay, VGPU_ERROR_EXECUTOR_DIED, "the worker has been silent for %llu ms",
+			    (unsigned long long)(now - link->heard_ms));
+	if (relay->close_end_ms && now >= relay->close_end_ms)
+		relay_fault(relay, VGPU_ERROR_EXECUTOR_DIED, "the worker did not end the executor in time");
+}
+
+/* True: there is something to do after all. */
+static bool sleep_prepare(struct relay *relay)
+{
+	enum ring_status status;
+
+	if (relay->reply_waits && ring_prepare_wait(&relay->channel.replies, relay->reply_waits) != RING_FULL)
+		return true;
+	if (relay->held_bytes || relay->close_end_ms)
+		return false;
+	status = ring_prepare_sleep(&relay->channel.commands);
+	if (status == RING_FATAL)
+		relay_fault(relay, VGPU_ERROR_PROTOCOL, "the guest broke the command ring");
+	return status != RING_EMPTY;
+}
+
+static void close_begin(struct relay *relay)
+{
+	relay->close_end_ms = link_now_ms() + CLOSE_MS;
+	relay->reply_waits = 0;
+	relay->held_bytes = 0;
+	if (link_room(&relay->link) > 0)
+		link_put(&relay->link, LINK_CLOSE, 0, false);
+}
+
+static void relay_sleep(struct relay *relay)
+{
+	struct pollfd waits[] = {
+		{.fd = relay->link.socket, .events = POLLRDHUP},
+		{.fd = relay->channel.doorbell, .events = POLLIN},
+		/* Nothing is expected of the mediator but its end. */
+		{.fd = relay->close_end_ms ? -1 : relay->control, .events = POLLRDHUP},
+	};
+
+	if (sleep_prepare(relay))
+		return;
+	if (!relay->reply_waits)
+		waits[0].events |= POLLIN;
+	if (!link_is_flushed(&relay->link))
+		waits[0].events |= POLLOUT;
+	if (poll(waits, sizeof(waits) / sizeof(waits[0]), relay->close_end_ms ? 50 : LINK_ALIVE_MS) < 0 &&
+	    errno != EINTR)
+		relay_fault(relay, VGPU_ERROR_EXECUTOR_DIED, "poll: %s", strerror(errno));
+	ring_wake(&relay->channel.commands);
+	if (waits[1].revents & POLLIN)
+		channel_doorbell_clear(&relay->channel);
+	if (waits[2].revents)
+		close_begin(relay);
+	/* While it is not read, its end would not show otherwise. */
+	if (relay->reply_waits && waits[0].revents & (POLLRDHUP | POLLHUP | POLLERR)) {
+		snprintf(relay->link.reason, sizeof(relay->link.reason), "the other side closed the connection");
+		link_lost(relay);
+	}
+}
+
+/* A guest that is never quiet must not keep the relay from seeing that the mediator has closed the channel. */
+static void control_look(struct relay *relay)
+{
+	struct pollfd control = {.fd = relay->control, .events = POLLRDHUP};
+
+	if (!relay->close_end_ms && poll(&control, 1, 0) > 0)
+		close_begin(relay);
+}
+
+void relay_run(struct relay *relay)
+{
+	struct pause pause;
+	unsigned rounds = 0;
+
+	pause_open(&pause);
+	while (!relay->fault) {
+		bool progress = !relay->close_end_ms && commands_take(relay);
+
+		if (!link_flush(&relay->link)) {
+			/* It may have said why before it went. */
+			if (frames_take(relay) && !relay->fault)
+				continue;
+			link_lost(relay);
+			break;
+		}
+		if (frames_take(relay))
+			progress = true;
+		if (++rounds % ROUNDS_BETWEEN_LOOKS == 0)
+			control_look(relay);
+		if (progress) {
+			pause_reset(&pause);
+			continue;
+		}
+		if (pause_spin(&pause))
+			continue;
+		life_check(relay);
+		if (!relay->fault && link_flush(&relay->link))
+			relay_sleep(relay);
+	}
+}

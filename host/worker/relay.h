@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The host's end of a channel whose GPU is elsewhere.  To the guest it is the
+ * executor: it writes the layout, takes commands, puts replies, fills the download
+ * window, releases the upload window.  What it takes goes to the worker in batches;
+ * posted calls therefore never wait for the network, until the link's buffer, the
+ * worker's ring and the guest's ring are full.
+ *
+ * Memory is bounded: one record and one frame are held at a time; while one waits
+ * for room, nothing more is taken from where it came.  No lock-up can come of it: a
+ * guest that waits for anything reads its replies meanwhile.
+ *
+ * Both sides are hostile to it: what the guest writes is checked as an executor
+ * checks it, what the worker sends is checked before it touches the guest's memory.
+ */
+#ifndef WORKER_RELAY_H
+#define WORKER_RELAY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "channel.h"
+#include "link.h"
+#include "vgpu_control.h"
+
+struct relay {
+	struct channel channel;
+	struct link link;
+	struct vgpu_executor_counters *counters;
+	int control;
+	uint32_t channel_number;
+	uint64_t silence_ms;
+
+	uint64_t upload_used;	  /* as far as records named the upload window */
+	uint64_t upload_released; /* as far as the worker gave it back */
+	uint32_t held_bytes;	  /* of 'record', which waits for room in the link; 0: none */
+	uint64_t held_sent;	  /* of the bytes that it names in the upload window */
+	uint32_t replies_done;	  /* of a frame of replies that waits for room in the guest's ring */
+	uint32_t reply_waits;	  /* length of the record that does; 0: none */
+
+	uint64_t close_end_ms; /* 0: not closing */
+	enum vgpu_channel_error fault;
+	char fault_text[VGPU_CONTROL_TEXT_BYTES];
+	_Alignas(8) uint8_t record[VGPU_RECORD_BYTES_MAX];
+};
+
+/* Until the mediator ends it, or a fault, which is then set. */
+void relay_run(struct relay *relay);
+
+__attribute__((format(printf, 3, 4))) void relay_fault(struct relay *relay, enum vgpu_channel_error error,
+						       const char *format, ...);
+
+#endif

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vgpu-worker: the service on the machine that owns the GPU.  Each connection has a
+ * process of its own and that one an executor, so that whatever comes over a
+ * connection can harm that channel only.
+ */
+#include <argp.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "credentials.h"
+#include "mirror.h"
+#include "sandbox.h"
+
+#define HANDSHAKE_MS	  5000
+#define OPEN_MS		  5000
+#define CONNECTIONS_MAX	  128
+#define LISTENERS_MAX	  8
+#define ACCEPT_RETRY_MS	  100
+#define CREDENTIALS_USUAL "/etc/vgpu/worker.pem"
+#define LISTEN_USUAL	  "[::]:5555"
+
+struct settings {
+	const char *listen;
+	const char *credentials;
+	const char *executor;
+	const char *driver;
+	unsigned connections_max;
+	unsigned silence_ms;
+};
+
+static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+static void say(const char *format, ...)
+{
+	char line[512];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(line, sizeof(line), format, arguments);
+	va_end(arguments);
+	for (char *at = line; *at; at++) {
+		if (*at < ' ' || *at > '~')
+			*at = '?';
+	}
+	fprintf(stderr, "[vgpu-worker] %s\n", line);
+}
+
+/* Waits for the first frame. */
+static bool open_receive(struct link *link, struct link_open *ret_open)
+{
+	uint64_t end = link_now_ms() + OPEN_MS;
+	struct link_view view;
+	int found = 0;
+
+	while (found == 0) {
+		struct pollfd wait = {.fd = link->socket, .events = POLLIN};
+
+		if (!link_fill(link) || (found = link_peek(link, &view)) < 0)
+			return false;
+		if (found == 0 && (link_now_ms() > end || poll(&wait, 1, OPEN_MS) <= 0)) {
+			snprintf(link->reason, sizeof(link->reason), "no OPEN in time");
+			return false;
+		}
+	}
+	if (view.type != LINK_OPEN || view.bytes != sizeof(*ret_open)) {
+		snprintf(link->reason, sizeof(link->reason), "the first frame was no OPEN");
+		return false;
+	}
+	memcpy(ret_open, view.payload, sizeof(*ret_open));
+	link_consume(link, &view);
+	return true;
+}
+
+/* In a process of its own. */
+static void connection_serve(const struct settings *settings, SSL_CTX *context, int socket, const char *peer)
+{
+	static struct mirror mirror;
+	const struct link_status ready = {0};
+	struct mirror_plan plan = {.executor = settings->executor, .driver = settings->driver};
+	struct link link;
+	int error;
+
+	if (link_create(&link, context, socket) < 0)
+		return;
+	if (!link_handshake(&link, true, HANDSHAKE_MS) || !open_receive(&link, &plan.open)) {
+		say("%s: refused: %s", peer, link.reason);
+		return;
+	}
+	mirror.link = &link;
+	mirror.silence_ms = settings->silence_ms;
+	if (mirror_open(&mirror, &plan)) {
+		say("%s: vm_id=%u channel=%u pool=%c: executor pid %d", peer, plan.open.vm_id, plan.open.channel,
+		    (int)(plan.open.pool_id & 0x7f), (int)mirror.executor);
+		memcpy(link_put(&link, LINK_STATUS, sizeof(ready), false), &ready, sizeof(ready));
+		error = sandbox_enter();
+		if (error)
+			mirror_end(&mirror, VGPU_ERROR_EXECUTOR_DIED, "cannot enter the sandbox: %s", strerror(-error));
+		mirror_run(&mirror);
+	}
+	mirror_close(&mirror);
+	say("%s: closed: %s", peer, mirror.is_closing ? "the channel was closed" : mirror.status.text);
+}
+
+static int listener_open(const char *address)
+{
+	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+	struct addrinfo *found = NULL;
+	char host[256];
+	const char *colon = strrchr(address, ':');
+	size_t length = colon ? (size_t)(colon - address) : sizeof(host);
+	const char *name = address;
+	int one = 1;
+	int listener = -1;
+
+	if (length >= sizeof(host)) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (length >= 2 && name[0] == '[' && name[length - 1] == ']') {
+		name++;
+		length -= 2;
+	}
+	memcpy(host, name, length);
+	host[length] = '\0';
+	if (getaddrinfo(length ? host : NULL, colon + 1, &hints, &found)) {
+		errno = EADDRNOTAVAIL;
+		return -1;
+	}
+	listener = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (listener >= 0 && (setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
+			      bind(listener, found->ai_addr, found->ai_addrlen) < 0 || listen(listener, 64) < 0)) {
+		int error = errno;
+
+		close(listener);
+		listener = -1;
+		errno = error;
+	}
+	freeaddrinfo(found);
+	return listener;
+}
+
+static void connection_accept(const struct settings *settings, SSL_CTX *context, int listener, unsigned *connections)
+{
+	struct sockaddr_storage address;
+	socklen_t length = sizeof(address);
+	int socket = accept4(listener, (struct sockaddr *)&address, &length, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	char host[NI_MAXHOST] = "?";
+	char port[NI_MAXSERV] = "?";
+	char peer[NI_MAXHOST + NI_MAXSERV + 2];
+	pid_t parent = getpid();
+	pid_t child;
+
+	if (socket < 0) {
+		/* Out of descriptors: the connection stays in the queue, and would be reported again at once. */
+		if (errno == EMFILE || errno == ENFILE)
+			poll(NULL, 0, ACCEPT_RETRY_MS);
+		return;
+	}
+	getnameinfo((struct sockaddr *)&address, length, host, sizeof(host), port, sizeof(port),
+		    NI_NUMERICHOST | NI_NUMERICSERV);
+	snprintf(peer, sizeof(peer), "%s:%s", host, port);
+	if (*connections >= settings->connections_max) {
+		say("%s: refused: the limit of %u connections is reached", peer, settings->connections_max);
+		close(socket);
+		return;
+	}
+	child = fork();
+	if (child == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() == parent)
+			connection_serve(settings, context, socket, peer);
+		_exit(0);
+	}
+	if (child < 0)
+		say("%s: refused: %s", peer, strerror(errno));
+	else
+		(*connections)++;
+	close(socket);
+}
+
+static int serve(const struct settings *settings, SSL_CTX *context, int listener)
+{
+	unsigned connections = 0;
+	sigset_t signals;
+	int signal_file;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGCHLD);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	signal_file = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (signal_file < 0)
+		return EXIT_FAILURE;
+	for (;;) {
+		struct pollfd waits[] = {{.fd = listener, .events = POLLIN}, {.fd = signal_file, .events = POLLIN}};
+		struct signalfd_siginfo information;
+
+		if (poll(waits, 2, -1) < 0 && errno != EINTR)
+			return EXIT_FAILURE;
+		while (read(signal_file, &information, sizeof(information)) == sizeof(information)) {
+			if (information.ssi_signo == SIGCHLD)
+				continue;
+			say("Stopping");
+			return EXIT_SUCCESS; /* the connections' processes are killed with this one */
+		}
+		while (waitpid(-1, NULL, WNOHANG) > 0)
+			connections--;
+		if (waits[0].revents)
+			connection_accept(settings, context, listener, &connections);
+	}
+}
+
+static const struct argp_option options[] = {
+	{"listen", 'l', "HOST:PORT", 0, "Where to listen (" LISTEN_USUAL ")", 0},
+	{"credentials", 'c', "FILE", 0, "Certificate, key and authorities, or a pre-shared key (" CREDENTIALS_USUAL ")",
+	 0},
+	{"executor", 'e', "PATH", 0, "The cuda-executor program (beside this one)", 0},
+	{"driver", 'd', "LIBRARY", 0, "CUDA driver library (libcuda.so.1)", 0},
+	{"connections-max", 'm', "N", 0, "Guest processes at a time (128)", 0},
+	{"silence-ms", 's', "MS", 0, "A peer that is silent for longer is gone (10000)", 0},
+	{0},
+};
+
+static error_t option_parse(int key, char *argument, struct argp_state *state)
+{
+	struct settings *settings = state->input;
+
+	switch (key) {
+	case 'l':
+		settings->listen = argument;
+		return 0;
+	case 'c':
+		settings->credentials = argument;
+		return 0;
+	case 'e':
+		settings->executor = argument;
+		return 0;
+	case 'd':
+		settings->driver = argument;
+		return 0;
+	case 'm':
+		settings->connections_max = (unsigned)strtoul(argument, NULL, 10);
+		return 0;
+	case 's':
+		settings->silence_ms = (unsigned)strtoul(argument, NULL, 10);
+		return 0;
+	case ARGP_KEY_ARG:
+		argp_error(state, "unexpected argument \"%s\"", argument);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+/* Beside this program as installed, or as built. NULL: there is none. */
+static char *executor_find(void)
+{
+	static const char *const places[] = {"cuda-executor", "../libexec/vgpu/cuda-executor",
+					     "../executor/cuda-executor"};
+	char self[4096];
+	ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	char *slash;
+
+	if (length < 0)
+		return NULL;
+	self[length] = '\0';
+	slash = strrchr(self, '/');
+	*slash = '\0';
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		char *path;
+
+		if (asprintf(&path, "%s/%s", self, places[i]) < 0)
+			return NULL;
+		if (access(path, X_OK) == 0)
+			return path;
+		free(path);
+	}
+	return NULL;
+}
+
+int main(int count, char **arguments)
+{
+	static const struct argp parser = {
+		.options = options,
+		.parser = option_parse,
+		.doc = "Runs the CUDA calls of channels that a mediator on another machine relays here.",
+	};
+	struct settings settings = {
+		.listen = LISTEN_USUAL,
+		.credentials = CREDENTIALS_USUAL,
+		.driver = "libcuda.so.1",
+		.connections_max = CONNECTIONS_MAX,
+		.silence_ms = LINK_SILENCE_MS,
+	};
+	char text[160];
+	SSL_CTX *context = NULL;
+	int file = -1;
+	int listener = -1;
+	int code = EXIT_FAILURE;
+
+	if (argp_parse(&parser, count, arguments, 0, NULL, &settings))
+		return EXIT_FAILURE;
+	signal(SIGPIPE, SIG_IGN);
+	if (!settings.executor)
+		settings.executor = executor_find();
+	file = open(settings.credentials, O_RDONLY | O_CLOEXEC);
+	if (!settings.executor)
+		say("cuda-executor is not found");
+	else if (file < 0)
+		say("%s: %s", settings.credentials, strerror(errno));
+	else if (!(context = credentials_load(file, true, text, sizeof(text))))
+		say("%s: %s", settings.credentials, text);
+	else if ((listener = listener_open(settings.listen)) < 0)
+		say("%s: %s", settings.listen, strerror(errno));
+	else {
+		say("vgpu-worker " VGPU_VERSION " listens on %s, driver %s", settings.listen, settings.driver);
+		code = serve(&settings, context, listener);
+	}
+	if (listener >= 0)
+		close(listener);
+	if (file >= 0)
+		close(file);
+	SSL_CTX_free(context);
+	return code;
+}

@@ -1,0 +1,451 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Programs whose GPU is at a worker, and everything that can go wrong on the way there."""
+
+import os
+import re
+import select
+import signal
+import socket
+import ssl
+import struct
+import tempfile
+import threading
+import time
+import unittest
+from pathlib import Path
+
+import tap
+from stack import build_directory, wait_until
+from worker_stack import FAR, Authority, Namespace, Worker, WorkerStack, free_port, psk_write
+
+EXAMPLES = build_directory() / 'examples'
+COPY_LOOP = build_directory() / 'tests' / 'end_to_end' / 'copy_loop'
+
+OPEN, STATUS, COMMANDS, UPLOAD, REPLIES, DOWNLOAD, RELEASED, DEFERRED, COUNTERS, ALIVE, CLOSE = range(1, 12)
+CHANNEL_BYTES = 34 << 20
+
+
+def frame(kind, payload=b''):
+    return struct.pack('<II', len(payload), kind) + payload
+
+
+def open_frame(version=1, channel_bytes=CHANNEL_BYTES):
+    return frame(OPEN, struct.pack('<IIIIQ', version, 7, 0, ord('A'), channel_bytes))
+
+
+class Proxy:
+    """Between mediator and worker: forwards, until it is told to cut the connections or to say nothing more."""
+
+    def __init__(self, port):
+        self.target = port
+        self.listener = socket.create_server(('127.0.0.1', 0))
+        self.port = self.listener.getsockname()[1]
+        self.pairs = []
+        self.mute = False
+        self.is_slow = False
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                near, _ = self.listener.accept()
+            except OSError:
+                return
+            far = socket.create_connection(('127.0.0.1', self.target))
+            self.pairs.append((near, far))
+            threading.Thread(target=self._forward, args=(near, far), daemon=True).start()
+
+    def _forward(self, near, far):
+        while True:
+            try:
+                ready, _, _ = select.select([near, far], [], [])
+                if self.mute:
+                    time.sleep(0.05)
+                    continue
+                for source in ready:
+                    if self.is_slow:
+                        time.sleep(0.003)
+                    data = source.recv(1 << (14 if self.is_slow else 16))
+                    if not data:
+                        raise OSError
+                    (far if source is near else near).sendall(data)
+            except (OSError, ValueError):
+                near.close()
+                far.close()
+                return
+
+    def cut(self):
+        for pair in self.pairs:
+            for end in pair:
+                try:
+                    end.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+
+    def close(self):
+        self.listener.close()
+        self.mute = False
+        self.cut()
+
+
+class Programs(unittest.TestCase):
+    """With a pre-shared key, and no driver on the host."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.stack = WorkerStack(driver='/nonexistent/libcuda.so.1', silence_ms=3000)
+        cls.stack.__enter__()
+        cls.mediator = cls.stack.mediator
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.stack.__exit__()
+
+    def passes(self, *command, **environment):
+        done = self.mediator.run(*command, **environment)
+        self.assertEqual(done.returncode, 0, f'{done.stdout}\n{done.stderr}\n{self.mediator.text()[-3000:]}\n'
+                         f'{self.stack.worker.text()[-3000:]}')
+        return done.stdout
+
+    def copying(self):
+        """A program that copies without end and has begun to."""
+        program = self.mediator.spawn(COPY_LOOP)
+        self.assertEqual(program.stdout.readline(), 'copying\n')
+        return program
+
+    def test_programs(self):
+        self.assertIn('[5, 7, 9]', self.passes(EXAMPLES / 'vector_add', 1000000))
+        self.passes(EXAMPLES / 'matrix_product')
+
+    def test_several_at_once(self):
+        programs = [self.mediator.spawn(EXAMPLES / 'vector_add', 300000) for _ in range(4)]
+        for program in programs:
+            output, _ = program.communicate(timeout=120)
+            self.assertEqual(program.returncode, 0, output)
+
+    def test_counters(self):
+        before = self.mediator.text().count('errors')
+        self.passes(EXAMPLES / 'vector_add', 1000)
+        line = wait_until(lambda: re.findall(r': (\d+) calls, 2 launches', self.mediator.text()[before:]),
+                          'the channel reports its counters')
+        self.assertGreater(int(line[-1]), 10)
+        wait_until(lambda: re.findall(r'Total processed: [1-9]', self.mediator.text()), 'they are added up')
+
+    def test_link_lost_in_a_copy(self):
+        others = [self.mediator.spawn(EXAMPLES / 'vector_add', 1000000) for _ in range(2)]
+        program = self.copying()
+        os.kill(self.connection_of(program), signal.SIGKILL)
+        output, _ = program.communicate(timeout=60)
+        self.assertIn('CUDA_ERROR_DEVICE_UNAVAILABLE', output)
+        for other in others:
+            output, _ = other.communicate(timeout=120)
+            self.assertEqual(other.returncode, 0, output)
+        self.passes(EXAMPLES / 'vector_add', 1000)
+
+    def connection_of(self, program):
+        """The worker's process that serves the program."""
+        for process in self.stack.worker.children():
+            for executor in Path(f'/proc/{process}/task/{process}/children').read_text().split():
+                if self.executor_of(program) == int(executor):
+                    return process
+        raise AssertionError('no process of the worker serves the program')
+
+    def executor_of(self, program):
+        """Found by the port that the program's relay has at its end of the link."""
+        relay = re.search(rf'client={program.pid}: ready, executor pid (\d+)', self.mediator.text()).group(1)
+        inodes = {os.readlink(entry) for entry in Path(f'/proc/{relay}/fd').iterdir() if entry.is_symlink()}
+        port = None
+        for line in Path('/proc/net/tcp').read_text().splitlines()[1:]:
+            fields = line.split()
+            if f'socket:[{fields[9]}]' in inodes:
+                port = int(fields[1].split(':')[1], 16)
+        return int(re.search(rf'127.0.0.1:{port}: .*executor pid (\d+)', self.stack.worker.text()).group(1))
+
+    def test_executor_killed(self):
+        program = self.copying()
+        os.kill(self.executor_of(program), signal.SIGKILL)
+        output, _ = program.communicate(timeout=60)
+        self.assertIn('CUDA_ERROR_DEVICE_UNAVAILABLE', output)
+        self.mediator.wait_for_line('worker: the executor ended')
+
+    def test_program_killed(self):
+        program = self.copying()
+        program.kill()
+        program.communicate()
+        wait_until(lambda: not self.mediator.executors(), 'the relay ends')
+        wait_until(lambda: not self.stack.worker.children(), 'the worker gives everything back')
+
+    def test_garbage_before_tls(self):
+        for data in (b'GET / HTTP/1.0\r\n\r\n', b'\0' * 4096, b'\x16\x03\x01\xff\xff' + b'A' * 70000, b'\x16'):
+            with socket.create_connection(('127.0.0.1', self.stack.worker.port)) as peer:
+                try:
+                    peer.sendall(data)
+                except OSError:
+                    pass
+        with socket.create_connection(('127.0.0.1', self.stack.worker.port)) as silent:
+            self.passes(EXAMPLES / 'vector_add', 1000)
+            silent.settimeout(30)
+            self.assertEqual(silent.recv(1), b'')  # the handshake's time is over
+
+    def test_worker_restarts(self):
+        program = self.copying()
+        self.stack.worker.stop(signal.SIGKILL)
+        output, _ = program.communicate(timeout=60)
+        self.assertIn('CUDA_ERROR_DEVICE_UNAVAILABLE', output)
+        # The next one finds no worker at first, and waits a little for it to return.
+        waiting = self.mediator.spawn(EXAMPLES / 'vector_add', 1000)
+        time.sleep(0.5)
+        self.stack.worker.start()
+        output, _ = waiting.communicate(timeout=60)
+        self.assertEqual(waiting.returncode, 0, output)
+
+    def test_nothing_is_left(self):
+        self.passes(EXAMPLES / 'vector_add', 1000)
+        wait_until(lambda: not self.mediator.executors(), 'relays end')
+        descriptors = self.mediator.file_descriptors()
+        for _ in range(10):
+            self.passes(EXAMPLES / 'vector_add', 1000)
+        wait_until(lambda: not self.mediator.executors(), 'relays end')
+        wait_until(lambda: self.mediator.file_descriptors() <= descriptors, 'descriptors are given back')
+        wait_until(lambda: not self.stack.worker.children(), 'the worker has no process left')
+
+
+class Links(unittest.TestCase):
+    def test_cut_connection(self):
+        self.through_proxy(lambda proxy: proxy.cut(), 'the link to the worker was lost')
+
+    def test_half_open_connection(self):
+        self.through_proxy(lambda proxy: setattr(proxy, 'mute', True), 'silent for')
+
+    def through_proxy(self, harm, reason):
+        port = free_port()
+        proxy = Proxy(port)
+        with WorkerStack('--executor-stop-timeout', '2', silence_ms=2000, worker_options=(),
+                         connect_to=f'127.0.0.1:{proxy.port}') as stack:
+            stack.worker.stop()
+            stack.worker = Worker(stack.directory, stack.directory / 'key.psk', '--silence-ms', '2000',
+                                  port=port).start()
+            program = stack.mediator.spawn(COPY_LOOP)
+            self.assertEqual(program.stdout.readline(), 'copying\n')
+            harm(proxy)
+            output, _ = program.communicate(timeout=60)
+            self.assertIn('CUDA_ERROR_DEVICE_UNAVAILABLE', output)
+            stack.mediator.wait_for_line(reason)
+            proxy.mute = False
+            done = stack.mediator.run(EXAMPLES / 'vector_add', 1000)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            proxy.close()
+
+    def test_slow_connection(self):
+        port = free_port()
+        proxy = Proxy(port)
+        proxy.is_slow = True
+        with WorkerStack(connect_to=f'127.0.0.1:{proxy.port}') as stack:
+            proxy.target = stack.worker.port
+            done = stack.mediator.run(EXAMPLES / 'vector_add', 300000)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            proxy.close()
+
+    def test_delayed_network(self):
+        try:
+            namespace = Namespace(10)
+        except OSError as reason:
+            self.skipTest(str(reason))
+        self.addCleanup(namespace.close)
+        with WorkerStack(address=FAR, worker_wrapper=namespace.wrapper) as stack:
+            done = stack.mediator.run(EXAMPLES / 'vector_add', 300000)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    def test_other_pool_is_local(self):
+        with WorkerStack('--local-pool', 'B') as stack:
+            done = stack.mediator.run(EXAMPLES / 'vector_add', 1000)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            self.assertNotIn('executor pid', stack.worker.text())
+
+
+class Credentials(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.temporary = tempfile.TemporaryDirectory(prefix='vgpu-authority-')
+        cls.directory = Path(cls.temporary.name)
+        authority = Authority(cls.directory)
+        cls.worker = authority.bundle('worker')
+        cls.host = authority.bundle('host')
+        cls.elsewhere = authority.bundle('elsewhere', address='127.0.0.9')
+        cls.stranger = Authority(cls.directory, 'other').bundle('stranger')
+        cls.key = psk_write(cls.directory / 'one.psk')
+        cls.other_key = psk_write(cls.directory / 'two.psk')
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.temporary.cleanup()
+
+    def outcome(self, worker, host):
+        with WorkerStack(worker_credentials=worker, mediator_credentials=host) as stack:
+            done = stack.mediator.run(EXAMPLES / 'vector_add', 1000)
+            return done.returncode, done.stdout + done.stderr, stack.worker.text()
+
+    def refused(self, worker, host):
+        code, output, log = self.outcome(worker, host)
+        self.assertNotEqual(code, 0, output)
+        self.assertNotIn('executor pid', log)
+        self.assertIn('worker', output)  # the program's user learns where to look
+        return output
+
+    def test_certificates(self):
+        code, output, _ = self.outcome(self.worker, self.host)
+        self.assertEqual(code, 0, output)
+
+    def test_unknown_host(self):
+        self.refused(self.worker, self.stranger)
+
+    def test_unknown_worker(self):
+        self.assertIn('certificate', self.refused(self.stranger, self.host))
+
+    def test_certificate_of_another_address(self):
+        self.assertIn('mismatch', self.refused(self.elsewhere, self.host))
+
+    def test_other_key(self):
+        self.refused(self.key, self.other_key)
+
+    def test_key_against_certificate(self):
+        self.refused(self.worker, self.key)
+        self.refused(self.key, self.host)
+
+    def test_unusable_files(self):
+        for name, content in (('empty', ''), ('short', 'psk 0011\n'), ('odd', f'psk {"0" * 65}\n'),
+                              ('text', 'hello\n'), ('certificate', (self.directory / 'host.crt').read_text())):
+            path = self.directory / f'{name}.bad'
+            path.write_text(content)
+            with self.subTest(name), self.assertRaises(AssertionError):
+                Worker(self.directory, path).start()
+
+
+class HostilePeers(unittest.TestCase):
+    """After a good handshake: what either side makes of frames that are none."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.temporary = tempfile.TemporaryDirectory(prefix='vgpu-authority-')
+        cls.directory = Path(cls.temporary.name)
+        authority = Authority(cls.directory)
+        cls.worker_bundle = authority.bundle('worker')
+        cls.host_bundle = authority.bundle('host')
+        cls.authority = authority.certificate
+        cls.stack = WorkerStack(worker_credentials=cls.worker_bundle, mediator_credentials=cls.host_bundle)
+        cls.stack.__enter__()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.stack.__exit__()
+        cls.temporary.cleanup()
+
+    def connect(self):
+        context = ssl.create_default_context(cafile=self.authority)
+        context.load_cert_chain(self.host_bundle)
+        plain = socket.create_connection(('127.0.0.1', self.stack.worker.port))
+        peer = context.wrap_socket(plain, server_hostname='127.0.0.1')
+        peer.settimeout(30)
+        return peer
+
+    @staticmethod
+    def status(peer):
+        """The text of the last status before the worker closes."""
+        data = b''
+        try:
+            while True:
+                got = peer.recv(1 << 16)
+                if not got:
+                    break
+                data += got
+        except OSError:
+            pass
+        text = None
+        while len(data) >= 8:
+            size, kind = struct.unpack_from('<II', data)
+            if kind == STATUS:
+                text = data[16:8 + size].split(b'\0')[0].decode()
+            data = data[8 + size:]
+        return text
+
+    def record(self, opcode, payload=b'', length=None, flags=1):
+        size = 16 + len(payload)
+        return struct.pack('<IHHII', size if length is None else length, opcode, flags, 1, 0) + payload
+
+    def test_worker_refuses(self):
+        upload = struct.pack('<Q', (17 << 20) - 100) + b'x' * 1000
+        cases = {
+            'no open': frame(ALIVE),
+            'a version of the future': open_frame(version=9),
+            'a tiny channel': open_frame(channel_bytes=4096),
+            'an enormous channel': open_frame(channel_bytes=1 << 40),
+            'a short open': frame(OPEN, b'12'),
+            'a frame of 4 GiB': open_frame() + struct.pack('<II', 0xffffffff, COMMANDS),
+            'an unknown frame': open_frame() + frame(99),
+            'a frame of the other direction': open_frame() + frame(REPLIES, self.record(64)),
+            'a second open': open_frame() + open_frame(),
+            'half a record': open_frame() + frame(COMMANDS, b'12345678'),
+            'a record longer than the frame': open_frame() + frame(COMMANDS, self.record(1, length=64)),
+            'a record of no length': open_frame() + frame(COMMANDS, self.record(1, length=0)),
+            'a record of odd length': open_frame() + frame(COMMANDS, self.record(1, b'1' * 9)),
+            'padding': open_frame() + frame(COMMANDS, self.record(0)),
+            'an upload over the end': open_frame() + frame(UPLOAD, upload),
+            'an upload far ahead': open_frame() + frame(UPLOAD, struct.pack('<Q', 1 << 50) + b'x'),
+            'an upload of nothing': open_frame() + frame(UPLOAD, b'1234'),
+            'a request before the greeting': open_frame() + frame(COMMANDS, self.record(64)),
+        }
+        for name, data in cases.items():
+            with self.subTest(name), self.connect() as peer:
+                try:
+                    peer.sendall(data)
+                except OSError:
+                    pass
+                text = self.status(peer)
+                if name not in ('no open', 'a short open'):
+                    self.assertTrue(text, name)
+        done = self.stack.mediator.run(EXAMPLES / 'vector_add', 1000)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        wait_until(lambda: not self.stack.worker.children(), 'the worker has no process left')
+
+    def test_relay_refuses(self):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.worker_bundle)
+        context.load_verify_locations(self.authority)
+        context.verify_mode = ssl.CERT_REQUIRED
+        ready = frame(STATUS, struct.pack('<II160s', 0, 0, b''))
+        cases = {
+            'no status': frame(REPLIES, b''),
+            'a frame of 4 GiB': ready + struct.pack('<II', 0xffffffff, REPLIES),
+            'an unknown frame': ready + frame(77),
+            'a frame of the other direction': ready + frame(COMMANDS, self.record(1)),
+            'half a record': ready + frame(REPLIES, b'12345678'),
+            'a record longer than the frame': ready + frame(REPLIES, self.record(1, length=4096)),
+            'padding': ready + frame(REPLIES, self.record(0)),
+            'a download outside of the window': ready + frame(DOWNLOAD, struct.pack('<Q', 1 << 40) + b'x'),
+            'a download over the end': ready + frame(DOWNLOAD, struct.pack('<Q', 16 << 20) + b'x' * (1 << 17)),
+            'a release of what was not used': ready + frame(RELEASED, struct.pack('<Q', 1 << 20)),
+            'counters of another size': ready + frame(COUNTERS, b'1234'),
+            'nothing, and then the end': ready,
+        }
+        port = free_port()
+        with WorkerStack(connect_to=f'127.0.0.1:{port}', mediator_credentials=self.host_bundle,
+                         worker_credentials=self.worker_bundle) as stack, \
+                socket.create_server(('127.0.0.1', port)) as listener:
+            listener.settimeout(30)
+            for name, data in cases.items():
+                with self.subTest(name):
+                    program = stack.mediator.spawn(EXAMPLES / 'vector_add', 1000)
+                    plain, _ = listener.accept()
+                    plain.settimeout(30)
+                    with context.wrap_socket(plain, server_side=True) as peer:
+                        peer.recv(64)
+                        peer.sendall(data)
+                        output, _ = program.communicate(timeout=60) if name != 'nothing, and then the end' else ('', 0)
+                    output = output or program.communicate(timeout=60)[0]
+                    self.assertNotEqual(program.returncode, 0, output)
+            wait_until(lambda: not stack.mediator.executors(), 'no relay is left')
+            self.assertIsNone(stack.mediator.process.poll())
+
+
+if __name__ == '__main__':
+    tap.main()

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A mediator whose pool A has its GPU at a real vgpu-worker on the loopback interface."""
+
+import secrets
+import signal
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+
+from stack import Mediator, build_directory, wait_until
+
+
+NEAR, FAR = '10.79.0.1', '10.79.0.2'
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return probe.getsockname()[1]
+
+
+def psk_write(path):
+    path.write_text(f'psk {secrets.token_hex(32)}\n')
+    return path
+
+
+class Authority:
+    """Certificates by the openssl command, as docs/operations.md has them made."""
+
+    def __init__(self, directory, name='authority'):
+        self.directory = directory
+        self.key = directory / f'{name}.key'
+        self.certificate = directory / f'{name}.crt'
+        self._openssl('req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2',
+                      '-subj', f'/CN={name}', '-keyout', self.key, '-out', self.certificate)
+
+    @staticmethod
+    def _openssl(*arguments):
+        subprocess.run(['openssl', *[str(a) for a in arguments]], check=True, capture_output=True)
+
+    def bundle(self, name, address='127.0.0.1', days='2'):
+        """One file with certificate, key and authority."""
+        key, request, certificate = (self.directory / f'{name}.{end}' for end in ('key', 'csr', 'crt'))
+        extensions = self.directory / f'{name}.ext'
+        extensions.write_text(f'subjectAltName=IP:{address}\n')
+        self._openssl('req', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-subj', f'/CN={name}',
+                      '-keyout', key, '-out', request)
+        self._openssl('x509', '-req', '-in', request, '-CA', self.certificate, '-CAkey', self.key, '-CAcreateserial',
+                      '-days', days, '-extfile', extensions, '-out', certificate)
+        bundle = self.directory / f'{name}.pem'
+        bundle.write_bytes(certificate.read_bytes() + key.read_bytes() + self.certificate.read_bytes())
+        return bundle
+
+
+class Worker:
+    """A running vgpu-worker."""
+
+    def __init__(self, directory, credentials, *options, address='127.0.0.1', port=None, wrapper=()):
+        self.build = build_directory()
+        self.log = directory / 'worker.log'
+        self.address = address
+        self.port = port or free_port()
+        self.command = [*wrapper, str(self.build / 'host' / 'worker' / 'vgpu-worker'), '--listen',
+                        f'{address}:{self.port}', '--credentials', str(credentials), '--driver',
+                        str(self.build / 'softgpu' / 'driver' / 'libsoftgpu.so.1'), *options]
+        self.process = None
+
+    def start(self):
+        before = len(self.text())
+        with open(self.log, 'a') as output:
+            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        wait_until(lambda: 'listens on' in self.text()[before:] or self.process.poll() is not None,
+                   'the worker listens')
+        if self.process.poll() is not None:
+            raise AssertionError(self.text())
+        return self
+
+    def stop(self, how=signal.SIGTERM):
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+            self.process.wait(30)
+
+    def text(self):
+        return self.log.read_text(errors='replace') if self.log.exists() else ''
+
+    def children(self):
+        """Processes of connections."""
+        path = Path(f'/proc/{self.process.pid}/task/{self.process.pid}/children')
+        return [int(number) for number in path.read_text().split()]
+
+
+class WorkerStack:
+    """Both, with a pre-shared key unless credentials are given. A context manager."""
+
+    def __init__(self, *options, worker_credentials=None, mediator_credentials=None, worker_options=(), driver=None,
+                 address='127.0.0.1', worker_wrapper=(), silence_ms=10000, connect_to=None):
+        self.temporary = tempfile.TemporaryDirectory(prefix='vgpu-worker-test-')
+        self.directory = Path(self.temporary.name)
+        key = psk_write(self.directory / 'key.psk')
+        self.worker = Worker(self.directory, worker_credentials or key, '--silence-ms', str(silence_ms),
+                             *worker_options, address=address, wrapper=worker_wrapper)
+        self.mediator = Mediator('--worker', f'A={connect_to or f"{address}:{self.worker.port}"}',
+                                 '--worker-credentials', str(mediator_credentials or key), '--worker-silence',
+                                 str(silence_ms), *options, directory=self.directory, driver=driver)
+
+    def __enter__(self):
+        self.worker.start()
+        try:
+            self.mediator.start()
+        except BaseException:
+            self.worker.stop()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.mediator.__exit__()
+        self.worker.stop()
+        self.temporary.cleanup()
+
+
+class Namespace:
+    """A network namespace behind a veth pair with netem's delay on both ends. Raises OSError where that is impossible."""
+
+    NAME = 'vgpu-test'
+
+    def __init__(self, delay_ms):
+        delay = f'{delay_ms}ms'
+        inside = ('ip', 'netns', 'exec', self.NAME)
+        try:
+            for command in (('ip', 'netns', 'add', self.NAME),
+                            ('ip', 'link', 'add', 'vgpu-near', 'type', 'veth', 'peer', 'name', 'vgpu-far'),
+                            ('ip', 'link', 'set', 'vgpu-far', 'netns', self.NAME),
+                            ('ip', 'address', 'add', f'{NEAR}/30', 'dev', 'vgpu-near'),
+                            ('ip', 'link', 'set', 'vgpu-near', 'up'),
+                            (*inside, 'ip', 'address', 'add', f'{FAR}/30', 'dev', 'vgpu-far'),
+                            (*inside, 'ip', 'link', 'set', 'vgpu-far', 'up'),
+                            ('tc', 'qdisc', 'add', 'dev', 'vgpu-near', 'root', 'netem', 'delay', delay, 'limit', '100000'),
+                            (*inside, 'tc', 'qdisc', 'add', 'dev', 'vgpu-far', 'root', 'netem', 'delay', delay, 'limit',
+                             '100000')):
+                done = subprocess.run(command, capture_output=True, text=True, check=False)
+                if done.returncode:
+                    raise OSError(f'{" ".join(command)}: {done.stderr.strip()}')
+        except OSError:
+            self.close()
+            raise
+        self.wrapper = inside
+
+    def close(self):
+        subprocess.run(('ip', 'netns', 'del', self.NAME), capture_output=True, check=False)
+        subprocess.run(('ip', 'link', 'del', 'vgpu-near'), capture_output=True, check=False)
