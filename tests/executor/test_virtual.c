@@ -149,12 +149,23 @@ static void a_context_takes_none_with_it(void **state)
 	assert_int_equal(peer.counters->memory_bytes, 0);
 }
 
+static void the_limit_counts_it(void **state)
+{
+	(void)state;
+	peer.permit->limits.memory_bytes = 2 * GRANULE;
+	WORKS(cuMemCreate, .handle = HANDLE(1), .size = 2 * GRANULE);
+	assert_int_equal(CALL(cuMemCreate, .handle = HANDLE(2), .size = GRANULE), CUDA_ERROR_OUT_OF_MEMORY);
+	WORKS(cuMemRelease, .handle = HANDLE(1));
+	WORKS(cuMemCreate, .handle = HANDLE(2), .size = GRANULE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(reservations_are_checked, setup, teardown),
 		cmocka_unit_test_setup_teardown(handles_are_checked, setup, teardown),
 		cmocka_unit_test_setup_teardown(mappings_are_checked, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_limit_counts_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_context_takes_none_with_it, setup, teardown),
 	};
 
