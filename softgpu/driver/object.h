@@ -26,6 +26,8 @@ enum object_kind {
 	OBJECT_MIPMAP,
 	OBJECT_TEXTURE,
 	OBJECT_SURFACE,
+	OBJECT_GRAPH,
+	OBJECT_GRAPH_EXEC,
 };
 
 /* First member of every object. */
