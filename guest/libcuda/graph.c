@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The forms of cuGraphInstantiate, and updates of executable graphs. */
+/* The forms of cuGraphInstantiate, updates of executable graphs, and the count of nodes. */
 #include "context.h"
 #include "host_calls.h"
 #include "session.h"
@@ -113,4 +113,25 @@ API(cuGraphExecUpdate, CUgraphExec exec, CUgraph graph, CUgraphNode *error_node,
 	if (error_node)
 		*error_node = NULL;
 	return exec_update(exec, graph, update);
+}
+
+/* Nodes have no handles: of a graph that has any, only their number is told. */
+API(cuGraphGetNodes, CUgraph graph, CUgraphNode *nodes, size_t *count)
+{
+	uint32_t context, graph_id;
+	uint64_t host_count = 0;
+	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
+
+	if (result)
+		return result;
+	if (!count)
+		return CUDA_ERROR_INVALID_VALUE;
+	result = object_id(graph, VGPU_KIND_GRAPH, &graph_id);
+	if (!result)
+		result = host_cuGraphGetNodes(context, graph_id, &host_count);
+	if (!result && nodes && host_count)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	if (!result)
+		*count = host_count;
+	return result;
 }

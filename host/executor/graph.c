@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Executable graphs. */
+/* What of graphs is not a mechanical call. */
 #include "executor.h"
 #include "executor_calls.h"
 
@@ -24,4 +24,22 @@ CUresult execute_cuGraphExecUpdate_v2(struct executor *executor, const struct re
 		return result;
 	reply->updateResult = (uint32_t)info.result;
 	return CUDA_SUCCESS;
+}
+
+CUresult execute_cuGraphGetNodes(struct executor *executor, const struct request *request,
+				 const struct wire_cuGraphGetNodes *arguments, struct wire_cuGraphGetNodes_reply *reply)
+{
+	size_t count = 0;
+	void *graph;
+	CUresult result = execute_find(executor, VGPU_KIND_GRAPH, arguments->hGraph, &graph);
+
+	(void)request;
+	if (result)
+		return result;
+	if (!executor->driver.cuGraphGetNodes)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	result = executor->driver.cuGraphGetNodes(graph, NULL, &count);
+	if (!result)
+		reply->numNodes = count;
+	return result;
 }

@@ -165,6 +165,25 @@ ENTRY(cuGraphClone, (CUgraph * ret_clone, CUgraph handle))
 	return result;
 }
 
+/* Nodes have no handles: of a graph that has any, only their number is told. */
+ENTRY(cuGraphGetNodes, (CUgraph handle, CUgraphNode *nodes, size_t *ret_count))
+{
+	struct graph *graph;
+	CUresult result;
+
+	if (!ret_count)
+		return CUDA_ERROR_INVALID_VALUE;
+	result = graph_acquire(handle, &graph);
+	if (result)
+		return result;
+	if (nodes && graph->body->count)
+		result = CUDA_ERROR_NOT_SUPPORTED;
+	else
+		*ret_count = graph->body->count;
+	object_release(&graph->object);
+	return result;
+}
+
 static void exec_destroy(struct object *object)
 {
 	struct graph_exec *exec = (struct graph_exec *)object;

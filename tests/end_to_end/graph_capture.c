@@ -22,6 +22,7 @@
 	F(cuGraphInstantiateWithParams,                                                                \
 	  (CUgraphExec * exec, CUgraph graph, CUDA_GRAPH_INSTANTIATE_PARAMS * parameters))             \
 	F(cuGraphClone, (CUgraph * clone, CUgraph graph))                                              \
+	F(cuGraphGetNodes, (CUgraph graph, CUgraphNode * nodes, size_t * count))                       \
 	F(cuGraphLaunch, (CUgraphExec exec, CUstream stream))                                          \
 	F(cuGraphExecUpdate_v2, (CUgraphExec exec, CUgraph graph, CUgraphExecUpdateResultInfo * info)) \
 	F(cuGraphExecGetFlags, (CUgraphExec exec, cuuint64_t * flags))                                 \
@@ -82,6 +83,7 @@ static int graphs(void)
 	CUgraphExec exec, cloned;
 	CUgraph graph, clone;
 	cuuint64_t flags = 0;
+	size_t count = 0;
 
 	CHECK(driver.set_bytes(second, 0xff, BYTES));
 	CHECK(driver.synchronize());
@@ -90,6 +92,8 @@ static int graphs(void)
 	CHECK(cuGraphInstantiateWithFlags(&exec, graph, CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH));
 	CHECK(cuGraphExecGetFlags(exec, &flags));
 	EXPECT(flags, CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH);
+	CHECK(cuGraphGetNodes(graph, NULL, &count));
+	EXPECT(count, 3);
 	CHECK(cuGraphClone(&clone, graph));
 	CHECK(cuGraphDestroy(graph));
 	for (int i = 0; i < 100; i++)
