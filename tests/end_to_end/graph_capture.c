@@ -143,6 +143,12 @@ static int refusals(void)
 	CHECK(cuMemsetD8Async(second, 1, BYTES, side));
 	EXPECT(cuStreamEndCapture(stream, &graph), CUDA_ERROR_STREAM_CAPTURE_UNJOINED);
 
+	/* Work that is not captured cannot be waited for by work that is: the call itself says so. */
+	CHECK(driver.event_record(join_event, side));
+	CHECK(cuStreamBeginCapture_v2(stream, CU_STREAM_CAPTURE_MODE_RELAXED));
+	EXPECT(cuStreamWaitEvent(stream, join_event, 0), CUDA_ERROR_STREAM_CAPTURE_ISOLATION);
+	EXPECT(cuStreamEndCapture(stream, &graph), CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
+
 	CHECK(cuStreamBeginCapture_v2(stream, CU_STREAM_CAPTURE_MODE_RELAXED));
 	EXPECT(driver.stream_synchronize(stream), CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
 	CHECK(cuStreamGetCaptureInfo(stream, &status, &id));
