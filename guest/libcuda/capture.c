@@ -18,6 +18,16 @@ CUresult capture_refuse_open(uint32_t context, uint32_t stream)
 	return status == CU_STREAM_CAPTURE_STATUS_NONE ? CUDA_SUCCESS : CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
 }
 
+CUresult capture_settle_open(uint32_t context, uint32_t stream)
+{
+	uint32_t status;
+	uint64_t id;
+
+	/* Its own result is nobody's: it only comes after what was posted before. */
+	(void)host_cuStreamGetCaptureInfo(context, stream, &status, &id);
+	return call_begin(CALL_NEEDS_CONTEXT, &context);
+}
+
 static CUresult capture_call_begin(CUstream stream, bool per_thread_default, uint32_t *ret_context,
 				   uint32_t *ret_stream)
 {

@@ -24,4 +24,14 @@ static inline CUresult capture_refuse(uint32_t context, uint32_t stream)
 		       : capture_refuse_open(context, stream);
 }
 
+/* While a stream is captured: waits for what has been posted, and takes its error. */
+CUresult capture_settle_open(uint32_t context, uint32_t stream);
+
+static inline CUresult capture_settle(uint32_t context, uint32_t stream)
+{
+	return __builtin_expect(__atomic_load_n(&captures_open, __ATOMIC_ACQUIRE) == 0, 1)
+		       ? CUDA_SUCCESS
+		       : capture_settle_open(context, stream);
+}
+
 #endif

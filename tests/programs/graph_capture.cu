@@ -130,6 +130,16 @@ int main()
 	EXPECT(cudaStreamEndCapture(p.main, &other), cudaErrorStreamCaptureInvalidated);
 	cudaGetLastError();
 
+	/* The default stream, during a capture in a stream that waits for it. */
+	cudaStream_t blocking;
+	CHECK(cudaStreamCreate(&blocking));
+	CHECK(cudaStreamBeginCapture(blocking, cudaStreamCaptureModeRelaxed));
+	add<<<blocks, 128>>>(scratch, scratch, 0, count);
+	EXPECT(cudaGetLastError(), cudaErrorStreamCaptureImplicit);
+	EXPECT(cudaStreamEndCapture(blocking, &other), cudaErrorStreamCaptureInvalidated);
+	cudaGetLastError();
+	CHECK(cudaStreamDestroy(blocking));
+
 	CHECK(cudaGraphLaunch(exec, p.main));
 	a += b + 9;
 	expect_values(p, a, "after the refusals");
