@@ -8,8 +8,8 @@
  * that waits for the event joins the capture with it.  When a capture ends, the
  * frontiers of all its streams and events lapse.
  *
- * One lock guards all captures and frontiers; it is taken after no other of
- * capture's and before none.  All functions may be called by any thread.
+ * One lock guards all captures and frontiers.  It is the innermost: an event's
+ * may be held when it is taken.  All functions may be called by any thread.
  */
 #ifndef SOFTGPU_DRIVER_CAPTURE_H
 #define SOFTGPU_DRIVER_CAPTURE_H
