@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "capture.h"
 #include "context.h"
 #include "session.h"
 #include "vgpu_api_wire.h"
@@ -60,6 +61,9 @@ static CUresult pieces_send(uint16_t opcode, uint32_t context, const struct call
 
 CUresult call_post(uint16_t opcode, uint32_t context, const struct call_piece *pieces, size_t piece_count)
 {
+	/* What a capture refuses, the program is to learn from the call itself. */
+	if (__builtin_expect(__atomic_load_n(&captures_open, __ATOMIC_ACQUIRE) != 0, 0))
+		return call_wait(opcode, context, pieces, piece_count, NULL, 0, NULL);
 	return pieces_send(opcode, context, pieces, piece_count, NULL);
 }
 

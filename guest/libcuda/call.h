@@ -43,7 +43,7 @@ struct call_piece {
 	size_t bytes;
 };
 
-/* Posts a request. */
+/* Posts a request; while a stream is captured, waits for its result. */
 CUresult call_post(uint16_t opcode, uint32_t context, const struct call_piece *pieces, size_t piece_count);
 
 /*

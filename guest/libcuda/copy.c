@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "capture.h"
 #include "host_calls.h"
 #include "memory.h"
 #include "session.h"
@@ -72,7 +73,9 @@ CUresult copy_up(const struct copy_order *order, CUdeviceptr to, const void *fro
 	known = copy_device_span_check(to, bytes);
 	if (known == CUDA_ERROR_INVALID_VALUE)
 		return known;
-	result = transfer_up(&transfer);
+	result = capture_refuse(order->context, order->stream);
+	if (!result)
+		result = transfer_up(&transfer);
 	/*
 	 * The bytes are staged, which is all that a copy from pageable memory promises, unless it may fail or
 	 * the program can look at the destination.
@@ -93,6 +96,7 @@ CUresult copy_down(const struct copy_order *order, void *to, CUdeviceptr from, s
 		.context = order->context,
 		.stream = order->stream,
 	};
+	CUresult result;
 
 	if (bytes == 0)
 		return CUDA_SUCCESS;
@@ -103,7 +107,8 @@ CUresult copy_down(const struct copy_order *order, void *to, CUdeviceptr from, s
 			order, host_cuMemcpyDtoHAsync_v2(order->context, (uintptr_t)to, from, bytes, order->stream));
 	if (copy_device_span_check(from, bytes) == CUDA_ERROR_INVALID_VALUE)
 		return CUDA_ERROR_INVALID_VALUE;
-	return transfer_down(&transfer);
+	result = capture_refuse(order->context, order->stream);
+	return result ? result : transfer_down(&transfer);
 }
 
 CUresult copy_host(const struct copy_order *order, void *to, const void *from, size_t bytes)

@@ -8,6 +8,7 @@
 
 #include "array.h"
 #include "array_transfer.h"
+#include "capture.h"
 #include "copy.h"
 #include "host_calls.h"
 #include "memory.h"
@@ -200,10 +201,11 @@ static CUresult shape_with_device(const struct copy_order *order, const struct s
 	/* Slices that follow each other closely are one. */
 	bool closely = device->slice_rows == copy->Height && host->slice_rows == copy->Height;
 	size_t slices = closely ? 1 : copy->Depth;
-	CUresult result = CUDA_SUCCESS;
+	CUresult result;
 
 	if (known == CUDA_ERROR_INVALID_VALUE)
 		return known;
+	result = capture_refuse(order->context, order->stream);
 	for (size_t slice = 0; slice < slices && !result; slice++) {
 		struct transfer transfer = {
 			.device = device->address + slice * device->slice_rows * device->row_bytes,
@@ -242,7 +244,10 @@ static CUresult shape_with_array(const struct copy_order *order, const struct si
 		.context = order->context,
 		.stream = order->stream,
 	};
+	CUresult result = capture_refuse(order->context, order->stream);
 
+	if (result)
+		return result;
 	return up ? array_transfer_up(&transfer) : array_transfer_down(&transfer);
 }
 

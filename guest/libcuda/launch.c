@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "capture.h"
 #include "context.h"
 #include "device.h"
 #include "function.h"
@@ -202,7 +203,8 @@ static CUresult launch_issue(const struct launch *launch)
 	result = shape_check(launch, device_limits_of(device), info);
 	if (__builtin_expect(result != CUDA_SUCCESS, 0))
 		return result;
-	return launch_post(launch, context, function->object->id, stream, info);
+	result = launch_post(launch, context, function->object->id, stream, info);
+	return result ? result : capture_settle(context, stream);
 }
 
 static struct launch launch_of(CUfunction f, unsigned int grid_x, unsigned int grid_y, unsigned int grid_z,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Stream-ordered memory and its pools. */
+#include "capture.h"
 #include "context.h"
 #include "host_calls.h"
 #include "lock.h"
@@ -29,6 +30,10 @@ static CUresult pool_allocate(CUdeviceptr *dptr, size_t bytes, CUmemoryPool pool
 		return result;
 	if (bytes == 0)
 		return CUDA_ERROR_INVALID_VALUE;
+	/* What a graph allocates, each of its launches allocates: that is not built. */
+	result = capture_refuse(context, stream_number);
+	if (result)
+		return result;
 	range.device = (CUdevice)thread_state.current->words[CONTEXT_DEVICE];
 	result = host_cuMemAllocFromPoolAsync(context, &range.address, bytes, pool_id, stream_number);
 	if (result)
@@ -50,6 +55,8 @@ static CUresult pool_free(CUdeviceptr dptr, CUstream stream, bool per_thread_def
 
 	if (!result)
 		result = stream_id(stream, per_thread_default, &stream_number);
+	if (!result)
+		result = capture_refuse(context, stream_number);
 	if (result || !dptr)
 		return result;
 	if (!memory_remove(dptr, 1u << MEMORY_POOL | 1u << MEMORY_DEVICE, &range))

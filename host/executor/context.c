@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "capture.h"
 #include "executor.h"
 #include "executor_calls.h"
 #include "log.h"
@@ -45,8 +46,10 @@ CUresult context_mark_take(struct executor *executor, struct context *context, C
 {
 	const struct driver *driver = &executor->driver;
 	CUevent mark;
-	CUresult result;
+	CUresult result = capture_check(executor, stream);
 
+	if (result)
+		return result;
 	if (context->free_mark_count > 0) {
 		mark = context->free_marks[--context->free_mark_count];
 	} else {

@@ -64,6 +64,7 @@ struct executor {
 	struct contexts contexts;
 	struct replies replies;
 	struct pendings pendings;
+	uint64_t captures_open; /* streams that a capture was begun in; capture.h */
 	struct copies copies;
 	struct stage stage;
 	struct pinned pinned;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Allocation of device memory, and memory pools. */
+#include "capture.h"
 #include "executor.h"
 #include "executor_calls.h"
 #include "limit.h"
@@ -94,6 +95,9 @@ CUresult execute_cuMemAllocFromPoolAsync(struct executor *executor, const struct
 		result = execute_find_stream(executor, arguments->hStream, &stream);
 	if (!result && !(pool ? (void *)driver->cuMemAllocFromPoolAsync : (void *)driver->cuMemAllocAsync))
 		result = CUDA_ERROR_NOT_SUPPORTED;
+	/* Launches of a graph would allocate what nobody accounts for. */
+	if (!result)
+		result = capture_check(executor, stream);
 	if (!result)
 		result = account_admit(executor, "cuMemAllocAsync", arguments->bytesize);
 	if (result)
@@ -116,6 +120,8 @@ CUresult execute_cuMemFreeAsync(struct executor *executor, const struct request 
 	CUresult result = execute_find_stream(executor, arguments->hStream, &stream);
 
 	(void)request;
+	if (!result)
+		result = capture_check(executor, stream);
 	if (!result)
 		result = executor->driver.cuMemFreeAsync ? executor->driver.cuMemFreeAsync(arguments->dptr, stream)
 							 : CUDA_ERROR_NOT_SUPPORTED;

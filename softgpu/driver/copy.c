@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "copy.h"
+#include "capture.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -132,6 +133,9 @@ CUresult copy_submit(CUstream handle, const struct copy *copy, bool asynchronous
 	} else {
 		wait = source != MEMORY_CLASS_DEVICE || destination != MEMORY_CLASS_DEVICE;
 	}
+	/* A captured copy names its memory, which is read and written when the graph runs. */
+	if (asynchronous && capture_is_open(stream))
+		stage = wait = demanded = false;
 	result = CUDA_ERROR_OUT_OF_MEMORY;
 	work = calloc(1, sizeof(*work) + (stage ? bytes : 0));
 	if (!work)
@@ -233,6 +237,8 @@ CUresult fill_submit(CUstream handle, const struct fill *fill, bool asynchronous
 	memory_unlock();
 	if (!valid)
 		goto release;
+	if (asynchronous && capture_is_open(stream))
+		demanded = false;
 	result = CUDA_ERROR_OUT_OF_MEMORY;
 	work = calloc(1, sizeof(*work));
 	if (!work)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "capture.h"
 #include "driver.h"
 #include "entry.h"
 #include "print.h"
@@ -21,6 +22,7 @@ struct event {
 	unsigned flags;
 	pthread_mutex_t lock;
 	struct recording *recording; /* the last one; NULL: never recorded */
+	struct frontier *frontier;   /* when it was last recorded in a capture */
 };
 
 static void recording_release(struct recording *recording)
@@ -36,6 +38,7 @@ static void event_destroy(struct object *object)
 	struct event *event = (struct event *)object;
 
 	recording_release(event->recording);
+	frontier_free(event->frontier);
 	object_release(&event->context->object);
 	pthread_mutex_destroy(&event->lock);
 	free(event);
@@ -139,11 +142,29 @@ static void record_free(struct work *work)
 	free(work);
 }
 
+/* False: the stream is not in a capture. */
+static bool event_capture(struct event *event, struct stream *stream, CUresult *ret_result)
+{
+	struct frontier *frontier, *former = NULL;
+
+	if (!capture_record(stream, &frontier, ret_result))
+		return false;
+	pthread_mutex_lock(&event->lock);
+	if (!*ret_result) {
+		former = event->frontier;
+		event->frontier = frontier;
+	}
+	pthread_mutex_unlock(&event->lock);
+	frontier_free(former);
+	return true;
+}
+
 static CUresult event_record(struct event *event, struct stream *stream)
 {
 	struct record_work *record = calloc(1, sizeof(*record));
 	struct recording *recording = calloc(1, sizeof(*recording));
 	struct recording *former;
+	struct frontier *captured = NULL;
 	CUresult result;
 
 	if (!record || !recording) {
@@ -163,9 +184,12 @@ static CUresult event_record(struct event *event, struct stream *stream)
 	if (!result) {
 		former = event->recording;
 		event->recording = recording;
+		captured = event->frontier;
+		event->frontier = NULL;
 	}
 	pthread_mutex_unlock(&event->lock);
 	recording_release(former);
+	frontier_free(captured);
 	return result;
 }
 
@@ -188,7 +212,9 @@ ENTRY_STREAM(cuEventRecordWithFlags, (CUevent handle, CUstream stream, unsigned 
 		goto release_event;
 	if (target->context != event->context)
 		result = CUDA_ERROR_INVALID_HANDLE;
-	else
+	else if (flags & CU_EVENT_RECORD_EXTERNAL && capture_is_open(target))
+		result = CUDA_ERROR_NOT_SUPPORTED; /* a node that records */
+	else if (!event_capture(event, target, &result))
 		result = event_record(event, target);
 	stream_release(target);
 release_event:
@@ -201,6 +227,17 @@ ENTRY_STREAM(cuEventRecord, (CUevent handle, CUstream stream), (handle, stream))
 	return cuEventRecordWithFlags_on(handle, stream, CU_EVENT_RECORD_DEFAULT);
 }
 
+/* Recorded in a capture that goes on: it is no point in time. */
+static bool event_is_captured(struct event *event)
+{
+	bool is_captured;
+
+	pthread_mutex_lock(&event->lock);
+	is_captured = frontier_is_captured(event->frontier);
+	pthread_mutex_unlock(&event->lock);
+	return is_captured;
+}
+
 ENTRY(cuEventQuery, (CUevent handle))
 {
 	struct recording *recording;
@@ -209,6 +246,10 @@ ENTRY(cuEventQuery, (CUevent handle))
 
 	if (result)
 		return result;
+	if (event_is_captured(event)) {
+		object_release(&event->object);
+		return CUDA_ERROR_CAPTURED_EVENT;
+	}
 	recording = recording_acquire(event);
 	if (recording && !stream_reached(recording->stream, recording->sequence))
 		result = CUDA_ERROR_NOT_READY;
@@ -225,6 +266,10 @@ ENTRY(cuEventSynchronize, (CUevent handle))
 
 	if (result)
 		return result;
+	if (event_is_captured(event)) {
+		object_release(&event->object);
+		return CUDA_ERROR_CAPTURED_EVENT;
+	}
 	recording = recording_acquire(event);
 	if (recording)
 		stream_wait(recording->stream, recording->sequence);
@@ -249,6 +294,21 @@ CUresult event_depend(CUevent handle, struct work *work)
 	recording_release(recording);
 	object_release(&event->object);
 	return result;
+}
+
+bool event_join(CUevent handle, struct stream *stream, CUresult *ret_result)
+{
+	struct event *event;
+	bool concerned;
+
+	*ret_result = event_acquire(handle, &event);
+	if (*ret_result)
+		return true;
+	pthread_mutex_lock(&event->lock);
+	concerned = capture_join(stream, event->frontier, ret_result);
+	pthread_mutex_unlock(&event->lock);
+	object_release(&event->object);
+	return concerned;
 }
 
 /* INVALID_HANDLE for events without a time, NOT_READY while one is pending. */

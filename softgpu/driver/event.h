@@ -11,4 +11,7 @@
 /* Makes 'work' wait for the event's last recording; an event never recorded is no obstacle. */
 CUresult event_depend(CUevent handle, struct work *work);
 
+/* As capture_join() with the event's frontier; true as well when there is no such event. */
+bool event_join(CUevent handle, struct stream *stream, CUresult *ret_result);
+
 #endif

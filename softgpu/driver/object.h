@@ -27,6 +27,8 @@ enum object_kind {
 	OBJECT_TEXTURE,
 	OBJECT_SURFACE,
 	OBJECT_PHYSICAL,
+	OBJECT_GRAPH,
+	OBJECT_GRAPH_EXEC,
 };
 
 /* First member of every object. */

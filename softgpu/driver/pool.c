@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "pool.h"
+#include "capture.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -353,12 +354,17 @@ ENTRY_STREAM(cuMemAllocFromPoolAsync, (CUdeviceptr * ret_address, size_t bytes, 
 	result = stream_acquire(context, stream, &target);
 	if (result)
 		goto release_pool;
+	if (capture_is_open(target)) {
+		result = CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+		goto release_stream;
+	}
 	result = pool_allocate(pool, target->context, bytes, ret_address);
 	if (result == CUDA_ERROR_OUT_OF_MEMORY) {
 		/* Frees that streams have not reached yet may make room. */
 		stream_wait_context(target->context);
 		result = pool_allocate(pool, target->context, bytes, ret_address);
 	}
+release_stream:
 	stream_release(target);
 release_pool:
 	object_release(&pool->object);
@@ -408,6 +414,10 @@ ENTRY_STREAM(cuMemFreeAsync, (CUdeviceptr address, CUstream stream), (address, s
 	result = stream_acquire(context, stream, &target);
 	if (result)
 		return result;
+	if (capture_is_open(target)) {
+		stream_release(target);
+		return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+	}
 	work = calloc(1, sizeof(*work));
 	if (work) {
 		work->work = (struct work){.run = free_run, .free = free_free};

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "capture.h"
 #include "driver.h"
 
 #define IDLE_SECONDS 5
@@ -19,6 +20,7 @@ static void stream_destroy(struct object *object)
 {
 	struct stream *stream = (struct stream *)object;
 
+	frontier_free(stream->frontier);
 	pthread_mutex_lock(&lock);
 	if (stream->previous)
 		stream->previous->next = stream->next;
@@ -276,6 +278,11 @@ CUresult stream_submit(struct stream *stream, struct work *work, uint64_t *ret_s
 {
 	CUresult result = CUDA_ERROR_OUT_OF_MEMORY;
 
+	if (capture_submit(stream, work, &result)) {
+		if (result)
+			work_discard(work);
+		return result;
+	}
 	pthread_mutex_lock(&lock);
 	if (depend_implicitly(stream, work))
 		result = work_append(stream, work);
@@ -293,6 +300,10 @@ CUresult stream_perform(struct stream *stream, struct work *work)
 	bool here = false;
 	uint64_t sequence;
 
+	if (capture_refuse(stream, &result)) {
+		work_discard(work);
+		return result;
+	}
 	pthread_mutex_lock(&lock);
 	if (!depend_implicitly(stream, work)) {
 		result = CUDA_ERROR_OUT_OF_MEMORY;

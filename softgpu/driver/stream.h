@@ -70,6 +70,7 @@ struct stream {
 	bool working;  /* the thread exists */
 	bool running;  /* work is being run, by the thread or by a caller */
 	struct stream_attributes attributes;
+	struct frontier *frontier; /* capture.h; NULL: not captured */
 	pthread_cond_t wake;
 	uint64_t running_ticket;
 	struct work *first;

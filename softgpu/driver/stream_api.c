@@ -2,6 +2,7 @@
 /* cuStream*: creation, queries, waiting, callbacks. */
 #include <stdlib.h>
 
+#include "capture.h"
 #include "device.h"
 #include "driver.h"
 #include "entry.h"
@@ -70,6 +71,10 @@ ENTRY_STREAM(cuStreamSynchronize, (CUstream stream), (stream))
 
 	if (result)
 		return result;
+	if (capture_refuse(target, &result)) {
+		stream_release(target);
+		return result;
+	}
 	/* The default stream stands for all blocking streams: its next work would wait for theirs. */
 	if (target == target->context->legacy) {
 		struct work *work = work_nothing();
@@ -91,10 +96,13 @@ ENTRY_STREAM(cuStreamQuery, (CUstream stream), (stream))
 
 	if (result)
 		return result;
+	if (capture_refuse(target, &result))
+		goto release;
 	if (!stream_idle(target))
 		result = CUDA_ERROR_NOT_READY;
 	else
 		result = context_check(target->context);
+release:
 	stream_release(target);
 	return result;
 }
@@ -111,6 +119,8 @@ ENTRY_STREAM(cuStreamWaitEvent, (CUstream stream, CUevent event, unsigned int fl
 		result = CUDA_ERROR_INVALID_VALUE;
 		goto release;
 	}
+	if (event_join(event, target, &result))
+		goto release;
 	work = work_nothing();
 	result = work ? event_depend(event, work) : CUDA_ERROR_OUT_OF_MEMORY;
 	if (!result)
@@ -209,55 +219,6 @@ ENTRY_STREAM(cuStreamGetDevice, (CUstream stream, CUdevice *ret_device), (stream
 		result = CUDA_ERROR_INVALID_VALUE;
 	stream_release(target);
 	return result;
-}
-
-/* Streams cannot be captured yet: each says that it is not. */
-ENTRY_STREAM(cuStreamIsCapturing, (CUstream stream, CUstreamCaptureStatus *ret_status), (stream, ret_status))
-{
-	struct stream *target;
-	CUresult result = stream_get(stream, &target);
-
-	if (result)
-		return result;
-	if (ret_status)
-		*ret_status = CU_STREAM_CAPTURE_STATUS_NONE;
-	else
-		result = CUDA_ERROR_INVALID_VALUE;
-	stream_release(target);
-	return result;
-}
-
-/* While nothing is captured, only the status is written. */
-ENTRY_STREAM(cuStreamGetCaptureInfo_v2,
-	     (CUstream stream, CUstreamCaptureStatus *ret_status, cuuint64_t *ret_id, CUgraph *ret_graph,
-	      const CUgraphNode **ret_dependencies, size_t *ret_count),
-	     (stream, ret_status, ret_id, ret_graph, ret_dependencies, ret_count))
-{
-	(void)ret_id;
-	(void)ret_graph;
-	(void)ret_dependencies;
-	(void)ret_count;
-	return cuStreamIsCapturing_on(stream, ret_status);
-}
-
-ENTRY_STREAM(cuStreamGetCaptureInfo_v3,
-	     (CUstream stream, CUstreamCaptureStatus *ret_status, cuuint64_t *ret_id, CUgraph *ret_graph,
-	      const CUgraphNode **ret_dependencies, const CUgraphEdgeData **ret_edges, size_t *ret_count),
-	     (stream, ret_status, ret_id, ret_graph, ret_dependencies, ret_edges, ret_count))
-{
-	(void)ret_id;
-	(void)ret_graph;
-	(void)ret_dependencies;
-	(void)ret_edges;
-	(void)ret_count;
-	return cuStreamIsCapturing_on(stream, ret_status);
-}
-
-ENTRY_STREAM(cuStreamGetCaptureInfo, (CUstream stream, CUstreamCaptureStatus *ret_status, cuuint64_t *ret_id),
-	     (stream, ret_status, ret_id))
-{
-	(void)ret_id;
-	return cuStreamIsCapturing_on(stream, ret_status);
 }
 
 ENTRY(cuThreadExchangeStreamCaptureMode, (CUstreamCaptureMode * mode))

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "capture.h"
+
+#include "context.h"
+#include "host_calls.h"
+#include "session.h"
+
+uint32_t captures_open;
+
+CUresult capture_refuse_open(uint32_t context, uint32_t stream)
+{
+	uint32_t status;
+	uint64_t id;
+	CUresult result = host_cuStreamGetCaptureInfo(context, stream, &status, &id);
+
+	if (result)
+		return result;
+	return status == CU_STREAM_CAPTURE_STATUS_NONE ? CUDA_SUCCESS : CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+}
+
+CUresult capture_settle_open(uint32_t context, uint32_t stream)
+{
+	uint32_t status;
+	uint64_t id;
+
+	/* Its own result is nobody's: it only comes after what was posted before. */
+	(void)host_cuStreamGetCaptureInfo(context, stream, &status, &id);
+	return call_begin(CALL_NEEDS_CONTEXT, &context);
+}
+
+static CUresult capture_call_begin(CUstream stream, bool per_thread_default, uint32_t *ret_context,
+				   uint32_t *ret_stream)
+{
+	CUresult result = call_begin(CALL_NEEDS_CONTEXT, ret_context);
+
+	return result ? result : stream_id(stream, per_thread_default, ret_stream);
+}
+
+static CUresult capture_begin(CUstream stream, CUstreamCaptureMode mode, bool per_thread_default)
+{
+	uint32_t context, id;
+	CUresult result = capture_call_begin(stream, per_thread_default, &context, &id);
+
+	if (result)
+		return result;
+	if (mode > CU_STREAM_CAPTURE_MODE_RELAXED)
+		return CUDA_ERROR_INVALID_VALUE;
+	/* Before the host captures: no thread may think that nothing is captured while something is. */
+	__atomic_add_fetch(&captures_open, 1, __ATOMIC_ACQ_REL);
+	result = host_cuStreamBeginCapture_v2(context, id, (uint32_t)mode);
+	if (result)
+		__atomic_sub_fetch(&captures_open, 1, __ATOMIC_ACQ_REL);
+	return result;
+}
+
+API(cuStreamBeginCapture_v2, CUstream stream, CUstreamCaptureMode mode)
+{
+	return capture_begin(stream, mode, false);
+}
+
+API(cuStreamBeginCapture_v2_ptsz, CUstream stream, CUstreamCaptureMode mode)
+{
+	return capture_begin(stream, mode, true);
+}
+
+API(cuStreamBeginCapture, CUstream stream)
+{
+	return capture_begin(stream, CU_STREAM_CAPTURE_MODE_GLOBAL, false);
+}
+
+API(cuStreamBeginCapture_ptsz, CUstream stream)
+{
+	return capture_begin(stream, CU_STREAM_CAPTURE_MODE_GLOBAL, true);
+}
+
+static CUresult capture_end(CUstream stream, CUgraph *graph, bool per_thread_default)
+{
+	struct object *object;
+	uint32_t context, id;
+	CUresult result = capture_call_begin(stream, per_thread_default, &context, &id);
+
+	if (result)
+		return result;
+	if (!graph)
+		return CUDA_ERROR_INVALID_VALUE;
+	*graph = NULL;
+	object = object_mint(VGPU_KIND_GRAPH, context);
+	if (!object)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	result = host_cuStreamEndCapture(context, id, object->id);
+	/* These two leave captures as they are; after any other result one less goes on. */
+	if (result != CUDA_ERROR_ILLEGAL_STATE && result != CUDA_ERROR_STREAM_CAPTURE_UNMATCHED)
+		__atomic_sub_fetch(&captures_open, 1, __ATOMIC_ACQ_REL);
+	if (result)
+		object_release(object);
+	else
+		*graph = (CUgraph)object;
+	return result;
+}
+
+API(cuStreamEndCapture, CUstream stream, CUgraph *graph)
+{
+	return capture_end(stream, graph, false);
+}
+
+API(cuStreamEndCapture_ptsz, CUstream stream, CUgraph *graph)
+{
+	return capture_end(stream, graph, true);
+}
+
+static CUresult capture_info(CUstream stream, CUstreamCaptureStatus *status, cuuint64_t *capture,
+			     bool per_thread_default)
+{
+	uint32_t context, id, host_status = CU_STREAM_CAPTURE_STATUS_NONE;
+	uint64_t host_capture = 0;
+	CUresult result = capture_call_begin(stream, per_thread_default, &context, &id);
+
+	if (result)
+		return result;
+	if (!status)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (__atomic_load_n(&captures_open, __ATOMIC_ACQUIRE))
+		result = host_cuStreamGetCaptureInfo(context, id, &host_status, &host_capture);
+	if (result)
+		return result;
+	*status = (CUstreamCaptureStatus)host_status;
+	if (capture && host_status == CU_STREAM_CAPTURE_STATUS_ACTIVE)
+		*capture = host_capture;
+	return CUDA_SUCCESS;
+}
+
+API(cuStreamIsCapturing, CUstream stream, CUstreamCaptureStatus *status)
+{
+	return capture_info(stream, status, NULL, false);
+}
+
+API(cuStreamIsCapturing_ptsz, CUstream stream, CUstreamCaptureStatus *status)
+{
+	return capture_info(stream, status, NULL, true);
+}
+
+API(cuStreamGetCaptureInfo, CUstream stream, CUstreamCaptureStatus *status, cuuint64_t *id)
+{
+	return capture_info(stream, status, id, false);
+}
+
+API(cuStreamGetCaptureInfo_ptsz, CUstream stream, CUstreamCaptureStatus *status, cuuint64_t *id)
+{
+	return capture_info(stream, status, id, true);
+}
+
+/* The graph of a capture that goes on, and its nodes, have no handles here. */
+static CUresult capture_info_whole(CUstream stream, CUstreamCaptureStatus *status, cuuint64_t *id, bool wants_graph,
+				   bool per_thread_default)
+{
+	CUresult result = capture_info(stream, status, id, per_thread_default);
+
+	if (!result && wants_graph && *status == CU_STREAM_CAPTURE_STATUS_ACTIVE)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	return result;
+}
+
+API(cuStreamGetCaptureInfo_v2, CUstream stream, CUstreamCaptureStatus *status, cuuint64_t *id, CUgraph *graph,
+    const CUgraphNode **nodes, size_t *count)
+{
+	return capture_info_whole(stream, status, id, graph || nodes || count, false);
+}
+
+API(cuStreamGetCaptureInfo_v2_ptsz, CUstream stream, CUstreamCaptureStatus *status, cuuint64_t *id, CUgraph *graph,
+    const CUgraphNode **nodes, size_t *count)
+{
+	return capture_info_whole(stream, status, id, graph || nodes || count, true);
+}
+
+API(cuStreamGetCaptureInfo_v3, CUstream stream, CUstreamCaptureStatus *status, cuuint64_t *id, CUgraph *graph,
+    const CUgraphNode **nodes, const CUgraphEdgeData **edges, size_t *count)
+{
+	return capture_info_whole(stream, status, id, graph || nodes || edges || count, false);
+}
+
+API(cuStreamGetCaptureInfo_v3_ptsz, CUstream stream, CUstreamCaptureStatus *status, cuuint64_t *id, CUgraph *graph,
+    const CUgraphNode **nodes, const CUgraphEdgeData **edges, size_t *count)
+{
+	return capture_info_whole(stream, status, id, graph || nodes || edges || count, true);
+}
+
+API(cuThreadExchangeStreamCaptureMode, CUstreamCaptureMode *mode)
+{
+	CUstreamCaptureMode wanted;
+
+	if (!session_ready())
+		return CUDA_ERROR_NOT_INITIALIZED;
+	if (!mode || *mode > CU_STREAM_CAPTURE_MODE_RELAXED)
+		return CUDA_ERROR_INVALID_VALUE;
+	wanted = *mode;
+	*mode = (CUstreamCaptureMode)thread_state.capture_mode;
+	thread_state.capture_mode = (uint32_t)wanted;
+	return CUDA_SUCCESS;
+}

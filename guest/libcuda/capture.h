@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Stream capture: what has to be known of it where work is given to a stream. Any thread may call. */
+#ifndef VGPU_CAPTURE_H
+#define VGPU_CAPTURE_H
+
+#include <stdint.h>
+
+#include "call.h"
+
+/* Captures that go on in this process. */
+extern uint32_t captures_open;
+
+/* The part of the next that asks the host. */
+CUresult capture_refuse_open(uint32_t context, uint32_t stream);
+
+/*
+ * CUDA_SUCCESS if the stream is in no capture, else CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED: for work that
+ * needs the program's own memory or code while it runs.
+ */
+static inline CUresult capture_refuse(uint32_t context, uint32_t stream)
+{
+	return __builtin_expect(__atomic_load_n(&captures_open, __ATOMIC_ACQUIRE) == 0, 1)
+		       ? CUDA_SUCCESS
+		       : capture_refuse_open(context, stream);
+}
+
+/* While a stream is captured: waits for what has been posted, and takes its error. */
+CUresult capture_settle_open(uint32_t context, uint32_t stream);
+
+static inline CUresult capture_settle(uint32_t context, uint32_t stream)
+{
+	return __builtin_expect(__atomic_load_n(&captures_open, __ATOMIC_ACQUIRE) == 0, 1)
+		       ? CUDA_SUCCESS
+		       : capture_settle_open(context, stream);
+}
+
+#endif

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Stream capture: keeps the executor's own marks out of it. */
+#ifndef EXECUTOR_CAPTURE_H
+#define EXECUTOR_CAPTURE_H
+
+#include "execute.h"
+
+/* CUDA_SUCCESS if an event may be recorded in the stream without becoming part of a graph. */
+CUresult capture_check(struct executor *executor, CUstream stream);
+
+#endif

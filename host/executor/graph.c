@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What of graphs is not a mechanical call. */
+#include "executor.h"
+#include "executor_calls.h"
+
+CUresult execute_cuGraphExecUpdate_v2(struct executor *executor, const struct request *request,
+				      const struct wire_cuGraphExecUpdate_v2 *arguments,
+				      struct wire_cuGraphExecUpdate_v2_reply *reply)
+{
+	CUgraphExecUpdateResultInfo info = {0};
+	void *exec, *graph;
+	CUresult result = execute_find(executor, VGPU_KIND_GRAPH_EXEC, arguments->hGraphExec, &exec);
+
+	(void)request;
+	if (!result)
+		result = execute_find(executor, VGPU_KIND_GRAPH, arguments->hGraph, &graph);
+	if (result)
+		return result;
+	if (!executor->driver.cuGraphExecUpdate_v2)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	result = executor->driver.cuGraphExecUpdate_v2(exec, graph, &info);
+	/* A reply with an error carries nothing else: why it cannot be updated is told as a success. */
+	if (result && result != CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE)
+		return result;
+	reply->updateResult = (uint32_t)info.result;
+	return CUDA_SUCCESS;
+}
+
+CUresult execute_cuGraphGetNodes(struct executor *executor, const struct request *request,
+				 const struct wire_cuGraphGetNodes *arguments, struct wire_cuGraphGetNodes_reply *reply)
+{
+	size_t count = 0;
+	void *graph;
+	CUresult result = execute_find(executor, VGPU_KIND_GRAPH, arguments->hGraph, &graph);
+
+	(void)request;
+	if (result)
+		return result;
+	if (!executor->driver.cuGraphGetNodes)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	result = executor->driver.cuGraphGetNodes(graph, NULL, &count);
+	if (!result)
+		reply->numNodes = count;
+	return result;
+}

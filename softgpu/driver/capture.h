@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Stream capture: what is submitted to a capturing stream becomes a node of a
+ * graph instead of being run.
+ *
+ * A frontier is the set of nodes that the next node of a stream depends on.  An
+ * event recorded in a capturing stream keeps that stream's frontier, and a stream
+ * that waits for the event joins the capture with it.  When a capture ends, the
+ * frontiers of all its streams and events lapse.
+ *
+ * One lock guards all captures and frontiers.  It is the innermost: an event's
+ * may be held when it is taken.  All functions may be called by any thread.
+ */
+#ifndef SOFTGPU_DRIVER_CAPTURE_H
+#define SOFTGPU_DRIVER_CAPTURE_H
+
+#include "graph.h"
+#include "stream.h"
+
+struct frontier; /* one reference each */
+
+void frontier_free(struct frontier *frontier); /* accepts NULL */
+
+/* A capture is open in the stream, whether still valid or not. */
+bool capture_is_open(struct stream *stream);
+
+/*
+ * False: the stream is not in a capture.  Otherwise *ret_result says whether the work became a node; it is
+ * the capture's then, else still the caller's.
+ */
+bool capture_submit(struct stream *stream, struct work *work, CUresult *ret_result);
+
+/* For what cannot be captured: invalidates the stream's capture.  False: it is in none. */
+bool capture_refuse(struct stream *stream, CUresult *ret_result);
+
+/* The frontier of a capturing stream; false: it is in no capture. */
+bool capture_record(struct stream *stream, struct frontier **ret_frontier, CUresult *ret_result);
+
+/* The stream waits for an event with this frontier (NULL: recorded in no capture); false: no capture is concerned. */
+bool capture_join(struct stream *stream, const struct frontier *frontier, CUresult *ret_result);
+
+/* An event with this frontier stands for no point in time. */
+bool frontier_is_captured(const struct frontier *frontier);
+
+CUresult capture_begin(struct stream *stream);
+/* The graph's nodes, with a reference for the caller. */
+CUresult capture_end(struct stream *stream, struct graph_body **ret_body);
+/* CUDA_ERROR_STREAM_CAPTURE_IMPLICIT for a default stream that a capture excludes. */
+CUresult capture_status(struct stream *stream, CUstreamCaptureStatus *ret_status, uint64_t *ret_id);
+
+#endif

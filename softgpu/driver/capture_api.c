@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cuStreamBeginCapture, cuStreamEndCapture and what may be asked about a capture. */
+#include "capture.h"
+#include "driver.h"
+#include "entry.h"
+
+static CUresult stream_get(CUstream handle, struct stream **ret_stream)
+{
+	struct context *context;
+	CUresult result = context_current(&context);
+
+	return result ? result : stream_acquire(context, handle, ret_stream);
+}
+
+/* No call is refused for the mode of a capture: each does what it would in the relaxed mode. */
+ENTRY_STREAM(cuStreamBeginCapture_v2, (CUstream stream, CUstreamCaptureMode mode), (stream, mode))
+{
+	struct stream *target;
+	CUresult result = stream_get(stream, &target);
+
+	if (result)
+		return result;
+	result = mode > CU_STREAM_CAPTURE_MODE_RELAXED ? CUDA_ERROR_INVALID_VALUE : capture_begin(target);
+	stream_release(target);
+	return result;
+}
+
+ENTRY_STREAM(cuStreamEndCapture, (CUstream stream, CUgraph *ret_graph), (stream, ret_graph))
+{
+	struct graph_body *body;
+	struct stream *target;
+	CUresult result = stream_get(stream, &target);
+
+	if (result)
+		return result;
+	if (ret_graph) {
+		*ret_graph = NULL;
+		result = capture_end(target, &body);
+		if (!result)
+			result = graph_publish(body, ret_graph);
+	} else {
+		result = CUDA_ERROR_INVALID_VALUE;
+	}
+	stream_release(target);
+	return result;
+}
+
+ENTRY_STREAM(cuStreamGetCaptureInfo, (CUstream stream, CUstreamCaptureStatus *ret_status, cuuint64_t *ret_id),
+	     (stream, ret_status, ret_id))
+{
+	CUstreamCaptureStatus status;
+	struct stream *target;
+	uint64_t id;
+	CUresult result = stream_get(stream, &target);
+
+	if (result)
+		return result;
+	result = ret_status ? capture_status(target, &status, &id) : CUDA_ERROR_INVALID_VALUE;
+	stream_release(target);
+	if (result)
+		return result;
+	*ret_status = status;
+	if (ret_id && status == CU_STREAM_CAPTURE_STATUS_ACTIVE)
+		*ret_id = id;
+	return CUDA_SUCCESS;
+}
+
+ENTRY_STREAM(cuStreamIsCapturing, (CUstream stream, CUstreamCaptureStatus *ret_status), (stream, ret_status))
+{
+	return cuStreamGetCaptureInfo_on(stream, ret_status, NULL);
+}
+
+/* The graph and the dependencies of an open capture are not given out: asking for them is refused. */
+ENTRY_STREAM(cuStreamGetCaptureInfo_v2,
+	     (CUstream stream, CUstreamCaptureStatus *ret_status, cuuint64_t *ret_id, CUgraph *ret_graph,
+	      const CUgraphNode **ret_dependencies, size_t *ret_count),
+	     (stream, ret_status, ret_id, ret_graph, ret_dependencies, ret_count))
+{
+	CUresult result = cuStreamGetCaptureInfo_on(stream, ret_status, ret_id);
+
+	if (!result && *ret_status == CU_STREAM_CAPTURE_STATUS_ACTIVE && (ret_graph || ret_dependencies || ret_count))
+		return CUDA_ERROR_NOT_SUPPORTED;
+	return result;
+}
+
+ENTRY_STREAM(cuStreamGetCaptureInfo_v3,
+	     (CUstream stream, CUstreamCaptureStatus *ret_status, cuuint64_t *ret_id, CUgraph *ret_graph,
+	      const CUgraphNode **ret_dependencies, const CUgraphEdgeData **ret_edges, size_t *ret_count),
+	     (stream, ret_status, ret_id, ret_graph, ret_dependencies, ret_edges, ret_count))
+{
+	CUresult result =
+		cuStreamGetCaptureInfo_v2_on(stream, ret_status, ret_id, ret_graph, ret_dependencies, ret_count);
+
+	if (!result && *ret_status == CU_STREAM_CAPTURE_STATUS_ACTIVE && ret_edges)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	return result;
+}
