@@ -287,6 +287,11 @@ static CUresult host_submit(CUstream handle, CUhostFn function, CUstreamCallback
 
 	if (result)
 		return result;
+	/* A graph holds host functions, not callbacks. */
+	if (callback && capture_refuse(target, &result)) {
+		stream_release(target);
+		return result;
+	}
 	host = calloc(1, sizeof(*host));
 	if (host) {
 		/* A callback is told of the error; a host function is not called after one (CUDA driver API). */
