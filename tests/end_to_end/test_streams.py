@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What streams do beside kernels and copies, through the whole path over the local transport, on the software GPU."""
+"""What streams do beside kernels and copies, and what is made for kernels, through the whole path over the local transport, on the software GPU."""
 
 import tempfile
 import unittest
@@ -19,6 +19,9 @@ class Streams(unittest.TestCase):
 
     def test_host_functions(self):
         self.passes('host_functions')
+
+    def test_tensor_maps(self):
+        self.passes('tensor_maps')
 
     def test_exit_with_host_functions_to_come(self):
         self.passes('host_functions', 'exit')
