@@ -20,6 +20,9 @@ class Streams(unittest.TestCase):
     def test_host_functions(self):
         self.passes('host_functions')
 
+    def test_values(self):
+        self.passes('stream_values')
+
     def test_tensor_maps(self):
         self.passes('tensor_maps')
 
