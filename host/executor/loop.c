@@ -102,6 +102,8 @@ static bool opcode_takes_long(uint16_t opcode)
 	case VGPU_CALL_cuCtxCreate_v2:
 	case VGPU_CALL_cuModuleLoadDataEx:
 	case VGPU_CALL_cuLibraryLoadData:
+	case VGPU_CALL_cuLinkAddData_v2:
+	case VGPU_CALL_cuLinkComplete:
 		return true;
 	default:
 		return false;

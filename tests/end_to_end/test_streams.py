@@ -23,6 +23,9 @@ class Streams(unittest.TestCase):
     def test_values(self):
         self.passes('stream_values')
 
+    def test_linker(self):
+        self.passes('linker')
+
     def test_tensor_maps(self):
         self.passes('tensor_maps')
 
