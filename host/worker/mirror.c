@@ -362,6 +362,13 @@ static void tenant_answer(struct mirror *mirror, uint32_t first)
 	(void)control_send(mirror->control, VGPU_CONTROL_TENANT_REPLY, &answer);
 }
 
+/* Which processes may share is known to the mediator alone, which is elsewhere: none. */
+static void share_refuse(struct mirror *mirror, struct control_message *message)
+{
+	message->share.is_granted = 0;
+	(void)control_send(mirror->control, VGPU_CONTROL_SHARE_REPLY, message);
+}
+
 static void control_take(struct mirror *mirror)
 {
 	struct control_message message;
@@ -376,6 +383,8 @@ static void control_take(struct mirror *mirror)
 	control_message_release(&message);
 	if (message.header.type == VGPU_CONTROL_TENANT_QUERY)
 		tenant_answer(mirror, message.tenant_query.first);
+	else if (message.header.type == VGPU_CONTROL_SHARE_PUBLISH || message.header.type == VGPU_CONTROL_SHARE_QUERY)
+		share_refuse(mirror, &message);
 	else if (message.header.type == VGPU_CONTROL_EXECUTOR_FAULT)
 		mirror_end(mirror, message.channel.error, "%s", message.channel.text);
 	else

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What streams do beside kernels and copies, and what is made for kernels, through the whole path over the local transport, on the software GPU."""
 
+import subprocess
 import tempfile
 import unittest
+from pathlib import Path
 
 import tap
 from stack import Mediator, build_directory
@@ -33,10 +35,33 @@ class Streams(unittest.TestCase):
         self.passes('host_functions', 'exit')
 
     def test_long_host_functions_are_no_long_kernels(self):
-        with tempfile.NamedTemporaryFile('w', suffix='.conf') as settings:
-            settings.write('tenant = program:host_functions kernel-ms=500\n')
-            settings.flush()
-            self.passes('host_functions', 'long', options=('--config', settings.name))
+        self.passes('host_functions', 'long', options=('--tenant-per-program', 'yes', '--tenant',
+                                                       'program:host_functions kernel-ms=500'))
+
+
+class Sharing(unittest.TestCase):
+    def test_parent_and_child(self):
+        with Mediator() as mediator:
+            done = mediator.run(PROGRAMS / 'ipc', CMOCKA_MESSAGE_OUTPUT='TAP')
+            self.assertEqual(done.returncode, 0, f'{done.stdout}\n{done.stderr}\n{mediator.text()[-4000:]}')
+            mediator.wait_for_rest()
+
+    def test_tenants(self):
+        """What one tenant shares another one's handle does not open, nor anybody's when its process is gone."""
+        with Mediator('--tenant-per-program', 'yes') as mediator, \
+                tempfile.TemporaryDirectory(prefix='vgpu-ipc-') as folder:
+            handles, other = Path(folder) / 'handles', Path(folder) / 'other'
+            other.symlink_to(PROGRAMS / 'ipc')
+            giver = mediator.spawn(PROGRAMS / 'ipc', 'give', handles, stdin=subprocess.PIPE)
+            self.assertEqual(giver.stdout.readline(), 'given\n')
+            done = mediator.run(other, 'take', handles)
+            self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
+            done = mediator.run(PROGRAMS / 'ipc', 'take', handles)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            giver.communicate(timeout=60)
+            mediator.wait_for_rest()
+            done = mediator.run(PROGRAMS / 'ipc', 'take', handles)
+            self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
 
 
 if __name__ == '__main__':

@@ -103,7 +103,7 @@ for step in $steps; do
 		verdicts
 		;;
 	streams)
-		for name in host_functions stream_values tensor_maps linker; do
+		for name in host_functions stream_values tensor_maps linker ipc; do
 			both $name "$bundle/bin/$name"
 		done
 		verdicts
