@@ -277,7 +277,8 @@ void loop_run(struct executor *executor)
 			progress = true;
 		if (share_poll(executor))
 			progress = true;
-		waits_for_gpu = copy_poll(executor) || executor->shares.count || executor->pendings.first || gate_is_watching(&executor->gate);
+		waits_for_gpu = copy_poll(executor) || executor->shares.count || executor->pendings.first ||
+				gate_is_watching(&executor->gate);
 		if (++rounds % ROUNDS_BETWEEN_PRINT_POLLS == 0)
 			print_poll(executor);
 		if (progress)

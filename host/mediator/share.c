@@ -30,10 +30,16 @@ static void share_drop(struct channel *channel, struct share *share)
 
 void shares_forget(struct channel *channel)
 {
-	struct share *share;
+	struct share *share = TAILQ_FIRST(&channel->shares);
 
-	while ((share = TAILQ_FIRST(&channel->shares)))
-		share_drop(channel, share);
+	while (share) {
+		struct share *next = TAILQ_NEXT(share, link);
+
+		free(share);
+		share = next;
+	}
+	TAILQ_INIT(&channel->shares);
+	channel->share_count = 0;
 }
 
 /* The same handle keeps its token. */
