@@ -17,6 +17,7 @@
 #include "mediator.h"
 #include "pace.h"
 #include "probe.h"
+#include "quarantine.h"
 #include "scheduler.h"
 #include "tenant.h"
 #include "tenant_use.h"
@@ -381,7 +382,7 @@ enum vgpu_channel_error channel_open(struct mediator *mediator, const struct cha
 		request_descriptors_close(&taken);
 		return refuse(ret_text, VGPU_ERROR_NO_DRIVER, "no CUDA driver: %s", probe_reason(mediator->probe));
 	}
-	if (tenant_is_quarantined(request->tenant)) {
+	if (quarantine_holds(request->tenant)) {
 		request_descriptors_close(&taken);
 		return refuse(ret_text, VGPU_ERROR_REFUSED, "%s is quarantined", request->tenant->label);
 	}

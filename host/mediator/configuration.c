@@ -97,6 +97,10 @@ static const struct setting settings[] = {
 	 "How long a quarantine lasts"},
 	{"quarantine-local", SETTING_FLAG, FIELD(quarantine_local), 0, 0, 0, "yes|no",
 	 "Local programs' tenants are quarantined too"},
+	{"database", SETTING_TEXT, FIELD(database), 0, 0, 0, "FILE",
+	 "What vgpu-admin sets is kept here; :memory: until the mediator ends"},
+	{"database-import", SETTING_TEXT, FIELD(database_import), 0, 0, 0, "FILE",
+	 "A new database takes over the earlier attempt's"},
 	{"keep", SETTING_NUMBER, FIELD(keep_seconds), 0, 86400, 0, "SECONDS",
 	 "Programs go on without a mediator for so long, and the next one adopts them; 0: they end with it"},
 };

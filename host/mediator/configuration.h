@@ -59,6 +59,8 @@ struct configuration {
 	unsigned quarantine_window; /* seconds */
 	unsigned quarantine_seconds;
 	bool quarantine_local;
+	char *database;	       /* NULL: store_start() */
+	char *database_import; /* NULL: the usual place */
 	unsigned keep_seconds; /* 0: nothing survives the mediator */
 };
 

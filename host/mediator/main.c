@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "adoption.h"
@@ -23,8 +24,13 @@
 #include "scheduler.h"
 #include "session.h"
 #include "state.h"
+#include "store.h"
 
-#define EXIT_SOCKET_IN_USE     3
+#define EXIT_SOCKET_IN_USE 3
+#define DATABASE_DIRECTORY "/var/lib/vgpu"
+#define DATABASE_PATH	   DATABASE_DIRECTORY "/vgpu.db"
+#define IMPORT_PATH	   "/etc/vgpu/vgpu_config.db"
+
 #define STOP_POLL_MICROSECONDS 10000
 #define STOP_EXTRA_SECONDS     3 /* beyond the time that executors are given */
 
@@ -40,6 +46,37 @@ struct daemon {
 	struct event *stop_poll;
 	unsigned stop_polls_left;
 };
+
+/*
+ * A mediator with sockets of its own, or of an ordinary user, is not the host's: without a path it has a database for
+ * its lifetime only. 0, or -1 with a line in the log.
+ */
+static int store_start(struct mediator *mediator)
+{
+	const struct configuration *configuration = &mediator->configuration;
+	const char *path = configuration->database;
+	const char *import = configuration->database_import;
+	char text[STORE_TEXT_BYTES * 2];
+
+	if (!path && configuration->sockets.count == 0 && geteuid() == 0) {
+		path = DATABASE_PATH;
+		if (mkdir(DATABASE_DIRECTORY, 0750) < 0 && errno != EEXIST)
+			log_warning("[STORE] " DATABASE_DIRECTORY ": %s", strerror(errno));
+	}
+	if (!import && path)
+		import = IMPORT_PATH;
+	if (!path)
+		path = ":memory:";
+	mediator->store = store_open(path, import, text, sizeof(text));
+	if (!mediator->store) {
+		log_error("[STORE] %s %s", path, text);
+		return -1;
+	}
+	if (store_imported(mediator->store) >= 0)
+		log_info("[STORE] %s is new: %d VMs were taken over from the earlier database", path,
+			 store_imported(mediator->store));
+	return 0;
+}
 
 static bool texts_differ(const char *one, const char *other)
 {
@@ -273,6 +310,8 @@ static int daemon_run(struct daemon *daemon)
 	result = listeners_open(mediator, &mediator->listeners);
 	if (result != LISTENERS_OPEN)
 		return result == LISTENERS_IN_USE ? EXIT_SOCKET_IN_USE : EXIT_FAILURE;
+	if (store_start(mediator) < 0)
+		return EXIT_FAILURE;
 	adoption_begin(mediator);
 	probe_restart(mediator->probe);
 	discovery_scan(mediator->discovery);
@@ -313,6 +352,7 @@ int main(int argument_count, char **arguments)
 	schedulers_destroy(mediator);
 	tenants_destroy(mediator);
 	events_destroy(&daemon);
+	store_close(mediator->store);
 done:
 	configuration_clear(&mediator->configuration);
 	configuration_source_destroy(daemon.source);

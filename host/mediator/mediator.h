@@ -29,6 +29,7 @@ struct listeners;
 struct probe;
 struct scheduler;
 struct session;
+struct store;
 
 LIST_HEAD(session_list, session);
 LIST_HEAD(channel_list, channel);
@@ -38,6 +39,7 @@ LIST_HEAD(scheduler_list, scheduler);
 struct mediator {
 	struct event_base *base;
 	struct configuration configuration;
+	struct store *store;
 	struct listeners *listeners;
 	struct probe *probe;
 	struct discovery *discovery;

@@ -158,6 +158,19 @@ void session_reply(struct session *session, enum vgpu_channel_error error, const
 	}
 }
 
+uint32_t session_pool(const struct session *session)
+{
+	return session->tenant && session->tenant->settings.pool ? session->tenant->settings.pool : session->pool_id;
+}
+
+void session_tenant_missing(struct session *session)
+{
+	if (errno == EIO)
+		session_reply(session, VGPU_ERROR_REFUSED, "the host's database cannot be read");
+	else
+		session_reply(session, VGPU_ERROR_NO_MEMORY, "the host is out of memory");
+}
+
 static bool version_is_ours(const struct control_message *message)
 {
 	return message->header.version >> 16 == VGPU_PROTOCOL_MAJOR;

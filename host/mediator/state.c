@@ -57,8 +57,8 @@ static void session_log(const struct session *session)
 		[SESSION_NEW] = "unknown peer", [SESSION_DEVICE] = "VM", [SESSION_CLIENT] = "local program"};
 
 	log_info("[STATE] %s vm_id=%u name=\"%s\" pool=%c pid=%d uid=%u channels=%u%s", kinds[session->kind],
-		 session->vm_id, session->name, session->pool_id ? (char)session->pool_id : '-', (int)session->peer.pid,
-		 (unsigned)session->peer.uid, session->channels_open,
+		 session->vm_id, session->name, session_pool(session) ? (char)session_pool(session) : '-',
+		 (int)session->peer.pid, (unsigned)session->peer.uid, session->channels_open,
 		 session->socket < 0 ? " (ended, executors are going)" : "");
 	for (unsigned i = 0; i < VGPU_CHANNELS_MAX; i++) {
 		if (session->channels[i])
