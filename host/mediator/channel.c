@@ -233,6 +233,7 @@ static void executor_ended(void *owner, const char *how)
 	schedule_leave(channel);
 	counters_report(channel);
 	counters_page_retire(&channel->mediator->counters, channel->pool_id, &channel->counters);
+	usage_retire(&channel->request.tenant->usage, &channel->counters);
 	counters_page_destroy(&channel->counters);
 	if (channel->stage == CHANNEL_CLOSING || channel->stage == CHANNEL_DEAD)
 		log_write_limited(&channel->request.log->events, LOG_LEVEL_INFO, "[CHANNEL] %s: %s", channel->label,
@@ -242,6 +243,8 @@ static void executor_ended(void *owner, const char *how)
 	else if (channel->stage != CHANNEL_DEAD && channel->fault_error != VGPU_ERROR_NONE)
 		channel_die(channel, channel->fault_error, channel->fault_text);
 	else if (channel->stage != CHANNEL_DEAD) {
+		channel->request.tenant->usage.deaths++;
+		channel->mediator->counters.deaths[channel->pool_id - 'A']++;
 		tenant_fault_note(channel->request.tenant, how);
 		channel_die(channel, VGPU_ERROR_EXECUTOR_DIED, how);
 	}
@@ -289,6 +292,8 @@ static int executor_start(struct channel *channel)
 	}
 	scheduler_descriptors_sent(channel->schedule);
 	channel->stage = CHANNEL_STARTING;
+	request->tenant->usage.starts++;
+	channel->mediator->counters.starts[channel->pool_id - 'A']++;
 	request_descriptors_close(request);
 	if (channel->mediator->keeper < 0)
 		descriptor_close(&channel->counters.file);
@@ -367,6 +372,34 @@ static void start_timer_fired(evutil_socket_t none, short what, void *argument)
 						      : "the executor did not become ready in time");
 }
 
+void channel_refusal_note(struct mediator *mediator, const struct channel_request *request)
+{
+	request->tenant->usage.refusals++;
+	mediator->counters.refusals[request->pool_id - 'A']++;
+}
+
+/* What the operator's settings have against another program. */
+static enum vgpu_channel_error admission_check(const struct mediator *mediator, const struct channel_request *request,
+					       char *ret_text)
+{
+	struct tenant *tenant = request->tenant;
+	struct store_pool pool;
+
+	if (quarantine_holds(tenant))
+		return refuse(ret_text, VGPU_ERROR_REFUSED, "%s is quarantined", tenant->label);
+	if (store_pool_get(mediator->store, (char)request->pool_id, &pool) != STORE_DONE)
+		return refuse(ret_text, VGPU_ERROR_REFUSED, "the host's database cannot be read");
+	if (!pool.is_enabled)
+		return refuse(ret_text, VGPU_ERROR_REFUSED, "pool %c is disabled", pool.pool);
+	if (tenant->settings.processes_max && tenant->processes >= tenant->settings.processes_max)
+		return refuse(ret_text, VGPU_ERROR_REFUSED, "the tenant's limit of %u processes is reached",
+			      tenant->settings.processes_max);
+	if (channels_count(mediator) >= mediator->configuration.processes_max)
+		return refuse(ret_text, VGPU_ERROR_REFUSED, "the host's limit of %u processes is reached",
+			      mediator->configuration.processes_max);
+	return VGPU_ERROR_NONE;
+}
+
 enum vgpu_channel_error channel_open(struct mediator *mediator, const struct channel_request *request,
 				     struct channel **ret_channel, char *ret_text)
 {
@@ -382,20 +415,11 @@ enum vgpu_channel_error channel_open(struct mediator *mediator, const struct cha
 		request_descriptors_close(&taken);
 		return refuse(ret_text, VGPU_ERROR_NO_DRIVER, "no CUDA driver: %s", probe_reason(mediator->probe));
 	}
-	if (quarantine_holds(request->tenant)) {
+	error = admission_check(mediator, request, ret_text);
+	if (error != VGPU_ERROR_NONE) {
+		channel_refusal_note(mediator, request);
 		request_descriptors_close(&taken);
-		return refuse(ret_text, VGPU_ERROR_REFUSED, "%s is quarantined", request->tenant->label);
-	}
-	if (request->tenant->settings.processes_max &&
-	    request->tenant->processes >= request->tenant->settings.processes_max) {
-		request_descriptors_close(&taken);
-		return refuse(ret_text, VGPU_ERROR_REFUSED, "the tenant's limit of %u processes is reached",
-			      request->tenant->settings.processes_max);
-	}
-	if (channels_count(mediator) >= mediator->configuration.processes_max) {
-		request_descriptors_close(&taken);
-		return refuse(ret_text, VGPU_ERROR_REFUSED, "the host's limit of %u processes is reached",
-			      mediator->configuration.processes_max);
+		return error;
 	}
 	channel = calloc(1, sizeof(*channel));
 	if (!channel) {

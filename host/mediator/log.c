@@ -247,6 +247,11 @@ uint64_t log_lost_count(void)
 	return the_log.lost;
 }
 
+uint64_t log_lost_reported_count(void)
+{
+	return the_log.lost_reported;
+}
+
 void log_text_copy(char *target, size_t target_bytes, const char *source, size_t source_bytes)
 {
 	size_t at = 0;

@@ -61,8 +61,9 @@ void log_write_limited(struct log_limit *limit, enum log_level level, const char
 #define log_info(...)	 log_write(LOG_LEVEL_INFO, __VA_ARGS__)
 #define log_debug(...)	 log_write(LOG_LEVEL_DEBUG, __VA_ARGS__)
 
-/* Lines that did not go out since the start. */
+/* Lines that did not go out since the start, and those of them that the log has told of since. */
 uint64_t log_lost_count(void);
+uint64_t log_lost_reported_count(void);
 
 /*
  * Copies a peer's text for use inside quotes: printable ASCII, without quotes and backslashes, cut

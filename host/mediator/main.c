@@ -6,6 +6,7 @@
 #include <event2/event.h>
 #include <pwd.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #include "adoption.h"
+#include "admin_socket.h"
 #include "channel.h"
 #include "discovery.h"
 #include "listener.h"
@@ -127,16 +129,16 @@ static int configuration_apply(struct mediator *mediator, const struct configura
 	return 0;
 }
 
-static void configuration_reload(struct daemon *daemon)
+static int configuration_reload(struct mediator *mediator)
 {
-	struct mediator *mediator = &daemon->mediator;
+	const struct daemon *daemon = (const struct daemon *)mediator;
 	struct configuration *current = &mediator->configuration;
 	struct configuration loaded;
 	bool probe_again;
 
 	if (configuration_load(daemon->source, &loaded) < 0 || configuration_apply(mediator, &loaded) < 0) {
 		log_error("The configuration stays as it was");
-		return;
+		return -1;
 	}
 	probe_again = texts_differ(current->driver, loaded.driver) ||
 		      texts_differ(current->executor, loaded.executor) ||
@@ -147,7 +149,10 @@ static void configuration_reload(struct daemon *daemon)
 	if (probe_again)
 		probe_restart(mediator->probe);
 	log_info("The configuration was read again");
+	return 0;
 }
+
+_Static_assert(offsetof(struct daemon, mediator) == 0, "configuration_reload() casts");
 
 static void heartbeat_schedule(struct daemon *daemon)
 {
@@ -164,6 +169,7 @@ static void heartbeat(evutil_socket_t none, short what, void *argument)
 	(void)what;
 	discovery_scan(daemon->mediator.discovery);
 	listeners_check(daemon->mediator.listeners);
+	admin_socket_check(daemon->mediator.admin_socket);
 	state_heartbeat_log(&daemon->mediator);
 	heartbeat_schedule(daemon);
 }
@@ -181,6 +187,8 @@ static void stop_begin(struct daemon *daemon)
 	event_del(daemon->heartbeat);
 	listeners_close(mediator->listeners);
 	mediator->listeners = NULL;
+	admin_socket_close(mediator->admin_socket);
+	mediator->admin_socket = NULL;
 	sessions_end_all(mediator, "the mediator is stopping");
 	daemon->stop_polls_left = (mediator->configuration.executor_stop_seconds + STOP_EXTRA_SECONDS) *
 				  (1000000 / STOP_POLL_MICROSECONDS);
@@ -212,7 +220,7 @@ static void signal_received(evutil_socket_t number, short what, void *argument)
 	case SIGHUP:
 		if (log_reopen() < 0)
 			log_error("The log cannot be opened again: %s", strerror(errno));
-		configuration_reload(daemon);
+		configuration_reload(&daemon->mediator);
 		break;
 	case SIGUSR1:
 		state_log(&daemon->mediator);
@@ -313,6 +321,7 @@ static int daemon_run(struct daemon *daemon)
 	if (store_start(mediator) < 0)
 		return EXIT_FAILURE;
 	adoption_begin(mediator);
+	mediator->admin_socket = admin_socket_open(mediator);
 	probe_restart(mediator->probe);
 	discovery_scan(mediator->discovery);
 	heartbeat_schedule(daemon);
@@ -330,7 +339,7 @@ static int daemon_run(struct daemon *daemon)
 
 int main(int argument_count, char **arguments)
 {
-	struct daemon daemon = {.mediator.keeper = -1};
+	struct daemon daemon = {.mediator = {.keeper = -1, .reload = configuration_reload}};
 	struct mediator *mediator = &daemon.mediator;
 	int code = EXIT_FAILURE;
 
@@ -347,6 +356,7 @@ int main(int argument_count, char **arguments)
 	log_info("vgpu-cuda mediator " VGPU_VERSION ", pid %d", (int)getpid());
 	code = daemon_run(&daemon);
 	listeners_close(mediator->listeners);
+	admin_socket_close(mediator->admin_socket);
 	probe_destroy(mediator->probe);
 	discovery_destroy(mediator->discovery);
 	schedulers_destroy(mediator);

@@ -21,6 +21,7 @@
 #include "process.h"
 #include "tenant.h"
 
+struct admin_socket;
 struct event;
 struct event_base;
 struct channel;
@@ -41,6 +42,7 @@ struct mediator {
 	struct configuration configuration;
 	struct store *store;
 	struct listeners *listeners;
+	struct admin_socket *admin_socket;
 	struct probe *probe;
 	struct discovery *discovery;
 	struct session_list sessions; /* also those whose connection has ended */
@@ -55,7 +57,8 @@ struct mediator {
 	struct counters counters;
 	uint64_t sessions_accepted;
 	uint64_t sessions_refused;
-	time_t started; /* CLOCK_MONOTONIC, seconds */
+	time_t started;				  /* CLOCK_MONOTONIC, seconds */
+	int (*reload)(struct mediator *mediator); /* reads the configuration again; 0, or -1 with lines in the log */
 	bool stopping;
 	int keeper; /* -1: none */
 };

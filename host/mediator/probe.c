@@ -285,3 +285,19 @@ const char *probe_reason(const struct probe *probe)
 {
 	return probe->reason;
 }
+
+unsigned probe_device_count(const struct probe *probe)
+{
+	return probe->state == PROBE_READY ? probe->device_count : 0;
+}
+
+struct probe_device probe_device(const struct probe *probe, unsigned index)
+{
+	struct probe_device device = {.name = ""};
+
+	/* As host/executor/probe.c writes it. */
+	if (sscanf(probe->devices[index], "device=%*u name=\"%127[^\"]\" uuid=%63s memory=%llu pci=%31s", device.name,
+		   device.uuid, &device.memory_bytes, device.pci) < 3)
+		log_text_copy(device.name, sizeof(device.name), probe->devices[index], DEVICE_LINE_BYTES);
+	return device;
+}

@@ -79,6 +79,7 @@ void quarantine_faults(struct tenant *tenant, unsigned seconds, const char *last
 
 	tenant->quarantined_until = seconds_now() + seconds;
 	tenant->quarantines++;
+	mediator->counters.quarantines++;
 	log_warning("[QUARANTINE] %s: quarantined for %u s after %" PRIu32 " faults, the last one: %s", tenant->label,
 		    seconds, tenant->faults, last_fault);
 	snprintf(reason, sizeof(reason), "%" PRIu32 " faults, the last one: %s", tenant->faults, last_fault);
@@ -95,6 +96,7 @@ enum store_result quarantine_set(struct mediator *mediator, const char *name, un
 
 	if (result != STORE_DONE)
 		return result;
+	mediator->counters.quarantines++;
 	if (tenant) {
 		tenant->quarantined_until = seconds ? seconds_now() + seconds : FOREVER;
 		tenant->quarantines++;

@@ -315,6 +315,74 @@ uint64_t scheduler_used_ns(const struct mediator *mediator, const struct tenant 
 	return used_ns;
 }
 
+/* The share's weight in those of its class. */
+static double entitlement_of(const struct scheduler *scheduler, const struct share *share)
+{
+	const struct share *other;
+	double sum = 0;
+
+	LIST_FOREACH(other, &scheduler->shares, link)
+	{
+		if (other->policy.priority == share->policy.priority)
+			sum += other->policy.weight;
+	}
+	return share->policy.weight / sum;
+}
+
+struct scheduler_view scheduler_look(const struct mediator *mediator, const struct tenant *tenant)
+{
+	struct scheduler_view view = {0};
+	const struct scheduler *scheduler;
+	const struct share *share;
+
+	LIST_FOREACH(scheduler, &mediator->schedulers, link)
+	{
+		LIST_FOREACH(share, &scheduler->shares, link)
+		{
+			double entitlement;
+
+			if (share->tenant != tenant)
+				continue;
+			entitlement = entitlement_of(scheduler, share);
+			if (view.entitlement == 0 || entitlement < view.entitlement)
+				view.entitlement = entitlement;
+			view.is_waiting |= share->policy.is_waiting;
+			view.has_gpu |= share == scheduler->current;
+		}
+	}
+	return view;
+}
+
+unsigned schedulers_look(const struct mediator *mediator, struct scheduler_gpu *gpus, unsigned count)
+{
+	const struct scheduler *scheduler;
+	const struct scheduler_process *process;
+	const struct share *share;
+	unsigned found = 0;
+
+	LIST_FOREACH(scheduler, &mediator->schedulers, link)
+	{
+		struct scheduler_gpu gpu = {
+			.gpu = scheduler->gpu,
+			.policy = scheduling_is_off(&mediator->configuration) ? SCHEDULER_POLICY_NONE
+									      : scheduler->queue.policy->name,
+			.current = scheduler->current ? scheduler->current->tenant : NULL,
+		};
+
+		LIST_FOREACH(share, &scheduler->shares, link)
+		{
+			gpu.tenants++;
+			gpu.waiting += share->policy.is_waiting;
+			LIST_FOREACH(process, &share->processes, link)
+			gpu.processes++;
+		}
+		if (found < count)
+			gpus[found] = gpu;
+		found++;
+	}
+	return found;
+}
+
 void schedulers_log(const struct mediator *mediator)
 {
 	const struct scheduler *scheduler;

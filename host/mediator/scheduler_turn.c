@@ -204,6 +204,8 @@ static void next_grant(struct scheduler *scheduler, uint64_t now)
 											 : now + slice_ns,
 		      now);
 	scheduler->grants++;
+	scheduler->mediator->counters.grants++;
+	usage_wait_note(share->tenant, scheduler->gpu, now - chosen->waiting_since_ns);
 	LIST_FOREACH(process, &share->processes, link)
 	{
 		if (claim(&process->claims->demand))

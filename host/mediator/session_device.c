@@ -251,12 +251,13 @@ static void channel_open_take(struct session *session, struct control_message *m
 				     "the channel is not closed");
 		return;
 	}
+	session_device_request(session, index, generation, label, sizeof(label), &request);
 	if (session->channels_open >= limit) {
+		channel_refusal_note(session->mediator, &request);
 		snprintf(text, sizeof(text), "the VM's limit of %u processes is reached", limit);
 		channel_message_send(session, VGPU_CONTROL_CHANNEL_FAILED, index, generation, VGPU_ERROR_REFUSED, text);
 		return;
 	}
-	session_device_request(session, index, generation, label, sizeof(label), &request);
 	request.doorbell = message->fds[0];
 	request.interrupt = message->fds[1];
 	message->fd_count = 0;

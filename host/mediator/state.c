@@ -12,7 +12,7 @@
 #include "scheduler.h"
 #include "session.h"
 
-static unsigned machines_count(const struct mediator *mediator)
+unsigned state_machines_count(const struct mediator *mediator)
 {
 	const struct session *session;
 	unsigned count = 0;
@@ -22,7 +22,7 @@ static unsigned machines_count(const struct mediator *mediator)
 	return count;
 }
 
-static long uptime_seconds(const struct mediator *mediator)
+long state_uptime_seconds(const struct mediator *mediator)
 {
 	struct timespec now;
 
@@ -33,8 +33,8 @@ static long uptime_seconds(const struct mediator *mediator)
 void state_heartbeat_log(const struct mediator *mediator)
 {
 	log_info("[HEARTBEAT] alive, up %ld s, %u VMs, %u connections, %u executors, %llu log lines lost",
-		 uptime_seconds(mediator), machines_count(mediator), sessions_count(mediator), channels_count(mediator),
-		 (unsigned long long)log_lost_count());
+		 state_uptime_seconds(mediator), state_machines_count(mediator), sessions_count(mediator),
+		 channels_count(mediator), (unsigned long long)log_lost_count());
 	counters_log(mediator);
 }
 
@@ -73,9 +73,9 @@ void state_log(const struct mediator *mediator)
 	enum probe_state driver = probe_state(mediator->probe);
 	const struct session *session;
 
-	log_info("[STATE] up %ld s, %llu connections accepted, %llu refused, driver %s %s", uptime_seconds(mediator),
-		 (unsigned long long)mediator->sessions_accepted, (unsigned long long)mediator->sessions_refused,
-		 probe_states[driver],
+	log_info("[STATE] up %ld s, %llu connections accepted, %llu refused, driver %s %s",
+		 state_uptime_seconds(mediator), (unsigned long long)mediator->sessions_accepted,
+		 (unsigned long long)mediator->sessions_refused, probe_states[driver],
 		 driver == PROBE_FAILED ? probe_reason(mediator->probe) : probe_driver_library(mediator->probe));
 	LIST_FOREACH(session, &mediator->sessions, link)
 	session_log(session);

@@ -120,6 +120,7 @@ struct tenant *tenant_take(struct mediator *mediator, const struct tenant_key *k
 		return NULL;
 	}
 	label_make(tenant);
+	usage_init(&tenant->usage);
 	tenant->priority_told = priority;
 	if (tenant_settings_find(mediator, tenant->name, priority, &tenant->settings) < 0 ||
 	    quarantine_load(tenant) < 0) {
@@ -222,6 +223,14 @@ void tenants_settings_apply(struct mediator *mediator)
 	LIST_FOREACH(tenant, &mediator->tenants, link)
 	tenant_settings_find(mediator, tenant->name, tenant->priority_told, &tenant->settings);
 	scheduler_settings_apply(mediator);
+}
+
+void tenant_settings_refresh(struct mediator *mediator, const char *name)
+{
+	struct tenant *tenant = tenant_find(mediator, name);
+
+	if (tenant && tenant_settings_find(mediator, name, tenant->priority_told, &tenant->settings) == 0)
+		scheduler_settings_apply(mediator);
 }
 
 void tenants_destroy(struct mediator *mediator)

@@ -12,6 +12,7 @@
 #include <sys/queue.h>
 
 #include "store.h"
+#include "usage.h"
 #include "vgpu_schedule.h"
 
 struct mediator;
@@ -51,6 +52,7 @@ struct tenant {
 	int64_t window_start;
 	int64_t quarantined_until; /* the same; 0: it is not (quarantine.h) */
 	uint64_t quarantines;
+	struct usage usage;
 	char label[TENANT_NAME_BYTES + 16];
 	char name[STORE_KEY_BYTES]; /* "vm:1", as settings and the database name it */
 };
@@ -78,6 +80,9 @@ struct tenant *tenant_find(const struct mediator *mediator, const char *name);
 
 /* Reads all tenants' settings again, and tells their executors. */
 void tenants_settings_apply(struct mediator *mediator);
+
+/* The same for the tenant of that name, if it is there. */
+void tenant_settings_refresh(struct mediator *mediator, const char *name);
 
 void tenants_destroy(struct mediator *mediator);
 

@@ -119,6 +119,11 @@ const char *store_error(const struct store *store)
 	return store->error;
 }
 
+const char *store_path(const struct store *store)
+{
+	return store->path;
+}
+
 int store_imported(const struct store *store)
 {
 	return store->imported;
@@ -204,6 +209,7 @@ struct store *store_open(const char *path, const char *import, char *ret_text, s
 		return NULL;
 	}
 	store->imported = -1;
+	snprintf(store->path, sizeof(store->path), "%s", path);
 	/* To sqlite an empty file is a new database. */
 	if (stat(path, &status) == 0 && status.st_size == 0) {
 		snprintf(ret_text, text_bytes, "is an empty file: put a copy in its place, or remove it to begin anew");

@@ -89,6 +89,9 @@ void store_close(struct store *store); /* NULL is fine */
 /* Of what failed last. */
 const char *store_error(const struct store *store);
 
+/* As it was opened. */
+const char *store_path(const struct store *store);
+
 /* How many VMs an import has brought; -1: there was none. */
 int store_imported(const struct store *store);
 

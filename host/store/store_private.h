@@ -33,6 +33,7 @@ struct store {
 	sqlite3 *database;
 	sqlite3_stmt *statements[SQL_COUNT];
 	int imported;
+	char path[256];
 	char error[STORE_TEXT_BYTES];
 };
 
