@@ -44,6 +44,7 @@ install: host
 	install -D -m 644 packaging/man/vgpu-admin.8 $(DESTDIR)$(PREFIX)/share/man/man8/vgpu-admin.8
 	install -D -m 644 packaging/bash-completion/vgpu-admin \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/vgpu-admin
+	install -D -m 644 packaging/grafana/vgpu-cuda.json $(DESTDIR)$(PREFIX)/share/vgpu-cuda/grafana.json
 	install -D -m 755 $(BUILD)/host/jobs/vgpu-job-runner $(DESTDIR)$(PREFIX)/libexec/vgpu/vgpu-job-runner
 	install -D -m 644 $(BUILD)/guest/libcuda/libcuda.so.1 $(DESTDIR)$(PREFIX)/lib/vgpu-cuda/libcuda.so.1
 	install -D -m 644 $(BUILD)/softgpu/driver/libsoftgpu.so.1 $(DESTDIR)$(PREFIX)/lib/vgpu/libsoftgpu.so.1

@@ -20,7 +20,7 @@
 #define OPTIONS_MAX	 40
 #define INTERVAL_DEFAULT 1.0
 
-enum { KEY_SOCKET = 0x1000, KEY_JSON, KEY_ONCE, KEY_INTERVAL, KEY_LIST, KEY_OPTIONS };
+enum { KEY_SOCKET = 0x1000, KEY_JSON, KEY_ONCE, KEY_INTERVAL, KEY_PROMETHEUS, KEY_LIST, KEY_OPTIONS };
 
 struct invocation {
 	const char *socket;
@@ -107,6 +107,10 @@ static void invocation_check(struct argp_state *state)
 			argp_error(state, "%s takes no --%s", command->name, invocation->options[i]);
 	}
 	words_assign(state);
+	if (command->kind == COMMAND_METRICS) {
+		invocation->command = command_find("show-metrics");
+		argument_set(state, "format", "prometheus");
+	}
 }
 
 static void commands_list(void)
@@ -137,6 +141,10 @@ static error_t option_parse(int key, char *argument, struct argp_state *state)
 		if (*end || !(invocation->interval >= 0.1 && invocation->interval <= 3600))
 			argp_error(state, "--interval: \"%s\" is no number from 0.1 to 3600", argument);
 		option_note(state, "interval");
+		return 0;
+	case KEY_PROMETHEUS:
+		option_note(state, "prometheus");
+		argument_set(state, "format", "prometheus");
 		return 0;
 	case KEY_LIST:
 		commands_list();
@@ -250,6 +258,7 @@ int main(int argument_count, char **arguments)
 		{"json", KEY_JSON, NULL, 0, "Results as JSON", 1},
 		{"once", KEY_ONCE, NULL, 0, "Of top: one measurement, for scripts", 1},
 		{"interval", KEY_INTERVAL, "SECONDS", 0, "Of top (1)", 1},
+		{"prometheus", KEY_PROMETHEUS, NULL, 0, "Of show-metrics: in Prometheus' text format", 1},
 		{"list-commands", KEY_LIST, NULL, OPTION_HIDDEN, NULL, 1},
 	};
 	struct argp parser = {
@@ -265,7 +274,7 @@ int main(int argument_count, char **arguments)
 		.interval = INTERVAL_DEFAULT,
 		.arguments = json_object(),
 	};
-	size_t count = 5;
+	size_t count = 6;
 	enum exit_code code;
 
 	for (size_t i = 0; command_options[i].name; i++)

@@ -34,6 +34,8 @@ const struct command commands[] = {
 	{"show-iommu-status", "", "", 0, "", "Whether GPUs can be or are passed through", COMMAND_IOMMU},
 	{"show-connections", "", "", 0, "", "Who is connected to the mediator", COMMAND_REQUEST},
 	{"show-health", "", "", 0, "", "Exit code 7 if something is wrong", COMMAND_HEALTH},
+	{"show-metrics", "", "", 0, " prometheus ", "Totals; or what Prometheus reads", COMMAND_REQUEST},
+	{"metrics", "", "", 0, "", "The same as show-metrics --prometheus", COMMAND_METRICS},
 	{"show-usage", "", "", 0, "", "What top is made of, for programs (with --json)", COMMAND_REQUEST},
 	{"top", "", "", 0, " once interval ", "Who has the GPU, and who waits", COMMAND_TOP},
 	{"reload-config", "", "", 0, "", "Read mediator.conf again; quarantines and settings stay", COMMAND_REQUEST},

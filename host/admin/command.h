@@ -8,6 +8,7 @@
 enum command_kind {
 	COMMAND_REQUEST, /* the mediator does it */
 	COMMAND_HEALTH,	 /* the same; its exit code tells the answer */
+	COMMAND_METRICS, /* show-metrics --prometheus */
 	COMMAND_TOP,
 	COMMAND_IOMMU,
 };

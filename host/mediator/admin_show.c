@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Commands that show how the mediator and its tenants are. */
+#include <event2/buffer.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -9,6 +10,7 @@
 #include "channel.h"
 #include "health.h"
 #include "log.h"
+#include "metrics.h"
 #include "probe.h"
 #include "schedule_policy.h"
 #include "scheduler.h"
@@ -135,6 +137,39 @@ static int show_usage(struct admin_request *request)
 	return 0;
 }
 
+/* The totals; or, as "prometheus", what Prometheus reads. */
+static int show_metrics(struct admin_request *request)
+{
+	const struct mediator *mediator = request->mediator;
+	struct vgpu_executor_counters all = counters_sum(mediator, 0);
+	char format[ADMIN_VALUE_BYTES] = "";
+	struct evbuffer *text;
+
+	if (admin_has(request, "format") && admin_text(request, "format", format, sizeof(format)) < 0)
+		return -1;
+	if (!format[0]) {
+		request->result = json_pack(
+			"{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "jobs", (json_int_t)all.calls, "launches",
+			(json_int_t)all.launches, "bytes_to_device", (json_int_t)all.bytes_to_device,
+			"bytes_from_device", (json_int_t)all.bytes_from_device, "errors", (json_int_t)all.errors,
+			"rejected", (json_int_t)(mediator->sessions_refused + counters_refusals(&mediator->counters)),
+			"context_switches", (json_int_t)mediator->counters.grants, "quarantines",
+			(json_int_t)mediator->counters.quarantines);
+		return 0;
+	}
+	if (strcmp(format, "prometheus") != 0)
+		return admin_fail(request, ADMIN_INVALID, "format: \"%s\" is unknown", format);
+	text = evbuffer_new();
+	if (text && metrics_write(mediator, text) == 0) {
+		size_t bytes = evbuffer_get_length(text);
+
+		request->result = json_pack("{s:s%}", "text", (const char *)evbuffer_pullup(text, -1), bytes);
+	}
+	if (text)
+		evbuffer_free(text);
+	return request->result ? 0 : admin_fail(request, ADMIN_FAILED, "the mediator is out of memory");
+}
+
 static int reload_config(struct admin_request *request)
 {
 	log_info("[ADMIN] the configuration is read again for %s", request->who);
@@ -148,6 +183,7 @@ const struct admin_command admin_show_commands[] = {
 	{"status", "", status},
 	{"show-health", "", show_health},
 	{"show-connections", "", show_connections},
+	{"show-metrics", "format ", show_metrics},
 	{"show-usage", "", show_usage},
 	{"reload-config", "", reload_config},
 	{NULL, NULL, NULL},

@@ -97,6 +97,7 @@ static const struct setting settings[] = {
 	 "How long a quarantine lasts"},
 	{"quarantine-local", SETTING_FLAG, FIELD(quarantine_local), 0, 0, 0, "yes|no",
 	 "Local programs' tenants are quarantined too"},
+	{"metrics", SETTING_TEXT, FIELD(metrics), 0, 0, 0, "ADDRESS:PORT", "Metrics for Prometheus; none: nowhere"},
 	{"slow-wait", SETTING_NUMBER, FIELD(slow_wait_ms), 0, 3600000, 0, "MILLISECONDS",
 	 "A tenant that waits longer for the GPU is logged; 0: none is"},
 	{"admin-socket", SETTING_TEXT, FIELD(admin_socket), 0, 0, 0, "PATH",

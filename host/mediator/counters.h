@@ -19,6 +19,7 @@ struct counters {
 	uint64_t refusals[POOL_COUNT]; /* of programs */
 	uint64_t starts[POOL_COUNT];   /* of executors */
 	uint64_t deaths[POOL_COUNT];   /* of executors that were not asked to end */
+	uint64_t gpu_ns[POOL_COUNT];   /* that tenants were charged */
 	uint64_t quarantines;
 	uint64_t grants;     /* of the GPU, from one tenant to the next */
 	uint32_t pools_seen; /* a bit for each pool that had an executor */

@@ -20,6 +20,7 @@
 #include "listener.h"
 #include "log.h"
 #include "mediator.h"
+#include "metrics_http.h"
 #include "probe.h"
 #include "process.h"
 #include "schedule_policy.h"
@@ -189,6 +190,8 @@ static void stop_begin(struct daemon *daemon)
 	mediator->listeners = NULL;
 	admin_socket_close(mediator->admin_socket);
 	mediator->admin_socket = NULL;
+	metrics_http_close(mediator->metrics);
+	mediator->metrics = NULL;
 	sessions_end_all(mediator, "the mediator is stopping");
 	daemon->stop_polls_left = (mediator->configuration.executor_stop_seconds + STOP_EXTRA_SECONDS) *
 				  (1000000 / STOP_POLL_MICROSECONDS);
@@ -322,6 +325,7 @@ static int daemon_run(struct daemon *daemon)
 		return EXIT_FAILURE;
 	adoption_begin(mediator);
 	mediator->admin_socket = admin_socket_open(mediator);
+	mediator->metrics = metrics_http_open(mediator);
 	probe_restart(mediator->probe);
 	discovery_scan(mediator->discovery);
 	heartbeat_schedule(daemon);
@@ -357,6 +361,7 @@ int main(int argument_count, char **arguments)
 	code = daemon_run(&daemon);
 	listeners_close(mediator->listeners);
 	admin_socket_close(mediator->admin_socket);
+	metrics_http_close(mediator->metrics);
 	probe_destroy(mediator->probe);
 	discovery_destroy(mediator->discovery);
 	schedulers_destroy(mediator);

@@ -27,6 +27,7 @@ struct event_base;
 struct channel;
 struct discovery;
 struct listeners;
+struct metrics_http;
 struct probe;
 struct scheduler;
 struct session;
@@ -43,6 +44,7 @@ struct mediator {
 	struct store *store;
 	struct listeners *listeners;
 	struct admin_socket *admin_socket;
+	struct metrics_http *metrics;
 	struct probe *probe;
 	struct discovery *discovery;
 	struct session_list sessions; /* also those whose connection has ended */

@@ -24,7 +24,7 @@ void scheduler_current_charge(struct scheduler *scheduler, uint64_t now)
 	struct share *current = scheduler->current;
 
 	if (now > scheduler->charged_ns)
-		policy_charge(&scheduler->queue, &current->policy, now - scheduler->charged_ns);
+		share_charge(current, now - scheduler->charged_ns);
 	scheduler->charged_ns = now;
 }
 

@@ -160,7 +160,7 @@ void session_reply(struct session *session, enum vgpu_channel_error error, const
 
 uint32_t session_pool(const struct session *session)
 {
-	return session->tenant && session->tenant->settings.pool ? session->tenant->settings.pool : session->pool_id;
+	return session->tenant ? tenant_pool(session->tenant) : session->pool_id;
 }
 
 void session_tenant_missing(struct session *session)
@@ -312,6 +312,7 @@ struct session *session_restore(struct mediator *mediator, int socket, const str
 	session->vm_id = state->vm_id;
 	session->pool_id = state->pool_id;
 	session->priority = state->priority;
+	session->tenant->pool_told = state->pool_id;
 	session->channel_count = state->channel_count;
 	session->channel_bytes = state->channel_bytes;
 	session->memory = state->memory;

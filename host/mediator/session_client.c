@@ -227,6 +227,7 @@ void session_client_hello(struct session *session, const struct control_message 
 		session_tenant_missing(session);
 		return;
 	}
+	session->tenant->pool_told = session->pool_id;
 	request.tenant = session->tenant;
 	request.pool_id = session_pool(session);
 	if (user_processes_count(mediator, session->peer.uid) >= limit) {

@@ -161,6 +161,11 @@ void tenant_page_adopt(struct tenant *tenant, int file)
 	tenant->page_file = file;
 }
 
+uint32_t tenant_pool(const struct tenant *tenant)
+{
+	return tenant->settings.pool ? tenant->settings.pool : tenant->pool_told;
+}
+
 void tenant_hold(struct tenant *tenant)
 {
 	tenant->users++;

@@ -41,6 +41,7 @@ struct tenant {
 	struct tenant_key key;
 	struct tenant_settings settings;
 	uint32_t priority_told; /* by its device */
+	uint32_t pool_told;	/* the same; of local programs by the configuration */
 	uint32_t users;		/* sessions and processes that hold it */
 	uint32_t processes;
 	struct vgpu_tenant_page *page;
@@ -68,6 +69,9 @@ struct tenant *tenant_take(struct mediator *mediator, const struct tenant_key *k
 void tenant_page_adopt(struct tenant *tenant, int file);
 void tenant_hold(struct tenant *tenant);
 void tenant_release(struct tenant *tenant);
+
+/* The pool that its programs start in. */
+uint32_t tenant_pool(const struct tenant *tenant);
 
 /* A process has ended: what it had charged is the tenant's again. */
 void tenant_charges_return(struct tenant *tenant, const volatile struct vgpu_executor_schedule *claims);

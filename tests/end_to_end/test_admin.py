@@ -9,13 +9,14 @@ import time
 import unittest
 
 import tap
-from stack import build_directory
+from stack import build_directory, wait_until
 from test_schedule import Tenants, lines_of
 
 PROGRAM = build_directory() / 'host' / 'admin' / 'vgpu-admin'
 
 
 def admin(tenants, *arguments, code=0):
+    wait_until(lambda: os.path.exists(f'{tenants.mediator.socket}.admin'), 'the socket for administration')
     done = subprocess.run([PROGRAM, '--json', f'--socket={tenants.mediator.socket}.admin', *arguments],
                           capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == code, (arguments, done)

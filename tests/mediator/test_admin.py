@@ -25,6 +25,7 @@ PROGRAM = None
 
 def run(daemon, *arguments, code=DONE, wrapper=(), environment=None):
     """Its standard output, or standard error where it is to fail."""
+    assert daemon.wait_log("ADMIN. vgpu-admin connects to"), daemon.log()
     done = subprocess.run([*wrapper, PROGRAM, "--socket=" + daemon.socket + ".admin", *arguments],
                           capture_output=True, text=True, timeout=60, env=environment)
     assert done.returncode == code, (arguments, done)
@@ -40,6 +41,7 @@ class Stream:
     """The socket without vgpu-admin."""
 
     def __init__(self, daemon):
+        assert daemon.wait_log("ADMIN. vgpu-admin connects to"), daemon.log()
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(harness.PATIENCE)
         self.socket.connect(daemon.socket + ".admin")
@@ -304,6 +306,7 @@ def test_who_may():
         copy = shutil.copy(PROGRAM, folder)
         with Mediator(folder=folder) as daemon:
             path = daemon.socket + ".admin"
+            assert daemon.wait_log("ADMIN. vgpu-admin connects to"), daemon.log()
             assert stat.S_IMODE(os.stat(path).st_mode) & 0o007 == 0
             command = [copy, "--socket=" + path, "status"]
 
@@ -320,6 +323,7 @@ def test_who_may():
             assert code(grouped).returncode == DENIED
             assert code([]).returncode == DONE
         with Mediator("--admin-group=daemon", folder=folder) as daemon:
+            assert daemon.wait_log("ADMIN. vgpu-admin connects to"), daemon.log()
             assert stat.S_IMODE(os.stat(daemon.socket + ".admin").st_mode) == 0o660
             assert code(ordinary).returncode == DENIED
             assert code(grouped).returncode == DONE
@@ -328,11 +332,13 @@ def test_who_may():
             assert code([]).returncode == NO_MEDIATOR
         # Executors run as a user that is never an administrator, whatever its groups are.
         with Mediator("--admin-group=daemon", "--executor-user=nobody", folder=folder) as daemon:
+            assert daemon.wait_log("ADMIN. vgpu-admin connects to"), daemon.log()
             assert code(grouped).returncode == DENIED
 
 
 def test_the_socket_comes_back():
     with Mediator("--heartbeat=1") as daemon:
+        run(daemon, "status")
         os.unlink(daemon.socket + ".admin")
         assert wait_until(lambda: os.path.exists(daemon.socket + ".admin"))
         assert ask(daemon, "status")["health"] == "good"
