@@ -4,6 +4,9 @@
  * (everything else is written as \xNN, so that no peer's text can start a line
  * of its own).
  *
+ * Standard error that is systemd's journal gets the level as a prefix that the journal takes as the line's priority,
+ * and no time stamp, for the journal has its own.
+ *
  * Writing never blocks and never fails for the caller: a line that does not go
  * out (full disk, a reader that does not read) is counted, and the count is
  * written when the log works again.  Used from the loop's thread only.

@@ -89,6 +89,18 @@ class Live(unittest.TestCase):
             status, _, error = tenants.run('bad', 'memory')
             self.assertEqual(status, 0, error)
 
+    def test_slow_waits_are_logged(self):
+        with Tenants('--slow-wait', '1') as tenants:
+            end = time.monotonic() + 3
+            running = [tenants.spawn(name, 'saturate', '--blocks', '2', '--iterations', '5000', '--batch', '8',
+                                     '--from', time.monotonic(), '--to', end) for name in ('one', 'other')]
+            tenants.mediator.wait_for_line(r'\[SLOW\] program=(one|other) waited \d+ ms for GPU 0')
+            for program in running:
+                output, _ = program.communicate(timeout=60)
+                self.assertEqual(program.returncode, 0, output)
+            # However many there were.
+            self.assertLess(tenants.mediator.text().count('[SLOW]'), 10)
+
     def test_restart_with_a_running_program(self):
         with Tenants('--keep', '30') as tenants:
             tenants.mediator.options += ('--database', str(tenants.mediator.directory / 'vgpu.db'))
