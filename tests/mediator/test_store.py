@@ -213,5 +213,5 @@ def test_reload_keeps_quarantines_and_settings():
 
 
 if __name__ == "__main__":
-    Mediator.program, Mediator.executor = sys.argv[1:]
+    Mediator.program, Mediator.executor = sys.argv[1:3]
     sys.exit(harness.run([value for name, value in list(globals().items()) if name.startswith("test_")]))
