@@ -98,8 +98,10 @@ static void invocation_check(struct argp_state *state)
 	struct invocation *invocation = state->input;
 	const struct command *command = invocation->command;
 
-	if (!command)
+	if (!command) {
 		argp_error(state, "no command");
+		return;
+	}
 	if (invocation->word_count < command->words_needed)
 		argp_error(state, "usage: vgpu-admin %s %s", command->name, command->synopsis);
 	for (size_t i = 0; i < invocation->option_count; i++) {

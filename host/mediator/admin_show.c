@@ -20,6 +20,12 @@
 
 #define GPUS_MAX 32
 
+/* Of connections and of programs. */
+static uint64_t refusals_count(const struct mediator *mediator)
+{
+	return mediator->sessions_refused + counters_refusals(&mediator->counters);
+}
+
 static int status(struct admin_request *request)
 {
 	const struct mediator *mediator = request->mediator;
@@ -27,16 +33,16 @@ static int status(struct admin_request *request)
 	struct health_check checks[HEALTH_CHECKS];
 	bool is_good = health_look(mediator, checks);
 
-	request->result = json_pack(
-		"{s:s, s:i, s:I, s:s, s:o, s:o, s:s, s:i, s:i, s:i, s:I, s:I, s:I, s:I}", "version", VGPU_VERSION,
-		"pid", (int)getpid(), "uptime_seconds", (json_int_t)state_uptime_seconds(mediator), "health",
-		is_good ? "good" : "bad", "driver", admin_string(checks[0].text), "database",
-		admin_string(store_path(mediator->store)), "policy",
-		configuration->policy ? configuration->policy : policy_fair.name, "vms",
-		(int)state_machines_count(mediator), "connections", (int)sessions_count(mediator), "programs",
-		(int)channels_count(mediator), "commands", (json_int_t)counters_sum(mediator, 0).calls, "refused",
-		(json_int_t)(mediator->sessions_refused + counters_refusals(&mediator->counters)), "quarantines",
-		(json_int_t)mediator->counters.quarantines, "log_lines_lost", (json_int_t)log_lost_count());
+	request->result =
+		json_pack("{s:s, s:i, s:I, s:s, s:o, s:o, s:s, s:i, s:i, s:i, s:I, s:I, s:I, s:I}", "version",
+			  VGPU_VERSION, "pid", (int)getpid(), "uptime_seconds",
+			  (json_int_t)state_uptime_seconds(mediator), "health", is_good ? "good" : "bad", "driver",
+			  admin_string(checks[0].text), "database", admin_string(store_path(mediator->store)), "policy",
+			  configuration->policy ? configuration->policy : policy_fair.name, "vms",
+			  (int)state_machines_count(mediator), "connections", (int)sessions_count(mediator), "programs",
+			  (int)channels_count(mediator), "commands", (json_int_t)counters_sum(mediator, 0).calls,
+			  "refused", (json_int_t)refusals_count(mediator), "quarantines",
+			  (json_int_t)mediator->counters.quarantines, "log_lines_lost", (json_int_t)log_lost_count());
 	return 0;
 }
 
@@ -148,13 +154,13 @@ static int show_metrics(struct admin_request *request)
 	if (admin_has(request, "format") && admin_text(request, "format", format, sizeof(format)) < 0)
 		return -1;
 	if (!format[0]) {
-		request->result = json_pack(
-			"{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "jobs", (json_int_t)all.calls, "launches",
-			(json_int_t)all.launches, "bytes_to_device", (json_int_t)all.bytes_to_device,
-			"bytes_from_device", (json_int_t)all.bytes_from_device, "errors", (json_int_t)all.errors,
-			"rejected", (json_int_t)(mediator->sessions_refused + counters_refusals(&mediator->counters)),
-			"context_switches", (json_int_t)mediator->counters.grants, "quarantines",
-			(json_int_t)mediator->counters.quarantines);
+		request->result =
+			json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "jobs", (json_int_t)all.calls, "launches",
+				  (json_int_t)all.launches, "bytes_to_device", (json_int_t)all.bytes_to_device,
+				  "bytes_from_device", (json_int_t)all.bytes_from_device, "errors",
+				  (json_int_t)all.errors, "rejected", (json_int_t)refusals_count(mediator),
+				  "context_switches", (json_int_t)mediator->counters.grants, "quarantines",
+				  (json_int_t)mediator->counters.quarantines);
 		return 0;
 	}
 	if (strcmp(format, "prometheus") != 0)

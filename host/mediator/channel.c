@@ -282,8 +282,9 @@ static int executor_start(struct channel *channel)
 	/* A relay takes none of the GPU's time; it joins so that it is kept and ended as an executor is. */
 	if (schedule_join(channel, &message) < 0)
 		return -1;
-	if (executor_process_start(channel->mediator, channel->label, &request->log->output, worker, &message,
-				   &executor_handlers, channel, &channel->executor) < 0) {
+	if (executor_process_start(channel->mediator, channel->label, &request->log->output, worker,
+				   channel->gpu[0] ? channel->gpu : NULL, &message, &executor_handlers, channel,
+				   &channel->executor) < 0) {
 		int error = errno;
 
 		schedule_leave(channel);
@@ -341,6 +342,8 @@ static enum vgpu_channel_error channel_start(struct channel *channel, char *ret_
 		channel->stage = CHANNEL_PACED;
 	else if (driver != PROBE_READY)
 		channel->stage = CHANNEL_WAITING;
+	else if (!placement_choose(channel->mediator, (char)channel->pool_id, &channel->request.gpu, channel->gpu))
+		return refuse(ret_text, VGPU_ERROR_REFUSED, "pool %c has no GPU", (char)channel->pool_id);
 	else if (executor_start(channel) < 0)
 		return refuse(ret_text, error_from_errno(errno), "the executor cannot be started: %s", strerror(errno));
 	return VGPU_ERROR_NONE;

@@ -95,7 +95,7 @@ static void request_answer(struct connection *connection, char *line, struct evb
 	const char *version = strtok_r(NULL, " ", &rest);
 	bool head_only = method && strcmp(method, "HEAD") == 0;
 
-	if (!version || strncmp(version, "HTTP/1.", 7) != 0) {
+	if (!method || !version || strncmp(version, "HTTP/1.", 7) != 0) {
 		answer(connection, "400 Bad Request", TYPE_TEXT, body, false);
 		return;
 	}

@@ -17,6 +17,7 @@
 #include "log.h"
 #include "mediator.h"
 #include "process.h"
+#include "scheduler.h"
 
 #define RETRY_SECONDS	  5
 #define DEVICES_MAX	  32
@@ -129,6 +130,8 @@ static void candidate_works(struct probe *probe)
 		 probe->device_count);
 	for (unsigned i = 0; i < probe->device_count; i++)
 		log_info("CUDA %s", probe->devices[i]);
+	/* Only now is it known which GPU belongs to which pool, and so has its policy. */
+	scheduler_settings_apply(probe->mediator);
 	channels_driver_known(probe->mediator);
 }
 

@@ -45,6 +45,7 @@ struct scheduler {
 	struct mediator *mediator;
 	unsigned gpu;
 	struct policy_queue queue;
+	bool is_off; /* everybody issues as he likes */
 	LIST_HEAD(, share) shares;
 	struct share *current;
 	uint64_t since_ns;   /* when it was granted */
@@ -89,8 +90,5 @@ void scheduler_turn(struct scheduler *scheduler);
 
 /* Charges the current tenant up to now. */
 void scheduler_current_charge(struct scheduler *scheduler, uint64_t now);
-
-/* The configured policy is SCHEDULER_POLICY_NONE. */
-bool scheduling_is_off(const struct configuration *configuration);
 
 #endif

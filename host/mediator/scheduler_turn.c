@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <event2/event.h>
 #include <stddef.h>
-#include <string.h>
 
 #include "scheduler_private.h"
 
@@ -253,11 +252,6 @@ static void timer_set(struct scheduler *scheduler, uint64_t now)
 	event_add(scheduler->timer, &delay);
 }
 
-bool scheduling_is_off(const struct configuration *configuration)
-{
-	return configuration->policy && strcmp(configuration->policy, SCHEDULER_POLICY_NONE) == 0;
-}
-
 /* Everybody issues as he likes, and the driver's own time slicing decides. */
 static void all_open(struct scheduler *scheduler)
 {
@@ -282,7 +276,7 @@ void scheduler_turn(struct scheduler *scheduler)
 	uint64_t now = scheduler_now();
 
 	shares_look(scheduler, now);
-	if (scheduling_is_off(&scheduler->mediator->configuration)) {
+	if (scheduler->is_off) {
 		all_open(scheduler);
 	} else if (first && share_is_alone(scheduler, first)) {
 		alone_open(scheduler, first, now);

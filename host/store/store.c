@@ -36,6 +36,9 @@ static const char *const statement_texts[SQL_COUNT] = {
 	[SQL_POOL_PUT] = "INSERT INTO pools (pool, name, description, policy, enabled) VALUES (?1, ?2, ?3, ?4, ?5) "
 			 "ON CONFLICT (pool) DO UPDATE SET name = ?2, description = ?3, policy = ?4, enabled = ?5",
 	[SQL_POOLS] = "SELECT pool, name, description, policy, enabled FROM pools ORDER BY pool",
+	[SQL_GPU_PUT] = "INSERT INTO gpus (uuid, pool) VALUES (?1, ?2) ON CONFLICT (uuid) DO UPDATE SET pool = ?2",
+	[SQL_GPU_REMOVE] = "DELETE FROM gpus WHERE uuid = ?1",
+	[SQL_GPUS] = "SELECT uuid, pool FROM gpus ORDER BY uuid",
 	[SQL_QUARANTINE_GET] = "SELECT key, since, until, reason, by FROM quarantines WHERE key = ?1",
 	[SQL_QUARANTINE_PUT] = "INSERT INTO quarantines (key, since, until, reason, by) VALUES (?1, ?2, ?3, ?4, ?5) "
 			       "ON CONFLICT (key) DO UPDATE SET since = ?2, until = ?3, reason = ?4, by = ?5",

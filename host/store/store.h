@@ -70,6 +70,12 @@ struct store_pool {
 	bool is_enabled;
 };
 
+/* A GPU that belongs to a pool. */
+struct store_gpu {
+	char uuid[STORE_NAME_BYTES];
+	char pool;
+};
+
 /* Of a tenant that may start no programs. */
 struct store_quarantine {
 	char key[STORE_KEY_BYTES];
@@ -116,6 +122,11 @@ enum store_result store_pool_get(struct store *store, char pool, struct store_po
 enum store_result store_pool_put(struct store *store, const struct store_pool *pool);
 enum store_result store_pools_visit(struct store *store, bool (*visit)(const struct store_pool *, void *),
 				    void *argument);
+
+enum store_result store_gpu_put(struct store *store, const struct store_gpu *gpu);
+enum store_result store_gpu_remove(struct store *store, const char *uuid);
+enum store_result store_gpus_visit(struct store *store, bool (*visit)(const struct store_gpu *, void *),
+				   void *argument);
 
 enum store_result store_quarantine_get(struct store *store, const char *key, struct store_quarantine *ret_quarantine);
 enum store_result store_quarantine_put(struct store *store, const struct store_quarantine *quarantine);

@@ -243,6 +243,40 @@ enum store_result store_pools_visit(struct store *store, bool (*visit)(const str
 	return result == STORE_NONE ? STORE_DONE : result;
 }
 
+enum store_result store_gpu_put(struct store *store, const struct store_gpu *gpu)
+{
+	sqlite3_stmt *statement = store_statement(store, SQL_GPU_PUT);
+
+	store_text_bind(statement, 1, gpu->uuid);
+	pool_bind(statement, 2, gpu->pool);
+	return store_run(store, statement);
+}
+
+enum store_result store_gpu_remove(struct store *store, const char *uuid)
+{
+	sqlite3_stmt *statement = store_statement(store, SQL_GPU_REMOVE);
+
+	store_text_bind(statement, 1, uuid);
+	return store_run(store, statement);
+}
+
+enum store_result store_gpus_visit(struct store *store, bool (*visit)(const struct store_gpu *, void *), void *argument)
+{
+	sqlite3_stmt *statement = store_statement(store, SQL_GPUS);
+	enum store_result result;
+
+	while ((result = store_row(store, statement)) == STORE_DONE) {
+		struct store_gpu gpu;
+
+		store_text_take(statement, 0, gpu.uuid, sizeof(gpu.uuid));
+		gpu.pool = pool_take(statement, 1);
+		if (!visit(&gpu, argument))
+			break;
+	}
+	store_statement_end(statement);
+	return result == STORE_NONE ? STORE_DONE : result;
+}
+
 static void quarantine_take(sqlite3_stmt *row, struct store_quarantine *quarantine)
 {
 	store_text_take(row, 0, quarantine->key, sizeof(quarantine->key));

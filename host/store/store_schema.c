@@ -43,6 +43,10 @@ static const char *const versions[] = {
 	"  by TEXT"
 	") STRICT;"
 	"PRAGMA application_id = " APPLICATION_ID ";",
+	"CREATE TABLE gpus ("
+	"  uuid TEXT PRIMARY KEY,"
+	"  pool TEXT NOT NULL CHECK (pool GLOB '[A-Z]')"
+	") STRICT;",
 };
 
 #define VERSION_COUNT ((int)(sizeof(versions) / sizeof(versions[0])))

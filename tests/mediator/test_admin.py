@@ -154,6 +154,47 @@ def test_changes_hold_at_once():
         assert ask(daemon, "show-vm", "3")["weight"] == 50
 
 
+def test_gpus_of_pools():
+    with tempfile.TemporaryDirectory(prefix="vgpu-admin-") as folder:
+        options = ("--database=" + os.path.join(folder, "vgpu.db"),)
+        with Mediator(*options, folder=folder, probe="two") as daemon:
+            assert daemon.wait_log("CUDA initialized")
+            with Device(daemon.socket, vm_id=1, channels=4) as first:
+                assert first.open(0).kind == harness.READY
+                assert daemon.wait_log("vm_id=1 channel=0.* gpu=all")
+                run(daemon, "assign-gpu", "GPU-2", "B")
+                assert [gpu["pool"] for gpu in ask(daemon, "scan-gpus")] == ["", "B"]
+                # Those of no pool are for pools without any.
+                assert first.open(1).kind == harness.READY
+                assert daemon.wait_log("vm_id=1 channel=1.* gpu=0{8}-")
+            run(daemon, "assign-gpu", "7", "A", code=NOT_FOUND)
+            run(daemon, "assign-gpu", "1", "b", code=USAGE)
+            run(daemon, "update-pool", "B", "--policy=round-robin")
+            run(daemon, "update-pool", "B", "--policy=luck", code=USAGE)
+        with Mediator(*options, folder=folder, probe="two") as daemon:
+            assert daemon.wait_log("CUDA initialized")
+            with Device(daemon.socket, vm_id=2, pool="B", channels=4) as second:
+                assert second.open(0).kind == harness.READY
+                assert daemon.wait_log("vm_id=2 channel=0.* gpu=GPU-2")
+                daemon.send_signal(signal.SIGUSR1)
+                assert daemon.wait_log("GPU 1: policy round-robin")
+                run(daemon, "update-pool", "B", "--policy=default")
+                run(daemon, "assign-gpu", "0", "B")
+                assert ask(daemon, "show-pool", "B")["gpus"] == 2
+                # The one with fewer programs.
+                assert second.open(1).kind == harness.READY
+                assert daemon.wait_log("vm_id=2 channel=1.* gpu=0{8}-")
+                assert second.open(2).kind == harness.READY
+                assert second.open(3).kind == harness.READY
+                assert [gpu["programs"] for gpu in ask(daemon, "scan-gpus")] == [2, 2]
+                daemon.send_signal(signal.SIGUSR1)
+                assert daemon.wait_log("GPU 1: policy fair")
+            with Device(daemon.socket, vm_id=3) as third:
+                assert "pool A has no GPU" in third.open(0).text
+                run(daemon, "assign-gpu", "0", "none")
+                assert third.open(0).kind == harness.READY
+
+
 def test_quarantine_by_hand():
     with Mediator() as daemon, Device(daemon.socket, vm_id=3) as device:
         run(daemon, "quarantine-vm", "3", "--reason=it mines coins")
