@@ -157,8 +157,9 @@ static bool is_local_key(const char *text)
 {
 	if (strncmp(text, "program:", 8) == 0)
 		return text[8] && strlen(text) < STORE_KEY_BYTES;
+	/* As the mediator writes it, so that one user has one key. */
 	return strncmp(text, "user:", 5) == 0 && text[5] && !text[5 + strspn(text + 5, "0123456789")] &&
-	       strlen(text + 5) <= 10;
+	       strlen(text + 5) <= 10 && (text[5] != '0' || !text[6]);
 }
 
 int admin_tenant(struct admin_request *request, struct store_tenant *ret_tenant)

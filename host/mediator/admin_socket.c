@@ -38,6 +38,7 @@ struct admin_socket {
 	struct mediator *mediator;
 	struct socket_file file;
 	struct event *readable;
+	struct event *pause; /* out of descriptors: tries again later */
 	LIST_HEAD(, peer) peers;
 	unsigned peer_count;
 	bool has_group;
@@ -185,10 +186,16 @@ static void connection_waits(evutil_socket_t listening, short what, void *argume
 	int socket = accept4(listening, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	struct ucred credentials;
 	socklen_t bytes = sizeof(credentials);
+	const struct timeval later = {.tv_sec = 1};
 
 	(void)what;
-	if (socket < 0)
+	if (socket < 0) {
+		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+			event_del(admin->readable);
+			event_add(admin->pause, &later);
+		}
 		return;
+	}
 	/* Refused ones take a place too until they have read why: no more than that. */
 	if (admin->peer_count >= 2 * PEERS_MAX ||
 	    getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &bytes) < 0) {
@@ -198,13 +205,23 @@ static void connection_waits(evutil_socket_t listening, short what, void *argume
 	peer_accept(admin, socket, &credentials);
 }
 
+static void pause_ended(evutil_socket_t none, short what, void *argument)
+{
+	struct admin_socket *admin = argument;
+
+	(void)none;
+	(void)what;
+	event_add(admin->readable, NULL);
+}
+
 static bool listen_begin(struct admin_socket *admin)
 {
 	if (socket_file_open(&admin->file) != SOCKET_FILE_OPEN)
 		return false;
 	admin->readable =
 		event_new(admin->mediator->base, admin->file.socket, EV_READ | EV_PERSIST, connection_waits, admin);
-	return admin->readable && event_add(admin->readable, NULL) == 0;
+	admin->pause = evtimer_new(admin->mediator->base, pause_ended, admin);
+	return admin->readable && admin->pause && event_add(admin->readable, NULL) == 0;
 }
 
 static void listen_end(struct admin_socket *admin)
@@ -212,6 +229,9 @@ static void listen_end(struct admin_socket *admin)
 	if (admin->readable)
 		event_free(admin->readable);
 	admin->readable = NULL;
+	if (admin->pause)
+		event_free(admin->pause);
+	admin->pause = NULL;
 	socket_file_close(&admin->file);
 }
 

@@ -165,8 +165,12 @@ static int register_vm(struct admin_request *request)
 		} while (tenant_find(request->mediator, tenant.key) ||
 			 store_tenant_get(store, tenant.key, &other) == STORE_DONE);
 	}
-	if (store_tenant_get(store, tenant.key, &other) == STORE_DONE && (other.uuid[0] || other.name[0]))
-		return admin_fail(request, ADMIN_CONFLICT, "vm_id %u is registered already", tenant.vm_id);
+	if (store_tenant_get(store, tenant.key, &other) == STORE_DONE) {
+		if (other.uuid[0] || other.name[0])
+			return admin_fail(request, ADMIN_CONFLICT, "vm_id %u is registered already", tenant.vm_id);
+		/* It has been given settings while it was connected. */
+		tenant = other;
+	}
 	if (identity_take(request, &tenant) < 0 || settings_take(request, &tenant) < 0 || stored(request, &tenant) < 0)
 		return -1;
 	request->result = json_pack("{s:o, s:o, s:o}", "vm", vm_reference(&tenant), "name", admin_string(tenant.name),

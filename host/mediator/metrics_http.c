@@ -38,6 +38,7 @@ struct connection {
 struct metrics_http {
 	struct mediator *mediator;
 	struct evconnlistener *listener;
+	struct event *pause; /* out of descriptors: tries again later */
 	LIST_HEAD(, connection) connections;
 	unsigned connection_count;
 };
@@ -208,6 +209,24 @@ static void accepted(struct evconnlistener *listener, evutil_socket_t socket, st
 	bufferevent_enable(connection->stream, EV_READ | EV_WRITE);
 }
 
+static void accept_failed(struct evconnlistener *listener, void *argument)
+{
+	const struct timeval later = {.tv_sec = 1};
+	struct metrics_http *metrics = argument;
+
+	evconnlistener_disable(listener);
+	event_add(metrics->pause, &later);
+}
+
+static void pause_ended(evutil_socket_t none, short what, void *argument)
+{
+	struct metrics_http *metrics = argument;
+
+	(void)none;
+	(void)what;
+	evconnlistener_enable(metrics->listener);
+}
+
 static void address_log(const struct sockaddr_storage *where)
 {
 	const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)where;
@@ -238,9 +257,11 @@ static bool listen_begin(struct metrics_http *metrics, const char *address)
 	}
 	metrics->listener = evconnlistener_new_bind(metrics->mediator->base, accepted, metrics, flags, BACKLOG,
 						    (struct sockaddr *)&where, length);
-	if (!metrics->listener ||
+	metrics->pause = evtimer_new(metrics->mediator->base, pause_ended, metrics);
+	if (!metrics->listener || !metrics->pause ||
 	    getsockname(evconnlistener_get_fd(metrics->listener), (struct sockaddr *)&where, &bytes) < 0)
 		return false;
+	evconnlistener_set_error_cb(metrics->listener, accept_failed);
 	address_log(&where);
 	return true;
 }
@@ -273,6 +294,8 @@ void metrics_http_close(struct metrics_http *metrics)
 {
 	if (!metrics)
 		return;
+	if (metrics->pause)
+		event_free(metrics->pause);
 	if (metrics->listener)
 		evconnlistener_free(metrics->listener);
 	while (!LIST_EMPTY(&metrics->connections))

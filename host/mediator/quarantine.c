@@ -83,7 +83,8 @@ void quarantine_faults(struct tenant *tenant, unsigned seconds, const char *last
 	log_warning("[QUARANTINE] %s: quarantined for %u s after %" PRIu32 " faults, the last one: %s", tenant->label,
 		    seconds, tenant->faults, last_fault);
 	snprintf(reason, sizeof(reason), "%" PRIu32 " faults, the last one: %s", tenant->faults, last_fault);
-	if (put(mediator, tenant->name, seconds, reason, "mediator") != STORE_DONE)
+	tenant->quarantine_is_unstored = put(mediator, tenant->name, seconds, reason, "mediator") != STORE_DONE;
+	if (tenant->quarantine_is_unstored)
 		log_error("[STORE] %s: the quarantine cannot be stored, it ends with the mediator: %s", tenant->label,
 			  store_error(mediator->store));
 }

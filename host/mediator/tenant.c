@@ -75,7 +75,7 @@ static bool keys_are_equal(const struct tenant_key *one, const struct tenant_key
 /* Nobody holds it, and nothing has to be remembered. */
 static bool tenant_is_over(struct tenant *tenant, int64_t now)
 {
-	if (tenant->users)
+	if (tenant->users || (tenant->quarantine_is_unstored && now < tenant->quarantined_until))
 		return false;
 	return !tenant->faults || now - tenant->window_start > tenant->mediator->configuration.quarantine_window;
 }

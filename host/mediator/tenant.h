@@ -51,7 +51,8 @@ struct tenant {
 	uint64_t faults_in_all;
 	uint64_t used_ns; /* GPU time while others were there, of processes that are gone */
 	int64_t window_start;
-	int64_t quarantined_until; /* the same; 0: it is not (quarantine.h) */
+	int64_t quarantined_until;   /* the same; 0: it is not (quarantine.h) */
+	bool quarantine_is_unstored; /* the database did not take it: remembered here alone */
 	uint64_t quarantines;
 	struct usage usage;
 	char label[TENANT_NAME_BYTES + 16];

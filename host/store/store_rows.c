@@ -117,6 +117,16 @@ enum store_result store_tenant_put(struct store *store, const struct store_tenan
 	return store_run(store, statement);
 }
 
+/* Ends what BEGIN IMMEDIATE has begun, by the result so far. */
+static enum store_result transaction_end(struct store *store, enum store_result result)
+{
+	if (result == STORE_DONE)
+		result = store_execute(store, "COMMIT");
+	if (result != STORE_DONE)
+		sqlite3_exec(store->database, "ROLLBACK", NULL, NULL, NULL);
+	return result;
+}
+
 enum store_result store_tenant_rename(struct store *store, const char *key, const struct store_tenant *tenant)
 {
 	sqlite3_stmt *statement = store_statement(store, SQL_TENANT_RENAME);
@@ -134,25 +144,23 @@ enum store_result store_tenant_rename(struct store *store, const char *key, cons
 		store_text_bind(statement, 2, tenant->key);
 		result = store_run(store, statement);
 	}
-	if (result == STORE_DONE)
-		result = store_execute(store, "COMMIT");
-	if (result != STORE_DONE)
-		sqlite3_exec(store->database, "ROLLBACK", NULL, NULL, NULL);
-	return result;
+	return transaction_end(store, result);
 }
 
 enum store_result store_tenant_remove(struct store *store, const char *key)
 {
 	sqlite3_stmt *statement = store_statement(store, SQL_TENANT_REMOVE);
-	enum store_result result = store_quarantine_clear(store, key);
+	enum store_result result = store_execute(store, "BEGIN IMMEDIATE");
 
-	if (result == STORE_FAILED)
+	if (result != STORE_DONE)
 		return result;
 	store_text_bind(statement, 1, key);
 	result = store_run(store, statement);
 	if (result == STORE_DONE && sqlite3_changes(store->database) == 0)
 		result = STORE_NONE;
-	return result;
+	if (result == STORE_DONE && store_quarantine_clear(store, key) == STORE_FAILED)
+		result = STORE_FAILED;
+	return transaction_end(store, result);
 }
 
 enum store_result store_tenants_visit(struct store *store, bool (*visit)(const struct store_tenant *, void *),

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -229,6 +230,38 @@ def test_state_survives_a_restart():
                 run(daemon, "clear-quarantine", "web")
                 assert device.open(0).kind == harness.READY
                 assert "limit of 1" in device.open(1).text
+
+
+def test_a_database_that_others_hold():
+    with tempfile.TemporaryDirectory(prefix="vgpu-admin-") as folder:
+        path = os.path.join(folder, "vgpu.db")
+        with Mediator("--database=" + path, folder=folder) as daemon, Device(daemon.socket, vm_id=3) as device:
+            other = sqlite3.connect(path, isolation_level=None)
+            other.execute("BEGIN IMMEDIATE")
+            start = time.monotonic()
+            assert "locked" in run(daemon, "set-weight", "3", "7", code=FAILED)
+            assert time.monotonic() - start < 10
+            # Who reads does not wait.
+            assert device.open(0).kind == harness.READY
+            other.execute("ROLLBACK")
+            run(daemon, "set-weight", "3", "7")
+            # Somebody breaks it: who comes is not let in without his limits.
+            other.execute("DROP TABLE tenants")
+            with Device(daemon.socket, vm_id=4) as late:
+                assert late.reply.error == harness.ERROR_REFUSED and "database" in late.reply.text, late.reply.text
+            assert device.open(1).kind == harness.READY
+            assert "no such table" in run(daemon, "list-vms", code=FAILED)
+            run(daemon, "reload-config")
+            other.close()
+
+
+def test_settings_made_before_the_registration_stay():
+    with Mediator() as daemon, Device(daemon.socket, vm_id=3):
+        run(daemon, "set-weight", "3", "7")
+        run(daemon, "set-weight", "user:01", "7", code=NOT_FOUND)
+        run(daemon, "register-vm", "late", "--vm-id=3", "--priority=low")
+        vm = ask(daemon, "show-vm", "late")
+        assert (vm["weight"], vm["priority"], vm["connected"]) == (7, "low", True)
 
 
 def test_what_is_shown():
