@@ -7,7 +7,7 @@
  *   {"ok": false, "code": "not-found", "error": "a sentence"}
  *
  * A value is a string, or a whole number where it is one. The result is an object, or a list of objects that have
- * the same members in the same order. admin_vm.c, admin_pool.c and admin_show.c have the commands.
+ * the same members in the same order. The other files that begin with admin_ have the commands.
  */
 #ifndef MEDIATOR_ADMIN_H
 #define MEDIATOR_ADMIN_H

@@ -32,6 +32,7 @@ struct admin_command {
 };
 
 /* NULL-terminated, by name. */
+extern const struct admin_command admin_list_commands[];
 extern const struct admin_command admin_vm_commands[];
 extern const struct admin_command admin_pool_commands[];
 extern const struct admin_command admin_show_commands[];
@@ -58,6 +59,22 @@ int admin_tenant(struct admin_request *request, struct store_tenant *ret_tenant)
 
 /* The name of a connected VM, or "". */
 const char *admin_live_name(const struct mediator *mediator, uint32_t vm_id);
+
+/* Of VMs and other tenants (admin_list.c). */
+
+struct session;
+
+/* What it is called in lists: "3", or the key of another tenant. */
+json_t *admin_vm_reference(const struct store_tenant *tenant);
+const char *admin_vm_name(const struct mediator *mediator, const struct store_tenant *tenant);
+/* Of a connected VM; NULL: it is not connected. */
+const struct session *admin_vm_session(const struct mediator *mediator, uint32_t vm_id);
+/* In force, or 0: a VM has none before it connects and says which. */
+char admin_vm_pool(const struct mediator *mediator, const struct store_tenant *tenant);
+/* In force. 0, or -1 after admin_fail(). */
+int admin_vm_settings(struct admin_request *request, const struct store_tenant *tenant,
+		      struct tenant_settings *ret_settings);
+bool admin_is_quarantined(struct mediator *mediator, const char *key, struct store_quarantine *ret_quarantine);
 
 /* "low", "medium", "high" */
 const char *admin_priority_name(int64_t priority);

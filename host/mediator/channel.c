@@ -11,13 +11,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "admission.h"
 #include "adoption.h"
 #include "executor_process.h"
 #include "log.h"
 #include "mediator.h"
 #include "pace.h"
 #include "probe.h"
-#include "quarantine.h"
 #include "scheduler.h"
 #include "tenant.h"
 #include "tenant_use.h"
@@ -375,34 +375,6 @@ static void start_timer_fired(evutil_socket_t none, short what, void *argument)
 						      : "the executor did not become ready in time");
 }
 
-void channel_refusal_note(struct mediator *mediator, const struct channel_request *request)
-{
-	request->tenant->usage.refusals++;
-	mediator->counters.refusals[request->pool_id - 'A']++;
-}
-
-/* What the operator's settings have against another program. */
-static enum vgpu_channel_error admission_check(const struct mediator *mediator, const struct channel_request *request,
-					       char *ret_text)
-{
-	struct tenant *tenant = request->tenant;
-	struct store_pool pool;
-
-	if (quarantine_holds(tenant))
-		return refuse(ret_text, VGPU_ERROR_REFUSED, "%s is quarantined", tenant->label);
-	if (store_pool_get(mediator->store, (char)request->pool_id, &pool) != STORE_DONE)
-		return refuse(ret_text, VGPU_ERROR_REFUSED, "the host's database cannot be read");
-	if (!pool.is_enabled)
-		return refuse(ret_text, VGPU_ERROR_REFUSED, "pool %c is disabled", pool.pool);
-	if (tenant->settings.processes_max && tenant->processes >= tenant->settings.processes_max)
-		return refuse(ret_text, VGPU_ERROR_REFUSED, "the tenant's limit of %u processes is reached",
-			      tenant->settings.processes_max);
-	if (channels_count(mediator) >= mediator->configuration.processes_max)
-		return refuse(ret_text, VGPU_ERROR_REFUSED, "the host's limit of %u processes is reached",
-			      mediator->configuration.processes_max);
-	return VGPU_ERROR_NONE;
-}
-
 enum vgpu_channel_error channel_open(struct mediator *mediator, const struct channel_request *request,
 				     struct channel **ret_channel, char *ret_text)
 {
@@ -420,7 +392,7 @@ enum vgpu_channel_error channel_open(struct mediator *mediator, const struct cha
 	}
 	error = admission_check(mediator, request, ret_text);
 	if (error != VGPU_ERROR_NONE) {
-		channel_refusal_note(mediator, request);
+		admission_refusal_note(mediator, request);
 		request_descriptors_close(&taken);
 		return error;
 	}

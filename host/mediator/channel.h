@@ -94,9 +94,6 @@ struct channel {
 enum vgpu_channel_error channel_open(struct mediator *mediator, const struct channel_request *request,
 				     struct channel **ret_channel, char *ret_text);
 
-/* A program was refused, by channel_open() or before. */
-void channel_refusal_note(struct mediator *mediator, const struct channel_request *request);
-
 /* What an earlier mediator has left of a channel that was ready. */
 struct channel_adoption {
 	pid_t process;

@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "admission.h"
 #include "adoption.h"
 #include "log.h"
 #include "mediator.h"
@@ -231,7 +232,7 @@ void session_client_hello(struct session *session, const struct control_message 
 	request.tenant = session->tenant;
 	request.pool_id = session_pool(session);
 	if (user_processes_count(mediator, session->peer.uid) >= limit) {
-		channel_refusal_note(mediator, &request);
+		admission_refusal_note(mediator, &request);
 		snprintf(text, sizeof(text), "the limit of %u processes of user %u is reached", limit,
 			 (unsigned)session->peer.uid);
 		session_reply(session, VGPU_ERROR_REFUSED, text);

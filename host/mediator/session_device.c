@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "admission.h"
 #include "adoption.h"
 #include "log.h"
 #include "mediator.h"
@@ -254,7 +255,7 @@ static void channel_open_take(struct session *session, struct control_message *m
 	}
 	session_device_request(session, index, generation, label, sizeof(label), &request);
 	if (session->channels_open >= limit) {
-		channel_refusal_note(session->mediator, &request);
+		admission_refusal_note(session->mediator, &request);
 		snprintf(text, sizeof(text), "the VM's limit of %u processes is reached", limit);
 		channel_message_send(session, VGPU_CONTROL_CHANNEL_FAILED, index, generation, VGPU_ERROR_REFUSED, text);
 		return;
