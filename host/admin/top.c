@@ -13,12 +13,12 @@
 #include "print.h"
 
 #define MEBIBYTE 1048576.0
-/* Home, then each line clears its rest, and the end what is below: no flicker. */
-#define SCREEN_BEGIN "\033[H"
-#define LINE_END     "\033[K\n"
-#define SCREEN_END   "\033[J"
-#define CURSOR_HIDE  "\033[?25l\033[2J"
-#define CURSOR_SHOW  "\033[?25h"
+/* Home, then each line clears its rest, and the end what is below: no flicker. A narrow terminal cuts lines. */
+#define SCREEN_BEGIN  "\033[H"
+#define LINE_END      "\033[K\n"
+#define SCREEN_END    "\033[J"
+#define TERMINAL_TAKE "\033[?25l\033[?7l\033[2J"
+#define TERMINAL_GIVE "\033[?7h\033[?25h"
 
 /* What changed between two looks at a tenant. */
 struct row {
@@ -136,14 +136,13 @@ static void row_print(const struct row *row, const char *end)
 			 limit / MEBIBYTE);
 	else
 		snprintf(memory, sizeof(memory), "%.0f", number(row->now, "memory_bytes") / MEBIBYTE);
-	print_padded(stdout, text(row->now, "tenant"), 20);
+	print_padded(stdout, text(row->now, "tenant"), 16);
 	printf(" ");
-	print_padded(stdout, text(row->now, "name"), 12);
-	printf(" %-6s %3.0f %4.0f %7s %6.1f%% %8.2f %6.0f %15s %9.0f %8.1f %6.0f %6.0f  %s%s",
-	       text(row->now, "priority"), number(row->now, "weight"), number(row->now, "programs"), share,
-	       100 * number(row->now, "entitlement"), row->wait_ms, number(row->now, "in_flight"), memory,
-	       row->commands, row->mebibytes, number(row->now, "errors"), number(row->now, "refused"), state_of(row),
-	       end);
+	print_padded(stdout, text(row->now, "name"), 10);
+	printf(" %-11s %-6s %3.0f %7s %6.1f%% %8.2f %5.0f %13s %4.0f %9.0f %8.1f %6.0f %6.0f%s", state_of(row),
+	       text(row->now, "priority"), number(row->now, "weight"), share, 100 * number(row->now, "entitlement"),
+	       row->wait_ms, number(row->now, "in_flight"), memory, number(row->now, "programs"), row->commands,
+	       row->mebibytes, number(row->now, "errors"), number(row->now, "refused"), end);
 }
 
 static void screen_print(const json_t *before, const json_t *now, size_t lines_max, const char *end)
@@ -162,9 +161,9 @@ static void screen_print(const json_t *before, const json_t *now, size_t lines_m
 		       text(gpu, "policy"), number(gpu, "programs"), number(gpu, "tenants"), number(gpu, "waiting"),
 		       end);
 	}
-	printf("%s%-20s %-12s %-6s %3s %4s %7s %7s %8s %6s %15s %9s %8s %6s %6s  %s%s", end, "TENANT", "NAME", "PRIO",
-	       "WT", "PROG", "SHARE", "ENTITL", "WAIT ms", "QUEUE", "MEMORY MiB", "COMMAND/s", "MiB/s", "ERRORS",
-	       "REFUSD", "STATE", end);
+	printf("%s%-16s %-10s %-11s %-6s %3s %7s %7s %8s %5s %13s %4s %9s %8s %6s %6s%s", end, "TENANT", "NAME",
+	       "STATE", "PRIO", "WT", "SHARE", "ENTITL", "WAIT ms", "QUEUE", "MEMORY MiB", "PROG", "COMMAND/s", "MiB/s",
+	       "ERRORS", "REFUSD", end);
 	for (size_t i = 0; i < count && i < lines_max; i++)
 		row_print(&rows[i], end);
 	if (count > lines_max)
@@ -225,7 +224,7 @@ enum exit_code top_run(struct client *client, double seconds, bool once, bool as
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	if (code == EXIT_DONE && is_screen)
-		printf(CURSOR_HIDE);
+		printf(TERMINAL_TAKE);
 	while (code == EXIT_DONE && !interrupted) {
 		pause_for(seconds);
 		if (interrupted)
@@ -249,7 +248,7 @@ enum exit_code top_run(struct client *client, double seconds, bool once, bool as
 			break;
 	}
 	if (is_screen)
-		printf(CURSOR_SHOW);
+		printf(TERMINAL_GIVE);
 	json_decref(before);
 	json_decref(none);
 	return code;

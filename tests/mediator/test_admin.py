@@ -4,6 +4,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -285,6 +286,41 @@ def test_what_is_shown():
         assert daemon.wait_log("CUDA is not available")
         assert "missing.so" in run(daemon, "show-health", code=UNHEALTHY)
         assert ask(daemon, "status")["health"] == "bad"
+
+
+def test_manual_and_completion_know_all_commands():
+    packaging = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "packaging")
+    with open(os.path.join(packaging, "man", "vgpu-admin.8")) as file:
+        manual = file.read().replace("\\-", "-")
+    commands = subprocess.run([PROGRAM, "--list-commands"], capture_output=True, text=True, check=True).stdout.split()
+    missing = [command for command in commands if command not in manual]
+    assert not missing, missing
+    usage = subprocess.run([PROGRAM, "--help"], capture_output=True, text=True, check=True).stdout
+    options = set(re.findall(r"--[a-z-]+", usage)) - {"--usage", "--version"}
+    with open(os.path.join(packaging, "bash-completion", "vgpu-admin")) as file:
+        completion = file.read()
+    missing = [option for option in options if option not in completion]
+    assert not missing, missing
+    missing = [option for option in options - {"--help"} if option not in manual]
+    assert not missing, missing
+    bash = shutil.which("bash")
+    if not bash:
+        raise Skip("needs bash")
+    with Mediator() as daemon:
+        run(daemon, "register-vm", "web", "--vm-id=7")
+
+        def completed(*words):
+            script = 'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _vgpu_admin; echo "${COMPREPLY[@]}"'
+            environment = dict(os.environ, VGPU_ADMIN_SOCKET=daemon.socket + ".admin",
+                               PATH=os.path.dirname(os.path.abspath(PROGRAM)) + ":" + os.environ["PATH"])
+            done = subprocess.run([bash, "-c", script, "bash", os.path.join(packaging, "bash-completion", "vgpu-admin"),
+                                   "vgpu-admin", *words], capture_output=True, text=True, env=environment, check=True)
+            return done.stdout.split()
+
+        assert completed("set-w") == ["set-weight"]
+        assert completed("set-weight", "") == ["7", "web"]
+        assert completed("--json", "set-priority", "7", "h") == ["high"]
+        assert completed("list-vms", "--pri") == ["--priority"]
 
 
 def test_hostile_requests():
