@@ -9,6 +9,18 @@
 #include "store.h"
 #include "tenant.h"
 
+/* Programs that are there or have asked; one that is being ended goes first (CHANNEL_BEHIND). */
+static unsigned programs_count(const struct mediator *mediator, const struct tenant *tenant)
+{
+	const struct channel *channel;
+	unsigned count = 0;
+
+	LIST_FOREACH(channel, &mediator->channels, link)
+	count += channel->request.tenant == tenant && channel->stage != CHANNEL_CLOSING &&
+		 channel->stage != CHANNEL_DEAD;
+	return count;
+}
+
 enum vgpu_channel_error admission_check(const struct mediator *mediator, const struct channel_request *request,
 					char *ret_text)
 {
@@ -22,7 +34,7 @@ enum vgpu_channel_error admission_check(const struct mediator *mediator, const s
 		snprintf(ret_text, VGPU_CONTROL_TEXT_BYTES, "the host's database cannot be read");
 	else if (!pool.is_enabled)
 		snprintf(ret_text, VGPU_CONTROL_TEXT_BYTES, "pool %c is disabled", pool.pool);
-	else if (tenant->settings.processes_max && tenant->processes >= tenant->settings.processes_max)
+	else if (tenant->settings.processes_max && programs_count(mediator, tenant) >= tenant->settings.processes_max)
 		snprintf(ret_text, VGPU_CONTROL_TEXT_BYTES, "the tenant's limit of %u processes is reached",
 			 tenant->settings.processes_max);
 	else if (channels_count(mediator) >= processes_max)

@@ -28,8 +28,9 @@
 #define RESULT_LAUNCH_TIMEOUT 702 /* CUDA_ERROR_LAUNCH_TIMEOUT */
 
 static const char *const stage_names[] = {
-	[CHANNEL_WAITING] = "waiting", [CHANNEL_PACED] = "paced", [CHANNEL_STARTING] = "starting",
-	[CHANNEL_READY] = "ready",     [CHANNEL_DEAD] = "dead",	  [CHANNEL_CLOSING] = "closing",
+	[CHANNEL_WAITING] = "waiting",	 [CHANNEL_BEHIND] = "behind", [CHANNEL_PACED] = "paced",
+	[CHANNEL_STARTING] = "starting", [CHANNEL_READY] = "ready",   [CHANNEL_DEAD] = "dead",
+	[CHANNEL_CLOSING] = "closing",
 };
 
 const char *channel_stage_name(enum channel_stage stage)
@@ -230,9 +231,12 @@ static void schedule_leave(struct channel *channel)
 	channel->schedule = NULL;
 }
 
+static void channels_behind_start(struct mediator *mediator);
+
 static void executor_ended(void *owner, const char *how)
 {
 	struct channel *channel = owner;
+	struct mediator *mediator = channel->mediator;
 
 	channel->executor = NULL;
 	shares_forget(channel);
@@ -254,6 +258,7 @@ static void executor_ended(void *owner, const char *how)
 		tenant_fault_note(channel->request.tenant, how);
 		channel_die(channel, VGPU_ERROR_EXECUTOR_DIED, how);
 	}
+	channels_behind_start(mediator);
 }
 
 static const struct executor_process_handlers executor_handlers = {
@@ -325,6 +330,20 @@ static enum vgpu_channel_error refuse(char *text, enum vgpu_channel_error error,
 	return error;
 }
 
+/* Has a program of its tenant that was closed before this one was opened still an executor? */
+static bool channel_is_behind(const struct channel *channel)
+{
+	const struct channel *other;
+
+	LIST_FOREACH(other, &channel->mediator->channels, link)
+	{
+		if (other->request.tenant == channel->request.tenant && other->stage == CHANNEL_CLOSING &&
+		    other->executor && other->closed < channel->opened)
+			return true;
+	}
+	return false;
+}
+
 /* Starts the executor, or sees to it that it is started later; if it cannot be, why. */
 static enum vgpu_channel_error channel_start(struct channel *channel, char *ret_text)
 {
@@ -333,12 +352,13 @@ static enum vgpu_channel_error channel_start(struct channel *channel, char *ret_
 					  ? PROBE_READY
 					  : probe_state(channel->mediator->probe);
 	struct timeval delay = {.tv_sec = channel->mediator->configuration.executor_start_seconds};
+	bool is_behind = channel_is_behind(channel);
 	unsigned pause = 0;
 
 	if (driver == PROBE_FAILED)
 		return refuse(ret_text, VGPU_ERROR_NO_DRIVER, "no CUDA driver: %.*s", VGPU_CONTROL_TEXT_BYTES - 32,
 			      probe_reason(channel->mediator->probe));
-	if (driver == PROBE_READY && channel->request.pace)
+	if (driver == PROBE_READY && !is_behind && channel->request.pace)
 		pause = pace_take(channel->request.pace);
 	if (pause > 0)
 		delay = (struct timeval){.tv_sec = pause / 1000000, .tv_usec = pause % 1000000};
@@ -348,6 +368,8 @@ static enum vgpu_channel_error channel_start(struct channel *channel, char *ret_
 		channel->stage = CHANNEL_PACED;
 	else if (driver != PROBE_READY)
 		channel->stage = CHANNEL_WAITING;
+	else if (is_behind)
+		channel->stage = CHANNEL_BEHIND;
 	else if (!placement_choose(channel->mediator, (char)channel->pool_id, &channel->request.gpu, channel->gpu))
 		return refuse(ret_text, VGPU_ERROR_REFUSED, "pool %c has no GPU", (char)channel->pool_id);
 	else if (executor_start(channel) < 0)
@@ -377,8 +399,9 @@ static void start_timer_fired(evutil_socket_t none, short what, void *argument)
 	if (channel->executor)
 		executor_process_end(channel->executor);
 	channel_die(channel, VGPU_ERROR_START_TIMEOUT,
-		    channel->stage == CHANNEL_WAITING ? "the driver is still being probed"
-						      : "the executor did not become ready in time");
+		    channel->stage == CHANNEL_WAITING  ? "the driver is still being probed"
+		    : channel->stage == CHANNEL_BEHIND ? "an earlier program's executor does not end"
+						       : "the executor did not become ready in time");
 }
 
 enum vgpu_channel_error channel_open(struct mediator *mediator, const struct channel_request *request,
@@ -412,6 +435,7 @@ enum vgpu_channel_error channel_open(struct mediator *mediator, const struct cha
 		.request = taken,
 		.pool_id = request->pool_id,
 		.stage = CHANNEL_WAITING,
+		.opened = ++mediator->channel_events,
 		.counters = {.values = NULL, .file = -1},
 	};
 	TAILQ_INIT(&channel->shares);
@@ -488,6 +512,7 @@ void channel_close(struct channel *channel)
 	if (channel->stage == CHANNEL_READY)
 		adoption_channel_forget(channel);
 	channel->stage = CHANNEL_CLOSING;
+	channel->closed = ++channel->mediator->channel_events;
 	event_del(channel->start_timer);
 	if (channel->executor)
 		executor_process_end(channel->executor);
@@ -505,6 +530,27 @@ static struct channel *waiting_channel_find(const struct mediator *mediator)
 			return channel;
 	}
 	return NULL;
+}
+
+static struct channel *unblocked_channel_find(const struct mediator *mediator)
+{
+	struct channel *channel;
+
+	LIST_FOREACH(channel, &mediator->channels, link)
+	{
+		if (channel->stage == CHANNEL_BEHIND && !channel_is_behind(channel))
+			return channel;
+	}
+	return NULL;
+}
+
+/* From the start each time, as below. */
+static void channels_behind_start(struct mediator *mediator)
+{
+	struct channel *channel;
+
+	while ((channel = unblocked_channel_find(mediator)))
+		channel_start_late(channel);
 }
 
 void channels_driver_known(struct mediator *mediator)

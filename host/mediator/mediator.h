@@ -62,7 +62,8 @@ struct mediator {
 	time_t started;				  /* CLOCK_MONOTONIC, seconds */
 	int (*reload)(struct mediator *mediator); /* reads the configuration again; 0, or -1 with lines in the log */
 	bool stopping;
-	int keeper; /* -1: none */
+	uint64_t channel_events; /* channels opened and closed */
+	int keeper;		 /* -1: none */
 };
 
 #endif
