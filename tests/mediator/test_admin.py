@@ -437,7 +437,9 @@ def test_who_may():
             assert stat.S_IMODE(os.stat(daemon.socket + ".admin").st_mode) == 0o660
             assert code(ordinary).returncode == DENIED
             assert code(grouped).returncode == DONE
-            run(daemon, "quarantine-vm", "user:5")
+            done = subprocess.run([*grouped, copy, "--socket=" + path, "quarantine-vm", "user:5"], timeout=60)
+            assert done.returncode == DONE
+            assert ask(daemon, "show-quarantines")[0]["by"] == "user %d" % NOBODY
         with Mediator("--admin-socket=none", folder=folder) as daemon:
             assert code([]).returncode == NO_MEDIATOR
         # Executors run as a user that is never an administrator, whatever its groups are.

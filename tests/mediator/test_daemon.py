@@ -203,6 +203,12 @@ def test_usual_places():
             with Peer(root + path) as program:
                 program.send(harness.client_hello())
                 assert program.receive().error == harness.ERROR_NONE
+        assert mediator.wait_log("vgpu-admin connects to /var/vgpu/admin.sock")
+        assert stat.S_IMODE(os.stat(root + "/var/vgpu/admin.sock").st_mode) & 0o007 == 0
+        assert stat.S_IMODE(os.stat(root + "/var/lib/vgpu").st_mode) == 0o750
+        assert stat.S_IMODE(os.stat(root + "/var/lib/vgpu/vgpu.db").st_mode) == 0o600
+        # Another mediator of this machine may have the port.
+        assert mediator.wait_log(r"\[METRICS\] (http://)?127\.0\.0\.1:9455")
         with open("/proc/%d/net/unix" % mediator.pid) as file:
             assert re.search(r" /var/vgpu/mediator\.sock$", file.read(), re.M), "ss and netstat show its path"
         assert mediator.stop() == 0
