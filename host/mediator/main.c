@@ -171,6 +171,7 @@ static void heartbeat(evutil_socket_t none, short what, void *argument)
 	discovery_scan(daemon->mediator.discovery);
 	listeners_check(daemon->mediator.listeners);
 	admin_socket_check(daemon->mediator.admin_socket);
+	usage_shares_take(&daemon->mediator);
 	state_heartbeat_log(&daemon->mediator);
 	heartbeat_schedule(daemon);
 }
