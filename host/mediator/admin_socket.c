@@ -17,7 +17,6 @@
 #include "log.h"
 #include "mediator.h"
 #include "socket_file.h"
-#include "vgpu_control.h"
 
 #define PEERS_MAX	  32
 #define REQUEST_BYTES_MAX 65536

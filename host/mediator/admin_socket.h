@@ -11,8 +11,6 @@
 #ifndef MEDIATOR_ADMIN_SOCKET_H
 #define MEDIATOR_ADMIN_SOCKET_H
 
-#include <limits.h>
-
 #define ADMIN_SOCKET_PATH "/var/vgpu/admin.sock"
 #define ADMIN_SOCKET_NONE "none"
 #define ADMIN_GROUP	  "vgpu-admin"

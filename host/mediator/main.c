@@ -25,6 +25,7 @@
 #include "process.h"
 #include "schedule_policy.h"
 #include "scheduler.h"
+#include "sensors.h"
 #include "session.h"
 #include "state.h"
 #include "store.h"
@@ -171,6 +172,8 @@ static void heartbeat(evutil_socket_t none, short what, void *argument)
 	discovery_scan(daemon->mediator.discovery);
 	listeners_check(daemon->mediator.listeners);
 	admin_socket_check(daemon->mediator.admin_socket);
+	usage_shares_take(&daemon->mediator);
+	sensors_refresh(daemon->mediator.sensors);
 	state_heartbeat_log(&daemon->mediator);
 	heartbeat_schedule(daemon);
 }
@@ -326,6 +329,9 @@ static int daemon_run(struct daemon *daemon)
 	adoption_begin(mediator);
 	mediator->admin_socket = admin_socket_open(mediator);
 	mediator->metrics = metrics_http_open(mediator);
+	if (mediator->metrics)
+		mediator->sensors = sensors_create(mediator);
+	sensors_refresh(mediator->sensors);
 	probe_restart(mediator->probe);
 	discovery_scan(mediator->discovery);
 	heartbeat_schedule(daemon);
@@ -362,6 +368,7 @@ int main(int argument_count, char **arguments)
 	listeners_close(mediator->listeners);
 	admin_socket_close(mediator->admin_socket);
 	metrics_http_close(mediator->metrics);
+	sensors_destroy(mediator->sensors);
 	probe_destroy(mediator->probe);
 	discovery_destroy(mediator->discovery);
 	schedulers_destroy(mediator);

@@ -14,6 +14,7 @@
 #include "metrics_private.h"
 #include "probe.h"
 #include "scheduler.h"
+#include "sensors.h"
 #include "session.h"
 #include "state.h"
 
@@ -253,5 +254,6 @@ int metrics_write(const struct mediator *mediator, struct evbuffer *output)
 	mediator_write(mediator, output);
 	pools_write(mediator, output);
 	gpus_write(mediator, output);
+	sensors_write(mediator->sensors, output);
 	return metrics_tenants_write(mediator, output);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Families that have a sample for each tenant. */
 #include <event2/buffer.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,6 +64,11 @@ static double weight(const struct sample *sample)
 static double entitlement(const struct sample *sample)
 {
 	return sample->view.entitlement;
+}
+
+static double share(const struct sample *sample)
+{
+	return sample->tenant->usage.share;
 }
 
 static double waiting(const struct sample *sample)
@@ -165,6 +171,8 @@ static const struct {
 	{"vgpu_vm_gpu_seconds_total", "counter", "GPU time that it was charged while others were there.", gpu_seconds},
 	{"vgpu_vm_weight", "gauge", "Its weight.", weight},
 	{"vgpu_vm_entitlement_ratio", "gauge", "Its weight in those of its priority on its GPU.", entitlement},
+	{"vgpu_vm_share_ratio", "gauge",
+	 "Its part of the GPU time that was charged between the last heartbeats; NaN: none was.", share},
 	{"vgpu_vm_waiting", "gauge", "1 if it waits for the GPU.", waiting},
 	{"vgpu_vm_in_flight", "gauge", "Commands that the GPU has of it.", in_flight},
 	{"vgpu_vm_latency_p95_us", "gauge", "Time that it waited for the GPU, 95th percentile, from the histogram.",
@@ -227,6 +235,14 @@ static void waits_write(const struct sample *sample, struct evbuffer *output)
 			    (unsigned long long)waits->count);
 }
 
+static void value_write(struct evbuffer *output, const char *name, const struct sample *sample, double value)
+{
+	if (isnan(value))
+		evbuffer_add_printf(output, "%s{%s} NaN\n", name, sample->labels);
+	else
+		evbuffer_add_printf(output, "%s{%s} %.15g\n", name, sample->labels, value);
+}
+
 static void sample_take(const struct mediator *mediator, const struct tenant *tenant, struct sample *sample)
 {
 	char name[METRICS_LABEL_BYTES];
@@ -264,8 +280,7 @@ int metrics_tenants_write(const struct mediator *mediator, struct evbuffer *outp
 	for (size_t family = 0; family < sizeof(families) / sizeof(families[0]); family++) {
 		metrics_head(output, families[family].name, families[family].type, families[family].help);
 		for (size_t i = 0; i < count; i++)
-			evbuffer_add_printf(output, "%s{%s} %.15g\n", families[family].name, samples[i].labels,
-					    families[family].value(&samples[i]));
+			value_write(output, families[family].name, &samples[i], families[family].value(&samples[i]));
 	}
 	metrics_head(output, "vgpu_vm_wait_seconds", "histogram", "Time that it waited until it was given the GPU.");
 	for (size_t i = 0; i < count; i++)

@@ -8,6 +8,7 @@
 #include "probe.h"
 #include "scheduler.h"
 #include "store.h"
+#include "worker.h"
 
 #define GPUS_MAX 32 /* that a probe finds */
 
@@ -76,7 +77,8 @@ bool placement_choose(const struct mediator *mediator, char pool, unsigned *ret_
 
 	if (!assignments_read(mediator, &assignments))
 		return false;
-	if (!assignments.any) {
+	/* A worker has GPUs of its own. */
+	if (!assignments.any || worker_of_pool(mediator, (uint32_t)pool)) {
 		*ret_gpu = 0;
 		ret_uuid[0] = '\0';
 		return true;

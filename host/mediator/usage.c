@@ -2,6 +2,7 @@
 #include "usage.h"
 
 #include <inttypes.h>
+#include <math.h>
 
 #include "channel.h"
 #include "mediator.h"
@@ -14,7 +15,7 @@ const double usage_wait_bounds[USAGE_WAIT_BUCKETS] = {0.0001, 0.0005, 0.001, 0.0
 
 void usage_init(struct usage *usage)
 {
-	*usage = (struct usage){.slow_log = LOG_LIMIT(0.1, 3)};
+	*usage = (struct usage){.slow_log = LOG_LIMIT(0.1, 3), .share = (double)NAN};
 }
 
 static const volatile struct vgpu_executor_schedule *claims_of(const struct counters_page *page)
@@ -76,6 +77,23 @@ double usage_wait_quantile(const struct usage_waits *waits, double part)
 		below += count;
 	}
 	return usage_wait_bounds[USAGE_WAIT_BUCKETS - 1];
+}
+
+void usage_shares_take(struct mediator *mediator)
+{
+	struct tenant *tenant;
+	double sum = 0;
+
+	LIST_FOREACH(tenant, &mediator->tenants, link)
+	{
+		uint64_t used_ns = scheduler_used_ns(mediator, tenant);
+
+		tenant->usage.share = (double)(used_ns - tenant->usage.used_before_ns);
+		tenant->usage.used_before_ns = used_ns;
+		sum += tenant->usage.share;
+	}
+	LIST_FOREACH(tenant, &mediator->tenants, link)
+	tenant->usage.share = sum > 0 ? tenant->usage.share / sum : (double)NAN;
 }
 
 struct usage_view usage_look(const struct mediator *mediator, const struct tenant *tenant)

@@ -38,9 +38,11 @@ struct usage {
 	struct usage_sums gone; /* of executors that are gone */
 	struct usage_waits waits;
 	struct log_limit slow_log;
-	uint64_t starts;   /* of executors */
-	uint64_t deaths;   /* of executors that were not asked to end */
-	uint64_t refusals; /* of programs */
+	uint64_t starts;	 /* of executors */
+	uint64_t deaths;	 /* of executors that were not asked to end */
+	uint64_t refusals;	 /* of programs */
+	uint64_t used_before_ns; /* at the last usage_shares_take() */
+	double share;		 /* since the one before; NaN: nobody was charged */
 };
 
 /* A moment of a tenant. */
@@ -66,6 +68,9 @@ void usage_wait_note(struct tenant *tenant, unsigned gpu, uint64_t wait_ns);
 
 /* Seconds below which that part of the waits was, by linear interpolation in its bucket; 0: there was none. */
 double usage_wait_quantile(const struct usage_waits *waits, double part);
+
+/* Takes each tenant's part of the GPU time that was charged since the last call; on each heartbeat. */
+void usage_shares_take(struct mediator *mediator);
 
 struct usage_view usage_look(const struct mediator *mediator, const struct tenant *tenant);
 

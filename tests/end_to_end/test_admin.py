@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -21,6 +22,12 @@ def admin(tenants, *arguments, code=0):
                           capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == code, (arguments, done)
     return json.loads(done.stdout) if done.stdout else None
+
+
+def share_metrics(tenants):
+    text = admin(tenants, 'metrics')['text']
+    found = re.findall(r'vgpu_vm_share_ratio\{tenant="([^"]+)",vm_id="0"\} (\S+)', text)
+    return {name: float(value) for name, value in found if value != 'NaN'}
 
 
 class Live(unittest.TestCase):
@@ -49,6 +56,10 @@ class Live(unittest.TestCase):
                         break
                     self.assertTrue(attempts_left, rows)
             self.assertGreater(rows['program:one']['waits'], 10)
+            # By the mediator's own account between two heartbeats.
+            shares = wait_until(lambda: share_metrics(tenants), 'shares among the metrics')
+            self.assertAlmostEqual(sum(shares.values()), 1, places=6)
+            self.assertGreater(shares['program:one'], shares['program:other'])
             for program in running:
                 program.send_signal(signal.SIGKILL)
                 program.communicate(timeout=60)

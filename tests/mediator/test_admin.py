@@ -173,7 +173,7 @@ def test_gpus_of_pools():
             run(daemon, "assign-gpu", "1", "b", code=USAGE)
             run(daemon, "update-pool", "B", "--policy=round-robin")
             run(daemon, "update-pool", "B", "--policy=luck", code=USAGE)
-        with Mediator(*options, folder=folder, probe="two") as daemon:
+        with Mediator(*options, "--worker=W=127.0.0.1:1", folder=folder, probe="two") as daemon:
             assert daemon.wait_log("CUDA initialized")
             with Device(daemon.socket, vm_id=2, pool="B", channels=4) as second:
                 assert second.open(0).kind == harness.READY
@@ -191,8 +191,10 @@ def test_gpus_of_pools():
                 assert [gpu["programs"] for gpu in ask(daemon, "scan-gpus")] == [2, 2]
                 daemon.send_signal(signal.SIGUSR1)
                 assert daemon.wait_log("GPU 1: policy fair")
-            with Device(daemon.socket, vm_id=3) as third:
+            with Device(daemon.socket, vm_id=3) as third, Device(daemon.socket, vm_id=4, pool="W") as remote:
                 assert "pool A has no GPU" in third.open(0).text
+                # A worker's pool needs none; this one's relay has no credentials.
+                assert "has no GPU" not in remote.open(0).text
                 run(daemon, "assign-gpu", "0", "none")
                 assert third.open(0).kind == harness.READY
 
@@ -437,7 +439,9 @@ def test_who_may():
             assert stat.S_IMODE(os.stat(daemon.socket + ".admin").st_mode) == 0o660
             assert code(ordinary).returncode == DENIED
             assert code(grouped).returncode == DONE
-            run(daemon, "quarantine-vm", "user:5")
+            done = subprocess.run([*grouped, copy, "--socket=" + path, "quarantine-vm", "user:5"], timeout=60)
+            assert done.returncode == DONE
+            assert ask(daemon, "show-quarantines")[0]["by"] == "user %d" % NOBODY
         with Mediator("--admin-socket=none", folder=folder) as daemon:
             assert code([]).returncode == NO_MEDIATOR
         # Executors run as a user that is never an administrator, whatever its groups are.

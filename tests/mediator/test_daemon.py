@@ -183,6 +183,23 @@ def test_journal_gets_priorities():
     assert all(re.match(r"\d{4}-\d\d-\d\dT\S+Z (info|warning|error) ", line) for line in lines), lines
 
 
+def test_the_packaged_configuration():
+    packaged = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "packaging", "mediator.conf")
+    with open(packaged) as file:
+        text = file.read()
+    # What is commented out shows built-in values: it must be as right.
+    text += "".join(re.sub(r"^#(?=[a-z-]+ = )", "", line) + "\n" for line in text.splitlines()
+                    if re.match(r"#(%s) = " % "|".join(("slow-wait", "policy", "slice", "aging", "quarantine-time",
+                                                        "heartbeat", "admin-group", "tenant")), line))
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "packaged.conf")
+        with open(path, "w") as file:
+            file.write(text)
+        with Mediator("--config=" + path, "--database=" + os.path.join(folder, "vgpu.db"), "--metrics=none",
+                      "--keep=0") as mediator:
+            assert mediator.wait_log("CUDA initialized")
+
+
 def test_usual_places():
     """In a mount namespace with a /var and /tmp of its own: the machine may run a mediator."""
     wrapper = ["unshare", "--mount", "sh", "-c",
@@ -203,6 +220,12 @@ def test_usual_places():
             with Peer(root + path) as program:
                 program.send(harness.client_hello())
                 assert program.receive().error == harness.ERROR_NONE
+        assert mediator.wait_log("vgpu-admin connects to /var/vgpu/admin.sock")
+        assert stat.S_IMODE(os.stat(root + "/var/vgpu/admin.sock").st_mode) & 0o007 == 0
+        assert stat.S_IMODE(os.stat(root + "/var/lib/vgpu").st_mode) == 0o750
+        assert stat.S_IMODE(os.stat(root + "/var/lib/vgpu/vgpu.db").st_mode) == 0o600
+        # Another mediator of this machine may have the port.
+        assert mediator.wait_log(r"\[METRICS\] (http://)?127\.0\.0\.1:9455")
         with open("/proc/%d/net/unix" % mediator.pid) as file:
             assert re.search(r" /var/vgpu/mediator\.sock$", file.read(), re.M), "ss and netstat show its path"
         assert mediator.stop() == 0
@@ -472,10 +495,19 @@ def test_full_disk_that_is_freed():
         os.rmdir(disk)
 
 
+def listens(path):
+    """The file is there a moment before."""
+    try:
+        Peer(path).close()
+        return True
+    except (FileNotFoundError, ConnectionRefusedError):
+        return False
+
+
 def test_reader_of_the_log_that_stopped():
     reader, writer = os.pipe()
     with Mediator("--heartbeat=1", log="/proc/self/fd/%d" % writer, wait=False) as mediator:
-        assert wait_until(lambda: os.path.exists(mediator.socket))
+        assert wait_until(lambda: listens(mediator.socket))
         fcntl.fcntl(writer, fcntl.F_SETFL, os.O_NONBLOCK)
         try:
             while True:

@@ -80,8 +80,9 @@ static void surroundings_report(void)
 		if (fstat(fd, &status) == 0)
 			extra++;
 	}
-	fprintf(stderr, "surroundings: extra_fds=%d core=%lu personality=%x group_leader=%d preload=%s user=%u gpu=%s\n",
-		extra, (unsigned long)core.rlim_cur, (unsigned)personality(0xffffffff), getpgrp() == getpid(),
+	fprintf(stderr,
+		"surroundings: extra_fds=%d core=%lu personality=%x group_leader=%d preload=%s user=%u gpu=%s\n", extra,
+		(unsigned long)core.rlim_cur, (unsigned)personality(0xffffffff), getpgrp() == getpid(),
 		getenv("LD_PRELOAD") ? "yes" : "no", (unsigned)getuid(),
 		getenv("CUDA_VISIBLE_DEVICES") ? getenv("CUDA_VISIBLE_DEVICES") : "all");
 }

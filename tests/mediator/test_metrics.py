@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Prometheus reads: test_metrics.py MEDIATOR TEST_EXECUTOR VGPU_ADMIN GRAFANA_DASHBOARD"""
+"""What Prometheus reads: test_metrics.py MEDIATOR TEST_EXECUTOR VGPU_ADMIN GRAFANA_DASHBOARD CUDA_EXECUTOR NVML"""
 
 import contextlib
 import http.client
 import json
+import os
 import re
 import socket
 import subprocess
@@ -14,7 +15,7 @@ import exposition
 import harness
 from harness import Device, Mediator, wait_until
 
-PROGRAM = DASHBOARD = None
+PROGRAM = DASHBOARD = EXECUTOR = NVML = None
 
 EARLIER_NAMES = {"vgpu_jobs_total", "vgpu_errors_total", "vgpu_rejected_total", "vgpu_context_switches_total",
                  "vgpu_vm_jobs_total", "vgpu_vm_latency_p95_us", "vgpu_vm_latency_p99_us"}
@@ -29,6 +30,10 @@ class Served:
             self.port = free.getsockname()[1]
         self.daemon = Mediator("--metrics=127.0.0.1:%d" % self.port, *options, **more)
         assert self.daemon.wait_log("METRICS. http://127.0.0.1:%d/metrics" % self.port), self.daemon.log()
+
+        # The driver has been probed and the sensors have been asked: what is counted now is at rest.
+        assert self.daemon.wait_log("CUDA (initialized|is not available)")
+        assert wait_until(lambda: not self.daemon.children())
 
     def __enter__(self):
         return self
@@ -123,6 +128,29 @@ def test_a_crashing_executor_is_counted():
         assert seen.value("vgpu_pool_executor_deaths_total", pool="A") == 1
 
 
+def test_sensors_of_gpus():
+    environment = {"LD_LIBRARY_PATH": os.path.dirname(os.path.abspath(NVML))}
+    with Served("--executor-environment=LD_LIBRARY_PATH", "--heartbeat=1", executor=EXECUTOR,
+                environment=environment) as served:
+        assert wait_until(lambda: served.scrape().named("vgpu_gpu_utilization_ratio"))
+        seen = served.scrape()
+        expected = {"utilization_ratio": 0.75, "memory_utilization_ratio": 0.2, "memory_used_bytes": 1000000,
+                    "temperature_celsius": 41, "power_watts": 123.456, "ecc_corrected_total": 5,
+                    "ecc_uncorrected_total": 0}
+        assert {name: seen.value("vgpu_gpu_" + name, uuid="GPU-1") for name in expected} == expected
+        # What a GPU does not have is left out.
+        assert seen.value("vgpu_gpu_temperature_celsius", uuid="GPU-2") == 42
+        assert seen.named("vgpu_gpu_power_watts") == [{"uuid": "GPU-1"}]
+        assert seen.named("vgpu_gpu_ecc_corrected_total") == [{"uuid": "GPU-1"}]
+    # Without NVML there is none of it, and nothing is wrong with that.
+    with Served("--heartbeat=1", executor=EXECUTOR) as served:
+        time.sleep(1.5)
+        seen = served.scrape()
+        if not any(name.startswith("vgpu_gpu_temp") for name in seen.families):
+            assert "vgpu_gpu_power_watts" not in seen.families
+        assert "SENSORS" not in served.daemon.log()
+
+
 def test_names_are_escaped():
     name = 'a"b\\c{d="e"} 1 é'
     with Served() as served, Device(served.daemon.socket, vm_id=3, name=b'x"\n\\') as device:
@@ -214,6 +242,9 @@ def test_the_dashboard_asks_for_what_is_there():
         assert device.open(0).kind == harness.READY
         seen = served.scrape()
         names = {name for name, _ in seen.samples}
+        with Served("--executor-environment=LD_LIBRARY_PATH", executor=EXECUTOR,
+                    environment={"LD_LIBRARY_PATH": os.path.dirname(os.path.abspath(NVML))}) as other:
+            names |= {name for name, _ in other.scrape().samples}
         expressions = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
         used = set(re.findall(r"\bvgpu_[a-z0-9_]+", " ".join(expressions)))
         assert len(expressions) > 20 and used <= names, used - names
@@ -222,5 +253,5 @@ def test_the_dashboard_asks_for_what_is_there():
 
 
 if __name__ == "__main__":
-    Mediator.program, Mediator.executor, PROGRAM, DASHBOARD = sys.argv[1:5]
+    Mediator.program, Mediator.executor, PROGRAM, DASHBOARD, EXECUTOR, NVML = sys.argv[1:7]
     sys.exit(harness.run([value for name, value in list(globals().items()) if name.startswith("test_")]))
