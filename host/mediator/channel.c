@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "admission.h"
 #include "adoption.h"
 #include "executor_process.h"
 #include "log.h"
@@ -238,6 +239,7 @@ static void executor_ended(void *owner, const char *how)
 	schedule_leave(channel);
 	counters_report(channel);
 	counters_page_retire(&channel->mediator->counters, channel->pool_id, &channel->counters);
+	usage_retire(&channel->request.tenant->usage, &channel->counters);
 	counters_page_destroy(&channel->counters);
 	if (channel->stage == CHANNEL_CLOSING || channel->stage == CHANNEL_DEAD)
 		log_write_limited(&channel->request.log->events, LOG_LEVEL_INFO, "[CHANNEL] %s: %s", channel->label,
@@ -247,6 +249,8 @@ static void executor_ended(void *owner, const char *how)
 	else if (channel->stage != CHANNEL_DEAD && channel->fault_error != VGPU_ERROR_NONE)
 		channel_die(channel, channel->fault_error, channel->fault_text);
 	else if (channel->stage != CHANNEL_DEAD) {
+		channel->request.tenant->usage.deaths++;
+		channel->mediator->counters.deaths[channel->pool_id - 'A']++;
 		tenant_fault_note(channel->request.tenant, how);
 		channel_die(channel, VGPU_ERROR_EXECUTOR_DIED, how);
 	}
@@ -284,8 +288,9 @@ static int executor_start(struct channel *channel)
 	/* A relay takes none of the GPU's time; it joins so that it is kept and ended as an executor is. */
 	if (schedule_join(channel, &message) < 0)
 		return -1;
-	if (executor_process_start(channel->mediator, channel->label, &request->log->output, worker, &message,
-				   &executor_handlers, channel, &channel->executor) < 0) {
+	if (executor_process_start(channel->mediator, channel->label, &request->log->output, worker,
+				   channel->gpu[0] ? channel->gpu : NULL, &message, &executor_handlers, channel,
+				   &channel->executor) < 0) {
 		int error = errno;
 
 		schedule_leave(channel);
@@ -294,6 +299,8 @@ static int executor_start(struct channel *channel)
 	}
 	scheduler_descriptors_sent(channel->schedule);
 	channel->stage = CHANNEL_STARTING;
+	request->tenant->usage.starts++;
+	channel->mediator->counters.starts[channel->pool_id - 'A']++;
 	request_descriptors_close(request);
 	if (channel->mediator->keeper < 0)
 		descriptor_close(&channel->counters.file);
@@ -341,6 +348,8 @@ static enum vgpu_channel_error channel_start(struct channel *channel, char *ret_
 		channel->stage = CHANNEL_PACED;
 	else if (driver != PROBE_READY)
 		channel->stage = CHANNEL_WAITING;
+	else if (!placement_choose(channel->mediator, (char)channel->pool_id, &channel->request.gpu, channel->gpu))
+		return refuse(ret_text, VGPU_ERROR_REFUSED, "pool %c has no GPU", (char)channel->pool_id);
 	else if (executor_start(channel) < 0)
 		return refuse(ret_text, error_from_errno(errno), "the executor cannot be started: %s", strerror(errno));
 	return VGPU_ERROR_NONE;
@@ -387,20 +396,11 @@ enum vgpu_channel_error channel_open(struct mediator *mediator, const struct cha
 		request_descriptors_close(&taken);
 		return refuse(ret_text, VGPU_ERROR_NO_DRIVER, "no CUDA driver: %s", probe_reason(mediator->probe));
 	}
-	if (tenant_is_quarantined(request->tenant)) {
+	error = admission_check(mediator, request, ret_text);
+	if (error != VGPU_ERROR_NONE) {
+		admission_refusal_note(mediator, request);
 		request_descriptors_close(&taken);
-		return refuse(ret_text, VGPU_ERROR_REFUSED, "%s is quarantined", request->tenant->label);
-	}
-	if (request->tenant->settings.processes_max &&
-	    request->tenant->processes >= request->tenant->settings.processes_max) {
-		request_descriptors_close(&taken);
-		return refuse(ret_text, VGPU_ERROR_REFUSED, "the tenant's limit of %u processes is reached",
-			      request->tenant->settings.processes_max);
-	}
-	if (channels_count(mediator) >= mediator->configuration.processes_max) {
-		request_descriptors_close(&taken);
-		return refuse(ret_text, VGPU_ERROR_REFUSED, "the host's limit of %u processes is reached",
-			      mediator->configuration.processes_max);
+		return error;
 	}
 	channel = calloc(1, sizeof(*channel));
 	if (!channel) {

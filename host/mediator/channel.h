@@ -23,6 +23,7 @@
 
 #include "control_socket.h"
 #include "counters.h"
+#include "placement.h"
 #include "scheduler.h"
 #include "share.h"
 
@@ -76,6 +77,7 @@ struct channel {
 	struct channel_request request; /* descriptors -1 once the executor has them */
 	uint32_t pool_id;
 	enum channel_stage stage;
+	char gpu[PLACEMENT_UUID_BYTES];	   /* the only GPU that its executor sees; empty: all */
 	struct executor_process *executor; /* NULL: none or reaped */
 	struct counters_page counters;
 	struct shares *shares;		    /* what its executor has published; NULL: nothing */

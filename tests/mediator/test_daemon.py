@@ -146,10 +146,47 @@ def test_socket_rights():
         assert stat.S_IMODE(os.stat(mediator.socket).st_mode) == 0o600
 
 
+def journal_lines(own_stream):
+    """What a mediator writes to a socket, which JOURNAL_STREAM says is the journal; or says so of another file."""
+    with tempfile.TemporaryDirectory() as folder:
+        ours, its = socket.socketpair()
+        status = os.fstat(its.fileno())
+        stream = "%d:%d" % (status.st_dev, status.st_ino if own_stream else status.st_ino + 1)
+        process = subprocess.Popen(
+            [Mediator.program, "--socket=" + os.path.join(folder, "socket"), "--driver=test.so",
+             "--config=/dev/null", "--executor=" + Mediator.executor, "--tenant=default weight=1"],
+            stdin=subprocess.DEVNULL, stderr=its, env=dict(os.environ, JOURNAL_STREAM=stream))
+        its.close()
+        text = b""
+        ours.settimeout(harness.PATIENCE)
+        try:
+            while b"CUDA initialized" not in text:
+                text += ours.recv(65536)
+            process.send_signal(signal.SIGHUP)
+            while b"was read again" not in text:
+                text += ours.recv(65536)
+        finally:
+            process.terminate()
+            process.wait(harness.PATIENCE)
+            ours.close()
+    return text.decode().splitlines()
+
+
+def test_journal_gets_priorities():
+    lines = journal_lines(True)
+    assert all(re.match(r"<[3467]>\S", line) for line in lines), lines
+    assert any(line.startswith("<6>Listening on socket: ") for line in lines), lines
+    if os.geteuid() == 0:
+        assert any(line.startswith("<4>Executors run as root") for line in lines) or \
+            os.system("getent passwd vgpu >/dev/null") == 0
+    lines = journal_lines(False)
+    assert all(re.match(r"\d{4}-\d\d-\d\dT\S+Z (info|warning|error) ", line) for line in lines), lines
+
+
 def test_usual_places():
     """In a mount namespace with a /var and /tmp of its own: the machine may run a mediator."""
     wrapper = ["unshare", "--mount", "sh", "-c",
-               'mount -t tmpfs tmpfs /var && mount -t tmpfs tmpfs /tmp && exec "$@"', "sh"]
+               'mount -t tmpfs tmpfs /var && mkdir /var/lib && mount -t tmpfs tmpfs /tmp && exec "$@"', "sh"]
     if os.path.abspath(Mediator.program).startswith(("/var/", "/tmp/")):
         raise Skip("the program lies where the test hides everything")
     if os.path.exists("/etc/vgpu/mediator.conf"):
