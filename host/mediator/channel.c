@@ -438,7 +438,6 @@ enum vgpu_channel_error channel_open(struct mediator *mediator, const struct cha
 		.opened = ++mediator->channel_events,
 		.counters = {.values = NULL, .file = -1},
 	};
-	TAILQ_INIT(&channel->shares);
 	snprintf(channel->label, sizeof(channel->label), "%s", request->label);
 	channel->request.label = channel->label;
 	channel->start_timer = evtimer_new(mediator->base, start_timer_fired, channel);
@@ -483,7 +482,6 @@ struct channel *channel_adopt(struct mediator *mediator, const struct channel_re
 		.stage = CHANNEL_READY,
 		.counters = {.values = NULL, .file = -1},
 	};
-	TAILQ_INIT(&channel->shares);
 	snprintf(channel->label, sizeof(channel->label), "%s", request->label);
 	channel->request.label = channel->label;
 	channel->start_timer = evtimer_new(mediator->base, start_timer_fired, channel);
