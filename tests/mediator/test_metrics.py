@@ -211,11 +211,15 @@ def test_requests():
 def test_connections_are_few_and_short():
     with Served() as served:
         descriptors = served.daemon.descriptors()
-        silent = [socket.create_connection(("127.0.0.1", served.port)) for _ in range(200)]
+        # Looked at meanwhile: on a busy machine the first ones are over before the last ones have connected.
         start = time.monotonic()
-        assert wait_until(lambda: served.daemon.descriptors() > descriptors + 30)
+        silent, held = [], []
+        for _ in range(200):
+            silent.append(socket.create_connection(("127.0.0.1", served.port)))
+            held.append(served.daemon.descriptors() - descriptors)
+        assert wait_until(lambda: held.append(served.daemon.descriptors() - descriptors) or max(held) > 30), max(held)
         time.sleep(0.2)
-        assert served.daemon.descriptors() <= descriptors + 64
+        assert max(held + [served.daemon.descriptors() - descriptors]) <= 64, max(held)
         assert wait_until(lambda: served.daemon.descriptors() == descriptors, 40)
         print("# the last one was closed after %.1f s" % (time.monotonic() - start))
         assert served.scrape()
