@@ -118,6 +118,7 @@ void handles_forget_owned(struct handles *handles, uint32_t owner)
 	kind_forget_owned(handles, VGPU_KIND_FUNCTION, owner);
 	kind_forget_owned(handles, VGPU_KIND_KERNEL, owner);
 	kind_forget_owned(handles, VGPU_KIND_ARRAY, owner);
+	kind_forget_owned(handles, VGPU_KIND_GRAPH_NODE, owner);
 }
 
 struct handle *handles_next(const struct handles *handles, enum vgpu_kind kind, uint32_t *index)

@@ -110,8 +110,7 @@ static CUresult launch_with_attributes(struct executor *executor, const struct v
 	return result ? result : executor->driver.cuLaunchKernelEx(&config, function, NULL, extra);
 }
 
-/* Are the parameters and attributes that the launch claims within the 'bytes' that came? */
-static bool launch_fits(const struct vgpu_launch *launch, size_t bytes)
+bool launch_fits(const struct vgpu_launch *launch, size_t bytes)
 {
 	size_t available, padded_bytes;
 

@@ -3,7 +3,12 @@
 #ifndef EXECUTOR_LAUNCH_H
 #define EXECUTOR_LAUNCH_H
 
+#include <stdbool.h>
+
 #include "execute.h"
+
+/* Are the parameters and attributes that the launch claims within the 'bytes' that came? */
+bool launch_fits(const struct vgpu_launch *launch, size_t bytes);
 
 CUresult launch_execute(struct executor *executor, const struct request *request);
 CUresult function_info_execute(struct executor *executor, const struct request *request, struct reply *reply);

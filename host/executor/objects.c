@@ -93,6 +93,10 @@ static uint32_t owner_find(const struct executor *executor)
 		kernel = ((const struct wire_cuKernelGetFunction *)request->payload)->kernel;
 		handle = handles_find(&executor->handles, VGPU_KIND_KERNEL, kernel);
 		return handle ? handle->owner : 0;
+	case VGPU_CALL_cuGraphAddNode_v2:
+		return ((const struct wire_cuGraphAddNode_v2 *)request->payload)->hGraph;
+	case VGPU_CALL_cuGraphGetNodes:
+		return ((const struct wire_cuGraphGetNodes *)request->payload)->hGraph;
 	case VGPU_CALL_cuMipmappedArrayGetLevel:
 		return ((const struct wire_cuMipmappedArrayGetLevel *)request->payload)->mipmap;
 	default:
@@ -124,6 +128,7 @@ void execute_forget(struct executor *executor, uint32_t id)
 	case VGPU_KIND_MODULE:
 	case VGPU_KIND_LIBRARY:
 	case VGPU_KIND_MIPMAPPED_ARRAY:
+	case VGPU_KIND_GRAPH:
 		handles_forget_owned(&executor->handles, id);
 		break;
 	}

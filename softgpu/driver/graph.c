@@ -8,74 +8,21 @@
 #include "driver.h"
 #include "entry.h"
 
-struct graph {
-	struct object object;
-	struct graph_body *body; /* a reference */
-};
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-struct graph_exec {
-	struct object object;
-	pthread_mutex_t lock;
-	struct graph_body *body; /* a reference; replaced by an update */
-	uint64_t flags;
-};
-
-struct graph_body *graph_body_make(void)
+void graphs_lock(void)
 {
-	struct graph_body *body = calloc(1, sizeof(*body));
-
-	if (!body)
-		return NULL;
-	body->references = 1;
-	pthread_mutex_init(&body->running, NULL);
-	return body;
+	pthread_mutex_lock(&lock);
 }
 
-void graph_body_retain(struct graph_body *body)
+void graphs_unlock(void)
 {
-	body->references++;
+	pthread_mutex_unlock(&lock);
 }
 
-void graph_body_release(struct graph_body *body)
+static void graph_retire(struct object *object)
 {
-	if (!body || --body->references)
-		return;
-	for (size_t index = 0; index < body->count; index++) {
-		work_discard(body->nodes[index].work);
-		free(body->nodes[index].dependencies);
-	}
-	free(body->nodes);
-	pthread_mutex_destroy(&body->running);
-	free(body);
-}
-
-bool graph_body_append(struct graph_body *body, struct work *work, const size_t *dependencies, size_t count)
-{
-	size_t *copy = malloc((count ? count : 1) * sizeof(*copy));
-
-	if (!copy)
-		return false;
-	if (body->count == body->capacity) {
-		size_t capacity = body->capacity ? 2 * body->capacity : 16;
-		struct graph_node *grown = realloc(body->nodes, capacity * sizeof(*grown));
-
-		if (!grown) {
-			free(copy);
-			return false;
-		}
-		body->nodes = grown;
-		body->capacity = capacity;
-	}
-	for (size_t index = 0; index < count; index++) {
-		copy[index] = dependencies[index];
-		body->nodes[copy[index]].has_dependents = true;
-	}
-	body->nodes[body->count++] = (struct graph_node){
-		.work = work,
-		.dependencies = copy,
-		.dependency_count = count,
-	};
-	return true;
+	graph_handles_retire(((struct graph *)object)->body);
 }
 
 static void graph_destroy(struct object *object)
@@ -93,6 +40,7 @@ CUresult graph_publish(struct graph_body *body, CUgraph *ret_graph)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	}
 	object_prepare(&graph->object, OBJECT_GRAPH, NULL, graph_destroy);
+	graph->object.retire = graph_retire;
 	graph->body = body;
 	if (!object_publish(&graph->object)) {
 		object_release(&graph->object);
@@ -102,7 +50,7 @@ CUresult graph_publish(struct graph_body *body, CUgraph *ret_graph)
 	return CUDA_SUCCESS;
 }
 
-static CUresult graph_acquire(CUgraph handle, struct graph **ret_graph)
+CUresult graph_acquire(CUgraph handle, struct graph **ret_graph)
 {
 	CUresult result = driver_check();
 
@@ -112,7 +60,7 @@ static CUresult graph_acquire(CUgraph handle, struct graph **ret_graph)
 	return *ret_graph ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
-static CUresult exec_acquire(CUgraphExec handle, struct graph_exec **ret_exec)
+CUresult graph_exec_acquire(CUgraphExec handle, struct graph_exec **ret_exec)
 {
 	CUresult result = driver_check();
 
@@ -151,6 +99,7 @@ ENTRY(cuGraphDestroy, (CUgraph handle))
 
 ENTRY(cuGraphClone, (CUgraph * ret_clone, CUgraph handle))
 {
+	struct graph_body *body;
 	struct graph *graph;
 	CUresult result;
 
@@ -159,27 +108,10 @@ ENTRY(cuGraphClone, (CUgraph * ret_clone, CUgraph handle))
 	result = graph_acquire(handle, &graph);
 	if (result)
 		return result;
-	graph_body_retain(graph->body);
-	result = graph_publish(graph->body, ret_clone);
-	object_release(&graph->object);
-	return result;
-}
-
-/* Nodes have no handles: of a graph that has any, only their number is told. */
-ENTRY(cuGraphGetNodes, (CUgraph handle, CUgraphNode *nodes, size_t *ret_count))
-{
-	struct graph *graph;
-	CUresult result;
-
-	if (!ret_count)
-		return CUDA_ERROR_INVALID_VALUE;
-	result = graph_acquire(handle, &graph);
-	if (result)
-		return result;
-	if (nodes && graph->body->count)
-		result = CUDA_ERROR_NOT_SUPPORTED;
-	else
-		*ret_count = graph->body->count;
+	graphs_lock();
+	body = graph_body_copy(graph->body);
+	graphs_unlock();
+	result = body ? graph_publish(body, ret_clone) : CUDA_ERROR_OUT_OF_MEMORY;
 	object_release(&graph->object);
 	return result;
 }
@@ -189,7 +121,6 @@ static void exec_destroy(struct object *object)
 	struct graph_exec *exec = (struct graph_exec *)object;
 
 	graph_body_release(exec->body);
-	pthread_mutex_destroy(&exec->lock);
 	free(exec);
 }
 
@@ -213,9 +144,10 @@ ENTRY(cuGraphInstantiateWithFlags, (CUgraphExec * ret_exec, CUgraph handle, unsi
 	if (!exec)
 		goto release;
 	object_prepare(&exec->object, OBJECT_GRAPH_EXEC, NULL, exec_destroy);
-	pthread_mutex_init(&exec->lock, NULL);
+	graphs_lock();
 	graph_body_retain(graph->body);
 	exec->body = graph->body;
+	graphs_unlock();
 	exec->flags = flags;
 	if (object_publish(&exec->object)) {
 		*ret_exec = (CUgraphExec)exec;
@@ -245,7 +177,7 @@ ENTRY(cuGraphExecDestroy, (CUgraphExec handle))
 ENTRY(cuGraphExecGetFlags, (CUgraphExec handle, cuuint64_t *ret_flags))
 {
 	struct graph_exec *exec;
-	CUresult result = exec_acquire(handle, &exec);
+	CUresult result = graph_exec_acquire(handle, &exec);
 
 	if (result)
 		return result;
@@ -271,7 +203,7 @@ static CUresult graph_run(struct work *work, struct stream *stream)
 	for (size_t index = 0; !result && index < body->count; index++) {
 		struct work *node = body->nodes[index].work;
 
-		if (node->run && !stream->context->error)
+		if (node->run && !body->nodes[index].is_disabled && !stream->context->error)
 			result = node->run(node, stream);
 	}
 	pthread_mutex_unlock(&body->running);
@@ -284,33 +216,38 @@ static void graph_work_free(struct work *work)
 	free(work);
 }
 
+struct work *graph_work_make(struct graph_body *body)
+{
+	struct graph_work *work = calloc(1, sizeof(*work));
+
+	if (!work)
+		return NULL;
+	work->work = (struct work){.run = graph_run, .free = graph_work_free, .node_type = CU_GRAPH_NODE_TYPE_GRAPH};
+	work->body = body;
+	graph_body_retain(body);
+	return &work->work;
+}
+
 ENTRY_STREAM(cuGraphLaunch, (CUgraphExec handle, CUstream stream), (handle, stream))
 {
 	struct context *context;
 	struct graph_exec *exec;
-	struct graph_work *work;
 	struct stream *target;
+	struct work *work;
 	CUresult result = context_current(&context);
 
 	if (result)
 		return result;
-	result = exec_acquire(handle, &exec);
+	result = graph_exec_acquire(handle, &exec);
 	if (result)
 		return result;
 	result = stream_acquire(context, stream, &target);
 	if (result)
 		goto release_exec;
-	work = calloc(1, sizeof(*work));
-	if (work) {
-		work->work = (struct work){.run = graph_run, .free = graph_work_free};
-		pthread_mutex_lock(&exec->lock);
-		work->body = exec->body;
-		graph_body_retain(work->body);
-		pthread_mutex_unlock(&exec->lock);
-		result = stream_submit(target, &work->work, NULL);
-	} else {
-		result = CUDA_ERROR_OUT_OF_MEMORY;
-	}
+	graphs_lock();
+	work = graph_work_make(exec->body);
+	graphs_unlock();
+	result = work ? stream_submit(target, work, NULL) : CUDA_ERROR_OUT_OF_MEMORY;
 	stream_release(target);
 release_exec:
 	object_release(&exec->object);
@@ -327,7 +264,7 @@ ENTRY_STREAM(cuGraphUpload, (CUgraphExec handle, CUstream stream), (handle, stre
 
 	if (result)
 		return result;
-	result = exec_acquire(handle, &exec);
+	result = graph_exec_acquire(handle, &exec);
 	if (result)
 		return result;
 	result = stream_acquire(context, stream, &target);
@@ -340,6 +277,8 @@ ENTRY_STREAM(cuGraphUpload, (CUgraphExec handle, CUstream stream), (handle, stre
 /* Nodes of the same kinds, which the functions that run them tell apart, with the same edges. */
 static CUgraphExecUpdateResult bodies_compare(const struct graph_body *one, const struct graph_body *other)
 {
+	CUgraphExecUpdateResult result;
+
 	if (one->count != other->count)
 		return CU_GRAPH_EXEC_UPDATE_ERROR_TOPOLOGY_CHANGED;
 	for (size_t index = 0; index < one->count; index++) {
@@ -350,40 +289,55 @@ static CUgraphExecUpdateResult bodies_compare(const struct graph_body *one, cons
 			return CU_GRAPH_EXEC_UPDATE_ERROR_TOPOLOGY_CHANGED;
 		if (a->work->run != b->work->run)
 			return CU_GRAPH_EXEC_UPDATE_ERROR_NODE_TYPE_CHANGED;
+		if (a->work->node_type != CU_GRAPH_NODE_TYPE_GRAPH)
+			continue;
+		result = bodies_compare(((const struct graph_work *)a->work)->body,
+					((const struct graph_work *)b->work)->body);
+		if (result != CU_GRAPH_EXEC_UPDATE_SUCCESS)
+			return result;
 	}
 	return CU_GRAPH_EXEC_UPDATE_SUCCESS;
 }
 
+/* The nodes are known by the names that they have in the graph that the executable was made of. */
+static CUresult exec_update(struct graph_exec *exec, const struct graph_body *from, CUgraphExecUpdateResult *ret_result)
+{
+	struct graph_body *updated;
+
+	*ret_result = bodies_compare(exec->body, from);
+	if (*ret_result != CU_GRAPH_EXEC_UPDATE_SUCCESS)
+		return CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE;
+	updated = graph_body_copy(from);
+	if (!updated)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	for (size_t index = 0; index < updated->count; index++) {
+		updated->nodes[index].key = exec->body->nodes[index].key;
+		updated->nodes[index].is_disabled = exec->body->nodes[index].is_disabled;
+	}
+	graph_body_release(exec->body);
+	exec->body = updated;
+	return CUDA_SUCCESS;
+}
+
 ENTRY(cuGraphExecUpdate_v2, (CUgraphExec handle, CUgraph graph_handle, CUgraphExecUpdateResultInfo *ret_info))
 {
-	struct graph_body *former;
 	struct graph_exec *exec;
 	struct graph *graph;
 	CUresult result;
 
 	if (!ret_info)
 		return CUDA_ERROR_INVALID_VALUE;
-	result = exec_acquire(handle, &exec);
+	result = graph_exec_acquire(handle, &exec);
 	if (result)
 		return result;
 	result = graph_acquire(graph_handle, &graph);
-	if (result)
-		goto release_exec;
-	*ret_info = (CUgraphExecUpdateResultInfo){0};
-	pthread_mutex_lock(&exec->lock);
-	former = exec->body;
-	ret_info->result = bodies_compare(former, graph->body);
-	if (ret_info->result == CU_GRAPH_EXEC_UPDATE_SUCCESS) {
-		graph_body_retain(graph->body);
-		exec->body = graph->body;
-	} else {
-		result = CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE;
+	if (!result) {
+		*ret_info = (CUgraphExecUpdateResultInfo){0};
+		graphs_lock();
+		result = exec_update(exec, graph->body, &ret_info->result);
+		graphs_unlock();
+		object_release(&graph->object);
 	}
-	pthread_mutex_unlock(&exec->lock);
-	if (!result)
-		graph_body_release(former);
-	object_release(&graph->object);
-release_exec:
 	object_release(&exec->object);
 	return result;
 }

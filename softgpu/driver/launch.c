@@ -6,6 +6,7 @@
 #include "device.h"
 #include "driver.h"
 #include "entry.h"
+#include "launch.h"
 #include "module.h"
 #include "occupancy.h"
 #include "stream.h"
@@ -52,11 +53,12 @@ static CUresult result_of(enum engine_fault fault)
 
 static CUresult launch_run(struct work *work, struct stream *stream)
 {
-	struct launch_work *launch = (struct launch_work *)work;
+	/* The work may be a node's, which several graphs run at once. */
+	struct engine_launch launch = ((struct launch_work *)work)->launch;
 	struct engine_result result = {0};
 
-	launch->launch.cancel = &stream->context->cancelled;
-	engine_launch(driver_engine(), &launch->launch, &result);
+	launch.cancel = &stream->context->cancelled;
+	engine_launch(driver_engine(), &launch, &result);
 	return result_of(result.fault);
 }
 
@@ -155,7 +157,7 @@ static CUresult work_make(const struct request *request, struct function *functi
 		free(work);
 		return result;
 	}
-	work->work = (struct work){.run = launch_run, .free = launch_free};
+	work->work = (struct work){.run = launch_run, .free = launch_free, .node_type = CU_GRAPH_NODE_TYPE_KERNEL};
 	work->function = function;
 	object_retain(&function->object);
 	work->launch.function = function->code;
@@ -169,10 +171,26 @@ static CUresult work_make(const struct request *request, struct function *functi
 	return CUDA_SUCCESS;
 }
 
+static CUresult request_prepare(const struct request *request, struct context *context, struct launch_work **ret_work)
+{
+	struct function *function;
+	CUresult result = function_acquire(request->handle, context, &function);
+
+	if (result)
+		return result;
+	if (function->module->context != context)
+		result = CUDA_ERROR_INVALID_HANDLE;
+	if (!result)
+		result = request_check(request, function);
+	if (!result)
+		result = work_make(request, function, ret_work);
+	object_release(&function->object);
+	return result;
+}
+
 static CUresult launch(const struct request *request)
 {
 	struct context *context;
-	struct function *function;
 	struct launch_work *work;
 	struct stream *stream;
 	CUresult result = context_current(&context);
@@ -182,20 +200,31 @@ static CUresult launch(const struct request *request)
 	result = stream_acquire(context, request->stream, &stream);
 	if (result)
 		return result;
-	result = function_acquire(request->handle, stream->context, &function);
-	if (result)
-		goto release_stream;
-	if (function->module->context != stream->context)
-		result = CUDA_ERROR_INVALID_HANDLE;
-	if (!result)
-		result = request_check(request, function);
-	if (!result)
-		result = work_make(request, function, &work);
+	result = request_prepare(request, stream->context, &work);
 	if (!result)
 		result = stream_submit(stream, &work->work, NULL);
-	object_release(&function->object);
-release_stream:
 	stream_release(stream);
+	return result;
+}
+
+CUresult launch_work_make(const CUDA_KERNEL_NODE_PARAMS *parameters, struct work **ret_work)
+{
+	const struct request request = {
+		.handle = parameters->func ? (const void *)parameters->func : parameters->kern,
+		.grid = {parameters->gridDimX, parameters->gridDimY, parameters->gridDimZ},
+		.block = {parameters->blockDimX, parameters->blockDimY, parameters->blockDimZ},
+		.dynamic_shared_bytes = parameters->sharedMemBytes,
+		.parameters = parameters->kernelParams,
+		.extra = parameters->extra,
+	};
+	struct context *context;
+	struct launch_work *work;
+	CUresult result = context_current(&context);
+
+	if (!result)
+		result = request_prepare(&request, context, &work);
+	if (!result)
+		*ret_work = &work->work;
 	return result;
 }
 
