@@ -15,7 +15,7 @@ protocol=$here/../../protocol
 cache=$(mkdir -p "${1:?usage: build-preload.sh CACHE}" && cd "$1" && pwd)
 object=$cache/vgpu-cuda.so
 log=$cache/build-preload.log
-sources=("$here/vgpu-cuda.c" "$here/vgpu-cuda-channel.c" "$here/vgpu-cuda-link.c"
+sources=("$here/vgpu-cuda.c" "$here/vgpu-cuda-registers.c" "$here/vgpu-cuda-channel.c" "$here/vgpu-cuda-link.c"
 	"$here/vgpu-preload.c")
 programs=(/usr/bin/qemu-system-x86_64 /usr/bin/qemu-system-x86_64-microvm)
 

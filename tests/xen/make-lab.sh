@@ -1,0 +1,84 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# make-lab.sh CACHE BUILD
+#
+# Makes dom0's file system for the test of Xen: Xen's tools and QEMU, the host side from BUILD, and the guest's
+# kernel and file system.  Prints its path.
+set -euo pipefail
+export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
+
+here=$(cd "$(dirname "$0")" && pwd)
+repository=$(cd "$here/../.." && pwd)
+cache=$(mkdir -p "${1:?usage: make-lab.sh CACHE BUILD}" && cd "$1" && pwd)
+build=$(cd "${2:?usage: make-lab.sh CACHE BUILD}" && pwd)
+
+xen=$("$here/fetch.sh" "$cache")
+release=$(cat "$xen/release")
+tools=usr/lib/xen-$(cat "$xen/version")
+guest=$("$repository/guest/image/make-image.sh" "$cache" "$here/guest.sh:root/run.sh" \
+	"$build/guest/libcuda/libcuda.so.1:lib/libcuda.so.1" "$build/examples/vector_add:bin/vector_add" \
+	"$build/examples/matrix_product:bin/matrix_product" "$build/tests/end_to_end/copy_loop:bin/copy_loop")
+guest_kernel=$("$repository/guest/image/fetch-kernel.sh" "$cache")
+
+root=$(mktemp -d "$cache/lab.XXXXXX")
+trap 'rm -rf "$root"' EXIT
+
+# Puts programs and libraries there, and the libraries that they need where the loader looks for them.
+needs() {
+	local file=$1
+	{ LD_LIBRARY_PATH=$xen/root/usr/lib/x86_64-linux-gnu ldd "$file" 2>/dev/null || true; } |
+		sed -n 's/.*=> \(\/[^ ]*\) .*/\1/p; s/^[[:space:]]*\(\/[^ ]*ld-[^ ]*\) .*/\1/p' | while read -r library; do
+		[ -e "$root/lib/${library##*/}" ] || install -D "$library" "$root/lib/${library##*/}"
+	done
+}
+put() { # FILE PLACE
+	install -D "$1" "$root/$2"
+	needs "$1"
+}
+
+mkdir -p "$root"/{bin,dev,etc/xen,lib/modules,proc,root,run,sys,tmp,usr/bin,var/lib/xen,var/lib/xenstored,var/log/xen}
+ln -s lib "$root/lib64"
+ln -s ../run "$root/var/run"
+mkdir -p "$root/usr/lib"
+install /bin/busybox "$root/bin/busybox"
+for applet in $(/bin/busybox --list); do
+	[ "$applet" = busybox ] || ln -s busybox "$root/bin/$applet"
+done
+for program in xl xenstored xenconsoled xen-init-dom0 libxl-save-helper; do
+	put "$xen/root/$tools/bin/$program" "$tools/bin/$program"
+done
+ln -s "/$tools/bin/xl" "$root/bin/xl"
+: >"$root/etc/xen/xl.conf"
+for program in xenstore xenstore-read xenstore-write xenstore-watch xenstore-list; do
+	put "$xen/root/usr/bin/$program" "bin/$program"
+done
+install -D "$xen/root/$tools/boot/hvmloader" "$root/$tools/boot/hvmloader"
+put "$xen/root/usr/libexec/xen-qemu-system-i386" usr/libexec/xen-qemu-system-i386
+install -D -t "$root/usr/share/seabios" /usr/share/seabios/bios-256k.bin
+install -D -t "$root/usr/share/qemu" /usr/share/qemu/{linuxboot,linuxboot_dma,multiboot,multiboot_dma,kvmvapic}.bin
+install -D -m 644 -t "$root/usr/share/qemu/keymaps" /usr/share/qemu/keymaps/en-us
+# Programs that cancel threads load it by name.
+put "$(gcc -print-file-name=libgcc_s.so.1)" lib/libgcc_s.so.1
+
+for name in xen-privcmd xenfs xen-evtchn xen-gntdev xen-gntalloc; do
+	modprobe -d "$xen/root" -S "$release" --show-depends "$name" | sed -n 's/^insmod \([^ ]*\).*/\1/p'
+done | awk '!seen[$0]++' | while read -r module; do
+	install -m 644 "$module" "$root/lib/modules/"
+	echo "${module##*/}" >>"$root/lib/modules/load"
+done
+
+put "$build/host/mediator/mediator_phase3" host/mediator/mediator_phase3
+put "$build/host/executor/cuda-executor" host/executor/cuda-executor
+put "$build/softgpu/driver/libsoftgpu.so.1" softgpu/driver/libsoftgpu.so.1
+put "$build/host/xen/vgpu-xen" bin/vgpu-xen
+install "$here/dom0.sh" "$root/init"
+install -m 644 -t "$root/root" "$here"/*.cfg
+cp -L "$guest_kernel/vmlinuz" "$root/root/kernel"
+cp "$guest" "$root/root/guest.cpio.gz"
+echo 'root:x:0:0:root:/root:/bin/sh' >"$root/etc/passwd"
+echo 'root:x:0:' >"$root/etc/group"
+
+(cd "$root" && find . -mindepth 1 | cpio --quiet -o -H newc --owner 0:0) | gzip -1 -n >"$cache/xen-lab.cpio.gz.new"
+mv "$cache/xen-lab.cpio.gz.new" "$cache/xen-lab.cpio.gz"
+echo "$cache/xen-lab.cpio.gz"
