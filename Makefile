@@ -9,10 +9,12 @@ export PATH := /usr/sbin:/usr/bin:/sbin:/bin:$(PATH)
 
 HOST_SIDE := host/mediator/mediator_phase3 host/executor/cuda-executor softgpu/driver/libsoftgpu.so.1 \
 	host/worker/vgpu-relay host/worker/vgpu-worker host/jobs/vgpu-jobs host/jobs/vgpu-job-runner
+# Where Xen's libraries are.
+XEN_SIDE := vgpu-xen vgpu-xen-jobs
 GUEST_LIBRARIES := guest/libcuda/libcuda.so.1 guest/libnvml/libnvidia-ml.so.1
 GUEST_TOOLS := guest/jobs/vgpu-run
 
-.PHONY: all packages configure build host install guest demo check check-sanitized lint bench coverage clean
+.PHONY: all packages configure build host install guest demo check check-sanitized check-xen lint bench coverage clean
 
 all: build
 
@@ -41,6 +43,10 @@ install: host
 	install -D -m 755 $(BUILD)/host/worker/vgpu-worker $(DESTDIR)$(PREFIX)/sbin/vgpu-worker
 	install -D -m 755 $(BUILD)/host/jobs/vgpu-jobs $(DESTDIR)$(PREFIX)/sbin/vgpu-jobs
 	install -D -m 755 $(BUILD)/host/jobs/vgpu-job-runner $(DESTDIR)$(PREFIX)/libexec/vgpu/vgpu-job-runner
+	for program in $(XEN_SIDE); do \
+		test ! -e $(BUILD)/host/xen/$$program || \
+			install -D -m 755 $(BUILD)/host/xen/$$program $(DESTDIR)$(PREFIX)/sbin/$$program; \
+	done
 	install -D -m 644 $(BUILD)/guest/libcuda/libcuda.so.1 $(DESTDIR)$(PREFIX)/lib/vgpu-cuda/libcuda.so.1
 	install -D -m 644 $(BUILD)/softgpu/driver/libsoftgpu.so.1 $(DESTDIR)$(PREFIX)/lib/vgpu/libsoftgpu.so.1
 	install -D -m 644 packaging/sysusers.d/vgpu-cuda.conf $(DESTDIR)/usr/lib/sysusers.d/vgpu-cuda.conf
@@ -78,6 +84,10 @@ check-sanitized: packages
 	@rm -f $(BUILD).log
 	@ninja -C $(BUILD)-sanitized --quiet
 	@$(PYTHON) tests/run.py --build $(BUILD)-sanitized --suite sanitized
+
+# Xen, a dom0 and its guests under emulation; minutes. Not part of check.
+check-xen: build
+	@VGPU_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/xen/test_xen.py
 
 lint: build
 	@scripts/lint.sh $(BUILD)

@@ -43,7 +43,7 @@ case $kind in
 esac
 
 # Source and shared headers beside each other, where the includes find them.
-for file in vgpu-cuda{,-registers,-channel,-link}.c vgpu-cuda.h ../../protocol/vgpu_{device,control}.h; do
+for file in vgpu-cuda{,-registers,-channel,-link}.c vgpu-cuda{,-compat}.h ../../protocol/vgpu_{device,control}.h; do
 	cmp -s "$here/$file" "$tree/hw/misc/${file##*/}" || cp "$here/$file" "$tree/hw/misc/"
 done
 grep -q VGPU_CUDA "$tree/hw/misc/Kconfig" ||

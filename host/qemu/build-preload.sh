@@ -35,7 +35,7 @@ for program in "${programs[@]}"; do
 done
 [ -n "$ids" ] || fail "there is no QEMU with a build id at ${programs[*]}"
 
-stamp=$(cat "${sources[@]}" "$here/vgpu-cuda.h" "$protocol"/vgpu_{device,control}.h "$0" | sha256sum)$ids
+stamp=$(cat "${sources[@]}" "$here"/vgpu-cuda{,-compat}.h "$protocol"/vgpu_{device,control}.h "$0" | sha256sum)$ids
 if [ -e "$object" ] && [ "$(cat "$object.stamp" 2>/dev/null)" = "$stamp" ]; then
 	echo "$object"
 	exit 0

@@ -113,7 +113,9 @@ bool vgpu_link_send_channel(VgpuState *s, uint32_t type, unsigned index)
     struct vgpu_control_channel packet = {
         .channel = index,
         .generation = channel->generation,
-        .xen_frame = s->xen_domain ? s->xen_frame + index * (s->channel_bytes / VGPU_PAGE_BYTES) : 0,
+        .xen_frame = s->xen_domain
+                         ? s->xen_frame + index * (s->channel_bytes / VGPU_PAGE_BYTES)
+                         : 0,
     };
     int fds[VGPU_PACKET_FDS_MAX] = {
         event_notifier_get_fd(&channel->doorbell),

@@ -7,6 +7,7 @@
 
 #include "qapi/error.h"
 #include "qemu/host-utils.h"
+#include "qemu/main-loop.h"
 #include "qemu/memfd.h"
 #include "qemu/module.h"
 #include "qemu/units.h"
@@ -260,7 +261,7 @@ static bool vgpu_properties_check(VgpuState *s, Error **errp)
 
 static bool vgpu_memory_init(VgpuState *s, Error **errp)
 {
-    ERRP_GUARD();
+    Error *error = NULL;
     /* A BAR's size is a power of two. */
     uint64_t bytes = pow2ceil(s->channel_count * s->channel_bytes);
     /* The host's processes map it: nobody may take pages away from under them. */
@@ -271,8 +272,9 @@ static bool vgpu_memory_init(VgpuState *s, Error **errp)
         return false;
     }
     memory_region_init_ram_from_fd(&s->memory, OBJECT(s), "vgpu-memory", bytes,
-                                   RAM_SHARED, fd, 0, errp);
-    return *errp == NULL;
+                                   RAM_SHARED, fd, 0, &error);
+    error_propagate(errp, error);
+    return !error;
 }
 
 static void vgpu_realize(PCIDevice *pci, Error **errp)

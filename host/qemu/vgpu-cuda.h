@@ -33,6 +33,7 @@
 #include "qemu/timer.h"
 #include "qom/object.h"
 
+#include "vgpu-cuda-compat.h"
 #include "vgpu_control.h"
 
 #define TYPE_VGPU_CUDA "vgpu-cuda"

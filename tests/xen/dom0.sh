@@ -39,44 +39,67 @@ echo "tools are up after $(cut -d' ' -f1 /proc/uptime) s"
 /host/mediator/mediator_phase3 --socket /var/vgpu/mediator.sock --log /tmp/mediator.log &
 until_true 60 grep -q 'CUDA initialized' /tmp/mediator.log
 verdict $? "the mediator has a GPU in dom0"
+vgpu-jobs --listen unix:/run/jobs --runner /bin/vgpu-job-runner --library /guest >/tmp/jobs.log 2>&1 &
+vgpu-xen-jobs --jobs /run/jobs >/tmp/xen-jobs.log 2>&1 &
 
+finish() {
+	for log in /tmp/*.log /tmp/*.xl /tmp/*.device /var/log/xen/*; do
+		echo "--- $log"
+		tail -n 40 "$log"
+	done
+	echo "TAP 1..$number"
+	poweroff -f
+}
 # guest_start NAME VM_ID WORK: paused, gets the device, runs.
 guest_start() {
-	xl create -p /root/hvm.cfg "name='$1'" "serial='file:/tmp/$1.log'" \
-		"extra='console=ttyS0 earlyprintk=ttyS0 rdinit=/init vgpu.run=/root/run.sh vgpu.work=$3'" >/tmp/$1.xl 2>&1 || {
-		cat /tmp/$1.xl
-		return 1
-	}
-	vgpu-xen ${DEBUG:+--trace} --vm-id "$2" --channels 4 "$(xl domid "$1")" 6 >/tmp/$1.device 2>&1 &
+	xl create -p /root/hvm.cfg "name='$1'" "serial='file:/tmp/$1.log'" >/tmp/$1.xl 2>&1 || return 1
+	domain=$(xl domid "$1")
+	xenstore-write "/local/domain/$domain/data/work" "$3" "/local/domain/$domain/data/other" "${4:-0}"
+	vgpu-xen --vm-id "$2" --channels 4 "$domain" 6 >/tmp/$1.device 2>&1 &
 	until_true 60 grep -q serving /tmp/$1.device && xl unpause "$1"
 }
+is_right() { # NAME WHAT...
+	name=$1
+	shift
+	for what; do
+		grep -q "GUEST $what right" /tmp/$name.log || return 1
+	done
+}
 computed() { # NAME
-	grep -q 'GUEST vector_add right' /tmp/$1.log && grep -q 'GUEST matrix_product right' /tmp/$1.log
+	is_right "$1" vector_add matrix_product
+}
+at() {
+	echo "at $(cut -d' ' -f1 /proc/uptime) s: $*"
 }
 
 guest_start red 1 compute
-verdict $? "a guest starts with the device"
-if [ "$DEBUG" ]; then
-until_true 150 grep -q 'GUEST done' /tmp/red.log; cat /proc/uptime
-sleep 3
-for log in /tmp/*.log /tmp/*.device /var/log/xen/*; do
-	echo "--- $log"
-	cat "$log"
-done
-poweroff -f
-fi
-until_true 120 grep -q 'GUEST done' /tmp/red.log
+started=$?
+verdict $started "a guest starts with the device"
+[ $started = 0 ] || finish
+until_true 150 grep -q 'GUEST done' /tmp/red.log
+at "the first guest is done"
 grep -q 'GUEST lspci .*3D controller.*1af4:10f5' /tmp/red.log
 verdict $? "the guest's lspci shows a 3D controller"
 computed red
-verdict $? "one guest computes right"
+right=$?
+verdict $right "one guest computes right"
+[ $right = 0 ] || finish
 until_true 30 grep -q 'is gone' /tmp/red.device
 verdict $? "the device ends with its guest"
 
-guest_start green 2 compute && guest_start blue 3 compute
+guest_start green 2 stay && guest_start blue 3 jobs "$(xl domid green)"
 until_true 240 grep -q 'GUEST done' /tmp/green.log && until_true 120 grep -q 'GUEST done' /tmp/blue.log
+at "two guests are done"
 computed green && computed blue
 verdict $? "two guests at once compute right"
+is_right green job && is_right blue job
+verdict $? "their jobs over XenStore too"
+for what in job-in-parts answer-in-parts job-too-long job-unknown job-nan job-mismatched jobs-in-a-row parts-too-many \
+	part-missing job-afterwards no-other-path no-host-path; do
+	is_right blue $what
+	verdict $? "a guest's XenStore: $what"
+done
+xenstore-write "/local/domain/$(xl domid green)/data/work" leave
 
 guest_start doomed 4 copy
 until_true 120 grep -q copying /tmp/doomed.log
@@ -88,12 +111,7 @@ until_true 20 grep -q 'is gone' /tmp/doomed.device && ! until_true 3 pgrep cuda-
 verdict $? "its destruction ends the device's process and the executor"
 guest_start last 4 compute
 until_true 120 grep -q 'GUEST done' /tmp/last.log
+at "the last guest is done"
 computed last
 verdict $? "another guest computes afterwards, as the same VM"
-
-for log in /tmp/*.log /tmp/*.device /var/log/xen/*; do
-	echo "--- $log"
-	tail -n 40 "$log"
-done
-echo "TAP 1..$number"
-poweroff -f
+finish

@@ -3,7 +3,7 @@
 #
 # fetch.sh CACHE
 #
-# Downloads Xen, its tools, its QEMU and the distribution's kernel for dom0, unpacks them into CACHE/xen without
+# Downloads Xen, its tools, its QEMU, GRUB and the distribution's kernel for dom0, unpacks them into CACHE/xen without
 # installing anything, and prints the folder.  In it: xen and vmlinux as they are booted, root with the packages.
 set -euo pipefail
 export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
@@ -34,6 +34,7 @@ if [ ! -e "$tree/complete" ]; then
 	apt-get -q -o APT::Sandbox::User=root -o Acquire::Retries=3 download "$kernel" "$hypervisor" "xen-utils-$version" \
 		xen-utils-common xenstore-utils qemu-system-xen "libxenmisc$version" libxenstore4 libxengnttab1 libxenevtchn1 \
 		libxenforeignmemory1 libxencall1 libxendevicemodel1 libxenhypfs1 libxentoolcore1 libxentoollog1 libyajl2 \
+		grub-pc-bin grub-common \
 		>../download.log 2>&1 || {
 		tail -3 ../download.log >&2
 		fail "could not download Xen"

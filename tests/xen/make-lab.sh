@@ -16,9 +16,12 @@ build=$(cd "${2:?usage: make-lab.sh CACHE BUILD}" && pwd)
 xen=$("$here/fetch.sh" "$cache")
 release=$(cat "$xen/release")
 tools=usr/lib/xen-$(cat "$xen/version")
+export LD_LIBRARY_PATH=$xen/root/usr/lib/x86_64-linux-gnu
 guest=$("$repository/guest/image/make-image.sh" "$cache" "$here/guest.sh:root/run.sh" \
+	"$xen/root/usr/bin/xenstore:bin/xenstore" \
 	"$build/guest/libcuda/libcuda.so.1:lib/libcuda.so.1" "$build/examples/vector_add:bin/vector_add" \
-	"$build/examples/matrix_product:bin/matrix_product" "$build/tests/end_to_end/copy_loop:bin/copy_loop")
+	"$build/examples/matrix_product:bin/matrix_product" "$build/tests/end_to_end/copy_loop:bin/copy_loop" \
+	"$build/guest/jobs/vgpu-run:bin/vgpu-run")
 guest_kernel=$("$repository/guest/image/fetch-kernel.sh" "$cache")
 
 root=$(mktemp -d "$cache/lab.XXXXXX")
@@ -27,7 +30,7 @@ trap 'rm -rf "$root"' EXIT
 # Puts programs and libraries there, and the libraries that they need where the loader looks for them.
 needs() {
 	local file=$1
-	{ LD_LIBRARY_PATH=$xen/root/usr/lib/x86_64-linux-gnu ldd "$file" 2>/dev/null || true; } |
+	{ ldd "$file" 2>/dev/null || true; } |
 		sed -n 's/.*=> \(\/[^ ]*\) .*/\1/p; s/^[[:space:]]*\(\/[^ ]*ld-[^ ]*\) .*/\1/p' | while read -r library; do
 		[ -e "$root/lib/${library##*/}" ] || install -D "$library" "$root/lib/${library##*/}"
 	done
@@ -56,7 +59,7 @@ done
 install -D "$xen/root/$tools/boot/hvmloader" "$root/$tools/boot/hvmloader"
 put "$xen/root/usr/libexec/xen-qemu-system-i386" usr/libexec/xen-qemu-system-i386
 install -D -t "$root/usr/share/seabios" /usr/share/seabios/bios-256k.bin
-install -D -t "$root/usr/share/qemu" /usr/share/qemu/{linuxboot,linuxboot_dma,multiboot,multiboot_dma,kvmvapic}.bin
+install -D -t "$root/usr/share/qemu" /usr/share/qemu/kvmvapic.bin
 install -D -m 644 -t "$root/usr/share/qemu/keymaps" /usr/share/qemu/keymaps/en-us
 # Programs that cancel threads load it by name.
 put "$(gcc -print-file-name=libgcc_s.so.1)" lib/libgcc_s.so.1
@@ -71,11 +74,30 @@ done
 put "$build/host/mediator/mediator_phase3" host/mediator/mediator_phase3
 put "$build/host/executor/cuda-executor" host/executor/cuda-executor
 put "$build/softgpu/driver/libsoftgpu.so.1" softgpu/driver/libsoftgpu.so.1
-put "$build/host/xen/vgpu-xen" bin/vgpu-xen
+put "$build/guest/libcuda/libcuda.so.1" guest/libcuda.so.1
+for program in host/xen/vgpu-xen host/xen/vgpu-xen-jobs host/jobs/vgpu-jobs host/jobs/vgpu-job-runner; do
+	put "$build/$program" "bin/${program##*/}"
+done
 install "$here/dom0.sh" "$root/init"
 install -m 644 -t "$root/root" "$here"/*.cfg
-cp -L "$guest_kernel/vmlinuz" "$root/root/kernel"
-cp "$guest" "$root/root/guest.cpio.gz"
+
+# The guest's disk. Loaded from a disk by DMA a kernel is there at once; QEMU's -kernel would copy it byte by byte,
+# each of them trapped, for minutes.
+mkdir "$root/disk"
+cp -L "$guest_kernel/vmlinuz" "$root/disk/kernel"
+cp "$guest" "$root/disk/guest"
+(cd "$root/disk" && printf 'kernel\nguest\n' | cpio --quiet -o -H newc) >"$root/disk/archive"
+# Each exit to Xen empties the emulated processor's translations: what patches the kernel's code takes long.
+cat >"$root/disk/grub.cfg" <<-EOF
+	linux (hd0,msdos1)/kernel console=ttyS0 quiet nokaslr mitigations=off lsm=capability rdinit=/init vgpu.run=/root/run.sh
+	initrd (hd0,msdos1)/guest
+	boot
+EOF
+"$xen/root/usr/bin/grub-mkimage" -d "$xen/root/usr/lib/grub/i386-pc" -O i386-pc -p '(hd0,msdos1)/' -c "$root/disk/grub.cfg" \
+	-o "$root/disk/core" biosdisk part_msdos newc linux
+python3 "$here/make_disk.py" "$xen/root/usr/lib/grub/i386-pc" "$root/disk/core" "$root/disk/archive" "$root/root/guest.img"
+rm -r "$root/disk"
+
 echo 'root:x:0:0:root:/root:/bin/sh' >"$root/etc/passwd"
 echo 'root:x:0:' >"$root/etc/group"
 
