@@ -68,10 +68,20 @@ is_right() { # NAME WHAT...
 computed() { # NAME
 	is_right "$1" vector_add matrix_product
 }
+only_dom0() {
+	[ "$(xl list | wc -l)" = 2 ]
+}
+free_mib() {
+	xl info | sed -n 's/^free_memory *: //p'
+}
+memory_is_back() {
+	[ "$(free_mib)" -ge "$((free_at_first - 1))" ]
+}
 at() {
 	echo "at $(cut -d' ' -f1 /proc/uptime) s: $*"
 }
 
+free_at_first=$(free_mib)
 guest_start red 1 compute
 started=$?
 verdict $started "a guest starts with the device"
@@ -99,19 +109,33 @@ for what in job-in-parts answer-in-parts job-too-long job-unknown job-nan job-mi
 	is_right blue $what
 	verdict $? "a guest's XenStore: $what"
 done
-xenstore-write "/local/domain/$(xl domid green)/data/work" leave
 
 guest_start doomed 4 copy
 until_true 120 grep -q copying /tmp/doomed.log
 verdict $? "a guest is in the middle of copies"
-pgrep cuda-executor >/dev/null
+pgrep -f cuda-executor >/dev/null
 verdict $? "an executor works for it"
 xl destroy doomed
-until_true 20 grep -q 'is gone' /tmp/doomed.device && ! until_true 3 pgrep cuda-executor
-verdict $? "its destruction ends the device's process and the executor"
+xenstore-write "/local/domain/$(xl domid green)/data/work" again
+until_true 30 grep -q 'is gone' /tmp/doomed.device
+verdict $? "its destruction ends the device's process"
+until_true 30 grep -q 'vm_id=4 channel=0: the executor ended' /tmp/mediator.log
+verdict $? "and its executor"
+until_true 120 grep -q 'GUEST ended' /tmp/green.log
+[ "$(sed -n '/GUEST again/,$p' /tmp/green.log | grep -c 'GUEST .* right')" = 3 ]
+verdict $? "a guest that was there meanwhile goes on and computes right"
+# A domain one of whose pages is mapped or granted to somebody stays in Xen's list as a zombie.
+until_true 30 only_dom0
+verdict $? "nothing of the ended guests is left in Xen"
+! pgrep -f cuda-executor >/dev/null && ! pgrep vgpu-xen\$ >/dev/null
+verdict $? "and no process for them"
 guest_start last 4 compute
 until_true 120 grep -q 'GUEST done' /tmp/last.log
 at "the last guest is done"
 computed last
 verdict $? "another guest computes afterwards, as the same VM"
+until_true 30 only_dom0
+# What Xen itself keeps of a domain's end is freed a little later.
+until_true 20 memory_is_back
+verdict $? "all of the guests' memory is Xen's again"
 finish

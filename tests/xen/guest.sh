@@ -55,8 +55,8 @@ jobs() {
 	right part-missing '{"error":"a part of the request is not there*' submit "70001 3"
 	right job-afterwards '{"result":\[5,7,9\]}' vgpu-run vector_add 1,2,3 4,5,6
 	other=$(xenstore-read data/other)
-	right no-other-path '*couldn*write*' xenstore-write "/local/domain/$other/data/vgpu-job/submit" "1 0"
-	right no-host-path '*couldn*write*' xenstore-write /local/domain/0/data/vgpu-job/submit "1 0"
+	right no-other-path '*could not write path*' xenstore-write "/local/domain/$other/data/vgpu-job/submit" "1 0"
+	right no-host-path '*could not write path*' xenstore-write /local/domain/0/data/vgpu-job/submit "1 0"
 }
 
 case $work in
@@ -68,7 +68,10 @@ compute)
 stay)
 	compute
 	echo "GUEST done"
-	until [ "$(xenstore-read data/work)" = leave ]; do sleep 1; done
+	until [ "$(xenstore-read data/work)" = again ]; do sleep 1; done
+	echo "GUEST again"
+	compute
+	echo "GUEST ended"
 	poweroff -f
 	;;
 jobs)
