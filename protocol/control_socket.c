@@ -41,6 +41,9 @@ static const struct message_shape shapes[] = {
 	[VGPU_CONTROL_EXECUTOR_FAULT] = SHAPE_WITH_TEXT(struct vgpu_control_channel, text),
 	[VGPU_CONTROL_TENANT_QUERY] = SHAPE(struct vgpu_control_tenant_query),
 	[VGPU_CONTROL_TENANT_REPLY] = SHAPE(struct vgpu_control_tenant_reply),
+	[VGPU_CONTROL_SHARE_PUBLISH] = SHAPE(struct vgpu_control_share),
+	[VGPU_CONTROL_SHARE_QUERY] = SHAPE(struct vgpu_control_share),
+	[VGPU_CONTROL_SHARE_REPLY] = SHAPE(struct vgpu_control_share),
 };
 
 #define SHAPE_COUNT (sizeof(shapes) / sizeof(shapes[0]))

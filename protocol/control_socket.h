@@ -22,6 +22,7 @@ struct control_message {
 		struct vgpu_control_executor_start executor_start;
 		struct vgpu_control_tenant_query tenant_query;
 		struct vgpu_control_tenant_reply tenant_reply;
+		struct vgpu_control_share share;
 		unsigned char bytes[VGPU_CONTROL_BYTES_MAX];
 	};
 	int fds[VGPU_CONTROL_FDS_MAX]; /* owned by the receiver of the message */

@@ -69,6 +69,17 @@ struct vgpu_channel_header {
 	 */
 	_Alignas(64) uint64_t deferred_error;
 
+	/*
+	 * Host functions (cuLaunchHostFunc, cuStreamAddCallback): the executor calls one at a time. It names it,
+	 * then counts functions_called up and interrupts the guest; the guest has returned from it once
+	 * functions_returned is the same. These are words, not records, because the executor's main thread may
+	 * be inside a call of the driver that waits for this very function.
+	 */
+	_Alignas(64) uint64_t function; /* as the guest named it when it was launched; written by the executor */
+	uint32_t function_status;	/* CUresult, for a callback */
+	uint32_t functions_called;
+	_Alignas(64) uint32_t functions_returned; /* written by the guest, which then rings the doorbell */
+
 	/* CUresult of all calls once the channel is lost, written by the host; 0: it is not said. */
 	uint32_t lost_result;
 };

@@ -29,6 +29,8 @@
  *      and with has_schedule: permit page, tenant page, wake, bell (vgpu_schedule.h)
  *   -> EXECUTOR_READY or EXECUTOR_FAILED
  *   -> TENANT_QUERY      <- TENANT_REPLY (telemetry: which processes of the same tenant use a device)
+ *   -> SHARE_PUBLISH     <- SHARE_REPLY  (a handle of the driver's, for other processes of the same tenant)
+ *   -> SHARE_QUERY       <- SHARE_REPLY  (what another process of the same tenant has published)
  *   -> EXECUTOR_FAULT (the executor ends: the guest broke the protocol, or the host failed it)
  * A context that is lost is no fault: the guest process learns it from its calls' results, as on the real
  * driver, and may go on in another context.
@@ -70,6 +72,9 @@ enum vgpu_control_type {
 	VGPU_CONTROL_EXECUTOR_FAULT = 14,
 	VGPU_CONTROL_TENANT_QUERY = 40,
 	VGPU_CONTROL_TENANT_REPLY = 41,
+	VGPU_CONTROL_SHARE_PUBLISH = 50,
+	VGPU_CONTROL_SHARE_QUERY = 51,
+	VGPU_CONTROL_SHARE_REPLY = 52,
 };
 
 struct vgpu_control_header {
@@ -158,6 +163,24 @@ struct vgpu_control_tenant_reply {
 	uint32_t count; /* of those that follow */
 	uint32_t reserved;
 	struct vgpu_control_tenant_process processes[VGPU_CONTROL_TENANT_PROCESSES_MAX];
+};
+
+/*
+ * SHARE_PUBLISH: kind and handle; the reply has the token. SHARE_QUERY: kind and token; the reply has the
+ * handle. Guests see tokens only: what the driver is given was always made by the driver, for a process of the
+ * same tenant. A published handle ends with the executor that published it.
+ */
+#define VGPU_SHARE_TOKEN_BYTES	16
+#define VGPU_SHARE_HANDLE_BYTES 64
+enum vgpu_share_kind { VGPU_SHARE_MEMORY = 1, VGPU_SHARE_EVENT = 2 };
+struct vgpu_control_share {
+	struct vgpu_control_header header;
+	uint32_t serial; /* of the question, also in its reply */
+	uint32_t kind;
+	uint32_t is_granted; /* reply: there is what was asked for */
+	uint32_t reserved;
+	uint8_t token[VGPU_SHARE_TOKEN_BYTES];
+	uint8_t handle[VGPU_SHARE_HANDLE_BYTES];
 };
 
 /*

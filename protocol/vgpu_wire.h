@@ -182,6 +182,29 @@ struct vgpu_launch_attribute {
 	uint8_t value[64];
 };
 
+/* The tail of cuTensorMapEncode*: what each of them takes, 0 where it takes no such thing. */
+#define VGPU_TENSOR_RANK_MAX 5
+struct vgpu_tensor_map {
+	uint64_t address;
+	uint64_t dimensions[VGPU_TENSOR_RANK_MAX];
+	uint64_t strides[VGPU_TENSOR_RANK_MAX - 1];
+	uint32_t element_strides[VGPU_TENSOR_RANK_MAX];
+	uint32_t box[VGPU_TENSOR_RANK_MAX];
+	int32_t lower[VGPU_TENSOR_RANK_MAX - 2];
+	int32_t upper[VGPU_TENSOR_RANK_MAX - 2];
+	uint32_t channels;
+	uint32_t pixels;
+	uint32_t rank;
+	uint32_t data_type;
+	uint32_t interleave;
+	uint32_t mode;
+	uint32_t swizzle;
+	uint32_t promotion;
+	uint32_t fill;
+	uint32_t reserved;
+};
+_Static_assert(sizeof(struct vgpu_tensor_map) == 184, "wire format");
+
 /* FUNCTION_INFO: request: a function or kernel; the reply is followed by parameter_count {offset, bytes}. */
 #define VGPU_FUNCTION_ATTRIBUTES_MAX 32
 struct vgpu_function_info_request {

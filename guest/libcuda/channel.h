@@ -72,6 +72,7 @@ struct channel {
 	_Alignas(64) struct lock lead_lock; /* held by the leader */
 	struct ring replies;		    /* the leader's */
 	uint32_t spin_ns;		    /* the leader's: how long it spins before it sleeps */
+	uint32_t functions_seen;	    /* the leader's: of functions_called, those that were announced */
 	_Alignas(64) struct lock waiters_lock;
 	struct channel_waiter *buckets[CHANNEL_BUCKETS];
 	struct channel_waiter *sleepers;

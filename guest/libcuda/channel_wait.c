@@ -233,6 +233,17 @@ static bool wish_fulfilled(struct channel *channel, const struct wish *wish)
 	return channel_waiter_done(wish->waiter);
 }
 
+/* As a leader that spins, to which no interrupt says that a host function is called: its thread may sleep. */
+static void functions_announce(struct channel *channel)
+{
+	uint32_t called = __atomic_load_n(&channel->header->functions_called, __ATOMIC_ACQUIRE);
+
+	if (__builtin_expect(called == channel->functions_seen, 1))
+		return;
+	channel->functions_seen = called;
+	sleepers_nudge(channel);
+}
+
 /* As the leader, until the wish is fulfilled. */
 static void lead(struct channel *channel, const struct wish *wish)
 {
@@ -249,6 +260,7 @@ static void lead(struct channel *channel, const struct wish *wish)
 			return;
 		if (spin_end) {
 			processor_relax();
+			functions_announce(channel);
 			if (now_ns() < spin_end)
 				continue;
 			/* The spin was in vain: a shorter one next time. */

@@ -48,6 +48,8 @@ struct object *context_find(CUcontext handle)
 
 CUresult context_current_error(void)
 {
+	if (thread_state.is_host_function)
+		return CUDA_ERROR_NOT_PERMITTED;
 	return thread_state.current ? CUDA_ERROR_CONTEXT_IS_DESTROYED : CUDA_ERROR_INVALID_CONTEXT;
 }
 

@@ -30,6 +30,7 @@ struct thread_state {
 	uint32_t stream;
 	uint64_t stream_activation;
 	uint32_t capture_mode;	      /* CUstreamCaptureMode */
+	bool is_host_function;	      /* the thread that calls them, which may make no calls of its own */
 	struct thread_detail *detail; /* context stack and streams */
 };
 

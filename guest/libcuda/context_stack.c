@@ -107,6 +107,8 @@ CUresult context_stack_push(struct object *context)
 {
 	struct thread_detail *detail = detail_get();
 
+	if (thread_state.is_host_function)
+		return CUDA_ERROR_NOT_PERMITTED;
 	if (!detail ||
 	    !array_grow((void **)&detail->stack, &detail->stack_capacity, detail->depth, sizeof(*detail->stack)))
 		return CUDA_ERROR_OUT_OF_MEMORY;

@@ -26,10 +26,10 @@ static size_t file_read(int fd, uint8_t *bytes, size_t size)
 	return done;
 }
 
-CUresult image_file_open(const char *path, struct image_file *ret_file)
+CUresult image_file_read(const char *path, void **ret_bytes, size_t *ret_count)
 {
-	struct image_file file = {0};
 	struct stat status;
+	void *bytes;
 	CUresult result = CUDA_ERROR_FILE_NOT_FOUND;
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
@@ -41,16 +41,30 @@ CUresult image_file_open(const char *path, struct image_file *ret_file)
 	if (status.st_size <= 0 || status.st_size > FILE_BYTES_MAX)
 		goto done;
 	result = CUDA_ERROR_OUT_OF_MEMORY;
-	file.bytes = malloc((size_t)status.st_size);
-	if (!file.bytes)
+	bytes = malloc((size_t)status.st_size);
+	if (!bytes)
 		goto done;
-	result = image_examine_sized(file.bytes, file_read(fd, file.bytes, (size_t)status.st_size), &file.image);
+	*ret_count = file_read(fd, bytes, (size_t)status.st_size);
+	*ret_bytes = bytes;
+	result = CUDA_SUCCESS;
+done:
+	close(fd);
+	return result;
+}
+
+CUresult image_file_open(const char *path, struct image_file *ret_file)
+{
+	struct image_file file = {0};
+	size_t count;
+	CUresult result = image_file_read(path, &file.bytes, &count);
+
+	if (result)
+		return result;
+	result = image_examine_sized(file.bytes, count, &file.image);
 	if (result)
 		free(file.bytes);
 	else
 		*ret_file = file;
-done:
-	close(fd);
 	return result;
 }
 

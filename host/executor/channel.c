@@ -134,6 +134,21 @@ void channel_error_defer(const struct channel *channel, uint32_t sequence, CUres
 				    __ATOMIC_RELAXED);
 }
 
+void channel_function_call(const struct channel *channel, uint64_t function, CUresult status, uint32_t called)
+{
+	struct vgpu_channel_header *header = channel->header;
+
+	__atomic_store_n(&header->function, function, __ATOMIC_RELAXED);
+	__atomic_store_n(&header->function_status, (uint32_t)status, __ATOMIC_RELAXED);
+	__atomic_store_n(&header->functions_called, called, __ATOMIC_RELEASE);
+	channel_notify(channel);
+}
+
+uint32_t channel_functions_returned(const struct channel *channel)
+{
+	return __atomic_load_n(&channel->header->functions_returned, __ATOMIC_ACQUIRE);
+}
+
 void channel_upload_release(const struct channel *channel, uint64_t position)
 {
 	uint32_t *waits = &channel->header->upload_waits;

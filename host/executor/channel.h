@@ -55,6 +55,13 @@ void channel_doorbell_clear(const struct channel *channel);
 /* Keeps the first error of a posted call until the guest takes it. */
 void channel_error_defer(const struct channel *channel, uint32_t sequence, CUresult result);
 
+/*
+ * Calls a host function of the guest, of which 'called' have been called then; one at a time. And how many the
+ * guest says it has returned from. Any thread may use these two.
+ */
+void channel_function_call(const struct channel *channel, uint64_t function, CUresult status, uint32_t called);
+uint32_t channel_functions_returned(const struct channel *channel);
+
 /* Tells the guest how far it may reuse the upload window. */
 void channel_upload_release(const struct channel *channel, uint64_t position);
 

@@ -6,6 +6,7 @@
 #include "capture.h"
 #include "executor.h"
 #include "executor_calls.h"
+#include "link.h"
 #include "log.h"
 
 #define MARKS_FIRST 16
@@ -110,6 +111,7 @@ static void children_forget(struct executor *executor, struct context *context)
 	pinned_forget_context(executor, context);
 	account_forget_context(executor, context->id);
 	gate_forget_context(executor, context);
+	link_forget_context(executor, context->id);
 	handles_forget_context(&executor->handles, context->id);
 	free(context->free_marks);
 	context->free_marks = NULL;

@@ -31,6 +31,7 @@
 #include "pinned.h"
 #include "print.h"
 #include "reply.h"
+#include "share.h"
 #include "snapshot.h"
 #include "stage.h"
 #include "telemetry.h"
@@ -72,6 +73,7 @@ struct executor {
 	struct account account;
 	struct virtual_memory virtual_memory;
 	struct snapshots snapshots;
+	struct shares shares;
 	struct telemetry telemetry;
 };
 

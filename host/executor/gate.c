@@ -29,6 +29,7 @@ void gate_open(struct gate *gate, const struct vgpu_permit_page *permit, struct 
 		.bell = bell,
 		.free_word = permit ? GATE_WORD_NONE : 0,
 		.word = GATE_WORD_NONE,
+		.deadline_lock = PTHREAD_MUTEX_INITIALIZER,
 	};
 }
 
@@ -59,6 +60,47 @@ static bool gate_counts(const struct gate *gate)
 				   LOAD(limits->kernel_ms));
 }
 
+/* Under the deadline's lock. */
+static void deadline_publish(struct gate *gate)
+{
+	uint64_t allowance = gate->function_since_ns ? FUNCTION_NS_MAX : gate->function_ns;
+
+	if (allowance > FUNCTION_NS_MAX)
+		allowance = FUNCTION_NS_MAX;
+	STORE(gate->own->deadline_ns, gate->deadline_ns ? gate->deadline_ns + allowance : 0);
+}
+
+static void deadline_store(struct gate *gate, uint64_t deadline_ns)
+{
+	pthread_mutex_lock(&gate->deadline_lock);
+	if (gate->deadline_progress_ns != gate->bursts.progress_ns) {
+		gate->deadline_progress_ns = gate->bursts.progress_ns;
+		gate->function_ns = 0;
+		if (gate->function_since_ns)
+			gate->function_since_ns = schedule_now();
+	}
+	gate->deadline_ns = deadline_ns;
+	deadline_publish(gate);
+	pthread_mutex_unlock(&gate->deadline_lock);
+}
+
+void gate_function_begin(struct gate *gate)
+{
+	pthread_mutex_lock(&gate->deadline_lock);
+	gate->function_since_ns = schedule_now();
+	deadline_publish(gate);
+	pthread_mutex_unlock(&gate->deadline_lock);
+}
+
+void gate_function_end(struct gate *gate)
+{
+	pthread_mutex_lock(&gate->deadline_lock);
+	gate->function_ns += schedule_now() - gate->function_since_ns;
+	gate->function_since_ns = 0;
+	deadline_publish(gate);
+	pthread_mutex_unlock(&gate->deadline_lock);
+}
+
 static void deadline_set(struct gate *gate)
 {
 	uint64_t limit_ns = LOAD(gate->permit->limits.kernel_ms) * 1000000u;
@@ -70,7 +112,9 @@ static void deadline_set(struct gate *gate)
 
 		deadline = gate->bursts.progress_ns + limit_ns * (work ? work : 1);
 	}
-	STORE(gate->own->deadline_ns, deadline);
+	/* Where there is no limit, which is usual, nobody has to agree on anything. */
+	if (deadline || gate->deadline_ns)
+		deadline_store(gate, deadline);
 }
 
 static void own_publish(struct gate *gate)
@@ -335,7 +379,7 @@ void gate_wake_clear(const struct gate *gate)
 void gate_suspend(struct gate *gate)
 {
 	gate->suspended_ns = schedule_now();
-	STORE(gate->own->deadline_ns, 0);
+	deadline_store(gate, 0);
 }
 
 void gate_resume(struct gate *gate)

@@ -16,6 +16,7 @@
 #ifndef EXECUTOR_GATE_H
 #define EXECUTOR_GATE_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -43,6 +44,13 @@ struct gate {
 	uint64_t delayed_until_ns; /* by a rate; 0: not */
 	struct bursts bursts;
 	uint64_t suspended_ns;
+
+	/* The deadline, which other threads put off while the guest runs a host function. */
+	pthread_mutex_t deadline_lock;
+	uint64_t deadline_ns;	       /* without functions; 0: none */
+	uint64_t deadline_progress_ns; /* progress of the bursts that it counts from */
+	uint64_t function_since_ns;    /* one runs; 0: none does */
+	uint64_t function_ns;	       /* that they ran for since that progress */
 };
 
 #define GATE_WORD_NONE UINT32_MAX
@@ -68,6 +76,14 @@ bool gate_poll(struct executor *executor);
  */
 void gate_suspend(struct gate *gate);
 void gate_resume(struct gate *gate);
+
+/*
+ * Around a host function, which the guest runs: not the GPU's time. From any thread, one function at a time. What
+ * is in flight may be put off by FUNCTION_NS_MAX in all, so that a kernel cannot hide behind functions for ever.
+ */
+#define FUNCTION_NS_MAX 60000000000u
+void gate_function_begin(struct gate *gate);
+void gate_function_end(struct gate *gate);
 
 /* Empties the wake eventfd. */
 void gate_wake_clear(const struct gate *gate);

@@ -72,12 +72,14 @@ static CUresult single_check(struct image *image, size_t total, uint32_t kind)
 	if (!piece_next(image->staged, total, &offset, &piece))
 		return CUDA_ERROR_INVALID_IMAGE;
 	image->pointer = piece.bytes;
+	image->pointer_bytes = piece.count;
 	switch (kind) {
 	case IMAGE_PTX:
 		if (!image_ptx_is_sound(piece.bytes, piece.count))
 			return CUDA_ERROR_INVALID_PTX;
 		/* Padding, or the byte behind what was staged. */
 		image->staged[(size_t)(piece.bytes - image->staged) + piece.count] = 0;
+		image->pointer_bytes++;
 		image->may_print = image_code_may_print(piece.bytes, piece.count);
 		return CUDA_SUCCESS;
 	case IMAGE_FATBIN:
@@ -93,6 +95,52 @@ static CUresult single_check(struct image *image, size_t total, uint32_t kind)
 	default:
 		return CUDA_ERROR_INVALID_VALUE;
 	}
+}
+
+static CUresult archive_check(struct image *image, size_t total)
+{
+	size_t offset = 0;
+	struct piece piece;
+
+	if (!piece_next(image->staged, total, &offset, &piece) || !image_archive_is_sound(piece.bytes, piece.count))
+		return CUDA_ERROR_INVALID_IMAGE;
+	image->pointer = piece.bytes;
+	image->pointer_bytes = piece.count;
+	image->may_print = image_code_may_print(piece.bytes, piece.count);
+	return CUDA_SUCCESS;
+}
+
+static CUresult input_check(struct image *image, size_t total, CUjitInputType type)
+{
+	switch (type) {
+	case CU_JIT_INPUT_PTX:
+		return single_check(image, total, IMAGE_PTX);
+	case CU_JIT_INPUT_FATBINARY:
+		return single_check(image, total, IMAGE_FATBIN);
+	case CU_JIT_INPUT_CUBIN:
+	case CU_JIT_INPUT_OBJECT:
+		return single_check(image, total, IMAGE_ELF);
+	case CU_JIT_INPUT_LIBRARY:
+		return archive_check(image, total);
+	case CU_JIT_INPUT_NVVM:
+		return CUDA_ERROR_NOT_SUPPORTED;
+	default:
+		return CUDA_ERROR_INVALID_VALUE;
+	}
+}
+
+CUresult image_take_input(struct stage *stage, CUjitInputType type, struct image *ret_image)
+{
+	size_t total = stage->used;
+	CUresult result;
+
+	*ret_image = (struct image){0};
+	result = stage_take(stage, &ret_image->staged);
+	if (!result)
+		result = input_check(ret_image, total, type);
+	if (result)
+		image_release(ret_image);
+	return result;
 }
 
 CUresult image_take(struct stage *stage, uint32_t kind, struct image *ret_image)

@@ -6,8 +6,6 @@
 #include "image_check.h"
 #include "stage.h"
 
-#define IMAGE_OPTIONS_MAX 64
-
 /* A fatbin wrapper, as nvcc writes it beside a fatbin. */
 struct image_wrapper {
 	uint32_t magic;
@@ -18,7 +16,8 @@ struct image_wrapper {
 
 struct image {
 	uint8_t *staged;
-	const void *pointer; /* what the driver is given */
+	const void *pointer;  /* what the driver is given */
+	size_t pointer_bytes; /* of a single piece; a text's with its NUL */
 	struct image_wrapper wrapper;
 	const void **prelinked;
 	bool may_print; /* its kernels may use printf */
@@ -29,6 +28,8 @@ struct image {
  * for text that is none). Release with image_release() when the driver has taken it in.
  */
 CUresult image_take(struct stage *stage, uint32_t kind, struct image *ret_image);
+/* The same for an input of the linker. CUDA_ERROR_NOT_SUPPORTED for intermediate code, which cannot be checked. */
+CUresult image_take_input(struct stage *stage, CUjitInputType type, struct image *ret_image);
 void image_release(struct image *image);
 
 #endif

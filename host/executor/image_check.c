@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "image_check.h"
 
+#include <ar.h>
 #include <elf.h>
 #include <string.h>
 
@@ -130,4 +131,50 @@ bool image_elf_is_sound(const uint8_t *elf, size_t bytes)
 	return memcmp(header.e_ident, ELFMAG, SELFMAG) == 0 && header.e_ident[EI_CLASS] == ELFCLASS64 &&
 	       header.e_ident[EI_DATA] == ELFDATA2LSB && elf_sections_are_sound(elf, bytes, &header) &&
 	       elf_segments_are_sound(elf, bytes, &header);
+}
+
+/* Decimal digits, then spaces. */
+static bool number_read(const char *text, size_t length, uint64_t *ret_number)
+{
+	uint64_t number = 0;
+	size_t i = 0;
+
+	while (i < length && text[i] >= '0' && text[i] <= '9')
+		number = number * 10 + (uint64_t)(text[i++] - '0');
+	if (i == 0)
+		return false;
+	for (; i < length; i++) {
+		if (text[i] != ' ')
+			return false;
+	}
+	*ret_number = number;
+	return true;
+}
+
+bool image_archive_is_sound(const uint8_t *archive, size_t bytes)
+{
+	size_t offset = SARMAG;
+
+	if (bytes < SARMAG || memcmp(archive, ARMAG, SARMAG) != 0)
+		return false;
+	while (offset < bytes) {
+		struct ar_hdr header;
+		uint64_t member;
+
+		if (bytes - offset < sizeof(header))
+			return false;
+		memcpy(&header, archive + offset, sizeof(header));
+		offset += sizeof(header);
+		if (memcmp(header.ar_fmag, ARFMAG, sizeof(header.ar_fmag)) != 0 ||
+		    !number_read(header.ar_size, sizeof(header.ar_size), &member) || member > bytes - offset)
+			return false;
+		if (member >= SELFMAG && memcmp(archive + offset, ELFMAG, SELFMAG) == 0 &&
+		    !image_elf_is_sound(archive + offset, member))
+			return false;
+		/* Members begin at even places. */
+		offset += member;
+		if (offset < bytes)
+			offset += offset % 2;
+	}
+	return true;
 }

@@ -24,5 +24,7 @@ enum image_kind {
 bool image_ptx_is_sound(const uint8_t *text, size_t bytes);
 bool image_fatbin_is_sound(const uint8_t *fatbin, size_t bytes);
 bool image_elf_is_sound(const uint8_t *elf, size_t bytes);
+/* An archive of object files, as ar makes them. */
+bool image_archive_is_sound(const uint8_t *archive, size_t bytes);
 
 #endif

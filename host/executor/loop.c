@@ -102,6 +102,8 @@ static bool opcode_takes_long(uint16_t opcode)
 	case VGPU_CALL_cuCtxCreate_v2:
 	case VGPU_CALL_cuModuleLoadDataEx:
 	case VGPU_CALL_cuLibraryLoadData:
+	case VGPU_CALL_cuLinkAddData_v2:
+	case VGPU_CALL_cuLinkComplete:
 		return true;
 	default:
 		return false;
@@ -273,7 +275,10 @@ void loop_run(struct executor *executor)
 			progress = true;
 		if (gate_poll(executor))
 			progress = true;
-		waits_for_gpu = copy_poll(executor) || executor->pendings.first || gate_is_watching(&executor->gate);
+		if (share_poll(executor))
+			progress = true;
+		waits_for_gpu = copy_poll(executor) || executor->shares.count || executor->pendings.first ||
+				gate_is_watching(&executor->gate);
 		if (++rounds % ROUNDS_BETWEEN_PRINT_POLLS == 0)
 			print_poll(executor);
 		if (progress)

@@ -12,6 +12,7 @@
 #include "control_socket.h"
 #include "driver.h"
 #include "executor.h"
+#include "host_function.h"
 #include "log.h"
 
 #define PAGE_BYTES 4096
@@ -165,6 +166,7 @@ bool start_run(struct executor *executor)
 	control_message_release(&message);
 	if (!is_started)
 		return false;
+	host_functions_open(executor);
 	account_open(&executor->account);
 	error = copy_open(&executor->copies);
 	if (!error)

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The waiting calls on streams and events. */
+/* The waiting calls on streams and events, batches of operations on memory, attributes. */
+#include <string.h>
+
 #include "executor.h"
 #include "executor_calls.h"
 
@@ -13,4 +15,99 @@ CUresult execute_cuEventSynchronize(struct executor *executor, const struct requ
 				    const struct wire_cuEventSynchronize *arguments)
 {
 	return pending_add_event(executor, request, arguments->hEvent);
+}
+
+typedef CUresult batch_call(CUstream stream, unsigned int count, CUstreamBatchMemOpParams *operations,
+			    unsigned int flags);
+
+/* Documented for cuStreamBatchMemOp. */
+#define OPERATIONS_MAX 256
+
+static CUresult batch_execute(struct executor *executor, batch_call *call, uint32_t stream_id, uint32_t flags,
+			      const void *tail, uint32_t bytes)
+{
+	CUstreamBatchMemOpParams operations[OPERATIONS_MAX];
+	CUstream stream;
+	CUresult result;
+
+	if (bytes % sizeof(operations[0]) || bytes > sizeof(operations))
+		return EXECUTE_PROTOCOL;
+	result = execute_find_stream(executor, stream_id, &stream);
+	if (result)
+		return result;
+	if (!call)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	memcpy(operations, tail, bytes);
+	return call(stream, bytes / (uint32_t)sizeof(operations[0]), operations, flags);
+}
+
+CUresult execute_cuStreamBatchMemOp(struct executor *executor, const struct request *request,
+				    const struct wire_cuStreamBatchMemOp *arguments, const void *operations)
+{
+	(void)request;
+	return batch_execute(executor, executor->driver.cuStreamBatchMemOp, arguments->hStream, arguments->flags,
+			     operations, arguments->operations_bytes);
+}
+
+CUresult execute_cuStreamBatchMemOp_v2(struct executor *executor, const struct request *request,
+				       const struct wire_cuStreamBatchMemOp_v2 *arguments, const void *operations)
+{
+	(void)request;
+	return batch_execute(executor, executor->driver.cuStreamBatchMemOp_v2, arguments->hStream, arguments->flags,
+			     operations, arguments->operations_bytes);
+}
+
+/* Attributes that are numbers and device addresses. */
+static bool attribute_is_plain(uint32_t attribute)
+{
+	switch (attribute) {
+	case CU_LAUNCH_ATTRIBUTE_ACCESS_POLICY_WINDOW:
+	case CU_LAUNCH_ATTRIBUTE_SYNCHRONIZATION_POLICY:
+	case CU_LAUNCH_ATTRIBUTE_PRIORITY:
+	case CU_LAUNCH_ATTRIBUTE_MEM_SYNC_DOMAIN_MAP:
+	case CU_LAUNCH_ATTRIBUTE_MEM_SYNC_DOMAIN:
+		return true;
+	default:
+		return false;
+	}
+}
+
+CUresult execute_cuStreamSetAttribute(struct executor *executor, const struct request *request,
+				      const struct wire_cuStreamSetAttribute *arguments)
+{
+	CUstreamAttrValue value = arguments->value;
+	CUstream stream;
+	CUresult result = execute_find_stream(executor, arguments->hStream, &stream);
+
+	(void)request;
+	if (result)
+		return result;
+	if (!executor->driver.cuStreamSetAttribute)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	if (!attribute_is_plain(arguments->attribute))
+		return CUDA_ERROR_INVALID_VALUE;
+	return executor->driver.cuStreamSetAttribute(stream, (CUstreamAttrID)arguments->attribute, &value);
+}
+
+CUresult execute_cuStreamGetAttribute(struct executor *executor, const struct request *request,
+				      const struct wire_cuStreamGetAttribute *arguments,
+				      struct wire_cuStreamGetAttribute_reply *reply, void *reply_value, size_t capacity)
+{
+	CUstreamAttrValue value = {0};
+	CUstream stream;
+	CUresult result = execute_find_stream(executor, arguments->hStream, &stream);
+
+	(void)request;
+	if (result)
+		return result;
+	if (!executor->driver.cuStreamGetAttribute)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	if (!attribute_is_plain(arguments->attribute) || capacity < sizeof(value))
+		return CUDA_ERROR_INVALID_VALUE;
+	result = executor->driver.cuStreamGetAttribute(stream, (CUstreamAttrID)arguments->attribute, &value);
+	if (result)
+		return result;
+	memcpy(reply_value, &value, sizeof(value));
+	reply->value_bytes = sizeof(value);
+	return CUDA_SUCCESS;
 }

@@ -72,6 +72,7 @@ static int memory_zero(const struct channel_request *request)
 static void channel_free(struct channel *channel)
 {
 	request_descriptors_close(&channel->request);
+	shares_forget(channel);
 	counters_page_destroy(&channel->counters);
 	if (channel->start_timer)
 		event_free(channel->start_timer);
@@ -137,6 +138,10 @@ static void executor_message(void *owner, const struct control_message *message)
 	}
 	if (type == VGPU_CONTROL_TENANT_QUERY) {
 		tenant_reply(channel, &message->tenant_query);
+		return;
+	}
+	if (type == VGPU_CONTROL_SHARE_PUBLISH || type == VGPU_CONTROL_SHARE_QUERY) {
+		share_answer(channel, type, &message->share);
 		return;
 	}
 	if (type != VGPU_CONTROL_EXECUTOR_FAILED && type != VGPU_CONTROL_EXECUTOR_FAULT) {
@@ -234,6 +239,7 @@ static void executor_ended(void *owner, const char *how)
 	struct channel *channel = owner;
 
 	channel->executor = NULL;
+	shares_forget(channel);
 	schedule_leave(channel);
 	counters_report(channel);
 	counters_page_retire(&channel->mediator->counters, channel->pool_id, &channel->counters);
@@ -415,6 +421,7 @@ enum vgpu_channel_error channel_open(struct mediator *mediator, const struct cha
 		.stage = CHANNEL_WAITING,
 		.counters = {.values = NULL, .file = -1},
 	};
+	TAILQ_INIT(&channel->shares);
 	snprintf(channel->label, sizeof(channel->label), "%s", request->label);
 	channel->request.label = channel->label;
 	channel->start_timer = evtimer_new(mediator->base, start_timer_fired, channel);
@@ -459,6 +466,7 @@ struct channel *channel_adopt(struct mediator *mediator, const struct channel_re
 		.stage = CHANNEL_READY,
 		.counters = {.values = NULL, .file = -1},
 	};
+	TAILQ_INIT(&channel->shares);
 	snprintf(channel->label, sizeof(channel->label), "%s", request->label);
 	channel->request.label = channel->label;
 	channel->start_timer = evtimer_new(mediator->base, start_timer_fired, channel);

@@ -24,6 +24,7 @@
 #include "control_socket.h"
 #include "counters.h"
 #include "scheduler.h"
+#include "share.h"
 
 struct channel;
 struct event;
@@ -79,6 +80,8 @@ struct channel {
 	enum channel_stage stage;
 	struct executor_process *executor; /* NULL: none or reaped */
 	struct counters_page counters;
+	struct share_list shares; /* what its executor has published */
+	unsigned share_count;
 	struct scheduler_process *schedule; /* NULL: no executor */
 	struct event *start_timer;	    /* PACED: the delay; else the time that the start may take */
 	/* What the executor said went wrong, for when it ends. */

@@ -20,7 +20,7 @@ uint64_t tenant_process_namespace(pid_t process)
 	return stat(path, &status) == 0 ? status.st_ino : 0;
 }
 
-static bool tenant_is_same(const struct channel *one, const struct channel *other)
+bool tenant_is_same(const struct channel *one, const struct channel *other)
 {
 	const struct channel_request *a = &one->request;
 	const struct channel_request *b = &other->request;

@@ -7,6 +7,7 @@
 #ifndef MEDIATOR_TENANT_USE_H
 #define MEDIATOR_TENANT_USE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -15,6 +16,9 @@ struct vgpu_control_tenant_query;
 
 /* Of a local program. 0: unknown, and then the program is a tenant of its own. */
 uint64_t tenant_process_namespace(pid_t process);
+
+/* Are the guest processes of the two channels of one tenant? */
+bool tenant_is_same(const struct channel *one, const struct channel *other);
 
 /* Sends the executor of 'channel' the answer. */
 void tenant_reply(struct channel *channel, const struct vgpu_control_tenant_query *query);

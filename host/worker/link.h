@@ -40,6 +40,8 @@ enum link_frame_type {
 	LINK_COUNTERS, /* worker: struct vgpu_executor_counters; also the sign of life */
 	LINK_ALIVE,    /* relay: nothing but a sign of life */
 	LINK_CLOSE,    /* relay: end the executor; the worker answers with LINK_COUNTERS and closes */
+	LINK_CALLED,   /* worker: struct link_function: the guest is to call it */
+	LINK_RETURNED, /* relay: struct link_place: functions_returned */
 	LINK_FRAME_TYPE_COUNT,
 };
 
@@ -65,6 +67,13 @@ struct link_status {
 
 struct link_place {
 	uint64_t value; /* a position, an offset or a word, as the frame's type says */
+};
+
+/* A host function, as in the channel's header. */
+struct link_function {
+	uint64_t function;
+	uint32_t status;
+	uint32_t called;
 };
 
 struct link {

@@ -114,6 +114,20 @@ static bool commands_put(struct mirror *mirror, const struct link_view *view)
 	return true;
 }
 
+/* The guest has returned from the function that was called last. */
+static bool returned_take(struct mirror *mirror, const struct link_view *view)
+{
+	struct link_place place;
+
+	if (view->bytes != sizeof(place))
+		return false;
+	memcpy(&place, view->payload, sizeof(place));
+	if (place.value != mirror->functions_called)
+		return false;
+	__atomic_store_n(&mirror->header->functions_returned, mirror->functions_called, __ATOMIC_RELEASE);
+	return true;
+}
+
 static bool upload_put(struct mirror *mirror, const struct link_view *view)
 {
 	struct link_place place;
@@ -140,6 +154,9 @@ static bool frame_take(struct mirror *mirror, const struct link_view *view)
 		return commands_put(mirror, view);
 	case LINK_UPLOAD:
 		is_valid = upload_put(mirror, view);
+		break;
+	case LINK_RETURNED:
+		is_valid = returned_take(mirror, view);
 		break;
 	case LINK_ALIVE:
 		break;
@@ -210,6 +227,25 @@ static bool released_send(struct mirror *mirror)
 	return true;
 }
 
+/* After the replies that came before: the function may read what they brought. */
+static bool function_send(struct mirror *mirror)
+{
+	const struct vgpu_channel_header *header = mirror->header;
+	uint32_t called = __atomic_load_n(&header->functions_called, __ATOMIC_ACQUIRE);
+	struct link_function function;
+
+	if (called == mirror->functions_called || link_room(mirror->link) < sizeof(function))
+		return false;
+	function = (struct link_function){
+		.function = __atomic_load_n(&header->function, __ATOMIC_RELAXED),
+		.status = __atomic_load_n(&header->function_status, __ATOMIC_RELAXED),
+		.called = called,
+	};
+	mirror->functions_called = called;
+	memcpy(link_put(mirror->link, LINK_CALLED, sizeof(function), false), &function, sizeof(function));
+	return true;
+}
+
 /* True: what the held reply says is filled is in the link's buffer. */
 static bool download_send(struct mirror *mirror)
 {
@@ -268,6 +304,8 @@ static bool replies_take(struct mirror *mirror)
 	if (progress && ring_producer_waits(&mirror->replies))
 		eventfd_ring(mirror->doorbell);
 	deferred_send(mirror);
+	if (!mirror->held_bytes && function_send(mirror))
+		progress = true;
 	return released_send(mirror) || progress;
 }
 
@@ -324,6 +362,13 @@ static void tenant_answer(struct mirror *mirror, uint32_t first)
 	(void)control_send(mirror->control, VGPU_CONTROL_TENANT_REPLY, &answer);
 }
 
+/* Which processes may share is known to the mediator alone, which is elsewhere: none. */
+static void share_refuse(struct mirror *mirror, struct control_message *message)
+{
+	message->share.is_granted = 0;
+	(void)control_send(mirror->control, VGPU_CONTROL_SHARE_REPLY, message);
+}
+
 static void control_take(struct mirror *mirror)
 {
 	struct control_message message;
@@ -338,6 +383,8 @@ static void control_take(struct mirror *mirror)
 	control_message_release(&message);
 	if (message.header.type == VGPU_CONTROL_TENANT_QUERY)
 		tenant_answer(mirror, message.tenant_query.first);
+	else if (message.header.type == VGPU_CONTROL_SHARE_PUBLISH || message.header.type == VGPU_CONTROL_SHARE_QUERY)
+		share_refuse(mirror, &message);
 	else if (message.header.type == VGPU_CONTROL_EXECUTOR_FAULT)
 		mirror_end(mirror, message.channel.error, "%s", message.channel.text);
 	else

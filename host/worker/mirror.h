@@ -44,8 +44,9 @@ struct mirror {
 	uint32_t download_offset, download_bytes;
 
 	uint64_t upload_released;
-	uint32_t commands_done; /* of a frame of commands that waits for room in the ring */
-	uint32_t command_waits; /* length of the record that does; 0: none */
+	uint32_t functions_called; /* as the relay was told */
+	uint32_t commands_done;	   /* of a frame of commands that waits for room in the ring */
+	uint32_t command_waits;	   /* length of the record that does; 0: none */
 	struct mirror_download downloads[MIRROR_DOWNLOADS_MAX];
 	size_t download_count;
 	uint32_t held_bytes; /* of 'record', a reply that waits for room in the link; 0: none */

@@ -176,6 +176,33 @@ static bool released_take(struct relay *relay, uint64_t position)
 	return true;
 }
 
+/* One at a time: the guest has returned from the one before. */
+static bool function_take(struct relay *relay, const struct link_view *view)
+{
+	struct link_function called;
+
+	memcpy(&called, view->payload, sizeof(called));
+	if (called.called != relay->functions_called + 1 || relay->functions_returned != relay->functions_called)
+		return false;
+	relay->functions_called = called.called;
+	channel_function_call(&relay->channel, called.function, (CUresult)called.status, called.called);
+	return true;
+}
+
+/* True: told the worker that the guest has returned from the function that was called last. */
+static bool returned_send(struct relay *relay)
+{
+	const struct link_place place = {.value = relay->functions_called};
+
+	if (relay->functions_returned == relay->functions_called ||
+	    channel_functions_returned(&relay->channel) != relay->functions_called ||
+	    link_room(&relay->link) < sizeof(place))
+		return false;
+	memcpy(link_put(&relay->link, LINK_RETURNED, sizeof(place), false), &place, sizeof(place));
+	relay->functions_returned = relay->functions_called;
+	return true;
+}
+
 static void counters_take(struct relay *relay, const struct link_view *view)
 {
 	uint64_t values[COUNTER_WORDS];
@@ -225,6 +252,9 @@ static bool frame_take(struct relay *relay, const struct link_view *view)
 		is_valid = view->bytes == sizeof(*relay->counters);
 		if (is_valid)
 			counters_take(relay, view);
+		break;
+	case LINK_CALLED:
+		is_valid = view->bytes == sizeof(struct link_function) && function_take(relay, view);
 		break;
 	case LINK_STATUS:
 		is_valid = view->bytes == sizeof(struct link_status);
@@ -354,6 +384,8 @@ void relay_run(struct relay *relay)
 	while (!relay->fault) {
 		bool progress = !relay->close_end_ms && commands_take(relay);
 
+		if (!relay->close_end_ms && returned_send(relay))
+			progress = true;
 		if (!link_flush(&relay->link)) {
 			/* It may have said why before it went. */
 			if (frames_take(relay) && !relay->fault)

@@ -31,12 +31,14 @@ struct relay {
 	uint32_t channel_number;
 	uint64_t silence_ms;
 
-	uint64_t upload_used;	  /* as far as records named the upload window */
-	uint64_t upload_released; /* as far as the worker gave it back */
-	uint32_t held_bytes;	  /* of 'record', which waits for room in the link; 0: none */
-	uint64_t held_sent;	  /* of the bytes that it names in the upload window */
-	uint32_t replies_done;	  /* of a frame of replies that waits for room in the guest's ring */
-	uint32_t reply_waits;	  /* length of the record that does; 0: none */
+	uint64_t upload_used;	     /* as far as records named the upload window */
+	uint64_t upload_released;    /* as far as the worker gave it back */
+	uint32_t functions_called;   /* as the worker said */
+	uint32_t functions_returned; /* as the worker was told */
+	uint32_t held_bytes;	     /* of 'record', which waits for room in the link; 0: none */
+	uint64_t held_sent;	     /* of the bytes that it names in the upload window */
+	uint32_t replies_done;	     /* of a frame of replies that waits for room in the guest's ring */
+	uint32_t reply_waits;	     /* length of the record that does; 0: none */
 
 	uint64_t close_end_ms; /* 0: not closing */
 	enum vgpu_channel_error fault;

@@ -8,6 +8,7 @@
 #include "driver.h"
 #include "entry.h"
 #include "print.h"
+#include "shared_event.h"
 
 struct recording {
 	_Atomic unsigned references;
@@ -23,6 +24,7 @@ struct event {
 	pthread_mutex_t lock;
 	struct recording *recording; /* the last one; NULL: never recorded */
 	struct frontier *frontier;   /* when it was last recorded in a capture */
+	struct shared_event *shared; /* between processes; NULL: it is not */
 };
 
 static void recording_release(struct recording *recording)
@@ -39,6 +41,7 @@ static void event_destroy(struct object *object)
 
 	recording_release(event->recording);
 	frontier_free(event->frontier);
+	shared_event_release(event->shared);
 	object_release(&event->context->object);
 	pthread_mutex_destroy(&event->lock);
 	free(event);
@@ -75,22 +78,16 @@ static CUresult event_acquire(CUevent handle, struct event **ret_event)
 	return result;
 }
 
-ENTRY(cuEventCreate, (CUevent * ret_event, unsigned int flags))
+/* Takes the reference to 'shared' (NULL: the event is of this process alone) in every case. */
+static CUresult event_make(struct context *context, unsigned int flags, struct shared_event *shared, CUevent *ret_event)
 {
-	const unsigned known = CU_EVENT_BLOCKING_SYNC | CU_EVENT_DISABLE_TIMING | CU_EVENT_INTERPROCESS;
-	struct context *context;
-	struct event *event;
-	CUresult result = context_current(&context);
+	struct event *event = calloc(1, sizeof(*event));
 
-	if (result)
-		return result;
-	if (!ret_event || flags & ~known)
-		return CUDA_ERROR_INVALID_VALUE;
-	if (flags & CU_EVENT_INTERPROCESS)
-		return flags & CU_EVENT_DISABLE_TIMING ? CUDA_ERROR_NOT_SUPPORTED : CUDA_ERROR_INVALID_VALUE;
-	event = calloc(1, sizeof(*event));
-	if (!event)
+	if (!event) {
+		shared_event_release(shared);
 		return CUDA_ERROR_OUT_OF_MEMORY;
+	}
+	event->shared = shared;
 	object_prepare(&event->object, OBJECT_EVENT, context, event_destroy);
 	event->context = context;
 	object_retain(&context->object);
@@ -102,6 +99,58 @@ ENTRY(cuEventCreate, (CUevent * ret_event, unsigned int flags))
 	}
 	*ret_event = (CUevent)event;
 	return CUDA_SUCCESS;
+}
+
+ENTRY(cuEventCreate, (CUevent * ret_event, unsigned int flags))
+{
+	const unsigned known = CU_EVENT_BLOCKING_SYNC | CU_EVENT_DISABLE_TIMING | CU_EVENT_INTERPROCESS;
+	struct shared_event *shared = NULL;
+	struct context *context;
+	CUresult result = context_current(&context);
+
+	if (result)
+		return result;
+	if (!ret_event || flags & ~known)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (flags & CU_EVENT_INTERPROCESS) {
+		if (!(flags & CU_EVENT_DISABLE_TIMING))
+			return CUDA_ERROR_INVALID_VALUE;
+		shared = shared_event_make();
+		if (!shared)
+			return CUDA_ERROR_OUT_OF_MEMORY;
+	}
+	return event_make(context, flags, shared, ret_event);
+}
+
+ENTRY(cuIpcGetEventHandle, (CUipcEventHandle * ret_handle, CUevent handle))
+{
+	struct event *event;
+	CUresult result = event_acquire(handle, &event);
+
+	if (result)
+		return result;
+	if (!ret_handle || !event->shared)
+		result = CUDA_ERROR_INVALID_VALUE;
+	else
+		shared_event_name(event->shared, ret_handle);
+	object_release(&event->object);
+	return result;
+}
+
+ENTRY(cuIpcOpenEventHandle, (CUevent * ret_event, CUipcEventHandle handle))
+{
+	struct shared_event *shared;
+	struct context *context;
+	CUresult result = context_current(&context);
+
+	if (result)
+		return result;
+	if (!ret_event)
+		return CUDA_ERROR_INVALID_VALUE;
+	result = shared_event_open(&handle, &shared);
+	if (result)
+		return result;
+	return event_make(context, CU_EVENT_DISABLE_TIMING | CU_EVENT_INTERPROCESS, shared, ret_event);
 }
 
 ENTRY(cuEventDestroy_v2, (CUevent handle))
@@ -123,6 +172,8 @@ ENTRY_ALIAS(cuEventDestroy, cuEventDestroy_v2, (CUevent handle));
 struct record_work {
 	struct work work;
 	struct recording *recording;
+	struct shared_event *shared; /* a reference, or NULL */
+	uint64_t number;	     /* of the recording, among those of all processes */
 };
 
 static CUresult record_run(struct work *work, struct stream *stream)
@@ -133,12 +184,15 @@ static CUresult record_run(struct work *work, struct stream *stream)
 	(void)stream;
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	record->recording->time_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+	if (record->shared)
+		shared_event_reach(record->shared, record->number);
 	return CUDA_SUCCESS;
 }
 
 static void record_free(struct work *work)
 {
 	recording_release(((struct record_work *)work)->recording);
+	shared_event_release(((struct record_work *)work)->shared);
 	free(work);
 }
 
@@ -179,6 +233,10 @@ static CUresult event_record(struct event *event, struct stream *stream)
 	record->recording = recording;
 	/* The event's lock orders its recordings as their work is ordered. */
 	pthread_mutex_lock(&event->lock);
+	if (event->shared) {
+		record->shared = shared_event_retain(event->shared);
+		record->number = shared_event_record(event->shared);
+	}
 	result = stream_submit(stream, &record->work, &recording->sequence);
 	former = recording;
 	if (!result) {
@@ -253,6 +311,8 @@ ENTRY(cuEventQuery, (CUevent handle))
 	recording = recording_acquire(event);
 	if (recording && !stream_reached(recording->stream, recording->sequence))
 		result = CUDA_ERROR_NOT_READY;
+	else if (event->shared && !shared_event_is_reached(event->shared))
+		result = CUDA_ERROR_NOT_READY;
 	recording_release(recording);
 	object_release(&event->object);
 	return result;
@@ -273,6 +333,8 @@ ENTRY(cuEventSynchronize, (CUevent handle))
 	recording = recording_acquire(event);
 	if (recording)
 		stream_wait(recording->stream, recording->sequence);
+	if (event->shared)
+		shared_event_wait(event->shared, event->context);
 	print_flush();
 	result = context_check(event->context);
 	recording_release(recording);
@@ -280,17 +342,23 @@ ENTRY(cuEventSynchronize, (CUevent handle))
 	return result;
 }
 
-CUresult event_depend(CUevent handle, struct work *work)
+CUresult event_wait_work(CUevent handle, struct work **ret_work)
 {
 	struct recording *recording;
 	struct event *event;
+	struct work *work;
 	CUresult result = event_acquire(handle, &event);
 
 	if (result)
 		return result;
+	work = event->shared ? shared_event_wait_work(event->shared) : work_nothing();
 	recording = recording_acquire(event);
-	if (recording && !work_depend(work, recording->stream, recording->sequence))
+	if (!work || (recording && !work_depend(work, recording->stream, recording->sequence)))
 		result = CUDA_ERROR_OUT_OF_MEMORY;
+	if (!result)
+		*ret_work = work;
+	else if (work)
+		work_discard(work);
 	recording_release(recording);
 	object_release(&event->object);
 	return result;

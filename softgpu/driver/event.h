@@ -8,8 +8,8 @@
 
 #include "stream.h"
 
-/* Makes 'work' wait for the event's last recording; an event never recorded is no obstacle. */
-CUresult event_depend(CUevent handle, struct work *work);
+/* Work that waits for the event's last recording; an event never recorded is no obstacle. */
+CUresult event_wait_work(CUevent handle, struct work **ret_work);
 
 /* As capture_join() with the event's frontier; true as well when there is no such event. */
 bool event_join(CUevent handle, struct stream *stream, CUresult *ret_result);

@@ -27,6 +27,7 @@ enum memory_kind {
 	MEMORY_HOST,	   /* cuMemHostAlloc */
 	MEMORY_REGISTERED, /* cuMemHostRegister */
 	MEMORY_ARRAY,	   /* of an array or a mipmapped array */
+	MEMORY_OPENED,	   /* cuIpcOpenMemHandle: another process's, in a block of the arena */
 	MEMORY_MAPPED,	   /* cuMemMap, in a reserved block of the arena */
 };
 

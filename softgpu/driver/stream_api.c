@@ -121,12 +121,9 @@ ENTRY_STREAM(cuStreamWaitEvent, (CUstream stream, CUevent event, unsigned int fl
 	}
 	if (event_join(event, target, &result))
 		goto release;
-	work = work_nothing();
-	result = work ? event_depend(event, work) : CUDA_ERROR_OUT_OF_MEMORY;
+	result = event_wait_work(event, &work);
 	if (!result)
 		result = stream_submit(target, work, NULL);
-	else if (work)
-		work_discard(work);
 release:
 	stream_release(target);
 	return result;
@@ -287,6 +284,11 @@ static CUresult host_submit(CUstream handle, CUhostFn function, CUstreamCallback
 
 	if (result)
 		return result;
+	/* A graph holds host functions, not callbacks. */
+	if (callback && capture_refuse(target, &result)) {
+		stream_release(target);
+		return result;
+	}
 	host = calloc(1, sizeof(*host));
 	if (host) {
 		/* A callback is told of the error; a host function is not called after one (CUDA driver API). */

@@ -126,6 +126,6 @@ class Mediator:
         return subprocess.run([str(c) for c in command], env=self.client_environment(**environment),
                               capture_output=True, text=True, timeout=seconds, check=False)
 
-    def spawn(self, *command, **environment):
-        return subprocess.Popen([str(c) for c in command], env=self.client_environment(**environment),
+    def spawn(self, *command, stdin=None, **environment):
+        return subprocess.Popen([str(c) for c in command], env=self.client_environment(**environment), stdin=stdin,
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

@@ -19,6 +19,8 @@ import tap
 from stack import Mediator, build_directory, wait_until
 
 PROGRAM = build_directory() / 'bench' / 'tenant'
+# Sanitized code takes longer, above all to start and to end (the leak check); the product's bound is a second.
+PATIENCE_FACTOR = 10 if os.environ.get('VGPU_SANITIZED') else 1
 
 
 class Tenants:
@@ -238,15 +240,17 @@ class Memory(unittest.TestCase):
 class Watchdog(unittest.TestCase):
     def test_endless_kernel(self):
         with Tenants(bad='kernel-ms=500') as tenants:
-            good = tenants.spawn('good', 'check', '--blocks', '2', '--to', time.monotonic() + 6)
+            good = tenants.spawn('good', 'check', '--blocks', '2', '--to', time.monotonic() + 600)
+            tenants.mediator.wait_for_line('process \\d+ \\(good\\) connected')
             start = time.monotonic()
             status, lines, error = tenants.run('bad', 'endless')
             took = time.monotonic() - start
             self.assertEqual(status, 0, error)
             self.assertEqual(lines[-1]['name'], 'CUDA_ERROR_LAUNCH_TIMEOUT')
-            self.assertLess(took, 4)
+            self.assertLess(took, 4 * PATIENCE_FACTOR)
             wait_until(lambda: 'program=bad' not in str(tenants.contended_ms()) and
-                       len(tenants.mediator.executors()) == 1, 'its executor is gone', 1)
+                       len(tenants.mediator.executors()) == 1, 'its executor is gone', PATIENCE_FACTOR)
+            good.send_signal(signal.SIGINT)
             output, _ = good.communicate(timeout=60)
             self.assertEqual(good.returncode, 0, output)
             self.assertEqual(lines_of(output)[1]['wrong'], 0)

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Module images whose headers lie. */
+#include <ar.h>
 #include <elf.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,6 +42,14 @@ struct fatbin {
 	uint8_t ptx_entry[ENTRY_BYTES];
 	char ptx[PTX_BYTES];
 };
+
+struct archive {
+	char magic[SARMAG];
+	struct ar_hdr elf_header;
+	struct elf elf;
+	struct ar_hdr text_header;
+	char text[3]; /* and a byte of padding, which may be missing at the end */
+} __attribute__((packed));
 
 static void put16(uint8_t *place, uint16_t value)
 {
@@ -208,6 +218,52 @@ static void lying_elves_fail(void **state)
 	assert_false(check(image_elf_is_sound, &elf, sizeof(elf)));
 }
 
+static struct ar_hdr member_make(const char *size)
+{
+	struct ar_hdr header;
+
+	memset(&header, ' ', sizeof(header));
+	memcpy(header.ar_size, size, strlen(size));
+	memcpy(header.ar_fmag, ARFMAG, sizeof(header.ar_fmag));
+	return header;
+}
+
+static struct archive archive_make(void)
+{
+	char size[16];
+	struct archive archive = {.elf = elf_make(), .text_header = member_make("3"), .text = "abc"};
+
+	snprintf(size, sizeof(size), "%zu", sizeof(struct elf));
+	archive.elf_header = member_make(size);
+	memcpy(archive.magic, ARMAG, SARMAG);
+	return archive;
+}
+
+static void lying_archives_fail(void **state)
+{
+	struct archive archive = archive_make();
+	size_t whole = offsetof(struct archive, text) + 3;
+
+	(void)state;
+	assert_true(check(image_archive_is_sound, &archive, whole));
+	assert_false(check(image_archive_is_sound, &archive, whole - 1));
+	assert_false(check(image_archive_is_sound, &archive, SARMAG + 10));
+	assert_false(check(image_archive_is_sound, &archive, 4));
+	archive.text_header.ar_size[0] = '4';
+	assert_false(check(image_archive_is_sound, &archive, whole));
+	memset(archive.text_header.ar_size, '9', sizeof(archive.text_header.ar_size));
+	assert_false(check(image_archive_is_sound, &archive, whole));
+	archive = archive_make();
+	archive.text_header.ar_size[1] = 'x';
+	assert_false(check(image_archive_is_sound, &archive, whole));
+	archive = archive_make();
+	archive.elf_header.ar_fmag[0] = 'x';
+	assert_false(check(image_archive_is_sound, &archive, whole));
+	archive = archive_make();
+	archive.elf.sections[1].sh_size = 1 << 20;
+	assert_false(check(image_archive_is_sound, &archive, whole));
+}
+
 static void binary_is_no_text(void **state)
 {
 	(void)state;
@@ -235,10 +291,10 @@ static void turned_bits_are_survived(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(sound_images_pass),	    cmocka_unit_test(truncated_images_fail),
-		cmocka_unit_test(lying_fatbins_fail),	    cmocka_unit_test(unterminated_text_in_a_fatbin_fails),
-		cmocka_unit_test(lying_elves_fail),	    cmocka_unit_test(binary_is_no_text),
-		cmocka_unit_test(turned_bits_are_survived),
+		cmocka_unit_test(sound_images_pass),  cmocka_unit_test(truncated_images_fail),
+		cmocka_unit_test(lying_fatbins_fail), cmocka_unit_test(unterminated_text_in_a_fatbin_fails),
+		cmocka_unit_test(lying_elves_fail),   cmocka_unit_test(lying_archives_fail),
+		cmocka_unit_test(binary_is_no_text),  cmocka_unit_test(turned_bits_are_survived),
 	};
 
 	return cmocka_run_group_tests_name("images", tests, NULL, NULL);

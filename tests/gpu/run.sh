@@ -4,15 +4,15 @@
 # run.sh BUNDLE RESULTS [STEP...]
 #
 # On a machine with an NVIDIA GPU: the same programs natively and through mediator, executor and the guest
-# library over the local transport, in the same run. Steps: kernels memory examples programs frameworks speed nvml
-# bench shares storm worker (default: all; worker: the same again, with the GPU at a vgpu-worker over TLS); JOBS_MAX
+# library over the local transport, in the same run. Steps: kernels memory streams examples programs frameworks speed
+# nvml bench shares storm worker (default: all; worker: the same again, with the GPU at a vgpu-worker over TLS); JOBS_MAX
 # commands at a time, each for SECONDS_MAX at most. RESULTS gets the logs; the last lines say what passed.
 set -uo pipefail
 bundle=$(cd "${1:?usage: run.sh BUNDLE RESULTS [STEP...]}" && pwd)
 mkdir -p "${2:?usage: run.sh BUNDLE RESULTS [STEP...]}"
 results=$(cd "$2" && pwd)
 shift 2
-steps=${*:-kernels memory examples programs frameworks speed nvml bench shares storm worker}
+steps=${*:-kernels memory streams examples programs frameworks speed nvml bench shares storm worker}
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
 passed=0 failed=0 skipped=0
@@ -98,6 +98,12 @@ for step in $steps; do
 		;;
 	memory)
 		for name in virtual_memory managed_memory pool_peer; do
+			both $name "$bundle/bin/$name"
+		done
+		verdicts
+		;;
+	streams)
+		for name in host_functions stream_values tensor_maps linker ipc; do
 			both $name "$bundle/bin/$name"
 		done
 		verdicts

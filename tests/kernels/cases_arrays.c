@@ -114,11 +114,11 @@ static void run_box_array(struct trial *trial)
 	texturing_expect(trial, "array to pinned", trial->driver->copy_box_async(&copy, NULL), CUDA_SUCCESS);
 	texturing_expect(trial, "cuStreamSynchronize", trial->driver->stream_synchronize(NULL), CUDA_SUCCESS);
 	trial_equal_bytes(trial, "pinned", pinned, sent, bytes, 1);
-	/* One texel too many, and half a texel. */
+	/* One texel too many. Half a texel is taken by the real driver; what then arrives is not documented. */
 	copy.srcXInBytes = 4;
 	texturing_expect(trial, "over the edge", trial->driver->copy_box(&copy), CUDA_ERROR_INVALID_VALUE);
 	copy.WidthInBytes = 2;
-	texturing_expect(trial, "half a texel", trial->driver->copy_box(&copy), CUDA_ERROR_INVALID_VALUE);
+	texturing_expect(trial, "half a texel", trial->driver->copy_box(&copy), CUDA_SUCCESS);
 	texturing_expect(trial, "cuMemFreeHost", trial->driver->host_free(pinned), CUDA_SUCCESS);
 	texturing_end(trial, first, 0, 0);
 	texturing_end(trial, second, 0, 0);

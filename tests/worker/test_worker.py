@@ -19,9 +19,10 @@ from stack import build_directory, wait_until
 from worker_stack import FAR, Authority, Namespace, Worker, WorkerStack, free_port, psk_write
 
 EXAMPLES = build_directory() / 'examples'
-COPY_LOOP = build_directory() / 'tests' / 'end_to_end' / 'copy_loop'
+END_TO_END = build_directory() / 'tests' / 'end_to_end'
+COPY_LOOP = END_TO_END / 'copy_loop'
 
-OPEN, STATUS, COMMANDS, UPLOAD, REPLIES, DOWNLOAD, RELEASED, DEFERRED, COUNTERS, ALIVE, CLOSE = range(1, 12)
+OPEN, STATUS, COMMANDS, UPLOAD, REPLIES, DOWNLOAD, RELEASED, DEFERRED, COUNTERS, ALIVE, CLOSE, CALLED, RETURNED = range(1, 14)
 CHANNEL_BYTES = 34 << 20
 
 
@@ -116,6 +117,10 @@ class Programs(unittest.TestCase):
     def test_programs(self):
         self.assertIn('[5, 7, 9]', self.passes(EXAMPLES / 'vector_add', 1000000))
         self.passes(EXAMPLES / 'matrix_product')
+
+    def test_host_functions(self):
+        self.passes(END_TO_END / 'host_functions')
+        self.passes(END_TO_END / 'host_functions', 'exit')
 
     def test_several_at_once(self):
         programs = [self.mediator.spawn(EXAMPLES / 'vector_add', 300000) for _ in range(4)]
@@ -392,6 +397,8 @@ class HostilePeers(unittest.TestCase):
             'an upload over the end': open_frame() + frame(UPLOAD, upload),
             'an upload far ahead': open_frame() + frame(UPLOAD, struct.pack('<Q', 1 << 50) + b'x'),
             'an upload of nothing': open_frame() + frame(UPLOAD, b'1234'),
+            'a return from no function': open_frame() + frame(RETURNED, struct.pack('<Q', 1)),
+            'a short return': open_frame() + frame(RETURNED, b'1234'),
             'a request before the greeting': open_frame() + frame(COMMANDS, self.record(64)),
         }
         for name, data in cases.items():
@@ -425,6 +432,10 @@ class HostilePeers(unittest.TestCase):
             'a download over the end': ready + frame(DOWNLOAD, struct.pack('<Q', 16 << 20) + b'x' * (1 << 17)),
             'a release of what was not used': ready + frame(RELEASED, struct.pack('<Q', 1 << 20)),
             'counters of another size': ready + frame(COUNTERS, b'1234'),
+            'a function out of turn': ready + frame(CALLED, struct.pack('<QII', 1, 0, 2)),
+            'a function before another has returned': ready + frame(CALLED, struct.pack('<QII', 1, 0, 1)) +
+                                                      frame(CALLED, struct.pack('<QII', 1, 0, 2)),
+            'a short function': ready + frame(CALLED, b'1234'),
             'nothing, and then the end': ready,
         }
         port = free_port()

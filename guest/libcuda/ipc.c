@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Memory and events that processes share: their handles are opaque here too. */
+#include <string.h>
+
+#include "host_calls.h"
+#include "object.h"
+
+API(cuIpcGetMemHandle, CUipcMemHandle *ret_handle, CUdeviceptr address)
+{
+	CUipcMemHandle handle;
+	uint32_t context, bytes = 0;
+	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
+
+	if (result)
+		return result;
+	if (!ret_handle)
+		return CUDA_ERROR_INVALID_VALUE;
+	result = host_cuIpcGetMemHandle(context, address, &handle, sizeof(handle), &bytes);
+	if (result)
+		return result;
+	if (bytes != sizeof(handle))
+		return CUDA_ERROR_UNKNOWN;
+	*ret_handle = handle;
+	return CUDA_SUCCESS;
+}
+
+API(cuIpcOpenMemHandle_v2, CUdeviceptr *ret_address, CUipcMemHandle handle, unsigned int flags)
+{
+	uint64_t address;
+	uint32_t context;
+	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
+
+	if (result)
+		return result;
+	if (!ret_address)
+		return CUDA_ERROR_INVALID_VALUE;
+	result = host_cuIpcOpenMemHandle_v2(context, &handle, flags, &address);
+	if (!result)
+		*ret_address = address;
+	return result;
+}
+
+API(cuIpcOpenMemHandle, CUdeviceptr *ret_address, CUipcMemHandle handle, unsigned int flags)
+{
+	return cuIpcOpenMemHandle_v2(ret_address, handle, flags);
+}
+
+API(cuIpcGetEventHandle, CUipcEventHandle *ret_handle, CUevent event)
+{
+	CUipcEventHandle handle;
+	uint32_t context, id, bytes = 0;
+	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
+
+	if (!result)
+		result = object_id(event, VGPU_KIND_EVENT, &id);
+	if (result)
+		return result;
+	if (!ret_handle)
+		return CUDA_ERROR_INVALID_VALUE;
+	result = host_cuIpcGetEventHandle(context, id, &handle, sizeof(handle), &bytes);
+	if (result)
+		return result;
+	if (bytes != sizeof(handle))
+		return CUDA_ERROR_UNKNOWN;
+	*ret_handle = handle;
+	return CUDA_SUCCESS;
+}
+
+API(cuIpcOpenEventHandle, CUevent *ret_event, CUipcEventHandle handle)
+{
+	struct object *event;
+	uint32_t context;
+	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
+
+	if (result)
+		return result;
+	if (!ret_event)
+		return CUDA_ERROR_INVALID_VALUE;
+	event = object_mint(VGPU_KIND_EVENT, context);
+	if (!event)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	result = host_cuIpcOpenEventHandle(context, event->id, &handle);
+	if (result)
+		object_release(event);
+	else
+		*ret_event = (CUevent)event;
+	return result;
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "host_function.h"
+
+#include <pthread.h>
+#include <time.h>
+
+#include "executor.h"
+#include "executor_calls.h"
+
+/* A look at the answer each eighth of the time that the function has taken, within bounds. */
+#define LOOK_PART   8
+#define LOOK_NS_MIN 5000u
+#define LOOK_NS_MAX 1000000u
+
+/* The driver hands our function one word, which is the guest's. */
+static struct {
+	pthread_mutex_t turn; /* of several contexts, or of softgpu's streams: one function at a time */
+	struct executor *executor;
+	uint32_t called;
+} functions = {.turn = PTHREAD_MUTEX_INITIALIZER};
+
+void host_functions_open(struct executor *executor)
+{
+	functions.executor = executor;
+}
+
+static void answer_await(const struct channel *channel, uint32_t called)
+{
+	uint64_t began = schedule_now();
+
+	while (channel_functions_returned(channel) != called) {
+		struct timespec pause = {.tv_nsec = (long)((schedule_now() - began) / LOOK_PART)};
+
+		if (pause.tv_nsec < LOOK_NS_MIN)
+			pause.tv_nsec = LOOK_NS_MIN;
+		if (pause.tv_nsec > LOOK_NS_MAX)
+			pause.tv_nsec = LOOK_NS_MAX;
+		nanosleep(&pause, NULL);
+	}
+}
+
+static void function_call(void *function, CUresult status)
+{
+	struct executor *executor = functions.executor;
+
+	pthread_mutex_lock(&functions.turn);
+	functions.called++;
+	gate_function_begin(&executor->gate);
+	channel_function_call(&executor->channel, (uintptr_t)function, status, functions.called);
+	answer_await(&executor->channel, functions.called);
+	gate_function_end(&executor->gate);
+	pthread_mutex_unlock(&functions.turn);
+}
+
+static void function_run(void *function)
+{
+	function_call(function, CUDA_SUCCESS);
+}
+
+static void callback_run(CUstream stream, CUresult status, void *function)
+{
+	(void)stream;
+	function_call(function, status);
+}
+
+CUresult execute_cuLaunchHostFunc(struct executor *executor, const struct request *request,
+				  const struct wire_cuLaunchHostFunc *arguments)
+{
+	CUstream stream;
+	CUresult result = execute_find_stream(executor, arguments->hStream, &stream);
+
+	(void)request;
+	if (result)
+		return result;
+	if (!executor->driver.cuLaunchHostFunc)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	return executor->driver.cuLaunchHostFunc(stream, function_run, (void *)(uintptr_t)arguments->function);
+}
+
+CUresult execute_cuStreamAddCallback(struct executor *executor, const struct request *request,
+				     const struct wire_cuStreamAddCallback *arguments)
+{
+	CUstream stream;
+	CUresult result = execute_find_stream(executor, arguments->hStream, &stream);
+
+	(void)request;
+	if (result)
+		return result;
+	if (!executor->driver.cuStreamAddCallback)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	return executor->driver.cuStreamAddCallback(stream, callback_run, (void *)(uintptr_t)arguments->function, 0);
+}

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "share.h"
+
+#include <poll.h>
+#include <string.h>
+
+#include "control_socket.h"
+#include "executor.h"
+#include "executor_calls.h"
+#include "vgpu_api_wire.h"
+
+/* The mediator answers from memory; one that is silent for so long is stopped, or being replaced. */
+#define ANSWER_NS_MAX 5000000000u
+
+/* What a guest sees as a handle. */
+struct token_handle {
+	char magic[8];
+	uint8_t token[VGPU_SHARE_TOKEN_BYTES];
+	uint8_t zeros[CU_IPC_HANDLE_SIZE - 8 - VGPU_SHARE_TOKEN_BYTES];
+};
+_Static_assert(sizeof(struct token_handle) == CU_IPC_HANDLE_SIZE, "it is a handle");
+_Static_assert(VGPU_SHARE_HANDLE_BYTES == CU_IPC_HANDLE_SIZE, "the driver's handle fits");
+
+static const char token_magic[8] = "vgpu-ipc";
+
+/* The socket may be a blocking one. */
+static bool control_is_ready(const struct executor *executor, short events)
+{
+	struct pollfd control = {.fd = executor->control, .events = events};
+
+	return poll(&control, 1, 0) > 0 && (control.revents & events);
+}
+
+static CUresult question_send(struct executor *executor, const struct request *request, enum vgpu_control_type type,
+			      struct control_message *message, uint32_t flags, uint32_t event)
+{
+	struct shares *shares = &executor->shares;
+
+	if (shares->count == SHARES_WAITING_MAX)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	message->share.serial = ++shares->serial;
+	if (!control_is_ready(executor, POLLOUT) || control_send(executor->control, type, message) < 0)
+		return CUDA_ERROR_SYSTEM_NOT_READY;
+	if (shares->count == 0)
+		shares->asked_ns = schedule_now();
+	shares->waits[shares->count++] =
+		(struct share_wait){.request = *request, .serial = shares->serial, .event = event, .flags = flags};
+	shares->waits[shares->count - 1].request.payload = NULL;
+	shares->waits[shares->count - 1].request.payload_bytes = 0;
+	return EXECUTE_DEFERRED;
+}
+
+static CUresult publish(struct executor *executor, const struct request *request, enum vgpu_share_kind kind,
+			const char *handle)
+{
+	struct control_message message = {.share = {.kind = (uint32_t)kind}};
+
+	memcpy(message.share.handle, handle, sizeof(message.share.handle));
+	return question_send(executor, request, VGPU_CONTROL_SHARE_PUBLISH, &message, 0, 0);
+}
+
+static CUresult query(struct executor *executor, const struct request *request, enum vgpu_share_kind kind,
+		      const char *handle, uint32_t flags, uint32_t event)
+{
+	struct control_message message = {.share = {.kind = (uint32_t)kind}};
+	struct token_handle token;
+
+	memcpy(&token, handle, sizeof(token));
+	if (memcmp(token.magic, token_magic, sizeof(token_magic)) != 0)
+		return CUDA_ERROR_INVALID_VALUE;
+	memcpy(message.share.token, token.token, sizeof(token.token));
+	return question_send(executor, request, VGPU_CONTROL_SHARE_QUERY, &message, flags, event);
+}
+
+CUresult execute_cuIpcGetMemHandle(struct executor *executor, const struct request *request,
+				   const struct wire_cuIpcGetMemHandle *arguments,
+				   struct wire_cuIpcGetMemHandle_reply *reply, void *reply_handle, size_t capacity)
+{
+	CUipcMemHandle handle = {0};
+	CUresult result;
+
+	(void)reply, (void)reply_handle, (void)capacity;
+	if (!executor->driver.cuIpcGetMemHandle)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	result = executor->driver.cuIpcGetMemHandle(&handle, arguments->dptr);
+	return result ? result : publish(executor, request, VGPU_SHARE_MEMORY, handle.reserved);
+}
+
+CUresult execute_cuIpcGetEventHandle(struct executor *executor, const struct request *request,
+				     const struct wire_cuIpcGetEventHandle *arguments,
+				     struct wire_cuIpcGetEventHandle_reply *reply, void *reply_handle, size_t capacity)
+{
+	CUipcEventHandle handle = {0};
+	void *event;
+	CUresult result = execute_find(executor, VGPU_KIND_EVENT, arguments->event, &event);
+
+	(void)reply, (void)reply_handle, (void)capacity;
+	if (result)
+		return result;
+	if (!executor->driver.cuIpcGetEventHandle)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	result = executor->driver.cuIpcGetEventHandle(&handle, event);
+	return result ? result : publish(executor, request, VGPU_SHARE_EVENT, handle.reserved);
+}
+
+CUresult execute_cuIpcOpenMemHandle_v2(struct executor *executor, const struct request *request,
+				       const struct wire_cuIpcOpenMemHandle_v2 *arguments,
+				       struct wire_cuIpcOpenMemHandle_v2_reply *reply)
+{
+	(void)reply;
+	if (!executor->driver.cuIpcOpenMemHandle_v2)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	return query(executor, request, VGPU_SHARE_MEMORY, arguments->handle.reserved, arguments->flags, 0);
+}
+
+CUresult execute_cuIpcOpenEventHandle(struct executor *executor, const struct request *request,
+				      const struct wire_cuIpcOpenEventHandle *arguments)
+{
+	CUresult result = execute_check_mint(executor, VGPU_KIND_EVENT, arguments->event);
+
+	if (result)
+		return result;
+	if (!executor->driver.cuIpcOpenEventHandle)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	return query(executor, request, VGPU_SHARE_EVENT, arguments->handle.reserved, 0, arguments->event);
+}
+
+/* The reply to a request, built when the answer has come. */
+struct answer {
+	uint8_t bytes[sizeof(struct wire_cuIpcGetMemHandle_reply) + CU_IPC_HANDLE_SIZE];
+	size_t count;
+};
+
+static void token_give(const struct vgpu_control_share *share, struct answer *answer)
+{
+	struct wire_cuIpcGetMemHandle_reply reply = {.handle_bytes = CU_IPC_HANDLE_SIZE};
+	struct token_handle token = {0};
+
+	_Static_assert(sizeof(reply) == sizeof(struct wire_cuIpcGetEventHandle_reply), "both replies are alike");
+	memcpy(token.magic, token_magic, sizeof(token_magic));
+	memcpy(token.token, share->token, sizeof(token.token));
+	memcpy(answer->bytes, &reply, sizeof(reply));
+	memcpy(answer->bytes + sizeof(reply), &token, sizeof(token));
+	answer->count = sizeof(reply) + sizeof(token);
+}
+
+static CUresult memory_open(struct executor *executor, const struct share_wait *wait,
+			    const struct vgpu_control_share *share, struct answer *answer)
+{
+	struct wire_cuIpcOpenMemHandle_v2_reply reply = {0};
+	CUipcMemHandle handle;
+	CUdeviceptr address = 0;
+	CUresult result;
+
+	memcpy(handle.reserved, share->handle, sizeof(handle.reserved));
+	result = executor->driver.cuIpcOpenMemHandle_v2(&address, handle, wait->flags);
+	if (result)
+		return result;
+	reply.dptr = address;
+	memcpy(answer->bytes, &reply, sizeof(reply));
+	answer->count = sizeof(reply);
+	return CUDA_SUCCESS;
+}
+
+static CUresult event_open(struct executor *executor, const struct share_wait *wait,
+			   const struct vgpu_control_share *share)
+{
+	CUipcEventHandle handle;
+	CUevent event = NULL;
+	/* The guest may have taken the id for something else meanwhile. */
+	CUresult result = execute_check_mint(executor, VGPU_KIND_EVENT, wait->event);
+
+	if (result)
+		return result;
+	memcpy(handle.reserved, share->handle, sizeof(handle.reserved));
+	result = executor->driver.cuIpcOpenEventHandle(&event, handle);
+	if (result)
+		return result;
+	executor->request = &wait->request;
+	execute_mint(executor, wait->event, wait->request.context, event);
+	executor->request = NULL;
+	return CUDA_SUCCESS;
+}
+
+static CUresult request_finish(struct executor *executor, const struct share_wait *wait,
+			       const struct vgpu_control_share *share, struct answer *answer)
+{
+	bool opens = wait->request.opcode == VGPU_CALL_cuIpcOpenMemHandle_v2 ||
+		     wait->request.opcode == VGPU_CALL_cuIpcOpenEventHandle;
+
+	/* Where nobody keeps handles there is no sharing; a token that nobody gave out is no handle. */
+	if (!share->is_granted)
+		return opens ? CUDA_ERROR_INVALID_VALUE : CUDA_ERROR_NOT_SUPPORTED;
+	if (!opens) {
+		token_give(share, answer);
+		return CUDA_SUCCESS;
+	}
+	if (!context_enter(executor, wait->request.context))
+		return CUDA_ERROR_INVALID_CONTEXT;
+	return wait->event ? event_open(executor, wait, share) : memory_open(executor, wait, share, answer);
+}
+
+/* Replies to the oldest request. */
+static void wait_end(struct executor *executor, CUresult result, const struct answer *answer)
+{
+	struct shares *shares = &executor->shares;
+
+	if (result)
+		counter_add(&executor->counters->errors, 1);
+	if (shares->waits[0].request.flags & VGPU_FLAG_REPLY)
+		reply_send(executor, &shares->waits[0].request, result, answer->bytes, result ? 0 : answer->count);
+	shares->count--;
+	memmove(&shares->waits[0], &shares->waits[1], shares->count * sizeof(shares->waits[0]));
+	shares->asked_ns = schedule_now();
+}
+
+static void answer_take(struct executor *executor, const struct vgpu_control_share *share)
+{
+	struct shares *shares = &executor->shares;
+	struct answer answer = {.count = 0};
+	struct share_wait wait;
+	size_t place = 0;
+	CUresult result;
+
+	while (place < shares->count && shares->waits[place].serial != share->serial)
+		place++;
+	/* Late: the request was given up. */
+	if (place == shares->count)
+		return;
+	/* Those before it were asked of a mediator that is no more. */
+	while (place-- > 0)
+		wait_end(executor, CUDA_ERROR_SYSTEM_NOT_READY, &answer);
+	wait = shares->waits[0];
+	result = request_finish(executor, &wait, share, &answer);
+	wait_end(executor, result, &answer);
+}
+
+bool share_poll(struct executor *executor)
+{
+	struct shares *shares = &executor->shares;
+	struct control_message message;
+	size_t before = shares->count;
+
+	while (shares->count && control_is_ready(executor, POLLIN) &&
+	       control_receive(executor->control, &message) > 0) {
+		control_message_release(&message);
+		if (message.header.type == VGPU_CONTROL_SHARE_REPLY)
+			answer_take(executor, &message.share);
+	}
+	if (shares->count && schedule_now() - shares->asked_ns > ANSWER_NS_MAX)
+		wait_end(executor, CUDA_ERROR_SYSTEM_NOT_READY, &(struct answer){.count = 0});
+	return shares->count != before;
+}

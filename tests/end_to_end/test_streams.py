@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What streams do beside kernels and copies, and what is made for kernels, through the whole path over the local transport, on the software GPU."""
+
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+import tap
+from stack import Mediator, build_directory
+
+PROGRAMS = build_directory() / 'tests' / 'end_to_end'
+
+
+class Streams(unittest.TestCase):
+    def passes(self, *command, options=()):
+        with Mediator(*options) as mediator:
+            done = mediator.run(PROGRAMS / command[0], *command[1:], CMOCKA_MESSAGE_OUTPUT='TAP')
+            self.assertEqual(done.returncode, 0, f'{done.stdout}\n{done.stderr}\n{mediator.text()[-4000:]}')
+            mediator.wait_for_rest()
+
+    def test_host_functions(self):
+        self.passes('host_functions')
+
+    def test_values(self):
+        self.passes('stream_values')
+
+    def test_linker(self):
+        self.passes('linker')
+
+    def test_tensor_maps(self):
+        self.passes('tensor_maps')
+
+    def test_exit_with_host_functions_to_come(self):
+        self.passes('host_functions', 'exit')
+
+    def test_long_host_functions_are_no_long_kernels(self):
+        self.passes('host_functions', 'long', options=('--tenant-per-program', 'yes', '--tenant',
+                                                       'program:host_functions kernel-ms=500'))
+
+
+class Sharing(unittest.TestCase):
+    def test_parent_and_child(self):
+        with Mediator() as mediator:
+            done = mediator.run(PROGRAMS / 'ipc', CMOCKA_MESSAGE_OUTPUT='TAP')
+            self.assertEqual(done.returncode, 0, f'{done.stdout}\n{done.stderr}\n{mediator.text()[-4000:]}')
+            mediator.wait_for_rest()
+
+    def test_tenants(self):
+        """What one tenant shares another one's handle does not open, nor anybody's when its process is gone."""
+        with Mediator('--tenant-per-program', 'yes') as mediator, \
+                tempfile.TemporaryDirectory(prefix='vgpu-ipc-') as folder:
+            handles, other = Path(folder) / 'handles', Path(folder) / 'other'
+            other.symlink_to(PROGRAMS / 'ipc')
+            giver = mediator.spawn(PROGRAMS / 'ipc', 'give', handles, stdin=subprocess.PIPE)
+            self.assertEqual(giver.stdout.readline(), 'given\n')
+            done = mediator.run(other, 'take', handles)
+            self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
+            done = mediator.run(PROGRAMS / 'ipc', 'take', handles)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            giver.communicate(timeout=60)
+            mediator.wait_for_rest()
+            done = mediator.run(PROGRAMS / 'ipc', 'take', handles)
+            self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
+
+
+if __name__ == '__main__':
+    tap.main()
