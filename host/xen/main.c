@@ -16,6 +16,7 @@ bool qemu_uuid_set;
 
 static char *domain_name;
 static GMainLoop *loop;
+static bool is_background;
 
 const char *qemu_get_vm_name(void)
 {
@@ -143,6 +144,46 @@ bool xen_device_start(struct xen_device *device)
 	return true;
 }
 
+/*
+ * The caller goes on when the device is there: a child serves. The parent never returns. -1: cannot; else a
+ * descriptor that 'ready' gets.
+ */
+static int background_enter(void)
+{
+	int pipes[2];
+	char byte;
+	pid_t child;
+
+	if (pipe2(pipes, O_CLOEXEC) < 0)
+		return -1;
+	child = fork();
+	if (child < 0)
+		return -1;
+	if (child > 0) {
+		close(pipes[1]);
+		/* Its end closes the pipe. */
+		_exit(read(pipes[0], &byte, 1) == 1 ? 0 : 1);
+	}
+	close(pipes[0]);
+	setsid();
+	return pipes[1];
+}
+
+static void background_ready(int ready)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	/* Standard error stays: it is the log. */
+	if (null >= 0) {
+		dup2(null, STDIN_FILENO);
+		dup2(null, STDOUT_FILENO);
+		close(null);
+	}
+	if (write(ready, "", 1) != 1)
+		fprintf(stderr, "vgpu-xen: who started this has not waited\n");
+	close(ready);
+}
+
 enum option_key {
 	OPTION_VM_ID = 256,
 	OPTION_POOL,
@@ -150,7 +191,8 @@ enum option_key {
 	OPTION_SOCKET,
 	OPTION_CHANNELS,
 	OPTION_BYTES,
-	OPTION_TRACE
+	OPTION_TRACE,
+	OPTION_BACKGROUND
 };
 
 static const struct argp_option options[] = {
@@ -162,6 +204,7 @@ static const struct argp_option options[] = {
 	{"channels", OPTION_CHANNELS, "N", 0, "guest processes at a time (8)", 0},
 	{"channel-mib", OPTION_BYTES, "N", 0, "shared memory of each, taken from the host's for good (4)", 0},
 	{"trace", OPTION_TRACE, NULL, 0, "log every doorbell", 0},
+	{"background", OPTION_BACKGROUND, NULL, 0, "return when the device is there, and serve on", 0},
 	{0},
 };
 
@@ -208,6 +251,9 @@ static error_t option_take(int key, char *text, struct argp_state *state)
 	case OPTION_TRACE:
 		s->trace = true;
 		break;
+	case OPTION_BACKGROUND:
+		is_background = true;
+		break;
 	case ARGP_KEY_ARG:
 		if (state->arg_num == 0)
 			device->domain = number_take(state, text, 32751); /* below DOMID_FIRST_RESERVED */
@@ -242,9 +288,19 @@ int main(int argc, char **argv)
 			  .channel_count = 8,
 			  .channel_bytes = 4 << 20},
 	};
-	struct watcher watcher = {.store = xs_open(0), .device = &device};
+	struct watcher watcher = {.device = &device};
+	int ready = -1;
 
 	argp_parse(&arguments, argc, argv, 0, NULL, &device);
+	/* Before Xen's interfaces are opened, which a child does not inherit. */
+	if (is_background) {
+		ready = background_enter();
+		if (ready < 0) {
+			perror("vgpu-xen");
+			return 1;
+		}
+	}
+	watcher.store = xs_open(0);
 	if (!watcher.store) {
 		fprintf(stderr, "vgpu-xen: no XenStore: %s\n", strerror(errno));
 		return 1;
@@ -254,6 +310,8 @@ int main(int argc, char **argv)
 	if (!xen_device_start(&device) || !watch_start(&watcher))
 		return 1;
 	vgpu_log(&device.state, "serving domain %u, slot %u", device.domain, device.slot);
+	if (is_background)
+		background_ready(ready);
 	g_main_loop_run(loop);
 	vgpu_link_stop(&device.state);
 	return 0;

@@ -6,7 +6,7 @@ export PATH=/bin:/usr/lib/xen-4.17/bin LD_LIBRARY_PATH=/lib
 /bin/busybox mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
-mkdir -p /dev/pts /dev/shm /run/xen /run/xenstored /run/lock /var/vgpu
+mkdir -p /etc/vgpu /dev/pts /dev/shm /run/xen /run/xenstored /run/lock /var/vgpu
 mount -t devpts pts /dev/pts
 mount -t tmpfs shm /dev/shm
 ip link set lo up
@@ -43,20 +43,23 @@ vgpu-jobs --listen unix:/run/jobs --runner /bin/vgpu-job-runner --library /guest
 vgpu-xen-jobs --jobs /run/jobs >/tmp/xen-jobs.log 2>&1 &
 
 finish() {
-	for log in /tmp/*.log /tmp/*.xl /tmp/*.device /var/log/xen/*; do
+	for log in /tmp/*.log /tmp/*.xl /var/log/xen/*; do
 		echo "--- $log"
 		tail -n 40 "$log"
 	done
 	echo "TAP 1..$number"
 	poweroff -f
 }
-# guest_start NAME VM_ID WORK: paused, gets the device, runs.
+# guest_start NAME VM_ID WORK [OTHER]
 guest_start() {
-	xl create -p /root/hvm.cfg "name='$1'" "serial='file:/tmp/$1.log'" >/tmp/$1.xl 2>&1 || return 1
+	echo "$1 6 --vm-id $2 --channels 4" >>/etc/vgpu/xen-guests
+	xl create /root/hvm.cfg "name='$1'" "serial='file:/tmp/$1.log'" >/tmp/$1.xl 2>&1 || return 1
 	domain=$(xl domid "$1")
 	xenstore-write "/local/domain/$domain/data/work" "$3" "/local/domain/$domain/data/other" "${4:-0}"
-	vgpu-xen --vm-id "$2" --channels 4 "$domain" 6 >/tmp/$1.device 2>&1 &
-	until_true 60 grep -q serving /tmp/$1.device && xl unpause "$1"
+	grep -q serving "$(device_log "$1")"
+}
+device_log() { # NAME
+	echo "/var/log/xen/qemu-dm-$1.log"
 }
 is_right() { # NAME WHAT...
 	name=$1
@@ -67,6 +70,9 @@ is_right() { # NAME WHAT...
 }
 computed() { # NAME
 	is_right "$1" vector_add matrix_product
+}
+runs() { # PROGRAM
+	ls -l /proc/[0-9]*/exe 2>/dev/null | grep -q "/$1\$"
 }
 only_dom0() {
 	[ "$(xl list | wc -l)" = 2 ]
@@ -94,7 +100,7 @@ computed red
 right=$?
 verdict $right "one guest computes right"
 [ $right = 0 ] || finish
-until_true 30 grep -q 'is gone' /tmp/red.device
+until_true 30 grep -q 'is gone' "$(device_log red)"
 verdict $? "the device ends with its guest"
 
 guest_start green 2 stay && guest_start blue 3 jobs "$(xl domid green)"
@@ -113,11 +119,11 @@ done
 guest_start doomed 4 copy
 until_true 120 grep -q copying /tmp/doomed.log
 verdict $? "a guest is in the middle of copies"
-pgrep -f cuda-executor >/dev/null
+runs cuda-executor
 verdict $? "an executor works for it"
 xl destroy doomed
 xenstore-write "/local/domain/$(xl domid green)/data/work" again
-until_true 30 grep -q 'is gone' /tmp/doomed.device
+until_true 30 grep -q 'is gone' "$(device_log doomed)"
 verdict $? "its destruction ends the device's process"
 until_true 30 grep -q 'vm_id=4 channel=0: the executor ended' /tmp/mediator.log
 verdict $? "and its executor"
@@ -127,7 +133,7 @@ verdict $? "a guest that was there meanwhile goes on and computes right"
 # A domain one of whose pages is mapped or granted to somebody stays in Xen's list as a zombie.
 until_true 30 only_dom0
 verdict $? "nothing of the ended guests is left in Xen"
-! pgrep -f cuda-executor >/dev/null && ! pgrep vgpu-xen\$ >/dev/null
+! runs cuda-executor && ! runs vgpu-xen
 verdict $? "and no process for them"
 guest_start last 4 compute
 until_true 120 grep -q 'GUEST done' /tmp/last.log

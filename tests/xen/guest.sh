@@ -5,7 +5,7 @@ for tool in read write; do
 	ln -s xenstore /bin/xenstore-$tool
 done
 export VGPU_JOBS=xenstore
-work=$(xenstore-read data/work)
+until work=$(xenstore-read data/work 2>/dev/null); do sleep 1; done
 echo "GUEST type $(cat /sys/hypervisor/type) work $work"
 echo "GUEST lspci $(lspci -nn | grep '\[0302\]')"
 

@@ -78,6 +78,7 @@ put "$build/guest/libcuda/libcuda.so.1" guest/libcuda.so.1
 for program in host/xen/vgpu-xen host/xen/vgpu-xen-jobs host/jobs/vgpu-jobs host/jobs/vgpu-job-runner; do
 	put "$build/$program" "bin/${program##*/}"
 done
+install "$repository/host/xen/vgpu-xen-qemu" "$root/bin/vgpu-xen-qemu"
 install "$here/dom0.sh" "$root/init"
 install -m 644 -t "$root/root" "$here"/*.cfg
 
