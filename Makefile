@@ -10,7 +10,7 @@ export PATH := /usr/sbin:/usr/bin:/sbin:/bin:$(PATH)
 HOST_SIDE := host/mediator/mediator_phase3 host/executor/cuda-executor softgpu/driver/libsoftgpu.so.1 \
 	host/worker/vgpu-relay host/worker/vgpu-worker host/jobs/vgpu-jobs host/jobs/vgpu-job-runner
 # Where Xen's libraries are.
-XEN_SIDE := vgpu-xen vgpu-xen-jobs
+XEN_SIDE := host/xen/vgpu-xen host/xen/vgpu-xen-jobs
 GUEST_LIBRARIES := guest/libcuda/libcuda.so.1 guest/libnvml/libnvidia-ml.so.1
 GUEST_TOOLS := guest/jobs/vgpu-run
 
@@ -32,6 +32,7 @@ build: configure
 # The host side as the operations guide has it: leaves ./mediator_phase3 here.
 host: configure
 	@ninja -C $(BUILD) --quiet $(HOST_SIDE) $(GUEST_LIBRARIES)
+	@! grep -q '^build host/xen/vgpu-xen:' $(BUILD)/build.ninja || ninja -C $(BUILD) --quiet $(XEN_SIDE)
 	@ln -sf $(BUILD)/host/mediator/mediator_phase3 mediator_phase3
 	@echo "built ./mediator_phase3, $(BUILD)/host/executor/cuda-executor"
 
@@ -43,10 +44,6 @@ install: host
 	install -D -m 755 $(BUILD)/host/worker/vgpu-worker $(DESTDIR)$(PREFIX)/sbin/vgpu-worker
 	install -D -m 755 $(BUILD)/host/jobs/vgpu-jobs $(DESTDIR)$(PREFIX)/sbin/vgpu-jobs
 	install -D -m 755 $(BUILD)/host/jobs/vgpu-job-runner $(DESTDIR)$(PREFIX)/libexec/vgpu/vgpu-job-runner
-	for program in $(XEN_SIDE); do \
-		test ! -e $(BUILD)/host/xen/$$program || \
-			install -D -m 755 $(BUILD)/host/xen/$$program $(DESTDIR)$(PREFIX)/sbin/$$program; \
-	done
 	install -D -m 644 $(BUILD)/guest/libcuda/libcuda.so.1 $(DESTDIR)$(PREFIX)/lib/vgpu-cuda/libcuda.so.1
 	install -D -m 644 $(BUILD)/softgpu/driver/libsoftgpu.so.1 $(DESTDIR)$(PREFIX)/lib/vgpu/libsoftgpu.so.1
 	install -D -m 644 packaging/sysusers.d/vgpu-cuda.conf $(DESTDIR)/usr/lib/sysusers.d/vgpu-cuda.conf
@@ -58,6 +55,11 @@ install: host
 		>$(DESTDIR)/etc/systemd/system/vgpu-worker.service
 	sed 's|^ExecStart=/usr/local/|ExecStart=$(PREFIX)/|' packaging/systemd/vgpu-jobs.service \
 		>$(DESTDIR)/etc/systemd/system/vgpu-jobs.service
+	test ! -e $(BUILD)/host/xen/vgpu-xen || { \
+		install -D -m 755 -t $(DESTDIR)$(PREFIX)/sbin $(addprefix $(BUILD)/,$(XEN_SIDE)) && \
+		install -D -m 755 host/xen/vgpu-xen-qemu $(DESTDIR)$(PREFIX)/libexec/vgpu/vgpu-xen-qemu && \
+		sed 's|^ExecStart=/usr/local/|ExecStart=$(PREFIX)/|' packaging/systemd/vgpu-xen-jobs.service \
+			>$(DESTDIR)/etc/systemd/system/vgpu-xen-jobs.service; }
 	test -e $(DESTDIR)/etc/vgpu/mediator.conf || \
 		install -D -m 644 packaging/mediator.conf $(DESTDIR)/etc/vgpu/mediator.conf
 

@@ -245,7 +245,7 @@ static void store_readable(evutil_socket_t descriptor, short what, void *argumen
 }
 
 static const struct argp_option options[] = {
-	{"jobs", 'j', "PATH", 0, "The Unix socket on which vgpu-jobs listens (/run/vgpu/jobs)", 0},
+	{"jobs", 'j', "PATH", 0, "The Unix socket on which vgpu-jobs listens (/run/vgpu-jobs/socket)", 0},
 	{0},
 };
 
@@ -268,7 +268,7 @@ int main(int count, char **arguments)
 		.parser = option_parse,
 		.doc = "Carries the JSON jobs of Xen's guests from XenStore to vgpu-jobs, and the answers back.",
 	};
-	struct carrier carrier = {.jobs = "/run/vgpu/jobs"};
+	struct carrier carrier = {.jobs = "/run/vgpu-jobs/socket"};
 	struct event *readable;
 
 	if (argp_parse(&parser, count, arguments, 0, NULL, &carrier))

@@ -36,7 +36,12 @@ xen-init-dom0
 xenconsoled --pid-file=/run/xenconsoled.pid
 echo "tools are up after $(cut -d' ' -f1 /proc/uptime) s"
 
-/host/mediator/mediator_phase3 --socket /var/vgpu/mediator.sock --log /tmp/mediator.log &
+# Pool B's GPU is at a worker.
+echo "psk $(head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n')" >/root/worker.psk
+/host/worker/vgpu-worker --listen 127.0.0.1:5555 --credentials /root/worker.psk \
+	--driver /softgpu/driver/libsoftgpu.so.1 >/tmp/worker.log 2>&1 &
+/host/mediator/mediator_phase3 --socket /var/vgpu/mediator.sock --log /tmp/mediator.log \
+	--worker B=127.0.0.1:5555 --worker-credentials /root/worker.psk &
 until_true 60 grep -q 'CUDA initialized' /tmp/mediator.log
 verdict $? "the mediator has a GPU in dom0"
 vgpu-jobs --listen unix:/run/jobs --runner /bin/vgpu-job-runner --library /guest >/tmp/jobs.log 2>&1 &
@@ -50,9 +55,10 @@ finish() {
 	echo "TAP 1..$number"
 	poweroff -f
 }
-# guest_start NAME VM_ID WORK [OTHER]
+# guest_start NAME VM_ID WORK [OTHER]; its pool is $pool
+pool=A
 guest_start() {
-	echo "$1 6 --vm-id $2 --channels 4" >>/etc/vgpu/xen-guests
+	echo "$1 6 --vm-id $2 --pool $pool --channels 4" >>/etc/vgpu/xen-guests
 	xl create /root/hvm.cfg "name='$1'" "serial='file:/tmp/$1.log'" >/tmp/$1.xl 2>&1 || return 1
 	domain=$(xl domid "$1")
 	xenstore-write "/local/domain/$domain/data/work" "$3" "/local/domain/$domain/data/other" "${4:-0}"
@@ -135,11 +141,14 @@ until_true 30 only_dom0
 verdict $? "nothing of the ended guests is left in Xen"
 ! runs cuda-executor && ! runs vgpu-xen
 verdict $? "and no process for them"
+pool=B
 guest_start last 4 compute
 until_true 120 grep -q 'GUEST done' /tmp/last.log
 at "the last guest is done"
 computed last
-verdict $? "another guest computes afterwards, as the same VM"
+verdict $? "another guest computes afterwards, as the same VM, with the GPU at a worker"
+grep -q 'vm_id=4 channel=0 pool=B: executor' /tmp/worker.log
+verdict $? "the worker has run it"
 until_true 30 only_dom0
 # What Xen itself keeps of a domain's end is freed a little later.
 until_true 20 memory_is_back

@@ -74,6 +74,8 @@ done
 put "$build/host/mediator/mediator_phase3" host/mediator/mediator_phase3
 put "$build/host/executor/cuda-executor" host/executor/cuda-executor
 put "$build/softgpu/driver/libsoftgpu.so.1" softgpu/driver/libsoftgpu.so.1
+put "$build/host/worker/vgpu-relay" host/worker/vgpu-relay
+put "$build/host/worker/vgpu-worker" host/worker/vgpu-worker
 put "$build/guest/libcuda/libcuda.so.1" guest/libcuda.so.1
 for program in host/xen/vgpu-xen host/xen/vgpu-xen-jobs host/jobs/vgpu-jobs host/jobs/vgpu-job-runner; do
 	put "$build/$program" "bin/${program##*/}"
