@@ -33,7 +33,7 @@ until_true() {
 xenstored --pid-file /run/xenstored.pid
 until_true 20 xenstore-read /
 xen-init-dom0
-xenconsoled --pid-file=/run/xenconsoled.pid
+xenconsoled --pid-file=/run/xenconsoled.pid --log=guest --log-dir=/tmp
 echo "tools are up after $(cut -d' ' -f1 /proc/uptime) s"
 
 # Pool B's GPU is at a worker.
@@ -59,7 +59,7 @@ finish() {
 pool=A
 guest_start() {
 	echo "$1 6 --vm-id $2 --pool $pool --channels 4" >>/etc/vgpu/xen-guests
-	xl create /root/hvm.cfg "name='$1'" "serial='file:/tmp/$1.log'" >/tmp/$1.xl 2>&1 || return 1
+	xl create /root/hvm.cfg "name='$1'" "vcpus=${vcpus:-1}" "serial='file:/tmp/$1.log'" >/tmp/$1.xl 2>&1 || return 1
 	domain=$(xl domid "$1")
 	xenstore-write "/local/domain/$domain/data/work" "$3" "/local/domain/$domain/data/other" "${4:-0}"
 	grep -q serving "$(device_log "$1")"
@@ -122,6 +122,15 @@ for what in job-in-parts answer-in-parts job-too-long job-unknown job-nan job-mi
 	verdict $? "a guest's XenStore: $what"
 done
 
+xl create /root/pvh.cfg "name='white'" >/tmp/white.xl 2>&1
+xenstore-write "/local/domain/$(xl domid white)/data/other" "$(xl domid green)" \
+	"/local/domain/$(xl domid white)/data/work" store
+until_true 120 grep -q 'GUEST done' /tmp/guest-white.log
+at "the PVH guest is done"
+tr -d '\r' </tmp/guest-white.log >/tmp/white.log
+is_right white job job-in-parts answer-in-parts jobs-in-a-row no-other-path no-host-path
+verdict $? "a PVH guest's jobs over XenStore"
+
 guest_start doomed 4 copy
 until_true 120 grep -q copying /tmp/doomed.log
 verdict $? "a guest is in the middle of copies"
@@ -142,11 +151,12 @@ verdict $? "nothing of the ended guests is left in Xen"
 ! runs cuda-executor && ! runs vgpu-xen
 verdict $? "and no process for them"
 pool=B
+vcpus=2
 guest_start last 4 compute
 until_true 120 grep -q 'GUEST done' /tmp/last.log
 at "the last guest is done"
 computed last
-verdict $? "another guest computes afterwards, as the same VM, with the GPU at a worker"
+verdict $? "another with two processors computes afterwards, as the same VM, with the GPU at a worker"
 grep -q 'vm_id=4 channel=0 pool=B: executor' /tmp/worker.log
 verdict $? "the worker has run it"
 until_true 30 only_dom0

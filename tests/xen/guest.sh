@@ -80,6 +80,12 @@ jobs)
 	echo "GUEST done"
 	poweroff -f
 	;;
+store)
+	right job '{"result":\[5,7,9\]}' vgpu-run vector_add 1,2,3 4,5,6
+	jobs
+	echo "GUEST done"
+	poweroff -f
+	;;
 copy)
 	copy_loop
 	echo "GUEST copy_loop ended with $?"

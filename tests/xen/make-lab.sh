@@ -99,6 +99,9 @@ EOF
 "$xen/root/usr/bin/grub-mkimage" -d "$xen/root/usr/lib/grub/i386-pc" -O i386-pc -p '(hd0,msdos1)/' -c "$root/disk/grub.cfg" \
 	-o "$root/disk/core" biosdisk part_msdos newc linux
 python3 "$here/make_disk.py" "$xen/root/usr/lib/grub/i386-pc" "$root/disk/core" "$root/disk/archive" "$root/root/guest.img"
+# A PVH guest is loaded by the toolstack.
+mv "$root/disk/kernel" "$root/root/kernel"
+mv "$root/disk/guest" "$root/root/guest.cpio.gz"
 rm -r "$root/disk"
 
 echo 'root:x:0:0:root:/root:/bin/sh' >"$root/etc/passwd"
