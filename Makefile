@@ -8,7 +8,7 @@ PYTHON ?= /usr/bin/python3
 export PATH := /usr/sbin:/usr/bin:/sbin:/bin:$(PATH)
 
 HOST_SIDE := host/mediator/mediator_phase3 host/executor/cuda-executor softgpu/driver/libsoftgpu.so.1 \
-	host/worker/vgpu-relay host/worker/vgpu-worker host/jobs/vgpu-jobs host/jobs/vgpu-job-runner
+	host/worker/vgpu-relay host/worker/vgpu-worker host/jobs/vgpu-jobs host/jobs/vgpu-job-runner host/admin/vgpu-admin
 # Where Xen's libraries are.
 XEN_SIDE := host/xen/vgpu-xen host/xen/vgpu-xen-jobs
 GUEST_LIBRARIES := guest/libcuda/libcuda.so.1 guest/libnvml/libnvidia-ml.so.1
@@ -43,6 +43,11 @@ install: host
 	install -D -m 755 $(BUILD)/host/worker/vgpu-relay $(DESTDIR)$(PREFIX)/libexec/vgpu/vgpu-relay
 	install -D -m 755 $(BUILD)/host/worker/vgpu-worker $(DESTDIR)$(PREFIX)/sbin/vgpu-worker
 	install -D -m 755 $(BUILD)/host/jobs/vgpu-jobs $(DESTDIR)$(PREFIX)/sbin/vgpu-jobs
+	install -D -m 755 $(BUILD)/host/admin/vgpu-admin $(DESTDIR)$(PREFIX)/bin/vgpu-admin
+	install -D -m 644 packaging/man/vgpu-admin.8 $(DESTDIR)$(PREFIX)/share/man/man8/vgpu-admin.8
+	install -D -m 644 packaging/bash-completion/vgpu-admin \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/vgpu-admin
+	install -D -m 644 packaging/grafana/vgpu-cuda.json $(DESTDIR)$(PREFIX)/share/vgpu-cuda/grafana.json
 	install -D -m 755 $(BUILD)/host/jobs/vgpu-job-runner $(DESTDIR)$(PREFIX)/libexec/vgpu/vgpu-job-runner
 	install -D -m 644 $(BUILD)/guest/libcuda/libcuda.so.1 $(DESTDIR)$(PREFIX)/lib/vgpu-cuda/libcuda.so.1
 	install -D -m 644 $(BUILD)/softgpu/driver/libsoftgpu.so.1 $(DESTDIR)$(PREFIX)/lib/vgpu/libsoftgpu.so.1

@@ -45,6 +45,7 @@ struct channel_waiter {
 	size_t capacity; /* of 'reply' */
 	bool sleeps;
 	bool wants_nudge; /* waits for room, not for a reply */
+	bool never_leads;
 	struct channel_waiter *bucket_next;
 	struct channel_waiter *sleeper_next;
 };
@@ -112,6 +113,12 @@ bool channel_waiter_done(const struct channel_waiter *waiter);
  * ready() may ask. false: the channel is lost.
  */
 bool channel_wait_until(struct channel *channel, bool (*ready)(void *argument), void *argument, int sleep_ms);
+
+/*
+ * The same for what is not urgent while nobody else waits: the thread never leads, so that those who wait for
+ * replies take them themselves. It is noticed within sleep_ms, or at once while another thread waits.
+ */
+bool channel_wait_apart(struct channel *channel, bool (*ready)(void *argument), void *argument, int sleep_ms);
 
 /* The first error of posted calls since it was last taken; CUDA_SUCCESS: none. */
 static inline CUresult channel_take_deferred(struct channel *channel)

@@ -52,6 +52,7 @@ void channel_waiter_add(struct channel *channel, struct channel_waiter *waiter, 
 	waiter->bytes = 0;
 	waiter->sleeps = false;
 	waiter->wants_nudge = false;
+	waiter->never_leads = false;
 	lock_take(&channel->waiters_lock);
 	waiter->bucket_next = *bucket;
 	*bucket = waiter;
@@ -203,9 +204,14 @@ static void sleepers_nudge(struct channel *channel)
 /* Wakes one of those who sleep, to lead. */
 static void lead_offer(struct channel *channel)
 {
+	struct channel_waiter *sleeper;
+
 	lock_take(&channel->waiters_lock);
-	if (channel->sleepers)
-		waiter_signal(channel->sleepers, WAITER_NUDGE);
+	sleeper = channel->sleepers;
+	while (sleeper && sleeper->never_leads)
+		sleeper = sleeper->sleeper_next;
+	if (sleeper)
+		waiter_signal(sleeper, WAITER_NUDGE);
 	lock_release(&channel->waiters_lock);
 }
 
@@ -284,6 +290,13 @@ static void lead(struct channel *channel, const struct wish *wish)
 	}
 }
 
+static void sleeper_add(struct channel *channel, struct channel_waiter *waiter)
+{
+	waiter->sleeps = true;
+	waiter->sleeper_next = channel->sleepers;
+	channel->sleepers = waiter;
+}
+
 /* Sleeps until signalled; another thread leads. */
 static void follow(struct channel *channel, const struct wish *wish)
 {
@@ -302,9 +315,7 @@ static void follow(struct channel *channel, const struct wish *wish)
 		lock_release(&channel->waiters_lock);
 		return;
 	}
-	waiter->sleeps = true;
-	waiter->sleeper_next = channel->sleepers;
-	channel->sleepers = waiter;
+	sleeper_add(channel, waiter);
 	lock_release(&channel->waiters_lock);
 
 	/* A leader that left before we were on the list passed the lead to nobody. */
@@ -380,5 +391,23 @@ bool channel_wait_until(struct channel *channel, bool (*ready)(void *argument), 
 	wish_await(channel, &wish);
 	lock_take(&channel->waiters_lock);
 	lock_release(&channel->waiters_lock);
+	return !channel_lost(channel);
+}
+
+bool channel_wait_apart(struct channel *channel, bool (*ready)(void *argument), void *argument, int sleep_ms)
+{
+	struct channel_waiter waiter = {.wants_nudge = true, .never_leads = true};
+
+	while (!channel_lost(channel) && !ready(argument)) {
+		lock_take(&channel->waiters_lock);
+		sleeper_add(channel, &waiter);
+		lock_release(&channel->waiters_lock);
+		word_sleep(&waiter.word, 0, sleep_ms);
+		lock_take(&channel->waiters_lock);
+		sleeper_remove(channel, &waiter);
+		waiter.sleeps = false;
+		lock_release(&channel->waiters_lock);
+		__atomic_fetch_and(&waiter.word, ~WAITER_NUDGE, __ATOMIC_ACQUIRE);
+	}
 	return !channel_lost(channel);
 }

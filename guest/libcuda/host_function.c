@@ -4,7 +4,8 @@
  *
  * A thread of the library's own calls them, one at a time, as the executor names
  * them (vgpu_channel.h), and tells it that they have returned.  It starts with the
- * first of them, and waits on the channel only while there is one to come.
+ * first of them, and waits on the channel only while there is one to come.  Those of
+ * graphs may come at any time: for them alone it keeps out of the others' way.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -38,7 +39,11 @@ static struct {
 	bool has_thread;
 } functions = {.mutex = PTHREAD_MUTEX_INITIALIZER, .first_free = NONE};
 
+/* How long it may take to notice a function of a graph that nobody waits for. */
+#define APART_SLEEP_MS 1
+
 static uint32_t expected; /* functions to come, those of graphs always among them; the thread's futex */
+static uint32_t kept;	  /* those of graphs */
 
 /* Under the mutex; false: out of memory. */
 static bool places_grow(void)
@@ -109,6 +114,33 @@ static bool function_called(void *argument)
 	return __atomic_load_n(&session.channel->header->functions_called, __ATOMIC_ACQUIRE) != *returned;
 }
 
+static bool only_graphs(void)
+{
+	return __atomic_load_n(&kept, __ATOMIC_ACQUIRE) >= __atomic_load_n(&expected, __ATOMIC_ACQUIRE);
+}
+
+static bool called_or_urgent(void *argument)
+{
+	return function_called(argument) || !only_graphs();
+}
+
+/* False: the channel is lost. */
+static bool function_await(struct channel *channel, uint32_t *returned)
+{
+	while (__atomic_load_n(&expected, __ATOMIC_ACQUIRE) == 0)
+		word_sleep(&expected, 0, -1);
+	if (only_graphs() && !channel_wait_apart(channel, called_or_urgent, returned, APART_SLEEP_MS))
+		return false;
+	return channel_wait_until(channel, function_called, returned, CHANNEL_SLEEP_MS);
+}
+
+static void function_expect_no_more(bool is_kept)
+{
+	__atomic_sub_fetch(&expected, 1, __ATOMIC_ACQ_REL);
+	if (is_kept)
+		__atomic_sub_fetch(&kept, 1, __ATOMIC_ACQ_REL);
+}
+
 static void function_run(const struct host_function *function, CUresult status)
 {
 	if (function->function)
@@ -116,7 +148,7 @@ static void function_run(const struct host_function *function, CUresult status)
 	else
 		function->callback(function->stream, status, function->data);
 	if (!function->is_kept)
-		__atomic_sub_fetch(&expected, 1, __ATOMIC_ACQ_REL);
+		function_expect_no_more(false);
 }
 
 static void *functions_run(void *argument)
@@ -130,9 +162,7 @@ static void *functions_run(void *argument)
 	for (;;) {
 		struct host_function function;
 
-		while (__atomic_load_n(&expected, __ATOMIC_ACQUIRE) == 0)
-			word_sleep(&expected, 0, -1);
-		if (!channel_wait_until(channel, function_called, &returned, CHANNEL_SLEEP_MS))
+		if (!function_await(channel, &returned))
 			return NULL;
 		if (!function_take(__atomic_load_n(&header->function, __ATOMIC_RELAXED), true, &function)) {
 			channel_lose(channel);
@@ -160,7 +190,7 @@ static bool thread_start(void)
 	return !error;
 }
 
-static CUresult function_expect(void)
+static CUresult function_expect(bool is_kept)
 {
 	bool has_thread;
 
@@ -170,6 +200,9 @@ static CUresult function_expect(void)
 	pthread_mutex_unlock(&functions.mutex);
 	if (!has_thread)
 		return CUDA_ERROR_OUT_OF_MEMORY;
+	/* First, so that the thread never takes it for an urgent one. */
+	if (is_kept)
+		__atomic_add_fetch(&kept, 1, __ATOMIC_ACQ_REL);
 	if (__atomic_fetch_add(&expected, 1, __ATOMIC_ACQ_REL) == 0)
 		word_wake(&expected, 1);
 	return CUDA_SUCCESS;
@@ -184,27 +217,22 @@ static CUresult function_launch(const struct host_function *wanted, bool per_thr
 
 	if (!result)
 		result = stream_id(function.stream, per_thread_default, &stream);
-	if (!result)
-		result = function_expect();
 	if (result)
 		return result;
 	function.is_kept = function.function && capture_refuse(context, stream);
+	result = function_expect(function.is_kept);
+	if (result)
+		return result;
 	if (!function_put(&function, &name)) {
-		result = CUDA_ERROR_OUT_OF_MEMORY;
-		goto failed;
+		function_expect_no_more(function.is_kept);
+		return CUDA_ERROR_OUT_OF_MEMORY;
 	}
 	if (function.function)
 		result = host_cuLaunchHostFunc(context, stream, name);
 	else
 		result = host_cuStreamAddCallback(context, stream, name);
-	if (result) {
-		function_take(name, false, &function);
-		goto failed;
-	}
-	return CUDA_SUCCESS;
-
-failed:
-	__atomic_sub_fetch(&expected, 1, __ATOMIC_ACQ_REL);
+	if (result && function_take(name, false, &function))
+		function_expect_no_more(function.is_kept);
 	return result;
 }
 

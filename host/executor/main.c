@@ -15,6 +15,7 @@
 #include "loop.h"
 #include "probe.h"
 #include "sandbox.h"
+#include "sensors.h"
 #include "start.h"
 #include "watch.h"
 
@@ -25,17 +26,20 @@
 static const char usage[] =
 	"usage: cuda-executor [--no-sandbox]\n"
 	"       cuda-executor --probe LIBRARY\n"
+	"       cuda-executor --sensors\n"
 	"\n"
 	"Makes the CUDA calls of one guest process. The mediator starts it, with its control socket as\n"
 	"descriptor 3.\n"
 	"\n"
 	"  --probe LIBRARY  say what the CUDA driver LIBRARY offers, and end\n"
+	"  --sensors        say what NVML knows of the GPUs, and end\n"
 	"  --no-sandbox     for debugging: keep all privileges and system calls\n"
 	"  --version\n"
 	"  --help\n";
 
 struct settings {
 	const char *probe; /* NULL: serve */
+	bool sensors;
 	bool use_sandbox;
 };
 
@@ -58,11 +62,9 @@ void executor_fault(struct executor *faulty, enum vgpu_channel_error error, cons
 static int arguments_read(int count, char **arguments, struct settings *settings)
 {
 	static const struct option options[] = {
-		{"probe", required_argument, NULL, 'p'},
-		{"no-sandbox", no_argument, NULL, 'n'},
-		{"version", no_argument, NULL, 'v'},
-		{"help", no_argument, NULL, 'h'},
-		{0},
+		{"probe", required_argument, NULL, 'p'}, {"sensors", no_argument, NULL, 's'},
+		{"no-sandbox", no_argument, NULL, 'n'},	 {"version", no_argument, NULL, 'v'},
+		{"help", no_argument, NULL, 'h'},	 {0},
 	};
 	int option;
 
@@ -70,6 +72,9 @@ static int arguments_read(int count, char **arguments, struct settings *settings
 		switch (option) {
 		case 'p':
 			settings->probe = optarg;
+			break;
+		case 's':
+			settings->sensors = true;
 			break;
 		case 'n':
 			settings->use_sandbox = false;
@@ -149,7 +154,10 @@ int main(int count, char **arguments)
 	if (status >= 0)
 		return status;
 	layout_ensure(arguments);
-	status = settings.probe ? probe_run(settings.probe) : serve(&settings);
+	if (settings.sensors)
+		status = sensors_run();
+	else
+		status = settings.probe ? probe_run(settings.probe) : serve(&settings);
 	/* The driver's own exit handlers may wait for kernels that never end. */
 	fflush(NULL);
 	_exit(status);

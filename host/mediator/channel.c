@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "admission.h"
 #include "adoption.h"
 #include "executor_process.h"
 #include "log.h"
@@ -27,8 +28,9 @@
 #define RESULT_LAUNCH_TIMEOUT 702 /* CUDA_ERROR_LAUNCH_TIMEOUT */
 
 static const char *const stage_names[] = {
-	[CHANNEL_WAITING] = "waiting", [CHANNEL_PACED] = "paced", [CHANNEL_STARTING] = "starting",
-	[CHANNEL_READY] = "ready",     [CHANNEL_DEAD] = "dead",	  [CHANNEL_CLOSING] = "closing",
+	[CHANNEL_WAITING] = "waiting",	 [CHANNEL_BEHIND] = "behind", [CHANNEL_PACED] = "paced",
+	[CHANNEL_STARTING] = "starting", [CHANNEL_READY] = "ready",   [CHANNEL_DEAD] = "dead",
+	[CHANNEL_CLOSING] = "closing",
 };
 
 const char *channel_stage_name(enum channel_stage stage)
@@ -234,15 +236,19 @@ static void schedule_leave(struct channel *channel)
 	channel->schedule = NULL;
 }
 
+static void channels_behind_start(struct mediator *mediator);
+
 static void executor_ended(void *owner, const char *how)
 {
 	struct channel *channel = owner;
+	struct mediator *mediator = channel->mediator;
 
 	channel->executor = NULL;
 	shares_forget(channel);
 	schedule_leave(channel);
 	counters_report(channel);
 	counters_page_retire(&channel->mediator->counters, channel->pool_id, &channel->counters);
+	usage_retire(&channel->request.tenant->usage, &channel->counters);
 	counters_page_destroy(&channel->counters);
 	if (channel->stage == CHANNEL_CLOSING || channel->stage == CHANNEL_DEAD)
 		log_write_limited(&channel->request.log->events, LOG_LEVEL_INFO, "[CHANNEL] %s: %s", channel->label,
@@ -252,9 +258,12 @@ static void executor_ended(void *owner, const char *how)
 	else if (channel->stage != CHANNEL_DEAD && channel->fault_error != VGPU_ERROR_NONE)
 		channel_die(channel, channel->fault_error, channel->fault_text);
 	else if (channel->stage != CHANNEL_DEAD) {
+		channel->request.tenant->usage.deaths++;
+		channel->mediator->counters.deaths[channel->pool_id - 'A']++;
 		tenant_fault_note(channel->request.tenant, how);
 		channel_die(channel, VGPU_ERROR_EXECUTOR_DIED, how);
 	}
+	channels_behind_start(mediator);
 }
 
 static const struct executor_process_handlers executor_handlers = {
@@ -291,8 +300,9 @@ static int executor_start(struct channel *channel)
 	/* A relay takes none of the GPU's time; it joins so that it is kept and ended as an executor is. */
 	if (schedule_join(channel, &message) < 0)
 		return -1;
-	if (executor_process_start(channel->mediator, channel->label, &request->log->output, worker, &message,
-				   &executor_handlers, channel, &channel->executor) < 0) {
+	if (executor_process_start(channel->mediator, channel->label, &request->log->output, worker,
+				   channel->gpu[0] ? channel->gpu : NULL, &message, &executor_handlers, channel,
+				   &channel->executor) < 0) {
 		int error = errno;
 
 		schedule_leave(channel);
@@ -301,6 +311,8 @@ static int executor_start(struct channel *channel)
 	}
 	scheduler_descriptors_sent(channel->schedule);
 	channel->stage = CHANNEL_STARTING;
+	request->tenant->usage.starts++;
+	channel->mediator->counters.starts[channel->pool_id - 'A']++;
 	request_descriptors_close(request);
 	if (channel->mediator->keeper < 0)
 		descriptor_close(&channel->counters.file);
@@ -325,6 +337,20 @@ static enum vgpu_channel_error refuse(char *text, enum vgpu_channel_error error,
 	return error;
 }
 
+/* Has a program of its tenant that was closed before this one was opened still an executor? */
+static bool channel_is_behind(const struct channel *channel)
+{
+	const struct channel *other;
+
+	LIST_FOREACH(other, &channel->mediator->channels, link)
+	{
+		if (other->request.tenant == channel->request.tenant && other->stage == CHANNEL_CLOSING &&
+		    other->executor && other->closed < channel->opened)
+			return true;
+	}
+	return false;
+}
+
 /* Starts the executor, or sees to it that it is started later; if it cannot be, why. */
 static enum vgpu_channel_error channel_start(struct channel *channel, char *ret_text)
 {
@@ -333,12 +359,13 @@ static enum vgpu_channel_error channel_start(struct channel *channel, char *ret_
 					  ? PROBE_READY
 					  : probe_state(channel->mediator->probe);
 	struct timeval delay = {.tv_sec = channel->mediator->configuration.executor_start_seconds};
+	bool is_behind = channel_is_behind(channel);
 	unsigned pause = 0;
 
 	if (driver == PROBE_FAILED)
 		return refuse(ret_text, VGPU_ERROR_NO_DRIVER, "no CUDA driver: %.*s", VGPU_CONTROL_TEXT_BYTES - 32,
 			      probe_reason(channel->mediator->probe));
-	if (driver == PROBE_READY && channel->request.pace)
+	if (driver == PROBE_READY && !is_behind && channel->request.pace)
 		pause = pace_take(channel->request.pace);
 	if (pause > 0)
 		delay = (struct timeval){.tv_sec = pause / 1000000, .tv_usec = pause % 1000000};
@@ -348,6 +375,10 @@ static enum vgpu_channel_error channel_start(struct channel *channel, char *ret_
 		channel->stage = CHANNEL_PACED;
 	else if (driver != PROBE_READY)
 		channel->stage = CHANNEL_WAITING;
+	else if (is_behind)
+		channel->stage = CHANNEL_BEHIND;
+	else if (!placement_choose(channel->mediator, (char)channel->pool_id, &channel->request.gpu, channel->gpu))
+		return refuse(ret_text, VGPU_ERROR_REFUSED, "pool %c has no GPU", (char)channel->pool_id);
 	else if (executor_start(channel) < 0)
 		return refuse(ret_text, error_from_errno(errno), "the executor cannot be started: %s", strerror(errno));
 	return VGPU_ERROR_NONE;
@@ -375,8 +406,9 @@ static void start_timer_fired(evutil_socket_t none, short what, void *argument)
 	if (channel->executor)
 		executor_process_end(channel->executor);
 	channel_die(channel, VGPU_ERROR_START_TIMEOUT,
-		    channel->stage == CHANNEL_WAITING ? "the driver is still being probed"
-						      : "the executor did not become ready in time");
+		    channel->stage == CHANNEL_WAITING  ? "the driver is still being probed"
+		    : channel->stage == CHANNEL_BEHIND ? "an earlier program's executor does not end"
+						       : "the executor did not become ready in time");
 }
 
 enum vgpu_channel_error channel_open(struct mediator *mediator, const struct channel_request *request,
@@ -394,20 +426,11 @@ enum vgpu_channel_error channel_open(struct mediator *mediator, const struct cha
 		request_descriptors_close(&taken);
 		return refuse(ret_text, VGPU_ERROR_NO_DRIVER, "no CUDA driver: %s", probe_reason(mediator->probe));
 	}
-	if (tenant_is_quarantined(request->tenant)) {
+	error = admission_check(mediator, request, ret_text);
+	if (error != VGPU_ERROR_NONE) {
+		admission_refusal_note(mediator, request);
 		request_descriptors_close(&taken);
-		return refuse(ret_text, VGPU_ERROR_REFUSED, "%s is quarantined", request->tenant->label);
-	}
-	if (request->tenant->settings.processes_max &&
-	    request->tenant->processes >= request->tenant->settings.processes_max) {
-		request_descriptors_close(&taken);
-		return refuse(ret_text, VGPU_ERROR_REFUSED, "the tenant's limit of %u processes is reached",
-			      request->tenant->settings.processes_max);
-	}
-	if (channels_count(mediator) >= mediator->configuration.processes_max) {
-		request_descriptors_close(&taken);
-		return refuse(ret_text, VGPU_ERROR_REFUSED, "the host's limit of %u processes is reached",
-			      mediator->configuration.processes_max);
+		return error;
 	}
 	channel = calloc(1, sizeof(*channel));
 	if (!channel) {
@@ -419,9 +442,9 @@ enum vgpu_channel_error channel_open(struct mediator *mediator, const struct cha
 		.request = taken,
 		.pool_id = request->pool_id,
 		.stage = CHANNEL_WAITING,
+		.opened = ++mediator->channel_events,
 		.counters = {.values = NULL, .file = -1},
 	};
-	TAILQ_INIT(&channel->shares);
 	snprintf(channel->label, sizeof(channel->label), "%s", request->label);
 	channel->request.label = channel->label;
 	channel->start_timer = evtimer_new(mediator->base, start_timer_fired, channel);
@@ -466,7 +489,6 @@ struct channel *channel_adopt(struct mediator *mediator, const struct channel_re
 		.stage = CHANNEL_READY,
 		.counters = {.values = NULL, .file = -1},
 	};
-	TAILQ_INIT(&channel->shares);
 	snprintf(channel->label, sizeof(channel->label), "%s", request->label);
 	channel->request.label = channel->label;
 	channel->start_timer = evtimer_new(mediator->base, start_timer_fired, channel);
@@ -495,6 +517,7 @@ void channel_close(struct channel *channel)
 	if (channel->stage == CHANNEL_READY)
 		adoption_channel_forget(channel);
 	channel->stage = CHANNEL_CLOSING;
+	channel->closed = ++channel->mediator->channel_events;
 	event_del(channel->start_timer);
 	if (channel->executor)
 		executor_process_end(channel->executor);
@@ -512,6 +535,27 @@ static struct channel *waiting_channel_find(const struct mediator *mediator)
 			return channel;
 	}
 	return NULL;
+}
+
+static struct channel *unblocked_channel_find(const struct mediator *mediator)
+{
+	struct channel *channel;
+
+	LIST_FOREACH(channel, &mediator->channels, link)
+	{
+		if (channel->stage == CHANNEL_BEHIND && !channel_is_behind(channel))
+			return channel;
+	}
+	return NULL;
+}
+
+/* From the start each time, as below. */
+static void channels_behind_start(struct mediator *mediator)
+{
+	struct channel *channel;
+
+	while ((channel = unblocked_channel_find(mediator)))
+		channel_start_late(channel);
 }
 
 void channels_driver_known(struct mediator *mediator)

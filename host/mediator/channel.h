@@ -4,6 +4,8 @@
  * executor is gone and its memory is zeroed.
  *
  *   WAITING   the driver is still being probed
+ *   BEHIND    a program of the same tenant has ended before, and its executor has not: what it held (memory, a
+ *             process of the limit) is free again when it has, as it is natively
  *   PACED     its VM has started many executors lately: waits its turn (pace.h)
  *   STARTING  the executor runs and has not said that it is ready
  *   READY
@@ -23,6 +25,7 @@
 
 #include "control_socket.h"
 #include "counters.h"
+#include "placement.h"
 #include "scheduler.h"
 #include "share.h"
 
@@ -35,7 +38,15 @@ struct pace;
 struct scheduler_process;
 struct tenant;
 
-enum channel_stage { CHANNEL_WAITING, CHANNEL_PACED, CHANNEL_STARTING, CHANNEL_READY, CHANNEL_DEAD, CHANNEL_CLOSING };
+enum channel_stage {
+	CHANNEL_WAITING,
+	CHANNEL_BEHIND,
+	CHANNEL_PACED,
+	CHANNEL_STARTING,
+	CHANNEL_READY,
+	CHANNEL_DEAD,
+	CHANNEL_CLOSING,
+};
 
 struct channel_handlers {
 	void (*ready)(struct channel *channel);
@@ -78,10 +89,12 @@ struct channel {
 	struct channel_request request; /* descriptors -1 once the executor has them */
 	uint32_t pool_id;
 	enum channel_stage stage;
+	uint64_t opened; /* both count openings and closings of all channels */
+	uint64_t closed;
+	char gpu[PLACEMENT_UUID_BYTES];	   /* the only GPU that its executor sees; empty: all */
 	struct executor_process *executor; /* NULL: none or reaped */
 	struct counters_page counters;
-	struct share_list shares; /* what its executor has published */
-	unsigned share_count;
+	struct shares *shares;		    /* what its executor has published; NULL: nothing */
 	struct scheduler_process *schedule; /* NULL: no executor */
 	struct event *start_timer;	    /* PACED: the delay; else the time that the start may take */
 	/* What the executor said went wrong, for when it ends. */

@@ -59,6 +59,12 @@ struct configuration {
 	unsigned quarantine_window; /* seconds */
 	unsigned quarantine_seconds;
 	bool quarantine_local;
+	unsigned slow_wait_ms; /* 0: none is logged */
+	char *metrics;	       /* NULL: the usual address; METRICS_ADDRESS_NONE */
+	char *admin_socket;    /* NULL: the usual place; ADMIN_SOCKET_NONE */
+	char *admin_group;     /* NULL: the usual one */
+	char *database;	       /* NULL: store_start() */
+	char *database_import; /* NULL: the usual place */
 	unsigned keep_seconds; /* 0: nothing survives the mediator */
 };
 

@@ -118,6 +118,15 @@ struct vgpu_executor_counters counters_sum(const struct mediator *mediator, uint
 	return sum;
 }
 
+uint64_t counters_refusals(const struct counters *counters)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t pool = 0; pool < POOL_COUNT; pool++)
+		sum += counters->refusals[pool];
+	return sum;
+}
+
 void counters_log(const struct mediator *mediator)
 {
 	uint32_t pools = mediator->counters.pools_seen | 3; /* A and B are the operators' usual pools */

@@ -16,6 +16,12 @@ struct mediator;
 /* Of executors that are gone; memory_bytes and pinned_bytes stay 0. */
 struct counters {
 	struct vgpu_executor_counters gone[POOL_COUNT];
+	uint64_t refusals[POOL_COUNT]; /* of programs */
+	uint64_t starts[POOL_COUNT];   /* of executors */
+	uint64_t deaths[POOL_COUNT];   /* of executors that were not asked to end */
+	uint64_t gpu_ns[POOL_COUNT];   /* that tenants were charged */
+	uint64_t quarantines;
+	uint64_t grants;     /* of the GPU, from one tenant to the next */
 	uint32_t pools_seen; /* a bit for each pool that had an executor */
 };
 
@@ -39,6 +45,9 @@ void counters_page_retire(struct counters *counters, uint32_t pool_id, const str
 
 /* Executors that are there and gone; pool_id 0: all pools. */
 struct vgpu_executor_counters counters_sum(const struct mediator *mediator, uint32_t pool_id);
+
+/* Of programs, in all pools. */
+uint64_t counters_refusals(const struct counters *counters);
 
 /* Writes "Total processed" and a line for each pool (A, B and those seen) to the log. */
 void counters_log(const struct mediator *mediator);

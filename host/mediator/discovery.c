@@ -17,17 +17,10 @@
 #define MACHINES_MAX	   256
 #define COMMAND_LINE_BYTES 65536 /* libvirt's are some kilobytes */
 
-struct machine {
-	int pid;
-	uint32_t vm_id;
-	bool has_vm_id;
-	char name[64];
-};
-
 struct discovery {
 	bool has_scanned;
 	unsigned count;
-	struct machine machines[MACHINES_MAX];
+	struct discovery_machine machines[MACHINES_MAX];
 	char command_line[COMMAND_LINE_BYTES];
 };
 
@@ -79,7 +72,7 @@ static bool is_our_device(const char *value)
 	return strncmp(value, DEVICE_NAME, length) == 0 && (value[length] == '\0' || value[length] == ',');
 }
 
-static void vm_id_take(struct machine *machine, const char *device)
+static void vm_id_take(struct discovery_machine *machine, const char *device)
 {
 	const char *at = strstr(device, "vm_id");
 
@@ -92,14 +85,14 @@ static void vm_id_take(struct machine *machine, const char *device)
 }
 
 /* "name", "guest=name,debug-threads=on" */
-static void name_take(struct machine *machine, const char *value)
+static void name_take(struct discovery_machine *machine, const char *value)
 {
 	if (strncmp(value, "guest=", 6) == 0)
 		value += 6;
 	log_text_copy(machine->name, sizeof(machine->name), value, strcspn(value, ","));
 }
 
-static bool machine_take(const struct discovery *discovery, size_t bytes, struct machine *machine)
+static bool machine_take(const struct discovery *discovery, size_t bytes, struct discovery_machine *machine)
 {
 	const char *argument = discovery->command_line;
 	const char *end = argument + bytes;
@@ -125,13 +118,19 @@ void discovery_log(const struct discovery *discovery)
 {
 	log_info("Found %u QEMU VMs with vgpu-cuda devices", discovery->count);
 	for (unsigned i = 0; i < discovery->count; i++) {
-		const struct machine *machine = &discovery->machines[i];
+		const struct discovery_machine *machine = &discovery->machines[i];
 
 		if (machine->has_vm_id)
 			log_info("QEMU pid=%d name=\"%s\" vm_id=%u", machine->pid, machine->name, machine->vm_id);
 		else
 			log_info("QEMU pid=%d name=\"%s\" without vm_id", machine->pid, machine->name);
 	}
+}
+
+const struct discovery_machine *discovery_machines(const struct discovery *discovery, unsigned *ret_count)
+{
+	*ret_count = discovery->count;
+	return discovery->machines;
 }
 
 /* Of the process numbers, in the order of /proc; so one VM that comes as another goes is noticed. */
@@ -154,11 +153,11 @@ void discovery_scan(struct discovery *discovery)
 		return;
 	discovery->count = 0;
 	while (discovery->count < MACHINES_MAX && (entry = readdir(processes))) {
-		struct machine *machine = &discovery->machines[discovery->count];
+		struct discovery_machine *machine = &discovery->machines[discovery->count];
 
 		if (!isdigit((unsigned char)entry->d_name[0]))
 			continue;
-		*machine = (struct machine){.pid = atoi(entry->d_name)};
+		*machine = (struct discovery_machine){.pid = atoi(entry->d_name)};
 		if (machine_take(discovery, command_line_read(discovery, entry->d_name), machine))
 			discovery->count++;
 	}

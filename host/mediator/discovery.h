@@ -7,6 +7,9 @@
 #ifndef MEDIATOR_DISCOVERY_H
 #define MEDIATOR_DISCOVERY_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 struct discovery;
 
 /* NULL when out of memory. */
@@ -17,6 +20,17 @@ void discovery_scan(struct discovery *discovery);
 
 /* Writes what was found last to the log. */
 void discovery_log(const struct discovery *discovery);
+
+/* A QEMU with our device. */
+struct discovery_machine {
+	int pid;
+	uint32_t vm_id;
+	bool has_vm_id;
+	char name[64];
+};
+
+/* What was found last, and how many. */
+const struct discovery_machine *discovery_machines(const struct discovery *discovery, unsigned *ret_count);
 
 /* NULL is fine. */
 void discovery_destroy(struct discovery *discovery);

@@ -145,16 +145,18 @@ static void executor_exited(struct process *process, int status)
 
 _Static_assert(offsetof(struct executor_process, process) == 0, "executor_exited casts");
 
-static int child_start(struct executor_process *executor, const char *worker, int child_control)
+static int child_start(struct executor_process *executor, const char *worker, const char *gpu, int child_control)
 {
 	char *path = worker ? worker_relay_find(executor->mediator) : executor_path_find(executor->mediator);
 	char address[256];
 	char silence[16];
+	char variable[128];
 	char *arguments[] = {path, worker ? address : NULL, silence, NULL};
 	struct process_plan plan = {
 		.path = path,
 		.arguments = arguments,
 		.control = child_control,
+		.variable = gpu ? variable : NULL,
 		.outlives = executor->mediator->keeper >= 0,
 	};
 	int error;
@@ -168,6 +170,7 @@ static int child_start(struct executor_process *executor, const char *worker, in
 	}
 	snprintf(address, sizeof(address), "%s", worker ? worker : "");
 	snprintf(silence, sizeof(silence), "%u", executor->mediator->configuration.worker_silence_ms);
+	snprintf(variable, sizeof(variable), "CUDA_VISIBLE_DEVICES=%s", gpu ? gpu : "");
 	plan.output = log_end;
 	plan.error = log_end;
 	error = process_start(executor->mediator, &plan, &executor->process) < 0 ? errno : 0;
@@ -178,7 +181,8 @@ static int child_start(struct executor_process *executor, const char *worker, in
 }
 
 int executor_process_start(struct mediator *mediator, const char *label, struct log_limit *limit, const char *worker,
-			   struct control_message *start, const struct executor_process_handlers *handlers, void *owner,
+			   const char *gpu, struct control_message *start,
+			   const struct executor_process_handlers *handlers, void *owner,
 			   struct executor_process **ret_process)
 {
 	struct executor_process *executor = calloc(1, sizeof(*executor));
@@ -214,7 +218,7 @@ int executor_process_start(struct mediator *mediator, const char *label, struct 
 	/* Queued before the child is there to read it. */
 	if (control_send(sockets[0], VGPU_CONTROL_EXECUTOR_START, start) < 0)
 		goto fail;
-	if (child_start(executor, worker, sockets[1]) < 0)
+	if (child_start(executor, worker, gpu, sockets[1]) < 0)
 		goto fail;
 	close(sockets[1]);
 	if (credentials >= 0)

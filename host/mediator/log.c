@@ -27,6 +27,7 @@ static struct {
 	int file;
 	bool owned; /* 'file' is to be closed */
 	bool is_socket;
+	bool is_journal;
 	bool line_is_cut; /* a write ended inside a line */
 	enum log_level level;
 	uint64_t lost;
@@ -48,6 +49,18 @@ static void file_close(void)
 	the_log.file = STDERR_FILENO;
 	the_log.owned = false;
 	the_log.is_socket = false;
+	the_log.is_journal = false;
+}
+
+/* systemd says which file of ours is the journal, for it may have been replaced since (systemd.exec(5)). */
+static bool is_journal(const struct stat *status)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	unsigned long long device;
+	unsigned long long inode;
+
+	return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 && device == status->st_dev &&
+	       inode == status->st_ino;
 }
 
 /*
@@ -63,6 +76,7 @@ static void standard_error_use(void)
 	file_close();
 	if (fstat(STDERR_FILENO, &status) < 0)
 		return;
+	the_log.is_journal = is_journal(&status);
 	if (S_ISSOCK(status.st_mode)) {
 		the_log.is_socket = true;
 	} else if (S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode)) {
@@ -173,6 +187,9 @@ static size_t text_append(char *line, size_t at, size_t limit, const char *text)
 
 static bool message_write(enum log_level level, const char *text)
 {
+	/* Of syslog(3), as sd-daemon(3) has them before a line. */
+	static const int priorities[] = {
+		[LOG_LEVEL_ERROR] = 3, [LOG_LEVEL_WARNING] = 4, [LOG_LEVEL_INFO] = 6, [LOG_LEVEL_DEBUG] = 7};
 	char line[LINE_BYTES_MAX];
 	struct timespec now;
 	struct tm parts;
@@ -182,8 +199,13 @@ static bool message_write(enum log_level level, const char *text)
 	gmtime_r(&now.tv_sec, &parts);
 	if (the_log.line_is_cut)
 		line[at++] = '\n';
-	at += strftime(line + at, sizeof(line) - at, "%Y-%m-%dT%H:%M:%S", &parts);
-	at += (size_t)snprintf(line + at, sizeof(line) - at, ".%03ldZ %s ", now.tv_nsec / 1000000, level_names[level]);
+	if (the_log.is_journal) {
+		at += (size_t)snprintf(line + at, sizeof(line) - at, "<%d>", priorities[level]);
+	} else {
+		at += strftime(line + at, sizeof(line) - at, "%Y-%m-%dT%H:%M:%S", &parts);
+		at += (size_t)snprintf(line + at, sizeof(line) - at, ".%03ldZ %s ", now.tv_nsec / 1000000,
+				       level_names[level]);
+	}
 	at = text_append(line, at, sizeof(line) - 1, text);
 	line[at++] = '\n';
 	return line_write(line, at);
@@ -245,6 +267,11 @@ void log_write_limited(struct log_limit *limit, enum log_level level, const char
 uint64_t log_lost_count(void)
 {
 	return the_log.lost;
+}
+
+uint64_t log_lost_reported_count(void)
+{
+	return the_log.lost_reported;
 }
 
 void log_text_copy(char *target, size_t target_bytes, const char *source, size_t source_bytes)

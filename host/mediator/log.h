@@ -4,6 +4,9 @@
  * (everything else is written as \xNN, so that no peer's text can start a line
  * of its own).
  *
+ * Standard error that is systemd's journal gets the level as a prefix that the journal takes as the line's priority,
+ * and no time stamp, for the journal has its own.
+ *
  * Writing never blocks and never fails for the caller: a line that does not go
  * out (full disk, a reader that does not read) is counted, and the count is
  * written when the log works again.  Used from the loop's thread only.
@@ -61,8 +64,9 @@ void log_write_limited(struct log_limit *limit, enum log_level level, const char
 #define log_info(...)	 log_write(LOG_LEVEL_INFO, __VA_ARGS__)
 #define log_debug(...)	 log_write(LOG_LEVEL_DEBUG, __VA_ARGS__)
 
-/* Lines that did not go out since the start. */
+/* Lines that did not go out since the start, and those of them that the log has told of since. */
 uint64_t log_lost_count(void);
+uint64_t log_lost_reported_count(void);
 
 /*
  * Copies a peer's text for use inside quotes: printable ASCII, without quotes and backslashes, cut

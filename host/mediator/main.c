@@ -6,25 +6,35 @@
 #include <event2/event.h>
 #include <pwd.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "adoption.h"
+#include "admin_socket.h"
 #include "channel.h"
 #include "discovery.h"
 #include "listener.h"
 #include "log.h"
 #include "mediator.h"
+#include "metrics_http.h"
 #include "probe.h"
 #include "process.h"
 #include "schedule_policy.h"
 #include "scheduler.h"
+#include "sensors.h"
 #include "session.h"
 #include "state.h"
+#include "store.h"
 
-#define EXIT_SOCKET_IN_USE     3
+#define EXIT_SOCKET_IN_USE 3
+#define DATABASE_DIRECTORY "/var/lib/vgpu"
+#define DATABASE_PATH	   DATABASE_DIRECTORY "/vgpu.db"
+#define IMPORT_PATH	   "/etc/vgpu/vgpu_config.db"
+
 #define STOP_POLL_MICROSECONDS 10000
 #define STOP_EXTRA_SECONDS     3 /* beyond the time that executors are given */
 
@@ -40,6 +50,37 @@ struct daemon {
 	struct event *stop_poll;
 	unsigned stop_polls_left;
 };
+
+/*
+ * A mediator with sockets of its own, or of an ordinary user, is not the host's: without a path it has a database for
+ * its lifetime only. 0, or -1 with a line in the log.
+ */
+static int store_start(struct mediator *mediator)
+{
+	const struct configuration *configuration = &mediator->configuration;
+	const char *path = configuration->database;
+	const char *import = configuration->database_import;
+	char text[STORE_TEXT_BYTES * 2];
+
+	if (!path && configuration->sockets.count == 0 && geteuid() == 0) {
+		path = DATABASE_PATH;
+		if (mkdir(DATABASE_DIRECTORY, 0750) < 0 && errno != EEXIST)
+			log_warning("[STORE] " DATABASE_DIRECTORY ": %s", strerror(errno));
+	}
+	if (!import && path)
+		import = IMPORT_PATH;
+	if (!path)
+		path = ":memory:";
+	mediator->store = store_open(path, import, text, sizeof(text));
+	if (!mediator->store) {
+		log_error("[STORE] %s %s", path, text);
+		return -1;
+	}
+	if (store_imported(mediator->store) >= 0)
+		log_info("[STORE] %s is new: %d VMs were taken over from the earlier database", path,
+			 store_imported(mediator->store));
+	return 0;
+}
 
 static bool texts_differ(const char *one, const char *other)
 {
@@ -90,16 +131,16 @@ static int configuration_apply(struct mediator *mediator, const struct configura
 	return 0;
 }
 
-static void configuration_reload(struct daemon *daemon)
+static int configuration_reload(struct mediator *mediator)
 {
-	struct mediator *mediator = &daemon->mediator;
+	const struct daemon *daemon = (const struct daemon *)mediator;
 	struct configuration *current = &mediator->configuration;
 	struct configuration loaded;
 	bool probe_again;
 
 	if (configuration_load(daemon->source, &loaded) < 0 || configuration_apply(mediator, &loaded) < 0) {
 		log_error("The configuration stays as it was");
-		return;
+		return -1;
 	}
 	probe_again = texts_differ(current->driver, loaded.driver) ||
 		      texts_differ(current->executor, loaded.executor) ||
@@ -110,7 +151,10 @@ static void configuration_reload(struct daemon *daemon)
 	if (probe_again)
 		probe_restart(mediator->probe);
 	log_info("The configuration was read again");
+	return 0;
 }
+
+_Static_assert(offsetof(struct daemon, mediator) == 0, "configuration_reload() casts");
 
 static void heartbeat_schedule(struct daemon *daemon)
 {
@@ -127,6 +171,9 @@ static void heartbeat(evutil_socket_t none, short what, void *argument)
 	(void)what;
 	discovery_scan(daemon->mediator.discovery);
 	listeners_check(daemon->mediator.listeners);
+	admin_socket_check(daemon->mediator.admin_socket);
+	usage_shares_take(&daemon->mediator);
+	sensors_refresh(daemon->mediator.sensors);
 	state_heartbeat_log(&daemon->mediator);
 	heartbeat_schedule(daemon);
 }
@@ -144,6 +191,10 @@ static void stop_begin(struct daemon *daemon)
 	event_del(daemon->heartbeat);
 	listeners_close(mediator->listeners);
 	mediator->listeners = NULL;
+	admin_socket_close(mediator->admin_socket);
+	mediator->admin_socket = NULL;
+	metrics_http_close(mediator->metrics);
+	mediator->metrics = NULL;
 	sessions_end_all(mediator, "the mediator is stopping");
 	daemon->stop_polls_left = (mediator->configuration.executor_stop_seconds + STOP_EXTRA_SECONDS) *
 				  (1000000 / STOP_POLL_MICROSECONDS);
@@ -175,7 +226,7 @@ static void signal_received(evutil_socket_t number, short what, void *argument)
 	case SIGHUP:
 		if (log_reopen() < 0)
 			log_error("The log cannot be opened again: %s", strerror(errno));
-		configuration_reload(daemon);
+		configuration_reload(&daemon->mediator);
 		break;
 	case SIGUSR1:
 		state_log(&daemon->mediator);
@@ -273,7 +324,14 @@ static int daemon_run(struct daemon *daemon)
 	result = listeners_open(mediator, &mediator->listeners);
 	if (result != LISTENERS_OPEN)
 		return result == LISTENERS_IN_USE ? EXIT_SOCKET_IN_USE : EXIT_FAILURE;
+	if (store_start(mediator) < 0)
+		return EXIT_FAILURE;
 	adoption_begin(mediator);
+	mediator->admin_socket = admin_socket_open(mediator);
+	mediator->metrics = metrics_http_open(mediator);
+	if (mediator->metrics)
+		mediator->sensors = sensors_create(mediator);
+	sensors_refresh(mediator->sensors);
 	probe_restart(mediator->probe);
 	discovery_scan(mediator->discovery);
 	heartbeat_schedule(daemon);
@@ -291,7 +349,7 @@ static int daemon_run(struct daemon *daemon)
 
 int main(int argument_count, char **arguments)
 {
-	struct daemon daemon = {.mediator.keeper = -1};
+	struct daemon daemon = {.mediator = {.keeper = -1, .reload = configuration_reload}};
 	struct mediator *mediator = &daemon.mediator;
 	int code = EXIT_FAILURE;
 
@@ -308,11 +366,15 @@ int main(int argument_count, char **arguments)
 	log_info("vgpu-cuda mediator " VGPU_VERSION ", pid %d", (int)getpid());
 	code = daemon_run(&daemon);
 	listeners_close(mediator->listeners);
+	admin_socket_close(mediator->admin_socket);
+	metrics_http_close(mediator->metrics);
+	sensors_destroy(mediator->sensors);
 	probe_destroy(mediator->probe);
 	discovery_destroy(mediator->discovery);
 	schedulers_destroy(mediator);
 	tenants_destroy(mediator);
 	events_destroy(&daemon);
+	store_close(mediator->store);
 done:
 	configuration_clear(&mediator->configuration);
 	configuration_source_destroy(daemon.source);

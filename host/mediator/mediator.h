@@ -21,14 +21,18 @@
 #include "process.h"
 #include "tenant.h"
 
+struct admin_socket;
 struct event;
 struct event_base;
 struct channel;
 struct discovery;
 struct listeners;
+struct metrics_http;
 struct probe;
 struct scheduler;
+struct sensors;
 struct session;
+struct store;
 
 LIST_HEAD(session_list, session);
 LIST_HEAD(channel_list, channel);
@@ -38,7 +42,11 @@ LIST_HEAD(scheduler_list, scheduler);
 struct mediator {
 	struct event_base *base;
 	struct configuration configuration;
+	struct store *store;
 	struct listeners *listeners;
+	struct admin_socket *admin_socket;
+	struct metrics_http *metrics;
+	struct sensors *sensors; /* NULL: nobody asks for metrics */
 	struct probe *probe;
 	struct discovery *discovery;
 	struct session_list sessions; /* also those whose connection has ended */
@@ -53,9 +61,11 @@ struct mediator {
 	struct counters counters;
 	uint64_t sessions_accepted;
 	uint64_t sessions_refused;
-	time_t started; /* CLOCK_MONOTONIC, seconds */
+	time_t started;				  /* CLOCK_MONOTONIC, seconds */
+	int (*reload)(struct mediator *mediator); /* reads the configuration again; 0, or -1 with lines in the log */
 	bool stopping;
-	int keeper; /* -1: none */
+	uint64_t channel_events; /* channels opened and closed */
+	int keeper;		 /* -1: none */
 };
 
 #endif

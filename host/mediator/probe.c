@@ -17,6 +17,7 @@
 #include "log.h"
 #include "mediator.h"
 #include "process.h"
+#include "scheduler.h"
 
 #define RETRY_SECONDS	  5
 #define DEVICES_MAX	  32
@@ -129,6 +130,8 @@ static void candidate_works(struct probe *probe)
 		 probe->device_count);
 	for (unsigned i = 0; i < probe->device_count; i++)
 		log_info("CUDA %s", probe->devices[i]);
+	/* Only now is it known which GPU belongs to which pool, and so has its policy. */
+	scheduler_settings_apply(probe->mediator);
 	channels_driver_known(probe->mediator);
 }
 
@@ -284,4 +287,20 @@ const char *probe_driver_library(const struct probe *probe)
 const char *probe_reason(const struct probe *probe)
 {
 	return probe->reason;
+}
+
+unsigned probe_device_count(const struct probe *probe)
+{
+	return probe->state == PROBE_READY ? probe->device_count : 0;
+}
+
+struct probe_device probe_device(const struct probe *probe, unsigned index)
+{
+	struct probe_device device = {.name = ""};
+
+	/* As host/executor/probe.c writes it. */
+	if (sscanf(probe->devices[index], "device=%*u name=\"%127[^\"]\" uuid=%63s memory=%llu pci=%31s", device.name,
+		   device.uuid, &device.memory_bytes, device.pci) < 3)
+		log_text_copy(device.name, sizeof(device.name), probe->devices[index], DEVICE_LINE_BYTES);
+	return device;
 }

@@ -26,6 +26,17 @@ enum probe_state probe_state(const struct probe *probe);
 /* Of PROBE_READY; short enough for struct vgpu_control_executor_start. */
 const char *probe_driver_library(const struct probe *probe);
 
+/* A device that the driver has. */
+struct probe_device {
+	char name[128];
+	char uuid[64]; /* "GPU-..." */
+	char pci[32];
+	unsigned long long memory_bytes;
+};
+unsigned probe_device_count(const struct probe *probe);
+/* 'index' is below the count. */
+struct probe_device probe_device(const struct probe *probe, unsigned index);
+
 /* Of PROBE_FAILED: why. */
 const char *probe_reason(const struct probe *probe);
 

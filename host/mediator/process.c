@@ -73,13 +73,20 @@ static bool variable_is_kept(const struct mediator *mediator, const char *variab
 	return false;
 }
 
-static void environment_make(const struct mediator *mediator, const char *environment[ENVIRONMENT_COUNT_MAX + 1])
+static void environment_make(const struct mediator *mediator, const char *variable_given,
+			     const char *environment[ENVIRONMENT_COUNT_MAX + 1])
 {
+	/* With the sign, so that no longer name is meant. */
+	size_t given_length = variable_given ? strcspn(variable_given, "=") + 1 : 0;
 	size_t count = 0;
 
 	environment[count++] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 	environment[count++] = "LANG=C.UTF-8";
+	if (variable_given)
+		environment[count++] = variable_given;
 	for (char **variable = environ; variable && *variable && count < ENVIRONMENT_COUNT_MAX; variable++) {
+		if (given_length && strncmp(*variable, variable_given, given_length) == 0)
+			continue;
 		if (variable_is_kept(mediator, *variable))
 			environment[count++] = *variable;
 	}
@@ -188,7 +195,7 @@ int process_start(struct mediator *mediator, const struct process_plan *plan, st
 	pid_t child;
 	int error;
 
-	environment_make(mediator, environment);
+	environment_make(mediator, plan->variable, environment);
 	/* No handler of the loop may run in the child: it would write into the loop's own pipe. */
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &before);

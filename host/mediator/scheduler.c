@@ -5,10 +5,12 @@
 #include <event2/event.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "log.h"
+#include "placement.h"
 #include "scheduler_private.h"
 
 static struct scheduler_process *overdue_find(const struct scheduler *scheduler)
@@ -71,11 +73,21 @@ static void scheduler_free(struct scheduler *scheduler)
 	free(scheduler);
 }
 
-static const struct policy *policy_configured(const struct configuration *configuration)
+/* The policy is that of the pool which the GPU belongs to, or the configuration's. */
+static void policy_apply(struct scheduler *scheduler)
 {
-	if (!configuration->policy || scheduling_is_off(configuration))
-		return &policy_fair;
-	return policy_find(configuration->policy);
+	const struct mediator *mediator = scheduler->mediator;
+	const char *name = mediator->configuration.policy;
+	char pool_letter = placement_pool(mediator, scheduler->gpu);
+	const struct policy *policy = NULL;
+	struct store_pool pool;
+
+	if (pool_letter && store_pool_get(mediator->store, pool_letter, &pool) == STORE_DONE && pool.policy[0])
+		name = pool.policy;
+	scheduler->is_off = name && strcmp(name, SCHEDULER_POLICY_NONE) == 0;
+	if (name && !scheduler->is_off)
+		policy = policy_find(name);
+	scheduler->queue.policy = policy ? policy : &policy_fair;
 }
 
 /* bell -1: a new one; else taken over. */
@@ -87,8 +99,9 @@ static struct scheduler *scheduler_create(struct mediator *mediator, unsigned gp
 	if (!scheduler)
 		return NULL;
 	*scheduler = (struct scheduler){.mediator = mediator, .gpu = gpu};
-	policy_queue_init(&scheduler->queue, policy_configured(configuration), configuration->slice_us * 1000ull,
+	policy_queue_init(&scheduler->queue, &policy_fair, configuration->slice_us * 1000ull,
 			  configuration->aging_ms * 1000000ull);
+	policy_apply(scheduler);
 	scheduler->bell = bell >= 0 ? bell : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (scheduler->bell >= 0)
 		scheduler->rung =
@@ -289,7 +302,7 @@ void scheduler_settings_apply(struct mediator *mediator)
 
 	LIST_FOREACH(scheduler, &mediator->schedulers, link)
 	{
-		scheduler->queue.policy = policy_configured(configuration);
+		policy_apply(scheduler);
 		scheduler->queue.slice_ns = configuration->slice_us * 1000ull;
 		scheduler->queue.aging_ns = configuration->aging_ms * 1000000ull;
 		LIST_FOREACH(share, &scheduler->shares, link)
@@ -313,6 +326,73 @@ uint64_t scheduler_used_ns(const struct mediator *mediator, const struct tenant 
 		}
 	}
 	return used_ns;
+}
+
+/* The share's weight in those of its class. */
+static double entitlement_of(const struct scheduler *scheduler, const struct share *share)
+{
+	const struct share *other;
+	double sum = 0;
+
+	LIST_FOREACH(other, &scheduler->shares, link)
+	{
+		if (other->policy.priority == share->policy.priority)
+			sum += other->policy.weight;
+	}
+	return share->policy.weight / sum;
+}
+
+struct scheduler_view scheduler_look(const struct mediator *mediator, const struct tenant *tenant)
+{
+	struct scheduler_view view = {0};
+	const struct scheduler *scheduler;
+	const struct share *share;
+
+	LIST_FOREACH(scheduler, &mediator->schedulers, link)
+	{
+		LIST_FOREACH(share, &scheduler->shares, link)
+		{
+			double entitlement;
+
+			if (share->tenant != tenant)
+				continue;
+			entitlement = entitlement_of(scheduler, share);
+			if (view.entitlement == 0 || entitlement < view.entitlement)
+				view.entitlement = entitlement;
+			view.is_waiting |= share->policy.is_waiting;
+			view.has_gpu |= share == scheduler->current;
+		}
+	}
+	return view;
+}
+
+unsigned schedulers_look(const struct mediator *mediator, struct scheduler_gpu *gpus, unsigned count)
+{
+	const struct scheduler *scheduler;
+	const struct scheduler_process *process;
+	const struct share *share;
+	unsigned found = 0;
+
+	LIST_FOREACH(scheduler, &mediator->schedulers, link)
+	{
+		struct scheduler_gpu gpu = {
+			.gpu = scheduler->gpu,
+			.policy = scheduler->is_off ? SCHEDULER_POLICY_NONE : scheduler->queue.policy->name,
+			.current = scheduler->current ? scheduler->current->tenant : NULL,
+		};
+
+		LIST_FOREACH(share, &scheduler->shares, link)
+		{
+			gpu.tenants++;
+			gpu.waiting += share->policy.is_waiting;
+			LIST_FOREACH(process, &share->processes, link)
+			gpu.processes++;
+		}
+		if (found < count)
+			gpus[found] = gpu;
+		found++;
+	}
+	return found;
 }
 
 void schedulers_log(const struct mediator *mediator)

@@ -16,6 +16,7 @@
 #ifndef MEDIATOR_SCHEDULER_H
 #define MEDIATOR_SCHEDULER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "vgpu_schedule.h"
@@ -68,6 +69,26 @@ void scheduler_settings_apply(struct mediator *mediator);
 
 /* GPU time that the tenant has been charged, on all GPUs. */
 uint64_t scheduler_used_ns(const struct mediator *mediator, const struct tenant *tenant);
+
+/* How a tenant stands now: on the GPU where its entitlement is the smallest. */
+struct scheduler_view {
+	bool is_waiting;
+	bool has_gpu;
+	double entitlement;
+};
+struct scheduler_view scheduler_look(const struct mediator *mediator, const struct tenant *tenant);
+
+/* A GPU that has programs now. */
+struct scheduler_gpu {
+	unsigned gpu;
+	const char *policy;
+	unsigned tenants;
+	unsigned processes;
+	unsigned waiting;
+	const struct tenant *current; /* NULL: nobody has it */
+};
+/* The number of them, at most 'count' of which are written. */
+unsigned schedulers_look(const struct mediator *mediator, struct scheduler_gpu *gpus, unsigned count);
 
 void schedulers_log(const struct mediator *mediator);
 void schedulers_destroy(struct mediator *mediator);

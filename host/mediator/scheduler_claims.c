@@ -56,6 +56,15 @@ bool share_is_alone(const struct scheduler *scheduler, const struct share *share
 	return LIST_FIRST(&scheduler->shares) == share && !LIST_NEXT(share, link);
 }
 
+void share_charge(struct share *share, uint64_t used_ns)
+{
+	uint32_t pool = tenant_pool(share->tenant) - 'A';
+
+	policy_charge(&share->scheduler->queue, &share->policy, used_ns);
+	if (pool < POOL_COUNT)
+		share->scheduler->mediator->counters.gpu_ns[pool] += used_ns;
+}
+
 void scheduler_process_grant(struct scheduler_process *process, enum vgpu_permit_mode mode, uint64_t until_ns)
 {
 	const struct scheduler *scheduler = process->share->scheduler;
@@ -84,7 +93,7 @@ bool scheduler_process_revoke(struct scheduler_process *process)
 static void overrun_charge(struct share *share, uint64_t now)
 {
 	if (share->overruns_since_ns && now > share->overruns_since_ns && share->scheduler->current != share)
-		policy_charge(&share->scheduler->queue, &share->policy, now - share->overruns_since_ns);
+		share_charge(share, now - share->overruns_since_ns);
 	share->overruns_since_ns = now;
 }
 

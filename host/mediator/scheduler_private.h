@@ -45,6 +45,7 @@ struct scheduler {
 	struct mediator *mediator;
 	unsigned gpu;
 	struct policy_queue queue;
+	bool is_off; /* everybody issues as he likes */
 	LIST_HEAD(, share) shares;
 	struct share *current;
 	uint64_t since_ns;   /* when it was granted */
@@ -70,6 +71,9 @@ bool share_has_demand(const struct share *share);
 bool share_others_wait(const struct scheduler *scheduler, const struct share *share);
 bool share_is_alone(const struct scheduler *scheduler, const struct share *share);
 
+/* It has had the GPU for that long. */
+void share_charge(struct share *share, uint64_t used_ns);
+
 void scheduler_process_grant(struct scheduler_process *process, enum vgpu_permit_mode mode, uint64_t until_ns);
 /* True: it is out at once. */
 bool scheduler_process_revoke(struct scheduler_process *process);
@@ -86,8 +90,5 @@ void scheduler_turn(struct scheduler *scheduler);
 
 /* Charges the current tenant up to now. */
 void scheduler_current_charge(struct scheduler *scheduler, uint64_t now);
-
-/* The configured policy is SCHEDULER_POLICY_NONE. */
-bool scheduling_is_off(const struct configuration *configuration);
 
 #endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <event2/event.h>
 #include <stddef.h>
-#include <string.h>
 
 #include "scheduler_private.h"
 
@@ -24,7 +23,7 @@ void scheduler_current_charge(struct scheduler *scheduler, uint64_t now)
 	struct share *current = scheduler->current;
 
 	if (now > scheduler->charged_ns)
-		policy_charge(&scheduler->queue, &current->policy, now - scheduler->charged_ns);
+		share_charge(current, now - scheduler->charged_ns);
 	scheduler->charged_ns = now;
 }
 
@@ -204,6 +203,8 @@ static void next_grant(struct scheduler *scheduler, uint64_t now)
 											 : now + slice_ns,
 		      now);
 	scheduler->grants++;
+	scheduler->mediator->counters.grants++;
+	usage_wait_note(share->tenant, scheduler->gpu, now - chosen->waiting_since_ns);
 	LIST_FOREACH(process, &share->processes, link)
 	{
 		if (claim(&process->claims->demand))
@@ -251,11 +252,6 @@ static void timer_set(struct scheduler *scheduler, uint64_t now)
 	event_add(scheduler->timer, &delay);
 }
 
-bool scheduling_is_off(const struct configuration *configuration)
-{
-	return configuration->policy && strcmp(configuration->policy, SCHEDULER_POLICY_NONE) == 0;
-}
-
 /* Everybody issues as he likes, and the driver's own time slicing decides. */
 static void all_open(struct scheduler *scheduler)
 {
@@ -280,7 +276,7 @@ void scheduler_turn(struct scheduler *scheduler)
 	uint64_t now = scheduler_now();
 
 	shares_look(scheduler, now);
-	if (scheduling_is_off(&scheduler->mediator->configuration)) {
+	if (scheduler->is_off) {
 		all_open(scheduler);
 	} else if (first && share_is_alone(scheduler, first)) {
 		alone_open(scheduler, first, now);

@@ -158,6 +158,19 @@ void session_reply(struct session *session, enum vgpu_channel_error error, const
 	}
 }
 
+uint32_t session_pool(const struct session *session)
+{
+	return session->tenant ? tenant_pool(session->tenant) : session->pool_id;
+}
+
+void session_tenant_missing(struct session *session)
+{
+	if (errno == EIO)
+		session_reply(session, VGPU_ERROR_REFUSED, "the host's database cannot be read");
+	else
+		session_reply(session, VGPU_ERROR_NO_MEMORY, "the host is out of memory");
+}
+
 static bool version_is_ours(const struct control_message *message)
 {
 	return message->header.version >> 16 == VGPU_PROTOCOL_MAJOR;
@@ -299,6 +312,7 @@ struct session *session_restore(struct mediator *mediator, int socket, const str
 	session->vm_id = state->vm_id;
 	session->pool_id = state->pool_id;
 	session->priority = state->priority;
+	session->tenant->pool_told = state->pool_id;
 	session->channel_count = state->channel_count;
 	session->channel_bytes = state->channel_bytes;
 	session->xen_domain = state->xen_domain;

@@ -42,7 +42,7 @@ struct session {
 
 	struct tenant *tenant; /* NULL: not known yet */
 	uint32_t vm_id;	       /* 0: a local program */
-	uint32_t pool_id;
+	uint32_t pool_id;      /* as the device or the configuration says */
 	uint32_t priority;
 	uint32_t channel_count;
 	uint64_t channel_bytes;
@@ -98,6 +98,12 @@ void session_reply(struct session *session, enum vgpu_channel_error error, const
 
 /* A channel of the session was closed: forgets it. */
 void session_channel_closed(struct session *session, uint32_t index);
+
+/* The pool that its programs start in: the tenant's, where it has one. */
+uint32_t session_pool(const struct session *session);
+
+/* Answers a hello whose tenant could not be taken, by errno. */
+void session_tenant_missing(struct session *session);
 
 /* Connections that are there. */
 unsigned sessions_count(const struct mediator *mediator);

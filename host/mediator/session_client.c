@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "admission.h"
 #include "adoption.h"
 #include "log.h"
 #include "mediator.h"
@@ -187,7 +188,7 @@ void session_client_request(struct session *session, char *label, size_t label_b
 		.tenant = session->tenant,
 		.user = session->peer.uid,
 		.process_namespace = tenant_process_namespace(session->peer.pid),
-		.pool_id = session->pool_id,
+		.pool_id = session_pool(session),
 		.memory = session->memory,
 		.bytes = VGPU_CHANNEL_BYTES_LOCAL,
 		.doorbell = -1,
@@ -224,11 +225,14 @@ void session_client_hello(struct session *session, const struct control_message 
 	log_text_copy(session->name, sizeof(session->name), hello->process_name, sizeof(hello->process_name));
 	session->tenant = client_tenant_take(session);
 	if (!session->tenant) {
-		session_reply(session, VGPU_ERROR_NO_MEMORY, "the host is out of memory");
+		session_tenant_missing(session);
 		return;
 	}
+	session->tenant->pool_told = session->pool_id;
 	request.tenant = session->tenant;
+	request.pool_id = session_pool(session);
 	if (user_processes_count(mediator, session->peer.uid) >= limit) {
+		admission_refusal_note(mediator, &request);
 		snprintf(text, sizeof(text), "the limit of %u processes of user %u is reached", limit,
 			 (unsigned)session->peer.uid);
 		session_reply(session, VGPU_ERROR_REFUSED, text);
@@ -251,5 +255,5 @@ void session_client_hello(struct session *session, const struct control_message 
 	log_write_limited(
 		&session->log->events, LOG_LEVEL_INFO,
 		"[CONNECTION] New connection: vm_id=0 pool=%c priority=medium local program \"%s\" pid=%d uid=%u",
-		mediator->configuration.local_pool, session->name, (int)session->peer.pid, (unsigned)session->peer.uid);
+		(char)request.pool_id, session->name, (int)session->peer.pid, (unsigned)session->peer.uid);
 }

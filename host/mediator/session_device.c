@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "admission.h"
 #include "adoption.h"
 #include "log.h"
 #include "mediator.h"
@@ -158,13 +159,14 @@ void session_device_hello(struct session *session, struct control_message *messa
 	session->tenant =
 		tenant_take(session->mediator, &(struct tenant_key){.kind = TENANT_VM, .id = vm_id}, hello->priority);
 	if (!session->tenant) {
-		session_reply(session, VGPU_ERROR_NO_MEMORY, "the host is out of memory");
+		session_tenant_missing(session);
 		return;
 	}
 	session->kind = SESSION_DEVICE;
 	session->log = &session->vm_log;
 	session->vm_id = vm_id;
 	session->pool_id = hello->pool_id;
+	session->tenant->pool_told = hello->pool_id;
 	session->priority = hello->priority;
 	session->channel_count = hello->channel_count;
 	session->channel_bytes = hello->channel_bytes;
@@ -174,7 +176,7 @@ void session_device_hello(struct session *session, struct control_message *messa
 	log_text_copy(session->name, sizeof(session->name), hello->vm_name, sizeof(hello->vm_name));
 	log_info("[CONNECTION] New connection: vm_id=%u pool=%c priority=%s name=\"%s\" channels=%u of %llu MiB pid=%d "
 		 "uid=%u",
-		 vm_id, (char)session->pool_id, priority_names[session->priority], session->name,
+		 vm_id, (char)session_pool(session), priority_names[session->tenant->settings.priority], session->name,
 		 session->channel_count, (unsigned long long)(session->channel_bytes / MEBIBYTE),
 		 (int)session->peer.pid, (unsigned)session->peer.uid);
 	session_reply(session, VGPU_ERROR_NONE, "");
@@ -245,7 +247,7 @@ void session_device_request(struct session *session, uint32_t index, uint32_t ge
 		.vm_id = session->vm_id,
 		.index = index,
 		.generation = generation,
-		.pool_id = session->pool_id,
+		.pool_id = session_pool(session),
 		.memory = session->memory,
 		.offset = index * session->channel_bytes,
 		.bytes = session->channel_bytes,
@@ -271,12 +273,13 @@ static void channel_open_take(struct session *session, struct control_message *m
 				     "the channel is not closed");
 		return;
 	}
+	session_device_request(session, index, generation, label, sizeof(label), &request);
 	if (session->channels_open >= limit) {
+		admission_refusal_note(session->mediator, &request);
 		snprintf(text, sizeof(text), "the VM's limit of %u processes is reached", limit);
 		channel_message_send(session, VGPU_CONTROL_CHANNEL_FAILED, index, generation, VGPU_ERROR_REFUSED, text);
 		return;
 	}
-	session_device_request(session, index, generation, label, sizeof(label), &request);
 	request.doorbell = message->fds[0];
 	request.interrupt = message->fds[1];
 	request.xen_frame = message->channel.xen_frame;

@@ -21,6 +21,7 @@
 void socket_file_init(struct socket_file *file, const char *path, mode_t mode, const char *group, bool is_foreign)
 {
 	*file = (struct socket_file){
+		.type = SOCK_SEQPACKET,
 		.mode = mode,
 		.is_foreign = is_foreign,
 		.directory = -1,
@@ -110,7 +111,7 @@ static enum socket_file_result stale_remove(struct socket_file *file, const stru
 		log_error("[SOCKET] %s: is there and is no socket", file->path);
 		return SOCKET_FILE_FAILED;
 	}
-	probe = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	probe = socket(AF_UNIX, file->type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (probe < 0)
 		return failed(file, "socket");
 	error = connect(probe, (const struct sockaddr *)address, sizeof(*address)) < 0 ? errno : 0;
@@ -152,7 +153,7 @@ static enum socket_file_result socket_bind(struct socket_file *file, const struc
 	mode_t before;
 	int bound;
 
-	file->socket = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	file->socket = socket(AF_UNIX, file->type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (file->socket < 0)
 		return failed(file, "socket");
 	/* The file has its rights from the start: chmod would follow a link that took its place. */

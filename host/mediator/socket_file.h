@@ -12,6 +12,7 @@
 
 struct socket_file {
 	char path[SOCKET_FILE_PATH_BYTES];
+	int type; /* SOCK_SEQPACKET, unless changed before it is opened */
 	mode_t mode;
 	char group[64];	 /* empty: "vgpu", where that exists */
 	bool is_foreign; /* its directory belongs to somebody who is not trusted: no lock, no links followed */

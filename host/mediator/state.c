@@ -12,7 +12,7 @@
 #include "scheduler.h"
 #include "session.h"
 
-static unsigned machines_count(const struct mediator *mediator)
+unsigned state_machines_count(const struct mediator *mediator)
 {
 	const struct session *session;
 	unsigned count = 0;
@@ -22,7 +22,7 @@ static unsigned machines_count(const struct mediator *mediator)
 	return count;
 }
 
-static long uptime_seconds(const struct mediator *mediator)
+long state_uptime_seconds(const struct mediator *mediator)
 {
 	struct timespec now;
 
@@ -33,8 +33,8 @@ static long uptime_seconds(const struct mediator *mediator)
 void state_heartbeat_log(const struct mediator *mediator)
 {
 	log_info("[HEARTBEAT] alive, up %ld s, %u VMs, %u connections, %u executors, %llu log lines lost",
-		 uptime_seconds(mediator), machines_count(mediator), sessions_count(mediator), channels_count(mediator),
-		 (unsigned long long)log_lost_count());
+		 state_uptime_seconds(mediator), state_machines_count(mediator), sessions_count(mediator),
+		 channels_count(mediator), (unsigned long long)log_lost_count());
 	counters_log(mediator);
 }
 
@@ -57,8 +57,8 @@ static void session_log(const struct session *session)
 		[SESSION_NEW] = "unknown peer", [SESSION_DEVICE] = "VM", [SESSION_CLIENT] = "local program"};
 
 	log_info("[STATE] %s vm_id=%u name=\"%s\" pool=%c pid=%d uid=%u channels=%u%s", kinds[session->kind],
-		 session->vm_id, session->name, session->pool_id ? (char)session->pool_id : '-', (int)session->peer.pid,
-		 (unsigned)session->peer.uid, session->channels_open,
+		 session->vm_id, session->name, session_pool(session) ? (char)session_pool(session) : '-',
+		 (int)session->peer.pid, (unsigned)session->peer.uid, session->channels_open,
 		 session->socket < 0 ? " (ended, executors are going)" : "");
 	for (unsigned i = 0; i < VGPU_CHANNELS_MAX; i++) {
 		if (session->channels[i])
@@ -73,9 +73,9 @@ void state_log(const struct mediator *mediator)
 	enum probe_state driver = probe_state(mediator->probe);
 	const struct session *session;
 
-	log_info("[STATE] up %ld s, %llu connections accepted, %llu refused, driver %s %s", uptime_seconds(mediator),
-		 (unsigned long long)mediator->sessions_accepted, (unsigned long long)mediator->sessions_refused,
-		 probe_states[driver],
+	log_info("[STATE] up %ld s, %llu connections accepted, %llu refused, driver %s %s",
+		 state_uptime_seconds(mediator), (unsigned long long)mediator->sessions_accepted,
+		 (unsigned long long)mediator->sessions_refused, probe_states[driver],
 		 driver == PROBE_FAILED ? probe_reason(mediator->probe) : probe_driver_library(mediator->probe));
 	LIST_FOREACH(session, &mediator->sessions, link)
 	session_log(session);

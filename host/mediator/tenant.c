@@ -13,6 +13,7 @@
 
 #include "log.h"
 #include "mediator.h"
+#include "quarantine.h"
 #include "scheduler.h"
 
 static int64_t seconds_now(void)
@@ -31,6 +32,11 @@ static void label_make(struct tenant *tenant)
 		snprintf(tenant->label, sizeof(tenant->label), "program=%s", key->name);
 	else
 		snprintf(tenant->label, sizeof(tenant->label), "%s=%" PRIu32, key->kind == TENANT_VM ? "vm_id" : "uid",
+			 key->id);
+	if (key->kind == TENANT_PROGRAM)
+		snprintf(tenant->name, sizeof(tenant->name), "program:%s", key->name);
+	else
+		snprintf(tenant->name, sizeof(tenant->name), "%s:%" PRIu32, key->kind == TENANT_VM ? "vm" : "user",
 			 key->id);
 }
 
@@ -69,7 +75,7 @@ static bool keys_are_equal(const struct tenant_key *one, const struct tenant_key
 /* Nobody holds it, and nothing has to be remembered. */
 static bool tenant_is_over(struct tenant *tenant, int64_t now)
 {
-	if (tenant->users || now < tenant->quarantined_until)
+	if (tenant->users || (tenant->quarantine_is_unstored && now < tenant->quarantined_until))
 		return false;
 	return !tenant->faults || now - tenant->window_start > tenant->mediator->configuration.quarantine_window;
 }
@@ -114,10 +120,28 @@ struct tenant *tenant_take(struct mediator *mediator, const struct tenant_key *k
 		return NULL;
 	}
 	label_make(tenant);
+	usage_init(&tenant->usage);
 	tenant->priority_told = priority;
-	tenant_settings_find(mediator, key, priority, &tenant->settings);
+	if (tenant_settings_find(mediator, tenant->name, priority, &tenant->settings) < 0 ||
+	    quarantine_load(tenant) < 0) {
+		tenant_free(tenant);
+		errno = EIO;
+		return NULL;
+	}
 	LIST_INSERT_HEAD(&mediator->tenants, tenant, link);
 	return tenant;
+}
+
+struct tenant *tenant_find(const struct mediator *mediator, const char *name)
+{
+	struct tenant *tenant;
+
+	LIST_FOREACH(tenant, &mediator->tenants, link)
+	{
+		if (strcmp(tenant->name, name) == 0)
+			return tenant;
+	}
+	return NULL;
 }
 
 void tenant_page_adopt(struct tenant *tenant, int file)
@@ -135,6 +159,11 @@ void tenant_page_adopt(struct tenant *tenant, int file)
 	close(tenant->page_file);
 	tenant->page = page;
 	tenant->page_file = file;
+}
+
+uint32_t tenant_pool(const struct tenant *tenant)
+{
+	return tenant->settings.pool ? tenant->settings.pool : tenant->pool_told;
 }
 
 void tenant_hold(struct tenant *tenant)
@@ -188,30 +217,25 @@ void tenant_fault_note(struct tenant *tenant, const char *what)
 	if (!configuration->quarantine_faults || tenant->faults < configuration->quarantine_faults ||
 	    (tenant->key.kind != TENANT_VM && !configuration->quarantine_local) || tenant->quarantined_until > now)
 		return;
-	tenant->quarantined_until = now + configuration->quarantine_seconds;
-	log_warning("[QUARANTINE] %s: quarantined for %u s after %" PRIu32 " faults, the last one: %s", tenant->label,
-		    configuration->quarantine_seconds, tenant->faults, what);
-}
-
-bool tenant_is_quarantined(struct tenant *tenant)
-{
-	if (!tenant->quarantined_until)
-		return false;
-	if (seconds_now() < tenant->quarantined_until)
-		return true;
-	log_info("[QUARANTINE] %s: over", tenant->label);
-	tenant->quarantined_until = 0;
-	tenant->faults = 0;
-	return false;
+	quarantine_faults(tenant, configuration->quarantine_seconds, what);
 }
 
 void tenants_settings_apply(struct mediator *mediator)
 {
 	struct tenant *tenant;
 
+	/* What cannot be read stays as it was. */
 	LIST_FOREACH(tenant, &mediator->tenants, link)
-	tenant_settings_find(mediator, &tenant->key, tenant->priority_told, &tenant->settings);
+	tenant_settings_find(mediator, tenant->name, tenant->priority_told, &tenant->settings);
 	scheduler_settings_apply(mediator);
+}
+
+void tenant_settings_refresh(struct mediator *mediator, const char *name)
+{
+	struct tenant *tenant = tenant_find(mediator, name);
+
+	if (tenant && tenant_settings_find(mediator, name, tenant->priority_told, &tenant->settings) == 0)
+		scheduler_settings_apply(mediator);
 }
 
 void tenants_destroy(struct mediator *mediator)

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tenants' settings from the configuration: lines "tenant = KEY NAME=VALUE ...", where KEY is vm:N, user:N,
- * program:NAME or default.
+ * Tenants' settings from the configuration, lines "tenant = KEY NAME=VALUE ...", where KEY is vm:N, user:N,
+ * program:NAME or default; and from the database.
  */
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,42 +44,94 @@ static int priority_parse(const char *text, uint32_t *ret_priority)
 	return -1;
 }
 
+/* Where a limit is kept, and its unit. */
+static uint64_t *limit_place(struct vgpu_limits *limits, enum store_setting setting, uint64_t *ret_unit)
+{
+	*ret_unit = 1;
+	switch (setting) {
+	case STORE_MEMORY_MIB:
+		*ret_unit = MEBIBYTE;
+		return &limits->memory_bytes;
+	case STORE_PINNED_MIB:
+		*ret_unit = MEBIBYTE;
+		return &limits->pinned_bytes;
+	case STORE_HANDLES:
+		return &limits->handles;
+	case STORE_QUEUE_DEPTH:
+		return &limits->queue_depth;
+	case STORE_COMMANDS_PER_SECOND:
+		return &limits->commands_per_second;
+	case STORE_MIB_PER_SECOND:
+		*ret_unit = MEBIBYTE;
+		return &limits->bytes_per_second;
+	case STORE_KERNEL_MS:
+		return &limits->kernel_ms;
+	default:
+		return NULL;
+	}
+}
+
+int tenant_setting_parse(const char *name, const char *value, enum store_setting *ret_setting, int64_t *ret_number)
+{
+	enum store_setting setting = 0;
+	uint64_t number = 0;
+
+	while (setting < STORE_SETTING_COUNT && strcmp(store_setting_names[setting], name) != 0)
+		setting++;
+	if (setting == STORE_SETTING_COUNT)
+		return -1;
+	if (setting == STORE_PRIORITY) {
+		uint32_t priority;
+
+		if (priority_parse(value, &priority) < 0)
+			return -1;
+		number = priority;
+	} else if (number_parse(value, setting == STORE_WEIGHT ? POLICY_WEIGHT_MAX : UINT32_MAX, &number) < 0 ||
+		   (setting == STORE_WEIGHT && number == 0)) {
+		return -1;
+	}
+	*ret_setting = setting;
+	*ret_number = (int64_t)number;
+	return 0;
+}
+
+static void setting_put(struct tenant_settings *settings, enum store_setting setting, int64_t number)
+{
+	uint64_t unit;
+	uint64_t *limit = limit_place(&settings->limits, setting, &unit);
+
+	if (limit)
+		*limit = (uint64_t)number * unit;
+	else if (setting == STORE_WEIGHT)
+		settings->weight = (uint32_t)number;
+	else if (setting == STORE_PRIORITY)
+		settings->priority = (uint32_t)number;
+	else
+		settings->processes_max = (uint32_t)number;
+}
+
+int64_t tenant_setting_value(const struct tenant_settings *settings, enum store_setting setting)
+{
+	struct vgpu_limits limits = settings->limits;
+	uint64_t unit;
+	const uint64_t *limit = limit_place(&limits, setting, &unit);
+
+	if (limit)
+		return (int64_t)(*limit / unit);
+	if (setting == STORE_WEIGHT)
+		return settings->weight;
+	return setting == STORE_PRIORITY ? settings->priority : settings->processes_max;
+}
+
 static int setting_set(struct tenant_settings *settings, const char *name, const char *value)
 {
-	const struct {
-		const char *name;
-		uint64_t *field;
-		uint64_t unit;
-	} limits[] = {
-		{"memory-mib", &settings->limits.memory_bytes, MEBIBYTE},
-		{"pinned-mib", &settings->limits.pinned_bytes, MEBIBYTE},
-		{"handles", &settings->limits.handles, 1},
-		{"queue-depth", &settings->limits.queue_depth, 1},
-		{"commands-per-second", &settings->limits.commands_per_second, 1},
-		{"mib-per-second", &settings->limits.bytes_per_second, MEBIBYTE},
-		{"kernel-ms", &settings->limits.kernel_ms, 1},
-	};
-	uint64_t number;
+	enum store_setting setting;
+	int64_t number;
 
-	if (strcmp(name, "priority") == 0)
-		return priority_parse(value, &settings->priority);
-	if (number_parse(value, UINT32_MAX, &number) < 0)
+	if (tenant_setting_parse(name, value, &setting, &number) < 0)
 		return -1;
-	if (strcmp(name, "weight") == 0) {
-		settings->weight = (uint32_t)number;
-		return number >= 1 && number <= POLICY_WEIGHT_MAX ? 0 : -1;
-	}
-	if (strcmp(name, "processes") == 0) {
-		settings->processes_max = (uint32_t)number;
-		return 0;
-	}
-	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
-		if (strcmp(limits[i].name, name) == 0) {
-			*limits[i].field = number * limits[i].unit;
-			return 0;
-		}
-	}
-	return -1;
+	setting_put(settings, setting, number);
+	return 0;
 }
 
 /* The words after the key; -1: one is wrong, *ret_wrong. */
@@ -101,14 +152,6 @@ static int words_apply(struct tenant_settings *settings, char **rest, const char
 	return 0;
 }
 
-static void key_name(const struct tenant_key *key, char *text, size_t bytes)
-{
-	if (key->kind == TENANT_PROGRAM)
-		snprintf(text, bytes, "program:%s", key->name);
-	else
-		snprintf(text, bytes, "%s:%" PRIu32, key->kind == TENANT_VM ? "vm" : "user", key->id);
-}
-
 /* Takes over the lines of that key. Lines have been checked when they were loaded. */
 static void lines_apply(const struct configuration *configuration, const char *name, struct tenant_settings *settings)
 {
@@ -125,16 +168,36 @@ static void lines_apply(const struct configuration *configuration, const char *n
 	}
 }
 
-void tenant_settings_find(const struct mediator *mediator, const struct tenant_key *key, uint32_t priority,
-			  struct tenant_settings *ret_settings)
+static int stored_apply(const struct mediator *mediator, const char *name, struct tenant_settings *settings)
+{
+	struct store_tenant stored;
+	enum store_result result = store_tenant_get(mediator->store, name, &stored);
+
+	if (result == STORE_NONE)
+		return 0;
+	if (result != STORE_DONE) {
+		log_error("[STORE] %s: its settings cannot be read: %s", name, store_error(mediator->store));
+		return -1;
+	}
+	settings->pool = (unsigned char)stored.pool;
+	for (enum store_setting setting = 0; setting < STORE_SETTING_COUNT; setting++) {
+		if (stored.settings[setting] != STORE_UNSET)
+			setting_put(settings, setting, stored.settings[setting]);
+	}
+	return 0;
+}
+
+int tenant_settings_find(const struct mediator *mediator, const char *name, uint32_t priority,
+			 struct tenant_settings *ret_settings)
 {
 	struct tenant_settings settings = {.weight = POLICY_WEIGHT_DEFAULT, .priority = priority};
-	char name[TENANT_NAME_BYTES + 16];
 
-	key_name(key, name, sizeof(name));
 	lines_apply(&mediator->configuration, "default", &settings);
 	lines_apply(&mediator->configuration, name, &settings);
+	if (stored_apply(mediator, name, &settings) < 0)
+		return -1;
 	*ret_settings = settings;
+	return 0;
 }
 
 int tenant_settings_check(const struct configuration *configuration)

@@ -198,6 +198,7 @@ void context_destroy(struct context *context)
 	stream_close_owned(context);
 	/* Nothing new can start now; what slipped in between ends before its memory goes. */
 	stream_wait_context(context);
+	stream_gate_release(context);
 	legacy = stream_take_legacy(context);
 	if (legacy) {
 		stream_close(legacy);

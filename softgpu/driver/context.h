@@ -31,6 +31,7 @@ struct context {
 	_Atomic uint64_t work_count; /* items that threads have submitted, ever: tells whether the context was used */
 	struct stream *legacy;	     /* the default stream */
 	struct stream *streams;	     /* all of them, under the lock of stream.c */
+	struct stream *gate; /* under that lock: all later work waits for its work so far; NULL: there is none */
 };
 
 /* The calling thread's current context, checked: initialised, alive and without an error.  Borrowed. */

@@ -349,3 +349,9 @@ ENTRY(cuDeviceGetExecAffinitySupport, (int *ret_supported, CUexecAffinityType ty
 	*ret_supported = 0;
 	return CUDA_SUCCESS;
 }
+
+/* Graphs hold no memory of their own: no node allocates any. */
+ENTRY(cuDeviceGraphMemTrim, (CUdevice device))
+{
+	return device_check(device);
+}

@@ -213,7 +213,8 @@ static bool event_capture(struct event *event, struct stream *stream, CUresult *
 	return true;
 }
 
-static CUresult event_record(struct event *event, struct stream *stream)
+/* With 'is_whole', at the point that all streams of the context have come to. */
+static CUresult event_record(struct event *event, struct stream *stream, bool is_whole)
 {
 	struct record_work *record = calloc(1, sizeof(*record));
 	struct recording *recording = calloc(1, sizeof(*recording));
@@ -231,6 +232,11 @@ static CUresult event_record(struct event *event, struct stream *stream)
 	object_retain(&stream->object);
 	record->work = (struct work){.run = record_run, .free = record_free, .always = true};
 	record->recording = recording;
+	if (is_whole && !work_depend_context(&record->work, stream->context)) {
+		recording_release(recording); /* the event's, which will not have it */
+		work_discard(&record->work);
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	}
 	/* The event's lock orders its recordings as their work is ordered. */
 	pthread_mutex_lock(&event->lock);
 	if (event->shared) {
@@ -273,7 +279,7 @@ ENTRY_STREAM(cuEventRecordWithFlags, (CUevent handle, CUstream stream, unsigned 
 	else if (flags & CU_EVENT_RECORD_EXTERNAL && capture_is_open(target))
 		result = CUDA_ERROR_NOT_SUPPORTED; /* a node that records */
 	else if (!event_capture(event, target, &result))
-		result = event_record(event, target);
+		result = event_record(event, target, false);
 	stream_release(target);
 release_event:
 	object_release(&event->object);
@@ -283,6 +289,60 @@ release_event:
 ENTRY_STREAM(cuEventRecord, (CUevent handle, CUstream stream), (handle, stream))
 {
 	return cuEventRecordWithFlags_on(handle, stream, CU_EVENT_RECORD_DEFAULT);
+}
+
+/* The object of the event, which must be the context's; both are the caller's to release. */
+static CUresult pair_acquire(CUcontext context_handle, CUevent handle, struct context **ret_context,
+			     struct event **ret_event)
+{
+	CUresult result = context_acquire(context_handle, ret_context);
+
+	if (result)
+		return result;
+	result = event_acquire(handle, ret_event);
+	if (result)
+		object_release(&(*ret_context)->object);
+	return result;
+}
+
+ENTRY(cuCtxRecordEvent, (CUcontext context_handle, CUevent handle))
+{
+	struct context *context;
+	struct stream *stream;
+	struct event *event;
+	CUresult result = pair_acquire(context_handle, handle, &context, &event);
+
+	if (result)
+		return result;
+	if (event->context != context)
+		result = CUDA_ERROR_INVALID_HANDLE;
+	if (!result)
+		result = stream_create(context, CU_STREAM_NON_BLOCKING, 0, &stream);
+	if (!result) {
+		result = event_record(event, stream, true);
+		stream_close(stream);
+		stream_release(stream);
+	}
+	object_release(&event->object);
+	object_release(&context->object);
+	return result;
+}
+
+ENTRY(cuCtxWaitEvent, (CUcontext context_handle, CUevent handle))
+{
+	struct context *context;
+	struct event *event;
+	struct work *work;
+	CUresult result = pair_acquire(context_handle, handle, &context, &event);
+
+	if (result)
+		return result;
+	result = event_wait_work(handle, &work);
+	if (!result)
+		result = stream_gate_context(context, work);
+	object_release(&event->object);
+	object_release(&context->object);
+	return result;
 }
 
 /* Recorded in a capture that goes on: it is no point in time. */

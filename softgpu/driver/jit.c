@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "driver.h"
+#include "error_log.h"
 #include "softgpu/engine/engine.h"
 
 CUresult jit_read(unsigned count, const CUjit_option *names, void **values, struct jit *ret_jit)
@@ -86,8 +87,10 @@ static void message_deliver(const struct jit *jit, const char *message)
 {
 	log_write(jit->info_log, jit->info_log_bytes, jit->info_log_used, "");
 	log_write(jit->error_log, jit->error_log_bytes, jit->error_log_used, message);
-	if (*message)
+	if (*message) {
+		error_log_add(message);
 		fprintf(stderr, "softgpu: module not loaded: %s\n", message);
+	}
 }
 
 CUresult jit_read_image(const void *data, const struct jit *jit, struct image *ret_image)

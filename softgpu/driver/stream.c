@@ -131,11 +131,14 @@ static bool work_ready(const struct work *work)
 	return true;
 }
 
-/* The implicit synchronisation between the default stream and blocking ones.  Under the lock. */
+/* The context's gate, and the implicit synchronisation between the default stream and blocking ones.  Under the lock.
+ */
 static bool depend_implicitly(struct stream *stream, struct work *work)
 {
 	struct context *context = stream->context;
 
+	if (context->gate && !work_depend(work, context->gate, context->gate->submitted))
+		return false;
 	if (!stream->blocking)
 		return true;
 	if (stream != context->legacy)
@@ -378,6 +381,54 @@ void stream_wait_context(struct context *context)
 		stream = context->streams;
 	}
 	pthread_mutex_unlock(&lock);
+}
+
+bool work_depend_context(struct work *work, struct context *context)
+{
+	bool is_done = true;
+
+	pthread_mutex_lock(&lock);
+	for (struct stream *stream = context->streams; stream && is_done; stream = stream->next)
+		/* One whose last reference is gone has no work. */
+		if (!stream_reached(stream, stream->submitted))
+			is_done = work_depend(work, stream, stream->submitted);
+	pthread_mutex_unlock(&lock);
+	return is_done;
+}
+
+CUresult stream_gate_context(struct context *context, struct work *work)
+{
+	struct stream *gate, *former;
+	CUresult result = stream_create(context, CU_STREAM_NON_BLOCKING, 0, &gate);
+
+	if (result) {
+		work_discard(work);
+		return result;
+	}
+	/* It waits for the former gate, as all work does. */
+	result = stream_submit(gate, work, NULL);
+	stream_close(gate);
+	if (result) {
+		stream_release(gate);
+		return result;
+	}
+	pthread_mutex_lock(&lock);
+	former = context->gate;
+	context->gate = gate;
+	pthread_mutex_unlock(&lock);
+	stream_release(former);
+	return CUDA_SUCCESS;
+}
+
+void stream_gate_release(struct context *context)
+{
+	struct stream *gate;
+
+	pthread_mutex_lock(&lock);
+	gate = context->gate;
+	context->gate = NULL;
+	pthread_mutex_unlock(&lock);
+	stream_release(gate);
 }
 
 struct stream_attributes stream_attributes_read(struct stream *stream)

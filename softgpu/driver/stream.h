@@ -93,6 +93,9 @@ void stream_release(struct stream *stream); /* accepts NULL */
 /* Makes 'work' wait for work that was submitted earlier.  Before submission; false: out of memory. */
 bool work_depend(struct work *work, struct stream *stream, uint64_t sequence);
 
+/* The same for all work of the context that was submitted earlier. */
+bool work_depend_context(struct work *work, struct context *context);
+
 /* Work that only waits for its dependencies; NULL: out of memory. */
 struct work *work_nothing(void);
 void work_discard(struct work *work); /* that was never submitted */
@@ -116,6 +119,10 @@ void stream_attributes_write(struct stream *stream, const struct stream_attribut
 
 /* The context's default stream, with a reference for the caller; NULL when the context has ended. */
 struct stream *stream_of_context(struct context *context);
+
+/* Makes all later work of the context wait for 'work', which is taken in every case. */
+CUresult stream_gate_context(struct context *context, struct work *work);
+void stream_gate_release(struct context *context);
 
 /* For the end of the context: its default stream, with the context's reference to it. */
 struct stream *stream_take_legacy(struct context *context);

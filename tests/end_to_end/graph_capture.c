@@ -27,7 +27,8 @@
 	F(cuGraphExecUpdate_v2, (CUgraphExec exec, CUgraph graph, CUgraphExecUpdateResultInfo * info)) \
 	F(cuGraphExecGetFlags, (CUgraphExec exec, cuuint64_t * flags))                                 \
 	F(cuGraphExecDestroy, (CUgraphExec exec))                                                      \
-	F(cuGraphDestroy, (CUgraph graph))
+	F(cuGraphDestroy, (CUgraph graph))                                                             \
+	F(cuDeviceGraphMemTrim, (CUdevice device))
 
 #define DECLARE(name, parameters) static CUresult(*name) parameters;
 GRAPH_FUNCTIONS(DECLARE)
@@ -192,6 +193,8 @@ int main(void)
 	CHECK(driver.memory_allocate(&second, BYTES));
 	CHECK(graphs());
 	CHECK(refusals());
+	CHECK(cuDeviceGraphMemTrim(0));
+	EXPECT(cuDeviceGraphMemTrim(-1), CUDA_ERROR_INVALID_DEVICE);
 	CHECK(graphs()); /* refusals have left nothing behind */
 	printf("ok\n");
 	return 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The linker, with any libcuda.so.1. Run by test_streams.py. */
+/* The linker and the error log, with any libcuda.so.1. Run by test_streams.py. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,6 +21,9 @@ CUresult cuLinkAddFile_v2(CUlinkState state, CUjitInputType type, const char *pa
 			  CUjit_option *options, void **values);
 CUresult cuLinkComplete(CUlinkState state, void **image, size_t *bytes);
 CUresult cuLinkDestroy(CUlinkState state);
+CUresult cuLogsCurrent(CUlogIterator *iterator, unsigned int flags);
+CUresult cuLogsDumpToMemory(CUlogIterator *iterator, char *buffer, size_t *size, unsigned int flags);
+CUresult cuLogsDumpToFile(CUlogIterator *iterator, const char *path, unsigned int flags);
 
 #define WORKS(call) assert_int_equal(call, CUDA_SUCCESS)
 
@@ -175,6 +178,41 @@ static void test_large_image(void **state)
 	free(text);
 }
 
+/* What the driver says of a failure is in its log, once. */
+static void test_error_log(void **state)
+{
+	static char broken[] = HEADER ".visible .entry broken()\n{\n\tret\n}\n";
+	char path[] = "/tmp/vgpu-log-XXXXXX", text[4096];
+	CUlogIterator iterator = 0, end = 0;
+	CUmodule module;
+	size_t size = sizeof(text);
+	int file;
+	CUresult result = cuLogsCurrent(&iterator, 0);
+
+	(void)state;
+	/* Drivers before 12.9. */
+	if (result == CUDA_ERROR_NOT_SUPPORTED)
+		skip();
+	WORKS(result);
+	assert_int_not_equal(cuModuleLoadData(&module, broken), CUDA_SUCCESS);
+	end = iterator;
+	WORKS(cuLogsDumpToMemory(&end, text, &size, 0));
+	assert_true(size < sizeof(text));
+	assert_int_equal(strlen(text), size);
+	assert_true(size == 0 || text[size - 1] == '\n');
+	file = mkstemp(path);
+	assert_true(file >= 0);
+	WORKS(cuLogsDumpToFile(&iterator, path, 0));
+	assert_int_equal(lseek(file, 0, SEEK_END), size);
+	assert_int_equal(iterator, end);
+	close(file);
+	unlink(path);
+	size = sizeof(text);
+	WORKS(cuLogsDumpToMemory(&end, text, &size, 0));
+	assert_int_equal(size, 0);
+	assert_int_not_equal(cuLogsDumpToMemory(&end, NULL, &size, 0), CUDA_SUCCESS);
+}
+
 /* A context takes its links along. */
 static void test_end_of_context(void **state)
 {
@@ -194,9 +232,9 @@ static void test_end_of_context(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_two_texts),      cmocka_unit_test(test_file),
-		cmocka_unit_test(test_errors),	       cmocka_unit_test(test_large_image),
-		cmocka_unit_test(test_end_of_context),
+		cmocka_unit_test(test_two_texts), cmocka_unit_test(test_file),
+		cmocka_unit_test(test_errors),	  cmocka_unit_test(test_large_image),
+		cmocka_unit_test(test_error_log), cmocka_unit_test(test_end_of_context),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

@@ -29,7 +29,7 @@ CUresult cuStreamCopyAttributes(CUstream to, CUstream from);
 CUresult cuCtxRecordEvent(CUcontext context, CUevent event);
 CUresult cuCtxWaitEvent(CUcontext context, CUevent event);
 CUresult cuEventCreate(CUevent *event, unsigned int flags);
-CUresult cuEventSynchronize(CUevent event);
+CUresult cuEventQuery(CUevent event);
 CUresult cuEventDestroy_v2(CUevent event);
 
 #define WORKS(call) assert_int_equal(call, CUDA_SUCCESS)
@@ -161,18 +161,27 @@ static void test_context_events(void **state)
 
 	(void)state;
 	words_clear();
+	*flag = 0;
 	WORKS(cuEventCreate(&event, CU_EVENT_DISABLE_TIMING));
+	WORKS(cuStreamWaitValue32_v2(first, flag_address, 1, CU_STREAM_WAIT_VALUE_EQ));
 	WORKS(cuStreamWriteValue32_v2(first, words, 6, 0));
 	result = cuCtxRecordEvent(context, event);
-	/* The software GPU has none. */
+	/* Drivers before 12.5. */
 	if (result == CUDA_ERROR_NOT_SUPPORTED) {
-		WORKS(cuEventDestroy_v2(event));
+		*flag = 1;
 		skip();
 	}
 	WORKS(result);
-	WORKS(cuEventSynchronize(event));
-	assert_int_equal(word_read(4), 6);
+	assert_int_equal(cuEventQuery(event), CUDA_ERROR_NOT_READY);
+	/* The other stream waits for the first one now. */
 	WORKS(cuCtxWaitEvent(context, event));
+	WORKS(cuStreamWriteValue32_v2(second, words + 8, 1, 0));
+	nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+	assert_int_equal(cuStreamQuery(second), CUDA_ERROR_NOT_READY);
+	*flag = 1;
+	WORKS(cuStreamSynchronize(second));
+	WORKS(cuEventQuery(event));
+	assert_int_equal(word_read(4), 6);
 	WORKS(cuCtxSynchronize());
 	assert_int_equal(cuCtxRecordEvent(context, NULL), CUDA_ERROR_INVALID_HANDLE);
 	WORKS(cuEventDestroy_v2(event));

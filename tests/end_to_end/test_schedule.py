@@ -202,6 +202,14 @@ class Limits(unittest.TestCase):
             self.assertIn('limit of 1 processes', error)
             self.assertEqual(first.wait(60), 0)
 
+    def test_one_program_after_another(self):
+        """What a program held is free again when it has ended, as it is natively: the next one need not wait."""
+        with Tenants(one='processes=1 memory-mib=64') as tenants:
+            for _ in range(10):
+                status, lines, error = tenants.run('one', 'hog')
+                self.assertEqual(status, 0, error)
+                self.assertGreaterEqual(lines[-1]['bytes'], 62 << 20)
+
     def test_queue_depth(self):
         with Tenants(shallow='queue-depth=2') as tenants:
             status, lines, error = tenants.run('shallow', 'issue', '--batch', '500')

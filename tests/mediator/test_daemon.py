@@ -146,10 +146,64 @@ def test_socket_rights():
         assert stat.S_IMODE(os.stat(mediator.socket).st_mode) == 0o600
 
 
+def journal_lines(own_stream):
+    """What a mediator writes to a socket, which JOURNAL_STREAM says is the journal; or says so of another file."""
+    with tempfile.TemporaryDirectory() as folder:
+        ours, its = socket.socketpair()
+        status = os.fstat(its.fileno())
+        stream = "%d:%d" % (status.st_dev, status.st_ino if own_stream else status.st_ino + 1)
+        process = subprocess.Popen(
+            [Mediator.program, "--socket=" + os.path.join(folder, "socket"), "--driver=test.so",
+             "--config=/dev/null", "--executor=" + Mediator.executor, "--tenant=default weight=1"],
+            stdin=subprocess.DEVNULL, stderr=its, env=dict(os.environ, JOURNAL_STREAM=stream))
+        its.close()
+        text = b""
+        ours.settimeout(harness.PATIENCE)
+        try:
+            while b"CUDA initialized" not in text:
+                text += ours.recv(65536)
+            process.send_signal(signal.SIGHUP)
+            while b"was read again" not in text:
+                text += ours.recv(65536)
+        finally:
+            process.terminate()
+            process.wait(harness.PATIENCE)
+            ours.close()
+    return text.decode().splitlines()
+
+
+def test_journal_gets_priorities():
+    lines = journal_lines(True)
+    assert all(re.match(r"<[3467]>\S", line) for line in lines), lines
+    assert any(line.startswith("<6>Listening on socket: ") for line in lines), lines
+    if os.geteuid() == 0:
+        assert any(line.startswith("<4>Executors run as root") for line in lines) or \
+            os.system("getent passwd vgpu >/dev/null") == 0
+    lines = journal_lines(False)
+    assert all(re.match(r"\d{4}-\d\d-\d\dT\S+Z (info|warning|error) ", line) for line in lines), lines
+
+
+def test_the_packaged_configuration():
+    packaged = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "packaging", "mediator.conf")
+    with open(packaged) as file:
+        text = file.read()
+    # What is commented out shows built-in values: it must be as right.
+    text += "".join(re.sub(r"^#(?=[a-z-]+ = )", "", line) + "\n" for line in text.splitlines()
+                    if re.match(r"#(%s) = " % "|".join(("slow-wait", "policy", "slice", "aging", "quarantine-time",
+                                                        "heartbeat", "admin-group", "tenant")), line))
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "packaged.conf")
+        with open(path, "w") as file:
+            file.write(text)
+        with Mediator("--config=" + path, "--database=" + os.path.join(folder, "vgpu.db"), "--metrics=none",
+                      "--keep=0") as mediator:
+            assert mediator.wait_log("CUDA initialized")
+
+
 def test_usual_places():
     """In a mount namespace with a /var and /tmp of its own: the machine may run a mediator."""
     wrapper = ["unshare", "--mount", "sh", "-c",
-               'mount -t tmpfs tmpfs /var && mount -t tmpfs tmpfs /tmp && exec "$@"', "sh"]
+               'mount -t tmpfs tmpfs /var && mkdir /var/lib && mount -t tmpfs tmpfs /tmp && exec "$@"', "sh"]
     if os.path.abspath(Mediator.program).startswith(("/var/", "/tmp/")):
         raise Skip("the program lies where the test hides everything")
     if os.path.exists("/etc/vgpu/mediator.conf"):
@@ -166,6 +220,12 @@ def test_usual_places():
             with Peer(root + path) as program:
                 program.send(harness.client_hello())
                 assert program.receive().error == harness.ERROR_NONE
+        assert mediator.wait_log("vgpu-admin connects to /var/vgpu/admin.sock")
+        assert stat.S_IMODE(os.stat(root + "/var/vgpu/admin.sock").st_mode) & 0o007 == 0
+        assert stat.S_IMODE(os.stat(root + "/var/lib/vgpu").st_mode) == 0o750
+        assert stat.S_IMODE(os.stat(root + "/var/lib/vgpu/vgpu.db").st_mode) == 0o600
+        # Another mediator of this machine may have the port.
+        assert mediator.wait_log(r"\[METRICS\] (http://)?127\.0\.0\.1:9455")
         with open("/proc/%d/net/unix" % mediator.pid) as file:
             assert re.search(r" /var/vgpu/mediator\.sock$", file.read(), re.M), "ss and netstat show its path"
         assert mediator.stop() == 0
@@ -435,10 +495,19 @@ def test_full_disk_that_is_freed():
         os.rmdir(disk)
 
 
+def listens(path):
+    """The file is there a moment before."""
+    try:
+        Peer(path).close()
+        return True
+    except (FileNotFoundError, ConnectionRefusedError):
+        return False
+
+
 def test_reader_of_the_log_that_stopped():
     reader, writer = os.pipe()
     with Mediator("--heartbeat=1", log="/proc/self/fd/%d" % writer, wait=False) as mediator:
-        assert wait_until(lambda: os.path.exists(mediator.socket))
+        assert wait_until(lambda: listens(mediator.socket))
         fcntl.fcntl(writer, fcntl.F_SETFL, os.O_NONBLOCK)
         try:
             while True:

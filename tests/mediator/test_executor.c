@@ -53,6 +53,8 @@ static int probe_answer(const char *library)
 	printf("driver_version=13000\nsoftware=1\n");
 	if (strcmp(behaviour, "none") != 0)
 		printf("device=0 name=\"test device\" uuid=00000000-0000-0000-0000-000000000001 memory=1073741824\n");
+	if (strcmp(behaviour, "two") == 0)
+		printf("device=1 name=\"other device\" uuid=GPU-2 memory=1073741824 pci=0000:02:00.0\n");
 	return 0;
 }
 
@@ -78,9 +80,11 @@ static void surroundings_report(void)
 		if (fstat(fd, &status) == 0)
 			extra++;
 	}
-	fprintf(stderr, "surroundings: extra_fds=%d core=%lu personality=%x group_leader=%d preload=%s user=%u\n",
-		extra, (unsigned long)core.rlim_cur, (unsigned)personality(0xffffffff), getpgrp() == getpid(),
-		getenv("LD_PRELOAD") ? "yes" : "no", (unsigned)getuid());
+	fprintf(stderr,
+		"surroundings: extra_fds=%d core=%lu personality=%x group_leader=%d preload=%s user=%u gpu=%s\n", extra,
+		(unsigned long)core.rlim_cur, (unsigned)personality(0xffffffff), getpgrp() == getpid(),
+		getenv("LD_PRELOAD") ? "yes" : "no", (unsigned)getuid(),
+		getenv("CUDA_VISIBLE_DEVICES") ? getenv("CUDA_VISIBLE_DEVICES") : "all");
 }
 
 /* A process of its own, or of its parent's group, that ends with its parent. */

@@ -2,6 +2,7 @@
 """Virtual machines without a GPU compute: programs, two at once, and what one VM's accidents do to the other."""
 
 import concurrent.futures
+import ctypes.util
 import subprocess
 import unittest
 
@@ -32,6 +33,17 @@ def runtime_programs():
     return folder
 
 
+def end_to_end_programs():
+    """Files of the guest for programs of tests/end_to_end that need cmocka; none where it is missing."""
+    cmocka = ctypes.util.find_library('cmocka')
+    programs = [BUILD / 'tests' / 'end_to_end' / name for name in ('host_functions', 'ipc')]
+    if not cmocka or not all(program.exists() for program in programs):
+        return []
+    library = subprocess.run(['sh', '-c', f'ldconfig -p | sed -n "s|.*{cmocka} .*x86-64.* => ||p" | head -n 1'],
+                             capture_output=True, text=True, check=True).stdout.strip()
+    return [f'{library}:lib/{cmocka}'] + [f'{program}:bin/{program.name}' for program in programs]
+
+
 class TwoMachines(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -43,6 +55,7 @@ class TwoMachines(unittest.TestCase):
                   f'{BUILD}/tests/nvml/use:bin/nvml_use']
         files += [f'{BUILD}/examples/{name}:bin/{name}' for name in ('vector_add', 'matrix_product')]
         files += [f'{path}:ptx/{path.name}' for path in ptx]
+        files += end_to_end_programs()
         cls.programs = runtime_programs()
         if cls.programs:
             files += [f'{path}:programs/{path.relative_to(cls.programs)}'
@@ -85,6 +98,26 @@ class TwoMachines(unittest.TestCase):
         blue = self.blue.run(listing, timeout=60)
         self.assertEqual((blue.status, blue.output.strip()), (0, ''))
         self.red.run('kill $(pidof nvml_use)')
+
+    def test_host_functions(self):
+        if not end_to_end_programs():
+            self.skipTest('no cmocka')
+        for command in ('host_functions', 'host_functions exit'):
+            result = self.red.run(command, timeout=180)
+            self.assertEqual(result.status, 0, result.output)
+
+    def test_sharing_stays_in_its_machine(self):
+        if not end_to_end_programs():
+            self.skipTest('no cmocka')
+        result = self.red.run('(sleep 100 | ipc give /tmp/handles > /tmp/given) & for i in $(seq 100); do '
+                              'grep -q given /tmp/given && break; sleep 0.2; done; cat /tmp/given', timeout=120)
+        self.assertIn('given', result.output)
+        self.blue.put('/tmp/handles', self.red.get('/tmp/handles'))
+        refused = self.blue.run('ipc take /tmp/handles', timeout=120)
+        self.assertEqual(refused.status, 2, refused.output)
+        shared = self.red.run('ipc take /tmp/handles', timeout=120)
+        self.assertEqual(shared.status, 0, shared.output)
+        self.red.run('kill $(pidof sleep) $(pidof ipc)')
 
     def test_kernels(self):
         result = self.red.run('kernels_run /ptx', timeout=280)

@@ -29,6 +29,10 @@ def main():
     if not (BUILD / 'host/xen/vgpu-xen').exists():
         print('1..0 # SKIP vgpu-xen was not built: libxen-dev is missing')
         return 0
+    fetched = subprocess.run([ROOT / 'tests/xen/fetch.sh', CACHE], check=False, capture_output=True, text=True)
+    if fetched.returncode:
+        print('1..0 # SKIP', ' '.join(fetched.stderr.split()))
+        return 0
     lab = last_line(ROOT / 'tests/xen/make-lab.sh', CACHE, BUILD)
     log = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(tempfile.mkdtemp()) / 'console.log'
     command = ['qemu-system-x86_64', '-accel', 'tcg,thread=multi', '-machine', 'pc', '-cpu', PROCESSOR, '-m', '2600',

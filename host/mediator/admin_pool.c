@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Commands about pools and GPUs. */
+#include <stdio.h>
+#include <string.h>
+
+#include "admin_private.h"
+#include "channel.h"
+#include "log.h"
+#include "placement.h"
+#include "probe.h"
+#include "schedule_policy.h"
+#include "scheduler.h"
+#include "session.h"
+
+#define GPUS_MAX 32
+
+/* NULL, after admin_fail(). */
+static json_t *pool_row(struct admin_request *request, char letter)
+{
+	struct mediator *mediator = request->mediator;
+	const struct session *session;
+	const struct channel *channel;
+	char text[2] = {letter, '\0'};
+	struct store_pool pool;
+	int vms = 0;
+	int programs = 0;
+	int gpus = 0;
+
+	for (unsigned i = 0; i < probe_device_count(mediator->probe); i++)
+		gpus += placement_pool(mediator, i) == letter;
+	if (admin_store_check(request, store_pool_get(mediator->store, letter, &pool), text) < 0)
+		return NULL;
+	LIST_FOREACH(session, &mediator->sessions, link)
+	vms += session->kind == SESSION_DEVICE && session->socket >= 0 && session_pool(session) == (uint32_t)letter;
+	LIST_FOREACH(channel, &mediator->channels, link)
+	programs += channel->pool_id == (uint32_t)letter;
+	return json_pack("{s:s, s:o, s:o, s:o, s:i, s:b, s:i, s:i, s:I}", "pool", text, "name", admin_string(pool.name),
+			 "description", admin_string(pool.description), "policy", admin_string(pool.policy), "gpus",
+			 gpus, "enabled", pool.is_enabled, "vms", vms, "programs", programs, "commands",
+			 (json_int_t)counters_sum(mediator, (uint32_t)letter).calls);
+}
+
+static bool letter_add(const struct store_pool *pool, void *argument)
+{
+	*(uint32_t *)argument |= 1u << (pool->pool - 'A');
+	return true;
+}
+
+static int list_pools(struct admin_request *request)
+{
+	struct mediator *mediator = request->mediator;
+	uint32_t letters = mediator->counters.pools_seen | 3; /* A and B are the operators' usual pools */
+	const struct session *session;
+
+	LIST_FOREACH(session, &mediator->sessions, link)
+	{
+		if (session_pool(session))
+			letters |= 1u << (session_pool(session) - 'A');
+	}
+	if (admin_store_check(request, store_pools_visit(mediator->store, letter_add, &letters), "pools") < 0)
+		return -1;
+	request->result = json_array();
+	for (int i = 0; i < STORE_POOLS; i++) {
+		json_t *row;
+
+		if ((letters & 1u << i) == 0)
+			continue;
+		row = pool_row(request, (char)('A' + i));
+		if (!row)
+			return -1;
+		json_array_append_new(request->result, row);
+	}
+	return 0;
+}
+
+static int show_pool(struct admin_request *request)
+{
+	char letter;
+
+	if (admin_pool_letter(request, "pool", &letter) < 0)
+		return -1;
+	request->result = pool_row(request, letter);
+	return request->result ? 0 : -1;
+}
+
+static int policy_take(struct admin_request *request, struct store_pool *pool)
+{
+	if (admin_text(request, "policy", pool->policy, sizeof(pool->policy)) < 0)
+		return -1;
+	if (strcmp(pool->policy, "default") == 0)
+		pool->policy[0] = '\0';
+	else if (strcmp(pool->policy, SCHEDULER_POLICY_NONE) != 0 && !policy_find(pool->policy))
+		return admin_fail(request, ADMIN_INVALID, "policy: \"%s\" is unknown", pool->policy);
+	return 0;
+}
+
+static int update_pool(struct admin_request *request)
+{
+	struct mediator *mediator = request->mediator;
+	struct store_pool pool;
+	char enabled[8];
+	char letter;
+
+	if (admin_pool_letter(request, "pool", &letter) < 0 ||
+	    admin_store_check(request, store_pool_get(mediator->store, letter, &pool), "pool") < 0)
+		return -1;
+	if (admin_has(request, "name") && admin_text(request, "name", pool.name, sizeof(pool.name)) < 0)
+		return -1;
+	if (admin_has(request, "description") &&
+	    admin_text(request, "description", pool.description, sizeof(pool.description)) < 0)
+		return -1;
+	if (admin_has(request, "policy") && policy_take(request, &pool) < 0)
+		return -1;
+	if (admin_has(request, "enabled")) {
+		if (admin_text(request, "enabled", enabled, sizeof(enabled)) < 0)
+			return -1;
+		if (strcmp(enabled, "yes") != 0 && strcmp(enabled, "no") != 0)
+			return admin_fail(request, ADMIN_INVALID, "enabled: \"%s\" is neither yes nor no", enabled);
+		pool.is_enabled = strcmp(enabled, "yes") == 0;
+	}
+	if (admin_store_check(request, store_pool_put(mediator->store, &pool), "pool") < 0)
+		return -1;
+	scheduler_settings_apply(mediator);
+	log_info("[ADMIN] pool %c: changed by %s", letter, request->who);
+	return 0;
+}
+
+static int set_pool_name(struct admin_request *request)
+{
+	if (!admin_has(request, "name"))
+		return admin_fail(request, ADMIN_INVALID, "name is missing");
+	return update_pool(request);
+}
+
+static int scan_gpus(struct admin_request *request)
+{
+	const struct probe *probe = request->mediator->probe;
+	struct scheduler_gpu gpus[GPUS_MAX];
+	unsigned known = schedulers_look(request->mediator, gpus, GPUS_MAX);
+
+	request->result = json_array();
+	for (unsigned i = 0; i < probe_device_count(probe); i++) {
+		char pool[2] = {placement_pool(request->mediator, i), '\0'};
+		struct probe_device device = probe_device(probe, i);
+		const struct scheduler_gpu *gpu = NULL;
+
+		for (unsigned at = 0; at < known && at < GPUS_MAX; at++) {
+			if (gpus[at].gpu == i)
+				gpu = &gpus[at];
+		}
+		json_array_append_new(
+			request->result,
+			json_pack("{s:i, s:s, s:o, s:o, s:o, s:I, s:i, s:i}", "gpu", (int)i, "pool", pool, "name",
+				  admin_string(device.name), "uuid", admin_string(device.uuid), "pci",
+				  admin_string(device.pci), "memory_mib", (json_int_t)(device.memory_bytes >> 20),
+				  "tenants", gpu ? (int)gpu->tenants : 0, "programs", gpu ? (int)gpu->processes : 0));
+	}
+	return 0;
+}
+
+/* By number or UUID. */
+static int gpu_take(struct admin_request *request, struct store_gpu *gpu)
+{
+	const struct probe *probe = request->mediator->probe;
+	char text[STORE_NAME_BYTES];
+	char number[16];
+
+	if (admin_text(request, "gpu", text, sizeof(text)) < 0)
+		return -1;
+	for (unsigned i = 0; i < probe_device_count(probe); i++) {
+		struct probe_device device = probe_device(probe, i);
+
+		snprintf(number, sizeof(number), "%u", i);
+		if (strcmp(text, number) != 0 && strcmp(text, device.uuid) != 0)
+			continue;
+		snprintf(gpu->uuid, sizeof(gpu->uuid), "%s", device.uuid);
+		return 0;
+	}
+	return admin_fail(request, ADMIN_NOT_FOUND, "%s: there is no such GPU (scan-gpus)", text);
+}
+
+static int assign_gpu(struct admin_request *request)
+{
+	struct mediator *mediator = request->mediator;
+	struct store_gpu gpu = {.pool = '\0'};
+	char pool[ADMIN_VALUE_BYTES];
+	enum store_result result;
+
+	if (gpu_take(request, &gpu) < 0 || admin_text(request, "pool", pool, sizeof(pool)) < 0)
+		return -1;
+	if (strcmp(pool, "none") == 0) {
+		result = store_gpu_remove(mediator->store, gpu.uuid);
+	} else {
+		if (admin_pool_letter(request, "pool", &gpu.pool) < 0)
+			return -1;
+		result = store_gpu_put(mediator->store, &gpu);
+	}
+	if (admin_store_check(request, result, gpu.uuid) < 0)
+		return -1;
+	scheduler_settings_apply(mediator);
+	log_info("[ADMIN] %s: assigned to pool %s by %s", gpu.uuid, pool, request->who);
+	return 0;
+}
+
+const struct admin_command admin_pool_commands[] = {
+	{"list-pools", "", list_pools},
+	{"show-pool", "pool ", show_pool},
+	{"set-pool-name", "pool name ", set_pool_name},
+	{"update-pool", "pool name description policy enabled ", update_pool},
+	{"scan-gpus", "", scan_gpus},
+	{"assign-gpu", "gpu pool ", assign_gpu},
+	{NULL, NULL, NULL},
+};

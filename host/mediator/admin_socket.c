@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "admin_socket.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <grp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "admin.h"
+#include "log.h"
+#include "mediator.h"
+#include "socket_file.h"
+
+#define PEERS_MAX	  32
+#define REQUEST_BYTES_MAX 65536
+#define OUTPUT_BYTES_MAX  (4u << 20) /* answers that wait to be read: no more requests are taken until they are */
+#define SILENCE_SECONDS	  60
+#define GROUPS_MAX	  256
+#define REQUESTS_AT_ONCE  16
+
+struct peer {
+	LIST_ENTRY(peer) link;
+	struct admin_socket *admin;
+	struct bufferevent *stream;
+	char who[32];
+	bool is_ending; /* once what it is told was sent */
+};
+
+struct admin_socket {
+	struct mediator *mediator;
+	struct socket_file file;
+	struct event *readable;
+	struct event *pause; /* out of descriptors: tries again later */
+	LIST_HEAD(, peer) peers;
+	unsigned peer_count;
+	bool has_group;
+	gid_t group;
+	struct log_limit log;
+};
+
+static void peer_free(struct peer *peer)
+{
+	LIST_REMOVE(peer, link);
+	peer->admin->peer_count--;
+	bufferevent_free(peer->stream);
+	free(peer);
+}
+
+static bool peer_is_in_group(int socket, const struct ucred *credentials, gid_t group)
+{
+	gid_t groups[GROUPS_MAX];
+	socklen_t bytes = sizeof(groups);
+
+	if (credentials->gid == group)
+		return true;
+	/* Linux 4.13; of more groups than these nothing is learned. */
+	if (getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, groups, &bytes) < 0)
+		return false;
+	for (size_t i = 0; i < bytes / sizeof(groups[0]); i++) {
+		if (groups[i] == group)
+			return true;
+	}
+	return false;
+}
+
+static bool peer_may(const struct admin_socket *admin, int socket, const struct ucred *credentials)
+{
+	const struct process_identity *executors = &admin->mediator->executor_identity;
+
+	if (credentials->uid == 0 || credentials->uid == geteuid())
+		return true;
+	if (executors->change && executors->user == credentials->uid)
+		return false;
+	return admin->has_group && peer_is_in_group(socket, credentials, admin->group);
+}
+
+static void answer_send(struct peer *peer, char *answer)
+{
+	struct evbuffer *output = bufferevent_get_output(peer->stream);
+
+	if (!answer || evbuffer_add(output, answer, strlen(answer)) < 0 || evbuffer_add(output, "\n", 1) < 0)
+		peer->is_ending = true;
+	free(answer);
+}
+
+static void refuse(struct peer *peer, const char *code, const char *text)
+{
+	answer_send(peer, admin_refusal(code, text));
+	peer->is_ending = true;
+	bufferevent_disable(peer->stream, EV_READ);
+}
+
+/* Takes the requests that are there; more of them than a few wait for the loop's next turn. */
+static void requests_take(struct peer *peer)
+{
+	struct evbuffer *input = bufferevent_get_input(peer->stream);
+	struct evbuffer *output = bufferevent_get_output(peer->stream);
+
+	for (int i = 0; !peer->is_ending && evbuffer_get_length(output) < OUTPUT_BYTES_MAX; i++) {
+		size_t bytes;
+		char *line;
+
+		if (i == REQUESTS_AT_ONCE) {
+			bufferevent_trigger(peer->stream, EV_READ, BEV_OPT_DEFER_CALLBACKS);
+			return;
+		}
+		line = evbuffer_readln(input, &bytes, EVBUFFER_EOL_LF);
+		if (!line && evbuffer_get_length(input) >= REQUEST_BYTES_MAX)
+			refuse(peer, ADMIN_INVALID, "the request is too long");
+		if (!line)
+			return;
+		answer_send(peer, admin_request_take(peer->admin->mediator, peer->who, line, bytes));
+		free(line);
+	}
+}
+
+static void readable(struct bufferevent *stream, void *argument)
+{
+	(void)stream;
+	requests_take(argument);
+}
+
+static void written(struct bufferevent *stream, void *argument)
+{
+	struct peer *peer = argument;
+
+	(void)stream;
+	if (peer->is_ending)
+		peer_free(peer);
+	else
+		requests_take(peer);
+}
+
+static void ended(struct bufferevent *stream, short what, void *argument)
+{
+	(void)stream;
+	(void)what;
+	peer_free(argument);
+}
+
+static void peer_accept(struct admin_socket *admin, int socket, const struct ucred *credentials)
+{
+	const struct timeval silence = {.tv_sec = SILENCE_SECONDS};
+	struct peer *peer = calloc(1, sizeof(*peer));
+
+	if (peer)
+		peer->stream = bufferevent_socket_new(admin->mediator->base, socket, BEV_OPT_CLOSE_ON_FREE);
+	if (!peer || !peer->stream) {
+		free(peer);
+		close(socket);
+		return;
+	}
+	peer->admin = admin;
+	if (credentials->uid == 0)
+		snprintf(peer->who, sizeof(peer->who), "root");
+	else
+		snprintf(peer->who, sizeof(peer->who), "user %u", (unsigned)credentials->uid);
+	LIST_INSERT_HEAD(&admin->peers, peer, link);
+	admin->peer_count++;
+	bufferevent_setcb(peer->stream, readable, written, ended, peer);
+	bufferevent_set_timeouts(peer->stream, &silence, &silence);
+	bufferevent_setwatermark(peer->stream, EV_READ, 0, REQUEST_BYTES_MAX);
+	if (!peer_may(admin, socket, credentials)) {
+		log_write_limited(&admin->log, LOG_LEVEL_WARNING, "[ADMIN] refused: pid=%d uid=%u",
+				  (int)credentials->pid, (unsigned)credentials->uid);
+		refuse(peer, ADMIN_DENIED, "only root and the members of the group for administration may do this");
+	} else if (admin->peer_count > PEERS_MAX) {
+		refuse(peer, ADMIN_FAILED, "too many administrators are connected");
+	} else {
+		bufferevent_enable(peer->stream, EV_READ);
+	}
+	bufferevent_enable(peer->stream, EV_WRITE);
+}
+
+static void connection_waits(evutil_socket_t listening, short what, void *argument)
+{
+	struct admin_socket *admin = argument;
+	int socket = accept4(listening, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	struct ucred credentials;
+	socklen_t bytes = sizeof(credentials);
+	const struct timeval later = {.tv_sec = 1};
+
+	(void)what;
+	if (socket < 0) {
+		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+			event_del(admin->readable);
+			event_add(admin->pause, &later);
+		}
+		return;
+	}
+	/* Refused ones take a place too until they have read why: no more than that. */
+	if (admin->peer_count >= 2 * PEERS_MAX ||
+	    getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &bytes) < 0) {
+		close(socket);
+		return;
+	}
+	peer_accept(admin, socket, &credentials);
+}
+
+static void pause_ended(evutil_socket_t none, short what, void *argument)
+{
+	struct admin_socket *admin = argument;
+
+	(void)none;
+	(void)what;
+	event_add(admin->readable, NULL);
+}
+
+static bool listen_begin(struct admin_socket *admin)
+{
+	if (socket_file_open(&admin->file) != SOCKET_FILE_OPEN)
+		return false;
+	admin->readable =
+		event_new(admin->mediator->base, admin->file.socket, EV_READ | EV_PERSIST, connection_waits, admin);
+	admin->pause = evtimer_new(admin->mediator->base, pause_ended, admin);
+	return admin->readable && admin->pause && event_add(admin->readable, NULL) == 0;
+}
+
+static void listen_end(struct admin_socket *admin)
+{
+	if (admin->readable)
+		event_free(admin->readable);
+	admin->readable = NULL;
+	if (admin->pause)
+		event_free(admin->pause);
+	admin->pause = NULL;
+	socket_file_close(&admin->file);
+}
+
+struct admin_socket *admin_socket_open(struct mediator *mediator)
+{
+	const struct configuration *configuration = &mediator->configuration;
+	const char *name = configuration->admin_group ? configuration->admin_group : ADMIN_GROUP;
+	const struct group *group = getgrnam(name);
+	struct admin_socket *admin;
+	char path[SOCKET_FILE_PATH_BYTES];
+
+	/* Beside the first socket, which only we can have opened. */
+	if (configuration->admin_socket)
+		snprintf(path, sizeof(path), "%s", configuration->admin_socket);
+	else if (configuration->sockets.count)
+		snprintf(path, sizeof(path), "%s.admin", configuration->sockets.values[0]);
+	else
+		snprintf(path, sizeof(path), ADMIN_SOCKET_PATH);
+	if (strcmp(path, ADMIN_SOCKET_NONE) == 0)
+		return NULL;
+	admin = calloc(1, sizeof(*admin));
+	if (!admin)
+		return NULL;
+	*admin = (struct admin_socket){.mediator = mediator, .has_group = group != NULL, .log = LOG_LIMIT(1, 5)};
+	LIST_INIT(&admin->peers);
+	if (group)
+		admin->group = group->gr_gid;
+	else if (configuration->admin_group)
+		log_warning("admin-group: there is no group \"%s\"", name);
+	socket_file_init(&admin->file, path, group ? 0660 : 0600, group ? name : NULL, false);
+	admin->file.type = SOCK_STREAM;
+	if (!listen_begin(admin)) {
+		log_error("[ADMIN] %s: vgpu-admin cannot connect", path);
+		admin_socket_close(admin);
+		return NULL;
+	}
+	log_info("[ADMIN] vgpu-admin connects to %s", path);
+	return admin;
+}
+
+void admin_socket_check(struct admin_socket *admin)
+{
+	if (!admin || socket_file_exists(&admin->file))
+		return;
+	listen_end(admin);
+	listen_begin(admin);
+}
+
+void admin_socket_close(struct admin_socket *admin)
+{
+	if (!admin)
+		return;
+	while (!LIST_EMPTY(&admin->peers))
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): peer_free() unlinks what it frees */
+		peer_free(LIST_FIRST(&admin->peers));
+	listen_end(admin);
+	free(admin);
+}

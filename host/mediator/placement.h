@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which GPU a program starts on. As long as no GPU belongs to a pool, programs see all of them, and GPU 0's scheduler
+ * has them. Once one does, each program sees one GPU: the one of its pool with the fewest programs, or, where its pool
+ * has none, of those that belong to no pool.
+ */
+#ifndef MEDIATOR_PLACEMENT_H
+#define MEDIATOR_PLACEMENT_H
+
+#include <stdbool.h>
+
+#define PLACEMENT_UUID_BYTES 64
+
+struct mediator;
+
+/* Its number and its UUID; an empty UUID: all GPUs. False: the pool has none, or the database cannot be read. */
+bool placement_choose(const struct mediator *mediator, char pool, unsigned *ret_gpu,
+		      char ret_uuid[PLACEMENT_UUID_BYTES]);
+
+/* The pool that the GPU of that number belongs to; 0: to none, or it is not known. */
+char placement_pool(const struct mediator *mediator, unsigned gpu);
+
+#endif

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sensors.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "executor_process.h"
+#include "line_reader.h"
+#include "log.h"
+#include "mediator.h"
+#include "metrics_private.h"
+#include "process.h"
+
+struct sensors {
+	struct process process;
+	struct mediator *mediator;
+	bool is_running;
+	struct line_reader output;
+	struct line_reader error;
+	struct sensors_gpu gpus[SENSORS_GPUS_MAX];
+	unsigned count;
+	/* What the process says; taken over when it ends well. */
+	struct sensors_gpu coming[SENSORS_GPUS_MAX];
+	unsigned coming_count;
+};
+
+static const struct {
+	const char *name; /* as host/executor/sensors.h has it */
+	const char *metric;
+	const char *type;
+	const char *help;
+	double scale;
+} kinds[SENSOR_COUNT] = {
+	[SENSOR_UTILIZATION] = {"utilization", "vgpu_gpu_utilization_ratio", "gauge",
+				"Part of the time in which a kernel ran.", 0.01},
+	[SENSOR_MEMORY_UTILIZATION] = {"memory_utilization", "vgpu_gpu_memory_utilization_ratio", "gauge",
+				       "Part of the time in which memory was read or written.", 0.01},
+	[SENSOR_MEMORY_USED] = {"memory_used", "vgpu_gpu_memory_used_bytes", "gauge", "Memory in use.", 1},
+	[SENSOR_TEMPERATURE] = {"temperature", "vgpu_gpu_temperature_celsius", "gauge", "Temperature.", 1},
+	[SENSOR_POWER] = {"power", "vgpu_gpu_power_watts", "gauge", "Power.", 0.001},
+	[SENSOR_ECC_CORRECTED] = {"ecc_corrected", "vgpu_gpu_ecc_corrected_total", "counter",
+				  "Corrected errors of memory since the driver was loaded.", 1},
+	[SENSOR_ECC_UNCORRECTED] = {"ecc_uncorrected", "vgpu_gpu_ecc_uncorrected_total", "counter",
+				    "Errors of memory that could not be corrected, since the driver was loaded.", 1},
+};
+
+static void value_take(struct sensors_gpu *gpu, const char *name, const char *value)
+{
+	char *end;
+
+	for (int i = 0; i < SENSOR_COUNT; i++) {
+		if (strcmp(kinds[i].name, name) != 0)
+			continue;
+		gpu->values[i] = (double)strtoull(value, &end, 10);
+		gpu->is_known[i] = *value && !*end;
+	}
+}
+
+static void output_line(void *owner, const char *line)
+{
+	struct sensors *sensors = owner;
+	char copy[LINE_READER_BYTES];
+	struct sensors_gpu *gpu;
+	char *rest = NULL;
+
+	if (sensors->coming_count == SENSORS_GPUS_MAX)
+		return;
+	gpu = &sensors->coming[sensors->coming_count];
+	*gpu = (struct sensors_gpu){.uuid = ""};
+	snprintf(copy, sizeof(copy), "%s", line);
+	for (char *word = strtok_r(copy, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
+		char *value = strchr(word, '=');
+
+		if (!value)
+			continue;
+		*value++ = '\0';
+		if (strcmp(word, "uuid") == 0)
+			snprintf(gpu->uuid, sizeof(gpu->uuid), "%s", value);
+		else
+			value_take(gpu, word, value);
+	}
+	if (gpu->uuid[0])
+		sensors->coming_count++;
+}
+
+static void error_line(void *owner, const char *line)
+{
+	(void)owner;
+	log_debug("[SENSORS] %s", line);
+}
+
+static void child_exited(struct process *process, int status)
+{
+	struct sensors *sensors = (struct sensors *)process;
+
+	sensors->is_running = false;
+	line_reader_finish(&sensors->output);
+	line_reader_finish(&sensors->error);
+	sensors->count = 0;
+	/* What is not known now is not what it was. */
+	if (status != 0)
+		return;
+	memcpy(sensors->gpus, sensors->coming, sizeof(sensors->gpus));
+	sensors->count = sensors->coming_count;
+}
+
+_Static_assert(offsetof(struct sensors, process) == 0, "child_exited casts");
+
+struct sensors *sensors_create(struct mediator *mediator)
+{
+	struct sensors *sensors = calloc(1, sizeof(*sensors));
+
+	if (!sensors)
+		return NULL;
+	sensors->process.exited = child_exited;
+	sensors->mediator = mediator;
+	sensors->output = (struct line_reader){.pipe = -1, .line = output_line, .owner = sensors};
+	sensors->error = (struct line_reader){.pipe = -1, .line = error_line, .owner = sensors};
+	return sensors;
+}
+
+void sensors_destroy(struct sensors *sensors)
+{
+	if (!sensors)
+		return;
+	if (sensors->is_running) {
+		LIST_REMOVE(&sensors->process, link);
+		process_signal(&sensors->process, SIGKILL);
+	}
+	line_reader_close(&sensors->output);
+	line_reader_close(&sensors->error);
+	free(sensors);
+}
+
+void sensors_refresh(struct sensors *sensors)
+{
+	char option[] = "--sensors";
+	char *arguments[] = {NULL, option, NULL};
+	struct process_plan plan = {.arguments = arguments, .output = -1, .error = -1, .control = -1};
+	char *path;
+
+	if (!sensors)
+		return;
+	if (sensors->is_running) {
+		process_signal(&sensors->process, SIGKILL);
+		return;
+	}
+	path = executor_path_find(sensors->mediator);
+	arguments[0] = path;
+	plan.path = path;
+	sensors->coming_count = 0;
+	if (path && line_reader_open(sensors->mediator, &sensors->output, &plan.output) == 0 &&
+	    line_reader_open(sensors->mediator, &sensors->error, &plan.error) == 0 &&
+	    process_start(sensors->mediator, &plan, &sensors->process) == 0) {
+		sensors->is_running = true;
+	} else {
+		log_debug("[SENSORS] cannot be asked: %s", strerror(errno));
+		line_reader_close(&sensors->output);
+		line_reader_close(&sensors->error);
+		sensors->count = 0;
+	}
+	if (plan.output >= 0)
+		close(plan.output);
+	if (plan.error >= 0)
+		close(plan.error);
+	free(path);
+}
+
+const struct sensors_gpu *sensors_gpus(const struct sensors *sensors, unsigned *ret_count)
+{
+	*ret_count = sensors ? sensors->count : 0;
+	return sensors ? sensors->gpus : NULL;
+}
+
+void sensors_write(const struct sensors *sensors, struct evbuffer *output)
+{
+	unsigned count;
+	const struct sensors_gpu *gpus = sensors_gpus(sensors, &count);
+
+	for (int kind = 0; kind < SENSOR_COUNT; kind++) {
+		bool has_head = false;
+
+		for (unsigned i = 0; i < count; i++) {
+			char uuid[METRICS_LABEL_BYTES];
+
+			if (!gpus[i].is_known[kind])
+				continue;
+			if (!has_head)
+				metrics_head(output, kinds[kind].metric, kinds[kind].type, kinds[kind].help);
+			has_head = true;
+			metrics_label(uuid, sizeof(uuid), gpus[i].uuid);
+			evbuffer_add_printf(output, "%s{uuid=\"%s\"} %.15g\n", kinds[kind].metric, uuid,
+					    gpus[i].values[kind] * kinds[kind].scale);
+		}
+	}
+}

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""vgpu-admin against tenants that compute: what it changes holds for them at once, and after a restart."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+import unittest
+
+import tap
+from stack import build_directory, wait_until
+from test_schedule import Tenants, lines_of
+
+PROGRAM = build_directory() / 'host' / 'admin' / 'vgpu-admin'
+
+
+def admin(tenants, *arguments, code=0):
+    wait_until(lambda: os.path.exists(f'{tenants.mediator.socket}.admin'), 'the socket for administration')
+    done = subprocess.run([PROGRAM, '--json', f'--socket={tenants.mediator.socket}.admin', *arguments],
+                          capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == code, (arguments, done)
+    return json.loads(done.stdout) if done.stdout else None
+
+
+def share_metrics(tenants):
+    text = admin(tenants, 'metrics')['text']
+    found = re.findall(r'vgpu_vm_share_ratio\{tenant="([^"]+)",vm_id="0"\} (\S+)', text)
+    return {name: float(value) for name, value in found if value != 'NaN'}
+
+
+class Live(unittest.TestCase):
+    @unittest.skipIf(os.environ.get('VGPU_SANITIZED'), 'sanitized code is not the code whose speed counts')
+    def test_weights(self):
+        """
+        Who gets more: how exactly is for the tests of the scheduler. Measured up to five times, for other work on the
+        machine disturbs it.
+        """
+        with Tenants() as tenants:
+            end = time.monotonic() + 60
+            running = [tenants.spawn(name, 'saturate', '--blocks', '2', '--iterations', '5000', '--batch', '8',
+                                     '--from', time.monotonic(), '--to', end) for name in ('one', 'other')]
+            for name in ('one', 'other'):
+                tenants.mediator.wait_for_line(f'\\({name}\\) connected')
+            for one, other, least, most in ((50, 50, 0.35, 0.65), (10, 90, 0, 0.3), (80, 20, 0.65, 1)):
+                admin(tenants, 'set-weight', 'program:one', str(one))
+                admin(tenants, 'set-weight', 'program:other', str(other))
+                for attempts_left in 4, 3, 2, 1, 0:
+                    time.sleep(0.5)
+                    rows = {row['tenant']: row for row in admin(tenants, 'top', '--once', '--interval=1.5')}
+                    share = rows['program:one']['share']
+                    print(f'# weights {one}:{other}, share {share}')
+                    self.assertAlmostEqual(rows['program:one']['entitlement'], one / 100)
+                    if least <= share <= most:
+                        break
+                    self.assertTrue(attempts_left, rows)
+            self.assertGreater(rows['program:one']['waits'], 10)
+            # By the mediator's own account between two heartbeats.
+            shares = wait_until(lambda: share_metrics(tenants), 'shares among the metrics')
+            self.assertAlmostEqual(sum(shares.values()), 1, places=6)
+            self.assertGreater(shares['program:one'], shares['program:other'])
+            for program in running:
+                program.send_signal(signal.SIGKILL)
+                program.communicate(timeout=60)
+
+    def test_memory_of_a_running_program(self):
+        with Tenants() as tenants:
+            program = tenants.spawn('small', 'hog', '--from', time.monotonic() + 3, '--to', time.monotonic() + 4)
+            tenants.mediator.wait_for_line('\\(small\\) connected')
+            admin(tenants, 'update-vm', 'program:small', '--memory-mib=48')
+            output, _ = program.communicate(timeout=60)
+            self.assertLessEqual(lines_of(output)[-1]['bytes'], 48 << 20)
+            self.assertGreaterEqual(lines_of(output)[-1]['bytes'], 46 << 20)
+
+    def test_rate(self):
+        with Tenants() as tenants:
+            admin(tenants, 'set-rate-limit', 'program:slow', '--rate=500')
+            _, lines, error = tenants.run('slow', 'issue', '--batch', '1000')
+            self.assertGreater(lines[-1]['launches'], 1.5, error)
+            admin(tenants, 'set-rate-limit', 'program:slow', '--rate=0')
+            _, lines, error = tenants.run('slow', 'issue', '--batch', '1000')
+            self.assertLess(lines[-1]['launches'], 1.5, error)
+
+    def test_quarantine_hits_only_its_target(self):
+        with Tenants() as tenants:
+            end = time.monotonic() + 4
+            good = tenants.spawn('good', 'check', '--blocks', '2', '--to', end)
+            bad = tenants.spawn('bad', 'check', '--blocks', '2', '--to', end)
+            for name in ('good', 'bad'):
+                tenants.mediator.wait_for_line(f'\\({name}\\) connected')
+            admin(tenants, 'quarantine-vm', 'program:bad')
+            status, _, error = tenants.run('bad', 'memory')
+            self.assertNotEqual(status, 0)
+            self.assertIn('quarantined', error)
+            status, _, error = tenants.run('good', 'memory')
+            self.assertEqual(status, 0, error)
+            # What runs goes on.
+            for program in (good, bad):
+                output, _ = program.communicate(timeout=60)
+                self.assertEqual(program.returncode, 0, output)
+            admin(tenants, 'clear-quarantine', 'program:bad')
+            status, _, error = tenants.run('bad', 'memory')
+            self.assertEqual(status, 0, error)
+
+    def test_slow_waits_are_logged(self):
+        with Tenants('--slow-wait', '1') as tenants:
+            end = time.monotonic() + 3
+            running = [tenants.spawn(name, 'saturate', '--blocks', '2', '--iterations', '5000', '--batch', '8',
+                                     '--from', time.monotonic(), '--to', end) for name in ('one', 'other')]
+            tenants.mediator.wait_for_line(r'\[SLOW\] program=(one|other) waited \d+ ms for GPU 0')
+            for program in running:
+                output, _ = program.communicate(timeout=60)
+                self.assertEqual(program.returncode, 0, output)
+            # However many there were.
+            self.assertLess(tenants.mediator.text().count('[SLOW]'), 10)
+
+    def test_restart_with_a_running_program(self):
+        with Tenants('--keep', '30') as tenants:
+            tenants.mediator.options += ('--database', str(tenants.mediator.directory / 'vgpu.db'))
+            tenants.mediator.stop()
+            tenants.mediator.start()
+            program = tenants.spawn('kept', 'hog', '--from', time.monotonic() + 6, '--to', time.monotonic() + 7)
+            tenants.mediator.wait_for_line('\\(kept\\) connected')
+            admin(tenants, 'update-vm', 'program:kept', '--memory-mib=32', '--weight=7')
+            tenants.mediator.stop()
+            tenants.mediator.start()
+            tenants.mediator.wait_for_line('adopted 1 connections and 1 executors')
+            vm = admin(tenants, 'show-vm', 'program:kept')
+            self.assertEqual((vm['weight'], vm['memory-mib'], vm['programs']), (7, 32, 1))
+            output, _ = program.communicate(timeout=60)
+            self.assertLessEqual(lines_of(output)[-1]['bytes'], 32 << 20)
+            tenants.mediator.stop(signal.SIGINT)
+
+
+if __name__ == '__main__':
+    tap.main()

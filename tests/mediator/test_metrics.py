@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What Prometheus reads: test_metrics.py MEDIATOR TEST_EXECUTOR VGPU_ADMIN GRAFANA_DASHBOARD CUDA_EXECUTOR NVML"""
+
+import contextlib
+import http.client
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+
+import exposition
+import harness
+from harness import Device, Mediator, wait_until
+
+PROGRAM = DASHBOARD = EXECUTOR = NVML = None
+
+EARLIER_NAMES = {"vgpu_jobs_total", "vgpu_errors_total", "vgpu_rejected_total", "vgpu_context_switches_total",
+                 "vgpu_vm_jobs_total", "vgpu_vm_latency_p95_us", "vgpu_vm_latency_p99_us"}
+
+
+class Served:
+    """A mediator with its metrics on a free port."""
+
+    def __init__(self, *options, **more):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.daemon = Mediator("--metrics=127.0.0.1:%d" % self.port, *options, **more)
+        assert self.daemon.wait_log("METRICS. http://127.0.0.1:%d/metrics" % self.port), self.daemon.log()
+
+        # The driver has been probed and the sensors have been asked: what is counted now is at rest.
+        assert self.daemon.wait_log("CUDA (initialized|is not available)")
+        assert wait_until(lambda: not self.daemon.children())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *arguments):
+        self.daemon.__exit__(*arguments)
+
+    def get(self, path="/metrics", method="GET"):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=harness.PATIENCE)
+        connection.request(method, path)
+        answer = connection.getresponse()
+        body = answer.read()
+        connection.close()
+        return answer, body
+
+    def scrape(self):
+        answer, body = self.get()
+        assert answer.status == 200
+        assert answer.getheader("Content-Type") == "text/plain; version=0.0.4; charset=utf-8"
+        return exposition.check(body.decode())
+
+    def raw(self, data):
+        with socket.create_connection(("127.0.0.1", self.port), timeout=harness.PATIENCE) as peer:
+            peer.sendall(data)
+            answer = b""
+            while True:
+                part = peer.recv(65536)
+                if not part:
+                    return answer
+                answer += part
+
+    def admin(self, *arguments):
+        done = subprocess.run([PROGRAM, "--socket=" + self.daemon.socket + ".admin", *arguments], capture_output=True,
+                              text=True, timeout=60)
+        assert done.returncode == 0, done
+        return done.stdout
+
+
+def test_parser_is_strict():
+    good = '# HELP a_total x\n# TYPE a_total counter\na_total{b="c\\"\\\\\\n"} 1\n'
+    exposition.check(good)
+    for bad in (good[:-1], good + good, good + 'a_total{b="c\\"\\\\\\n"} 1\n', good + "b 1\n",
+                good + 'a_total{b="x",b="y"} 1\n', good + 'a_total{b="\\x"} 1\n', good + "a_total -1\n",
+                good + "a_total one\n", good + "a_total  1\n", "# HELP a x\n# TYPE a counter\na 1\n",
+                "# HELP a x\n# TYPE a histogram\na_bucket{le=\"1\"} 2\na_sum 1\na_count 2\n",
+                "# HELP a x\n# TYPE a histogram\na_bucket{le=\"1\"} 2\na_bucket{le=\"+Inf\"} 1\na_sum 1\na_count 1\n"):
+        try:
+            exposition.Exposition(bad)
+        except AssertionError:
+            continue
+        raise AssertionError("accepted: " + bad)
+
+
+def test_figures():
+    with Served() as served, Device(served.daemon.socket, vm_id=3, name=b"web") as device:
+        daemon = served.daemon
+        assert daemon.wait_log("CUDA initialized")
+        idle = served.scrape()
+        assert EARLIER_NAMES <= set(idle.families), EARLIER_NAMES - set(idle.families)
+        vm = {"tenant": "vm:3", "vm_id": "3"}
+        info, = idle.named("vgpu_vm_info")
+        assert info == {**vm, "name": "web", "uuid": "", "pool": "A", "priority": "medium"}, info
+        assert device.open(0).kind == harness.READY
+        served.admin("update-vm", "3", "--processes=1", "--weight=7", "--memory-mib=64", "--pool=C")
+        device.open(1)
+        device.open(1)
+        served.admin("quarantine-vm", "3")
+        busy = served.scrape()
+        expected = {"vgpu_vm_weight": 7, "vgpu_vm_programs": 1, "vgpu_vm_rejected_total": 2,
+                    "vgpu_vm_memory_limit_bytes": 64 << 20, "vgpu_vm_quarantined": 1, "vgpu_vm_quarantines_total": 1,
+                    "vgpu_vm_executor_starts_total": 1, "vgpu_vm_entitlement_ratio": 1}
+        seen = {name: busy.value(name, **vm) for name in expected}
+        assert seen == expected, seen
+        assert busy.value("vgpu_pool_programs", pool="A") == 1
+        assert busy.value("vgpu_pool_rejected_total", pool="C") == 2
+        assert busy.value("vgpu_rejected_total") == 2 and busy.value("vgpu_quarantines_total") == 1
+        assert busy.value("vgpu_vms") == 1 and busy.value("vgpu_gpu_programs", gpu="0") == 1
+        assert busy.value("vgpu_healthy", check="driver") == 1
+        assert busy.named("vgpu_vm_info")[0]["pool"] == "C"
+        # The same by vgpu-admin.
+        other = exposition.check(served.admin("show-metrics", "--prometheus"))
+        assert set(other.samples) == set(busy.samples)
+        assert json.loads(served.admin("--json", "show-metrics"))["rejected"] == 2
+
+
+def test_a_crashing_executor_is_counted():
+    with Served(behaviour="crash") as served, Device(served.daemon.socket, vm_id=3) as device:
+        device.open(0)
+        seen = served.scrape()
+        assert seen.value("vgpu_vm_executor_deaths_total", tenant="vm:3", vm_id="3") == 1
+        assert seen.value("vgpu_vm_faults_total", tenant="vm:3", vm_id="3") == 1
+        assert seen.value("vgpu_pool_executor_deaths_total", pool="A") == 1
+
+
+def test_sensors_of_gpus():
+    environment = {"LD_LIBRARY_PATH": os.path.dirname(os.path.abspath(NVML))}
+    with Served("--executor-environment=LD_LIBRARY_PATH", "--heartbeat=1", executor=EXECUTOR,
+                environment=environment) as served:
+        assert wait_until(lambda: served.scrape().named("vgpu_gpu_utilization_ratio"))
+        seen = served.scrape()
+        expected = {"utilization_ratio": 0.75, "memory_utilization_ratio": 0.2, "memory_used_bytes": 1000000,
+                    "temperature_celsius": 41, "power_watts": 123.456, "ecc_corrected_total": 5,
+                    "ecc_uncorrected_total": 0}
+        assert {name: seen.value("vgpu_gpu_" + name, uuid="GPU-1") for name in expected} == expected
+        # What a GPU does not have is left out.
+        assert seen.value("vgpu_gpu_temperature_celsius", uuid="GPU-2") == 42
+        assert seen.named("vgpu_gpu_power_watts") == [{"uuid": "GPU-1"}]
+        assert seen.named("vgpu_gpu_ecc_corrected_total") == [{"uuid": "GPU-1"}]
+    # Without NVML there is none of it, and nothing is wrong with that.
+    with Served("--heartbeat=1", executor=EXECUTOR) as served:
+        time.sleep(1.5)
+        seen = served.scrape()
+        if not any(name.startswith("vgpu_gpu_temp") for name in seen.families):
+            assert "vgpu_gpu_power_watts" not in seen.families
+        assert "SENSORS" not in served.daemon.log()
+
+
+def test_names_are_escaped():
+    name = 'a"b\\c{d="e"} 1 é'
+    with Served() as served, Device(served.daemon.socket, vm_id=3, name=b'x"\n\\') as device:
+        assert device.reply.error == harness.ERROR_NONE
+        served.admin("update-vm", "3", "--name", name)
+        label = served.scrape().named("vgpu_vm_info")[0]["name"]
+        assert re.sub(r"\\(.)", r"\1", label) == name, label
+
+
+def test_series_are_bounded():
+    with Served("--user-connections-max=2000", "--connections-max=2000") as served:
+        devices = []
+        try:
+            for vm_id in range(1, 1011):
+                devices.append(Device(served.daemon.socket, vm_id=vm_id))
+            seen = served.scrape()
+            assert len(seen.named("vgpu_vm_info")) == 1000
+            assert seen.value("vgpu_tenants_omitted") == 10
+        finally:
+            for device in devices:
+                device.close()
+        assert wait_until(lambda: not served.scrape().named("vgpu_vm_info"), 30)
+
+
+def test_health():
+    with Served() as served:
+        assert served.daemon.wait_log("CUDA initialized")
+        answer, body = served.get("/healthz")
+        assert answer.status == 200 and b"driver: good" in body
+    with Served("--driver=missing.so") as served:
+        assert served.daemon.wait_log("CUDA is not available")
+        answer, body = served.get("/healthz")
+        assert answer.status == 503 and b"missing.so" in body
+        assert served.scrape().value("vgpu_healthy", check="driver") == 0
+
+
+def test_requests():
+    with Served() as served:
+        assert served.get("/")[0].status == 404
+        assert served.get("/metrics?x=y")[0].status == 200
+        assert served.get("/metrics", "POST")[0].status == 405
+        answer, body = served.get("/metrics", "HEAD")
+        assert answer.status == 200 and int(answer.getheader("Content-Length")) > 1000 and body == b""
+        for bad in (b"\r\n\r\n", b"GET\r\n\r\n", b"GET /metrics\r\n\r\n", b"GET /metrics SPDY/1\r\n\r\n",
+                    b"\xff\x00\xfe /metrics\r\n\r\n", b" \r\n\r\n", b"GET /metrics FTP\r\nHost: x\r\n\r\n"):
+            assert served.raw(bad).startswith(b"HTTP/1.1 400 "), bad
+        assert served.raw(b"GET /" + b"x" * 9000).startswith(b"HTTP/1.1 431 ")
+        assert served.raw(b"GET /healthz HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 ")
+        # In pieces, and with more than one request: the first is answered.
+        with socket.create_connection(("127.0.0.1", served.port), timeout=harness.PATIENCE) as slow:
+            for piece in (b"GE", b"T /heal", b"thz HTTP/1.1\r\n", b"\r", b"\nGET / HTTP/1.1\r\n\r\n"):
+                slow.sendall(piece)
+                time.sleep(0.02)
+            assert b"driver: " in slow.recv(65536)
+        assert served.scrape()
+
+
+def test_connections_are_few_and_short():
+    with Served() as served:
+        descriptors = served.daemon.descriptors()
+        # Looked at meanwhile: on a busy machine the first ones are over before the last ones have connected.
+        start = time.monotonic()
+        silent, held = [], []
+        for _ in range(200):
+            silent.append(socket.create_connection(("127.0.0.1", served.port)))
+            held.append(served.daemon.descriptors() - descriptors)
+        assert wait_until(lambda: held.append(served.daemon.descriptors() - descriptors) or max(held) > 30), max(held)
+        time.sleep(0.2)
+        assert max(held + [served.daemon.descriptors() - descriptors]) <= 64, max(held)
+        assert wait_until(lambda: served.daemon.descriptors() == descriptors, 40)
+        print("# the last one was closed after %.1f s" % (time.monotonic() - start))
+        assert served.scrape()
+        for peer in silent:
+            with contextlib.suppress(OSError):
+                peer.close()
+
+
+def test_without():
+    with Mediator() as daemon:
+        assert daemon.wait_log("CUDA initialized") and "[METRICS]" not in daemon.log()
+    with Mediator("--metrics=none") as daemon:
+        assert daemon.wait_log("CUDA initialized") and "[METRICS]" not in daemon.log()
+    for wrong in ("localhost:80", "127.0.0.1", "nonsense", "192.0.2.1:9455"):
+        with Mediator("--metrics=" + wrong) as daemon:
+            assert daemon.wait_log("METRICS. " + re.escape(wrong)), wrong
+            assert daemon.wait_log("CUDA initialized")
+
+
+def test_the_dashboard_asks_for_what_is_there():
+    with open(DASHBOARD) as file:
+        dashboard = json.load(file)
+    with Served() as served, Device(served.daemon.socket, vm_id=3) as device:
+        assert device.open(0).kind == harness.READY
+        seen = served.scrape()
+        names = {name for name, _ in seen.samples}
+        with Served("--executor-environment=LD_LIBRARY_PATH", executor=EXECUTOR,
+                    environment={"LD_LIBRARY_PATH": os.path.dirname(os.path.abspath(NVML))}) as other:
+            names |= {name for name, _ in other.scrape().samples}
+        expressions = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+        used = set(re.findall(r"\bvgpu_[a-z0-9_]+", " ".join(expressions)))
+        assert len(expressions) > 20 and used <= names, used - names
+    identities = [panel["id"] for panel in dashboard["panels"]]
+    assert len(set(identities)) == len(identities)
+
+
+if __name__ == "__main__":
+    Mediator.program, Mediator.executor, PROGRAM, DASHBOARD, EXECUTOR, NVML = sys.argv[1:7]
+    sys.exit(harness.run([value for name, value in list(globals().items()) if name.startswith("test_")]))
