@@ -6,6 +6,7 @@
  *   kernel   a struct vgpu_launch without stream, attributes and cooperation, then its parameters
  *   memset   a struct vgpu_graph_memset
  *   memcpy   a struct vgpu_graph_memcpy
+ *   graph    a struct vgpu_graph_child
  *   empty    nothing
  *
  * Nodes have wire ids. Who destroys a graph destroys those of its nodes.
@@ -48,5 +49,10 @@ struct vgpu_graph_memcpy {
 	uint32_t destination_array;
 };
 _Static_assert(sizeof(struct vgpu_graph_memcpy) == 208, "wire format");
+
+struct vgpu_graph_child {
+	uint32_t graph;
+	uint32_t ownership; /* CUgraphChildGraphNodeOwnership */
+};
 
 #endif

@@ -145,6 +145,7 @@ API(cuGraphCreate, CUgraph *ret_graph, unsigned int flags)
 
 API(cuGraphDestroy, CUgraph handle)
 {
+	const struct graph *graph;
 	struct object *object;
 	uint32_t context;
 	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
@@ -154,6 +155,9 @@ API(cuGraphDestroy, CUgraph handle)
 	object = object_find(handle, VGPU_KIND_GRAPH);
 	if (!object)
 		return CUDA_ERROR_INVALID_HANDLE;
+	graph = object->detail;
+	if (graph && (graph->is_embedded || graph->is_captured_to))
+		return CUDA_ERROR_INVALID_VALUE;
 	result = host_cuGraphDestroy(context, object->id);
 	if (result)
 		return result;

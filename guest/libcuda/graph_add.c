@@ -15,27 +15,6 @@ struct addition {
 	size_t count;
 };
 
-/* The edges as they cross the wire; each node once, and all of the graph. */
-static CUresult edges_write(const struct addition *addition, uint32_t to, struct vgpu_graph_edge *wire)
-{
-	uint64_t visit = graph_visit_next();
-
-	for (size_t i = 0; i < addition->count; i++) {
-		struct graph_node *from;
-		CUresult result = graph_node_find(addition->dependencies[i], &from);
-
-		if (result)
-			return result;
-		if (from->graph != addition->graph || from->visit == visit)
-			return CUDA_ERROR_INVALID_VALUE;
-		from->visit = visit;
-		wire[i] = (struct vgpu_graph_edge){.from = from->object->id, .to = to};
-		if (addition->edges)
-			wire[i].data = addition->edges[i];
-	}
-	return CUDA_SUCCESS;
-}
-
 /* A node with as many edges as fit into one record; more follow it. */
 static CUresult node_send(const struct addition *addition, const struct node_content *content, uint32_t node,
 			  const struct vgpu_graph_edge *edges)
@@ -49,8 +28,11 @@ static CUresult node_send(const struct addition *addition, const struct node_con
 	if (!tail)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	memcpy(tail, &head, sizeof(head));
-	if (edge_bytes)
-		memcpy(tail + sizeof(head), edges, edge_bytes);
+	for (uint32_t i = 0; i < first; i++) {
+		const struct vgpu_graph_edge edge = {.from = edges[i].from, .data = edges[i].data};
+
+		memcpy(tail + sizeof(head) + i * sizeof(edge), &edge, sizeof(edge));
+	}
 	memcpy(tail + sizeof(head) + edge_bytes, node_content_wire(content), content->wire_bytes);
 	result = host_cuGraphAddNode_v2(content->context, node, addition->graph->id, tail, (uint32_t)bytes);
 	free(tail);
@@ -74,7 +56,8 @@ static CUresult object_add(const struct addition *addition, const struct node_co
 
 	if (!edges)
 		return CUDA_ERROR_OUT_OF_MEMORY;
-	result = edges_write(addition, object->id, edges);
+	result = graph_edges_write(addition->graph, addition->dependencies, addition->edges, addition->count,
+				   object->id, edges);
 	if (!result)
 		result = node_send(addition, content, object->id, edges);
 	if (result)
@@ -83,6 +66,9 @@ static CUresult object_add(const struct addition *addition, const struct node_co
 	for (size_t i = 0; node && i < addition->count && is_connected; i++)
 		is_connected =
 			graph_node_connect(node, ((struct object *)addition->dependencies[i])->detail, &edges[i].data);
+	if (node && is_connected && content->wire.child.ownership == CU_GRAPH_CHILD_GRAPH_OWNERSHIP_MOVE &&
+	    content->parameters.type == CU_GRAPH_NODE_TYPE_GRAPH)
+		is_connected = graph_node_embed(node, (struct object *)content->parameters.graph.graph);
 	if (!node || !is_connected) {
 		result = CUDA_ERROR_OUT_OF_MEMORY;
 		(void)host_cuGraphDestroyNode(content->context, object->id);
@@ -152,6 +138,14 @@ API(cuGraphAddNode, CUgraphNode *node, CUgraph graph, const CUgraphNode *depende
 API(cuGraphAddEmptyNode, CUgraphNode *node, CUgraph graph, const CUgraphNode *dependencies, size_t count)
 {
 	const CUgraphNodeParams parameters = {.type = CU_GRAPH_NODE_TYPE_EMPTY};
+
+	return add(node, graph, dependencies, NULL, count, &parameters);
+}
+
+API(cuGraphAddChildGraphNode, CUgraphNode *node, CUgraph graph, const CUgraphNode *dependencies, size_t count,
+    CUgraph child)
+{
+	const CUgraphNodeParams parameters = {.type = CU_GRAPH_NODE_TYPE_GRAPH, .graph.graph = child};
 
 	return add(node, graph, dependencies, NULL, count, &parameters);
 }

@@ -70,6 +70,17 @@ static CUresult memcpy_read(const CUDA_MEMCPY_NODE_PARAMS *copy, struct node_con
 	return copy_shape_describe(&copy->copyParams, &content->wire.memcpy);
 }
 
+static CUresult child_read(const CUDA_CHILD_GRAPH_NODE_PARAMS *child, struct node_content *content)
+{
+	if (child->ownership != CU_GRAPH_CHILD_GRAPH_OWNERSHIP_CLONE &&
+	    child->ownership != CU_GRAPH_CHILD_GRAPH_OWNERSHIP_MOVE)
+		return CUDA_ERROR_INVALID_VALUE;
+	content->parameters.graph = *child;
+	content->wire_bytes = sizeof(content->wire.child);
+	content->wire.child.ownership = (uint32_t)child->ownership;
+	return object_id(child->graph, VGPU_KIND_GRAPH, &content->wire.child.graph);
+}
+
 static CUresult content_read(const CUgraphNodeParams *parameters, struct node_content *content)
 {
 	switch (parameters->type) {
@@ -79,6 +90,8 @@ static CUresult content_read(const CUgraphNodeParams *parameters, struct node_co
 		return memset_read(&parameters->memset, content);
 	case CU_GRAPH_NODE_TYPE_MEMCPY:
 		return memcpy_read(&parameters->memcpy, content);
+	case CU_GRAPH_NODE_TYPE_GRAPH:
+		return child_read(&parameters->graph, content);
 	case CU_GRAPH_NODE_TYPE_EMPTY:
 		return CUDA_SUCCESS;
 	default:

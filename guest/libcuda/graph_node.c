@@ -20,11 +20,6 @@ void graphs_unlock(void)
 	pthread_mutex_unlock(&mutex);
 }
 
-uint64_t graph_visit_next(void)
-{
-	return ++last_visit;
-}
-
 CUresult graph_node_find(CUgraphNode handle, struct graph_node **ret_node)
 {
 	const struct object *object = object_find(handle, VGPU_KIND_GRAPH_NODE);
@@ -99,8 +94,23 @@ void graph_node_disconnect(struct graph_node *node, const struct graph_node *fro
 	memmove(edge, edge + 1, (size_t)(node->dependencies + node->dependency_count - edge) * sizeof(*edge));
 }
 
+bool graph_node_embed(struct graph_node *node, struct object *child)
+{
+	struct graph *graph = graph_of(child);
+
+	if (!graph)
+		return false;
+	graph->is_embedded = true;
+	node->child = child;
+	return true;
+}
+
 static void node_free(struct graph_node *node)
 {
+	if (node->child) {
+		graph_forget(node->child);
+		object_release(node->child);
+	}
 	node_content_free(node->content);
 	free(node->dependencies);
 	object_release(node->object);
@@ -248,6 +258,27 @@ CUresult graph_count(const struct object *graph, uint32_t context, size_t *ret_c
 	if (!result)
 		*ret_count = count;
 	return result;
+}
+
+CUresult graph_edges_write(const struct object *graph, const CUgraphNode *from, const CUgraphEdgeData *data,
+			   size_t count, uint32_t to, struct vgpu_graph_edge *wire)
+{
+	uint64_t visit = ++last_visit;
+
+	for (size_t i = 0; i < count; i++) {
+		struct graph_node *node;
+		CUresult result = graph_node_find(from[i], &node);
+
+		if (result)
+			return result;
+		if (node->graph != graph || node->visit == visit)
+			return CUDA_ERROR_INVALID_VALUE;
+		node->visit = visit;
+		wire[i] = (struct vgpu_graph_edge){.from = node->object->id, .to = to};
+		if (data)
+			wire[i].data = data[i];
+	}
+	return CUDA_SUCCESS;
 }
 
 CUresult graph_edges_send(uint32_t context, uint32_t graph, const struct vgpu_graph_edge *edges, size_t count,

@@ -31,7 +31,8 @@ struct graph_node {
 	struct node_content *content;
 	struct graph_edge *dependencies;
 	size_t dependency_count;
-	uint64_t visit; /* the last walk that came here */
+	struct object *child; /* its embedded graph, if that has an object */
+	uint64_t visit;	      /* the last walk that came here */
 };
 
 /* detail of a graph's object, made on first use. */
@@ -39,7 +40,9 @@ struct graph {
 	struct graph_node **nodes;
 	size_t count;
 	size_t capacity;
-	bool is_known; /* all nodes are here, with their edges */
+	bool is_known;	     /* all nodes are here, with their edges */
+	bool is_captured_to; /* and not to be destroyed meanwhile */
+	bool is_embedded;    /* in a node, with which it ends */
 };
 
 /* What a node does, as the program said it and as it crosses the wire. */
@@ -50,6 +53,7 @@ struct node_content {
 	union {
 		struct vgpu_graph_memset memset;
 		struct vgpu_graph_memcpy memcpy;
+		struct vgpu_graph_child child;
 	} wire;
 	struct launch_record *launch; /* of a kernel, else NULL */
 };
@@ -73,14 +77,20 @@ void graph_node_disconnect(struct graph_node *node, const struct graph_node *fro
 void graph_node_remove(struct graph_node *node);
 /* The end of the graph: its nodes, and what is known of it. */
 void graph_forget(struct object *graph);
-/* A number that no node has as its visit. */
-uint64_t graph_visit_next(void);
-
+/* The node has the graph from now on. False: out of memory. */
+bool graph_node_embed(struct graph_node *node, struct object *child);
 /* Asks the host how many nodes there are. */
 CUresult graph_count(const struct object *graph, uint32_t context, size_t *ret_count);
 
 /* Asks the host for what it has and the guest does not know. */
 CUresult graph_learn(struct object *graph, uint32_t context);
+
+/*
+ * Edges as they cross the wire: from each of the nodes, which are of the graph and all different, to the node of
+ * an id.
+ */
+CUresult graph_edges_write(const struct object *graph, const CUgraphNode *from, const CUgraphEdgeData *data,
+			   size_t count, uint32_t to, struct vgpu_graph_edge *wire);
 
 /* Adds edges to nodes that there are, or takes them away, on the host. */
 CUresult graph_edges_send(uint32_t context, uint32_t graph, const struct vgpu_graph_edge *edges, size_t count,

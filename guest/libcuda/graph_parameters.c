@@ -174,6 +174,13 @@ API(cuGraphExecMemsetNodeSetParams, CUgraphExec exec, CUgraphNode node, const CU
 	return set(&exec, node, node_parameters_of_memset(fill, context, &parameters));
 }
 
+API(cuGraphExecChildGraphNodeSetParams, CUgraphExec exec, CUgraphNode node, CUgraph child)
+{
+	const CUgraphNodeParams parameters = {.type = CU_GRAPH_NODE_TYPE_GRAPH, .graph.graph = child};
+
+	return set(&exec, node, &parameters);
+}
+
 /* Under the lock: what a node of the type does. Of a node that a capture made it is not known. */
 static CUresult content_get(CUgraphNode handle, CUgraphNodeType type, const CUgraphNodeParams **ret_parameters)
 {

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What of graphs is not a mechanical call. */
+#include "graph.h"
+
 #include "executor.h"
 #include "executor_calls.h"
 
@@ -34,6 +36,8 @@ CUresult execute_cuGraphDestroy(struct executor *executor, const struct request 
 	CUresult result = execute_find(executor, VGPU_KIND_GRAPH, arguments->hGraph, &graph);
 
 	(void)request;
+	if (!result)
+		result = graph_check_free(executor, arguments->hGraph);
 	if (result)
 		return result;
 	if (!executor->driver.cuGraphDestroy)

@@ -5,11 +5,11 @@
  * Whatever the type, the driver's calls that take all types are used, so that each
  * type is read from the wire in one place.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "executor.h"
 #include "executor_calls.h"
+#include "graph.h"
 #include "launch.h"
 #include "vgpu_graph.h"
 
@@ -23,10 +23,8 @@ struct node_input {
 	/* Of a kernel. */
 	void *extra[5];
 	size_t parameter_bytes;
-	/* Of a new node. */
-	CUgraphNode *dependencies;
-	CUgraphEdgeData *edges; /* NULL: all plain */
-	uint32_t dependency_count;
+	uint32_t child;			 /* wire id of a graph that is to be embedded */
+	struct graph_edges dependencies; /* of a new node */
 };
 
 static CUresult kernel_read(struct executor *executor, const uint8_t *payload, size_t bytes, struct node_input *input)
@@ -92,6 +90,27 @@ static CUresult memcpy_read(struct executor *executor, CUcontext context, const 
 			       &input->parameters.memcpy.copyParams);
 }
 
+static CUresult child_read(struct executor *executor, const uint8_t *payload, size_t bytes, struct node_input *input)
+{
+	const struct vgpu_graph_child *wire = (const void *)payload;
+	const struct handle *handle;
+	void *graph;
+	CUresult result;
+
+	if (bytes < sizeof(*wire) || wire->ownership > CU_GRAPH_CHILD_GRAPH_OWNERSHIP_MOVE)
+		return EXECUTE_PROTOCOL;
+	result = execute_find(executor, VGPU_KIND_GRAPH, wire->graph, &graph);
+	if (result)
+		return result;
+	handle = handles_find(&executor->handles, VGPU_KIND_GRAPH, wire->graph);
+	if (handle->cache)
+		return CUDA_ERROR_INVALID_VALUE; /* a capture goes into it */
+	input->parameters.graph.graph = graph;
+	input->parameters.graph.ownership = (CUgraphChildGraphNodeOwnership)wire->ownership;
+	input->child = wire->graph;
+	return CUDA_SUCCESS;
+}
+
 static CUresult parameters_read(struct executor *executor, uint32_t type, const uint8_t *payload, size_t bytes,
 				struct node_input *input)
 {
@@ -107,41 +126,13 @@ static CUresult parameters_read(struct executor *executor, uint32_t type, const 
 		return memset_read(context->object, payload, bytes, input);
 	case CU_GRAPH_NODE_TYPE_MEMCPY:
 		return memcpy_read(executor, context->object, payload, bytes, input);
+	case CU_GRAPH_NODE_TYPE_GRAPH:
+		return child_read(executor, payload, bytes, input);
 	case CU_GRAPH_NODE_TYPE_EMPTY:
 		return CUDA_SUCCESS;
 	default:
 		return CUDA_ERROR_NOT_SUPPORTED;
 	}
-}
-
-/* The nodes that a new one of 'graph' depends on; each is one of the same graph. */
-static CUresult dependencies_read(struct executor *executor, uint32_t graph, const struct vgpu_graph_edge *wire,
-				  uint32_t count, struct node_input *input)
-{
-	static const CUgraphEdgeData plain;
-	bool is_plain = true;
-
-	input->dependencies = malloc((count ? count : 1) * sizeof(*input->dependencies));
-	input->edges = malloc((count ? count : 1) * sizeof(*input->edges));
-	if (!input->dependencies || !input->edges)
-		return CUDA_ERROR_OUT_OF_MEMORY;
-	for (uint32_t i = 0; i < count; i++) {
-		const struct handle *handle = handles_find(&executor->handles, VGPU_KIND_GRAPH_NODE, wire[i].from);
-
-		if (!handle)
-			return CUDA_ERROR_INVALID_HANDLE;
-		if (handle->owner != graph)
-			return CUDA_ERROR_INVALID_VALUE;
-		input->dependencies[i] = handle->object;
-		input->edges[i] = wire[i].data;
-		is_plain = is_plain && memcmp(&wire[i].data, &plain, sizeof(plain)) == 0;
-	}
-	input->dependency_count = count;
-	if (is_plain) {
-		free(input->edges);
-		input->edges = NULL;
-	}
-	return CUDA_SUCCESS;
 }
 
 /* All that came, for a new node of 'graph' or, if that is 0, for one that there is. */
@@ -162,7 +153,7 @@ static CUresult input_read(struct executor *executor, uint32_t graph, const void
 	if (edge_bytes > bytes)
 		return EXECUTE_PROTOCOL;
 	if (graph)
-		result = dependencies_read(executor, graph, edges, node->edge_count, input);
+		result = graph_edges_read(executor, graph, edges, edge_bytes, &input->dependencies);
 	return result ? result
 		      : parameters_read(executor, node->type, (const uint8_t *)(edges + node->edge_count),
 					bytes - edge_bytes, input);
@@ -170,8 +161,7 @@ static CUresult input_read(struct executor *executor, uint32_t graph, const void
 
 static void input_end(struct node_input *input)
 {
-	free(input->dependencies);
-	free(input->edges);
+	graph_edges_end(&input->dependencies);
 }
 
 CUresult execute_cuGraphAddNode_v2(struct executor *executor, const struct request *request,
@@ -179,6 +169,7 @@ CUresult execute_cuGraphAddNode_v2(struct executor *executor, const struct reque
 {
 	struct node_input input;
 	CUgraphNode node = NULL;
+	bool moves;
 	void *graph;
 	CUresult result = execute_find(executor, VGPU_KIND_GRAPH, arguments->hGraph, &graph);
 
@@ -189,11 +180,19 @@ CUresult execute_cuGraphAddNode_v2(struct executor *executor, const struct reque
 	if (!executor->driver.cuGraphAddNode_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	result = input_read(executor, arguments->hGraph, tail, arguments->node_bytes, &input);
+	moves = input.parameters.type == CU_GRAPH_NODE_TYPE_GRAPH &&
+		input.parameters.graph.ownership == CU_GRAPH_CHILD_GRAPH_OWNERSHIP_MOVE;
+	if (!result && moves)
+		result = graph_check_child(executor, arguments->hGraph, input.child);
 	if (!result)
-		result = executor->driver.cuGraphAddNode_v2(&node, graph, input.dependencies, input.edges,
-							    input.dependency_count, &input.parameters);
-	if (!result)
+		result = executor->driver.cuGraphAddNode_v2(&node, graph, input.dependencies.from,
+							    input.dependencies.data, input.dependencies.count,
+							    &input.parameters);
+	if (!result) {
 		execute_mint(executor, arguments->phGraphNode, request->context, node);
+		if (moves)
+			graph_embed(executor, arguments->phGraphNode, input.child);
+	}
 	input_end(&input);
 	return result;
 }
@@ -211,10 +210,25 @@ CUresult execute_cuGraphNodeSetParams(struct executor *executor, const struct re
 	if (!executor->driver.cuGraphNodeSetParams)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	result = input_read(executor, 0, tail, arguments->node_bytes, &input);
+	/* The embedded graph that there was may have an id. */
+	if (!result && input.parameters.type == CU_GRAPH_NODE_TYPE_GRAPH)
+		result = CUDA_ERROR_NOT_SUPPORTED;
 	if (!result)
 		result = executor->driver.cuGraphNodeSetParams(node, &input.parameters);
 	input_end(&input);
 	return result;
+}
+
+static CUresult exec_node_set(const struct executor *executor, CUgraphExec exec, CUgraphNode node,
+			      CUgraphNodeParams *parameters)
+{
+	const struct driver *driver = &executor->driver;
+
+	if (parameters->type != CU_GRAPH_NODE_TYPE_GRAPH)
+		return driver->cuGraphExecNodeSetParams(exec, node, parameters);
+	if (!driver->cuGraphExecChildGraphNodeSetParams)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	return driver->cuGraphExecChildGraphNodeSetParams(exec, node, parameters->graph.graph);
 }
 
 CUresult execute_cuGraphExecNodeSetParams(struct executor *executor, const struct request *request,
@@ -233,7 +247,7 @@ CUresult execute_cuGraphExecNodeSetParams(struct executor *executor, const struc
 		return CUDA_ERROR_NOT_SUPPORTED;
 	result = input_read(executor, 0, tail, arguments->node_bytes, &input);
 	if (!result)
-		result = executor->driver.cuGraphExecNodeSetParams(exec, node, &input.parameters);
+		result = exec_node_set(executor, exec, node, &input.parameters);
 	input_end(&input);
 	return result;
 }

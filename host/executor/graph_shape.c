@@ -5,6 +5,7 @@
 
 #include "executor.h"
 #include "executor_calls.h"
+#include "graph.h"
 #include "vgpu_graph.h"
 
 /* Nodes of one graph that have ids, in the order of their objects. */
@@ -128,23 +129,16 @@ CUresult execute_cuGraphGetNodes(struct executor *executor, const struct request
 	return result;
 }
 
-struct edges {
-	CUgraphNode *from;
-	CUgraphNode *to;
-	CUgraphEdgeData *data;
-	size_t count;
-};
-
-static void edges_end(struct edges *edges)
+void graph_edges_end(struct graph_edges *edges)
 {
 	free(edges->from);
 	free(edges->to);
 	free(edges->data);
 }
 
-static bool edges_make(size_t count, struct edges *edges)
+static bool edges_make(size_t count, struct graph_edges *edges)
 {
-	*edges = (struct edges){
+	*edges = (struct graph_edges){
 		.from = calloc(count ? count : 1, sizeof(CUgraphNode)),
 		.to = calloc(count ? count : 1, sizeof(CUgraphNode)),
 		.data = calloc(count ? count : 1, sizeof(*edges->data)),
@@ -159,7 +153,7 @@ CUresult execute_cuGraphGetEdges_v2(struct executor *executor, const struct requ
 {
 	const struct driver *driver = &executor->driver;
 	struct vgpu_graph_edge *wire = tail;
-	struct edges edges = {0};
+	struct graph_edges edges = {0};
 	struct names names = {0};
 	size_t count = 0, sent = 0;
 	void *graph;
@@ -190,7 +184,7 @@ CUresult execute_cuGraphGetEdges_v2(struct executor *executor, const struct requ
 	}
 	reply->edges_bytes = (uint32_t)(sent * sizeof(*wire));
 	free(names.nodes);
-	edges_end(&edges);
+	graph_edges_end(&edges);
 	return result;
 }
 
@@ -207,34 +201,47 @@ static CUresult node_find(const struct executor *executor, uint32_t graph, uint3
 	return CUDA_SUCCESS;
 }
 
+CUresult graph_edges_read(const struct executor *executor, uint32_t graph, const struct vgpu_graph_edge *wire,
+			  size_t bytes, struct graph_edges *ret_edges)
+{
+	size_t count = bytes / sizeof(*wire);
+	CUresult result = CUDA_SUCCESS;
+
+	*ret_edges = (struct graph_edges){0};
+	if (count > VGPU_GRAPH_EDGES_MAX)
+		return EXECUTE_PROTOCOL;
+	if (!edges_make(count, ret_edges))
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	for (size_t i = 0; i < count && !result; i++) {
+		ret_edges->data[i] = wire[i].data;
+		result = node_find(executor, graph, wire[i].from, &ret_edges->from[i]);
+		if (!result && wire[i].to)
+			result = node_find(executor, graph, wire[i].to, &ret_edges->to[i]);
+	}
+	return result;
+}
+
 typedef CUresult dependencies_change(CUgraph graph, const CUgraphNode *from, const CUgraphNode *to,
 				     const CUgraphEdgeData *data, size_t count);
 
-static CUresult dependencies_execute(struct executor *executor, uint32_t graph_id, const struct vgpu_graph_edge *wire,
-				     uint32_t bytes, dependencies_change *change)
+static CUresult dependencies_execute(struct executor *executor, uint32_t graph_id, const void *wire, uint32_t bytes,
+				     dependencies_change *change)
 {
-	size_t count = bytes / sizeof(*wire);
-	struct edges edges;
+	struct graph_edges edges;
 	void *graph;
-	CUresult result;
+	CUresult result = execute_find(executor, VGPU_KIND_GRAPH, graph_id, &graph);
 
-	if (count > VGPU_GRAPH_EDGES_MAX)
-		return EXECUTE_PROTOCOL;
-	result = execute_find(executor, VGPU_KIND_GRAPH, graph_id, &graph);
 	if (result)
 		return result;
 	if (!change)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	result = edges_make(count, &edges) ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
-	for (size_t i = 0; i < count && !result; i++) {
-		edges.data[i] = wire[i].data;
-		result = node_find(executor, graph_id, wire[i].from, &edges.from[i]);
-		if (!result)
-			result = node_find(executor, graph_id, wire[i].to, &edges.to[i]);
-	}
+	result = graph_edges_read(executor, graph_id, wire, bytes, &edges);
+	for (size_t i = 0; i < edges.count && !result; i++)
+		if (!edges.to[i])
+			result = CUDA_ERROR_INVALID_VALUE;
 	if (!result)
-		result = change(graph, edges.from, edges.to, edges.data, count);
-	edges_end(&edges);
+		result = change(graph, edges.from, edges.to, edges.data, edges.count);
+	graph_edges_end(&edges);
 	return result;
 }
 

@@ -49,9 +49,12 @@ CUresult handles_reserve(struct handles *handles, enum vgpu_kind kind, uint32_t 
 struct handle *handles_mint(struct handles *handles, uint32_t id, uint32_t context, void *object);
 void handles_forget(struct handles *handles, uint32_t id);
 
-/* Forgets every object of the context, or of the module, library, mipmapped array or graph. */
+/* Forgets every object of the context, or of the module, library or mipmapped array. */
 void handles_forget_context(struct handles *handles, uint32_t context);
 void handles_forget_owned(struct handles *handles, uint32_t owner);
+
+/* Forgets a graph, or a node with an embedded graph, and what belongs to it: nodes, and the graphs embedded in them. */
+void handles_forget_graph(struct handles *handles, uint32_t id);
 
 /* The next object of 'kind' whose index is *index or above; *index is moved past it. NULL: no more. */
 struct handle *handles_next(const struct handles *handles, enum vgpu_kind kind, uint32_t *index);

@@ -117,6 +117,17 @@ void execute_forget(struct executor *executor, uint32_t id)
 	struct handle *handle;
 
 	switch (VGPU_ID_KIND(id)) {
+	case VGPU_KIND_GRAPH:
+		handles_forget_graph(&executor->handles, id);
+		return;
+	case VGPU_KIND_GRAPH_NODE:
+		handle = handles_find(&executor->handles, VGPU_KIND_GRAPH_NODE, id);
+		/* The cache is the id of its embedded graph. */
+		if (handle && handle->cache) {
+			handles_forget_graph(&executor->handles, id);
+			return;
+		}
+		break;
 	case VGPU_KIND_STREAM:
 		handle = handles_find(&executor->handles, VGPU_KIND_STREAM, id);
 		if (handle)
@@ -128,7 +139,6 @@ void execute_forget(struct executor *executor, uint32_t id)
 	case VGPU_KIND_MODULE:
 	case VGPU_KIND_LIBRARY:
 	case VGPU_KIND_MIPMAPPED_ARRAY:
-	case VGPU_KIND_GRAPH:
 		handles_forget_owned(&executor->handles, id);
 		break;
 	}

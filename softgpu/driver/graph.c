@@ -22,7 +22,36 @@ void graphs_unlock(void)
 
 static void graph_retire(struct object *object)
 {
-	graph_handles_retire(((struct graph *)object)->body);
+	struct graph_body *body = ((struct graph *)object)->body;
+
+	for (size_t index = 0; index < body->count; index++)
+		graph_node_retire(&body->nodes[index]);
+}
+
+CUresult graph_extend(struct graph *graph, struct graph_body *body, size_t former_count)
+{
+	struct graph_body *former;
+
+	graphs_lock();
+	former = graph->body;
+	if (former->count != former_count) {
+		graphs_unlock();
+		graph_body_release(body);
+		return CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
+	}
+	for (size_t index = 0; index < former_count; index++) {
+		body->nodes[index].handle = former->nodes[index].handle;
+		body->nodes[index].child = former->nodes[index].child;
+	}
+	graph->body = body;
+	graphs_unlock();
+	graph_body_release(former);
+	return CUDA_SUCCESS;
+}
+
+void graph_end(struct graph *graph)
+{
+	object_release(object_retire(graph, OBJECT_GRAPH));
 }
 
 static void graph_destroy(struct object *object)
@@ -86,15 +115,16 @@ ENTRY(cuGraphCreate, (CUgraph * ret_graph, unsigned int flags))
 ENTRY(cuGraphDestroy, (CUgraph handle))
 {
 	struct graph *graph;
-	CUresult result = driver_check();
+	CUresult result = graph_acquire(handle, &graph);
 
 	if (result)
 		return result;
-	graph = object_retire(handle, OBJECT_GRAPH);
-	if (!graph)
-		return CUDA_ERROR_INVALID_VALUE;
+	if (graph->is_owned || graph->is_captured_to)
+		result = CUDA_ERROR_INVALID_VALUE;
+	else
+		graph_end(graph);
 	object_release(&graph->object);
-	return CUDA_SUCCESS;
+	return result;
 }
 
 ENTRY(cuGraphClone, (CUgraph * ret_clone, CUgraph handle))
@@ -109,9 +139,11 @@ ENTRY(cuGraphClone, (CUgraph * ret_clone, CUgraph handle))
 	if (result)
 		return result;
 	graphs_lock();
-	body = graph_body_copy(graph->body);
+	result = graph_settle(graph);
+	body = result ? NULL : graph_body_copy(graph->body);
 	graphs_unlock();
-	result = body ? graph_publish(body, ret_clone) : CUDA_ERROR_OUT_OF_MEMORY;
+	if (!result)
+		result = body ? graph_publish(body, ret_clone) : CUDA_ERROR_OUT_OF_MEMORY;
 	object_release(&graph->object);
 	return result;
 }
@@ -145,16 +177,17 @@ ENTRY(cuGraphInstantiateWithFlags, (CUgraphExec * ret_exec, CUgraph handle, unsi
 		goto release;
 	object_prepare(&exec->object, OBJECT_GRAPH_EXEC, NULL, exec_destroy);
 	graphs_lock();
+	result = graph->is_owned || graph->is_captured_to ? CUDA_ERROR_INVALID_VALUE : graph_settle(graph);
 	graph_body_retain(graph->body);
 	exec->body = graph->body;
 	graphs_unlock();
 	exec->flags = flags;
-	if (object_publish(&exec->object)) {
-		*ret_exec = (CUgraphExec)exec;
-		result = CUDA_SUCCESS;
-	} else {
+	if (!result && !object_publish(&exec->object))
+		result = CUDA_ERROR_OUT_OF_MEMORY;
+	if (result)
 		object_release(&exec->object);
-	}
+	else
+		*ret_exec = (CUgraphExec)exec;
 release:
 	object_release(&graph->object);
 	return result;
@@ -228,6 +261,37 @@ struct work *graph_work_make(struct graph_body *body)
 	return &work->work;
 }
 
+struct graph_body *graph_work_body(const struct work *work)
+{
+	return ((const struct graph_work *)work)->body;
+}
+
+CUresult graph_settle(struct graph *graph)
+{
+	for (size_t index = 0; index < graph->body->count; index++) {
+		struct graph_node *node = &graph->body->nodes[index];
+		struct work *work;
+		CUresult result;
+
+		if (!node->child)
+			continue;
+		result = graph_settle(node->child);
+		if (result)
+			return result;
+		if (graph_work_body(node->work) == node->child->body)
+			continue;
+		work = graph_work_make(node->child->body);
+		if (!work)
+			return CUDA_ERROR_OUT_OF_MEMORY;
+		if (!graph_body_own(&graph->body)) {
+			work_discard(work);
+			return CUDA_ERROR_OUT_OF_MEMORY;
+		}
+		graph_node_replace(&graph->body->nodes[index], work);
+	}
+	return CUDA_SUCCESS;
+}
+
 ENTRY_STREAM(cuGraphLaunch, (CUgraphExec handle, CUstream stream), (handle, stream))
 {
 	struct context *context;
@@ -274,8 +338,7 @@ ENTRY_STREAM(cuGraphUpload, (CUgraphExec handle, CUstream stream), (handle, stre
 	return result;
 }
 
-/* Nodes of the same kinds, which the functions that run them tell apart, with the same edges. */
-static CUgraphExecUpdateResult bodies_compare(const struct graph_body *one, const struct graph_body *other)
+CUgraphExecUpdateResult graph_bodies_compare(const struct graph_body *one, const struct graph_body *other)
 {
 	CUgraphExecUpdateResult result;
 
@@ -287,16 +350,45 @@ static CUgraphExecUpdateResult bodies_compare(const struct graph_body *one, cons
 		if (a->dependency_count != b->dependency_count ||
 		    memcmp(a->dependencies, b->dependencies, a->dependency_count * sizeof(*a->dependencies)) != 0)
 			return CU_GRAPH_EXEC_UPDATE_ERROR_TOPOLOGY_CHANGED;
-		if (a->work->run != b->work->run)
+		if (a->work->node_type != b->work->node_type || a->work->run != b->work->run)
 			return CU_GRAPH_EXEC_UPDATE_ERROR_NODE_TYPE_CHANGED;
 		if (a->work->node_type != CU_GRAPH_NODE_TYPE_GRAPH)
 			continue;
-		result = bodies_compare(((const struct graph_work *)a->work)->body,
-					((const struct graph_work *)b->work)->body);
+		result = graph_bodies_compare(graph_work_body(a->work), graph_work_body(b->work));
 		if (result != CU_GRAPH_EXEC_UPDATE_SUCCESS)
 			return result;
 	}
 	return CU_GRAPH_EXEC_UPDATE_SUCCESS;
+}
+
+static bool node_rename(struct graph_node *node, const struct graph_node *name)
+{
+	struct graph_body *embedded;
+	struct work *work;
+
+	node->key = name->key;
+	node->is_disabled = name->is_disabled;
+	if (node->work->node_type != CU_GRAPH_NODE_TYPE_GRAPH)
+		return true;
+	embedded = graph_body_renamed(graph_work_body(node->work), graph_work_body(name->work));
+	work = embedded ? graph_work_make(embedded) : NULL;
+	graph_body_release(embedded);
+	if (work)
+		graph_node_replace(node, work);
+	return work != NULL;
+}
+
+struct graph_body *graph_body_renamed(const struct graph_body *body, const struct graph_body *names)
+{
+	struct graph_body *copy = graph_body_copy(body);
+
+	for (size_t index = 0; copy && index < copy->count; index++) {
+		if (!node_rename(&copy->nodes[index], &names->nodes[index])) {
+			graph_body_release(copy);
+			copy = NULL;
+		}
+	}
+	return copy;
 }
 
 /* The nodes are known by the names that they have in the graph that the executable was made of. */
@@ -304,16 +396,12 @@ static CUresult exec_update(struct graph_exec *exec, const struct graph_body *fr
 {
 	struct graph_body *updated;
 
-	*ret_result = bodies_compare(exec->body, from);
+	*ret_result = graph_bodies_compare(exec->body, from);
 	if (*ret_result != CU_GRAPH_EXEC_UPDATE_SUCCESS)
 		return CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE;
-	updated = graph_body_copy(from);
+	updated = graph_body_renamed(from, exec->body);
 	if (!updated)
 		return CUDA_ERROR_OUT_OF_MEMORY;
-	for (size_t index = 0; index < updated->count; index++) {
-		updated->nodes[index].key = exec->body->nodes[index].key;
-		updated->nodes[index].is_disabled = exec->body->nodes[index].is_disabled;
-	}
 	graph_body_release(exec->body);
 	exec->body = updated;
 	return CUDA_SUCCESS;
@@ -334,7 +422,9 @@ ENTRY(cuGraphExecUpdate_v2, (CUgraphExec handle, CUgraph graph_handle, CUgraphEx
 	if (!result) {
 		*ret_info = (CUgraphExecUpdateResultInfo){0};
 		graphs_lock();
-		result = exec_update(exec, graph->body, &ret_info->result);
+		result = graph_settle(graph);
+		if (!result)
+			result = exec_update(exec, graph->body, &ret_info->result);
 		graphs_unlock();
 		object_release(&graph->object);
 	}

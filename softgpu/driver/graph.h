@@ -18,7 +18,9 @@ struct graph_node {
 	struct work *work;
 	uint64_t key;		    /* names the node in all bodies that come from one another */
 	struct node_handle *handle; /* in the one graph that has the body; NULL: nobody asked */
-	size_t *dependencies;	    /* indices of earlier nodes, each once */
+	/* The embedded graph, likewise; its body may have moved on from that in the work (graph_settle()). */
+	struct graph *child;
+	size_t *dependencies; /* indices of earlier nodes, each once */
 	size_t dependency_count;
 	bool has_dependents;
 	bool is_disabled; /* in an executable */
@@ -35,6 +37,8 @@ struct graph_body {
 struct graph {
 	struct object object;
 	struct graph_body *body; /* a reference */
+	bool is_owned;		 /* by a node, and destroyed with it */
+	_Atomic bool is_captured_to;
 };
 
 struct graph_exec {
@@ -60,6 +64,12 @@ bool graph_body_own(struct graph_body **body);
 /* Appends a node.  Takes 'work' only on success; false: out of memory. */
 bool graph_body_append(struct graph_body *body, struct work *work, const size_t *dependencies, size_t count);
 
+/* Nodes of the same kinds with the same edges, in embedded bodies too. */
+CUgraphExecUpdateResult graph_bodies_compare(const struct graph_body *one, const struct graph_body *other);
+
+/* A copy whose nodes have the names of those of a body that compares as the same; NULL: out of memory. */
+struct graph_body *graph_body_renamed(const struct graph_body *body, const struct graph_body *names);
+
 bool graph_body_find(const struct graph_body *body, uint64_t key, size_t *ret_index);
 
 /* These change a body that the caller has alone. */
@@ -75,20 +85,40 @@ CUresult graph_body_sort(struct graph_body *body);
 /* A published graph of the body.  Takes the caller's reference in every case. */
 CUresult graph_publish(struct graph_body *body, CUgraph *ret_graph);
 
+/* Puts what was captured behind the nodes of the graph, of which it began with a copy.  Takes the body. */
+CUresult graph_extend(struct graph *graph, struct graph_body *body, size_t former_count);
+
+/* The end of a graph's handle, whoever owned it. */
+void graph_end(struct graph *graph);
+
 /* With a reference for the caller. */
 CUresult graph_acquire(CUgraph handle, struct graph **ret_graph);
 CUresult graph_exec_acquire(CUgraphExec handle, struct graph_exec **ret_exec);
 
 /* Work that runs the body, of which it takes a reference of its own; NULL: out of memory. */
 struct work *graph_work_make(struct graph_body *body);
+struct graph_body *graph_work_body(const struct work *work);
+
+/* Under the lock: gives the nodes the bodies that their embedded graphs have now. */
+CUresult graph_settle(struct graph *graph);
+
+/* Under the lock: the node of a handle, and its graph with a reference for the caller. */
+CUresult graph_node_acquire(CUgraphNode handle, struct graph **ret_graph, size_t *ret_index);
+
+/* What the parameters describe; the work is the caller's. */
+CUresult graph_node_work_make(const CUgraphNodeParams *parameters, struct work **ret_work);
 
 /* Under the lock: the node that a handle names, which must be one of the graph. */
 CUresult graph_node_find(const struct graph *graph, CUgraphNode handle, size_t *ret_index);
 
+/* Under the lock: what a new node depends on, each node once and with plain edges. */
+CUresult graph_nodes_find(const struct graph *graph, const CUgraphNode *dependencies, const CUgraphEdgeData *edges,
+			  size_t count, size_t *indices);
+
 /* Under the lock: the handle of a node in a body that the graph has alone. */
 CUresult graph_node_handle(struct graph *graph, size_t index, CUgraphNode *ret_handle);
 
-/* Invalidates the handles of a graph's nodes. */
-void graph_handles_retire(struct graph_body *body);
+/* Invalidates what handles there are of a node and of its embedded graph. */
+void graph_node_retire(struct graph_node *node);
 
 #endif

@@ -72,8 +72,10 @@ static struct graph_body *body_copy(const struct graph_body *body, bool with_han
 		node->dependencies = indices_copy(node->dependencies, node->dependency_count);
 		if (!node->dependencies)
 			goto fail;
-		if (!with_handles)
+		if (!with_handles) {
 			node->handle = NULL;
+			node->child = NULL;
+		}
 		work_share(node->work);
 		copy->count++;
 	}

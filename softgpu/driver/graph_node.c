@@ -21,11 +21,12 @@ static void handle_destroy(struct object *object)
 	free(object);
 }
 
-void graph_handles_retire(struct graph_body *body)
+void graph_node_retire(struct graph_node *node)
 {
-	for (size_t index = 0; index < body->count; index++)
-		if (body->nodes[index].handle)
-			object_release(object_retire(body->nodes[index].handle, OBJECT_GRAPH_NODE));
+	if (node->handle)
+		object_release(object_retire(node->handle, OBJECT_GRAPH_NODE));
+	if (node->child)
+		graph_end(node->child);
 }
 
 CUresult graph_node_handle(struct graph *graph, size_t index, CUgraphNode *ret_handle)
@@ -51,8 +52,7 @@ CUresult graph_node_handle(struct graph *graph, size_t index, CUgraphNode *ret_h
 	return CUDA_SUCCESS;
 }
 
-/* Under the lock: the node of a handle, and its graph with a reference for the caller. */
-static CUresult node_acquire(CUgraphNode handle, struct graph **ret_graph, size_t *ret_index)
+CUresult graph_node_acquire(CUgraphNode handle, struct graph **ret_graph, size_t *ret_index)
 {
 	struct node_handle *node = object_acquire(handle, OBJECT_GRAPH_NODE);
 	struct graph *graph;
@@ -73,7 +73,7 @@ static CUresult node_acquire(CUgraphNode handle, struct graph **ret_graph, size_
 CUresult graph_node_find(const struct graph *graph, CUgraphNode handle, size_t *ret_index)
 {
 	struct graph *owner;
-	CUresult result = node_acquire(handle, &owner, ret_index);
+	CUresult result = graph_node_acquire(handle, &owner, ret_index);
 
 	if (result)
 		return result;
@@ -86,6 +86,17 @@ static bool edge_is_plain(const CUgraphEdgeData *edge)
 	static const CUgraphEdgeData plain;
 
 	return memcmp(edge, &plain, sizeof(plain)) == 0;
+}
+
+static bool graph_contains(const struct graph *graph, const struct graph *other)
+{
+	for (size_t index = 0; index < graph->body->count; index++) {
+		const struct graph *child = graph->body->nodes[index].child;
+
+		if (child && (child == other || graph_contains(child, other)))
+			return true;
+	}
+	return false;
 }
 
 static CUresult memset_work_make(const CUDA_MEMSET_NODE_PARAMS_v2 *parameters, struct work **ret_work)
@@ -102,6 +113,7 @@ static CUresult memset_work_make(const CUDA_MEMSET_NODE_PARAMS_v2 *parameters, s
 		ret_work);
 }
 
+/* A copy of the graph, or what it has now until graph_settle() finds that it has changed. */
 static CUresult child_work_make(CUgraph handle, struct work **ret_work)
 {
 	struct graph *graph;
@@ -110,13 +122,17 @@ static CUresult child_work_make(CUgraph handle, struct work **ret_work)
 	if (result)
 		return result;
 	graphs_lock();
-	*ret_work = graph_work_make(graph->body);
+	result = graph_settle(graph);
+	if (!result) {
+		*ret_work = graph_work_make(graph->body);
+		result = *ret_work ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+	}
 	graphs_unlock();
 	object_release(&graph->object);
-	return *ret_work ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+	return result;
 }
 
-static CUresult node_work_make(const CUgraphNodeParams *parameters, struct work **ret_work)
+CUresult graph_node_work_make(const CUgraphNodeParams *parameters, struct work **ret_work)
 {
 	switch (parameters->type) {
 	case CU_GRAPH_NODE_TYPE_KERNEL:
@@ -126,8 +142,6 @@ static CUresult node_work_make(const CUgraphNodeParams *parameters, struct work 
 	case CU_GRAPH_NODE_TYPE_MEMSET:
 		return memset_work_make(&parameters->memset, ret_work);
 	case CU_GRAPH_NODE_TYPE_GRAPH:
-		if (parameters->graph.ownership != CU_GRAPH_CHILD_GRAPH_OWNERSHIP_CLONE)
-			return CUDA_ERROR_NOT_SUPPORTED;
 		return child_work_make(parameters->graph.graph, ret_work);
 	case CU_GRAPH_NODE_TYPE_EMPTY:
 		*ret_work = work_nothing();
@@ -137,9 +151,8 @@ static CUresult node_work_make(const CUgraphNodeParams *parameters, struct work 
 	}
 }
 
-/* Under the lock. */
-static CUresult dependencies_find(const struct graph *graph, const CUgraphNode *dependencies,
-				  const CUgraphEdgeData *edges, size_t count, size_t *indices)
+CUresult graph_nodes_find(const struct graph *graph, const CUgraphNode *dependencies, const CUgraphEdgeData *edges,
+			  size_t count, size_t *indices)
 {
 	for (size_t place = 0; place < count; place++) {
 		CUresult result = graph_node_find(graph, dependencies[place], &indices[place]);
@@ -153,6 +166,29 @@ static CUresult dependencies_find(const struct graph *graph, const CUgraphNode *
 				return CUDA_ERROR_INVALID_VALUE;
 	}
 	return CUDA_SUCCESS;
+}
+
+/* Under the lock: the graph that a new node of 'parent' is to have for its own. */
+static CUresult child_take(const struct graph *parent, const CUgraphNodeParams *parameters, struct graph **ret_child)
+{
+	struct graph *child;
+	CUresult result;
+
+	*ret_child = NULL;
+	if (parameters->type != CU_GRAPH_NODE_TYPE_GRAPH ||
+	    parameters->graph.ownership == CU_GRAPH_CHILD_GRAPH_OWNERSHIP_CLONE)
+		return CUDA_SUCCESS;
+	if (parameters->graph.ownership != CU_GRAPH_CHILD_GRAPH_OWNERSHIP_MOVE)
+		return CUDA_ERROR_INVALID_VALUE;
+	result = graph_acquire(parameters->graph.graph, &child);
+	if (result)
+		return result;
+	if (child->is_owned || child->is_captured_to || child == parent || graph_contains(child, parent))
+		result = CUDA_ERROR_INVALID_VALUE;
+	/* Its handle keeps it. */
+	object_release(&child->object);
+	*ret_child = child;
+	return result;
 }
 
 /* Under the lock.  Takes the work on success. */
@@ -174,7 +210,7 @@ static CUresult node_add(struct graph *graph, struct work *work, const size_t *d
 ENTRY(cuGraphAddNode_v2, (CUgraphNode * ret_node, CUgraph handle, const CUgraphNode *dependencies,
 			  const CUgraphEdgeData *edges, size_t count, CUgraphNodeParams *parameters))
 {
-	struct graph *graph;
+	struct graph *graph, *child;
 	struct work *work = NULL;
 	size_t *indices;
 	CUresult result;
@@ -185,12 +221,18 @@ ENTRY(cuGraphAddNode_v2, (CUgraphNode * ret_node, CUgraph handle, const CUgraphN
 	if (result)
 		return result;
 	indices = calloc(count ? count : 1, sizeof(*indices));
-	result = indices ? node_work_make(parameters, &work) : CUDA_ERROR_OUT_OF_MEMORY;
+	result = indices ? graph_node_work_make(parameters, &work) : CUDA_ERROR_OUT_OF_MEMORY;
 	if (!result) {
 		graphs_lock();
-		result = dependencies_find(graph, dependencies, edges, count, indices);
+		result = graph_nodes_find(graph, dependencies, edges, count, indices);
+		if (!result)
+			result = child_take(graph, parameters, &child);
 		if (!result)
 			result = node_add(graph, work, indices, count, ret_node);
+		if (!result && child) {
+			graph->body->nodes[graph->body->count - 1].child = child;
+			child->is_owned = true;
+		}
 		graphs_unlock();
 		if (result)
 			work_discard(work);
@@ -201,10 +243,61 @@ ENTRY(cuGraphAddNode_v2, (CUgraphNode * ret_node, CUgraph handle, const CUgraphN
 }
 
 /* Under the lock. */
+static CUresult child_publish(struct graph_node *node)
+{
+	/* Without the handles of the graph that the work was made of. */
+	struct graph_body *body = graph_body_copy(graph_work_body(node->work));
+	CUgraph handle;
+	CUresult result = body ? graph_publish(body, &handle) : CUDA_ERROR_OUT_OF_MEMORY;
+
+	if (result)
+		return result;
+	node->child = (struct graph *)handle;
+	node->child->is_owned = true;
+	return CUDA_SUCCESS;
+}
+
+ENTRY(cuGraphChildGraphNodeGetGraph, (CUgraphNode handle, CUgraph *ret_graph))
+{
+	struct graph_node *node;
+	struct graph *graph;
+	size_t index;
+	CUresult result = driver_check();
+
+	if (!result && !ret_graph)
+		result = CUDA_ERROR_INVALID_VALUE;
+	if (result)
+		return result;
+	graphs_lock();
+	result = graph_node_acquire(handle, &graph, &index);
+	if (result)
+		goto unlock;
+	if (!graph_body_own(&graph->body))
+		result = CUDA_ERROR_OUT_OF_MEMORY;
+	node = &graph->body->nodes[index];
+	if (!result && node->work->node_type != CU_GRAPH_NODE_TYPE_GRAPH)
+		result = CUDA_ERROR_INVALID_VALUE;
+	if (!result && !node->child)
+		result = child_publish(node);
+	if (!result)
+		*ret_graph = (CUgraph)node->child;
+	object_release(&graph->object);
+unlock:
+	graphs_unlock();
+	return result;
+}
+
+/* Under the lock. */
 static CUresult parameters_replace(struct graph_body **body, size_t index, struct work *work)
 {
-	if ((*body)->nodes[index].work->node_type != work->node_type)
+	if ((*body)->nodes[index].work->node_type != work->node_type || (*body)->nodes[index].child)
 		return CUDA_ERROR_INVALID_VALUE;
+	if (work->node_type == CU_GRAPH_NODE_TYPE_KERNEL) {
+		CUresult result = launch_work_inherit(work, (*body)->nodes[index].work);
+
+		if (result)
+			return result;
+	}
 	if (!graph_body_own(body))
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	graph_node_replace(&(*body)->nodes[index], work);
@@ -219,11 +312,11 @@ ENTRY(cuGraphNodeSetParams, (CUgraphNode node, CUgraphNodeParams *parameters))
 	CUresult result = driver_check();
 
 	if (!result)
-		result = parameters ? node_work_make(parameters, &work) : CUDA_ERROR_INVALID_VALUE;
+		result = parameters ? graph_node_work_make(parameters, &work) : CUDA_ERROR_INVALID_VALUE;
 	if (result)
 		return result;
 	graphs_lock();
-	result = node_acquire(node, &graph, &index);
+	result = graph_node_acquire(node, &graph, &index);
 	if (!result) {
 		result = parameters_replace(&graph->body, index, work);
 		object_release(&graph->object);
@@ -231,96 +324,6 @@ ENTRY(cuGraphNodeSetParams, (CUgraphNode node, CUgraphNodeParams *parameters))
 	graphs_unlock();
 	if (result)
 		work_discard(work);
-	return result;
-}
-
-/* Under the lock: where a node of the graph that the executable was made of is in it. */
-static CUresult exec_node_find(const struct graph_exec *exec, CUgraphNode node, size_t *ret_index)
-{
-	struct graph *graph;
-	size_t index;
-	uint64_t key;
-	CUresult result = node_acquire(node, &graph, &index);
-
-	if (result)
-		return result;
-	key = graph->body->nodes[index].key;
-	object_release(&graph->object);
-	return graph_body_find(exec->body, key, ret_index) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
-}
-
-ENTRY(cuGraphExecNodeSetParams, (CUgraphExec handle, CUgraphNode node, CUgraphNodeParams *parameters))
-{
-	struct graph_exec *exec;
-	struct work *work;
-	size_t index;
-	CUresult result = graph_exec_acquire(handle, &exec);
-
-	if (result)
-		return result;
-	result = parameters ? node_work_make(parameters, &work) : CUDA_ERROR_INVALID_VALUE;
-	if (!result) {
-		graphs_lock();
-		result = exec_node_find(exec, node, &index);
-		if (!result)
-			result = parameters_replace(&exec->body, index, work);
-		graphs_unlock();
-		if (result)
-			work_discard(work);
-	}
-	object_release(&exec->object);
-	return result;
-}
-
-/* Others cannot be disabled (cuGraphNodeSetEnabled). */
-static bool node_can_rest(const struct graph_node *node)
-{
-	CUgraphNodeType type = node->work->node_type;
-
-	return type == CU_GRAPH_NODE_TYPE_KERNEL || type == CU_GRAPH_NODE_TYPE_MEMSET ||
-	       type == CU_GRAPH_NODE_TYPE_MEMCPY;
-}
-
-ENTRY(cuGraphNodeSetEnabled, (CUgraphExec handle, CUgraphNode node, unsigned int enabled))
-{
-	struct graph_exec *exec;
-	size_t index;
-	CUresult result = graph_exec_acquire(handle, &exec);
-
-	if (result)
-		return result;
-	graphs_lock();
-	result = exec_node_find(exec, node, &index);
-	if (!result && !node_can_rest(&exec->body->nodes[index]))
-		result = CUDA_ERROR_INVALID_VALUE;
-	if (!result && !graph_body_own(&exec->body))
-		result = CUDA_ERROR_OUT_OF_MEMORY;
-	if (!result)
-		exec->body->nodes[index].is_disabled = !enabled;
-	graphs_unlock();
-	object_release(&exec->object);
-	return result;
-}
-
-ENTRY(cuGraphNodeGetEnabled, (CUgraphExec handle, CUgraphNode node, unsigned int *ret_enabled))
-{
-	struct graph_exec *exec;
-	size_t index;
-	CUresult result;
-
-	if (!ret_enabled)
-		return CUDA_ERROR_INVALID_VALUE;
-	result = graph_exec_acquire(handle, &exec);
-	if (result)
-		return result;
-	graphs_lock();
-	result = exec_node_find(exec, node, &index);
-	if (!result && !node_can_rest(&exec->body->nodes[index]))
-		result = CUDA_ERROR_INVALID_VALUE;
-	if (!result)
-		*ret_enabled = !exec->body->nodes[index].is_disabled;
-	graphs_unlock();
-	object_release(&exec->object);
 	return result;
 }
 
@@ -333,14 +336,14 @@ ENTRY(cuGraphDestroyNode, (CUgraphNode handle))
 	if (result)
 		return result;
 	graphs_lock();
-	result = node_acquire(handle, &graph, &index);
+	result = graph_node_acquire(handle, &graph, &index);
 	if (!result && !graph_body_own(&graph->body)) {
 		object_release(&graph->object);
 		result = CUDA_ERROR_OUT_OF_MEMORY;
 	}
 	if (!result) {
+		graph_node_retire(&graph->body->nodes[index]);
 		graph_body_remove(graph->body, index);
-		object_release(object_retire(handle, OBJECT_GRAPH_NODE));
 		object_release(&graph->object);
 	}
 	graphs_unlock();
@@ -358,7 +361,7 @@ ENTRY(cuGraphNodeGetType, (CUgraphNode node, CUgraphNodeType *ret_type))
 	if (result)
 		return result;
 	graphs_lock();
-	result = node_acquire(node, &graph, &index);
+	result = graph_node_acquire(node, &graph, &index);
 	if (!result) {
 		*ret_type = graph->body->nodes[index].work->node_type;
 		object_release(&graph->object);

@@ -26,6 +26,8 @@ struct launch_work {
 	struct work work;
 	struct function *function; /* a reference */
 	struct engine_launch launch;
+	CUlaunchAttribute *attributes; /* those of a graph's node; NULL: none was set */
+	unsigned attribute_count;
 	unsigned char parameters[];
 };
 
@@ -65,6 +67,7 @@ static CUresult launch_run(struct work *work, struct stream *stream)
 static void launch_free(struct work *work)
 {
 	object_release(&((struct launch_work *)work)->function->object);
+	free(((struct launch_work *)work)->attributes);
 	free(work);
 }
 
@@ -294,6 +297,76 @@ static CUresult attribute_apply(const CUlaunchAttribute *attribute, struct reque
 	default:
 		return CUDA_ERROR_NOT_SUPPORTED;
 	}
+}
+
+static CUlaunchAttribute *attribute_find(const struct launch_work *work, CUlaunchAttributeID id)
+{
+	for (unsigned index = 0; index < work->attribute_count; index++)
+		if (work->attributes[index].id == id)
+			return &work->attributes[index];
+	return NULL;
+}
+
+static CUresult attribute_keep(struct launch_work *work, const CUlaunchAttribute *attribute)
+{
+	struct request request = {.cooperative = work->launch.cooperative};
+	CUlaunchAttribute *kept = attribute_find(work, attribute->id), *grown;
+	CUresult result = attribute_apply(attribute, &request);
+
+	if (result)
+		return result;
+	if (!kept) {
+		grown = realloc(work->attributes, (work->attribute_count + 1) * sizeof(*grown));
+		if (!grown)
+			return CUDA_ERROR_OUT_OF_MEMORY;
+		work->attributes = grown;
+		kept = &grown[work->attribute_count++];
+	}
+	*kept = *attribute;
+	work->launch.cooperative = request.cooperative;
+	return CUDA_SUCCESS;
+}
+
+CUresult launch_work_inherit(struct work *work, const struct work *from)
+{
+	const struct launch_work *former = (const struct launch_work *)from;
+	CUresult result = CUDA_SUCCESS;
+
+	for (unsigned index = 0; !result && index < former->attribute_count; index++)
+		result = attribute_keep((struct launch_work *)work, &former->attributes[index]);
+	return result;
+}
+
+CUresult launch_work_with(const struct work *from, const CUlaunchAttribute *attribute, struct work **ret_work)
+{
+	const struct launch_work *former = (const struct launch_work *)from;
+	size_t bytes = sizeof(*former) + former->launch.parameter_bytes;
+	struct launch_work *work = malloc(bytes);
+	CUresult result;
+
+	if (!work)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	memcpy(work, former, bytes);
+	work->work = (struct work){.run = launch_run, .free = launch_free, .node_type = CU_GRAPH_NODE_TYPE_KERNEL};
+	work->launch.parameters = work->parameters;
+	work->attributes = NULL;
+	work->attribute_count = 0;
+	object_retain(&work->function->object);
+	result = launch_work_inherit(&work->work, from);
+	if (!result)
+		result = attribute_keep(work, attribute);
+	if (result)
+		work_discard(&work->work);
+	else
+		*ret_work = &work->work;
+	return result;
+}
+
+void launch_work_attribute(const struct work *work, CUlaunchAttributeID id, CUlaunchAttributeValue *ret_value)
+{
+	const CUlaunchAttribute *kept = attribute_find((const struct launch_work *)work, id);
+
+	*ret_value = kept ? kept->value : (CUlaunchAttributeValue){0};
 }
 
 static CUresult launch_configured(CUstream stream, const CUlaunchConfig *config, CUfunction function, void **parameters,

@@ -525,6 +525,181 @@ static void test_captured(void **state)
 	WORKS(cuGraphDestroy(clone));
 }
 
+/* first = value * 3 + 1. */
+static CUgraph tripling(uint32_t value)
+{
+	CUgraphNode filled;
+	CUgraph graph;
+
+	WORKS(cuGraphCreate(&graph, 0));
+	filled = add_fill(graph, first, value);
+	add_scaling(graph, &filled, 1, first, 3, 1);
+	return graph;
+}
+
+static CUgraphNode node_of_type(CUgraph graph, CUgraphNodeType wanted)
+{
+	CUgraphNode nodes[8], found = NULL;
+	size_t count = COUNT(nodes);
+
+	WORKS(cuGraphGetNodes(graph, nodes, &count));
+	for (size_t i = 0; i < count; i++) {
+		CUgraphNodeType type;
+
+		WORKS(cuGraphNodeGetType(nodes[i], &type));
+		if (type == wanted)
+			found = nodes[i];
+	}
+	assert_non_null(found);
+	return found;
+}
+
+static void test_child(void **state)
+{
+	CUgraph graph, child = tripling(5), embedded, again;
+	struct scaling scaling;
+	CUgraphNode node;
+	CUgraphExec exec;
+
+	(void)state;
+	clear();
+	WORKS(cuGraphCreate(&graph, 0));
+	WORKS(cuGraphAddChildGraphNode(&node, graph, NULL, 0, child));
+	expect_type(node, CU_GRAPH_NODE_TYPE_GRAPH);
+	add_copy(graph, node, second, first);
+	exec = instantiate(graph);
+	/* It was copied. */
+	WORKS(cuGraphDestroy(child));
+	run(exec);
+	expect_words(second, 16);
+
+	child = tripling(6);
+	WORKS(cuGraphExecChildGraphNodeSetParams(exec, node, child));
+	run(exec);
+	expect_words(second, 19);
+	WORKS(cuGraphDestroy(child));
+
+	WORKS(cuGraphChildGraphNodeGetGraph(node, &embedded));
+	WORKS(cuGraphChildGraphNodeGetGraph(node, &again));
+	assert_ptr_equal(embedded, again);
+	node = node_of_type(embedded, CU_GRAPH_NODE_TYPE_KERNEL);
+	WORKS(cuGraphExecKernelNodeSetParams_v2(exec, node, scaling_of(&scaling, first, 10, 0)));
+	run(exec);
+	expect_words(second, 60);
+	WORKS(cuGraphExecDestroy(exec));
+
+	/* What is changed in the embedded graph is changed in the node. */
+	WORKS(cuGraphKernelNodeSetParams_v2(node, scaling_of(&scaling, first, 2, 0)));
+	exec = instantiate(graph);
+	run(exec);
+	expect_words(second, 10);
+	WORKS(cuGraphExecDestroy(exec));
+	WORKS(cuGraphDestroy(graph));
+}
+
+static void test_moved_child(void **state)
+{
+	CUgraphNodeParams parameters = {.type = CU_GRAPH_NODE_TYPE_GRAPH};
+	CUgraph graph, child = tripling(5), embedded;
+	CUgraphNode node, scaled = node_of_type(child, CU_GRAPH_NODE_TYPE_KERNEL);
+	struct scaling scaling;
+	CUgraphExec exec;
+	size_t count = 0;
+
+	(void)state;
+	clear();
+	WORKS(cuGraphCreate(&graph, 0));
+	parameters.graph.graph = child;
+	parameters.graph.ownership = CU_GRAPH_CHILD_GRAPH_OWNERSHIP_MOVE;
+	WORKS(cuGraphAddNode_v2(&node, graph, NULL, NULL, 0, &parameters));
+	WORKS(cuGraphChildGraphNodeGetGraph(node, &embedded));
+	assert_ptr_equal(embedded, child);
+	add_copy(graph, node, second, first);
+	exec = instantiate(graph);
+	run(exec);
+	expect_words(second, 16);
+	WORKS(cuGraphExecKernelNodeSetParams_v2(exec, scaled, scaling_of(&scaling, first, 10, 0)));
+	run(exec);
+	expect_words(second, 50);
+	WORKS(cuGraphExecDestroy(exec));
+	WORKS(cuGraphGetNodes(child, NULL, &count));
+	assert_int_equal(count, 2);
+	/* Of the node, which ends with the graph. */
+	assert_int_not_equal(cuGraphDestroy(child), CUDA_SUCCESS);
+	WORKS(cuGraphDestroy(graph));
+}
+
+static void test_attributes(void **state)
+{
+	const CUkernelNodeAttrValue priority = {.priority = -1};
+	CUkernelNodeAttrValue value = {0};
+	CUgraphNode node, other;
+	struct scaling scaling;
+	CUgraphExec exec;
+	CUgraph graph;
+
+	(void)state;
+	clear();
+	WORKS(cuGraphCreate(&graph, 0));
+	node = add_scaling(graph, NULL, 0, first, 1, 4);
+	other = add_scaling(graph, &node, 1, first, 2, 0);
+	WORKS(cuGraphKernelNodeSetAttribute(node, CU_LAUNCH_ATTRIBUTE_PRIORITY, &priority));
+	WORKS(cuGraphKernelNodeGetAttribute(node, CU_LAUNCH_ATTRIBUTE_PRIORITY, &value));
+	assert_int_equal(value.priority, -1);
+	WORKS(cuGraphKernelNodeSetParams_v2(node, scaling_of(&scaling, first, 1, 5)));
+	WORKS(cuGraphKernelNodeGetAttribute(node, CU_LAUNCH_ATTRIBUTE_PRIORITY, &value));
+	assert_int_equal(value.priority, -1);
+	WORKS(cuGraphKernelNodeCopyAttributes(other, node));
+	WORKS(cuGraphKernelNodeGetAttribute(other, CU_LAUNCH_ATTRIBUTE_PRIORITY, &value));
+	assert_int_equal(value.priority, -1);
+	exec = instantiate(graph);
+	run(exec);
+	expect_words(first, 10);
+	WORKS(cuGraphExecDestroy(exec));
+	WORKS(cuGraphDestroy(graph));
+}
+
+/* A capture goes on from a node of a graph. */
+static void test_capture_to_graph(void **state)
+{
+	CUgraph graph, captured = NULL;
+	struct scaling scaling;
+	CUgraphNode filled, nodes[4];
+	CUgraphExec exec;
+	size_t count = COUNT(nodes);
+
+	(void)state;
+	clear();
+	scaling_of(&scaling, first, 3, 1);
+	WORKS(cuGraphCreate(&graph, 0));
+	filled = add_fill(graph, first, 5);
+	WORKS(cuStreamBeginCaptureToGraph(stream, graph, &filled, NULL, 1, CU_STREAM_CAPTURE_MODE_RELAXED));
+	WORKS(cuLaunchKernel(scale, scaling.node.gridDimX, 1, 1, 128, 1, 1, 0, stream, scaling.pointers, NULL));
+	WORKS(cuStreamEndCapture(stream, &captured));
+	assert_ptr_equal(captured, graph);
+	WORKS(cuGraphGetNodes(graph, nodes, &count));
+	assert_int_equal(count, 2);
+	assert_true(nodes[0] == filled || nodes[1] == filled);
+	count = COUNT(nodes);
+	WORKS(cuGraphNodeGetDependentNodes_v2(filled, nodes, NULL, &count));
+	assert_int_equal(count, 1);
+	expect_type(nodes[0], CU_GRAPH_NODE_TYPE_KERNEL);
+	add_copy(graph, nodes[0], second, first);
+
+	/* And again, from none. */
+	WORKS(cuStreamBeginCaptureToGraph(stream, graph, NULL, NULL, 0, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL));
+	WORKS(cuStreamEndCapture(stream, &captured));
+	exec = instantiate(graph);
+	run(exec);
+	expect_words(second, 16);
+	WORKS(cuGraphExecDestroy(exec));
+	WORKS(cuGraphDestroy(graph));
+	/* The stream captures as before. */
+	WORKS(cuStreamBeginCapture_v2(stream, CU_STREAM_CAPTURE_MODE_RELAXED));
+	WORKS(cuStreamEndCapture(stream, &graph));
+	WORKS(cuGraphDestroy(graph));
+}
+
 static void test_errors(void **state)
 {
 	CUDA_MEMSET_NODE_PARAMS fill = fill_of(first, 0);
@@ -569,6 +744,12 @@ static void test_refusals(void **state)
 	assert_int_equal(cuGraphNodeGetType(gone, &type), CUDA_ERROR_INVALID_HANDLE);
 	assert_int_equal(cuGraphAddEmptyNode(&node, graph, &gone, 1), CUDA_ERROR_INVALID_HANDLE);
 	gone = add_fill(graph, first, 1);
+	WORKS(cuStreamBeginCaptureToGraph(stream, graph, &gone, NULL, 1, CU_STREAM_CAPTURE_MODE_RELAXED));
+	INVALID(cuGraphDestroy(graph));
+	INVALID(cuGraphDestroyNode(gone));
+	assert_int_equal(cuStreamBeginCaptureToGraph(stream, graph, NULL, NULL, 0, CU_STREAM_CAPTURE_MODE_RELAXED),
+			 CUDA_ERROR_ILLEGAL_STATE);
+	WORKS(cuStreamEndCapture(stream, &graph));
 	WORKS(cuGraphDestroy(graph));
 	assert_int_equal(cuGraphDestroyNode(gone), CUDA_ERROR_INVALID_HANDLE);
 }
@@ -576,9 +757,19 @@ static void test_refusals(void **state)
 int main(int argument_count, char **arguments)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_chain),  cmocka_unit_test(test_shape),	  cmocka_unit_test(test_parameters),
-		cmocka_unit_test(test_buffer), cmocka_unit_test(test_executable), cmocka_unit_test(test_update),
-		cmocka_unit_test(test_edges),  cmocka_unit_test(test_many),	  cmocka_unit_test(test_captured),
+		cmocka_unit_test(test_chain),
+		cmocka_unit_test(test_shape),
+		cmocka_unit_test(test_parameters),
+		cmocka_unit_test(test_buffer),
+		cmocka_unit_test(test_executable),
+		cmocka_unit_test(test_update),
+		cmocka_unit_test(test_edges),
+		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_captured),
+		cmocka_unit_test(test_child),
+		cmocka_unit_test(test_moved_child),
+		cmocka_unit_test(test_attributes),
+		cmocka_unit_test(test_capture_to_graph),
 		cmocka_unit_test(test_errors),
 	};
 	const struct CMUnitTest refusals[] = {cmocka_unit_test(test_refusals)};
