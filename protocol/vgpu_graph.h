@@ -7,6 +7,9 @@
  *   memset   a struct vgpu_graph_memset
  *   memcpy   a struct vgpu_graph_memcpy
  *   graph    a struct vgpu_graph_child
+ *   event record, event wait
+ *            a struct vgpu_graph_event
+ *   host     a struct vgpu_graph_host
  *   empty    nothing
  *
  * Nodes have wire ids. Who destroys a graph destroys those of its nodes.
@@ -53,6 +56,15 @@ _Static_assert(sizeof(struct vgpu_graph_memcpy) == 208, "wire format");
 struct vgpu_graph_child {
 	uint32_t graph;
 	uint32_t ownership; /* CUgraphChildGraphNodeOwnership */
+};
+
+struct vgpu_graph_event {
+	uint32_t event;
+	uint32_t reserved;
+};
+
+struct vgpu_graph_host {
+	uint64_t function; /* the guest's name for it, as in cuLaunchHostFunc */
 };
 
 #endif

@@ -98,7 +98,7 @@ static CUresult node_add(const struct addition *addition, struct node_content *c
 		graphs_unlock();
 	}
 	if (result)
-		node_content_free(content);
+		node_content_abandon(content);
 	else
 		*ret_node = (CUgraphNode)object;
 	return result;
@@ -148,6 +148,30 @@ API(cuGraphAddChildGraphNode, CUgraphNode *node, CUgraph graph, const CUgraphNod
 	const CUgraphNodeParams parameters = {.type = CU_GRAPH_NODE_TYPE_GRAPH, .graph.graph = child};
 
 	return add(node, graph, dependencies, NULL, count, &parameters);
+}
+
+API(cuGraphAddEventRecordNode, CUgraphNode *node, CUgraph graph, const CUgraphNode *dependencies, size_t count,
+    CUevent event)
+{
+	const CUgraphNodeParams parameters = {.type = CU_GRAPH_NODE_TYPE_EVENT_RECORD, .eventRecord.event = event};
+
+	return add(node, graph, dependencies, NULL, count, &parameters);
+}
+
+API(cuGraphAddEventWaitNode, CUgraphNode *node, CUgraph graph, const CUgraphNode *dependencies, size_t count,
+    CUevent event)
+{
+	const CUgraphNodeParams parameters = {.type = CU_GRAPH_NODE_TYPE_WAIT_EVENT, .eventWait.event = event};
+
+	return add(node, graph, dependencies, NULL, count, &parameters);
+}
+
+API(cuGraphAddHostNode, CUgraphNode *node, CUgraph graph, const CUgraphNode *dependencies, size_t count,
+    const CUDA_HOST_NODE_PARAMS *host)
+{
+	CUgraphNodeParams parameters;
+
+	return add(node, graph, dependencies, NULL, count, node_parameters_of_host(host, &parameters));
 }
 
 API(cuGraphAddKernelNode_v2, CUgraphNode *node, CUgraph graph, const CUgraphNode *dependencies, size_t count,

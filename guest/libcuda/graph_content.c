@@ -5,6 +5,7 @@
 #include "context.h"
 #include "copy.h"
 #include "graph_node.h"
+#include "host_function.h"
 
 /* The context that a node names is where it runs; without one, the current. */
 static CUresult context_choose(CUcontext named, struct node_content *content, struct object **ret_context)
@@ -81,6 +82,21 @@ static CUresult child_read(const CUDA_CHILD_GRAPH_NODE_PARAMS *child, struct nod
 	return object_id(child->graph, VGPU_KIND_GRAPH, &content->wire.child.graph);
 }
 
+static CUresult event_read(CUevent event, struct node_content *content)
+{
+	content->wire_bytes = sizeof(content->wire.event);
+	return object_id(event, VGPU_KIND_EVENT, &content->wire.event.event);
+}
+
+static CUresult host_read(const CUDA_HOST_NODE_PARAMS *host, struct node_content *content)
+{
+	if (!host->fn)
+		return CUDA_ERROR_INVALID_VALUE;
+	content->parameters.host = *host;
+	content->wire_bytes = sizeof(content->wire.host);
+	return host_function_keep(host->fn, host->userData, &content->wire.host.function);
+}
+
 static CUresult content_read(const CUgraphNodeParams *parameters, struct node_content *content)
 {
 	switch (parameters->type) {
@@ -92,6 +108,14 @@ static CUresult content_read(const CUgraphNodeParams *parameters, struct node_co
 		return memcpy_read(&parameters->memcpy, content);
 	case CU_GRAPH_NODE_TYPE_GRAPH:
 		return child_read(&parameters->graph, content);
+	case CU_GRAPH_NODE_TYPE_EVENT_RECORD:
+		content->parameters.eventRecord = parameters->eventRecord;
+		return event_read(parameters->eventRecord.event, content);
+	case CU_GRAPH_NODE_TYPE_WAIT_EVENT:
+		content->parameters.eventWait = parameters->eventWait;
+		return event_read(parameters->eventWait.event, content);
+	case CU_GRAPH_NODE_TYPE_HOST:
+		return host_read(&parameters->host, content);
 	case CU_GRAPH_NODE_TYPE_EMPTY:
 		return CUDA_SUCCESS;
 	default:
@@ -121,6 +145,13 @@ void node_content_free(struct node_content *content)
 	if (content)
 		free(content->launch);
 	free(content);
+}
+
+void node_content_abandon(struct node_content *content)
+{
+	if (content->parameters.type == CU_GRAPH_NODE_TYPE_HOST)
+		host_function_drop(content->wire.host.function);
+	node_content_free(content);
 }
 
 const void *node_content_wire(const struct node_content *content)

@@ -54,6 +54,8 @@ struct node_content {
 		struct vgpu_graph_memset memset;
 		struct vgpu_graph_memcpy memcpy;
 		struct vgpu_graph_child child;
+		struct vgpu_graph_event event;
+		struct vgpu_graph_host host;
 	} wire;
 	struct launch_record *launch; /* of a kernel, else NULL */
 };
@@ -105,9 +107,12 @@ const CUgraphNodeParams *node_parameters_of_memcpy(const CUDA_MEMCPY3D *copy, CU
 const CUgraphNodeParams *node_parameters_of_memset(const CUDA_MEMSET_NODE_PARAMS *fill, CUcontext context,
 						   CUgraphNodeParams *memory);
 
+const CUgraphNodeParams *node_parameters_of_host(const CUDA_HOST_NODE_PARAMS *host, CUgraphNodeParams *memory);
+
 /* The content is the caller's. 'context' is the current one's wire id. */
 CUresult node_content_make(const CUgraphNodeParams *parameters, uint32_t context, struct node_content **ret_content);
-void node_content_free(struct node_content *content); /* accepts NULL */
+void node_content_free(struct node_content *content);	 /* accepts NULL */
+void node_content_abandon(struct node_content *content); /* that no graph has come to have */
 const void *node_content_wire(const struct node_content *content);
 
 #endif

@@ -49,6 +49,14 @@ const CUgraphNodeParams *node_parameters_of_memset(const CUDA_MEMSET_NODE_PARAMS
 	return memory;
 }
 
+const CUgraphNodeParams *node_parameters_of_host(const CUDA_HOST_NODE_PARAMS *host, CUgraphNodeParams *memory)
+{
+	if (!host)
+		return NULL;
+	*memory = (CUgraphNodeParams){.type = CU_GRAPH_NODE_TYPE_HOST, .host = *host};
+	return memory;
+}
+
 static CUresult content_send(const struct node_content *content, uint32_t exec, uint32_t node)
 {
 	const struct vgpu_graph_node head = {.type = (uint32_t)content->parameters.type};
@@ -76,9 +84,13 @@ static CUresult content_set(uint32_t exec, CUgraphNode handle, struct node_conte
 		result = CUDA_ERROR_INVALID_VALUE;
 	if (!result)
 		result = content_send(content, exec, node->object->id);
-	if (result || exec) {
-		node_content_free(content);
+	if (result) {
+		node_content_abandon(content);
 		return result;
+	}
+	if (exec) {
+		node_content_free(content);
+		return CUDA_SUCCESS;
 	}
 	node_content_free(node->content);
 	node->content = content;
@@ -181,6 +193,51 @@ API(cuGraphExecChildGraphNodeSetParams, CUgraphExec exec, CUgraphNode node, CUgr
 	return set(&exec, node, &parameters);
 }
 
+API(cuGraphHostNodeSetParams, CUgraphNode node, const CUDA_HOST_NODE_PARAMS *host)
+{
+	CUgraphNodeParams parameters;
+
+	return set(NULL, node, node_parameters_of_host(host, &parameters));
+}
+
+API(cuGraphExecHostNodeSetParams, CUgraphExec exec, CUgraphNode node, const CUDA_HOST_NODE_PARAMS *host)
+{
+	CUgraphNodeParams parameters;
+
+	return set(&exec, node, node_parameters_of_host(host, &parameters));
+}
+
+static CUresult event_set(const CUgraphExec *exec, CUgraphNode node, CUgraphNodeType type, CUevent event)
+{
+	CUgraphNodeParams parameters = {.type = type};
+
+	if (type == CU_GRAPH_NODE_TYPE_EVENT_RECORD)
+		parameters.eventRecord.event = event;
+	else
+		parameters.eventWait.event = event;
+	return set(exec, node, &parameters);
+}
+
+API(cuGraphEventRecordNodeSetEvent, CUgraphNode node, CUevent event)
+{
+	return event_set(NULL, node, CU_GRAPH_NODE_TYPE_EVENT_RECORD, event);
+}
+
+API(cuGraphEventWaitNodeSetEvent, CUgraphNode node, CUevent event)
+{
+	return event_set(NULL, node, CU_GRAPH_NODE_TYPE_WAIT_EVENT, event);
+}
+
+API(cuGraphExecEventRecordNodeSetEvent, CUgraphExec exec, CUgraphNode node, CUevent event)
+{
+	return event_set(&exec, node, CU_GRAPH_NODE_TYPE_EVENT_RECORD, event);
+}
+
+API(cuGraphExecEventWaitNodeSetEvent, CUgraphExec exec, CUgraphNode node, CUevent event)
+{
+	return event_set(&exec, node, CU_GRAPH_NODE_TYPE_WAIT_EVENT, event);
+}
+
 /* Under the lock: what a node of the type does. Of a node that a capture made it is not known. */
 static CUresult content_get(CUgraphNode handle, CUgraphNodeType type, const CUgraphNodeParams **ret_parameters)
 {
@@ -236,4 +293,19 @@ API(cuGraphMemcpyNodeGetParams, CUgraphNode node, CUDA_MEMCPY3D *copy)
 API(cuGraphMemsetNodeGetParams, CUgraphNode node, CUDA_MEMSET_NODE_PARAMS *fill)
 {
 	return get(node, CU_GRAPH_NODE_TYPE_MEMSET, fill, sizeof(*fill));
+}
+
+API(cuGraphHostNodeGetParams, CUgraphNode node, CUDA_HOST_NODE_PARAMS *host)
+{
+	return get(node, CU_GRAPH_NODE_TYPE_HOST, host, sizeof(*host));
+}
+
+API(cuGraphEventRecordNodeGetEvent, CUgraphNode node, CUevent *event)
+{
+	return get(node, CU_GRAPH_NODE_TYPE_EVENT_RECORD, event, sizeof(CUevent));
+}
+
+API(cuGraphEventWaitNodeGetEvent, CUgraphNode node, CUevent *event)
+{
+	return get(node, CU_GRAPH_NODE_TYPE_WAIT_EVENT, event, sizeof(CUevent));
 }

@@ -7,6 +7,8 @@
  * first of them, and waits on the channel only while there is one to come.  Those of
  * graphs may come at any time: for them alone it keeps out of the others' way.
  */
+#include "host_function.h"
+
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -208,6 +210,33 @@ static CUresult function_expect(bool is_kept)
 	return CUDA_SUCCESS;
 }
 
+static CUresult function_name(const struct host_function *function, uint64_t *ret_name)
+{
+	CUresult result = function_expect(function->is_kept);
+
+	if (result)
+		return result;
+	if (function_put(function, ret_name))
+		return CUDA_SUCCESS;
+	function_expect_no_more(function->is_kept);
+	return CUDA_ERROR_OUT_OF_MEMORY;
+}
+
+CUresult host_function_keep(CUhostFn function, void *data, uint64_t *ret_name)
+{
+	const struct host_function wanted = {.function = function, .data = data, .is_kept = true};
+
+	return function_name(&wanted, ret_name);
+}
+
+void host_function_drop(uint64_t name)
+{
+	struct host_function function;
+
+	if (function_take(name, false, &function))
+		function_expect_no_more(function.is_kept);
+}
+
 static CUresult function_launch(const struct host_function *wanted, bool per_thread_default)
 {
 	struct host_function function = *wanted;
@@ -220,19 +249,15 @@ static CUresult function_launch(const struct host_function *wanted, bool per_thr
 	if (result)
 		return result;
 	function.is_kept = function.function && capture_refuse(context, stream);
-	result = function_expect(function.is_kept);
+	result = function_name(&function, &name);
 	if (result)
 		return result;
-	if (!function_put(&function, &name)) {
-		function_expect_no_more(function.is_kept);
-		return CUDA_ERROR_OUT_OF_MEMORY;
-	}
 	if (function.function)
 		result = host_cuLaunchHostFunc(context, stream, name);
 	else
 		result = host_cuStreamAddCallback(context, stream, name);
-	if (result && function_take(name, false, &function))
-		function_expect_no_more(function.is_kept);
+	if (result)
+		host_function_drop(name);
 	return result;
 }
 

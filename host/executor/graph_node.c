@@ -10,6 +10,7 @@
 #include "executor.h"
 #include "executor_calls.h"
 #include "graph.h"
+#include "host_function.h"
 #include "launch.h"
 #include "vgpu_graph.h"
 
@@ -111,6 +112,34 @@ static CUresult child_read(struct executor *executor, const uint8_t *payload, si
 	return CUDA_SUCCESS;
 }
 
+static CUresult event_read(struct executor *executor, const uint8_t *payload, size_t bytes, struct node_input *input)
+{
+	const struct vgpu_graph_event *wire = (const void *)payload;
+	void *event;
+	CUresult result;
+
+	if (bytes < sizeof(*wire))
+		return EXECUTE_PROTOCOL;
+	result = execute_find(executor, VGPU_KIND_EVENT, wire->event, &event);
+	if (result)
+		return result;
+	if (input->parameters.type == CU_GRAPH_NODE_TYPE_EVENT_RECORD)
+		input->parameters.eventRecord.event = event;
+	else
+		input->parameters.eventWait.event = event;
+	return CUDA_SUCCESS;
+}
+
+static CUresult host_read(const uint8_t *payload, size_t bytes, struct node_input *input)
+{
+	const struct vgpu_graph_host *wire = (const void *)payload;
+
+	if (bytes < sizeof(*wire))
+		return EXECUTE_PROTOCOL;
+	input->parameters.host = host_function_node(wire->function);
+	return CUDA_SUCCESS;
+}
+
 static CUresult parameters_read(struct executor *executor, uint32_t type, const uint8_t *payload, size_t bytes,
 				struct node_input *input)
 {
@@ -128,6 +157,11 @@ static CUresult parameters_read(struct executor *executor, uint32_t type, const 
 		return memcpy_read(executor, context->object, payload, bytes, input);
 	case CU_GRAPH_NODE_TYPE_GRAPH:
 		return child_read(executor, payload, bytes, input);
+	case CU_GRAPH_NODE_TYPE_EVENT_RECORD:
+	case CU_GRAPH_NODE_TYPE_WAIT_EVENT:
+		return event_read(executor, payload, bytes, input);
+	case CU_GRAPH_NODE_TYPE_HOST:
+		return host_read(payload, bytes, input);
 	case CU_GRAPH_NODE_TYPE_EMPTY:
 		return CUDA_SUCCESS;
 	default:

@@ -66,6 +66,11 @@ static void callback_run(CUstream stream, CUresult status, void *function)
 	function_call(function, status);
 }
 
+CUDA_HOST_NODE_PARAMS host_function_node(uint64_t function)
+{
+	return (CUDA_HOST_NODE_PARAMS){.fn = function_run, .userData = (void *)(uintptr_t)function};
+}
+
 CUresult execute_cuLaunchHostFunc(struct executor *executor, const struct request *request,
 				  const struct wire_cuLaunchHostFunc *arguments)
 {

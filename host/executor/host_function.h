@@ -13,7 +13,14 @@
 #ifndef EXECUTOR_HOST_FUNCTION_H
 #define EXECUTOR_HOST_FUNCTION_H
 
+#include <stdint.h>
+
+#include "cuda_abi.h"
+
 struct executor;
+
+/* A node that has the guest call a function. */
+CUDA_HOST_NODE_PARAMS host_function_node(uint64_t function);
 
 /* Once, before any request. */
 void host_functions_open(struct executor *executor);

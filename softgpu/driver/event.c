@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "event.h"
+#include "event_private.h"
 
 #include <stdlib.h>
 #include <time.h>
@@ -10,24 +10,7 @@
 #include "print.h"
 #include "shared_event.h"
 
-struct recording {
-	_Atomic unsigned references;
-	struct stream *stream; /* a reference */
-	uint64_t sequence;
-	int64_t time_ns; /* valid once the stream reached the sequence */
-};
-
-struct event {
-	struct object object;
-	struct context *context; /* a reference */
-	unsigned flags;
-	pthread_mutex_t lock;
-	struct recording *recording; /* the last one; NULL: never recorded */
-	struct frontier *frontier;   /* when it was last recorded in a capture */
-	struct shared_event *shared; /* between processes; NULL: it is not */
-};
-
-static void recording_release(struct recording *recording)
+void recording_release(struct recording *recording)
 {
 	if (!recording || --recording->references)
 		return;
@@ -47,7 +30,7 @@ static void event_destroy(struct object *object)
 	free(event);
 }
 
-static struct recording *recording_acquire(struct event *event)
+struct recording *recording_acquire(struct event *event)
 {
 	struct recording *recording;
 
@@ -59,8 +42,7 @@ static struct recording *recording_acquire(struct event *event)
 	return recording;
 }
 
-/* The object of a handle, in a healthy context. */
-static CUresult event_acquire(CUevent handle, struct event **ret_event)
+CUresult event_acquire(CUevent handle, struct event **ret_event)
 {
 	struct event *event;
 	CUresult result = driver_check();
@@ -262,6 +244,15 @@ static CUresult event_record(struct event *event, struct stream *stream, bool is
 	return result;
 }
 
+/* In a capture: a node that records. */
+static CUresult node_submit(CUevent handle, struct stream *stream)
+{
+	struct work *work;
+	CUresult result = event_record_node(handle, &work);
+
+	return result ? result : stream_submit(stream, work, NULL);
+}
+
 ENTRY_STREAM(cuEventRecordWithFlags, (CUevent handle, CUstream stream, unsigned int flags), (handle, stream, flags))
 {
 	struct context *context;
@@ -282,7 +273,7 @@ ENTRY_STREAM(cuEventRecordWithFlags, (CUevent handle, CUstream stream, unsigned 
 	if (target->context != event->context)
 		result = CUDA_ERROR_INVALID_HANDLE;
 	else if (flags & CU_EVENT_RECORD_EXTERNAL && capture_is_open(target))
-		result = CUDA_ERROR_NOT_SUPPORTED; /* a node that records */
+		result = node_submit(handle, target);
 	else if (!event_capture(event, target, &result))
 		result = event_record(event, target, false);
 	stream_release(target);

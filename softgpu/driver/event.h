@@ -14,4 +14,14 @@ CUresult event_wait_work(CUevent handle, struct work **ret_work);
 /* As capture_join() with the event's frontier; true as well when there is no such event. */
 bool event_join(CUevent handle, struct stream *stream, CUresult *ret_result);
 
+/*
+ * Nodes of graphs.  A launch records the events of the one kind when it has been submitted (CUDA programs may
+ * wait for them from then on), and waits for what those of the other have come to when it is.
+ */
+CUresult event_record_node(CUevent handle, struct work **ret_work);
+CUresult event_wait_node(CUevent handle, struct work **ret_work);
+/* False: out of memory.  Other work is left alone. */
+bool event_node_record(const struct work *node, struct stream *stream, uint64_t sequence);
+bool event_node_depend(const struct work *node, struct work *launch);
+
 #endif

@@ -7,6 +7,7 @@
 #include "capture.h"
 #include "driver.h"
 #include "entry.h"
+#include "event.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -292,12 +293,62 @@ CUresult graph_settle(struct graph *graph)
 	return CUDA_SUCCESS;
 }
 
+/* What a launch does about its nodes' events; false: out of memory. */
+static bool events_depend(const struct graph_body *body, struct work *launch)
+{
+	bool done = true;
+
+	for (size_t index = 0; done && index < body->count; index++) {
+		const struct work *work = body->nodes[index].work;
+
+		if (work->node_type == CU_GRAPH_NODE_TYPE_WAIT_EVENT)
+			done = event_node_depend(work, launch);
+		else if (work->node_type == CU_GRAPH_NODE_TYPE_GRAPH)
+			done = events_depend(graph_work_body(work), launch);
+	}
+	return done;
+}
+
+static bool events_record(const struct graph_body *body, struct stream *stream, uint64_t sequence)
+{
+	bool done = true;
+
+	for (size_t index = 0; done && index < body->count; index++) {
+		const struct work *work = body->nodes[index].work;
+
+		if (work->node_type == CU_GRAPH_NODE_TYPE_EVENT_RECORD)
+			done = event_node_record(work, stream, sequence);
+		else if (work->node_type == CU_GRAPH_NODE_TYPE_GRAPH)
+			done = events_record(graph_work_body(work), stream, sequence);
+	}
+	return done;
+}
+
+static CUresult body_launch(struct graph_body *body, struct stream *stream)
+{
+	struct work *work = graph_work_make(body);
+	uint64_t sequence = 0;
+	CUresult result;
+
+	if (!work)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	/* In a capture it becomes a node. */
+	if (capture_is_open(stream))
+		return stream_submit(stream, work, NULL);
+	if (!events_depend(body, work)) {
+		work_discard(work);
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	}
+	result = stream_submit(stream, work, &sequence);
+	return !result && !events_record(body, stream, sequence) ? CUDA_ERROR_OUT_OF_MEMORY : result;
+}
+
 ENTRY_STREAM(cuGraphLaunch, (CUgraphExec handle, CUstream stream), (handle, stream))
 {
 	struct context *context;
 	struct graph_exec *exec;
+	struct graph_body *body;
 	struct stream *target;
-	struct work *work;
 	CUresult result = context_current(&context);
 
 	if (result)
@@ -309,9 +360,11 @@ ENTRY_STREAM(cuGraphLaunch, (CUgraphExec handle, CUstream stream), (handle, stre
 	if (result)
 		goto release_exec;
 	graphs_lock();
-	work = graph_work_make(exec->body);
+	body = exec->body;
+	graph_body_retain(body);
 	graphs_unlock();
-	result = work ? stream_submit(target, work, NULL) : CUDA_ERROR_OUT_OF_MEMORY;
+	result = body_launch(body, target);
+	graph_body_release(body);
 	stream_release(target);
 release_exec:
 	object_release(&exec->object);

@@ -6,6 +6,7 @@
 #include "copy.h"
 #include "driver.h"
 #include "entry.h"
+#include "event.h"
 #include "graph.h"
 #include "launch.h"
 
@@ -143,6 +144,15 @@ CUresult graph_node_work_make(const CUgraphNodeParams *parameters, struct work *
 		return memset_work_make(&parameters->memset, ret_work);
 	case CU_GRAPH_NODE_TYPE_GRAPH:
 		return child_work_make(parameters->graph.graph, ret_work);
+	case CU_GRAPH_NODE_TYPE_EVENT_RECORD:
+		return event_record_node(parameters->eventRecord.event, ret_work);
+	case CU_GRAPH_NODE_TYPE_WAIT_EVENT:
+		return event_wait_node(parameters->eventWait.event, ret_work);
+	case CU_GRAPH_NODE_TYPE_HOST:
+		if (!parameters->host.fn)
+			return CUDA_ERROR_INVALID_VALUE;
+		*ret_work = work_host_function(parameters->host.fn, parameters->host.userData);
+		return *ret_work ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
 	case CU_GRAPH_NODE_TYPE_EMPTY:
 		*ret_work = work_nothing();
 		return *ret_work ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;

@@ -123,6 +123,9 @@ void stream_attributes_write(struct stream *stream, const struct stream_attribut
 /* The context's default stream, with a reference for the caller; NULL when the context has ended. */
 struct stream *stream_of_context(struct context *context);
 
+/* Work that calls a function of the program; NULL: out of memory. */
+struct work *work_host_function(CUhostFn function, void *user_data);
+
 /* Makes all later work of the context wait for 'work', which is taken in every case. */
 CUresult stream_gate_context(struct context *context, struct work *work);
 void stream_gate_release(struct context *context);

@@ -119,9 +119,14 @@ ENTRY_STREAM(cuStreamWaitEvent, (CUstream stream, CUevent event, unsigned int fl
 		result = CUDA_ERROR_INVALID_VALUE;
 		goto release;
 	}
-	if (event_join(event, target, &result))
-		goto release;
-	result = event_wait_work(event, &work);
+	/* In a capture an external event is waited for by a node, at each launch. */
+	if (flags & CU_EVENT_WAIT_EXTERNAL && capture_is_open(target)) {
+		result = event_wait_node(event, &work);
+	} else {
+		if (event_join(event, target, &result))
+			goto release;
+		result = event_wait_work(event, &work);
+	}
 	if (!result)
 		result = stream_submit(target, work, NULL);
 release:
@@ -276,10 +281,36 @@ static void host_free(struct work *work)
 	free(work);
 }
 
+struct work *work_host_function(CUhostFn function, void *user_data)
+{
+	struct host_work *host = calloc(1, sizeof(*host));
+
+	if (!host)
+		return NULL;
+	host->work = (struct work){.run = host_run, .free = host_free, .node_type = CU_GRAPH_NODE_TYPE_HOST};
+	host->function = function;
+	host->user_data = user_data;
+	return &host->work;
+}
+
+/* A callback is told of an error; a host function is not called after one (CUDA driver API). */
+static struct work *work_callback(CUstream handle, CUstreamCallback callback, void *user_data)
+{
+	struct host_work *host = calloc(1, sizeof(*host));
+
+	if (!host)
+		return NULL;
+	host->work = (struct work){.run = host_run, .free = host_free, .always = true};
+	host->callback = callback;
+	host->handle = handle;
+	host->user_data = user_data;
+	return &host->work;
+}
+
 static CUresult host_submit(CUstream handle, CUhostFn function, CUstreamCallback callback, void *user_data)
 {
-	struct host_work *host;
 	struct stream *target;
+	struct work *work;
 	CUresult result = stream_get(handle, &target);
 
 	if (result)
@@ -289,23 +320,8 @@ static CUresult host_submit(CUstream handle, CUhostFn function, CUstreamCallback
 		stream_release(target);
 		return result;
 	}
-	host = calloc(1, sizeof(*host));
-	if (host) {
-		/* A callback is told of the error; a host function is not called after one (CUDA driver API). */
-		host->work = (struct work){
-			.run = host_run,
-			.free = host_free,
-			.always = callback != NULL,
-			.node_type = CU_GRAPH_NODE_TYPE_HOST,
-		};
-		host->function = function;
-		host->callback = callback;
-		host->handle = handle;
-		host->user_data = user_data;
-		result = stream_submit(target, &host->work, NULL);
-	} else {
-		result = CUDA_ERROR_OUT_OF_MEMORY;
-	}
+	work = callback ? work_callback(handle, callback, user_data) : work_host_function(function, user_data);
+	result = work ? stream_submit(target, work, NULL) : CUDA_ERROR_OUT_OF_MEMORY;
 	stream_release(target);
 	return result;
 }

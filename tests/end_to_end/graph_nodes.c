@@ -5,11 +5,12 @@
  */
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdbool.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -700,6 +701,95 @@ static void test_capture_to_graph(void **state)
 	WORKS(cuGraphDestroy(graph));
 }
 
+static void count(void *data)
+{
+	atomic_fetch_add((atomic_int *)data, 1);
+}
+
+static void count_ten(void *data)
+{
+	atomic_fetch_add((atomic_int *)data, 10);
+}
+
+static void test_host_node(void **state)
+{
+	atomic_int calls = 0;
+	const CUDA_HOST_NODE_PARAMS once = {count, &calls}, tenfold = {count_ten, &calls};
+	CUDA_HOST_NODE_PARAMS told;
+	CUgraphNode filled, node;
+	CUgraphExec exec;
+	CUgraph graph;
+
+	(void)state;
+	WORKS(cuGraphCreate(&graph, 0));
+	filled = add_fill(graph, first, 1);
+	WORKS(cuGraphAddHostNode(&node, graph, &filled, 1, &once));
+	expect_type(node, CU_GRAPH_NODE_TYPE_HOST);
+	WORKS(cuGraphHostNodeGetParams(node, &told));
+	assert_ptr_equal(told.userData, &calls);
+	exec = instantiate(graph);
+	for (int turn = 1; turn <= 3; turn++) {
+		run(exec);
+		assert_int_equal(calls, turn);
+	}
+	WORKS(cuGraphExecHostNodeSetParams(exec, node, &tenfold));
+	WORKS(cuGraphDestroy(graph));
+	run(exec);
+	assert_int_equal(calls, 13);
+	WORKS(cuGraphExecDestroy(exec));
+}
+
+static void hold(void *data)
+{
+	while (!atomic_load((atomic_int *)data))
+		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+}
+
+/* The graph waits for one event and records another one. */
+static void test_events(void **state)
+{
+	CUevent before, after, other, told;
+	atomic_int is_open = 0;
+	CUgraphNode waited, filled, recorded;
+	CUstream side;
+	CUgraphExec exec;
+	CUgraph graph;
+
+	(void)state;
+	clear();
+	WORKS(cuStreamCreate(&side, CU_STREAM_NON_BLOCKING));
+	WORKS(cuEventCreate(&before, CU_EVENT_DISABLE_TIMING));
+	WORKS(cuEventCreate(&after, CU_EVENT_DISABLE_TIMING));
+	WORKS(cuEventCreate(&other, CU_EVENT_DISABLE_TIMING));
+	WORKS(cuGraphCreate(&graph, 0));
+	WORKS(cuGraphAddEventWaitNode(&waited, graph, NULL, 0, before));
+	WORKS(cuGraphEventWaitNodeGetEvent(waited, &told));
+	assert_ptr_equal(told, before);
+	filled = add_scaling(graph, &waited, 1, first, 2, 1);
+	WORKS(cuGraphAddEventRecordNode(&recorded, graph, &filled, 1, after));
+	exec = instantiate(graph);
+
+	WORKS(cuLaunchHostFunc(side, hold, &is_open));
+	WORKS(cuMemsetD8Async(first, 1, WORDS * 4, side));
+	WORKS(cuEventRecord(before, side));
+	WORKS(cuGraphLaunch(exec, stream));
+	assert_int_equal(cuEventQuery(after), CUDA_ERROR_NOT_READY);
+	is_open = 1;
+	WORKS(cuEventSynchronize(after));
+	expect_words(first, 0x01010101u * 2 + 1);
+
+	WORKS(cuGraphExecEventRecordNodeSetEvent(exec, recorded, other));
+	WORKS(cuGraphLaunch(exec, stream));
+	WORKS(cuEventSynchronize(other));
+	expect_words(first, (0x01010101u * 2 + 1) * 2 + 1);
+	WORKS(cuGraphExecDestroy(exec));
+	WORKS(cuGraphDestroy(graph));
+	WORKS(cuStreamDestroy_v2(side));
+	WORKS(cuEventDestroy_v2(before));
+	WORKS(cuEventDestroy_v2(after));
+	WORKS(cuEventDestroy_v2(other));
+}
+
 static void test_errors(void **state)
 {
 	CUDA_MEMSET_NODE_PARAMS fill = fill_of(first, 0);
@@ -769,6 +859,8 @@ int main(int argument_count, char **arguments)
 		cmocka_unit_test(test_child),
 		cmocka_unit_test(test_moved_child),
 		cmocka_unit_test(test_attributes),
+		cmocka_unit_test(test_host_node),
+		cmocka_unit_test(test_events),
 		cmocka_unit_test(test_capture_to_graph),
 		cmocka_unit_test(test_errors),
 	};
