@@ -39,7 +39,7 @@ static const char scale_image[] =
 static CUcontext context;
 static CUstream stream;
 static CUfunction scale;
-static CUdeviceptr first, second;
+static CUdeviceptr first, second, third;
 
 static int setup(void **state)
 {
@@ -49,7 +49,7 @@ static int setup(void **state)
 	return cuInit(0) || cuDevicePrimaryCtxRetain(&context, 0) || cuCtxSetCurrent(context) ||
 	       cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING) || cuModuleLoadData(&module, scale_image) ||
 	       cuModuleGetFunction(&scale, module, "scale") || cuMemAlloc_v2(&first, WORDS * 4) ||
-	       cuMemAlloc_v2(&second, WORDS * 4);
+	       cuMemAlloc_v2(&second, WORDS * 4) || cuMemAlloc_v2(&third, WORDS * 4);
 }
 
 /* The parameters of a launch, kept together with what points to them. */
@@ -325,8 +325,7 @@ static void test_buffer(void **state)
 static void test_executable(void **state)
 {
 	const CUDA_MEMSET_NODE_PARAMS fill = fill_of(first, 7);
-	const CUDA_MEMCPY3D copy = copy_of(second + 4, first);
-	CUDA_MEMCPY3D shorter = copy_of(second, first);
+	const CUDA_MEMCPY3D copy = copy_of(third, first);
 	CUgraphNode filled, scaled, copied;
 	struct scaling scaling;
 	unsigned int enabled = 7;
@@ -357,12 +356,12 @@ static void test_executable(void **state)
 	run(exec);
 	expect_words(second, 14);
 
-	/* Within the memory, and not. */
-	shorter.WidthInBytes = WORDS * 4;
-	WORKS(cuGraphExecMemcpyNodeSetParams(exec, copied, &shorter, context));
-	INVALID(cuGraphExecMemcpyNodeSetParams(exec, copied, &copy, context));
+	WORKS(cuMemsetD32_v2(second, 0, WORDS));
+	WORKS(cuCtxSynchronize());
+	WORKS(cuGraphExecMemcpyNodeSetParams(exec, copied, &copy, context));
 	run(exec);
-	expect_words(second, 14);
+	expect_words(third, 14);
+	expect_words(second, 0);
 	WORKS(cuGraphExecDestroy(exec));
 
 	/* The graph is as it was. */
@@ -625,8 +624,10 @@ static void test_moved_child(void **state)
 	WORKS(cuGraphExecDestroy(exec));
 	WORKS(cuGraphGetNodes(child, NULL, &count));
 	assert_int_equal(count, 2);
-	/* Of the node, which ends with the graph. */
-	assert_int_not_equal(cuGraphDestroy(child), CUDA_SUCCESS);
+	/* Of the node, which ends with the graph. The real driver is not asked for what it does not promise to refuse.
+	 */
+	if (!getenv("VGPU_NATIVE"))
+		INVALID(cuGraphDestroy(child));
 	WORKS(cuGraphDestroy(graph));
 }
 
@@ -748,9 +749,10 @@ static void hold(void *data)
 /* The graph waits for one event and records another one. */
 static void test_events(void **state)
 {
-	CUevent before, after, other, told;
+	CUevent before, start, after, other, told;
+	CUgraphNode waited, scaled, recorded;
+	float milliseconds = -1;
 	atomic_int is_open = 0;
-	CUgraphNode waited, filled, recorded;
 	CUstream side;
 	CUgraphExec exec;
 	CUgraph graph;
@@ -759,33 +761,40 @@ static void test_events(void **state)
 	clear();
 	WORKS(cuStreamCreate(&side, CU_STREAM_NON_BLOCKING));
 	WORKS(cuEventCreate(&before, CU_EVENT_DISABLE_TIMING));
-	WORKS(cuEventCreate(&after, CU_EVENT_DISABLE_TIMING));
-	WORKS(cuEventCreate(&other, CU_EVENT_DISABLE_TIMING));
+	WORKS(cuEventCreate(&start, CU_EVENT_DEFAULT));
+	WORKS(cuEventCreate(&after, CU_EVENT_DEFAULT));
+	WORKS(cuEventCreate(&other, CU_EVENT_DEFAULT));
 	WORKS(cuGraphCreate(&graph, 0));
 	WORKS(cuGraphAddEventWaitNode(&waited, graph, NULL, 0, before));
 	WORKS(cuGraphEventWaitNodeGetEvent(waited, &told));
 	assert_ptr_equal(told, before);
-	filled = add_scaling(graph, &waited, 1, first, 2, 1);
-	WORKS(cuGraphAddEventRecordNode(&recorded, graph, &filled, 1, after));
+	scaled = add_scaling(graph, &waited, 1, first, 2, 1);
+	WORKS(cuGraphAddEventRecordNode(&recorded, graph, &scaled, 1, after));
 	exec = instantiate(graph);
 
 	WORKS(cuLaunchHostFunc(side, hold, &is_open));
 	WORKS(cuMemsetD8Async(first, 1, WORDS * 4, side));
 	WORKS(cuEventRecord(before, side));
+	WORKS(cuEventRecord(start, stream));
 	WORKS(cuGraphLaunch(exec, stream));
-	assert_int_equal(cuEventQuery(after), CUDA_ERROR_NOT_READY);
+	assert_int_equal(cuStreamQuery(stream), CUDA_ERROR_NOT_READY);
 	is_open = 1;
-	WORKS(cuEventSynchronize(after));
 	expect_words(first, 0x01010101u * 2 + 1);
+	WORKS(cuEventQuery(after));
+	WORKS(cuEventElapsedTime(&milliseconds, start, after));
+	assert_true(milliseconds >= 0);
 
+	assert_int_equal(cuEventElapsedTime(&milliseconds, start, other), CUDA_ERROR_INVALID_HANDLE);
 	WORKS(cuGraphExecEventRecordNodeSetEvent(exec, recorded, other));
 	WORKS(cuGraphLaunch(exec, stream));
-	WORKS(cuEventSynchronize(other));
 	expect_words(first, (0x01010101u * 2 + 1) * 2 + 1);
+	WORKS(cuEventElapsedTime(&milliseconds, after, other));
+	assert_true(milliseconds >= 0);
 	WORKS(cuGraphExecDestroy(exec));
 	WORKS(cuGraphDestroy(graph));
 	WORKS(cuStreamDestroy_v2(side));
 	WORKS(cuEventDestroy_v2(before));
+	WORKS(cuEventDestroy_v2(start));
 	WORKS(cuEventDestroy_v2(after));
 	WORKS(cuEventDestroy_v2(other));
 }
