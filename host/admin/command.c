@@ -38,6 +38,8 @@ const struct command commands[] = {
 	{"show-health", "", "", 0, "", "Exit code 7 if something is wrong", COMMAND_HEALTH},
 	{"show-metrics", "", "", 0, " prometheus ", "Totals; or what Prometheus reads", COMMAND_REQUEST},
 	{"metrics", "", "", 0, "", "The same as show-metrics --prometheus", COMMAND_METRICS},
+	{"show-latency", "", "", 0, "", "How long calls take on the host, by class, of pools and tenants",
+	 COMMAND_REQUEST},
 	{"show-usage", "", "", 0, "", "What top is made of, for programs (with --json)", COMMAND_REQUEST},
 	{"top", "", "", 0, " once interval ", "Who has the GPU, and who waits", COMMAND_TOP},
 	{"reload-config", "", "", 0, "", "Read mediator.conf again; quarantines and settings stay", COMMAND_REQUEST},

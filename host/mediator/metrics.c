@@ -9,6 +9,7 @@
 
 #include "channel.h"
 #include "health.h"
+#include "latency.h"
 #include "log.h"
 #include "mediator.h"
 #include "metrics_private.h"
@@ -193,6 +194,14 @@ static void pools_write(const struct mediator *mediator, struct evbuffer *output
 				evbuffer_add_printf(output, "%s{pool=\"%c\"} %.15g\n", pool_families[i].name,
 						    'A' + (int)pool, pool_families[i].value(&figures[pool]));
 		}
+	}
+	metrics_head(output, "vgpu_pool_call_seconds", "histogram",
+		     "Time that their calls took on the host, a wait for the GPU included where a program waits.");
+	for (uint32_t pool = 0; pool < POOL_COUNT; pool++) {
+		char label[] = "pool=\"A\"";
+
+		label[sizeof("pool=\"") - 1] = (char)('A' + (int)pool);
+		latency_write(output, "vgpu_pool_call_seconds", label, figures[pool].counters.latencies);
 	}
 }
 

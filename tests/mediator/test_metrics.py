@@ -128,6 +128,53 @@ def test_a_crashing_executor_is_counted():
         assert seen.value("vgpu_pool_executor_deaths_total", pool="A") == 1
 
 
+def calls(seen, scope, labels):
+    """Classes -> (calls, seconds), of a histogram that the parser has found sound."""
+    name = "vgpu_%s_call_seconds" % scope
+    return {found["class"]: (seen.value(name + "_count", **labels, **{"class": found["class"]}),
+                             seen.value(name + "_sum", **labels, **{"class": found["class"]}))
+            for found in seen.named(name + "_count") if labels.items() <= found.items()}
+
+
+def test_latencies_of_calls():
+    vm, pool = {"tenant": "vm:3", "vm_id": "3"}, {"pool": "B"}
+    with Served() as served, Device(served.daemon.socket, vm_id=3, pool="B") as device, \
+            Device(served.daemon.socket, vm_id=4, pool="B") as other:
+        assert calls(served.scrape(), "vm", vm) == {}
+        for peer, rings in ((device, 2), (other, 1)):
+            assert peer.open(0).kind == harness.READY
+            for _ in range(rings):
+                peer.ring()
+                assert peer.interrupted()
+        seen = served.scrape()
+        assert calls(seen, "vm", vm) == {"copy": (2, 0.00004)}, calls(seen, "vm", vm)
+        assert calls(seen, "pool", pool) == {"copy": (3, 0.00006)}
+        bucket = {"le": "5e-05", "class": "copy"}
+        assert seen.value("vgpu_vm_call_seconds_bucket", **vm, **bucket) == 2
+        assert seen.value("vgpu_vm_call_seconds_bucket", **vm, **{**bucket, "le": "1e-05"}) == 0
+        # The executor's end takes nothing away.
+        assert device.close_channel(0).kind == harness.CLOSED
+        assert calls(served.scrape(), "vm", vm) == {"copy": (2, 0.00004)}
+        assert calls(served.scrape(), "pool", pool) == {"copy": (3, 0.00006)}
+        rows = {row["of"]: row for row in json.loads(served.admin("--json", "show-latency"))}
+        assert set(rows) == {"pool B", "vm:3", "vm:4"}, rows
+        assert rows["vm:3"]["class"] == "copy" and rows["vm:3"]["calls"] == 2
+        assert rows["vm:3"]["mean_us"] == 20 and 10 < rows["vm:3"]["p50_us"] < rows["vm:3"]["p99_us"] <= 50
+        assert re.search(r"^vm:3 +copy +2 +20\.000 ", served.admin("show-latency"), re.M)
+
+
+def test_latencies_that_are_no_numbers():
+    with Served(behaviour="boast") as served:
+        for vm_id in range(1, 6):
+            with Device(served.daemon.socket, vm_id=vm_id) as device:
+                assert device.open(0).kind == harness.READY
+                device.ring()
+                assert device.interrupted()
+                served.scrape()
+        # The pool keeps what they said, and is still a histogram.
+        assert calls(served.scrape(), "pool", {"pool": "A"})["launch"][0] > 1e15
+
+
 def test_sensors_of_gpus():
     environment = {"LD_LIBRARY_PATH": os.path.dirname(os.path.abspath(NVML))}
     with Served("--executor-environment=LD_LIBRARY_PATH", "--heartbeat=1", executor=EXECUTOR,
@@ -244,6 +291,8 @@ def test_the_dashboard_asks_for_what_is_there():
         dashboard = json.load(file)
     with Served() as served, Device(served.daemon.socket, vm_id=3) as device:
         assert device.open(0).kind == harness.READY
+        device.ring()
+        assert device.interrupted()
         seen = served.scrape()
         names = {name for name, _ in seen.samples}
         with Served("--executor-environment=LD_LIBRARY_PATH", executor=EXECUTOR,
