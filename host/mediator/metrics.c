@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "channel.h"
+#include "gpu_events.h"
 #include "health.h"
 #include "latency.h"
 #include "log.h"
@@ -264,5 +265,6 @@ int metrics_write(const struct mediator *mediator, struct evbuffer *output)
 	pools_write(mediator, output);
 	gpus_write(mediator, output);
 	sensors_write(mediator->sensors, output);
+	gpu_events_write(mediator->gpu_events, output);
 	return metrics_tenants_write(mediator, output);
 }

@@ -6,9 +6,12 @@ import http.client
 import json
 import os
 import re
+import shutil
+import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 
 import exposition
@@ -24,7 +27,7 @@ EARLIER_NAMES = {"vgpu_jobs_total", "vgpu_errors_total", "vgpu_rejected_total", 
 class Served:
     """A mediator with its metrics on a free port."""
 
-    def __init__(self, *options, **more):
+    def __init__(self, *options, waiting_children=0, **more):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -33,7 +36,7 @@ class Served:
 
         # The driver has been probed and the sensors have been asked: what is counted now is at rest.
         assert self.daemon.wait_log("CUDA (initialized|is not available)")
-        assert wait_until(lambda: not self.daemon.children())
+        assert wait_until(lambda: len(self.daemon.children()) == waiting_children)
 
     def __enter__(self):
         return self
@@ -198,6 +201,109 @@ def test_sensors_of_gpus():
         assert "SENSORS" not in served.daemon.log()
 
 
+class WithErrors:
+    """Two GPUs, GPU-1 and GPU-2, whose errors the test makes up; and the executor of the test's for all else."""
+
+    def __init__(self):
+        self.folder = tempfile.mkdtemp(prefix="vgpu-gpu-errors-")
+        self.events = os.path.join(self.folder, "events")
+        open(self.events, "w").close()
+        executor = os.path.join(self.folder, "executor")
+        with open(executor, "w") as file:
+            file.write('#!/bin/sh\ncase "$1" in\n--sensors|--gpu-events) exec "%s" "$@";;\n*) exec "%s" "$@";;\nesac\n'
+                       % (os.path.abspath(EXECUTOR), os.path.abspath(Mediator.executor)))
+        os.chmod(executor, 0o755)
+        # Whoever executors run as.
+        os.chmod(self.folder, 0o755)
+        environment = {"LD_LIBRARY_PATH": os.path.dirname(os.path.abspath(NVML)),
+                       "VGPU_EXECUTOR_NVML_EVENTS": self.events}
+        self.served = Served("--executor-environment=LD_LIBRARY_PATH", "--heartbeat=1", executor=executor, probe="two",
+                             environment=environment, waiting_children=1)
+
+    def report(self, gpu, kind, data, count=1):
+        with open(self.events, "a") as file:
+            file.write("%d %x %d\n" % (gpu, kind, data) * count)
+
+    def waiting(self):
+        """Processes that wait for errors."""
+        found = []
+        for pid in self.served.daemon.children():
+            with contextlib.suppress(OSError), open("/proc/%d/cmdline" % pid, "rb") as file:
+                if b"--gpu-events" in file.read():
+                    found.append(pid)
+        return found
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *arguments):
+        self.served.__exit__(*arguments)
+        shutil.rmtree(self.folder)
+
+
+XID, DOUBLE_BIT_ECC = 8, 2
+
+
+def shown_gpu(daemon, device, channel):
+    """What the program in the channel sees, or why there is none."""
+    before = len(re.findall("surroundings: ", daemon.log()))
+    answer = device.open(channel)
+    if answer.kind != harness.READY:
+        return answer.text
+    assert daemon.wait_log("surroundings: ", count=before + 1)
+    seen = re.findall(r"surroundings: .* gpu=(\S+)", daemon.log())[-1]
+    device.close_channel(channel)
+    return seen
+
+
+def test_errors_of_gpus():
+    with WithErrors() as test, Device(test.served.daemon.socket, vm_id=3) as device:
+        served, daemon = test.served, test.served.daemon
+        assert shown_gpu(daemon, device, 0) == "all"
+        assert served.scrape().value("vgpu_healthy", check="gpus") == 1
+        # A guest can cause any number of these: they are counted, and nothing follows from them.
+        test.report(2, XID, 13, count=500)
+        assert wait_until(lambda: ("vgpu_gpu_xid_errors_total", (("gpu", "1"), ("xid", "13"))) in
+                          served.scrape().samples)
+        assert wait_until(lambda: served.scrape().value("vgpu_gpu_xid_errors_total", gpu="1", xid="13") == 500)
+        assert daemon.log().count("Xid 13") <= 30
+        assert shown_gpu(daemon, device, 0) == "all" and served.get("/healthz")[0].status == 200
+        # Something to know, and the GPU can still be used.
+        test.report(2, XID, 63)
+        assert daemon.wait_log(r"\[GPU\] GPU 1 \(GPU-2\): Xid 63: ")
+        assert shown_gpu(daemon, device, 0) == "all" and served.get("/healthz")[0].status == 503
+        # The GPU has gone: programs start on the other one.
+        test.report(2, XID, 79)
+        assert daemon.wait_log(r"\[GPU\] GPU 1 \(GPU-2\): Xid 79: .*no more programs are started on it")
+        answer, body = served.get("/healthz")
+        assert answer.status == 503 and re.search(rb"gpus: bad: GPU 1: Xid 79: ", body), body
+        assert served.scrape().value("vgpu_healthy", check="gpus") == 0
+        assert shown_gpu(daemon, device, 0) == "00000000-0000-0000-0000-000000000001"
+        served.admin("assign-gpu", "1", "A")
+        assert shown_gpu(daemon, device, 0) == "00000000-0000-0000-0000-000000000001"
+        served.admin("assign-gpu", "0", "B")
+        assert "pool A has no GPU" in shown_gpu(daemon, device, 0)
+        assert [bool(gpu["fault"]) for gpu in json.loads(served.admin("--json", "scan-gpus"))] == [False, True]
+        # Until somebody has seen to it.
+        served.admin("clear-gpu", "1")
+        assert shown_gpu(daemon, device, 0) == "GPU-2"
+        assert served.scrape().value("vgpu_healthy", check="gpus") == 1
+        assert served.scrape().value("vgpu_gpu_xid_errors_total", gpu="1", xid="79") == 1
+
+
+def test_errors_of_memory():
+    with WithErrors() as test:
+        # A GPU that the driver does not show to the mediator has its UUID for a name; this one reports ECC.
+        test.report(1, DOUBLE_BIT_ECC, 0)
+        assert test.served.daemon.wait_log(r"\[GPU\] GPU GPU-1 \(GPU-1\): ECC: double-bit ECC error")
+        assert test.served.get("/healthz")[0].status == 503
+        # The process that waits for errors is started again when it has ended.
+        child, = test.waiting()
+        os.kill(child, signal.SIGKILL)
+        assert test.served.daemon.wait_log("the process that waits for errors was killed")
+        assert wait_until(lambda: [pid for pid in test.waiting() if pid != child])
+
+
 def test_names_are_escaped():
     name = 'a"b\\c{d="e"} 1 é'
     with Served() as served, Device(served.daemon.socket, vm_id=3, name=b'x"\n\\') as device:
@@ -294,7 +400,8 @@ def test_the_dashboard_asks_for_what_is_there():
         device.ring()
         assert device.interrupted()
         seen = served.scrape()
-        names = {name for name, _ in seen.samples}
+        # Errors of GPUs have samples only where there were some.
+        names = {name for name, _ in seen.samples} | {"vgpu_gpu_xid_errors_total"} & set(seen.families)
         with Served("--executor-environment=LD_LIBRARY_PATH", executor=EXECUTOR,
                     environment={"LD_LIBRARY_PATH": os.path.dirname(os.path.abspath(NVML))}) as other:
             names |= {name for name, _ in other.scrape().samples}
