@@ -9,10 +9,12 @@ export PATH := /usr/sbin:/usr/bin:/sbin:/bin:$(PATH)
 
 HOST_SIDE := host/mediator/mediator_phase3 host/executor/cuda-executor softgpu/driver/libsoftgpu.so.1 \
 	host/worker/vgpu-relay host/worker/vgpu-worker host/jobs/vgpu-jobs host/jobs/vgpu-job-runner host/admin/vgpu-admin
+# Where Xen's libraries are.
+XEN_SIDE := host/xen/vgpu-xen host/xen/vgpu-xen-jobs
 GUEST_LIBRARIES := guest/libcuda/libcuda.so.1 guest/libnvml/libnvidia-ml.so.1
 GUEST_TOOLS := guest/jobs/vgpu-run
 
-.PHONY: all packages configure build host install guest demo check check-sanitized lint bench coverage clean
+.PHONY: all packages configure build host install guest demo check check-sanitized check-xen lint bench coverage clean
 
 all: build
 
@@ -30,6 +32,7 @@ build: configure
 # The host side as the operations guide has it: leaves ./mediator_phase3 here.
 host: configure
 	@ninja -C $(BUILD) --quiet $(HOST_SIDE) $(GUEST_LIBRARIES)
+	@! grep -q '^build host/xen/vgpu-xen:' $(BUILD)/build.ninja || ninja -C $(BUILD) --quiet $(XEN_SIDE)
 	@ln -sf $(BUILD)/host/mediator/mediator_phase3 mediator_phase3
 	@echo "built ./mediator_phase3, $(BUILD)/host/executor/cuda-executor"
 
@@ -57,6 +60,11 @@ install: host
 		>$(DESTDIR)/etc/systemd/system/vgpu-worker.service
 	sed 's|^ExecStart=/usr/local/|ExecStart=$(PREFIX)/|' packaging/systemd/vgpu-jobs.service \
 		>$(DESTDIR)/etc/systemd/system/vgpu-jobs.service
+	test ! -e $(BUILD)/host/xen/vgpu-xen || { \
+		install -D -m 755 -t $(DESTDIR)$(PREFIX)/sbin $(addprefix $(BUILD)/,$(XEN_SIDE)) && \
+		install -D -m 755 host/xen/vgpu-xen-qemu $(DESTDIR)$(PREFIX)/libexec/vgpu/vgpu-xen-qemu && \
+		sed 's|^ExecStart=/usr/local/|ExecStart=$(PREFIX)/|' packaging/systemd/vgpu-xen-jobs.service \
+			>$(DESTDIR)/etc/systemd/system/vgpu-xen-jobs.service; }
 	test -e $(DESTDIR)/etc/vgpu/mediator.conf || \
 		install -D -m 644 packaging/mediator.conf $(DESTDIR)/etc/vgpu/mediator.conf
 
@@ -83,6 +91,10 @@ check-sanitized: packages
 	@rm -f $(BUILD).log
 	@ninja -C $(BUILD)-sanitized --quiet
 	@$(PYTHON) tests/run.py --build $(BUILD)-sanitized --suite sanitized
+
+# Xen, a dom0 and its guests under emulation; minutes. Not part of check.
+check-xen: build
+	@VGPU_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/xen/test_xen.py
 
 lint: build
 	@scripts/lint.sh $(BUILD)

@@ -10,11 +10,14 @@
  * the message.
  *
  * Device (one connection per VM, kept open; the device reconnects once a second):
- *   -> DEVICE_HELLO + fd: BAR1's memory file       <- HELLO_REPLY
+ *   -> DEVICE_HELLO + fd: BAR1's memory            <- HELLO_REPLY
  *   -> CHANNEL_OPEN + fds: doorbell, interrupt     <- CHANNEL_READY or CHANNEL_FAILED
  *   -> CHANNEL_CLOSE                               <- CHANNEL_CLOSED (executor gone, memory zeroed)
  *                                                  <- CHANNEL_LOST (executor died)
  * When this connection ends, every channel of it is closed.
+ * BAR1's memory is a memory file. Only for a guest of Xen (xen_domain not 0) it is pages of the guest, and the
+ * descriptor is Xen's privcmd device, restricted to that domain: who is given it maps the frames that
+ * CHANNEL_OPEN names. The device zeroes them before the guest uses a channel again.
  *
  * Local client (one connection per process, kept open as long as it lives):
  *   -> CLIENT_HELLO      <- HELLO_REPLY, and if accepted
@@ -90,6 +93,8 @@ struct vgpu_control_device_hello {
 	uint64_t channel_bytes;
 	uint8_t vm_uuid[16]; /* zero: none */
 	char vm_name[64];    /* NUL-terminated, may be empty */
+	uint32_t xen_domain; /* 0: no guest of Xen */
+	uint32_t reserved;
 };
 
 struct vgpu_control_client_hello {
@@ -111,7 +116,7 @@ struct vgpu_control_channel {
 	uint32_t channel;
 	uint32_t generation; /* of CHANNEL_OPEN; a late answer to an earlier open is ignored */
 	uint32_t error;	     /* enum vgpu_channel_error */
-	uint32_t reserved;
+	uint32_t xen_frame;  /* CHANNEL_OPEN by a guest of Xen: guest frame number of the channel's first page */
 	char text[VGPU_CONTROL_TEXT_BYTES];
 };
 
@@ -129,6 +134,8 @@ struct vgpu_control_executor_start {
 	uint32_t pool_id;
 	uint32_t has_pass_socket;
 	uint32_t has_schedule; /* 0: the executor is not scheduled and has no limits */
+	uint32_t xen_domain;   /* not 0: the memory is pages of this domain, see DEVICE_HELLO */
+	uint32_t xen_frame;    /* of the channel's first page */
 	uint32_t reserved;
 	char driver_library[256]; /* path or soname for dlopen */
 };

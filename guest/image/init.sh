@@ -17,4 +17,7 @@ for module in $(cat /lib/modules/load); do
 done
 grep -q vgpu.driver=off /proc/cmdline || insmod /lib/modules/vgpu.ko || echo "init: vgpu.ko does not load"
 echo "VGPU GUEST UP"
+# Without an agent's connection, as under Xen: the program that the kernel's argument names.
+run=$(sed -n 's/.*vgpu.run=\([^ ]*\).*/\1/p' /proc/cmdline)
+[ -z "$run" ] || exec sh "$run"
 exec /bin/agent

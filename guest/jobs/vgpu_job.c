@@ -12,9 +12,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "xenstore.h"
+
 #define PORT_USUAL "/dev/virtio-ports/vgpu.job"
 
 struct vgpu_job_connection {
+	struct job_xenstore *xenstore; /* instead of a stream */
 	int stream;
 	FILE *answers;
 };
@@ -82,7 +85,14 @@ struct vgpu_job_connection *vgpu_job_connect(const char *where)
 		where = PORT_USUAL;
 	if (!connection)
 		return NULL;
-	connection->stream = stream_open(where);
+	connection->stream = -1;
+	if (strcmp(where, "xenstore") == 0) {
+		connection->xenstore = job_xenstore_open();
+		if (connection->xenstore)
+			return connection;
+	} else {
+		connection->stream = stream_open(where);
+	}
 	if (connection->stream >= 0)
 		connection->answers = fdopen(dup(connection->stream), "r");
 	if (!connection->answers) {
@@ -115,6 +125,8 @@ int vgpu_job_call(struct vgpu_job_connection *connection, const char *request, c
 	size_t capacity = 0;
 	ssize_t length;
 
+	if (connection->xenstore)
+		return job_xenstore_call(connection->xenstore, request, ret_answer);
 	*ret_answer = NULL;
 	if (all_write(connection->stream, request, strlen(request)) < 0 || all_write(connection->stream, "\n", 1) < 0)
 		return -1;
@@ -134,6 +146,7 @@ void vgpu_job_close(struct vgpu_job_connection *connection)
 {
 	if (!connection)
 		return;
+	job_xenstore_close(connection->xenstore);
 	if (connection->answers)
 		fclose(connection->answers);
 	if (connection->stream >= 0)

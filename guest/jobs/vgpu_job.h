@@ -11,15 +11,16 @@
 struct vgpu_job_connection;
 
 /*
- * Where: a character device or file ("/dev/virtio-ports/vgpu.job"), "unix:PATH", "vsock:CID:PORT"
- * or "HOST:PORT"; NULL: the environment variable VGPU_JOBS, else the virtio-serial port.
+ * Where: a character device or file ("/dev/virtio-ports/vgpu.job"), "unix:PATH", "vsock:CID:PORT",
+ * "HOST:PORT", or "xenstore" in a guest of Xen, where a request and an answer have at most 64 KiB;
+ * NULL: the environment variable VGPU_JOBS, else the virtio-serial port.
  * NULL with errno.
  */
 struct vgpu_job_connection *vgpu_job_connect(const char *where);
 
 /*
  * Sends a request, a JSON object, and waits for its answer, a line of JSON that *ret_answer gets: to be
- * freed. 0, or -1 with errno (EPIPE: the connection has ended).
+ * freed. 0, or -1 with errno (EPIPE: the connection has ended, EMSGSIZE: it is too long for XenStore).
  */
 int vgpu_job_call(struct vgpu_job_connection *connection, const char *request, char **ret_answer);
 

@@ -8,13 +8,14 @@
 
 #include "vgpu_job.h"
 
-static const char usage[] = "usage: vgpu-run [--to WHERE] vector_add|dot A,B,... C,D,...\n"
-			    "       vgpu-run [--to WHERE] saxpy SCALAR A,B,... C,D,...\n"
-			    "       vgpu-run [--to WHERE] reduce A,B,... [sum|min|max]\n"
-			    "       vgpu-run [--to WHERE] json REQUEST\n"
-			    "\n"
-			    "Has the host's GPU compute and prints the answer. WHERE: a device, unix:PATH,\n"
-			    "vsock:CID:PORT or HOST:PORT; without it VGPU_JOBS, else the virtio-serial port.\n";
+static const char usage[] =
+	"usage: vgpu-run [--to WHERE] vector_add|dot A,B,... C,D,...\n"
+	"       vgpu-run [--to WHERE] saxpy SCALAR A,B,... C,D,...\n"
+	"       vgpu-run [--to WHERE] reduce A,B,... [sum|min|max]\n"
+	"       vgpu-run [--to WHERE] json REQUEST\n"
+	"\n"
+	"Has the host's GPU compute and prints the answer. WHERE: a device, unix:PATH,\n"
+	"vsock:CID:PORT, HOST:PORT or xenstore; without it VGPU_JOBS, else the virtio-serial port.\n";
 
 /* The host checks what is in the lists. NULL: no such operation with so many arguments. */
 static char *request_make(int count, char **words)

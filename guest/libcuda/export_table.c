@@ -162,6 +162,34 @@ static CUresult tools_stream_id(CUcontext context, void *stream, unsigned long l
 	return cuStreamGetId(stream, ret_id);
 }
 
+extern CUresult cuModuleGetFunctionCount(unsigned int *count, CUmodule module);
+extern CUresult cuModuleEnumerateFunctions(CUfunction *functions, unsigned int wanted, CUmodule module);
+extern CUresult cuFuncGetName(const char **name, CUfunction function);
+
+typedef void (*module_visitor)(void *user, CUfunction function, const char *name);
+
+/*
+ * Tools module 7: tells each function of a module and its name, and answers how many they were.  Seen on driver 580
+ * with cuFFT's modules, which have one function each: the answer was 1, so it is no CUresult.  cuFFT takes the
+ * function that it launches from here.
+ */
+static uint64_t module_functions_visit(CUcontext context, CUmodule module, module_visitor visit, void *user)
+{
+	unsigned int count = 0, told = 0;
+	CUfunction *functions;
+
+	(void)context;
+	if (!visit || cuModuleGetFunctionCount(&count, module) || !count)
+		return 0;
+	functions = calloc(count, sizeof(CUfunction));
+	if (functions && !cuModuleEnumerateFunctions(functions, count, module)) {
+		for (const char *name; told < count && !cuFuncGetName(&name, functions[told]); told++)
+			visit(user, functions[told], name);
+	}
+	free(functions);
+	return told;
+}
+
 static const slot cudart_table[CUDART_SLOTS] = {
 	SIZE_OF(CUDART_SLOTS), SLOT(refused), SLOT(cudart_primary_context),
 	SLOT(refused),	       SLOT(refused), SLOT(refused),
@@ -204,7 +232,9 @@ static const slot tools_context_table[TOOLS_CONTEXT_SLOTS] = {
 
 static const slot tools_module_table[TOOLS_MODULE_SLOTS] = {
 	[0] = SIZE_OF(TOOLS_MODULE_SLOTS),
-	[1 ... TOOLS_MODULE_SLOTS - 1] = SLOT(refused),
+	[1 ... 6] = SLOT(refused),
+	[7] = SLOT(module_functions_visit),
+	[8 ... TOOLS_MODULE_SLOTS - 1] = SLOT(refused),
 };
 
 static const slot heuristic_table[HEURISTIC_SLOTS] = {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "channel.h"
+#include "channel_xen.h"
 
 #include <errno.h>
 #include <string.h>
@@ -40,25 +41,52 @@ static void layout_write(struct channel *channel)
 	channel->download_bytes = window_bytes;
 }
 
-int channel_open(struct channel *channel, int memory, uint64_t offset, uint64_t bytes, int doorbell, int interrupt)
+struct channel_memory channel_memory_of(const struct vgpu_control_executor_start *start, int file)
+{
+	return (struct channel_memory){
+		.file = file,
+		.offset = start->channel_offset,
+		.bytes = start->channel_bytes,
+		.xen_domain = start->xen_domain,
+		.xen_frame = start->xen_frame,
+	};
+}
+
+/* 0, or -errno. */
+static int file_map(const struct channel_memory *memory, uint8_t **ret_mapping)
 {
 	struct stat file;
 	void *mapping;
 
-	if (bytes < VGPU_CHANNEL_BYTES_MIN || bytes > CHANNEL_BYTES_MAX || bytes % HEADER_BYTES ||
-	    offset % HEADER_BYTES)
+	if (memory->offset % HEADER_BYTES)
 		return -EINVAL;
-	if (fstat(memory, &file) < 0)
+	if (fstat(memory->file, &file) < 0)
 		return -errno;
-	if (file.st_size < 0 || offset > (uint64_t)file.st_size || bytes > (uint64_t)file.st_size - offset)
+	if (file.st_size < 0 || memory->offset > (uint64_t)file.st_size ||
+	    memory->bytes > (uint64_t)file.st_size - memory->offset)
 		return -EFBIG;
-	mapping = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, memory, (off_t)offset);
+	mapping = mmap(NULL, memory->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, memory->file, (off_t)memory->offset);
 	if (mapping == MAP_FAILED)
 		return -errno;
+	*ret_mapping = mapping;
+	return 0;
+}
+
+int channel_open(struct channel *channel, const struct channel_memory *memory, int doorbell, int interrupt)
+{
+	uint64_t bytes = memory->bytes;
+	uint8_t *mapping;
+	int error;
+
+	if (bytes < VGPU_CHANNEL_BYTES_MIN || bytes > CHANNEL_BYTES_MAX || bytes % HEADER_BYTES)
+		return -EINVAL;
+	error = memory->xen_domain ? channel_xen_map(memory, &mapping) : file_map(memory, &mapping);
+	if (error)
+		return error;
 	*channel = (struct channel){
 		.memory = mapping,
 		.bytes = bytes,
-		.header = mapping,
+		.header = (struct vgpu_channel_header *)mapping,
 		.doorbell = doorbell,
 		.interrupt = interrupt,
 	};

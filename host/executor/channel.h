@@ -10,6 +10,7 @@
 
 #include "cuda_abi.h"
 #include "vgpu_channel.h"
+#include "vgpu_control.h"
 #include "vgpu_ring.h"
 
 struct channel {
@@ -26,12 +27,23 @@ struct channel {
 	int interrupt;
 };
 
+/* Where a channel's memory is, as the mediator said. */
+struct channel_memory {
+	int file;
+	uint64_t offset; /* in the file; not for a guest of Xen */
+	uint64_t bytes;
+	uint32_t xen_domain; /* not 0: pages of this domain, 'file' is Xen's privcmd device */
+	uint32_t xen_frame;  /* guest frame number of the first page */
+};
+
+/* 'file' is the descriptor that came with the start. */
+struct channel_memory channel_memory_of(const struct vgpu_control_executor_start *start, int file);
+
 /*
- * Maps bytes [offset, offset + bytes) of 'memory' and writes the layout. The three descriptors become
- * the channel's. 0, or -errno: EINVAL for a size that the layout does not fit, EFBIG for a file that
- * is too short.
+ * Maps the memory and writes the layout. The descriptors become the channel's, but not the memory's. 0, or
+ * -errno: EINVAL for a size that the layout does not fit, EFBIG for a file that is too short.
  */
-int channel_open(struct channel *channel, int memory, uint64_t offset, uint64_t bytes, int doorbell, int interrupt);
+int channel_open(struct channel *channel, const struct channel_memory *memory, int doorbell, int interrupt);
 void channel_close(struct channel *channel);
 
 /* Wakes the guest. */

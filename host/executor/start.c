@@ -123,6 +123,7 @@ static bool start_take(struct executor *executor, struct control_message *messag
 	const struct vgpu_control_executor_start *start = &message->executor_start;
 	size_t schedule = start->has_pass_socket ? START_PASS + 1 : START_PASS;
 	size_t wanted = start->has_schedule ? schedule + SCHEDULE_COUNT : schedule;
+	struct channel_memory memory;
 	char text[VGPU_CONTROL_TEXT_BYTES];
 	int error;
 
@@ -136,8 +137,8 @@ static bool start_take(struct executor *executor, struct control_message *messag
 		return fail(executor, VGPU_ERROR_NO_MEMORY, "cannot map the counters: %s", strerror(errno));
 	if (!schedule_take(executor, message, start->has_schedule ? schedule : 0))
 		return fail(executor, VGPU_ERROR_NO_MEMORY, "cannot map the permit: %s", strerror(errno));
-	error = channel_open(&executor->channel, message->fds[START_MEMORY], start->channel_offset,
-			     start->channel_bytes, message->fds[START_DOORBELL], message->fds[START_INTERRUPT]);
+	memory = channel_memory_of(start, message->fds[START_MEMORY]);
+	error = channel_open(&executor->channel, &memory, message->fds[START_DOORBELL], message->fds[START_INTERRUPT]);
 	if (error)
 		return fail(executor, error == -EINVAL || error == -EFBIG ? VGPU_ERROR_PROTOCOL : VGPU_ERROR_NO_MEMORY,
 			    "cannot map the channel's memory: %s", strerror(-error));

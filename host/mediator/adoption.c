@@ -43,6 +43,7 @@ struct kept_session {
 	uint32_t priority;
 	uint32_t channel_count;
 	uint64_t channel_bytes;
+	uint32_t xen_domain;
 	struct tenant_key tenant;
 	char name[SESSION_NAME_BYTES];
 	char version[32];
@@ -81,6 +82,7 @@ void adoption_session_keep(struct session *session)
 		.priority = session->priority,
 		.channel_count = session->channel_count,
 		.channel_bytes = session->channel_bytes,
+		.xen_domain = session->xen_domain,
 		.version = VGPU_VERSION,
 	};
 	struct keeper_entry entry = {
@@ -169,6 +171,7 @@ static bool session_adopt(struct mediator *mediator, struct keeper_entry *entry)
 		.priority = kept.priority,
 		.channel_count = kept.channel_count,
 		.channel_bytes = kept.channel_bytes,
+		.xen_domain = kept.xen_domain,
 		.name = kept.name,
 		.tenant = &kept.tenant,
 		.memory = entry->fds[SESSION_FD_MEMORY],

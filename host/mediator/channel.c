@@ -65,6 +65,8 @@ static void request_descriptors_close(struct channel_request *request)
 /* A hole in a memory file reads as zeroes, in every mapping of it, and its pages are the host's again. */
 static int memory_zero(const struct channel_request *request)
 {
+	if (request->xen_domain)
+		return 0;
 	return fallocate(request->memory, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)request->offset,
 			 (off_t)request->bytes);
 }
@@ -178,6 +180,9 @@ static void lost_result_write(const struct channel_request *request, uint32_t re
 {
 	off_t place = (off_t)(request->offset + offsetof(struct vgpu_channel_header, lost_result));
 
+	/* Pages of a guest of Xen are written by its device, which is told the reason. */
+	if (request->xen_domain)
+		return;
 	if (pwrite(request->memory, &result, sizeof(result), place) != (ssize_t)sizeof(result))
 		log_write_limited(&request->log->events, LOG_LEVEL_WARNING,
 				  "[CHANNEL] %s: its guest cannot be told why: %s", request->label, strerror(errno));
@@ -280,6 +285,8 @@ static int executor_start(struct channel *channel)
 				.channel = request->index,
 				.pool_id = request->pool_id,
 				.has_pass_socket = request->pass_socket >= 0,
+				.xen_domain = request->xen_domain,
+				.xen_frame = request->xen_frame,
 			},
 		.fds = {request->memory, request->doorbell, request->interrupt, channel->counters.file,
 			request->pass_socket},

@@ -73,6 +73,22 @@ static const char *memory_check(int memory, uint64_t bytes)
 	return NULL;
 }
 
+/*
+ * Pages of a guest of Xen are reached through the privcmd device. Who opened it could have mapped them itself, so
+ * the descriptor gives nobody more than he had.
+ */
+static const char *xen_memory_check(int memory)
+{
+	struct stat given;
+	struct stat device;
+
+	if (stat("/dev/xen/privcmd", &device) < 0)
+		return "a guest of Xen, and this is no host of Xen";
+	if (fstat(memory, &given) < 0 || !S_ISCHR(given.st_mode) || given.st_rdev != device.st_rdev)
+		return "the memory of a guest of Xen is not behind privcmd";
+	return NULL;
+}
+
 /* A sentence, or NULL if all is well. */
 static const char *hello_check(const struct control_message *message)
 {
@@ -90,6 +106,8 @@ static const char *hello_check(const struct control_message *message)
 		return "the pool is none of A to Z";
 	if (hello->priority > VGPU_PRIORITY_HIGH)
 		return "the priority is unknown";
+	if (hello->xen_domain)
+		return xen_memory_check(message->fds[0]);
 	return memory_check(message->fds[0], hello->channel_count * hello->channel_bytes);
 }
 
@@ -152,6 +170,7 @@ void session_device_hello(struct session *session, struct control_message *messa
 	session->priority = hello->priority;
 	session->channel_count = hello->channel_count;
 	session->channel_bytes = hello->channel_bytes;
+	session->xen_domain = hello->xen_domain;
 	session->memory = message->fds[0];
 	message->fds[0] = -1;
 	log_text_copy(session->name, sizeof(session->name), hello->vm_name, sizeof(hello->vm_name));
@@ -232,6 +251,7 @@ void session_device_request(struct session *session, uint32_t index, uint32_t ge
 		.memory = session->memory,
 		.offset = index * session->channel_bytes,
 		.bytes = session->channel_bytes,
+		.xen_domain = session->xen_domain,
 		.doorbell = -1,
 		.interrupt = -1,
 		.pass_socket = -1,
@@ -262,6 +282,7 @@ static void channel_open_take(struct session *session, struct control_message *m
 	}
 	request.doorbell = message->fds[0];
 	request.interrupt = message->fds[1];
+	request.xen_frame = message->channel.xen_frame;
 	message->fd_count = 0;
 	error = channel_open(session->mediator, &request, &session->channels[index], text);
 	if (error == VGPU_ERROR_NONE) {

@@ -43,7 +43,7 @@ case $kind in
 esac
 
 # Source and shared headers beside each other, where the includes find them.
-for file in vgpu-cuda{,-channel,-link}.c vgpu-cuda.h ../../protocol/vgpu_{device,control}.h; do
+for file in vgpu-cuda{,-registers,-channel,-link}.c vgpu-cuda{,-compat}.h ../../protocol/vgpu_{device,control}.h; do
 	cmp -s "$here/$file" "$tree/hw/misc/${file##*/}" || cp "$here/$file" "$tree/hw/misc/"
 done
 grep -q VGPU_CUDA "$tree/hw/misc/Kconfig" ||
@@ -52,7 +52,7 @@ grep -q VGPU_CUDA "$tree/hw/misc/Kconfig" ||
 # The source set had another name before QEMU 8.1.
 set=softmmu_ss
 ! grep -q '^system_ss' "$tree/hw/misc/meson.build" || set=system_ss
-line="$set.add(when: 'CONFIG_VGPU_CUDA', if_true: files('vgpu-cuda.c', 'vgpu-cuda-channel.c', 'vgpu-cuda-link.c'))"
+line="$set.add(when: 'CONFIG_VGPU_CUDA', if_true: files('vgpu-cuda.c', 'vgpu-cuda-registers.c', 'vgpu-cuda-channel.c', 'vgpu-cuda-link.c'))"
 if ! grep -qF "$line" "$tree/hw/misc/meson.build"; then
 	sed -i '/CONFIG_VGPU_CUDA/d' "$tree/hw/misc/meson.build"
 	echo "$line" >>"$tree/hw/misc/meson.build"

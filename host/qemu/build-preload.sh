@@ -15,7 +15,7 @@ protocol=$here/../../protocol
 cache=$(mkdir -p "${1:?usage: build-preload.sh CACHE}" && cd "$1" && pwd)
 object=$cache/vgpu-cuda.so
 log=$cache/build-preload.log
-sources=("$here/vgpu-cuda.c" "$here/vgpu-cuda-channel.c" "$here/vgpu-cuda-link.c"
+sources=("$here/vgpu-cuda.c" "$here/vgpu-cuda-registers.c" "$here/vgpu-cuda-channel.c" "$here/vgpu-cuda-link.c"
 	"$here/vgpu-preload.c")
 programs=(/usr/bin/qemu-system-x86_64 /usr/bin/qemu-system-x86_64-microvm)
 
@@ -35,7 +35,7 @@ for program in "${programs[@]}"; do
 done
 [ -n "$ids" ] || fail "there is no QEMU with a build id at ${programs[*]}"
 
-stamp=$(cat "${sources[@]}" "$here/vgpu-cuda.h" "$protocol"/vgpu_{device,control}.h "$0" | sha256sum)$ids
+stamp=$(cat "${sources[@]}" "$here"/vgpu-cuda{,-compat}.h "$protocol"/vgpu_{device,control}.h "$0" | sha256sum)$ids
 if [ -e "$object" ] && [ "$(cat "$object.stamp" 2>/dev/null)" = "$stamp" ]; then
 	echo "$object"
 	exit 0

@@ -44,7 +44,7 @@ void vgpu_channel_open(VgpuChannel *channel)
         vgpu_channel_state_set(channel, VGPU_CHANNEL_FAILED, VGPU_ERROR_NO_MEDIATOR);
         return;
     }
-    if (channel->zero_at_open) {
+    if (channel->zero_at_open || s->xen_domain) {
         vgpu_channel_memory_zero(channel);
         channel->zero_at_open = false;
     }

@@ -25,6 +25,8 @@
 
 #define VGPU_PACKET_FDS_MAX 2
 
+#define VGPU_PAGE_BYTES 4096 /* of Xen's frame numbers */
+
 G_STATIC_ASSERT(sizeof(struct vgpu_control_device_hello) <= VGPU_CONTROL_BYTES_MAX);
 G_STATIC_ASSERT(sizeof(struct vgpu_control_channel) <= VGPU_CONTROL_BYTES_MAX);
 
@@ -108,8 +110,13 @@ static bool vgpu_link_send(VgpuState *s, uint32_t type,
 bool vgpu_link_send_channel(VgpuState *s, uint32_t type, unsigned index)
 {
     VgpuChannel *channel = &s->channels[index];
-    struct vgpu_control_channel packet = { .channel = index,
-                                           .generation = channel->generation };
+    struct vgpu_control_channel packet = {
+        .channel = index,
+        .generation = channel->generation,
+        .xen_frame = s->xen_domain
+                         ? s->xen_frame + index * (s->channel_bytes / VGPU_PAGE_BYTES)
+                         : 0,
+    };
     int fds[VGPU_PACKET_FDS_MAX] = {
         event_notifier_get_fd(&channel->doorbell),
         event_notifier_get_fd(&channel->interrupt),
@@ -127,6 +134,7 @@ static bool vgpu_link_hello(VgpuState *s)
         .priority = s->priority,
         .channel_count = s->channel_count,
         .channel_bytes = s->channel_bytes,
+        .xen_domain = s->xen_domain,
     };
     int fd = memory_region_get_fd(&s->memory);
     const char *name = qemu_get_vm_name();

@@ -7,6 +7,7 @@
 
 #include "qapi/error.h"
 #include "qemu/host-utils.h"
+#include "qemu/main-loop.h"
 #include "qemu/memfd.h"
 #include "qemu/module.h"
 #include "qemu/units.h"
@@ -50,107 +51,6 @@ void vgpu_interrupt_raise(VgpuState *s, unsigned vector)
 
     if (msix_enabled(pci)) {
         msix_notify(pci, vector);
-    }
-}
-
-/*
- * Registers
- */
-
-static uint32_t vgpu_channel_register_read(const VgpuChannel *channel, hwaddr address)
-{
-    switch (address) {
-    case VGPU_CHANNEL_STATE:
-        return channel->state;
-    case VGPU_CHANNEL_ERROR:
-        return channel->error;
-    case VGPU_CHANNEL_GENERATION:
-        return channel->generation;
-    default:
-        return 0;
-    }
-}
-
-static uint64_t vgpu_register_read(void *opaque, hwaddr address, unsigned size)
-{
-    VgpuState *s = opaque;
-    hwaddr index = (address - VGPU_CHANNEL_REGISTERS) / VGPU_CHANNEL_STRIDE;
-
-    if (address >= VGPU_CHANNEL_REGISTERS && index < s->channel_count) {
-        return vgpu_channel_register_read(&s->channels[index],
-                                          address % VGPU_CHANNEL_STRIDE);
-    }
-    switch (address) {
-    case VGPU_REGISTER_MAGIC:
-        return VGPU_MAGIC;
-    case VGPU_REGISTER_VERSION:
-        return VGPU_PROTOCOL_VERSION;
-    case VGPU_REGISTER_CHANNEL_COUNT:
-        return s->channel_count;
-    case VGPU_REGISTER_CHANNEL_BYTES:
-        return s->channel_bytes;
-    case VGPU_REGISTER_VM_ID:
-        return s->vm_id;
-    case VGPU_REGISTER_POOL_ID:
-        return s->pool_id[0];
-    case VGPU_REGISTER_PRIORITY:
-        return s->priority;
-    case VGPU_REGISTER_STATUS:
-        return s->link.accepted ? VGPU_STATUS_MEDIATOR : 0;
-    default:
-        return 0;
-    }
-}
-
-/* Only with tracing on: otherwise a doorbell goes from KVM, or from QEMU's memory core,
- * straight to the executor. */
-static void vgpu_doorbell_trace(VgpuChannel *channel)
-{
-    VgpuState *s = channel->device;
-
-    vgpu_log(s, "CUDA DOORBELL RING");
-    vgpu_log(s, "PROCESSING CUDA DOORBELL");
-    if (channel->state != VGPU_CHANNEL_READY) {
-        return;
-    }
-    vgpu_log(s, "SENDING CUDA CALL to mediator");
-    event_notifier_set(&channel->doorbell);
-    vgpu_log(s, "CUDA CALL SENT to mediator");
-}
-
-static void vgpu_channel_command(VgpuChannel *channel, uint64_t command)
-{
-    switch (command) {
-    case VGPU_CHANNEL_COMMAND_OPEN:
-        vgpu_channel_open(channel);
-        break;
-    case VGPU_CHANNEL_COMMAND_CLOSE:
-        vgpu_channel_close(channel);
-        break;
-    default:
-        break;
-    }
-}
-
-static void vgpu_register_write(void *opaque, hwaddr address, uint64_t value,
-                                unsigned size)
-{
-    VgpuState *s = opaque;
-    hwaddr index;
-
-    if (address >= VGPU_DOORBELLS) {
-        index = (address - VGPU_DOORBELLS) / VGPU_DOORBELL_STRIDE;
-        if (s->trace && index < s->channel_count && address % VGPU_DOORBELL_STRIDE == 0) {
-            vgpu_doorbell_trace(&s->channels[index]);
-        }
-    } else if (address >= VGPU_CHANNEL_REGISTERS) {
-        index = (address - VGPU_CHANNEL_REGISTERS) / VGPU_CHANNEL_STRIDE;
-        if (index < s->channel_count &&
-            address % VGPU_CHANNEL_STRIDE == VGPU_CHANNEL_COMMAND) {
-            vgpu_channel_command(&s->channels[index], value);
-        }
-    } else if (address == VGPU_REGISTER_RESET) {
-        vgpu_channels_close(s);
     }
 }
 
@@ -361,7 +261,7 @@ static bool vgpu_properties_check(VgpuState *s, Error **errp)
 
 static bool vgpu_memory_init(VgpuState *s, Error **errp)
 {
-    ERRP_GUARD();
+    Error *error = NULL;
     /* A BAR's size is a power of two. */
     uint64_t bytes = pow2ceil(s->channel_count * s->channel_bytes);
     /* The host's processes map it: nobody may take pages away from under them. */
@@ -372,8 +272,9 @@ static bool vgpu_memory_init(VgpuState *s, Error **errp)
         return false;
     }
     memory_region_init_ram_from_fd(&s->memory, OBJECT(s), "vgpu-memory", bytes,
-                                   RAM_SHARED, fd, 0, errp);
-    return *errp == NULL;
+                                   RAM_SHARED, fd, 0, &error);
+    error_propagate(errp, error);
+    return !error;
 }
 
 static void vgpu_realize(PCIDevice *pci, Error **errp)

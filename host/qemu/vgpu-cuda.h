@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The PCI device vgpu-cuda, shared between its files:
- *   vgpu-cuda.c          what the guest sees: registers, memory, interrupts
- *   vgpu-cuda-channel.c  the state of each channel
- *   vgpu-cuda-link.c     the connection to the mediator
+ *   vgpu-cuda.c            the device in QEMU: memory, interrupts, properties
+ *   vgpu-cuda-registers.c  what the guest reads and writes
+ *   vgpu-cuda-channel.c    the state of each channel
+ *   vgpu-cuda-link.c       the connection to the mediator
+ * All but the first also serve host/xen, where the device is a process of its own.
  *
  * Theory of operation.  The device only introduces the guest to an executor:
  * it hands the descriptors of BAR1's memory, of a doorbell and of an interrupt
@@ -31,6 +33,7 @@
 #include "qemu/timer.h"
 #include "qom/object.h"
 
+#include "vgpu-cuda-compat.h"
 #include "vgpu_control.h"
 
 #define TYPE_VGPU_CUDA "vgpu-cuda"
@@ -77,6 +80,10 @@ struct VgpuState {
     bool trace;
 
     uint32_t priority; /* enum vgpu_priority */
+
+    /* 0 in QEMU: there BAR1 is a memory file. */
+    uint32_t xen_domain;
+    uint32_t xen_frame; /* guest frame where BAR1 is now */
 };
 
 #define VGPU_VECTOR_STATES   0
@@ -92,6 +99,10 @@ void vgpu_log(const VgpuState *s, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
 /* Nothing happens while the guest has MSI-X off. */
 void vgpu_interrupt_raise(VgpuState *s, unsigned vector);
+
+/* For MemoryRegionOps; 'opaque' is the VgpuState. */
+uint64_t vgpu_register_read(void *opaque, hwaddr address, unsigned size);
+void vgpu_register_write(void *opaque, hwaddr address, uint64_t value, unsigned size);
 
 /* The guest's commands; one that does not fit the channel's state is ignored. */
 void vgpu_channel_open(VgpuChannel *channel);

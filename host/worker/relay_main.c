@@ -199,6 +199,7 @@ static bool worker_open(const struct vgpu_control_executor_start *start)
 static bool start_take(struct control_message *message, const char *worker)
 {
 	const struct vgpu_control_executor_start *start = &message->executor_start;
+	struct channel_memory memory;
 	struct stat counters;
 	int error;
 
@@ -207,8 +208,8 @@ static bool start_take(struct control_message *message, const char *worker)
 		return false;
 	}
 	relay.channel_number = start->channel;
-	error = channel_open(&relay.channel, message->fds[0], start->channel_offset, start->channel_bytes,
-			     message->fds[1], message->fds[2]);
+	memory = channel_memory_of(start, message->fds[0]);
+	error = channel_open(&relay.channel, &memory, message->fds[1], message->fds[2]);
 	if (error) {
 		relay_fault(&relay, VGPU_ERROR_NO_MEMORY, "cannot map the channel's memory: %s", strerror(-error));
 		return false;

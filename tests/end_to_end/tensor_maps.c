@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -139,7 +140,9 @@ static void test_refused(void **state)
 	matrix.fill = CU_TENSOR_MAP_FLOAT_OOB_FILL_NAN_REQUEST_ZERO_FMA;
 	INVALID(matrix_encode(&map, matrix));
 	INVALID(matrix_encode(NULL, usual));
-	INVALID(matrix_encode((CUtensorMap *)(void *)(bytes + 16), usual));
+	/* Driver 580 itself does not look at this. */
+	if (!getenv("VGPU_NATIVE"))
+		INVALID(matrix_encode((CUtensorMap *)(void *)(bytes + 16), usual));
 	INVALID(cuTensorMapEncodeTiled(&map, CU_TENSOR_MAP_DATA_TYPE_FLOAT32, 2, (void *)(uintptr_t)memory, NULL, NULL,
 				       NULL, NULL, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_NONE,
 				       CU_TENSOR_MAP_L2_PROMOTION_NONE, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE));

@@ -28,6 +28,9 @@ class Streams(unittest.TestCase):
     def test_linker(self):
         self.passes('linker')
 
+    def test_private_tables(self):
+        self.passes('private_tables')
+
     def test_tensor_maps(self):
         self.passes('tensor_maps')
 

@@ -198,7 +198,9 @@ static void test_refusals(void **state)
 	assert_int_equal(cuMemCreate(&handle, granule, &shared, 0), CUDA_ERROR_INVALID_VALUE);
 	/* Behind the memory's end, the reservation's end, over a mapping. */
 	assert_int_not_equal(cuMemMap(base, 2 * granule, granule, handle, 0), CUDA_SUCCESS);
-	assert_int_not_equal(cuMemMap(base + 3 * granule, 2 * granule, 0, handle, 0), CUDA_SUCCESS);
+	/* Driver 580 itself maps behind a reservation. */
+	if (!getenv("VGPU_NATIVE"))
+		assert_int_not_equal(cuMemMap(base + 3 * granule, 2 * granule, 0, handle, 0), CUDA_SUCCESS);
 	WORKS(cuMemMap(base, 2 * granule, 0, handle, 0));
 	assert_int_not_equal(cuMemMap(base + granule, granule, 0, handle, 0), CUDA_SUCCESS);
 	/* A part of a mapping. */

@@ -29,7 +29,8 @@ for _ in $(seq 100); do
 done
 grep -E 'CUDA initialized|Listening' "$results/mediator.log" || { cat "$results/mediator.log"; exit 1; }
 
-native() { "$@"; }
+# Where a test asks what only we promise, it looks at VGPU_NATIVE.
+native() { VGPU_NATIVE=1 "$@"; }
 # The guest library goes first; programs find their other libraries where they would natively.
 remoted() {
 	VGPU_SOCKET=$work/mediator.sock VGPU_TRANSPORT=local \
@@ -81,6 +82,14 @@ verdicts() {
 	done
 	names=
 }
+# Programs of ours, with the libraries of the bundle, one at a time: they look at how much memory is free.
+both_own() {
+	local name jobs_max=1
+	for name in "$@"; do
+		LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$bundle/lib both "$name" "$bundle/bin/$name"
+	done
+	verdicts
+}
 names=
 jobs_max=${JOBS_MAX:-$(nproc)}
 seconds_max=${SECONDS_MAX:-150}
@@ -97,16 +106,10 @@ for step in $steps; do
 		done
 		;;
 	memory)
-		for name in virtual_memory managed_memory pool_peer; do
-			both $name "$bundle/bin/$name"
-		done
-		verdicts
+		both_own virtual_memory managed_memory pool_peer
 		;;
 	streams)
-		for name in host_functions stream_values tensor_maps linker ipc; do
-			both $name "$bundle/bin/$name"
-		done
-		verdicts
+		both_own host_functions stream_values tensor_maps linker ipc private_tables
 		;;
 	examples)
 		both vector_add "$bundle/bin/vector_add"
@@ -117,7 +120,13 @@ for step in $steps; do
 		mkdir -p "$work/programs"
 		if "$here/../programs/build.sh" "$work/programs" >"$results/programs-build.log" 2>&1; then
 			for program in "$work"/programs/*; do
-				[ -f "$program" ] && [ -x "$program" ] && both "program-$(basename "$program")" "$program"
+				[[ $program != *device_query* && -f $program && -x $program ]] || continue
+				both "program-$(basename "$program")" "$program"
+			done
+			verdicts
+			# Alone, for it looks at how much memory is free.
+			for program in "$work"/programs/device_query*; do
+				jobs_max=1 both "program-$(basename "$program")" "$program"
 			done
 			verdicts
 		else
@@ -223,6 +232,17 @@ for step in $steps; do
 			tee "$results/worker/bench.md"
 		kill $far_mediator $worker 2>/dev/null
 		wait $far_mediator $worker 2>/dev/null
+		;;
+	samples)
+		# NVIDIA's cuda-samples, in a folder that SAMPLES names: built once, for they are many.
+		python3 "$here/samples.py" build "${SAMPLES:?a folder with cuda-samples}" "$work/samples"
+		verdict "samples: built" $?
+		for side in native remoted; do
+			$side python3 "$here/samples.py" run "$SAMPLES" "$work/samples" "$results/samples.$side.json"
+		done
+		python3 "$here/samples.py" table "$results/samples.native.json" "$results/samples.remoted.json" |
+			tee "$results/samples.md"
+		verdict samples "${PIPESTATUS[0]}"
 		;;
 	shares | storm)
 		# With mediators of their own.

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vgpu-xen-jobs: carries the jobs of Xen's guests between XenStore and vgpu-jobs.
+ *
+ * A program of its own, for it needs root's way to XenStore, which vgpu-jobs must not have; and its calls wait for
+ * xenstored, which vgpu-jobs must not do.  One thread, one libevent loop; nothing is polled: xenstored tells by
+ * watches of new and ended domains and of what a guest submits.
+ *
+ * Invariants: a guest has at most one job under way; what it submits meanwhile is looked at when that is answered.
+ * A connection to vgpu-jobs is made for a guest's first job and kept, so its runner process serves the next ones.
+ */
+#include <argp.h>
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include <xenstore.h>
+
+#include "jobs_store.h"
+#include "vgpu_xenstore.h"
+
+#define TOKEN_DOMAINS "domains"
+#define DOMAIN_MAX    32751 /* below DOMID_FIRST_RESERVED */
+
+struct carrier {
+	struct event_base *base;
+	struct xs_handle *store;
+	const char *jobs; /* the socket of vgpu-jobs */
+	LIST_HEAD(, guest) guests;
+};
+
+struct guest {
+	LIST_ENTRY(guest) link;
+	struct carrier *carrier;
+	unsigned int domain;
+	bool is_present; /* while the list is compared with XenStore */
+	bool is_running;
+	bool submitted_again;
+	uint32_t number; /* of the running job */
+	uint32_t last_number;
+	bool has_last;
+	struct bufferevent *wire; /* NULL: not connected */
+};
+
+static void request_take(struct guest *guest);
+
+static void wire_close(struct guest *guest)
+{
+	if (guest->wire)
+		bufferevent_free(guest->wire);
+	guest->wire = NULL;
+}
+
+static void answer_give(struct guest *guest, const char *answer, size_t bytes)
+{
+	bool is_given = jobs_store_answer(guest->carrier->store, guest->domain, guest->number, answer, bytes);
+
+	fprintf(stderr, "[vgpu-xen-jobs] %s domain %u\n", is_given ? "Sent response to" : "Cannot answer",
+		guest->domain);
+	guest->is_running = false;
+	if (guest->submitted_again)
+		request_take(guest);
+}
+
+static void problem_give(struct guest *guest, const char *problem)
+{
+	char text[160];
+
+	snprintf(text, sizeof(text), "{\"error\":\"%s\"}", problem);
+	answer_give(guest, text, strlen(text));
+}
+
+static void wire_readable(struct bufferevent *wire, void *argument)
+{
+	struct guest *guest = argument;
+	struct evbuffer *input = bufferevent_get_input(wire);
+	size_t length;
+	char *answer = evbuffer_readln(input, &length, EVBUFFER_EOL_LF);
+
+	if (answer && guest->is_running && length <= VGPU_XENSTORE_BYTES_MAX) {
+		answer_give(guest, answer, length);
+	} else if (answer || evbuffer_get_length(input) > VGPU_XENSTORE_BYTES_MAX) {
+		/* The rest of a long answer is not waited for. */
+		wire_close(guest);
+		if (guest->is_running)
+			problem_give(guest, "the answer is longer than 65536 bytes, which XenStore carries at most");
+	}
+	free(answer);
+}
+
+static void wire_event(struct bufferevent *wire, short what, void *argument)
+{
+	struct guest *guest = argument;
+
+	(void)wire;
+	if (what & BEV_EVENT_CONNECTED)
+		return;
+	wire_close(guest);
+	if (guest->is_running)
+		problem_give(guest, "vgpu-jobs does not answer");
+}
+
+static bool wire_open(struct guest *guest)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+	if (guest->wire)
+		return true;
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", guest->carrier->jobs);
+	guest->wire = bufferevent_socket_new(guest->carrier->base, -1, BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
+	if (!guest->wire)
+		return false;
+	bufferevent_setcb(guest->wire, wire_readable, NULL, wire_event, guest);
+	if (bufferevent_socket_connect(guest->wire, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+	    bufferevent_enable(guest->wire, EV_READ | EV_WRITE) < 0) {
+		wire_close(guest);
+		return false;
+	}
+	return true;
+}
+
+static void request_take(struct guest *guest)
+{
+	const char *problem;
+	size_t bytes;
+	char *request;
+
+	guest->submitted_again = false;
+	request = jobs_store_request(guest->carrier->store, guest->domain, &guest->number, &bytes, &problem);
+	/* A watch fires at its start, and for the guest's other changes too. */
+	if ((!request && !problem) || (guest->has_last && guest->number == guest->last_number)) {
+		free(request);
+		return;
+	}
+	guest->has_last = true;
+	guest->last_number = guest->number;
+	guest->is_running = true;
+	fprintf(stderr, "[vgpu-xen-jobs] Received GPU request from domain %u\n", guest->domain);
+	if (problem)
+		problem_give(guest, problem);
+	else if (!wire_open(guest) || bufferevent_write(guest->wire, request, bytes) < 0)
+		problem_give(guest, "vgpu-jobs does not answer");
+	free(request);
+}
+
+static struct guest *guest_find(const struct carrier *carrier, unsigned int domain)
+{
+	struct guest *guest;
+
+	LIST_FOREACH(guest, &carrier->guests, link)
+	{
+		if (guest->domain == domain)
+			return guest;
+	}
+	return NULL;
+}
+
+static void guest_free(struct guest *guest)
+{
+	wire_close(guest);
+	LIST_REMOVE(guest, link);
+	free(guest);
+}
+
+static void guest_add(struct carrier *carrier, unsigned int domain)
+{
+	struct guest *guest;
+
+	if (!jobs_store_offer(carrier->store, domain))
+		return;
+	guest = calloc(1, sizeof(*guest));
+	if (!guest)
+		return;
+	*guest = (struct guest){.carrier = carrier, .domain = domain, .is_present = true};
+	LIST_INSERT_HEAD(&carrier->guests, guest, link);
+	if (!jobs_store_watch(carrier->store, domain))
+		guest_free(guest);
+}
+
+/* Domains came or went. */
+static void guests_compare(struct carrier *carrier)
+{
+	unsigned int count = 0;
+	char **names = xs_directory(carrier->store, XBT_NULL, "/local/domain", &count);
+	struct guest *guest;
+	struct guest *next;
+
+	LIST_FOREACH(guest, &carrier->guests, link)
+	guest->is_present = false;
+	for (unsigned int i = 0; i < count; i++) {
+		unsigned long domain = strtoul(names[i], NULL, 10);
+
+		if (domain == 0 || domain > DOMAIN_MAX)
+			continue;
+		guest = guest_find(carrier, (unsigned int)domain);
+		if (guest)
+			guest->is_present = true;
+		else
+			guest_add(carrier, (unsigned int)domain);
+	}
+	free(names);
+	for (guest = LIST_FIRST(&carrier->guests); guest; guest = next) {
+		next = LIST_NEXT(guest, link);
+		if (guest->is_present)
+			continue;
+		jobs_store_unwatch(carrier->store, guest->domain);
+		guest_free(guest);
+	}
+}
+
+static void store_readable(evutil_socket_t descriptor, short what, void *argument)
+{
+	struct carrier *carrier = argument;
+	char **event;
+
+	(void)descriptor;
+	(void)what;
+	while ((event = xs_check_watch(carrier->store))) {
+		struct guest *guest;
+
+		if (strcmp(event[XS_WATCH_TOKEN], TOKEN_DOMAINS) == 0) {
+			guests_compare(carrier);
+		} else {
+			guest = guest_find(carrier, (unsigned int)strtoul(event[XS_WATCH_TOKEN], NULL, 10));
+			if (guest && guest->is_running)
+				guest->submitted_again = true;
+			else if (guest)
+				request_take(guest);
+		}
+		free(event);
+	}
+	if (errno != EAGAIN) {
+		fprintf(stderr, "[vgpu-xen-jobs] XenStore is lost: %s\n", strerror(errno));
+		event_base_loopbreak(carrier->base);
+	}
+}
+
+static const struct argp_option options[] = {
+	{"jobs", 'j', "PATH", 0, "The Unix socket on which vgpu-jobs listens (/run/vgpu-jobs/socket)", 0},
+	{0},
+};
+
+static error_t option_parse(int key, char *argument, struct argp_state *state)
+{
+	struct carrier *carrier = state->input;
+
+	if (key != 'j')
+		return ARGP_ERR_UNKNOWN;
+	if (strlen(argument) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
+		argp_error(state, "the path is too long for a socket");
+	carrier->jobs = argument;
+	return 0;
+}
+
+int main(int count, char **arguments)
+{
+	static const struct argp parser = {
+		.options = options,
+		.parser = option_parse,
+		.doc = "Carries the JSON jobs of Xen's guests from XenStore to vgpu-jobs, and the answers back.",
+	};
+	struct carrier carrier = {.jobs = "/run/vgpu-jobs/socket"};
+	struct event *readable;
+
+	if (argp_parse(&parser, count, arguments, 0, NULL, &carrier))
+		return EXIT_FAILURE;
+	signal(SIGPIPE, SIG_IGN);
+	carrier.base = event_base_new();
+	carrier.store = xs_open(0);
+	if (!carrier.base || !carrier.store || !xs_watch(carrier.store, "@introduceDomain", TOKEN_DOMAINS) ||
+	    !xs_watch(carrier.store, "@releaseDomain", TOKEN_DOMAINS)) {
+		fprintf(stderr, "vgpu-xen-jobs: no XenStore: %s\n", strerror(errno));
+		return EXIT_FAILURE;
+	}
+	readable = event_new(carrier.base, xs_fileno(carrier.store), EV_READ | EV_PERSIST, store_readable, &carrier);
+	if (!readable || event_add(readable, NULL) < 0)
+		return EXIT_FAILURE;
+	fprintf(stderr, "[vgpu-xen-jobs] Jobs of guests go to %s\n", carrier.jobs);
+	event_base_dispatch(carrier.base);
+	/* It ends only when XenStore does; systemd starts it again. */
+	return EXIT_FAILURE;
+}
