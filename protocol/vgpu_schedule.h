@@ -52,6 +52,7 @@ struct vgpu_permit_page {
 	uint64_t burst_ns;		/* length of work to have in flight twice */
 	uint64_t linger_ns;		/* keep the permit so long without work */
 	struct vgpu_limits limits;
+	uint64_t slow_call_ms; /* calls that take longer are logged; 0: none */
 };
 
 struct vgpu_executor_schedule {

@@ -105,6 +105,11 @@ void permit_drain_set(struct permit *permit, uint32_t drain_us)
 	STORE(permit->page->drain_us, drain_us);
 }
 
+void permit_slow_call_set(struct permit *permit, uint64_t slow_call_ms)
+{
+	STORE(permit->page->slow_call_ms, slow_call_ms);
+}
+
 void permit_limits_set(struct permit *permit, const struct vgpu_limits *limits)
 {
 	struct vgpu_limits *there = &permit->page->limits;
