@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "capture.h"
 
+#include <stdlib.h>
+
 #include "context.h"
+#include "graph_node.h"
 #include "host_calls.h"
 #include "session.h"
 
@@ -73,9 +76,93 @@ API(cuStreamBeginCapture_ptsz, CUstream stream)
 	return capture_begin(stream, CU_STREAM_CAPTURE_MODE_GLOBAL, true);
 }
 
-static CUresult capture_end(CUstream stream, CUgraph *graph, bool per_thread_default)
+/* words[0] of a stream's object: the id of the graph that its capture goes into, 0: it makes one. */
+static uint64_t *target_word(uint32_t stream)
+{
+	struct object *object = object_by_id(stream);
+
+	return object ? &object->words[0] : NULL;
+}
+
+static CUresult capture_begin_to(uint32_t context, uint32_t stream, struct object *object, const CUgraphNode *from,
+				 const CUgraphEdgeData *data, size_t count)
+{
+	struct graph *graph = graph_of(object);
+	struct vgpu_graph_edge *wire = malloc((count ? count : 1) * sizeof(*wire));
+	CUresult result = CUDA_ERROR_OUT_OF_MEMORY;
+
+	if (graph && wire)
+		result = graph_edges_write(object, from, data, count, 0, wire);
+	if (!result)
+		result = host_cuStreamBeginCaptureToGraph(context, stream, object->id, wire,
+							  (uint32_t)(count * sizeof(*wire)));
+	if (!result) {
+		graph->is_captured_to = true;
+		graph->is_known = false;
+		*target_word(stream) = object->id;
+	}
+	free(wire);
+	return result;
+}
+
+static CUresult capture_to_graph(CUstream stream, CUgraph graph, const CUgraphNode *from, const CUgraphEdgeData *data,
+				 size_t count, CUstreamCaptureMode mode, bool per_thread_default)
 {
 	struct object *object;
+	uint32_t context, id;
+	CUresult result = capture_call_begin(stream, per_thread_default, &context, &id);
+
+	if (result)
+		return result;
+	if (mode > CU_STREAM_CAPTURE_MODE_RELAXED || (count && !from))
+		return CUDA_ERROR_INVALID_VALUE;
+	if (!id)
+		return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+	object = object_find(graph, VGPU_KIND_GRAPH);
+	if (!object)
+		return CUDA_ERROR_INVALID_HANDLE;
+	if (count > VGPU_GRAPH_EDGES_MAX)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	__atomic_add_fetch(&captures_open, 1, __ATOMIC_ACQ_REL);
+	graphs_lock();
+	result = capture_begin_to(context, id, object, from, data, count);
+	graphs_unlock();
+	if (result)
+		__atomic_sub_fetch(&captures_open, 1, __ATOMIC_ACQ_REL);
+	return result;
+}
+
+API(cuStreamBeginCaptureToGraph, CUstream stream, CUgraph graph, const CUgraphNode *dependencies,
+    const CUgraphEdgeData *data, size_t count, CUstreamCaptureMode mode)
+{
+	return capture_to_graph(stream, graph, dependencies, data, count, mode, false);
+}
+
+API(cuStreamBeginCaptureToGraph_ptsz, CUstream stream, CUgraph graph, const CUgraphNode *dependencies,
+    const CUgraphEdgeData *data, size_t count, CUstreamCaptureMode mode)
+{
+	return capture_to_graph(stream, graph, dependencies, data, count, mode, true);
+}
+
+/* The graph that a capture of the stream goes into; NULL: it makes one. */
+static struct object *target_find(uint32_t stream)
+{
+	const uint64_t *word = target_word(stream);
+
+	return word && *word ? object_by_id((uint32_t)*word) : NULL;
+}
+
+static void target_release(uint32_t stream, struct object *target)
+{
+	*target_word(stream) = 0;
+	graphs_lock();
+	((struct graph *)target->detail)->is_captured_to = false;
+	graphs_unlock();
+}
+
+static CUresult capture_end(CUstream stream, CUgraph *graph, bool per_thread_default)
+{
+	struct object *object, *target;
 	uint32_t context, id;
 	CUresult result = capture_call_begin(stream, per_thread_default, &context, &id);
 
@@ -84,17 +171,21 @@ static CUresult capture_end(CUstream stream, CUgraph *graph, bool per_thread_def
 	if (!graph)
 		return CUDA_ERROR_INVALID_VALUE;
 	*graph = NULL;
-	object = object_mint(VGPU_KIND_GRAPH, context);
+	target = target_find(id);
+	object = target ? target : object_mint(VGPU_KIND_GRAPH, context);
 	if (!object)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	result = host_cuStreamEndCapture(context, id, object->id);
 	/* These two leave captures as they are; after any other result one less goes on. */
-	if (result != CUDA_ERROR_ILLEGAL_STATE && result != CUDA_ERROR_STREAM_CAPTURE_UNMATCHED)
+	if (result != CUDA_ERROR_ILLEGAL_STATE && result != CUDA_ERROR_STREAM_CAPTURE_UNMATCHED) {
 		__atomic_sub_fetch(&captures_open, 1, __ATOMIC_ACQ_REL);
-	if (result)
-		object_release(object);
-	else
+		if (target)
+			target_release(id, target);
+	}
+	if (!result)
 		*graph = (CUgraph)object;
+	else if (!target)
+		object_release(object);
 	return result;
 }
 

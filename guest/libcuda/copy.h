@@ -5,6 +5,7 @@
 
 #include "call.h"
 #include "object.h"
+#include "vgpu_graph.h"
 
 /* Where a copy stands: its context and stream, and whether the call is to return only when it is done. */
 struct copy_order {
@@ -27,6 +28,9 @@ bool copy_host_is_shared(const void *host, size_t bytes);
 
 /* A span that begins in known device memory must end there. CUDA_ERROR_NOT_FOUND: nothing is known of it. */
 CUresult copy_device_span_check(uint64_t address, size_t bytes);
+
+/* A box for a graph's node; CUDA_ERROR_NOT_SUPPORTED: the executor cannot reach the memory. */
+CUresult copy_shape_describe(const CUDA_MEMCPY3D *copy, struct vgpu_graph_memcpy *ret_wire);
 
 /* cuMemcpy3D and what amounts to it. */
 CUresult copy_shape(const CUDA_MEMCPY3D *copy, CUstream stream, bool per_thread_default, bool waits);

@@ -136,8 +136,8 @@ static CUresult side_read(const struct description *description, const CUDA_MEMC
 	return CUDA_SUCCESS;
 }
 
-static CUresult shape_on_host(const struct copy_order *order, const struct side *to, const struct side *from,
-			      const CUDA_MEMCPY3D *copy)
+/* Of sides that the executor can reach. */
+static CUDA_MEMCPY3D shape_wire(const struct side *to, const struct side *from, const CUDA_MEMCPY3D *copy)
 {
 	static const CUmemorytype types[] = {
 		[SIDE_DEVICE] = CU_MEMORYTYPE_DEVICE,
@@ -161,7 +161,6 @@ static CUresult shape_on_host(const struct copy_order *order, const struct side 
 		.Height = copy->Height,
 		.Depth = copy->Depth,
 	};
-	CUresult result;
 
 	if (from->kind == SIDE_DEVICE)
 		wire.srcDevice = from->address;
@@ -171,7 +170,15 @@ static CUresult shape_on_host(const struct copy_order *order, const struct side 
 		wire.dstDevice = to->address;
 	else
 		wire.dstHost = (void *)(uintptr_t)to->address;
-	result = host_cuMemcpy3DAsync_v2(order->context, &wire, from->array_id, to->array_id, order->stream);
+	return wire;
+}
+
+static CUresult shape_on_host(const struct copy_order *order, const struct side *to, const struct side *from,
+			      const CUDA_MEMCPY3D *copy)
+{
+	CUDA_MEMCPY3D wire = shape_wire(to, from, copy);
+	CUresult result = host_cuMemcpy3DAsync_v2(order->context, &wire, from->array_id, to->array_id, order->stream);
+
 	/* A synchronous copy waits if it touches the host's memory (API synchronization behavior). */
 	if (!result && order->waits && (from->kind == SIDE_SHARED || to->kind == SIDE_SHARED))
 		result = host_cuStreamSynchronize(order->context, order->stream);
@@ -268,20 +275,9 @@ static CUresult shape_copy(const struct copy_order *order, const struct side *to
 	return shape_with_device(order, other, to_program ? to : from, !to_program, copy);
 }
 
-CUresult copy_shape(const CUDA_MEMCPY3D *copy, CUstream stream, bool per_thread_default, bool waits)
+static CUresult sides_read(const CUDA_MEMCPY3D *copy, struct side *ret_to, struct side *ret_from)
 {
-	struct description source, destination;
-	struct copy_order order;
-	struct side to, from;
-	CUresult result = copy_begin(stream, per_thread_default, waits, &order);
-
-	if (result)
-		return result;
-	if (!copy)
-		return CUDA_ERROR_INVALID_VALUE;
-	if (copy->WidthInBytes == 0 || copy->Height == 0 || copy->Depth == 0)
-		return CUDA_SUCCESS;
-	source = (struct description){
+	const struct description source = {
 		.type = copy->srcMemoryType,
 		.host = copy->srcHost,
 		.device = copy->srcDevice,
@@ -293,7 +289,7 @@ CUresult copy_shape(const CUDA_MEMCPY3D *copy, CUstream stream, bool per_thread_
 		.pitch = copy->srcPitch,
 		.height = copy->srcHeight,
 	};
-	destination = (struct description){
+	const struct description destination = {
 		.type = copy->dstMemoryType,
 		.host = copy->dstHost,
 		.device = copy->dstDevice,
@@ -305,8 +301,43 @@ CUresult copy_shape(const CUDA_MEMCPY3D *copy, CUstream stream, bool per_thread_
 		.pitch = copy->dstPitch,
 		.height = copy->dstHeight,
 	};
-	result = side_read(&destination, copy, &to);
-	if (!result)
-		result = side_read(&source, copy, &from);
+	CUresult result = side_read(&destination, copy, ret_to);
+
+	return result ? result : side_read(&source, copy, ret_from);
+}
+
+CUresult copy_shape(const CUDA_MEMCPY3D *copy, CUstream stream, bool per_thread_default, bool waits)
+{
+	struct copy_order order;
+	struct side to, from;
+	CUresult result = copy_begin(stream, per_thread_default, waits, &order);
+
+	if (result)
+		return result;
+	if (!copy)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (copy->WidthInBytes == 0 || copy->Height == 0 || copy->Depth == 0)
+		return CUDA_SUCCESS;
+	result = sides_read(copy, &to, &from);
 	return result ? result : shape_copy(&order, &to, &from, copy);
+}
+
+CUresult copy_shape_describe(const CUDA_MEMCPY3D *copy, struct vgpu_graph_memcpy *ret_wire)
+{
+	struct side to, from;
+	CUresult result;
+
+	if (copy->WidthInBytes == 0 || copy->Height == 0 || copy->Depth == 0)
+		return CUDA_ERROR_INVALID_VALUE;
+	result = sides_read(copy, &to, &from);
+	if (result)
+		return result;
+	if (to.kind == SIDE_HOST || from.kind == SIDE_HOST)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	*ret_wire = (struct vgpu_graph_memcpy){
+		.copy = shape_wire(&to, &from, copy),
+		.source_array = from.array_id,
+		.destination_array = to.array_id,
+	};
+	return CUDA_SUCCESS;
 }

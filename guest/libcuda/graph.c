@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The forms of cuGraphInstantiate, updates of executable graphs, and the count of nodes. */
+/* The life of graphs, the forms of cuGraphInstantiate, and updates of executable graphs. */
 #include "context.h"
+#include "graph_node.h"
 #include "host_calls.h"
 #include "session.h"
 
@@ -115,23 +116,54 @@ API(cuGraphExecUpdate, CUgraphExec exec, CUgraph graph, CUgraphNode *error_node,
 	return exec_update(exec, graph, update);
 }
 
-/* Nodes have no handles: of a graph that has any, only their number is told. */
-API(cuGraphGetNodes, CUgraph graph, CUgraphNode *nodes, size_t *count)
+/* Nothing is in it that the guest does not know. */
+API(cuGraphCreate, CUgraph *ret_graph, unsigned int flags)
 {
-	uint32_t context, graph_id;
-	uint64_t host_count = 0;
+	struct object *object;
+	struct graph *graph;
+	uint32_t context;
 	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
 
 	if (result)
 		return result;
-	if (!count)
+	if (!ret_graph)
 		return CUDA_ERROR_INVALID_VALUE;
-	result = object_id(graph, VGPU_KIND_GRAPH, &graph_id);
-	if (!result)
-		result = host_cuGraphGetNodes(context, graph_id, &host_count);
-	if (!result && nodes && host_count)
-		return CUDA_ERROR_NOT_SUPPORTED;
-	if (!result)
-		*count = host_count;
-	return result;
+	object = object_mint(VGPU_KIND_GRAPH, context);
+	if (!object)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	graph = graph_of(object);
+	result = graph ? host_cuGraphCreate(context, object->id, flags) : CUDA_ERROR_OUT_OF_MEMORY;
+	if (result) {
+		graph_forget(object);
+		object_release(object);
+		return result;
+	}
+	graph->is_known = true;
+	*ret_graph = (CUgraph)object;
+	return CUDA_SUCCESS;
+}
+
+API(cuGraphDestroy, CUgraph handle)
+{
+	const struct graph *graph;
+	struct object *object;
+	uint32_t context;
+	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
+
+	if (result)
+		return result;
+	object = object_find(handle, VGPU_KIND_GRAPH);
+	if (!object)
+		return CUDA_ERROR_INVALID_HANDLE;
+	graph = object->detail;
+	if (graph && (graph->is_embedded || graph->is_captured_to))
+		return CUDA_ERROR_INVALID_VALUE;
+	result = host_cuGraphDestroy(context, object->id);
+	if (result)
+		return result;
+	graphs_lock();
+	graph_forget(object);
+	graphs_unlock();
+	object_release(object);
+	return CUDA_SUCCESS;
 }

@@ -4,6 +4,7 @@
  * the program gets its error from this call as on the real driver, and written
  * straight into the command ring.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "capture.h"
@@ -137,6 +138,21 @@ static void parameters_copy(const struct launch *launch, const struct function_i
 		memcpy(to + info->parameters[i].offset, launch->parameters[i], info->parameters[i].bytes);
 }
 
+static struct vgpu_launch launch_wire(const struct launch *launch, uint32_t function, uint32_t stream,
+				      size_t parameter_bytes)
+{
+	return (struct vgpu_launch){
+		.function = function,
+		.stream = stream,
+		.grid = {launch->grid[0], launch->grid[1], launch->grid[2]},
+		.block = {launch->block[0], launch->block[1], launch->block[2]},
+		.shared_bytes = launch->shared_bytes,
+		.parameter_bytes = (uint32_t)parameter_bytes,
+		.attribute_count = launch->attribute_count,
+		.cooperative = launch->cooperative,
+	};
+}
+
 static CUresult launch_post(const struct launch *launch, uint32_t context, uint32_t function, uint32_t stream,
 			    const struct function_info *info)
 {
@@ -162,16 +178,7 @@ static CUresult launch_post(const struct launch *launch, uint32_t context, uint3
 	if (result)
 		return result;
 	wire = payload;
-	*wire = (struct vgpu_launch){
-		.function = function,
-		.stream = stream,
-		.grid = {launch->grid[0], launch->grid[1], launch->grid[2]},
-		.block = {launch->block[0], launch->block[1], launch->block[2]},
-		.shared_bytes = launch->shared_bytes,
-		.parameter_bytes = (uint32_t)buffer.bytes,
-		.attribute_count = launch->attribute_count,
-		.cooperative = launch->cooperative,
-	};
+	*wire = launch_wire(launch, function, stream, buffer.bytes);
 	behind = (uint8_t *)(wire + 1);
 	parameters_copy(launch, info, &buffer, behind, padded_bytes);
 	if (attribute_bytes)
@@ -205,6 +212,60 @@ static CUresult launch_issue(const struct launch *launch)
 		return result;
 	result = launch_post(launch, context, function->object->id, stream, info);
 	return result ? result : capture_settle(context, stream);
+}
+
+CUresult launch_record_make(const CUDA_KERNEL_NODE_PARAMS *node, uint32_t context, CUdevice device,
+			    struct launch_record **ret_record)
+{
+	const struct launch launch = {
+		.function = node->func ? node->func : (CUfunction)node->kern,
+		.grid = {node->gridDimX, node->gridDimY, node->gridDimZ},
+		.block = {node->blockDimX, node->blockDimY, node->blockDimZ},
+		.shared_bytes = node->sharedMemBytes,
+		.parameters = node->kernelParams,
+		.extra = node->extra,
+	};
+	struct function *function = function_find(launch.function);
+	const struct function_info *info;
+	struct parameter_buffer buffer;
+	struct launch_record *record;
+	size_t padded_bytes;
+	CUresult result;
+
+	if (!function)
+		return CUDA_ERROR_INVALID_HANDLE;
+	result = function_info_get(function, context, device, &info);
+	if (!result)
+		result = shape_check(&launch, device_limits_of(device), info);
+	if (!result)
+		result = parameters_check(&launch, info, &buffer);
+	if (result)
+		return result;
+	if (buffer.bytes > CHANNEL_PAYLOAD_MAX / 2)
+		return CUDA_ERROR_INVALID_VALUE;
+	padded_bytes = (buffer.bytes + 7) & ~(size_t)7;
+	record = malloc(sizeof(*record) + padded_bytes + info->parameter_count * sizeof(void *));
+	if (!record)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	*record = (struct launch_record){
+		.parameter_bytes = buffer.bytes,
+		.wire_bytes = sizeof(record->wire) + padded_bytes,
+		.wire = launch_wire(&launch, function->object->id, 0, buffer.bytes),
+	};
+	parameters_copy(&launch, info, &buffer, (uint8_t *)(record + 1), padded_bytes);
+	if (launch.extra) {
+		record->extra[0] = CU_LAUNCH_PARAM_BUFFER_POINTER;
+		record->extra[1] = record + 1;
+		record->extra[2] = CU_LAUNCH_PARAM_BUFFER_SIZE;
+		record->extra[3] = &record->parameter_bytes;
+		record->extra[4] = CU_LAUNCH_PARAM_END;
+	} else {
+		record->parameters = (void **)((uint8_t *)(record + 1) + padded_bytes);
+		for (uint32_t i = 0; i < info->parameter_count; i++)
+			record->parameters[i] = (uint8_t *)(record + 1) + info->parameters[i].offset;
+	}
+	*ret_record = record;
+	return CUDA_SUCCESS;
 }
 
 static struct launch launch_of(CUfunction f, unsigned int grid_x, unsigned int grid_y, unsigned int grid_z,

@@ -50,28 +50,38 @@ static CUresult side_check(struct executor *executor, CUmemorytype type, uint32_
 	return CUDA_SUCCESS;
 }
 
+CUresult copy_shape_take(struct executor *executor, const CUDA_MEMCPY3D *wire, uint32_t source_array,
+			 uint32_t destination_array, CUDA_MEMCPY3D *ret_copy)
+{
+	CUDA_MEMCPY3D copy = *wire;
+	CUresult result;
+
+	copy.reserved0 = NULL;
+	copy.reserved1 = NULL;
+	copy.srcArray = NULL;
+	copy.dstArray = NULL;
+	result = side_check(executor, copy.srcMemoryType, source_array, (uintptr_t)copy.srcHost, copy.srcPitch,
+			    copy.srcHeight, &copy, copy.srcXInBytes, copy.srcY, copy.srcZ, &copy.srcArray);
+	if (!result)
+		result = side_check(executor, copy.dstMemoryType, destination_array, (uintptr_t)copy.dstHost,
+				    copy.dstPitch, copy.dstHeight, &copy, copy.dstXInBytes, copy.dstY, copy.dstZ,
+				    &copy.dstArray);
+	*ret_copy = copy;
+	return result;
+}
+
 CUresult execute_cuMemcpy3DAsync_v2(struct executor *executor, const struct request *request,
 				    const struct wire_cuMemcpy3DAsync_v2 *arguments)
 {
-	CUDA_MEMCPY3D copy = arguments->copy;
+	CUDA_MEMCPY3D copy;
 	CUstream stream;
 	CUresult result = execute_find_stream(executor, arguments->hStream, &stream);
 
 	(void)request;
 	if (!executor->driver.cuMemcpy3DAsync_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	copy.reserved0 = NULL;
-	copy.reserved1 = NULL;
-	copy.srcArray = NULL;
-	copy.dstArray = NULL;
 	if (!result)
-		result = side_check(executor, copy.srcMemoryType, arguments->srcArray, (uintptr_t)copy.srcHost,
-				    copy.srcPitch, copy.srcHeight, &copy, copy.srcXInBytes, copy.srcY, copy.srcZ,
-				    &copy.srcArray);
-	if (!result)
-		result = side_check(executor, copy.dstMemoryType, arguments->dstArray, (uintptr_t)copy.dstHost,
-				    copy.dstPitch, copy.dstHeight, &copy, copy.dstXInBytes, copy.dstY, copy.dstZ,
-				    &copy.dstArray);
+		result = copy_shape_take(executor, &arguments->copy, arguments->srcArray, arguments->dstArray, &copy);
 	return result ? result : executor->driver.cuMemcpy3DAsync_v2(&copy, stream);
 }
 

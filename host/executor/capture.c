@@ -11,6 +11,7 @@
 
 #include "executor.h"
 #include "executor_calls.h"
+#include "graph.h"
 
 CUresult capture_check(struct executor *executor, CUstream stream)
 {
@@ -25,45 +26,116 @@ CUresult capture_check(struct executor *executor, CUstream stream)
 	return status == CU_STREAM_CAPTURE_STATUS_NONE ? CUDA_SUCCESS : CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
 }
 
+/* Before a capture: waits that others have begun are marked while the stream still takes marks. */
+static CUresult begin_prepare(struct executor *executor, const struct request *request)
+{
+	const struct driver *driver = &executor->driver;
+
+	if (!driver->cuStreamEndCapture || !driver->cuStreamIsCapturing)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	pending_settle(executor);
+	return request->context && !context_enter(executor, request->context) ? CUDA_ERROR_INVALID_CONTEXT
+									      : CUDA_SUCCESS;
+}
+
 CUresult execute_cuStreamBeginCapture_v2(struct executor *executor, const struct request *request,
 					 const struct wire_cuStreamBeginCapture_v2 *arguments)
 {
-	const struct driver *driver = &executor->driver;
 	CUstream stream;
 	CUresult result = execute_find_stream(executor, arguments->hStream, &stream);
 
-	(void)request;
+	if (!result)
+		result = begin_prepare(executor, request);
 	if (result)
 		return result;
-	if (!driver->cuStreamBeginCapture_v2 || !driver->cuStreamEndCapture || !driver->cuStreamIsCapturing)
+	if (!executor->driver.cuStreamBeginCapture_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	/* Waits that others have begun are marked while the stream still takes marks. */
-	pending_settle(executor);
-	if (request->context && !context_enter(executor, request->context))
-		return CUDA_ERROR_INVALID_CONTEXT;
-	result = driver->cuStreamBeginCapture_v2(stream, CU_STREAM_CAPTURE_MODE_RELAXED);
+	result = executor->driver.cuStreamBeginCapture_v2(stream, CU_STREAM_CAPTURE_MODE_RELAXED);
 	if (!result)
 		executor->captures_open++;
 	return result;
 }
 
+/*
+ * A capture into a graph that there is. The stream's cache is the graph's id until the capture ends, the
+ * graph's is the stream's: so long the graph is not destroyed, nor any of its nodes.
+ */
+CUresult execute_cuStreamBeginCaptureToGraph(struct executor *executor, const struct request *request,
+					     const struct wire_cuStreamBeginCaptureToGraph *arguments, const void *tail)
+{
+	struct handle *graph = handles_find(&executor->handles, VGPU_KIND_GRAPH, arguments->hGraph);
+	struct handle *stream = handles_find(&executor->handles, VGPU_KIND_STREAM, arguments->hStream);
+	struct graph_edges edges;
+	CUstream found;
+	CUresult result = execute_find_stream(executor, arguments->hStream, &found);
+
+	if (!result && !stream)
+		result = CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED; /* the default stream */
+	if (!result && !graph)
+		result = CUDA_ERROR_INVALID_HANDLE;
+	if (!result && graph->owner)
+		result = CUDA_ERROR_NOT_SUPPORTED; /* it would end with the node that it is embedded in */
+	if (!result && (graph->cache || stream->cache))
+		result = CUDA_ERROR_ILLEGAL_STATE;
+	if (!result)
+		result = begin_prepare(executor, request);
+	if (result)
+		return result;
+	if (!executor->driver.cuStreamBeginCaptureToGraph)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	result = graph_edges_read(executor, arguments->hGraph, tail, arguments->edges_bytes, &edges);
+	if (!result)
+		result = executor->driver.cuStreamBeginCaptureToGraph(found, graph->object, edges.from, edges.data,
+								      edges.count, CU_STREAM_CAPTURE_MODE_RELAXED);
+	graph_edges_end(&edges);
+	if (result)
+		return result;
+	executor->captures_open++;
+	graph->cache = arguments->hStream;
+	stream->cache = arguments->hGraph;
+	return CUDA_SUCCESS;
+}
+
+/* The graph that the capture of a stream went into is free again. */
+static void target_release(struct executor *executor, uint32_t stream_id)
+{
+	struct handle *stream = handles_find(&executor->handles, VGPU_KIND_STREAM, stream_id);
+	struct handle *graph = handles_find(&executor->handles, VGPU_KIND_GRAPH, (uint32_t)stream->cache);
+
+	stream->cache = 0;
+	if (graph)
+		graph->cache = 0;
+}
+
+static bool has_target(const struct executor *executor, uint32_t stream_id)
+{
+	const struct handle *stream = handles_find(&executor->handles, VGPU_KIND_STREAM, stream_id);
+
+	return stream && stream->cache;
+}
+
+/* A graph of its own gets the new id; one that the capture went into keeps what it has. */
 CUresult execute_cuStreamEndCapture(struct executor *executor, const struct request *request,
 				    const struct wire_cuStreamEndCapture *arguments)
 {
+	bool to_graph = has_target(executor, arguments->hStream);
 	CUgraph graph = NULL;
 	CUstream stream;
 	CUresult result = execute_find_stream(executor, arguments->hStream, &stream);
 
-	if (!result)
+	if (!result && !to_graph)
 		result = execute_check_mint(executor, VGPU_KIND_GRAPH, arguments->phGraph);
 	if (result)
 		return result;
 	if (!executor->captures_open)
 		return CUDA_ERROR_ILLEGAL_STATE;
 	result = executor->driver.cuStreamEndCapture(stream, &graph);
-	if (result != CUDA_ERROR_ILLEGAL_STATE && result != CUDA_ERROR_STREAM_CAPTURE_UNMATCHED)
-		executor->captures_open--;
-	if (!result)
+	if (result == CUDA_ERROR_ILLEGAL_STATE || result == CUDA_ERROR_STREAM_CAPTURE_UNMATCHED)
+		return result;
+	executor->captures_open--;
+	if (to_graph)
+		target_release(executor, arguments->hStream);
+	else if (!result)
 		execute_mint(executor, arguments->phGraph, request->context, graph);
 	return result;
 }

@@ -51,6 +51,10 @@ struct copies {
 /* Makes the bounce buffers. 0, or -errno. */
 int copy_open(struct copies *copies);
 
+/* A box that the guest describes, if it names what the guest may name; the arrays by their ids. */
+CUresult copy_shape_take(struct executor *executor, const CUDA_MEMCPY3D *wire, uint32_t source_array,
+			 uint32_t destination_array, CUDA_MEMCPY3D *ret_copy);
+
 /* Registers the windows in the current context, if they are not registered yet. */
 void copy_windows_register(struct executor *executor);
 

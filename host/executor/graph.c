@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What of graphs is not a mechanical call. */
+#include "graph.h"
+
 #include "executor.h"
 #include "executor_calls.h"
 
@@ -26,20 +28,22 @@ CUresult execute_cuGraphExecUpdate_v2(struct executor *executor, const struct re
 	return CUDA_SUCCESS;
 }
 
-CUresult execute_cuGraphGetNodes(struct executor *executor, const struct request *request,
-				 const struct wire_cuGraphGetNodes *arguments, struct wire_cuGraphGetNodes_reply *reply)
+/* The nodes of a graph are its own: their ids must not outlive them. */
+CUresult execute_cuGraphDestroy(struct executor *executor, const struct request *request,
+				const struct wire_cuGraphDestroy *arguments)
 {
-	size_t count = 0;
 	void *graph;
 	CUresult result = execute_find(executor, VGPU_KIND_GRAPH, arguments->hGraph, &graph);
 
 	(void)request;
+	if (!result)
+		result = graph_check_free(executor, arguments->hGraph);
 	if (result)
 		return result;
-	if (!executor->driver.cuGraphGetNodes)
+	if (!executor->driver.cuGraphDestroy)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	result = executor->driver.cuGraphGetNodes(graph, NULL, &count);
+	result = executor->driver.cuGraphDestroy(graph);
 	if (!result)
-		reply->numNodes = count;
+		execute_forget(executor, arguments->hGraph);
 	return result;
 }

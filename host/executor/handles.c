@@ -120,6 +120,35 @@ void handles_forget_owned(struct handles *handles, uint32_t owner)
 	kind_forget_owned(handles, VGPU_KIND_ARRAY, owner);
 }
 
+/* Nodes whose graph there is no more, and graphs whose node there is no more; true: some. */
+static bool graph_orphans_forget(struct handles *handles)
+{
+	struct handle_table *nodes = &handles->tables[VGPU_KIND_GRAPH_NODE];
+	struct handle_table *graphs = &handles->tables[VGPU_KIND_GRAPH];
+	uint32_t before = graphs->count;
+
+	for (uint32_t index = nodes->end; index-- > 0;) {
+		if (nodes->entries[index].object &&
+		    !handles_find(handles, VGPU_KIND_GRAPH, nodes->entries[index].owner))
+			entry_clear(nodes, index);
+	}
+	for (uint32_t index = graphs->end; index-- > 0;) {
+		const struct handle *graph = &graphs->entries[index];
+
+		if (graph->object && graph->owner && !handles_find(handles, VGPU_KIND_GRAPH_NODE, graph->owner))
+			entry_clear(graphs, index);
+	}
+	return graphs->count != before;
+}
+
+void handles_forget_graph(struct handles *handles, uint32_t id)
+{
+	handles_forget(handles, id);
+	/* Embedded graphs may have embedded graphs. */
+	while (graph_orphans_forget(handles))
+		;
+}
+
 struct handle *handles_next(const struct handles *handles, enum vgpu_kind kind, uint32_t *index)
 {
 	const struct handle_table *table = &handles->tables[kind];

@@ -19,7 +19,7 @@
 struct handle {
 	void *object;	  /* NULL: the id is free */
 	uint32_t context; /* wire id, 0: none */
-	uint32_t owner;	  /* wire id of the module or library that it belongs to, 0: the context's alone */
+	uint32_t owner;	  /* wire id of what it belongs to beside the context, 0: nothing */
 	uint64_t cache;	  /* of the subject that uses the kind, 0 at first */
 };
 
@@ -52,6 +52,9 @@ void handles_forget(struct handles *handles, uint32_t id);
 /* Forgets every object of the context, or of the module, library or mipmapped array. */
 void handles_forget_context(struct handles *handles, uint32_t context);
 void handles_forget_owned(struct handles *handles, uint32_t owner);
+
+/* Forgets a graph, or a node with an embedded graph, and what belongs to it: nodes, and the graphs embedded in them. */
+void handles_forget_graph(struct handles *handles, uint32_t id);
 
 /* The next object of 'kind' whose index is *index or above; *index is moved past it. NULL: no more. */
 struct handle *handles_next(const struct handles *handles, enum vgpu_kind kind, uint32_t *index);

@@ -11,8 +11,7 @@
 #define EXTRA_BUFFER	   ((void *)0x01)
 #define EXTRA_BUFFER_BYTES ((void *)0x02)
 
-/* Replaces the wire id in an attribute by the event; refuses attributes that hold other pointers. */
-static CUresult attribute_translate(struct executor *executor, const struct vgpu_launch_attribute *wire,
+CUresult launch_attribute_translate(struct executor *executor, const struct vgpu_launch_attribute *wire,
 				    CUlaunchAttribute *ret_attribute)
 {
 	CUlaunchAttribute attribute = {.id = (CUlaunchAttributeID)wire->id};
@@ -83,7 +82,7 @@ static CUresult launch_configure(struct executor *executor, const struct vgpu_la
 		CUresult result;
 
 		memcpy(&wire, wire_attributes + i * sizeof(wire), sizeof(wire));
-		result = attribute_translate(executor, &wire, &attributes->values[config.numAttrs]);
+		result = launch_attribute_translate(executor, &wire, &attributes->values[config.numAttrs]);
 		if (result)
 			return result;
 		config.numAttrs++;
@@ -110,8 +109,7 @@ static CUresult launch_with_attributes(struct executor *executor, const struct v
 	return result ? result : executor->driver.cuLaunchKernelEx(&config, function, NULL, extra);
 }
 
-/* Are the parameters and attributes that the launch claims within the 'bytes' that came? */
-static bool launch_fits(const struct vgpu_launch *launch, size_t bytes)
+bool launch_fits(const struct vgpu_launch *launch, size_t bytes)
 {
 	size_t available, padded_bytes;
 

@@ -3,7 +3,16 @@
 #ifndef EXECUTOR_LAUNCH_H
 #define EXECUTOR_LAUNCH_H
 
+#include <stdbool.h>
+
 #include "execute.h"
+
+/* Are the parameters and attributes that the launch claims within the 'bytes' that came? */
+bool launch_fits(const struct vgpu_launch *launch, size_t bytes);
+
+/* Replaces the wire id in an attribute by the event; refuses attributes that hold other pointers. */
+CUresult launch_attribute_translate(struct executor *executor, const struct vgpu_launch_attribute *wire,
+				    CUlaunchAttribute *ret_attribute);
 
 CUresult launch_execute(struct executor *executor, const struct request *request);
 CUresult function_info_execute(struct executor *executor, const struct request *request, struct reply *reply);

@@ -93,6 +93,10 @@ static uint32_t owner_find(const struct executor *executor)
 		kernel = ((const struct wire_cuKernelGetFunction *)request->payload)->kernel;
 		handle = handles_find(&executor->handles, VGPU_KIND_KERNEL, kernel);
 		return handle ? handle->owner : 0;
+	case VGPU_CALL_cuGraphAddNode_v2:
+		return ((const struct wire_cuGraphAddNode_v2 *)request->payload)->hGraph;
+	case VGPU_CALL_cuGraphGetNodes:
+		return ((const struct wire_cuGraphGetNodes *)request->payload)->hGraph;
 	case VGPU_CALL_cuMipmappedArrayGetLevel:
 		return ((const struct wire_cuMipmappedArrayGetLevel *)request->payload)->mipmap;
 	default:
@@ -113,6 +117,17 @@ void execute_forget(struct executor *executor, uint32_t id)
 	struct handle *handle;
 
 	switch (VGPU_ID_KIND(id)) {
+	case VGPU_KIND_GRAPH:
+		handles_forget_graph(&executor->handles, id);
+		return;
+	case VGPU_KIND_GRAPH_NODE:
+		handle = handles_find(&executor->handles, VGPU_KIND_GRAPH_NODE, id);
+		/* The cache is the id of its embedded graph. */
+		if (handle && handle->cache) {
+			handles_forget_graph(&executor->handles, id);
+			return;
+		}
+		break;
 	case VGPU_KIND_STREAM:
 		handle = handles_find(&executor->handles, VGPU_KIND_STREAM, id);
 		if (handle)

@@ -13,6 +13,8 @@ struct capture {
 	const struct context *context;
 	bool blocking; /* a stream of it takes part in the default stream's implicit synchronisation */
 	struct graph_body *body;
+	size_t first;	      /* of the nodes that are its own */
+	struct graph *target; /* a reference: the graph that has those before; NULL: it makes one */
 	struct capture *next; /* of those that are open */
 };
 
@@ -39,6 +41,8 @@ static void capture_close(struct capture *capture)
 	*link = capture->next;
 	capture->is_over = true;
 	open_count--;
+	if (capture->target)
+		capture->target->is_captured_to = false;
 }
 
 /* Under the lock. */
@@ -47,6 +51,8 @@ static void frontier_drop(struct frontier *frontier)
 	if (--frontier->capture->references == 0) {
 		capture_close(frontier->capture);
 		graph_body_release(frontier->capture->body);
+		if (frontier->capture->target)
+			object_release(&frontier->capture->target->object);
 		free(frontier->capture);
 	}
 	free(frontier->nodes);
@@ -276,11 +282,11 @@ bool capture_join(struct stream *stream, const struct frontier *frontier, CUresu
 }
 
 /* Under the lock. */
-static CUresult begin(struct stream *stream)
+static CUresult begin(struct stream *stream, struct graph *target, const size_t *nodes, size_t count)
 {
 	struct capture *capture;
 
-	if (frontier_of(stream))
+	if (frontier_of(stream) || (target && target->is_captured_to))
 		return CUDA_ERROR_ILLEGAL_STATE;
 	capture = calloc(1, sizeof(*capture));
 	if (!capture)
@@ -291,15 +297,21 @@ static CUresult begin(struct stream *stream)
 		.origin = stream,
 		.context = stream->context,
 		.blocking = stream->blocking,
-		.body = graph_body_make(),
+		.body = target ? graph_body_copy(target->body) : graph_body_make(),
 		.next = open_captures,
 	};
 	if (capture->body)
-		stream->frontier = frontier_make(capture, NULL, 0);
+		stream->frontier = frontier_make(capture, nodes, count);
 	if (!stream->frontier) {
 		graph_body_release(capture->body);
 		free(capture);
 		return CUDA_ERROR_OUT_OF_MEMORY;
+	}
+	capture->first = capture->body->count;
+	if (target) {
+		object_retain(&target->object);
+		capture->target = target;
+		target->is_captured_to = true;
 	}
 	last_id++;
 	open_captures = capture;
@@ -307,14 +319,14 @@ static CUresult begin(struct stream *stream)
 	return CUDA_SUCCESS;
 }
 
-CUresult capture_begin(struct stream *stream)
+CUresult capture_begin(struct stream *stream, struct graph *target, const size_t *nodes, size_t count)
 {
 	CUresult result;
 
 	if (stream == stream->context->legacy)
 		return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
 	pthread_mutex_lock(&lock);
-	result = begin(stream);
+	result = begin(stream, target, nodes, count);
 	pthread_mutex_unlock(&lock);
 	return result;
 }
@@ -323,17 +335,17 @@ CUresult capture_begin(struct stream *stream)
 static bool is_joined(const struct frontier *frontier)
 {
 	const struct graph_body *body = frontier->capture->body;
-	size_t ends = 0, in_frontier = 0;
+	size_t first = frontier->capture->first, ends = 0, in_frontier = 0;
 
-	for (size_t index = 0; index < body->count; index++)
+	for (size_t index = first; index < body->count; index++)
 		ends += !body->nodes[index].has_dependents;
 	for (size_t index = 0; index < frontier->count; index++)
-		in_frontier += !body->nodes[frontier->nodes[index]].has_dependents;
+		in_frontier += frontier->nodes[index] >= first && !body->nodes[frontier->nodes[index]].has_dependents;
 	return ends == in_frontier;
 }
 
 /* Under the lock. */
-static CUresult end(struct stream *stream, struct graph_body **ret_body)
+static CUresult end(struct stream *stream, struct captured *ret_captured)
 {
 	struct frontier *frontier = frontier_of(stream);
 	struct capture *capture;
@@ -351,19 +363,21 @@ static CUresult end(struct stream *stream, struct graph_body **ret_body)
 	capture_close(capture);
 	if (!result) {
 		graph_body_retain(capture->body);
-		*ret_body = capture->body;
+		*ret_captured = (struct captured){capture->body, capture->target, capture->first};
+		if (capture->target)
+			object_retain(&capture->target->object);
 	}
 	frontier_drop(frontier);
 	stream->frontier = NULL;
 	return result;
 }
 
-CUresult capture_end(struct stream *stream, struct graph_body **ret_body)
+CUresult capture_end(struct stream *stream, struct captured *ret_captured)
 {
 	CUresult result;
 
 	pthread_mutex_lock(&lock);
-	result = end(stream, ret_body);
+	result = end(stream, ret_captured);
 	pthread_mutex_unlock(&lock);
 	return result;
 }

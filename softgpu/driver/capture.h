@@ -42,9 +42,15 @@ bool capture_join(struct stream *stream, const struct frontier *frontier, CUresu
 /* An event with this frontier stands for no point in time. */
 bool frontier_is_captured(const struct frontier *frontier);
 
-CUresult capture_begin(struct stream *stream);
-/* The graph's nodes, with a reference for the caller. */
-CUresult capture_end(struct stream *stream, struct graph_body **ret_body);
+/* Under the graphs' lock if there is a target: the first nodes are to depend on these of it. */
+CUresult capture_begin(struct stream *stream, struct graph *target, const size_t *nodes, size_t count);
+
+struct captured {
+	struct graph_body *body; /* a reference */
+	struct graph *target;	 /* a reference, or NULL */
+	size_t former_count;	 /* nodes that the target had */
+};
+CUresult capture_end(struct stream *stream, struct captured *ret_captured);
 /* CUDA_ERROR_STREAM_CAPTURE_IMPLICIT for a default stream that a capture excludes. */
 CUresult capture_status(struct stream *stream, CUstreamCaptureStatus *ret_status, uint64_t *ret_id);
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cuStreamBeginCapture, cuStreamEndCapture and what may be asked about a capture. */
+#include <stdlib.h>
+
 #include "capture.h"
 #include "driver.h"
 #include "entry.h"
@@ -20,14 +22,67 @@ ENTRY_STREAM(cuStreamBeginCapture_v2, (CUstream stream, CUstreamCaptureMode mode
 
 	if (result)
 		return result;
-	result = mode > CU_STREAM_CAPTURE_MODE_RELAXED ? CUDA_ERROR_INVALID_VALUE : capture_begin(target);
+	result =
+		mode > CU_STREAM_CAPTURE_MODE_RELAXED ? CUDA_ERROR_INVALID_VALUE : capture_begin(target, NULL, NULL, 0);
 	stream_release(target);
+	return result;
+}
+
+static CUresult begin_to_graph(struct stream *stream, CUgraph handle, const CUgraphNode *dependencies,
+			       const CUgraphEdgeData *edges, size_t count)
+{
+	size_t *indices = calloc(count ? count : 1, sizeof(*indices));
+	struct graph *graph;
+	CUresult result;
+
+	if (!indices)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	result = graph_acquire(handle, &graph);
+	if (!result) {
+		graphs_lock();
+		result = graph_nodes_find(graph, dependencies, edges, count, indices);
+		if (!result)
+			result = capture_begin(stream, graph, indices, count);
+		graphs_unlock();
+		object_release(&graph->object);
+	}
+	free(indices);
+	return result;
+}
+
+ENTRY_STREAM(cuStreamBeginCaptureToGraph,
+	     (CUstream stream, CUgraph graph, const CUgraphNode *dependencies, const CUgraphEdgeData *edges,
+	      size_t count, CUstreamCaptureMode mode),
+	     (stream, graph, dependencies, edges, count, mode))
+{
+	struct stream *target;
+	CUresult result = stream_get(stream, &target);
+
+	if (result)
+		return result;
+	result = mode > CU_STREAM_CAPTURE_MODE_RELAXED || (count && !dependencies)
+			 ? CUDA_ERROR_INVALID_VALUE
+			 : begin_to_graph(target, graph, dependencies, edges, count);
+	stream_release(target);
+	return result;
+}
+
+static CUresult captured_publish(const struct captured *captured, CUgraph *ret_graph)
+{
+	CUresult result;
+
+	if (!captured->target)
+		return graph_publish(captured->body, ret_graph);
+	result = graph_extend(captured->target, captured->body, captured->former_count);
+	if (!result)
+		*ret_graph = (CUgraph)captured->target;
+	object_release(&captured->target->object);
 	return result;
 }
 
 ENTRY_STREAM(cuStreamEndCapture, (CUstream stream, CUgraph *ret_graph), (stream, ret_graph))
 {
-	struct graph_body *body;
+	struct captured captured;
 	struct stream *target;
 	CUresult result = stream_get(stream, &target);
 
@@ -35,9 +90,9 @@ ENTRY_STREAM(cuStreamEndCapture, (CUstream stream, CUgraph *ret_graph), (stream,
 		return result;
 	if (ret_graph) {
 		*ret_graph = NULL;
-		result = capture_end(target, &body);
+		result = capture_end(target, &captured);
 		if (!result)
-			result = graph_publish(body, ret_graph);
+			result = captured_publish(&captured, ret_graph);
 	} else {
 		result = CUDA_ERROR_INVALID_VALUE;
 	}

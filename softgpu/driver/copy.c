@@ -140,7 +140,7 @@ CUresult copy_submit(CUstream handle, const struct copy *copy, bool asynchronous
 	work = calloc(1, sizeof(*work) + (stage ? bytes : 0));
 	if (!work)
 		goto release;
-	work->work = (struct work){.run = copy_run, .free = copy_free};
+	work->work = (struct work){.run = copy_run, .free = copy_free, .node_type = CU_GRAPH_NODE_TYPE_MEMCPY};
 	work->copy = *copy;
 	if (stage)
 		copy_stage(work);
@@ -154,6 +154,28 @@ CUresult copy_submit(CUstream handle, const struct copy *copy, bool asynchronous
 release:
 	stream_release(stream);
 	return result;
+}
+
+CUresult copy_work_make(const struct copy *copy, struct work **ret_work)
+{
+	enum memory_class class;
+	struct copy_work *work;
+	bool valid;
+
+	if (!copy->width_bytes || !copy->rows || !copy->slices)
+		return CUDA_ERROR_INVALID_VALUE;
+	memory_lock();
+	valid = end_valid(copy, &copy->source, &class) && end_valid(copy, &copy->destination, &class);
+	memory_unlock();
+	if (!valid)
+		return CUDA_ERROR_INVALID_VALUE;
+	work = calloc(1, sizeof(*work));
+	if (!work)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	work->work = (struct work){.run = copy_run, .free = copy_free, .node_type = CU_GRAPH_NODE_TYPE_MEMCPY};
+	work->copy = *copy;
+	*ret_work = &work->work;
+	return CUDA_SUCCESS;
 }
 
 /* Fills. */
@@ -209,13 +231,40 @@ static CUresult fill_run(struct work *work, struct stream *stream)
 	return result;
 }
 
+static CUresult fill_check(const struct fill *fill, enum memory_class *ret_class, bool *ret_demanded)
+{
+	bool valid;
+
+	if (fill->address % fill->element_bytes)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (fill->rows > 1 &&
+	    (fill->row_bytes % fill->element_bytes || fill->row_bytes / fill->element_bytes < fill->width))
+		return CUDA_ERROR_INVALID_VALUE;
+	memory_lock();
+	valid = fill_valid(fill, ret_class);
+	*ret_demanded = memory_is_synchronous(fill->address);
+	memory_unlock();
+	return valid ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
+static struct work *fill_work(const struct fill *fill)
+{
+	struct fill_work *work = calloc(1, sizeof(*work));
+
+	if (!work)
+		return NULL;
+	work->work = (struct work){.run = fill_run, .free = copy_free, .node_type = CU_GRAPH_NODE_TYPE_MEMSET};
+	work->fill = *fill;
+	return &work->work;
+}
+
 CUresult fill_submit(CUstream handle, const struct fill *fill, bool asynchronous)
 {
 	enum memory_class class = MEMORY_CLASS_INVALID;
-	struct fill_work *work;
 	struct context *context;
 	struct stream *stream;
-	bool valid, demanded;
+	struct work *work;
+	bool demanded;
 	CUresult result = context_current(&context);
 
 	if (result)
@@ -225,31 +274,36 @@ CUresult fill_submit(CUstream handle, const struct fill *fill, bool asynchronous
 		return result;
 	if (!fill->width || !fill->rows)
 		goto release;
-	result = CUDA_ERROR_INVALID_VALUE;
-	if (fill->address % fill->element_bytes)
-		goto release;
-	if (fill->rows > 1 &&
-	    (fill->row_bytes % fill->element_bytes || fill->row_bytes / fill->element_bytes < fill->width))
-		goto release;
-	memory_lock();
-	valid = fill_valid(fill, &class);
-	demanded = memory_is_synchronous(fill->address);
-	memory_unlock();
-	if (!valid)
+	result = fill_check(fill, &class, &demanded);
+	if (result)
 		goto release;
 	if (asynchronous && capture_is_open(stream))
 		demanded = false;
 	result = CUDA_ERROR_OUT_OF_MEMORY;
-	work = calloc(1, sizeof(*work));
+	work = fill_work(fill);
 	if (!work)
 		goto release;
-	work->work = (struct work){.run = fill_run, .free = copy_free};
-	work->fill = *fill;
 	if (demanded || (!asynchronous && class == MEMORY_CLASS_HOST))
-		result = stream_perform(stream, &work->work);
+		result = stream_perform(stream, work);
 	else
-		result = stream_submit(stream, &work->work, NULL);
+		result = stream_submit(stream, work, NULL);
 release:
 	stream_release(stream);
 	return result;
+}
+
+CUresult fill_work_make(const struct fill *fill, struct work **ret_work)
+{
+	enum memory_class class;
+	bool demanded;
+	CUresult result;
+
+	if (!fill->width || !fill->rows ||
+	    (fill->element_bytes != 1 && fill->element_bytes != 2 && fill->element_bytes != 4))
+		return CUDA_ERROR_INVALID_VALUE;
+	result = fill_check(fill, &class, &demanded);
+	if (result)
+		return result;
+	*ret_work = fill_work(fill);
+	return *ret_work ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
 }

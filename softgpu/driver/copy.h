@@ -58,4 +58,10 @@ struct fill {
 };
 CUresult fill_submit(CUstream stream, const struct fill *fill, bool asynchronous);
 
+/* For nodes of graphs, which name their memory and are not empty.  The work is the caller's. */
+struct work;
+CUresult copy_work_make(const struct copy *copy, struct work **ret_work);
+CUresult copy_3d_work_make(const CUDA_MEMCPY3D *copy, struct work **ret_work);
+CUresult fill_work_make(const struct fill *fill, struct work **ret_work);
+
 #endif

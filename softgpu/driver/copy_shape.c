@@ -98,6 +98,14 @@ static CUresult side_resolve(const struct side *side, size_t width_bytes, size_t
 	return CUDA_SUCCESS;
 }
 
+static CUresult copy_resolve(const struct side *source, const struct side *destination, struct copy *copy)
+{
+	CUresult result = side_resolve(source, copy->width_bytes, copy->rows, copy->slices, &copy->source);
+
+	return result ? result
+		      : side_resolve(destination, copy->width_bytes, copy->rows, copy->slices, &copy->destination);
+}
+
 static CUresult copy_shaped(CUstream stream, const struct side *source, const struct side *destination,
 			    size_t width_bytes, size_t rows, size_t slices, bool asynchronous)
 {
@@ -106,9 +114,7 @@ static CUresult copy_shaped(CUstream stream, const struct side *source, const st
 	CUresult result = context_current(&context);
 
 	if (!result)
-		result = side_resolve(source, width_bytes, rows, slices, &copy.source);
-	if (!result)
-		result = side_resolve(destination, width_bytes, rows, slices, &copy.destination);
+		result = copy_resolve(source, destination, &copy);
 	return result ? result : copy_submit(stream, &copy, asynchronous);
 }
 
@@ -139,13 +145,9 @@ static CUresult copy_2d(CUstream stream, const CUDA_MEMCPY2D *copy, bool asynchr
 	return copy_shaped(stream, &source, &destination, copy->WidthInBytes, copy->Height, 1, asynchronous);
 }
 
-CUresult copy_3d(CUstream stream, const CUDA_MEMCPY3D *copy, bool asynchronous)
+static void sides_read(const CUDA_MEMCPY3D *copy, struct side *ret_source, struct side *ret_destination)
 {
-	struct side source, destination;
-
-	if (!copy)
-		return CUDA_ERROR_INVALID_VALUE;
-	source = (struct side){
+	*ret_source = (struct side){
 		.type = copy->srcMemoryType,
 		.host = copy->srcHost,
 		.device = copy->srcDevice,
@@ -157,7 +159,7 @@ CUresult copy_3d(CUstream stream, const CUDA_MEMCPY3D *copy, bool asynchronous)
 		.height_rows = copy->srcHeight,
 		.level = copy->srcLOD,
 	};
-	destination = (struct side){
+	*ret_destination = (struct side){
 		.type = copy->dstMemoryType,
 		.host = copy->dstHost,
 		.device = copy->dstDevice,
@@ -169,7 +171,28 @@ CUresult copy_3d(CUstream stream, const CUDA_MEMCPY3D *copy, bool asynchronous)
 		.height_rows = copy->dstHeight,
 		.level = copy->dstLOD,
 	};
+}
+
+CUresult copy_3d(CUstream stream, const CUDA_MEMCPY3D *copy, bool asynchronous)
+{
+	struct side source, destination;
+
+	if (!copy)
+		return CUDA_ERROR_INVALID_VALUE;
+	sides_read(copy, &source, &destination);
 	return copy_shaped(stream, &source, &destination, copy->WidthInBytes, copy->Height, copy->Depth, asynchronous);
+}
+
+CUresult copy_3d_work_make(const CUDA_MEMCPY3D *descriptor, struct work **ret_work)
+{
+	struct copy copy = {
+		.width_bytes = descriptor->WidthInBytes, .rows = descriptor->Height, .slices = descriptor->Depth};
+	struct side source, destination;
+	CUresult result;
+
+	sides_read(descriptor, &source, &destination);
+	result = copy_resolve(&source, &destination, &copy);
+	return result ? result : copy_work_make(&copy, ret_work);
 }
 
 /* Both contexts are of the one device: the copy is an ordinary one. */

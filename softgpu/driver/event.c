@@ -230,7 +230,12 @@ static CUresult event_record(struct event *event, struct stream *stream, bool is
 	recording->references = 2; /* the work's and the event's */
 	recording->stream = stream;
 	object_retain(&stream->object);
-	record->work = (struct work){.run = record_run, .free = record_free, .always = true};
+	record->work = (struct work){
+		.run = record_run,
+		.free = record_free,
+		.always = true,
+		.node_type = CU_GRAPH_NODE_TYPE_EVENT_RECORD,
+	};
 	record->recording = recording;
 	if (is_whole && !work_depend_context(&record->work, stream->context)) {
 		recording_release(recording); /* the event's, which will not have it */

@@ -8,74 +8,50 @@
 #include "driver.h"
 #include "entry.h"
 
-struct graph {
-	struct object object;
-	struct graph_body *body; /* a reference */
-};
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-struct graph_exec {
-	struct object object;
-	pthread_mutex_t lock;
-	struct graph_body *body; /* a reference; replaced by an update */
-	uint64_t flags;
-};
-
-struct graph_body *graph_body_make(void)
+void graphs_lock(void)
 {
-	struct graph_body *body = calloc(1, sizeof(*body));
-
-	if (!body)
-		return NULL;
-	body->references = 1;
-	pthread_mutex_init(&body->running, NULL);
-	return body;
+	pthread_mutex_lock(&lock);
 }
 
-void graph_body_retain(struct graph_body *body)
+void graphs_unlock(void)
 {
-	body->references++;
+	pthread_mutex_unlock(&lock);
 }
 
-void graph_body_release(struct graph_body *body)
+static void graph_retire(struct object *object)
 {
-	if (!body || --body->references)
-		return;
-	for (size_t index = 0; index < body->count; index++) {
-		work_discard(body->nodes[index].work);
-		free(body->nodes[index].dependencies);
-	}
-	free(body->nodes);
-	pthread_mutex_destroy(&body->running);
-	free(body);
+	struct graph_body *body = ((struct graph *)object)->body;
+
+	for (size_t index = 0; index < body->count; index++)
+		graph_node_retire(&body->nodes[index]);
 }
 
-bool graph_body_append(struct graph_body *body, struct work *work, const size_t *dependencies, size_t count)
+CUresult graph_extend(struct graph *graph, struct graph_body *body, size_t former_count)
 {
-	size_t *copy = malloc((count ? count : 1) * sizeof(*copy));
+	struct graph_body *former;
 
-	if (!copy)
-		return false;
-	if (body->count == body->capacity) {
-		size_t capacity = body->capacity ? 2 * body->capacity : 16;
-		struct graph_node *grown = realloc(body->nodes, capacity * sizeof(*grown));
+	graphs_lock();
+	former = graph->body;
+	if (former->count != former_count) {
+		graphs_unlock();
+		graph_body_release(body);
+		return CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
+	}
+	for (size_t index = 0; index < former_count; index++) {
+		body->nodes[index].handle = former->nodes[index].handle;
+		body->nodes[index].child = former->nodes[index].child;
+	}
+	graph->body = body;
+	graphs_unlock();
+	graph_body_release(former);
+	return CUDA_SUCCESS;
+}
 
-		if (!grown) {
-			free(copy);
-			return false;
-		}
-		body->nodes = grown;
-		body->capacity = capacity;
-	}
-	for (size_t index = 0; index < count; index++) {
-		copy[index] = dependencies[index];
-		body->nodes[copy[index]].has_dependents = true;
-	}
-	body->nodes[body->count++] = (struct graph_node){
-		.work = work,
-		.dependencies = copy,
-		.dependency_count = count,
-	};
-	return true;
+void graph_end(struct graph *graph)
+{
+	object_release(object_retire(graph, OBJECT_GRAPH));
 }
 
 static void graph_destroy(struct object *object)
@@ -93,6 +69,7 @@ CUresult graph_publish(struct graph_body *body, CUgraph *ret_graph)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	}
 	object_prepare(&graph->object, OBJECT_GRAPH, NULL, graph_destroy);
+	graph->object.retire = graph_retire;
 	graph->body = body;
 	if (!object_publish(&graph->object)) {
 		object_release(&graph->object);
@@ -102,7 +79,7 @@ CUresult graph_publish(struct graph_body *body, CUgraph *ret_graph)
 	return CUDA_SUCCESS;
 }
 
-static CUresult graph_acquire(CUgraph handle, struct graph **ret_graph)
+CUresult graph_acquire(CUgraph handle, struct graph **ret_graph)
 {
 	CUresult result = driver_check();
 
@@ -112,7 +89,7 @@ static CUresult graph_acquire(CUgraph handle, struct graph **ret_graph)
 	return *ret_graph ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
-static CUresult exec_acquire(CUgraphExec handle, struct graph_exec **ret_exec)
+CUresult graph_exec_acquire(CUgraphExec handle, struct graph_exec **ret_exec)
 {
 	CUresult result = driver_check();
 
@@ -138,19 +115,21 @@ ENTRY(cuGraphCreate, (CUgraph * ret_graph, unsigned int flags))
 ENTRY(cuGraphDestroy, (CUgraph handle))
 {
 	struct graph *graph;
-	CUresult result = driver_check();
+	CUresult result = graph_acquire(handle, &graph);
 
 	if (result)
 		return result;
-	graph = object_retire(handle, OBJECT_GRAPH);
-	if (!graph)
-		return CUDA_ERROR_INVALID_VALUE;
+	if (graph->is_owned || graph->is_captured_to)
+		result = CUDA_ERROR_INVALID_VALUE;
+	else
+		graph_end(graph);
 	object_release(&graph->object);
-	return CUDA_SUCCESS;
+	return result;
 }
 
 ENTRY(cuGraphClone, (CUgraph * ret_clone, CUgraph handle))
 {
+	struct graph_body *body;
 	struct graph *graph;
 	CUresult result;
 
@@ -159,27 +138,12 @@ ENTRY(cuGraphClone, (CUgraph * ret_clone, CUgraph handle))
 	result = graph_acquire(handle, &graph);
 	if (result)
 		return result;
-	graph_body_retain(graph->body);
-	result = graph_publish(graph->body, ret_clone);
-	object_release(&graph->object);
-	return result;
-}
-
-/* Nodes have no handles: of a graph that has any, only their number is told. */
-ENTRY(cuGraphGetNodes, (CUgraph handle, CUgraphNode *nodes, size_t *ret_count))
-{
-	struct graph *graph;
-	CUresult result;
-
-	if (!ret_count)
-		return CUDA_ERROR_INVALID_VALUE;
-	result = graph_acquire(handle, &graph);
-	if (result)
-		return result;
-	if (nodes && graph->body->count)
-		result = CUDA_ERROR_NOT_SUPPORTED;
-	else
-		*ret_count = graph->body->count;
+	graphs_lock();
+	result = graph_settle(graph);
+	body = result ? NULL : graph_body_copy(graph->body);
+	graphs_unlock();
+	if (!result)
+		result = body ? graph_publish(body, ret_clone) : CUDA_ERROR_OUT_OF_MEMORY;
 	object_release(&graph->object);
 	return result;
 }
@@ -189,7 +153,6 @@ static void exec_destroy(struct object *object)
 	struct graph_exec *exec = (struct graph_exec *)object;
 
 	graph_body_release(exec->body);
-	pthread_mutex_destroy(&exec->lock);
 	free(exec);
 }
 
@@ -213,16 +176,18 @@ ENTRY(cuGraphInstantiateWithFlags, (CUgraphExec * ret_exec, CUgraph handle, unsi
 	if (!exec)
 		goto release;
 	object_prepare(&exec->object, OBJECT_GRAPH_EXEC, NULL, exec_destroy);
-	pthread_mutex_init(&exec->lock, NULL);
+	graphs_lock();
+	result = graph->is_owned || graph->is_captured_to ? CUDA_ERROR_INVALID_VALUE : graph_settle(graph);
 	graph_body_retain(graph->body);
 	exec->body = graph->body;
+	graphs_unlock();
 	exec->flags = flags;
-	if (object_publish(&exec->object)) {
-		*ret_exec = (CUgraphExec)exec;
-		result = CUDA_SUCCESS;
-	} else {
+	if (!result && !object_publish(&exec->object))
+		result = CUDA_ERROR_OUT_OF_MEMORY;
+	if (result)
 		object_release(&exec->object);
-	}
+	else
+		*ret_exec = (CUgraphExec)exec;
 release:
 	object_release(&graph->object);
 	return result;
@@ -245,7 +210,7 @@ ENTRY(cuGraphExecDestroy, (CUgraphExec handle))
 ENTRY(cuGraphExecGetFlags, (CUgraphExec handle, cuuint64_t *ret_flags))
 {
 	struct graph_exec *exec;
-	CUresult result = exec_acquire(handle, &exec);
+	CUresult result = graph_exec_acquire(handle, &exec);
 
 	if (result)
 		return result;
@@ -271,7 +236,7 @@ static CUresult graph_run(struct work *work, struct stream *stream)
 	for (size_t index = 0; !result && index < body->count; index++) {
 		struct work *node = body->nodes[index].work;
 
-		if (node->run && !stream->context->error)
+		if (node->run && !body->nodes[index].is_disabled && !stream->context->error)
 			result = node->run(node, stream);
 	}
 	pthread_mutex_unlock(&body->running);
@@ -284,33 +249,69 @@ static void graph_work_free(struct work *work)
 	free(work);
 }
 
+struct work *graph_work_make(struct graph_body *body)
+{
+	struct graph_work *work = calloc(1, sizeof(*work));
+
+	if (!work)
+		return NULL;
+	work->work = (struct work){.run = graph_run, .free = graph_work_free, .node_type = CU_GRAPH_NODE_TYPE_GRAPH};
+	work->body = body;
+	graph_body_retain(body);
+	return &work->work;
+}
+
+struct graph_body *graph_work_body(const struct work *work)
+{
+	return ((const struct graph_work *)work)->body;
+}
+
+CUresult graph_settle(struct graph *graph)
+{
+	for (size_t index = 0; index < graph->body->count; index++) {
+		struct graph_node *node = &graph->body->nodes[index];
+		struct work *work;
+		CUresult result;
+
+		if (!node->child)
+			continue;
+		result = graph_settle(node->child);
+		if (result)
+			return result;
+		if (graph_work_body(node->work) == node->child->body)
+			continue;
+		work = graph_work_make(node->child->body);
+		if (!work)
+			return CUDA_ERROR_OUT_OF_MEMORY;
+		if (!graph_body_own(&graph->body)) {
+			work_discard(work);
+			return CUDA_ERROR_OUT_OF_MEMORY;
+		}
+		graph_node_replace(&graph->body->nodes[index], work);
+	}
+	return CUDA_SUCCESS;
+}
+
 ENTRY_STREAM(cuGraphLaunch, (CUgraphExec handle, CUstream stream), (handle, stream))
 {
 	struct context *context;
 	struct graph_exec *exec;
-	struct graph_work *work;
 	struct stream *target;
+	struct work *work;
 	CUresult result = context_current(&context);
 
 	if (result)
 		return result;
-	result = exec_acquire(handle, &exec);
+	result = graph_exec_acquire(handle, &exec);
 	if (result)
 		return result;
 	result = stream_acquire(context, stream, &target);
 	if (result)
 		goto release_exec;
-	work = calloc(1, sizeof(*work));
-	if (work) {
-		work->work = (struct work){.run = graph_run, .free = graph_work_free};
-		pthread_mutex_lock(&exec->lock);
-		work->body = exec->body;
-		graph_body_retain(work->body);
-		pthread_mutex_unlock(&exec->lock);
-		result = stream_submit(target, &work->work, NULL);
-	} else {
-		result = CUDA_ERROR_OUT_OF_MEMORY;
-	}
+	graphs_lock();
+	work = graph_work_make(exec->body);
+	graphs_unlock();
+	result = work ? stream_submit(target, work, NULL) : CUDA_ERROR_OUT_OF_MEMORY;
 	stream_release(target);
 release_exec:
 	object_release(&exec->object);
@@ -327,7 +328,7 @@ ENTRY_STREAM(cuGraphUpload, (CUgraphExec handle, CUstream stream), (handle, stre
 
 	if (result)
 		return result;
-	result = exec_acquire(handle, &exec);
+	result = graph_exec_acquire(handle, &exec);
 	if (result)
 		return result;
 	result = stream_acquire(context, stream, &target);
@@ -337,9 +338,10 @@ ENTRY_STREAM(cuGraphUpload, (CUgraphExec handle, CUstream stream), (handle, stre
 	return result;
 }
 
-/* Nodes of the same kinds, which the functions that run them tell apart, with the same edges. */
-static CUgraphExecUpdateResult bodies_compare(const struct graph_body *one, const struct graph_body *other)
+CUgraphExecUpdateResult graph_bodies_compare(const struct graph_body *one, const struct graph_body *other)
 {
+	CUgraphExecUpdateResult result;
+
 	if (one->count != other->count)
 		return CU_GRAPH_EXEC_UPDATE_ERROR_TOPOLOGY_CHANGED;
 	for (size_t index = 0; index < one->count; index++) {
@@ -348,42 +350,84 @@ static CUgraphExecUpdateResult bodies_compare(const struct graph_body *one, cons
 		if (a->dependency_count != b->dependency_count ||
 		    memcmp(a->dependencies, b->dependencies, a->dependency_count * sizeof(*a->dependencies)) != 0)
 			return CU_GRAPH_EXEC_UPDATE_ERROR_TOPOLOGY_CHANGED;
-		if (a->work->run != b->work->run)
+		if (a->work->node_type != b->work->node_type || a->work->run != b->work->run)
 			return CU_GRAPH_EXEC_UPDATE_ERROR_NODE_TYPE_CHANGED;
+		if (a->work->node_type != CU_GRAPH_NODE_TYPE_GRAPH)
+			continue;
+		result = graph_bodies_compare(graph_work_body(a->work), graph_work_body(b->work));
+		if (result != CU_GRAPH_EXEC_UPDATE_SUCCESS)
+			return result;
 	}
 	return CU_GRAPH_EXEC_UPDATE_SUCCESS;
 }
 
+static bool node_rename(struct graph_node *node, const struct graph_node *name)
+{
+	struct graph_body *embedded;
+	struct work *work;
+
+	node->key = name->key;
+	node->is_disabled = name->is_disabled;
+	if (node->work->node_type != CU_GRAPH_NODE_TYPE_GRAPH)
+		return true;
+	embedded = graph_body_renamed(graph_work_body(node->work), graph_work_body(name->work));
+	work = embedded ? graph_work_make(embedded) : NULL;
+	graph_body_release(embedded);
+	if (work)
+		graph_node_replace(node, work);
+	return work != NULL;
+}
+
+struct graph_body *graph_body_renamed(const struct graph_body *body, const struct graph_body *names)
+{
+	struct graph_body *copy = graph_body_copy(body);
+
+	for (size_t index = 0; copy && index < copy->count; index++) {
+		if (!node_rename(&copy->nodes[index], &names->nodes[index])) {
+			graph_body_release(copy);
+			copy = NULL;
+		}
+	}
+	return copy;
+}
+
+/* The nodes are known by the names that they have in the graph that the executable was made of. */
+static CUresult exec_update(struct graph_exec *exec, const struct graph_body *from, CUgraphExecUpdateResult *ret_result)
+{
+	struct graph_body *updated;
+
+	*ret_result = graph_bodies_compare(exec->body, from);
+	if (*ret_result != CU_GRAPH_EXEC_UPDATE_SUCCESS)
+		return CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE;
+	updated = graph_body_renamed(from, exec->body);
+	if (!updated)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	graph_body_release(exec->body);
+	exec->body = updated;
+	return CUDA_SUCCESS;
+}
+
 ENTRY(cuGraphExecUpdate_v2, (CUgraphExec handle, CUgraph graph_handle, CUgraphExecUpdateResultInfo *ret_info))
 {
-	struct graph_body *former;
 	struct graph_exec *exec;
 	struct graph *graph;
 	CUresult result;
 
 	if (!ret_info)
 		return CUDA_ERROR_INVALID_VALUE;
-	result = exec_acquire(handle, &exec);
+	result = graph_exec_acquire(handle, &exec);
 	if (result)
 		return result;
 	result = graph_acquire(graph_handle, &graph);
-	if (result)
-		goto release_exec;
-	*ret_info = (CUgraphExecUpdateResultInfo){0};
-	pthread_mutex_lock(&exec->lock);
-	former = exec->body;
-	ret_info->result = bodies_compare(former, graph->body);
-	if (ret_info->result == CU_GRAPH_EXEC_UPDATE_SUCCESS) {
-		graph_body_retain(graph->body);
-		exec->body = graph->body;
-	} else {
-		result = CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE;
+	if (!result) {
+		*ret_info = (CUgraphExecUpdateResultInfo){0};
+		graphs_lock();
+		result = graph_settle(graph);
+		if (!result)
+			result = exec_update(exec, graph->body, &ret_info->result);
+		graphs_unlock();
+		object_release(&graph->object);
 	}
-	pthread_mutex_unlock(&exec->lock);
-	if (!result)
-		graph_body_release(former);
-	object_release(&graph->object);
-release_exec:
 	object_release(&exec->object);
 	return result;
 }

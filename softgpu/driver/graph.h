@@ -3,8 +3,9 @@
  * Graphs: work that is kept, and run as often as it is launched.
  *
  * The nodes of a graph are in an order that respects their dependencies, and run
- * in it.  A body does not change once its capture has ended: a graph, its clones,
- * its executables and their launches share it.
+ * in it.  A graph, its executables and their launches share a body; who changes
+ * it has it alone, or takes a copy (graph_body_own()).  Copies share the work of
+ * their nodes, which therefore does not change.
  */
 #ifndef SOFTGPU_DRIVER_GRAPH_H
 #define SOFTGPU_DRIVER_GRAPH_H
@@ -15,9 +16,14 @@
 
 struct graph_node {
 	struct work *work;
-	size_t *dependencies; /* indices of earlier nodes */
+	uint64_t key;		    /* names the node in all bodies that come from one another */
+	struct node_handle *handle; /* in the one graph that has the body; NULL: nobody asked */
+	/* The embedded graph, likewise; its body may have moved on from that in the work (graph_settle()). */
+	struct graph *child;
+	size_t *dependencies; /* indices of earlier nodes, each once */
 	size_t dependency_count;
 	bool has_dependents;
+	bool is_disabled; /* in an executable */
 };
 
 struct graph_body {
@@ -28,14 +34,91 @@ struct graph_body {
 	size_t capacity;
 };
 
+struct graph {
+	struct object object;
+	struct graph_body *body; /* a reference */
+	bool is_owned;		 /* by a node, and destroyed with it */
+	_Atomic bool is_captured_to;
+};
+
+struct graph_exec {
+	struct object object;
+	struct graph_body *body; /* a reference; replaced by an update */
+	uint64_t flags;
+};
+
+/* Guards which body graphs and executables have.  A body that one holds alone is changed under it. */
+void graphs_lock(void);
+void graphs_unlock(void);
+
 struct graph_body *graph_body_make(void); /* NULL: out of memory */
 void graph_body_retain(struct graph_body *body);
 void graph_body_release(struct graph_body *body); /* accepts NULL */
 
+/* Without the handles, which stay the graph's; NULL: out of memory. */
+struct graph_body *graph_body_copy(const struct graph_body *body);
+
+/* Replaces a body that others share by a copy with the handles.  False: out of memory. */
+bool graph_body_own(struct graph_body **body);
+
 /* Appends a node.  Takes 'work' only on success; false: out of memory. */
 bool graph_body_append(struct graph_body *body, struct work *work, const size_t *dependencies, size_t count);
 
+/* Nodes of the same kinds with the same edges, in embedded bodies too. */
+CUgraphExecUpdateResult graph_bodies_compare(const struct graph_body *one, const struct graph_body *other);
+
+/* A copy whose nodes have the names of those of a body that compares as the same; NULL: out of memory. */
+struct graph_body *graph_body_renamed(const struct graph_body *body, const struct graph_body *names);
+
+bool graph_body_find(const struct graph_body *body, uint64_t key, size_t *ret_index);
+
+/* These change a body that the caller has alone. */
+void graph_node_replace(struct graph_node *node, struct work *work); /* takes the work */
+void graph_body_remove(struct graph_body *body, size_t index);
+bool graph_node_depends(const struct graph_node *node, size_t dependency);
+/* False: out of memory. The order of the nodes is not right until graph_body_sort(). */
+bool graph_node_connect(struct graph_node *node, size_t dependency);
+void graph_node_disconnect(struct graph_node *node, size_t dependency);
+/* CUDA_ERROR_INVALID_VALUE: there is a cycle, and the body is as it was. */
+CUresult graph_body_sort(struct graph_body *body);
+
 /* A published graph of the body.  Takes the caller's reference in every case. */
 CUresult graph_publish(struct graph_body *body, CUgraph *ret_graph);
+
+/* Puts what was captured behind the nodes of the graph, of which it began with a copy.  Takes the body. */
+CUresult graph_extend(struct graph *graph, struct graph_body *body, size_t former_count);
+
+/* The end of a graph's handle, whoever owned it. */
+void graph_end(struct graph *graph);
+
+/* With a reference for the caller. */
+CUresult graph_acquire(CUgraph handle, struct graph **ret_graph);
+CUresult graph_exec_acquire(CUgraphExec handle, struct graph_exec **ret_exec);
+
+/* Work that runs the body, of which it takes a reference of its own; NULL: out of memory. */
+struct work *graph_work_make(struct graph_body *body);
+struct graph_body *graph_work_body(const struct work *work);
+
+/* Under the lock: gives the nodes the bodies that their embedded graphs have now. */
+CUresult graph_settle(struct graph *graph);
+
+/* Under the lock: the node of a handle, and its graph with a reference for the caller. */
+CUresult graph_node_acquire(CUgraphNode handle, struct graph **ret_graph, size_t *ret_index);
+
+/* What the parameters describe; the work is the caller's. */
+CUresult graph_node_work_make(const CUgraphNodeParams *parameters, struct work **ret_work);
+
+/* Under the lock: the node that a handle names, which must be one of the graph. */
+CUresult graph_node_find(const struct graph *graph, CUgraphNode handle, size_t *ret_index);
+
+/* Under the lock: what a new node depends on, each node once and with plain edges. */
+CUresult graph_nodes_find(const struct graph *graph, const CUgraphNode *dependencies, const CUgraphEdgeData *edges,
+			  size_t count, size_t *indices);
+
+/* Under the lock: the handle of a node in a body that the graph has alone. */
+CUresult graph_node_handle(struct graph *graph, size_t index, CUgraphNode *ret_handle);
+
+/* Invalidates what handles there are of a node and of its embedded graph. */
+void graph_node_retire(struct graph_node *node);
 
 #endif

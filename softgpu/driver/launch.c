@@ -6,6 +6,7 @@
 #include "device.h"
 #include "driver.h"
 #include "entry.h"
+#include "launch.h"
 #include "module.h"
 #include "occupancy.h"
 #include "stream.h"
@@ -25,6 +26,8 @@ struct launch_work {
 	struct work work;
 	struct function *function; /* a reference */
 	struct engine_launch launch;
+	CUlaunchAttribute *attributes; /* those of a graph's node; NULL: none was set */
+	unsigned attribute_count;
 	unsigned char parameters[];
 };
 
@@ -52,17 +55,19 @@ static CUresult result_of(enum engine_fault fault)
 
 static CUresult launch_run(struct work *work, struct stream *stream)
 {
-	struct launch_work *launch = (struct launch_work *)work;
+	/* The work may be a node's, which several graphs run at once. */
+	struct engine_launch launch = ((struct launch_work *)work)->launch;
 	struct engine_result result = {0};
 
-	launch->launch.cancel = &stream->context->cancelled;
-	engine_launch(driver_engine(), &launch->launch, &result);
+	launch.cancel = &stream->context->cancelled;
+	engine_launch(driver_engine(), &launch, &result);
 	return result_of(result.fault);
 }
 
 static void launch_free(struct work *work)
 {
 	object_release(&((struct launch_work *)work)->function->object);
+	free(((struct launch_work *)work)->attributes);
 	free(work);
 }
 
@@ -155,7 +160,7 @@ static CUresult work_make(const struct request *request, struct function *functi
 		free(work);
 		return result;
 	}
-	work->work = (struct work){.run = launch_run, .free = launch_free};
+	work->work = (struct work){.run = launch_run, .free = launch_free, .node_type = CU_GRAPH_NODE_TYPE_KERNEL};
 	work->function = function;
 	object_retain(&function->object);
 	work->launch.function = function->code;
@@ -169,10 +174,26 @@ static CUresult work_make(const struct request *request, struct function *functi
 	return CUDA_SUCCESS;
 }
 
+static CUresult request_prepare(const struct request *request, struct context *context, struct launch_work **ret_work)
+{
+	struct function *function;
+	CUresult result = function_acquire(request->handle, context, &function);
+
+	if (result)
+		return result;
+	if (function->module->context != context)
+		result = CUDA_ERROR_INVALID_HANDLE;
+	if (!result)
+		result = request_check(request, function);
+	if (!result)
+		result = work_make(request, function, ret_work);
+	object_release(&function->object);
+	return result;
+}
+
 static CUresult launch(const struct request *request)
 {
 	struct context *context;
-	struct function *function;
 	struct launch_work *work;
 	struct stream *stream;
 	CUresult result = context_current(&context);
@@ -182,20 +203,31 @@ static CUresult launch(const struct request *request)
 	result = stream_acquire(context, request->stream, &stream);
 	if (result)
 		return result;
-	result = function_acquire(request->handle, stream->context, &function);
-	if (result)
-		goto release_stream;
-	if (function->module->context != stream->context)
-		result = CUDA_ERROR_INVALID_HANDLE;
-	if (!result)
-		result = request_check(request, function);
-	if (!result)
-		result = work_make(request, function, &work);
+	result = request_prepare(request, stream->context, &work);
 	if (!result)
 		result = stream_submit(stream, &work->work, NULL);
-	object_release(&function->object);
-release_stream:
 	stream_release(stream);
+	return result;
+}
+
+CUresult launch_work_make(const CUDA_KERNEL_NODE_PARAMS *parameters, struct work **ret_work)
+{
+	const struct request request = {
+		.handle = parameters->func ? (const void *)parameters->func : parameters->kern,
+		.grid = {parameters->gridDimX, parameters->gridDimY, parameters->gridDimZ},
+		.block = {parameters->blockDimX, parameters->blockDimY, parameters->blockDimZ},
+		.dynamic_shared_bytes = parameters->sharedMemBytes,
+		.parameters = parameters->kernelParams,
+		.extra = parameters->extra,
+	};
+	struct context *context;
+	struct launch_work *work;
+	CUresult result = context_current(&context);
+
+	if (!result)
+		result = request_prepare(&request, context, &work);
+	if (!result)
+		*ret_work = &work->work;
 	return result;
 }
 
@@ -265,6 +297,76 @@ static CUresult attribute_apply(const CUlaunchAttribute *attribute, struct reque
 	default:
 		return CUDA_ERROR_NOT_SUPPORTED;
 	}
+}
+
+static CUlaunchAttribute *attribute_find(const struct launch_work *work, CUlaunchAttributeID id)
+{
+	for (unsigned index = 0; index < work->attribute_count; index++)
+		if (work->attributes[index].id == id)
+			return &work->attributes[index];
+	return NULL;
+}
+
+static CUresult attribute_keep(struct launch_work *work, const CUlaunchAttribute *attribute)
+{
+	struct request request = {.cooperative = work->launch.cooperative};
+	CUlaunchAttribute *kept = attribute_find(work, attribute->id), *grown;
+	CUresult result = attribute_apply(attribute, &request);
+
+	if (result)
+		return result;
+	if (!kept) {
+		grown = realloc(work->attributes, (work->attribute_count + 1) * sizeof(*grown));
+		if (!grown)
+			return CUDA_ERROR_OUT_OF_MEMORY;
+		work->attributes = grown;
+		kept = &grown[work->attribute_count++];
+	}
+	*kept = *attribute;
+	work->launch.cooperative = request.cooperative;
+	return CUDA_SUCCESS;
+}
+
+CUresult launch_work_inherit(struct work *work, const struct work *from)
+{
+	const struct launch_work *former = (const struct launch_work *)from;
+	CUresult result = CUDA_SUCCESS;
+
+	for (unsigned index = 0; !result && index < former->attribute_count; index++)
+		result = attribute_keep((struct launch_work *)work, &former->attributes[index]);
+	return result;
+}
+
+CUresult launch_work_with(const struct work *from, const CUlaunchAttribute *attribute, struct work **ret_work)
+{
+	const struct launch_work *former = (const struct launch_work *)from;
+	size_t bytes = sizeof(*former) + former->launch.parameter_bytes;
+	struct launch_work *work = malloc(bytes);
+	CUresult result;
+
+	if (!work)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	memcpy(work, former, bytes);
+	work->work = (struct work){.run = launch_run, .free = launch_free, .node_type = CU_GRAPH_NODE_TYPE_KERNEL};
+	work->launch.parameters = work->parameters;
+	work->attributes = NULL;
+	work->attribute_count = 0;
+	object_retain(&work->function->object);
+	result = launch_work_inherit(&work->work, from);
+	if (!result)
+		result = attribute_keep(work, attribute);
+	if (result)
+		work_discard(&work->work);
+	else
+		*ret_work = &work->work;
+	return result;
+}
+
+void launch_work_attribute(const struct work *work, CUlaunchAttributeID id, CUlaunchAttributeValue *ret_value)
+{
+	const CUlaunchAttribute *kept = attribute_find((const struct launch_work *)work, id);
+
+	*ret_value = kept ? kept->value : (CUlaunchAttributeValue){0};
 }
 
 static CUresult launch_configured(CUstream stream, const CUlaunchConfig *config, CUfunction function, void **parameters,

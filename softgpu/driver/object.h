@@ -29,6 +29,7 @@ enum object_kind {
 	OBJECT_PHYSICAL,
 	OBJECT_GRAPH,
 	OBJECT_GRAPH_EXEC,
+	OBJECT_GRAPH_NODE,
 };
 
 /* First member of every object. */

@@ -154,7 +154,7 @@ struct work *shared_event_wait_work(struct shared_event *event)
 	if (!wait)
 		return NULL;
 	*wait = (struct wait_work){
-		.work = {.run = wait_run, .free = wait_free},
+		.work = {.run = wait_run, .free = wait_free, .node_type = CU_GRAPH_NODE_TYPE_WAIT_EVENT},
 		.event = shared_event_retain(event),
 		.number = event->words->recorded,
 	};

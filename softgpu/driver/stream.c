@@ -112,8 +112,10 @@ struct work *work_nothing(void)
 {
 	struct work *work = calloc(1, sizeof(*work));
 
-	if (work)
+	if (work) {
 		work->free = nothing_free;
+		work->node_type = CU_GRAPH_NODE_TYPE_EMPTY;
+	}
 	return work;
 }
 

@@ -29,6 +29,7 @@
 #include <stdint.h>
 
 #include "context.h"
+#include "cuda_abi.h"
 #include "object.h"
 
 struct dependency {
@@ -42,6 +43,8 @@ struct work {
 	CUresult (*run)(struct work *work, struct stream *stream);
 	void (*free)(struct work *work);
 	bool always;
+	CUgraphNodeType node_type;	/* what it is as a node of a graph */
+	_Atomic unsigned further_nodes; /* that share it, beside the first */
 	/* The rest is the stream's. */
 	struct work *next;
 	uint64_t sequence; /* in the stream */

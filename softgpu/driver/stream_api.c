@@ -292,7 +292,12 @@ static CUresult host_submit(CUstream handle, CUhostFn function, CUstreamCallback
 	host = calloc(1, sizeof(*host));
 	if (host) {
 		/* A callback is told of the error; a host function is not called after one (CUDA driver API). */
-		host->work = (struct work){.run = host_run, .free = host_free, .always = callback != NULL};
+		host->work = (struct work){
+			.run = host_run,
+			.free = host_free,
+			.always = callback != NULL,
+			.node_type = CU_GRAPH_NODE_TYPE_HOST,
+		};
 		host->function = function;
 		host->callback = callback;
 		host->handle = handle;

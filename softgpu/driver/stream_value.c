@@ -129,7 +129,7 @@ static CUresult value_submit(CUstream handle, const struct value_work *prototype
 static CUresult value_wait(CUstream stream, CUdeviceptr address, uint64_t value, unsigned bytes, unsigned flags)
 {
 	const struct value_work wait = {
-		.work = {.run = wait_run, .free = value_free},
+		.work = {.run = wait_run, .free = value_free, .node_type = CU_GRAPH_NODE_TYPE_BATCH_MEM_OP},
 		.address = address,
 		.value = value,
 		.bytes = bytes,
@@ -147,7 +147,7 @@ static CUresult value_wait(CUstream stream, CUdeviceptr address, uint64_t value,
 static CUresult value_write(CUstream stream, CUdeviceptr address, uint64_t value, unsigned bytes, unsigned flags)
 {
 	const struct value_work write = {
-		.work = {.run = write_run, .free = value_free},
+		.work = {.run = write_run, .free = value_free, .node_type = CU_GRAPH_NODE_TYPE_BATCH_MEM_OP},
 		.address = address,
 		.value = value,
 		.bytes = bytes,

@@ -25,6 +25,12 @@ class Streams(unittest.TestCase):
     def test_values(self):
         self.passes('stream_values')
 
+    def test_graph_nodes(self):
+        self.passes('graph_nodes')
+
+    def test_refusals_of_graph_nodes(self):
+        self.passes('graph_nodes', 'refusals')
+
     def test_linker(self):
         self.passes('linker')
 

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a node of a graph does: checked, and brought into the form that crosses the wire. */
+#include <stdlib.h>
+
+#include "context.h"
+#include "copy.h"
+#include "graph_node.h"
+
+/* The context that a node names is where it runs; without one, the current. */
+static CUresult context_choose(CUcontext named, struct node_content *content, struct object **ret_context)
+{
+	struct object *context;
+	CUresult result = context_of(named, &context);
+
+	if (result)
+		return result;
+	if (named)
+		content->context = context->id;
+	*ret_context = context;
+	return CUDA_SUCCESS;
+}
+
+static CUresult kernel_read(const CUDA_KERNEL_NODE_PARAMS *kernel, struct node_content *content)
+{
+	CUDA_KERNEL_NODE_PARAMS *kept = &content->parameters.kernel;
+	struct object *context;
+	/* The context is ignored if func is set (API reference, CUDA_KERNEL_NODE_PARAMS). */
+	CUresult result = context_choose(kernel->func ? NULL : kernel->ctx, content, &context);
+
+	if (!result)
+		result = launch_record_make(kernel, content->context, (CUdevice)context->words[CONTEXT_DEVICE],
+					    &content->launch);
+	if (result)
+		return result;
+	*kept = *kernel;
+	kept->kernelParams = content->launch->parameters;
+	kept->extra = content->launch->parameters ? NULL : content->launch->extra;
+	content->wire_bytes = content->launch->wire_bytes;
+	return CUDA_SUCCESS;
+}
+
+static CUresult memset_read(const CUDA_MEMSET_NODE_PARAMS_v2 *fill, struct node_content *content)
+{
+	struct object *context;
+
+	if (fill->elementSize != 1 && fill->elementSize != 2 && fill->elementSize != 4)
+		return CUDA_ERROR_INVALID_VALUE;
+	content->parameters.memset = *fill;
+	content->wire_bytes = sizeof(content->wire.memset);
+	content->wire.memset = (struct vgpu_graph_memset){
+		.destination = fill->dst,
+		.row_bytes = fill->pitch,
+		.width = fill->width,
+		.rows = fill->height,
+		.value = fill->value,
+		.element_bytes = fill->elementSize,
+	};
+	return context_choose(fill->ctx, content, &context);
+}
+
+static CUresult memcpy_read(const CUDA_MEMCPY_NODE_PARAMS *copy, struct node_content *content)
+{
+	struct object *context;
+	CUresult result = context_choose(copy->copyCtx, content, &context);
+
+	if (result)
+		return result;
+	content->parameters.memcpy = *copy;
+	content->wire_bytes = sizeof(content->wire.memcpy);
+	return copy_shape_describe(&copy->copyParams, &content->wire.memcpy);
+}
+
+static CUresult child_read(const CUDA_CHILD_GRAPH_NODE_PARAMS *child, struct node_content *content)
+{
+	if (child->ownership != CU_GRAPH_CHILD_GRAPH_OWNERSHIP_CLONE &&
+	    child->ownership != CU_GRAPH_CHILD_GRAPH_OWNERSHIP_MOVE)
+		return CUDA_ERROR_INVALID_VALUE;
+	content->parameters.graph = *child;
+	content->wire_bytes = sizeof(content->wire.child);
+	content->wire.child.ownership = (uint32_t)child->ownership;
+	return object_id(child->graph, VGPU_KIND_GRAPH, &content->wire.child.graph);
+}
+
+static CUresult content_read(const CUgraphNodeParams *parameters, struct node_content *content)
+{
+	switch (parameters->type) {
+	case CU_GRAPH_NODE_TYPE_KERNEL:
+		return kernel_read(&parameters->kernel, content);
+	case CU_GRAPH_NODE_TYPE_MEMSET:
+		return memset_read(&parameters->memset, content);
+	case CU_GRAPH_NODE_TYPE_MEMCPY:
+		return memcpy_read(&parameters->memcpy, content);
+	case CU_GRAPH_NODE_TYPE_GRAPH:
+		return child_read(&parameters->graph, content);
+	case CU_GRAPH_NODE_TYPE_EMPTY:
+		return CUDA_SUCCESS;
+	default:
+		return CUDA_ERROR_NOT_SUPPORTED;
+	}
+}
+
+CUresult node_content_make(const CUgraphNodeParams *parameters, uint32_t context, struct node_content **ret_content)
+{
+	struct node_content *content = calloc(1, sizeof(*content));
+	CUresult result;
+
+	if (!content)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	content->context = context;
+	content->parameters.type = parameters->type;
+	result = content_read(parameters, content);
+	if (result)
+		node_content_free(content);
+	else
+		*ret_content = content;
+	return result;
+}
+
+void node_content_free(struct node_content *content)
+{
+	if (content)
+		free(content->launch);
+	free(content);
+}
+
+const void *node_content_wire(const struct node_content *content)
+{
+	return content->launch ? (const void *)&content->launch->wire : &content->wire;
+}

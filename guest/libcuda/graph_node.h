@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Nodes of graphs, as the guest knows them.
+ *
+ * Nodes are objects of VGPU_KIND_GRAPH_NODE with a struct graph_node as their
+ * detail. What the program asks of the nodes of a graph is answered from here; of
+ * a graph that the host has made, by a capture or as a copy, nothing is known
+ * before somebody asks (graph_learn()).
+ *
+ * One lock guards all of it, and is held while the host is asked: graphs are not
+ * for several threads at once (API reference, "Graph object thread safety").
+ */
+#ifndef VGPU_GRAPH_NODE_H
+#define VGPU_GRAPH_NODE_H
+
+#include "call.h"
+#include "launch.h"
+#include "object.h"
+#include "vgpu_graph.h"
+
+struct graph_edge {
+	struct graph_node *from;
+	CUgraphEdgeData data;
+};
+
+struct graph_node {
+	struct object *object;
+	struct object *graph;
+	CUgraphNodeType type;
+	/* NULL: a node that the host made, of which the parameters are not known. */
+	struct node_content *content;
+	struct graph_edge *dependencies;
+	size_t dependency_count;
+	struct object *child; /* its embedded graph, if that has an object */
+	uint64_t visit;	      /* the last walk that came here */
+};
+
+/* detail of a graph's object, made on first use. */
+struct graph {
+	struct graph_node **nodes;
+	size_t count;
+	size_t capacity;
+	bool is_known;	     /* all nodes are here, with their edges */
+	bool is_captured_to; /* and not to be destroyed meanwhile */
+	bool is_embedded;    /* in a node, with which it ends */
+};
+
+/* What a node does, as the program said it and as it crosses the wire. */
+struct node_content {
+	CUgraphNodeParams parameters; /* a kernel's point into 'launch' */
+	uint32_t context;	      /* wire id */
+	size_t wire_bytes;
+	union {
+		struct vgpu_graph_memset memset;
+		struct vgpu_graph_memcpy memcpy;
+		struct vgpu_graph_child child;
+	} wire;
+	struct launch_record *launch; /* of a kernel, else NULL */
+};
+
+void graphs_lock(void);
+void graphs_unlock(void);
+
+/* All of these under the lock. */
+
+/* CUDA_ERROR_INVALID_HANDLE: there is no such node. */
+CUresult graph_node_find(CUgraphNode handle, struct graph_node **ret_node);
+/* NULL: out of memory. */
+struct graph *graph_of(struct object *object);
+/* A node at the end of the graph, without dependencies; takes the object. NULL: out of memory. */
+struct graph_node *graph_node_append(struct object *graph, struct object *object, CUgraphNodeType type);
+/* False: out of memory. */
+bool graph_node_connect(struct graph_node *node, struct graph_node *from, const CUgraphEdgeData *data);
+struct graph_edge *graph_node_edge(const struct graph_node *node, const struct graph_node *from); /* NULL: none */
+void graph_node_disconnect(struct graph_node *node, const struct graph_node *from);
+/* Releases the object too. */
+void graph_node_remove(struct graph_node *node);
+/* The end of the graph: its nodes, and what is known of it. */
+void graph_forget(struct object *graph);
+/* The node has the graph from now on. False: out of memory. */
+bool graph_node_embed(struct graph_node *node, struct object *child);
+/* Asks the host how many nodes there are. */
+CUresult graph_count(const struct object *graph, uint32_t context, size_t *ret_count);
+
+/* Asks the host for what it has and the guest does not know. */
+CUresult graph_learn(struct object *graph, uint32_t context);
+
+/*
+ * Edges as they cross the wire: from each of the nodes, which are of the graph and all different, to the node of
+ * an id.
+ */
+CUresult graph_edges_write(const struct object *graph, const CUgraphNode *from, const CUgraphEdgeData *data,
+			   size_t count, uint32_t to, struct vgpu_graph_edge *wire);
+
+/* Adds edges to nodes that there are, or takes them away, on the host. */
+CUresult graph_edges_send(uint32_t context, uint32_t graph, const struct vgpu_graph_edge *edges, size_t count,
+			  bool adds);
+
+/* The general form of what a node does, in 'memory'; NULL: nothing was given. */
+const CUgraphNodeParams *node_parameters_of_kernel(const CUDA_KERNEL_NODE_PARAMS *kernel, CUgraphNodeParams *memory);
+const CUgraphNodeParams *node_parameters_of_kernel_v1(const CUDA_KERNEL_NODE_PARAMS_v1 *kernel,
+						      CUgraphNodeParams *memory);
+const CUgraphNodeParams *node_parameters_of_memcpy(const CUDA_MEMCPY3D *copy, CUcontext context,
+						   CUgraphNodeParams *memory);
+const CUgraphNodeParams *node_parameters_of_memset(const CUDA_MEMSET_NODE_PARAMS *fill, CUcontext context,
+						   CUgraphNodeParams *memory);
+
+/* The content is the caller's. 'context' is the current one's wire id. */
+CUresult node_content_make(const CUgraphNodeParams *parameters, uint32_t context, struct node_content **ret_content);
+void node_content_free(struct node_content *content); /* accepts NULL */
+const void *node_content_wire(const struct node_content *content);
+
+#endif

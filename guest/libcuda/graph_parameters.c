@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What nodes of graphs and of executable graphs do, changed and told. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "graph_node.h"
+#include "host_calls.h"
+#include "session.h"
+
+const CUgraphNodeParams *node_parameters_of_kernel(const CUDA_KERNEL_NODE_PARAMS *kernel, CUgraphNodeParams *memory)
+{
+	if (!kernel)
+		return NULL;
+	*memory = (CUgraphNodeParams){.type = CU_GRAPH_NODE_TYPE_KERNEL, .kernel = *kernel};
+	return memory;
+}
+
+const CUgraphNodeParams *node_parameters_of_kernel_v1(const CUDA_KERNEL_NODE_PARAMS_v1 *kernel,
+						      CUgraphNodeParams *memory)
+{
+	if (!kernel)
+		return NULL;
+	*memory = (CUgraphNodeParams){.type = CU_GRAPH_NODE_TYPE_KERNEL};
+	/* The later form begins with the earlier one. */
+	memcpy(&memory->kernel, kernel, sizeof(*kernel));
+	return memory;
+}
+
+const CUgraphNodeParams *node_parameters_of_memcpy(const CUDA_MEMCPY3D *copy, CUcontext context,
+						   CUgraphNodeParams *memory)
+{
+	if (!copy)
+		return NULL;
+	*memory = (CUgraphNodeParams){.type = CU_GRAPH_NODE_TYPE_MEMCPY};
+	memory->memcpy.copyCtx = context;
+	memory->memcpy.copyParams = *copy;
+	return memory;
+}
+
+const CUgraphNodeParams *node_parameters_of_memset(const CUDA_MEMSET_NODE_PARAMS *fill, CUcontext context,
+						   CUgraphNodeParams *memory)
+{
+	if (!fill)
+		return NULL;
+	*memory = (CUgraphNodeParams){.type = CU_GRAPH_NODE_TYPE_MEMSET};
+	/* The later form begins with the earlier one. */
+	memcpy(&memory->memset, fill, sizeof(*fill));
+	memory->memset.ctx = context;
+	return memory;
+}
+
+static CUresult content_send(const struct node_content *content, uint32_t exec, uint32_t node)
+{
+	const struct vgpu_graph_node head = {.type = (uint32_t)content->parameters.type};
+	size_t bytes = sizeof(head) + content->wire_bytes;
+	uint8_t *tail = malloc(bytes);
+	CUresult result;
+
+	if (!tail)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	memcpy(tail, &head, sizeof(head));
+	memcpy(tail + sizeof(head), node_content_wire(content), content->wire_bytes);
+	result = exec ? host_cuGraphExecNodeSetParams(content->context, exec, node, tail, (uint32_t)bytes)
+		      : host_cuGraphNodeSetParams(content->context, node, tail, (uint32_t)bytes);
+	free(tail);
+	return result;
+}
+
+/* Of a node in an executable graph or, with exec 0, of the node itself, which then has the content. */
+static CUresult content_set(uint32_t exec, CUgraphNode handle, struct node_content *content)
+{
+	struct graph_node *node;
+	CUresult result = graph_node_find(handle, &node);
+
+	if (!result && node->type != content->parameters.type)
+		result = CUDA_ERROR_INVALID_VALUE;
+	if (!result)
+		result = content_send(content, exec, node->object->id);
+	if (result || exec) {
+		node_content_free(content);
+		return result;
+	}
+	node_content_free(node->content);
+	node->content = content;
+	return CUDA_SUCCESS;
+}
+
+static CUresult set(const CUgraphExec *exec, CUgraphNode node, const CUgraphNodeParams *parameters)
+{
+	struct node_content *content;
+	uint32_t context, exec_id = 0;
+	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
+
+	if (result)
+		return result;
+	if (!parameters)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (exec)
+		result = object_id(*exec, VGPU_KIND_GRAPH_EXEC, &exec_id);
+	if (!result)
+		result = node_content_make(parameters, context, &content);
+	if (result)
+		return result;
+	graphs_lock();
+	result = content_set(exec_id, node, content);
+	graphs_unlock();
+	return result;
+}
+
+API(cuGraphNodeSetParams, CUgraphNode node, CUgraphNodeParams *parameters)
+{
+	return set(NULL, node, parameters);
+}
+
+API(cuGraphExecNodeSetParams, CUgraphExec exec, CUgraphNode node, CUgraphNodeParams *parameters)
+{
+	return set(&exec, node, parameters);
+}
+
+API(cuGraphKernelNodeSetParams_v2, CUgraphNode node, const CUDA_KERNEL_NODE_PARAMS *kernel)
+{
+	CUgraphNodeParams parameters;
+
+	return set(NULL, node, node_parameters_of_kernel(kernel, &parameters));
+}
+
+API(cuGraphKernelNodeSetParams, CUgraphNode node, const CUDA_KERNEL_NODE_PARAMS_v1 *kernel)
+{
+	CUgraphNodeParams parameters;
+
+	return set(NULL, node, node_parameters_of_kernel_v1(kernel, &parameters));
+}
+
+API(cuGraphMemcpyNodeSetParams, CUgraphNode node, const CUDA_MEMCPY3D *copy)
+{
+	CUgraphNodeParams parameters;
+
+	return set(NULL, node, node_parameters_of_memcpy(copy, NULL, &parameters));
+}
+
+API(cuGraphMemsetNodeSetParams, CUgraphNode node, const CUDA_MEMSET_NODE_PARAMS *fill)
+{
+	CUgraphNodeParams parameters;
+
+	return set(NULL, node, node_parameters_of_memset(fill, NULL, &parameters));
+}
+
+API(cuGraphExecKernelNodeSetParams_v2, CUgraphExec exec, CUgraphNode node, const CUDA_KERNEL_NODE_PARAMS *kernel)
+{
+	CUgraphNodeParams parameters;
+
+	return set(&exec, node, node_parameters_of_kernel(kernel, &parameters));
+}
+
+API(cuGraphExecKernelNodeSetParams, CUgraphExec exec, CUgraphNode node, const CUDA_KERNEL_NODE_PARAMS_v1 *kernel)
+{
+	CUgraphNodeParams parameters;
+
+	return set(&exec, node, node_parameters_of_kernel_v1(kernel, &parameters));
+}
+
+API(cuGraphExecMemcpyNodeSetParams, CUgraphExec exec, CUgraphNode node, const CUDA_MEMCPY3D *copy, CUcontext context)
+{
+	CUgraphNodeParams parameters;
+
+	return set(&exec, node, node_parameters_of_memcpy(copy, context, &parameters));
+}
+
+API(cuGraphExecMemsetNodeSetParams, CUgraphExec exec, CUgraphNode node, const CUDA_MEMSET_NODE_PARAMS *fill,
+    CUcontext context)
+{
+	CUgraphNodeParams parameters;
+
+	return set(&exec, node, node_parameters_of_memset(fill, context, &parameters));
+}
+
+API(cuGraphExecChildGraphNodeSetParams, CUgraphExec exec, CUgraphNode node, CUgraph child)
+{
+	const CUgraphNodeParams parameters = {.type = CU_GRAPH_NODE_TYPE_GRAPH, .graph.graph = child};
+
+	return set(&exec, node, &parameters);
+}
+
+/* Under the lock: what a node of the type does. Of a node that a capture made it is not known. */
+static CUresult content_get(CUgraphNode handle, CUgraphNodeType type, const CUgraphNodeParams **ret_parameters)
+{
+	struct graph_node *node;
+	CUresult result = graph_node_find(handle, &node);
+
+	if (result)
+		return result;
+	if (node->type != type)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (!node->content)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	*ret_parameters = &node->content->parameters;
+	return CUDA_SUCCESS;
+}
+
+/* Copies the first 'bytes' of the parameters, whichever of the union's members they are. */
+static CUresult get(CUgraphNode node, CUgraphNodeType type, void *memory, size_t bytes)
+{
+	const CUgraphNodeParams *parameters;
+	uint32_t context;
+	CUresult result = call_begin(CALL_NEEDS_INIT, &context);
+
+	if (result)
+		return result;
+	if (!memory)
+		return CUDA_ERROR_INVALID_VALUE;
+	graphs_lock();
+	result = content_get(node, type, &parameters);
+	if (!result && type == CU_GRAPH_NODE_TYPE_MEMCPY)
+		memcpy(memory, &parameters->memcpy.copyParams, bytes);
+	else if (!result)
+		memcpy(memory, parameters->reserved1, bytes);
+	graphs_unlock();
+	return result;
+}
+
+API(cuGraphKernelNodeGetParams_v2, CUgraphNode node, CUDA_KERNEL_NODE_PARAMS *kernel)
+{
+	return get(node, CU_GRAPH_NODE_TYPE_KERNEL, kernel, sizeof(*kernel));
+}
+
+API(cuGraphKernelNodeGetParams, CUgraphNode node, CUDA_KERNEL_NODE_PARAMS_v1 *kernel)
+{
+	return get(node, CU_GRAPH_NODE_TYPE_KERNEL, kernel, sizeof(*kernel));
+}
+
+API(cuGraphMemcpyNodeGetParams, CUgraphNode node, CUDA_MEMCPY3D *copy)
+{
+	return get(node, CU_GRAPH_NODE_TYPE_MEMCPY, copy, sizeof(*copy));
+}
+
+API(cuGraphMemsetNodeGetParams, CUgraphNode node, CUDA_MEMSET_NODE_PARAMS *fill)
+{
+	return get(node, CU_GRAPH_NODE_TYPE_MEMSET, fill, sizeof(*fill));
+}

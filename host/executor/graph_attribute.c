@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Attributes of kernel nodes. */
+#include <string.h>
+
+#include "executor.h"
+#include "executor_calls.h"
+#include "launch.h"
+
+CUresult execute_cuGraphKernelNodeSetAttribute(struct executor *executor, const struct request *request,
+					       const struct wire_cuGraphKernelNodeSetAttribute *arguments,
+					       const void *tail)
+{
+	CUlaunchAttribute attribute;
+	void *node;
+	CUresult result = execute_find(executor, VGPU_KIND_GRAPH_NODE, arguments->hNode, &node);
+
+	(void)request;
+	if (arguments->attribute_bytes != sizeof(struct vgpu_launch_attribute))
+		return EXECUTE_PROTOCOL;
+	if (!result)
+		result = launch_attribute_translate(executor, tail, &attribute);
+	if (result)
+		return result;
+	if (!executor->driver.cuGraphKernelNodeSetAttribute)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	return executor->driver.cuGraphKernelNodeSetAttribute(node, attribute.id, &attribute.value);
+}
+
+/* A value with a pointer of ours in it stays here. */
+static bool attribute_is_plain(uint32_t id)
+{
+	return id != CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_EVENT && id != CU_LAUNCH_ATTRIBUTE_LAUNCH_COMPLETION_EVENT &&
+	       id != CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE;
+}
+
+CUresult execute_cuGraphKernelNodeGetAttribute(struct executor *executor, const struct request *request,
+					       const struct wire_cuGraphKernelNodeGetAttribute *arguments,
+					       struct wire_cuGraphKernelNodeGetAttribute_reply *reply, void *ret_value,
+					       size_t capacity)
+{
+	CUkernelNodeAttrValue value;
+	void *node;
+	CUresult result = execute_find(executor, VGPU_KIND_GRAPH_NODE, arguments->hNode, &node);
+
+	(void)request;
+	if (result)
+		return result;
+	if (!executor->driver.cuGraphKernelNodeGetAttribute || !attribute_is_plain(arguments->attr))
+		return CUDA_ERROR_NOT_SUPPORTED;
+	/* What the driver does not write is not a secret of ours. */
+	memset(&value, 0, sizeof(value));
+	result = executor->driver.cuGraphKernelNodeGetAttribute(node, (CUkernelNodeAttrID)arguments->attr, &value);
+	if (result || capacity < sizeof(value))
+		return result ? result : CUDA_ERROR_INVALID_VALUE;
+	memcpy(ret_value, &value, sizeof(value));
+	reply->value_bytes = sizeof(value);
+	return CUDA_SUCCESS;
+}

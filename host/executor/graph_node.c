@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Nodes that the guest adds to graphs, and changes.
+ *
+ * Whatever the type, the driver's calls that take all types are used, so that each
+ * type is read from the wire in one place.
+ */
+#include <string.h>
+
+#include "executor.h"
+#include "executor_calls.h"
+#include "graph.h"
+#include "launch.h"
+#include "vgpu_graph.h"
+
+/* Keys of 'extra' in a kernel node's parameters (API reference, cuLaunchKernel). */
+#define EXTRA_END	   ((void *)0x00)
+#define EXTRA_BUFFER	   ((void *)0x01)
+#define EXTRA_BUFFER_BYTES ((void *)0x02)
+
+struct node_input {
+	CUgraphNodeParams parameters;
+	/* Of a kernel. */
+	void *extra[5];
+	size_t parameter_bytes;
+	uint32_t child;			 /* wire id of a graph that is to be embedded */
+	struct graph_edges dependencies; /* of a new node */
+};
+
+static CUresult kernel_read(struct executor *executor, const uint8_t *payload, size_t bytes, struct node_input *input)
+{
+	const struct vgpu_launch *launch = (const void *)payload;
+	CUDA_KERNEL_NODE_PARAMS *kernel = &input->parameters.kernel;
+	CUfunction function;
+	CUresult result;
+
+	if (!launch_fits(launch, bytes) || launch->attribute_count || launch->cooperative)
+		return EXECUTE_PROTOCOL;
+	result = execute_find_function(executor, launch->function, &function);
+	if (result)
+		return result;
+	if (VGPU_ID_KIND(launch->function) == VGPU_KIND_KERNEL)
+		kernel->kern = (CUkernel)function;
+	else
+		kernel->func = function;
+	kernel->gridDimX = launch->grid[0];
+	kernel->gridDimY = launch->grid[1];
+	kernel->gridDimZ = launch->grid[2];
+	kernel->blockDimX = launch->block[0];
+	kernel->blockDimY = launch->block[1];
+	kernel->blockDimZ = launch->block[2];
+	kernel->sharedMemBytes = launch->shared_bytes;
+	input->parameter_bytes = launch->parameter_bytes;
+	input->extra[0] = EXTRA_BUFFER;
+	input->extra[1] = (void *)(uintptr_t)(launch + 1);
+	input->extra[2] = EXTRA_BUFFER_BYTES;
+	input->extra[3] = &input->parameter_bytes;
+	input->extra[4] = EXTRA_END;
+	kernel->extra = input->extra;
+	return CUDA_SUCCESS;
+}
+
+static CUresult memset_read(CUcontext context, const uint8_t *payload, size_t bytes, struct node_input *input)
+{
+	const struct vgpu_graph_memset *wire = (const void *)payload;
+
+	if (bytes < sizeof(*wire))
+		return EXECUTE_PROTOCOL;
+	input->parameters.memset = (CUDA_MEMSET_NODE_PARAMS_v2){
+		.dst = wire->destination,
+		.pitch = wire->row_bytes,
+		.value = wire->value,
+		.elementSize = wire->element_bytes,
+		.width = wire->width,
+		.height = wire->rows,
+		.ctx = context,
+	};
+	return CUDA_SUCCESS;
+}
+
+static CUresult memcpy_read(struct executor *executor, CUcontext context, const uint8_t *payload, size_t bytes,
+			    struct node_input *input)
+{
+	const struct vgpu_graph_memcpy *wire = (const void *)payload;
+
+	if (bytes < sizeof(*wire))
+		return EXECUTE_PROTOCOL;
+	input->parameters.memcpy.copyCtx = context;
+	return copy_shape_take(executor, &wire->copy, wire->source_array, wire->destination_array,
+			       &input->parameters.memcpy.copyParams);
+}
+
+static CUresult child_read(struct executor *executor, const uint8_t *payload, size_t bytes, struct node_input *input)
+{
+	const struct vgpu_graph_child *wire = (const void *)payload;
+	const struct handle *handle;
+	void *graph;
+	CUresult result;
+
+	if (bytes < sizeof(*wire) || wire->ownership > CU_GRAPH_CHILD_GRAPH_OWNERSHIP_MOVE)
+		return EXECUTE_PROTOCOL;
+	result = execute_find(executor, VGPU_KIND_GRAPH, wire->graph, &graph);
+	if (result)
+		return result;
+	handle = handles_find(&executor->handles, VGPU_KIND_GRAPH, wire->graph);
+	if (handle->cache)
+		return CUDA_ERROR_INVALID_VALUE; /* a capture goes into it */
+	input->parameters.graph.graph = graph;
+	input->parameters.graph.ownership = (CUgraphChildGraphNodeOwnership)wire->ownership;
+	input->child = wire->graph;
+	return CUDA_SUCCESS;
+}
+
+static CUresult parameters_read(struct executor *executor, uint32_t type, const uint8_t *payload, size_t bytes,
+				struct node_input *input)
+{
+	const struct context *context = executor->contexts.current;
+
+	if (!context)
+		return CUDA_ERROR_INVALID_CONTEXT;
+	input->parameters.type = (CUgraphNodeType)type;
+	switch (type) {
+	case CU_GRAPH_NODE_TYPE_KERNEL:
+		return kernel_read(executor, payload, bytes, input);
+	case CU_GRAPH_NODE_TYPE_MEMSET:
+		return memset_read(context->object, payload, bytes, input);
+	case CU_GRAPH_NODE_TYPE_MEMCPY:
+		return memcpy_read(executor, context->object, payload, bytes, input);
+	case CU_GRAPH_NODE_TYPE_GRAPH:
+		return child_read(executor, payload, bytes, input);
+	case CU_GRAPH_NODE_TYPE_EMPTY:
+		return CUDA_SUCCESS;
+	default:
+		return CUDA_ERROR_NOT_SUPPORTED;
+	}
+}
+
+/* All that came, for a new node of 'graph' or, if that is 0, for one that there is. */
+static CUresult input_read(struct executor *executor, uint32_t graph, const void *tail, size_t bytes,
+			   struct node_input *input)
+{
+	const struct vgpu_graph_node *node = tail;
+	const struct vgpu_graph_edge *edges;
+	size_t edge_bytes;
+	CUresult result = CUDA_SUCCESS;
+
+	memset(input, 0, sizeof(*input));
+	if (bytes < sizeof(*node) || node->edge_count > VGPU_GRAPH_EDGES_MAX || (!graph && node->edge_count))
+		return EXECUTE_PROTOCOL;
+	bytes -= sizeof(*node);
+	edges = (const void *)(node + 1);
+	edge_bytes = node->edge_count * sizeof(*edges);
+	if (edge_bytes > bytes)
+		return EXECUTE_PROTOCOL;
+	if (graph)
+		result = graph_edges_read(executor, graph, edges, edge_bytes, &input->dependencies);
+	return result ? result
+		      : parameters_read(executor, node->type, (const uint8_t *)(edges + node->edge_count),
+					bytes - edge_bytes, input);
+}
+
+static void input_end(struct node_input *input)
+{
+	graph_edges_end(&input->dependencies);
+}
+
+CUresult execute_cuGraphAddNode_v2(struct executor *executor, const struct request *request,
+				   const struct wire_cuGraphAddNode_v2 *arguments, const void *tail)
+{
+	struct node_input input;
+	CUgraphNode node = NULL;
+	bool moves;
+	void *graph;
+	CUresult result = execute_find(executor, VGPU_KIND_GRAPH, arguments->hGraph, &graph);
+
+	if (!result)
+		result = execute_check_mint(executor, VGPU_KIND_GRAPH_NODE, arguments->phGraphNode);
+	if (result)
+		return result;
+	if (!executor->driver.cuGraphAddNode_v2)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	result = input_read(executor, arguments->hGraph, tail, arguments->node_bytes, &input);
+	moves = input.parameters.type == CU_GRAPH_NODE_TYPE_GRAPH &&
+		input.parameters.graph.ownership == CU_GRAPH_CHILD_GRAPH_OWNERSHIP_MOVE;
+	if (!result && moves)
+		result = graph_check_child(executor, arguments->hGraph, input.child);
+	if (!result)
+		result = executor->driver.cuGraphAddNode_v2(&node, graph, input.dependencies.from,
+							    input.dependencies.data, input.dependencies.count,
+							    &input.parameters);
+	if (!result) {
+		execute_mint(executor, arguments->phGraphNode, request->context, node);
+		if (moves)
+			graph_embed(executor, arguments->phGraphNode, input.child);
+	}
+	input_end(&input);
+	return result;
+}
+
+CUresult execute_cuGraphNodeSetParams(struct executor *executor, const struct request *request,
+				      const struct wire_cuGraphNodeSetParams *arguments, const void *tail)
+{
+	struct node_input input;
+	void *node;
+	CUresult result = execute_find(executor, VGPU_KIND_GRAPH_NODE, arguments->hNode, &node);
+
+	(void)request;
+	if (result)
+		return result;
+	if (!executor->driver.cuGraphNodeSetParams)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	result = input_read(executor, 0, tail, arguments->node_bytes, &input);
+	/* The embedded graph that there was may have an id. */
+	if (!result && input.parameters.type == CU_GRAPH_NODE_TYPE_GRAPH)
+		result = CUDA_ERROR_NOT_SUPPORTED;
+	if (!result)
+		result = executor->driver.cuGraphNodeSetParams(node, &input.parameters);
+	input_end(&input);
+	return result;
+}
+
+static CUresult exec_node_set(const struct executor *executor, CUgraphExec exec, CUgraphNode node,
+			      CUgraphNodeParams *parameters)
+{
+	const struct driver *driver = &executor->driver;
+
+	if (parameters->type != CU_GRAPH_NODE_TYPE_GRAPH)
+		return driver->cuGraphExecNodeSetParams(exec, node, parameters);
+	if (!driver->cuGraphExecChildGraphNodeSetParams)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	return driver->cuGraphExecChildGraphNodeSetParams(exec, node, parameters->graph.graph);
+}
+
+CUresult execute_cuGraphExecNodeSetParams(struct executor *executor, const struct request *request,
+					  const struct wire_cuGraphExecNodeSetParams *arguments, const void *tail)
+{
+	struct node_input input;
+	void *exec, *node;
+	CUresult result = execute_find(executor, VGPU_KIND_GRAPH_EXEC, arguments->hGraphExec, &exec);
+
+	(void)request;
+	if (!result)
+		result = execute_find(executor, VGPU_KIND_GRAPH_NODE, arguments->hNode, &node);
+	if (result)
+		return result;
+	if (!executor->driver.cuGraphExecNodeSetParams)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	result = input_read(executor, 0, tail, arguments->node_bytes, &input);
+	if (!result)
+		result = exec_node_set(executor, exec, node, &input.parameters);
+	input_end(&input);
+	return result;
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Nodes of graphs on the wire: the tail of cuGraphAddNode_v2, cuGraphNodeSetParams and cuGraphExecNodeSetParams is a
+ * struct vgpu_graph_node, its edges, and what its type takes:
+ *
+ *   kernel   a struct vgpu_launch without stream, attributes and cooperation, then its parameters
+ *   memset   a struct vgpu_graph_memset
+ *   memcpy   a struct vgpu_graph_memcpy
+ *   graph    a struct vgpu_graph_child
+ *   empty    nothing
+ *
+ * Nodes have wire ids. Who destroys a graph destroys those of its nodes.
+ */
+#ifndef VGPU_GRAPH_H
+#define VGPU_GRAPH_H
+
+#include "cuda_abi.h"
+#include "vgpu_wire.h"
+
+/* In one record. */
+#define VGPU_GRAPH_EDGES_MAX 1024u
+#define VGPU_GRAPH_IDS_MAX   4096u
+
+struct vgpu_graph_node {
+	uint32_t type;	     /* CUgraphNodeType */
+	uint32_t edge_count; /* to the new node; 0 where it is not new */
+};
+
+struct vgpu_graph_edge {
+	uint32_t from;
+	uint32_t to; /* 0: the new node */
+	CUgraphEdgeData data;
+};
+_Static_assert(sizeof(struct vgpu_graph_edge) == 16, "wire format");
+
+struct vgpu_graph_memset {
+	uint64_t destination;
+	uint64_t row_bytes;
+	uint64_t width;
+	uint64_t rows;
+	uint32_t value;
+	uint32_t element_bytes;
+};
+
+/* As in cuMemcpy3DAsync_v2, the arrays by their ids. */
+struct vgpu_graph_memcpy {
+	CUDA_MEMCPY3D copy;
+	uint32_t source_array;
+	uint32_t destination_array;
+};
+_Static_assert(sizeof(struct vgpu_graph_memcpy) == 208, "wire format");
+
+struct vgpu_graph_child {
+	uint32_t graph;
+	uint32_t ownership; /* CUgraphChildGraphNodeOwnership */
+};
+
+#endif
