@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The host: the table of the driver's functions, the decoder and the bodies of mechanical calls."""
 
+import call_class
 from description import HANDLES, SCALARS, DescriptionError
 from emit_guest import api_parameter, declare
 from emit_wire import BANNER, wire_fields
@@ -180,5 +181,12 @@ def emit_executor(description):
     out.append('const char *execute_api_name(uint16_t opcode)\n{\n\tswitch (opcode) {')
     for call in description.calls:
         out.append(f'\tcase VGPU_CALL_{call.name}:\n\t\treturn "{call.name}";')
-    out.append('\tdefault:\n\t\treturn "?";\n\t}\n}')
+    out.append('\tdefault:\n\t\treturn "?";\n\t}\n}\n')
+    out.append('enum vgpu_call_class execute_api_class(uint16_t opcode)\n{\n\tswitch (opcode) {')
+    for name, _ in call_class.RULES:
+        calls = [call for call in description.calls if call_class.call_class(call.name) == name]
+        out += [f'\tcase VGPU_CALL_{call.name}:' for call in calls]
+        if calls:
+            out.append(f'\t\treturn VGPU_CLASS_{name};')
+    out.append(f'\tdefault:\n\t\treturn VGPU_CLASS_{call_class.OTHER};\n\t}}\n}}')
     return '\n'.join(out) + '\n'

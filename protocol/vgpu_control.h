@@ -193,6 +193,27 @@ struct vgpu_executor_device {
 	uint32_t contexts; /* of the guest process on this device; 0: it does not use it */
 	uint64_t memory_bytes;
 };
+
+/* Kinds of calls whose latency is counted apart; api/call_class.py says which calls. */
+enum vgpu_call_class {
+	VGPU_CLASS_LAUNCH,
+	VGPU_CLASS_COPY,
+	VGPU_CLASS_MEMORY,
+	VGPU_CLASS_MODULE,
+	VGPU_CLASS_SYNCHRONIZE,
+	VGPU_CLASS_OTHER,
+	VGPU_CLASS_COUNT,
+};
+
+/* Upper ends of the buckets but the last, which has what is longer. */
+#define VGPU_LATENCY_BOUNDS_NS \
+	2000u, 10000u, 50000u, 250000u, 1000000u, 5000000u, 25000000u, 100000000u, 500000000u, 2500000000u, 10000000000u
+#define VGPU_LATENCY_BUCKETS 12
+struct vgpu_latency {
+	uint64_t buckets[VGPU_LATENCY_BUCKETS]; /* calls; not cumulative */
+	uint64_t sum_ns;
+};
+
 struct vgpu_executor_counters {
 	uint64_t calls; /* records executed */
 	uint64_t launches;
@@ -204,6 +225,7 @@ struct vgpu_executor_counters {
 	uint64_t wakeups;    /* times the executor slept and was woken */
 	uint64_t process_id; /* of the guest process, as it said itself */
 	struct vgpu_executor_device devices[VGPU_COUNTED_DEVICES];
+	struct vgpu_latency latencies[VGPU_CLASS_COUNT];
 };
 
 #endif

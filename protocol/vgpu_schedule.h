@@ -12,7 +12,7 @@
  * the executor's wake eventfd. The executor answers in its part and writes the scheduler's bell:
  *   - 'demand' = 1: it has work and no permit;
  *   - 'done' = word: it has stopped issuing under that word, and what it issued is finished (or takes
- *     longer than VGPU_DRAIN_NS, then 'in_flight' stays set until it is).
+ *     longer than 'drain_us', then 'in_flight' stays set until it is).
  * Both hold 'busy' against each other as in Dekker's algorithm: the executor sets it and then looks at
  * the word, the mediator writes the word and then looks at 'busy'. An executor that was not busy when
  * its permit was closed needs no answer.
@@ -27,7 +27,7 @@
 #define VGPU_SCHEDULE_PAGE_BYTES 4096
 #define VGPU_SCHEDULE_OFFSET	 2048 /* in the counters page */
 #define VGPU_TIME_NEVER		 UINT64_MAX
-#define VGPU_DRAIN_NS		 250000000u
+#define VGPU_DRAIN_US		 250000u /* among equals */
 
 enum vgpu_permit_mode { VGPU_PERMIT_OPEN = 0, VGPU_PERMIT_CLOSED = 1, VGPU_PERMIT_SLICED = 2 };
 
@@ -47,11 +47,12 @@ struct vgpu_limits {
 
 struct vgpu_permit_page {
 	uint32_t word;
-	uint32_t reserved;
+	uint32_t drain_us;		/* at the end of a slice: wait so long for what is in flight */
 	_Alignas(64) uint64_t until_ns; /* SLICED; may change without a new word */
 	uint64_t burst_ns;		/* length of work to have in flight twice */
 	uint64_t linger_ns;		/* keep the permit so long without work */
 	struct vgpu_limits limits;
+	uint64_t slow_call_ms; /* calls that take longer are logged; 0: none */
 };
 
 struct vgpu_executor_schedule {

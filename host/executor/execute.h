@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "cuda_abi.h"
+#include "vgpu_control.h"
 #include "vgpu_wire.h"
 
 struct executor; /* executor.h */
@@ -54,6 +55,7 @@ void execute_forget(struct executor *executor, uint32_t id);
 /* Generated: executes any API request (opcode >= VGPU_OPCODE_API). */
 CUresult execute_api(struct executor *executor, const struct request *request, struct reply *reply);
 const char *execute_api_name(uint16_t opcode); /* for logs; "?" if there is none */
+enum vgpu_call_class execute_api_class(uint16_t opcode);
 
 /* The driver's entry points that generated and hand-written code calls; NULL where the library lacks one. */
 struct driver;

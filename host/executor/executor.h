@@ -27,6 +27,7 @@
 #include "execute.h"
 #include "gate.h"
 #include "handles.h"
+#include "latency.h"
 #include "pending.h"
 #include "pinned.h"
 #include "print.h"
@@ -75,6 +76,7 @@ struct executor {
 	struct snapshots snapshots;
 	struct shares shares;
 	struct telemetry telemetry;
+	struct latency latency;
 };
 
 /* Ends the channel: the first reason is told to the mediator when the loop comes round. */

@@ -347,7 +347,8 @@ bool gate_poll(struct executor *executor)
 		else
 			gate->idle_since_ns = now;
 	}
-	if (gate->is_ending && (bursts_are_idle(bursts) || now - gate->ending_since_ns >= VGPU_DRAIN_NS)) {
+	if (gate->is_ending &&
+	    (bursts_are_idle(bursts) || now - gate->ending_since_ns >= LOAD(gate->permit->drain_us) * 1000ull)) {
 		done_send(executor, gate);
 		progress = true;
 	}

@@ -10,8 +10,8 @@
  *
  * A program may need later records for earlier work to end (a kernel that polls
  * for what another stream will do). So a burst that makes no progress for
- * STALL_NS lets one more follow, and a drain that takes longer than
- * VGPU_DRAIN_NS gives the permit back with the work still in flight.
+ * STALL_NS lets one more follow, and a drain that takes longer than the permit
+ * says gives it back with the work still in flight.
  */
 #ifndef EXECUTOR_GATE_H
 #define EXECUTOR_GATE_H

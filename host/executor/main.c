@@ -11,6 +11,7 @@
 
 #include "executor.h"
 #include "driver.h"
+#include "gpu_events.h"
 #include "log.h"
 #include "loop.h"
 #include "probe.h"
@@ -27,12 +28,14 @@ static const char usage[] =
 	"usage: cuda-executor [--no-sandbox]\n"
 	"       cuda-executor --probe LIBRARY\n"
 	"       cuda-executor --sensors\n"
+	"       cuda-executor --gpu-events\n"
 	"\n"
 	"Makes the CUDA calls of one guest process. The mediator starts it, with its control socket as\n"
 	"descriptor 3.\n"
 	"\n"
 	"  --probe LIBRARY  say what the CUDA driver LIBRARY offers, and end\n"
 	"  --sensors        say what NVML knows of the GPUs, and end\n"
+	"  --gpu-events     say what errors NVML reports of the GPUs, until nobody listens\n"
 	"  --no-sandbox     for debugging: keep all privileges and system calls\n"
 	"  --version\n"
 	"  --help\n";
@@ -40,6 +43,7 @@ static const char usage[] =
 struct settings {
 	const char *probe; /* NULL: serve */
 	bool sensors;
+	bool gpu_events;
 	bool use_sandbox;
 };
 
@@ -62,9 +66,13 @@ void executor_fault(struct executor *faulty, enum vgpu_channel_error error, cons
 static int arguments_read(int count, char **arguments, struct settings *settings)
 {
 	static const struct option options[] = {
-		{"probe", required_argument, NULL, 'p'}, {"sensors", no_argument, NULL, 's'},
-		{"no-sandbox", no_argument, NULL, 'n'},	 {"version", no_argument, NULL, 'v'},
-		{"help", no_argument, NULL, 'h'},	 {0},
+		{"probe", required_argument, NULL, 'p'},
+		{"sensors", no_argument, NULL, 's'},
+		{"gpu-events", no_argument, NULL, 'g'},
+		{"no-sandbox", no_argument, NULL, 'n'},
+		{"version", no_argument, NULL, 'v'},
+		{"help", no_argument, NULL, 'h'},
+		{0},
 	};
 	int option;
 
@@ -75,6 +83,9 @@ static int arguments_read(int count, char **arguments, struct settings *settings
 			break;
 		case 's':
 			settings->sensors = true;
+			break;
+		case 'g':
+			settings->gpu_events = true;
 			break;
 		case 'n':
 			settings->use_sandbox = false;
@@ -156,6 +167,8 @@ int main(int count, char **arguments)
 	layout_ensure(arguments);
 	if (settings.sensors)
 		status = sensors_run();
+	else if (settings.gpu_events)
+		status = gpu_events_run();
 	else
 		status = settings.probe ? probe_run(settings.probe) : serve(&settings);
 	/* The driver's own exit handlers may wait for kernels that never end. */

@@ -18,6 +18,7 @@ struct pending {
 	struct pending *next;
 	enum pending_kind kind;
 	struct request request; /* without payload */
+	struct latency_mark mark;
 	struct context *context;
 	uint32_t event_id; /* PENDING_EVENT */
 	CUevent event;
@@ -52,6 +53,7 @@ static struct pending *pending_make(struct executor *executor, enum pending_kind
 	pending->request = *request;
 	pending->request.payload = NULL;
 	pending->request.payload_bytes = 0;
+	pending->mark = executor->latency.mark;
 	pending->context = context;
 	pending->place_count = place_count;
 	return pending;
@@ -120,6 +122,7 @@ static void pending_finish(struct executor *executor, struct pending *pending, C
 		reply_send(executor, &pending->request, result, payload, payload_bytes);
 	else if (result)
 		channel_error_defer(&executor->channel, pending->request.sequence, result);
+	latency_end_deferred(executor, &pending->request, &pending->mark);
 	pending_free(executor, pending);
 }
 

@@ -43,8 +43,11 @@ static CUresult question_send(struct executor *executor, const struct request *r
 		return CUDA_ERROR_SYSTEM_NOT_READY;
 	if (shares->count == 0)
 		shares->asked_ns = schedule_now();
-	shares->waits[shares->count++] =
-		(struct share_wait){.request = *request, .serial = shares->serial, .event = event, .flags = flags};
+	shares->waits[shares->count++] = (struct share_wait){.request = *request,
+							     .mark = executor->latency.mark,
+							     .serial = shares->serial,
+							     .event = event,
+							     .flags = flags};
 	shares->waits[shares->count - 1].request.payload = NULL;
 	shares->waits[shares->count - 1].request.payload_bytes = 0;
 	return EXECUTE_DEFERRED;
@@ -209,6 +212,7 @@ static void wait_end(struct executor *executor, CUresult result, const struct an
 		counter_add(&executor->counters->errors, 1);
 	if (shares->waits[0].request.flags & VGPU_FLAG_REPLY)
 		reply_send(executor, &shares->waits[0].request, result, answer->bytes, result ? 0 : answer->count);
+	latency_end_deferred(executor, &shares->waits[0].request, &shares->waits[0].mark);
 	shares->count--;
 	memmove(&shares->waits[0], &shares->waits[1], shares->count * sizeof(shares->waits[0]));
 	shares->asked_ns = schedule_now();

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "execute.h"
+#include "latency.h"
 #include "vgpu_control.h"
 
 #define SHARES_WAITING_MAX 64
@@ -22,6 +23,7 @@
 /* A question to the mediator, and the request that it is for. */
 struct share_wait {
 	struct request request; /* without payload */
+	struct latency_mark mark;
 	uint32_t serial;
 	uint32_t event; /* wire id of an event that is to be made */
 	uint32_t flags;

@@ -168,6 +168,7 @@ bool start_run(struct executor *executor)
 		return false;
 	host_functions_open(executor);
 	account_open(&executor->account);
+	latency_open(&executor->latency);
 	error = copy_open(&executor->copies);
 	if (!error)
 		error = print_open(&executor->print);

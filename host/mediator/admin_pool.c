@@ -5,6 +5,7 @@
 
 #include "admin_private.h"
 #include "channel.h"
+#include "gpu_events.h"
 #include "log.h"
 #include "placement.h"
 #include "probe.h"
@@ -143,17 +144,20 @@ static int scan_gpus(struct admin_request *request)
 		char pool[2] = {placement_pool(request->mediator, i), '\0'};
 		struct probe_device device = probe_device(probe, i);
 		const struct scheduler_gpu *gpu = NULL;
+		char fault[128];
 
+		gpu_events_describe(request->mediator->gpu_events, device.uuid, fault, sizeof(fault));
 		for (unsigned at = 0; at < known && at < GPUS_MAX; at++) {
 			if (gpus[at].gpu == i)
 				gpu = &gpus[at];
 		}
-		json_array_append_new(
-			request->result,
-			json_pack("{s:i, s:s, s:o, s:o, s:o, s:I, s:i, s:i}", "gpu", (int)i, "pool", pool, "name",
-				  admin_string(device.name), "uuid", admin_string(device.uuid), "pci",
-				  admin_string(device.pci), "memory_mib", (json_int_t)(device.memory_bytes >> 20),
-				  "tenants", gpu ? (int)gpu->tenants : 0, "programs", gpu ? (int)gpu->processes : 0));
+		json_array_append_new(request->result,
+				      json_pack("{s:i, s:s, s:o, s:o, s:o, s:I, s:i, s:i, s:s}", "gpu", (int)i, "pool",
+						pool, "name", admin_string(device.name), "uuid",
+						admin_string(device.uuid), "pci", admin_string(device.pci),
+						"memory_mib", (json_int_t)(device.memory_bytes >> 20), "tenants",
+						gpu ? (int)gpu->tenants : 0, "programs", gpu ? (int)gpu->processes : 0,
+						"fault", fault));
 	}
 	return 0;
 }
@@ -202,6 +206,18 @@ static int assign_gpu(struct admin_request *request)
 	return 0;
 }
 
+static int clear_gpu(struct admin_request *request)
+{
+	struct store_gpu gpu;
+
+	if (gpu_take(request, &gpu) < 0)
+		return -1;
+	if (!gpu_events_clear(request->mediator->gpu_events, gpu.uuid))
+		return admin_fail(request, ADMIN_CONFLICT, "%s: nothing is known to be wrong with it", gpu.uuid);
+	log_info("[ADMIN] %s: its errors are cleared by %s", gpu.uuid, request->who);
+	return 0;
+}
+
 const struct admin_command admin_pool_commands[] = {
 	{"list-pools", "", list_pools},
 	{"show-pool", "pool ", show_pool},
@@ -209,5 +225,6 @@ const struct admin_command admin_pool_commands[] = {
 	{"update-pool", "pool name description policy enabled ", update_pool},
 	{"scan-gpus", "", scan_gpus},
 	{"assign-gpu", "gpu pool ", assign_gpu},
+	{"clear-gpu", "gpu ", clear_gpu},
 	{NULL, NULL, NULL},
 };

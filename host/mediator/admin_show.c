@@ -9,6 +9,7 @@
 #include "admin_private.h"
 #include "channel.h"
 #include "health.h"
+#include "latency.h"
 #include "log.h"
 #include "metrics.h"
 #include "probe.h"
@@ -176,6 +177,46 @@ static int show_metrics(struct admin_request *request)
 	return request->result ? 0 : admin_fail(request, ADMIN_FAILED, "the mediator is out of memory");
 }
 
+static void latency_rows_add(json_t *rows, const char *of, const struct vgpu_latency latencies[VGPU_CLASS_COUNT])
+{
+	for (int i = 0; i < VGPU_CLASS_COUNT; i++) {
+		const struct vgpu_latency *latency = &latencies[i];
+		uint64_t calls = latency_count(latency);
+
+		if (!calls)
+			continue;
+		json_array_append_new(rows, json_pack("{s:o, s:s, s:I, s:f, s:f, s:f, s:f}", "of", admin_string(of),
+						      "class", latency_class_names[i], "calls", (json_int_t)calls,
+						      "mean_us", (double)latency->sum_ns / 1e3 / (double)calls,
+						      "p50_us", latency_quantile(latency, 0.5) * 1e6, "p95_us",
+						      latency_quantile(latency, 0.95) * 1e6, "p99_us",
+						      latency_quantile(latency, 0.99) * 1e6));
+	}
+}
+
+/* How long the calls of pools and tenants took. */
+static int show_latency(struct admin_request *request)
+{
+	const struct mediator *mediator = request->mediator;
+	const struct tenant *tenant;
+
+	request->result = json_array();
+	for (uint32_t pool = 'A'; pool < 'A' + POOL_COUNT; pool++) {
+		struct vgpu_executor_counters counters = counters_sum(mediator, pool);
+		char name[] = "pool A";
+
+		name[sizeof("pool ") - 1] = (char)pool;
+		latency_rows_add(request->result, name, counters.latencies);
+	}
+	LIST_FOREACH(tenant, &mediator->tenants, link)
+	{
+		struct usage_view view = usage_look(mediator, tenant);
+
+		latency_rows_add(request->result, tenant->name, view.sums.counters.latencies);
+	}
+	return 0;
+}
+
 static int reload_config(struct admin_request *request)
 {
 	log_info("[ADMIN] the configuration is read again for %s", request->who);
@@ -191,6 +232,7 @@ const struct admin_command admin_show_commands[] = {
 	{"show-connections", "", show_connections},
 	{"show-metrics", "format ", show_metrics},
 	{"show-usage", "", show_usage},
+	{"show-latency", "", show_latency},
 	{"reload-config", "", reload_config},
 	{NULL, NULL, NULL},
 };

@@ -378,7 +378,8 @@ static enum vgpu_channel_error channel_start(struct channel *channel, char *ret_
 	else if (is_behind)
 		channel->stage = CHANNEL_BEHIND;
 	else if (!placement_choose(channel->mediator, (char)channel->pool_id, &channel->request.gpu, channel->gpu))
-		return refuse(ret_text, VGPU_ERROR_REFUSED, "pool %c has no GPU", (char)channel->pool_id);
+		return refuse(ret_text, VGPU_ERROR_REFUSED, "pool %c has no GPU without faults",
+			      (char)channel->pool_id);
 	else if (executor_start(channel) < 0)
 		return refuse(ret_text, error_from_errno(errno), "the executor cannot be started: %s", strerror(errno));
 	return VGPU_ERROR_NONE;

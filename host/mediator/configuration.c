@@ -100,6 +100,8 @@ static const struct setting settings[] = {
 	{"metrics", SETTING_TEXT, FIELD(metrics), 0, 0, 0, "ADDRESS:PORT", "Metrics for Prometheus; none: nowhere"},
 	{"slow-wait", SETTING_NUMBER, FIELD(slow_wait_ms), 0, 3600000, 0, "MILLISECONDS",
 	 "A tenant that waits longer for the GPU is logged; 0: none is"},
+	{"slow-call-ms", SETTING_NUMBER, FIELD(slow_call_ms), 0, 3600000, 1000, "MILLISECONDS",
+	 "A call that keeps its executor busy for longer is logged; 0: none is"},
 	{"admin-socket", SETTING_TEXT, FIELD(admin_socket), 0, 0, 0, "PATH",
 	 "Where vgpu-admin connects; none: nowhere"},
 	{"admin-group", SETTING_TEXT, FIELD(admin_group), 0, 0, 0, "GROUP",

@@ -60,6 +60,7 @@ struct configuration {
 	unsigned quarantine_seconds;
 	bool quarantine_local;
 	unsigned slow_wait_ms; /* 0: none is logged */
+	unsigned slow_call_ms; /* the same */
 	char *metrics;	       /* NULL: the usual address; METRICS_ADDRESS_NONE */
 	char *admin_socket;    /* NULL: the usual place; ADMIN_SOCKET_NONE */
 	char *admin_group;     /* NULL: the usual one */

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "channel.h"
+#include "latency.h"
 #include "log.h"
 #include "mediator.h"
 
@@ -60,9 +61,11 @@ struct vgpu_executor_counters counters_page_read(const struct counters_page *pag
 {
 	const volatile struct vgpu_executor_counters *values = page->values;
 
+	struct vgpu_executor_counters read = {0};
+
 	if (!values)
-		return (struct vgpu_executor_counters){0};
-	return (struct vgpu_executor_counters){
+		return read;
+	read = (struct vgpu_executor_counters){
 		.calls = values->calls,
 		.launches = values->launches,
 		.bytes_to_device = values->bytes_to_device,
@@ -72,9 +75,12 @@ struct vgpu_executor_counters counters_page_read(const struct counters_page *pag
 		.pinned_bytes = values->pinned_bytes,
 		.wakeups = values->wakeups,
 	};
+	for (int i = 0; i < VGPU_CLASS_COUNT; i++)
+		read.latencies[i] = latency_read(&values->latencies[i]);
+	return read;
 }
 
-static void values_add(struct vgpu_executor_counters *sum, const struct vgpu_executor_counters *values)
+void counters_add(struct vgpu_executor_counters *sum, const struct vgpu_executor_counters *values)
 {
 	sum->calls += values->calls;
 	sum->launches += values->launches;
@@ -84,6 +90,8 @@ static void values_add(struct vgpu_executor_counters *sum, const struct vgpu_exe
 	sum->memory_bytes += values->memory_bytes;
 	sum->pinned_bytes += values->pinned_bytes;
 	sum->wakeups += values->wakeups;
+	for (int i = 0; i < VGPU_CLASS_COUNT; i++)
+		latency_add(&sum->latencies[i], &values->latencies[i]);
 }
 
 void counters_page_retire(struct counters *counters, uint32_t pool_id, const struct counters_page *page)
@@ -95,7 +103,7 @@ void counters_page_retire(struct counters *counters, uint32_t pool_id, const str
 		return;
 	values.memory_bytes = 0;
 	values.pinned_bytes = 0;
-	values_add(&counters->gone[pool], &values);
+	counters_add(&counters->gone[pool], &values);
 	counters->pools_seen |= 1u << pool;
 }
 
@@ -106,14 +114,14 @@ struct vgpu_executor_counters counters_sum(const struct mediator *mediator, uint
 
 	for (uint32_t pool = 0; pool < POOL_COUNT; pool++) {
 		if (pool_id == 0 || pool_id == 'A' + pool)
-			values_add(&sum, &mediator->counters.gone[pool]);
+			counters_add(&sum, &mediator->counters.gone[pool]);
 	}
 	LIST_FOREACH(channel, &mediator->channels, link)
 	{
 		struct vgpu_executor_counters values = counters_page_read(&channel->counters);
 
 		if (pool_id == 0 || pool_id == channel->pool_id)
-			values_add(&sum, &values);
+			counters_add(&sum, &values);
 	}
 	return sum;
 }

@@ -37,8 +37,11 @@ int counters_page_create(struct counters_page *ret_page);
 int counters_page_adopt(struct counters_page *ret_page, int file);
 void counters_page_destroy(struct counters_page *page);
 
-/* Zeroes where there is no page. */
+/* Zeroes where there is no page, and no devices. */
 struct vgpu_executor_counters counters_page_read(const struct counters_page *page);
+
+/* All but what belongs to one process. */
+void counters_add(struct vgpu_executor_counters *sum, const struct vgpu_executor_counters *values);
 
 /* Adds a page of an executor that is gone to its pool. */
 void counters_page_retire(struct counters *counters, uint32_t pool_id, const struct counters_page *page);

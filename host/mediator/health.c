@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "gpu_events.h"
 #include "log.h"
 #include "mediator.h"
 #include "probe.h"
@@ -39,10 +40,21 @@ static void log_check(struct health_check *check)
 	snprintf(check->text, sizeof(check->text), "%llu lines lost", (unsigned long long)log_lost_count());
 }
 
+static void gpus_check(const struct mediator *mediator, struct health_check *check)
+{
+	check->name = "gpus";
+	check->is_good = gpu_events_look(mediator->gpu_events, check->text, sizeof(check->text));
+}
+
 bool health_look(const struct mediator *mediator, struct health_check ret_checks[HEALTH_CHECKS])
 {
 	driver_check(mediator, &ret_checks[0]);
 	database_check(mediator, &ret_checks[1]);
 	log_check(&ret_checks[2]);
-	return ret_checks[0].is_good && ret_checks[1].is_good && ret_checks[2].is_good;
+	gpus_check(mediator, &ret_checks[3]);
+	for (int i = 0; i < HEALTH_CHECKS; i++) {
+		if (!ret_checks[i].is_good)
+			return false;
+	}
+	return true;
 }

@@ -13,7 +13,7 @@ struct health_check {
 	char text[400];
 };
 
-#define HEALTH_CHECKS 3
+#define HEALTH_CHECKS 4
 
 /* True: all are good. */
 bool health_look(const struct mediator *mediator, struct health_check ret_checks[HEALTH_CHECKS]);

@@ -17,6 +17,7 @@
 #include "admin_socket.h"
 #include "channel.h"
 #include "discovery.h"
+#include "gpu_events.h"
 #include "listener.h"
 #include "log.h"
 #include "mediator.h"
@@ -174,6 +175,7 @@ static void heartbeat(evutil_socket_t none, short what, void *argument)
 	admin_socket_check(daemon->mediator.admin_socket);
 	usage_shares_take(&daemon->mediator);
 	sensors_refresh(daemon->mediator.sensors);
+	gpu_events_refresh(daemon->mediator.gpu_events);
 	state_heartbeat_log(&daemon->mediator);
 	heartbeat_schedule(daemon);
 }
@@ -329,9 +331,12 @@ static int daemon_run(struct daemon *daemon)
 	adoption_begin(mediator);
 	mediator->admin_socket = admin_socket_open(mediator);
 	mediator->metrics = metrics_http_open(mediator);
-	if (mediator->metrics)
+	if (mediator->metrics) {
 		mediator->sensors = sensors_create(mediator);
+		mediator->gpu_events = gpu_events_create(mediator);
+	}
 	sensors_refresh(mediator->sensors);
+	gpu_events_refresh(mediator->gpu_events);
 	probe_restart(mediator->probe);
 	discovery_scan(mediator->discovery);
 	heartbeat_schedule(daemon);
@@ -369,6 +374,7 @@ int main(int argument_count, char **arguments)
 	admin_socket_close(mediator->admin_socket);
 	metrics_http_close(mediator->metrics);
 	sensors_destroy(mediator->sensors);
+	gpu_events_destroy(mediator->gpu_events);
 	probe_destroy(mediator->probe);
 	discovery_destroy(mediator->discovery);
 	schedulers_destroy(mediator);

@@ -30,6 +30,7 @@ struct listeners;
 struct metrics_http;
 struct probe;
 struct scheduler;
+struct gpu_events;
 struct sensors;
 struct session;
 struct store;
@@ -46,7 +47,8 @@ struct mediator {
 	struct listeners *listeners;
 	struct admin_socket *admin_socket;
 	struct metrics_http *metrics;
-	struct sensors *sensors; /* NULL: nobody asks for metrics */
+	struct sensors *sensors;       /* NULL: nobody asks for metrics */
+	struct gpu_events *gpu_events; /* the same */
 	struct probe *probe;
 	struct discovery *discovery;
 	struct session_list sessions; /* also those whose connection has ended */

@@ -8,7 +8,9 @@
 #include <string.h>
 
 #include "channel.h"
+#include "gpu_events.h"
 #include "health.h"
+#include "latency.h"
 #include "log.h"
 #include "mediator.h"
 #include "metrics_private.h"
@@ -194,6 +196,14 @@ static void pools_write(const struct mediator *mediator, struct evbuffer *output
 						    'A' + (int)pool, pool_families[i].value(&figures[pool]));
 		}
 	}
+	metrics_head(output, "vgpu_pool_call_seconds", "histogram",
+		     "Time that their calls took on the host, a wait for the GPU included where a program waits.");
+	for (uint32_t pool = 0; pool < POOL_COUNT; pool++) {
+		char label[] = "pool=\"A\"";
+
+		label[sizeof("pool=\"") - 1] = (char)('A' + (int)pool);
+		latency_write(output, "vgpu_pool_call_seconds", label, figures[pool].counters.latencies);
+	}
 }
 
 static const struct scheduler_gpu *scheduler_find(const struct scheduler_gpu *gpus, unsigned count, unsigned gpu)
@@ -255,5 +265,6 @@ int metrics_write(const struct mediator *mediator, struct evbuffer *output)
 	pools_write(mediator, output);
 	gpus_write(mediator, output);
 	sensors_write(mediator->sensors, output);
+	gpu_events_write(mediator->gpu_events, output);
 	return metrics_tenants_write(mediator, output);
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "latency.h"
 #include "mediator.h"
 #include "metrics.h"
 #include "metrics_private.h"
@@ -285,6 +286,11 @@ int metrics_tenants_write(const struct mediator *mediator, struct evbuffer *outp
 	metrics_head(output, "vgpu_vm_wait_seconds", "histogram", "Time that it waited until it was given the GPU.");
 	for (size_t i = 0; i < count; i++)
 		waits_write(&samples[i], output);
+	metrics_head(output, "vgpu_vm_call_seconds", "histogram",
+		     "Time that its calls took on the host, a wait for the GPU included where the program waits.");
+	for (size_t i = 0; i < count; i++)
+		latency_write(output, "vgpu_vm_call_seconds", samples[i].labels,
+			      samples[i].view.sums.counters.latencies);
 	free(samples);
 	return 0;
 }

@@ -100,6 +100,16 @@ void permit_times_set(struct permit *permit, uint64_t burst_ns, uint64_t linger_
 	STORE(permit->page->linger_ns, linger_ns);
 }
 
+void permit_drain_set(struct permit *permit, uint32_t drain_us)
+{
+	STORE(permit->page->drain_us, drain_us);
+}
+
+void permit_slow_call_set(struct permit *permit, uint64_t slow_call_ms)
+{
+	STORE(permit->page->slow_call_ms, slow_call_ms);
+}
+
 void permit_limits_set(struct permit *permit, const struct vgpu_limits *limits)
 {
 	struct vgpu_limits *there = &permit->page->limits;

@@ -27,6 +27,12 @@ void permit_until_set(struct permit *permit, uint64_t until_ns);
 /* Of how work is sized; holds from the next burst on. */
 void permit_times_set(struct permit *permit, uint64_t burst_ns, uint64_t linger_ns);
 
+/* How long to wait at the end of the slice for what is in flight; a grant sets it to VGPU_DRAIN_US. */
+void permit_drain_set(struct permit *permit, uint32_t drain_us);
+
+/* Calls that take longer are logged; 0: none. */
+void permit_slow_call_set(struct permit *permit, uint64_t slow_call_ms);
+
 /* With a new word of the same mode, so that it is noticed. */
 void permit_limits_set(struct permit *permit, const struct vgpu_limits *limits);
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "gpu_events.h"
 #include "mediator.h"
 #include "probe.h"
 #include "scheduler.h"
@@ -17,6 +18,8 @@ struct assignments {
 	const struct probe *probe;
 	char pools[GPUS_MAX];
 	bool any; /* also of one that is not there now */
+	bool are_faulty[GPUS_MAX];
+	bool any_faulty;
 };
 
 static bool assignment_take(const struct store_gpu *gpu, void *argument)
@@ -34,6 +37,11 @@ static bool assignment_take(const struct store_gpu *gpu, void *argument)
 static bool assignments_read(const struct mediator *mediator, struct assignments *ret_assignments)
 {
 	*ret_assignments = (struct assignments){.probe = mediator->probe};
+	for (unsigned i = 0; i < probe_device_count(mediator->probe) && i < GPUS_MAX; i++) {
+		ret_assignments->are_faulty[i] =
+			gpu_events_is_faulty(mediator->gpu_events, probe_device(mediator->probe, i).uuid);
+		ret_assignments->any_faulty |= ret_assignments->are_faulty[i];
+	}
 	return store_gpus_visit(mediator->store, assignment_take, ret_assignments) == STORE_DONE;
 }
 
@@ -49,7 +57,7 @@ static unsigned programs_on(const struct mediator *mediator, unsigned gpu)
 	return 0;
 }
 
-/* Of the GPUs of that pool, or of none, the one with the fewest programs. */
+/* Of the GPUs of that pool, or of none, that are not faulty, the one with the fewest programs. */
 static bool least_loaded(const struct mediator *mediator, const struct assignments *assignments, char pool,
 			 unsigned *ret_gpu)
 {
@@ -60,7 +68,7 @@ static bool least_loaded(const struct mediator *mediator, const struct assignmen
 	for (unsigned i = 0; i < count && i < GPUS_MAX; i++) {
 		unsigned programs = programs_on(mediator, i);
 
-		if (assignments->pools[i] != pool || (found && programs >= fewest))
+		if (assignments->pools[i] != pool || assignments->are_faulty[i] || (found && programs >= fewest))
 			continue;
 		*ret_gpu = i;
 		fewest = programs;
@@ -78,7 +86,7 @@ bool placement_choose(const struct mediator *mediator, char pool, unsigned *ret_
 	if (!assignments_read(mediator, &assignments))
 		return false;
 	/* A worker has GPUs of its own. */
-	if (!assignments.any || worker_of_pool(mediator, (uint32_t)pool)) {
+	if ((!assignments.any && !assignments.any_faulty) || worker_of_pool(mediator, (uint32_t)pool)) {
 		*ret_gpu = 0;
 		ret_uuid[0] = '\0';
 		return true;

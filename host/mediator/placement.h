@@ -2,7 +2,8 @@
 /*
  * Which GPU a program starts on. As long as no GPU belongs to a pool, programs see all of them, and GPU 0's scheduler
  * has them. Once one does, each program sees one GPU: the one of its pool with the fewest programs, or, where its pool
- * has none, of those that belong to no pool.
+ * has none, of those that belong to no pool. None starts on a GPU that is faulty (gpu_events.h); where all would see a
+ * faulty one, each sees one of the others.
  */
 #ifndef MEDIATOR_PLACEMENT_H
 #define MEDIATOR_PLACEMENT_H
@@ -13,7 +14,8 @@
 
 struct mediator;
 
-/* Its number and its UUID; an empty UUID: all GPUs. False: the pool has none, or the database cannot be read. */
+/* Its number and its UUID; an empty UUID: all GPUs. False: the pool has none without faults, or the database cannot be
+ * read. */
 bool placement_choose(const struct mediator *mediator, char pool, unsigned *ret_gpu,
 		      char ret_uuid[PLACEMENT_UUID_BYTES]);
 

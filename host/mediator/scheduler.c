@@ -141,7 +141,10 @@ static void share_settings_apply(struct share *share)
 	share->policy.weight = settings->weight;
 	share->policy.priority = settings->priority;
 	LIST_FOREACH(process, &share->processes, link)
-	permit_limits_set(&process->permit, &settings->limits);
+	{
+		permit_slow_call_set(&process->permit, share->tenant->mediator->configuration.slow_call_ms);
+		permit_limits_set(&process->permit, &settings->limits);
+	}
 }
 
 /* A scheduler without shares has nothing to do: the next process makes a new one. */
@@ -209,6 +212,7 @@ static struct scheduler_process *process_add(struct scheduler *scheduler, struct
 	process->overdue = join->overdue;
 	process->owner = join->owner;
 	process->faults_seen = join->claims->context_faults;
+	permit_slow_call_set(&process->permit, tenant->mediator->configuration.slow_call_ms);
 	permit_limits_set(&process->permit, &tenant->settings.limits);
 	LIST_INSERT_HEAD(&process->share->processes, process, link);
 	tenant->processes++;

@@ -78,6 +78,7 @@ void scheduler_process_grant(struct scheduler_process *process, enum vgpu_permit
 			burst_ns = configuration->burst_us * 1000ull / BURST_PART_BELOW;
 	}
 	permit_times_set(&process->permit, burst_ns, configuration->linger_us * 1000ull);
+	permit_drain_set(&process->permit, VGPU_DRAIN_US);
 	permit_set(&process->permit, mode, until_ns);
 	process->state = PROCESS_HOLDS;
 }

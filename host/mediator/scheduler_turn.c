@@ -151,6 +151,22 @@ static bool current_is_preempted(const struct scheduler *scheduler)
 	return false;
 }
 
+/*
+ * The higher class does not wait for what is in flight: that is little, or one kernel that takes long, and there the
+ * GPU's own time slicing serves both sooner than its end would.
+ */
+static void current_preempt(struct scheduler *scheduler, uint64_t now)
+{
+	struct scheduler_process *process;
+
+	LIST_FOREACH(process, &scheduler->current->processes, link)
+	{
+		permit_drain_set(&process->permit, 0);
+	}
+	if (now < scheduler->until_ns)
+		until_set(scheduler, now);
+}
+
 /* It does not answer: leaves it to itself and goes on. */
 static void current_abandon(struct scheduler *scheduler, uint64_t now)
 {
@@ -178,8 +194,8 @@ static void current_look(struct scheduler *scheduler, uint64_t now)
 			idle_revoke(scheduler, now);
 			until_set(scheduler, end_ns > now ? end_ns : now);
 		}
-		if (now < scheduler->until_ns && current_is_preempted(scheduler))
-			until_set(scheduler, now);
+		if (current_is_preempted(scheduler))
+			current_preempt(scheduler, now);
 		if (scheduler->until_ns != VGPU_TIME_NEVER && now >= scheduler->until_ns + ANSWER_NS)
 			current_abandon(scheduler, now);
 	}

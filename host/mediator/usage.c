@@ -29,12 +29,7 @@ static void sums_add(struct usage_sums *sums, const struct counters_page *page)
 
 	if (!page->values)
 		return;
-	sums->counters.calls += values.calls;
-	sums->counters.launches += values.launches;
-	sums->counters.bytes_to_device += values.bytes_to_device;
-	sums->counters.bytes_from_device += values.bytes_from_device;
-	sums->counters.errors += values.errors;
-	sums->counters.wakeups += values.wakeups;
+	counters_add(&sums->counters, &values);
 	sums->delays += claims_of(page)->delays;
 	sums->delay_ns += claims_of(page)->delay_ns;
 }

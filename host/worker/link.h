@@ -22,7 +22,7 @@
 
 #include "vgpu_control.h"
 
-#define LINK_VERSION	       1u
+#define LINK_VERSION	       2u
 #define LINK_PAYLOAD_BYTES_MAX (256u << 10)
 #define LINK_OUT_BYTES	       (2u << 20)
 #define LINK_ALIVE_MS	       1000

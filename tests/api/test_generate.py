@@ -154,6 +154,21 @@ class Description(unittest.TestCase):
         missing = [line for line in golden if line not in structs and line not in opcodes]
         self.assertEqual(missing, [], 'a released opcode or layout was changed')
 
+    def test_classes_of_calls(self):
+        body = re.search(r'enum vgpu_call_class execute_api_class.*?\n}\n', self.files['executor_calls.c'], re.S).group()
+        found, waiting = {}, []
+        for call, result in re.findall(r'case VGPU_CALL_(\w+):|return VGPU_CLASS_(\w+);', body):
+            if call:
+                waiting.append(call)
+            else:
+                found.update(dict.fromkeys(waiting, result))
+                waiting = []
+        expected = {'cuGraphLaunch': 'LAUNCH', 'cuMemcpyDtoDAsync_v2': 'COPY', 'cuMemsetD8Async': 'COPY',
+                    'cuMemAlloc_v2': 'MEMORY', 'cuMemMap': 'MEMORY', 'cuModuleLoadDataEx': 'MODULE',
+                    'cuLinkComplete': 'MODULE', 'cuCtxSynchronize': 'SYNCHRONIZE', 'cuStreamWaitEvent': 'SYNCHRONIZE'}
+        self.assertEqual({call: found.get(call) for call in expected}, expected)
+        self.assertNotIn('cuCtxCreate_v2', found)
+
 
 if __name__ == '__main__':
     tap.main()

@@ -144,6 +144,22 @@ class Shares(unittest.TestCase):
         self.check({'a': 50, 'b': 50}, {'a': [*self.SHORT, '--streams', '4'], 'b': self.SHORT})
 
 
+class Classes(unittest.TestCase):
+    def test_high_class_does_not_wait_for_long_kernels(self):
+        with Tenants(low='priority=low', high='priority=high') as tenants:
+            kernel = Shares.alone(tenants, 'low', ['--iterations', '10000000', '--batch', '1'])
+            now = time.monotonic()
+            low = tenants.spawn('low', 'saturate', '--blocks', '2', '--iterations', '10000000', '--batch', '1',
+                                '--from', now + 1, '--to', now + 8)
+            high = tenants.run('high', 'requests', '--blocks', '2', '--iterations', '100', '--pause', '20000',
+                               '--from', now + 1, '--to', now + 8)
+            output, _ = low.communicate(timeout=120)
+        self.assertEqual((high[0], low.returncode), (0, 0), high[2] + output)
+        print(f'# kernels of {kernel:.3f} s; {high[1]}')
+        self.assertGreater(lines_of(output)[-1]['kernels'], 0)
+        self.assertLess(high[1][-1]['median'] / 1e6, kernel / 4)
+
+
 class Limits(unittest.TestCase):
     def test_memory_is_the_quota(self):
         with Tenants(small='memory-mib=64') as tenants:

@@ -10,6 +10,8 @@
  * parameters and writes the sum to an address; "fault" breaks its context;
  * "print" writes to standard output when something synchronises; "flood" writes
  * as many KiB as it has blocks, at once.
+ *
+ * An allocation of SLOW_BYTES takes SLOW_US.
  */
 #include <errno.h>
 #include <signal.h>
@@ -34,6 +36,8 @@
 #define OBJECTS_MAX	65536
 #define ALLOCATIONS_MAX 4096
 #define ARENA_BYTES	(256ull << 20)
+#define SLOW_BYTES	4097
+#define SLOW_US		30000
 #define DEVICE_NAME	"strict test driver"
 
 enum kind { FREE, CONTEXT, STREAM, EVENT, MODULE, FUNCTION, LIBRARY, KERNEL, POOL };
@@ -333,6 +337,8 @@ EXPORT(cuMemAlloc_v2, CUdeviceptr *address, size_t bytes)
 		return CUDA_ERROR_INVALID_VALUE;
 	if (bytes > ARENA_BYTES - arena_used)
 		return CUDA_ERROR_OUT_OF_MEMORY;
+	if (bytes == SLOW_BYTES)
+		usleep(SLOW_US);
 	for (unsigned i = 0; i < ALLOCATIONS_MAX; i++) {
 		if (allocations[i].bytes)
 			continue;

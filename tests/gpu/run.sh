@@ -233,6 +233,17 @@ for step in $steps; do
 		kill $far_mediator $worker 2>/dev/null
 		wait $far_mediator $worker 2>/dev/null
 		;;
+	samples)
+		# NVIDIA's cuda-samples, in a folder that SAMPLES names: built once, for they are many.
+		python3 "$here/samples.py" build "${SAMPLES:?a folder with cuda-samples}" "$work/samples"
+		verdict "samples: built" $?
+		for side in native remoted; do
+			$side python3 "$here/samples.py" run "$SAMPLES" "$work/samples" "$results/samples.$side.json"
+		done
+		python3 "$here/samples.py" table "$results/samples.native.json" "$results/samples.remoted.json" |
+			tee "$results/samples.md"
+		verdict samples "${PIPESTATUS[0]}"
+		;;
 	shares | storm)
 		# With mediators of their own.
 		python3 "$here/../../bench/$step.py" "$bundle" --json "$results/$step.json" 2>"$results/$step.errors" |

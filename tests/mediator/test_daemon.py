@@ -549,6 +549,18 @@ def test_log_rotation_and_reload():
     shutil.rmtree(folder)
 
 
+def test_slow_calls_setting_reaches_running_programs():
+    with Mediator(behaviour="settings") as mediator, Device(mediator.socket) as device:
+        assert device.open(0).kind == harness.READY
+        for number, (setting, expected) in enumerate((("", 1000), ("slow-call-ms = 0", 0), ("slow-call-ms = 7", 7))):
+            with open(mediator.configuration, "w") as file:
+                file.write(setting + "\n")
+            mediator.send_signal(signal.SIGHUP)
+            assert mediator.wait_log("The configuration was read again", count=number + 1)
+            device.ring()
+            assert mediator.wait_log(r"slow_call_ms=%d\b" % expected), mediator.log()
+
+
 def test_wrong_configuration_is_refused():
     for text, message in (("hearbeat = 3\n", 'unknown setting "hearbeat"'), ("heartbeat\n", "not of the form"),
                           ("heartbeat = -1\n", "is no value"), ("heartbeat = 99999999999999999999\n", "is no value"),

@@ -4,7 +4,9 @@
  * vgpu_control.h and behaves as told by
  * VGPU_EXECUTOR_TEST in its environment:
  *
- *   ready         answers READY, counts doorbells as calls, ends with its socket (the default)
+ *   ready         answers READY, counts doorbells as calls, ends with its socket (the default); as copies of 20 us
+ *   boast         the same, but claims the greatest latencies that there are
+ *   settings      the same, and says what its permit page has, at each doorbell
  *   crash         dies by SIGSEGV before it is ready
  *   fail          answers FAILED with a text
  *   silent        never answers
@@ -33,6 +35,7 @@
 #include <unistd.h>
 
 #include "control_socket.h"
+#include "vgpu_schedule.h"
 
 static int probe_answer(const char *library)
 {
@@ -108,6 +111,8 @@ int main(int argument_count, char **arguments)
 {
 	const char *behaviour = getenv("VGPU_EXECUTOR_TEST");
 	struct vgpu_executor_counters *counters;
+	static const struct vgpu_permit_page no_permit;
+	const struct vgpu_permit_page *permit = &no_permit;
 	struct control_message start;
 	unsigned char *memory;
 	unsigned long long rings;
@@ -126,7 +131,10 @@ int main(int argument_count, char **arguments)
 	memory = mmap(NULL, start.executor_start.channel_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, start.fds[0],
 		      (off_t)start.executor_start.channel_offset);
 	counters = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, start.fds[3], 0);
-	if (memory == MAP_FAILED || counters == MAP_FAILED)
+	if (start.executor_start.has_schedule)
+		permit = mmap(NULL, VGPU_SCHEDULE_PAGE_BYTES, PROT_READ, MAP_SHARED,
+			      start.fds[4 + start.executor_start.has_pass_socket], 0);
+	if (memory == MAP_FAILED || counters == MAP_FAILED || permit == MAP_FAILED)
 		return 2;
 	/* The channel must have been zeroed, whatever the guest left there. */
 	for (size_t at = 0; at < start.executor_start.channel_bytes; at += 512) {
@@ -174,6 +182,12 @@ int main(int argument_count, char **arguments)
 		if (!sources[1].revents || read(start.fds[1], &rings, sizeof(rings)) != (ssize_t)sizeof(rings))
 			continue;
 		counters->calls += rings;
+		counters->latencies[VGPU_CLASS_COPY].buckets[2] += rings;
+		counters->latencies[VGPU_CLASS_COPY].sum_ns += 20000 * rings;
+		if (strcmp(behaviour, "boast") == 0)
+			memset(counters->latencies, 0xff, sizeof(counters->latencies));
+		if (strcmp(behaviour, "settings") == 0)
+			fprintf(stderr, "slow_call_ms=%llu\n", (unsigned long long)permit->slow_call_ms);
 		if (strcmp(behaviour, "fault") == 0)
 			answer(VGPU_CONTROL_EXECUTOR_FAULT, VGPU_ERROR_PROTOCOL, "a record longer than the ring");
 		if (strcmp(behaviour, "host-fault") == 0)

@@ -6,9 +6,12 @@ import http.client
 import json
 import os
 import re
+import shutil
+import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 
 import exposition
@@ -24,7 +27,7 @@ EARLIER_NAMES = {"vgpu_jobs_total", "vgpu_errors_total", "vgpu_rejected_total", 
 class Served:
     """A mediator with its metrics on a free port."""
 
-    def __init__(self, *options, **more):
+    def __init__(self, *options, waiting_children=0, **more):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -33,7 +36,7 @@ class Served:
 
         # The driver has been probed and the sensors have been asked: what is counted now is at rest.
         assert self.daemon.wait_log("CUDA (initialized|is not available)")
-        assert wait_until(lambda: not self.daemon.children())
+        assert wait_until(lambda: len(self.daemon.children()) == waiting_children)
 
     def __enter__(self):
         return self
@@ -128,6 +131,53 @@ def test_a_crashing_executor_is_counted():
         assert seen.value("vgpu_pool_executor_deaths_total", pool="A") == 1
 
 
+def calls(seen, scope, labels):
+    """Classes -> (calls, seconds), of a histogram that the parser has found sound."""
+    name = "vgpu_%s_call_seconds" % scope
+    return {found["class"]: (seen.value(name + "_count", **labels, **{"class": found["class"]}),
+                             seen.value(name + "_sum", **labels, **{"class": found["class"]}))
+            for found in seen.named(name + "_count") if labels.items() <= found.items()}
+
+
+def test_latencies_of_calls():
+    vm, pool = {"tenant": "vm:3", "vm_id": "3"}, {"pool": "B"}
+    with Served() as served, Device(served.daemon.socket, vm_id=3, pool="B") as device, \
+            Device(served.daemon.socket, vm_id=4, pool="B") as other:
+        assert calls(served.scrape(), "vm", vm) == {}
+        for peer, rings in ((device, 2), (other, 1)):
+            assert peer.open(0).kind == harness.READY
+            for _ in range(rings):
+                peer.ring()
+                assert peer.interrupted()
+        seen = served.scrape()
+        assert calls(seen, "vm", vm) == {"copy": (2, 0.00004)}, calls(seen, "vm", vm)
+        assert calls(seen, "pool", pool) == {"copy": (3, 0.00006)}
+        bucket = {"le": "5e-05", "class": "copy"}
+        assert seen.value("vgpu_vm_call_seconds_bucket", **vm, **bucket) == 2
+        assert seen.value("vgpu_vm_call_seconds_bucket", **vm, **{**bucket, "le": "1e-05"}) == 0
+        # The executor's end takes nothing away.
+        assert device.close_channel(0).kind == harness.CLOSED
+        assert calls(served.scrape(), "vm", vm) == {"copy": (2, 0.00004)}
+        assert calls(served.scrape(), "pool", pool) == {"copy": (3, 0.00006)}
+        rows = {row["of"]: row for row in json.loads(served.admin("--json", "show-latency"))}
+        assert set(rows) == {"pool B", "vm:3", "vm:4"}, rows
+        assert rows["vm:3"]["class"] == "copy" and rows["vm:3"]["calls"] == 2
+        assert rows["vm:3"]["mean_us"] == 20 and 10 < rows["vm:3"]["p50_us"] < rows["vm:3"]["p99_us"] <= 50
+        assert re.search(r"^vm:3 +copy +2 +20\.000 ", served.admin("show-latency"), re.M)
+
+
+def test_latencies_that_are_no_numbers():
+    with Served(behaviour="boast") as served:
+        for vm_id in range(1, 6):
+            with Device(served.daemon.socket, vm_id=vm_id) as device:
+                assert device.open(0).kind == harness.READY
+                device.ring()
+                assert device.interrupted()
+                served.scrape()
+        # The pool keeps what they said, and is still a histogram.
+        assert calls(served.scrape(), "pool", {"pool": "A"})["launch"][0] > 1e15
+
+
 def test_sensors_of_gpus():
     environment = {"LD_LIBRARY_PATH": os.path.dirname(os.path.abspath(NVML))}
     with Served("--executor-environment=LD_LIBRARY_PATH", "--heartbeat=1", executor=EXECUTOR,
@@ -149,6 +199,109 @@ def test_sensors_of_gpus():
         if not any(name.startswith("vgpu_gpu_temp") for name in seen.families):
             assert "vgpu_gpu_power_watts" not in seen.families
         assert "SENSORS" not in served.daemon.log()
+
+
+class WithErrors:
+    """Two GPUs, GPU-1 and GPU-2, whose errors the test makes up; and the executor of the test's for all else."""
+
+    def __init__(self):
+        self.folder = tempfile.mkdtemp(prefix="vgpu-gpu-errors-")
+        self.events = os.path.join(self.folder, "events")
+        open(self.events, "w").close()
+        executor = os.path.join(self.folder, "executor")
+        with open(executor, "w") as file:
+            file.write('#!/bin/sh\ncase "$1" in\n--sensors|--gpu-events) exec "%s" "$@";;\n*) exec "%s" "$@";;\nesac\n'
+                       % (os.path.abspath(EXECUTOR), os.path.abspath(Mediator.executor)))
+        os.chmod(executor, 0o755)
+        # Whoever executors run as.
+        os.chmod(self.folder, 0o755)
+        environment = {"LD_LIBRARY_PATH": os.path.dirname(os.path.abspath(NVML)),
+                       "VGPU_EXECUTOR_NVML_EVENTS": self.events}
+        self.served = Served("--executor-environment=LD_LIBRARY_PATH", "--heartbeat=1", executor=executor, probe="two",
+                             environment=environment, waiting_children=1)
+
+    def report(self, gpu, kind, data, count=1):
+        with open(self.events, "a") as file:
+            file.write("%d %x %d\n" % (gpu, kind, data) * count)
+
+    def waiting(self):
+        """Processes that wait for errors."""
+        found = []
+        for pid in self.served.daemon.children():
+            with contextlib.suppress(OSError), open("/proc/%d/cmdline" % pid, "rb") as file:
+                if b"--gpu-events" in file.read():
+                    found.append(pid)
+        return found
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *arguments):
+        self.served.__exit__(*arguments)
+        shutil.rmtree(self.folder)
+
+
+XID, DOUBLE_BIT_ECC = 8, 2
+
+
+def shown_gpu(daemon, device, channel):
+    """What the program in the channel sees, or why there is none."""
+    before = len(re.findall("surroundings: ", daemon.log()))
+    answer = device.open(channel)
+    if answer.kind != harness.READY:
+        return answer.text
+    assert daemon.wait_log("surroundings: ", count=before + 1)
+    seen = re.findall(r"surroundings: .* gpu=(\S+)", daemon.log())[-1]
+    device.close_channel(channel)
+    return seen
+
+
+def test_errors_of_gpus():
+    with WithErrors() as test, Device(test.served.daemon.socket, vm_id=3) as device:
+        served, daemon = test.served, test.served.daemon
+        assert shown_gpu(daemon, device, 0) == "all"
+        assert served.scrape().value("vgpu_healthy", check="gpus") == 1
+        # A guest can cause any number of these: they are counted, and nothing follows from them.
+        test.report(2, XID, 13, count=500)
+        assert wait_until(lambda: ("vgpu_gpu_xid_errors_total", (("gpu", "1"), ("xid", "13"))) in
+                          served.scrape().samples)
+        assert wait_until(lambda: served.scrape().value("vgpu_gpu_xid_errors_total", gpu="1", xid="13") == 500)
+        assert daemon.log().count("Xid 13") <= 30
+        assert shown_gpu(daemon, device, 0) == "all" and served.get("/healthz")[0].status == 200
+        # Something to know, and the GPU can still be used.
+        test.report(2, XID, 63)
+        assert daemon.wait_log(r"\[GPU\] GPU 1 \(GPU-2\): Xid 63: ")
+        assert shown_gpu(daemon, device, 0) == "all" and served.get("/healthz")[0].status == 503
+        # The GPU has gone: programs start on the other one.
+        test.report(2, XID, 79)
+        assert daemon.wait_log(r"\[GPU\] GPU 1 \(GPU-2\): Xid 79: .*no more programs are started on it")
+        answer, body = served.get("/healthz")
+        assert answer.status == 503 and re.search(rb"gpus: bad: GPU 1: Xid 79: ", body), body
+        assert served.scrape().value("vgpu_healthy", check="gpus") == 0
+        assert shown_gpu(daemon, device, 0) == "00000000-0000-0000-0000-000000000001"
+        served.admin("assign-gpu", "1", "A")
+        assert shown_gpu(daemon, device, 0) == "00000000-0000-0000-0000-000000000001"
+        served.admin("assign-gpu", "0", "B")
+        assert "pool A has no GPU" in shown_gpu(daemon, device, 0)
+        assert [bool(gpu["fault"]) for gpu in json.loads(served.admin("--json", "scan-gpus"))] == [False, True]
+        # Until somebody has seen to it.
+        served.admin("clear-gpu", "1")
+        assert shown_gpu(daemon, device, 0) == "GPU-2"
+        assert served.scrape().value("vgpu_healthy", check="gpus") == 1
+        assert served.scrape().value("vgpu_gpu_xid_errors_total", gpu="1", xid="79") == 1
+
+
+def test_errors_of_memory():
+    with WithErrors() as test:
+        # A GPU that the driver does not show to the mediator has its UUID for a name; this one reports ECC.
+        test.report(1, DOUBLE_BIT_ECC, 0)
+        assert test.served.daemon.wait_log(r"\[GPU\] GPU GPU-1 \(GPU-1\): ECC: double-bit ECC error")
+        assert test.served.get("/healthz")[0].status == 503
+        # The process that waits for errors is started again when it has ended.
+        child, = test.waiting()
+        os.kill(child, signal.SIGKILL)
+        assert test.served.daemon.wait_log("the process that waits for errors was killed")
+        assert wait_until(lambda: [pid for pid in test.waiting() if pid != child])
 
 
 def test_names_are_escaped():
@@ -244,8 +397,11 @@ def test_the_dashboard_asks_for_what_is_there():
         dashboard = json.load(file)
     with Served() as served, Device(served.daemon.socket, vm_id=3) as device:
         assert device.open(0).kind == harness.READY
+        device.ring()
+        assert device.interrupted()
         seen = served.scrape()
-        names = {name for name, _ in seen.samples}
+        # Errors of GPUs have samples only where there were some.
+        names = {name for name, _ in seen.samples} | {"vgpu_gpu_xid_errors_total"} & set(seen.families)
         with Served("--executor-environment=LD_LIBRARY_PATH", executor=EXECUTOR,
                     environment={"LD_LIBRARY_PATH": os.path.dirname(os.path.abspath(NVML))}) as other:
             names |= {name for name, _ in other.scrape().samples}
