@@ -5,6 +5,7 @@
 #include "context.h"
 #include "copy.h"
 #include "graph_node.h"
+#include "host_calls.h"
 #include "host_function.h"
 
 /* The context that a node names is where it runs; without one, the current. */
@@ -133,6 +134,81 @@ CUresult node_content_make(const CUgraphNodeParams *parameters, uint32_t context
 	content->context = context;
 	content->parameters.type = parameters->type;
 	result = content_read(parameters, content);
+	if (result)
+		node_content_free(content);
+	else
+		*ret_content = content;
+	return result;
+}
+
+static CUresult kernel_learn(uint32_t node, struct node_content *content)
+{
+	_Alignas(8) uint8_t wire[VGPU_RECORD_BYTES_MAX];
+	const struct object *context = context_current();
+	uint32_t bytes = 0;
+	CUresult result = host_cuGraphKernelNodeGetParams_v2(content->context, node, wire, sizeof(wire), &bytes);
+
+	if (result)
+		return result;
+	if (!context)
+		return CUDA_ERROR_INVALID_CONTEXT;
+	return launch_record_read((const void *)wire, bytes, content->context, (CUdevice)context->words[CONTEXT_DEVICE],
+				  &content->parameters.kernel, &content->launch);
+}
+
+static CUresult memset_learn(uint32_t node, struct node_content *content)
+{
+	struct vgpu_graph_memset *wire = &content->wire.memset;
+	uint32_t bytes = 0;
+	CUresult result = host_cuGraphMemsetNodeGetParams(content->context, node, wire, sizeof(*wire), &bytes);
+
+	if (result)
+		return result;
+	if (bytes != sizeof(*wire))
+		return CUDA_ERROR_UNKNOWN;
+	content->parameters.memset = (CUDA_MEMSET_NODE_PARAMS_v2){
+		.dst = wire->destination,
+		.pitch = wire->row_bytes,
+		.value = wire->value,
+		.elementSize = wire->element_bytes,
+		.width = wire->width,
+		.height = wire->rows,
+	};
+	return CUDA_SUCCESS;
+}
+
+static CUresult memcpy_learn(uint32_t node, struct node_content *content)
+{
+	struct vgpu_graph_memcpy *wire = &content->wire.memcpy;
+	CUDA_MEMCPY3D *copy = &content->parameters.memcpy.copyParams;
+	uint32_t bytes = 0;
+	CUresult result = host_cuGraphMemcpyNodeGetParams(content->context, node, wire, sizeof(*wire), &bytes);
+
+	if (result)
+		return result;
+	if (bytes != sizeof(*wire))
+		return CUDA_ERROR_UNKNOWN;
+	*copy = wire->copy;
+	copy->srcArray = wire->source_array ? (CUarray)object_by_id(wire->source_array) : NULL;
+	copy->dstArray = wire->destination_array ? (CUarray)object_by_id(wire->destination_array) : NULL;
+	return CUDA_SUCCESS;
+}
+
+CUresult node_content_learn(const struct graph_node *node, uint32_t context, struct node_content **ret_content)
+{
+	struct node_content *content = calloc(1, sizeof(*content));
+	CUresult result = CUDA_ERROR_NOT_SUPPORTED;
+
+	if (!content)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	content->context = context;
+	content->parameters.type = node->type;
+	if (node->type == CU_GRAPH_NODE_TYPE_KERNEL)
+		result = kernel_learn(node->object->id, content);
+	else if (node->type == CU_GRAPH_NODE_TYPE_MEMSET)
+		result = memset_learn(node->object->id, content);
+	else if (node->type == CU_GRAPH_NODE_TYPE_MEMCPY)
+		result = memcpy_learn(node->object->id, content);
 	if (result)
 		node_content_free(content);
 	else

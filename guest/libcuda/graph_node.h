@@ -111,6 +111,8 @@ const CUgraphNodeParams *node_parameters_of_host(const CUDA_HOST_NODE_PARAMS *ho
 
 /* The content is the caller's. 'context' is the current one's wire id. */
 CUresult node_content_make(const CUgraphNodeParams *parameters, uint32_t context, struct node_content **ret_content);
+/* Of a node that the host made: as it tells. */
+CUresult node_content_learn(const struct graph_node *node, uint32_t context, struct node_content **ret_content);
 void node_content_free(struct node_content *content);	 /* accepts NULL */
 void node_content_abandon(struct node_content *content); /* that no graph has come to have */
 const void *node_content_wire(const struct node_content *content);

@@ -238,20 +238,20 @@ API(cuGraphExecEventWaitNodeSetEvent, CUgraphExec exec, CUgraphNode node, CUeven
 	return event_set(&exec, node, CU_GRAPH_NODE_TYPE_WAIT_EVENT, event);
 }
 
-/* Under the lock: what a node of the type does. Of a node that a capture made it is not known. */
-static CUresult content_get(CUgraphNode handle, CUgraphNodeType type, const CUgraphNodeParams **ret_parameters)
+/* Under the lock: what a node of the type does. The host is asked once about one that it made. */
+static CUresult content_get(CUgraphNode handle, CUgraphNodeType type, uint32_t context,
+			    const CUgraphNodeParams **ret_parameters)
 {
 	struct graph_node *node;
 	CUresult result = graph_node_find(handle, &node);
 
-	if (result)
-		return result;
-	if (node->type != type)
-		return CUDA_ERROR_INVALID_VALUE;
-	if (!node->content)
-		return CUDA_ERROR_NOT_SUPPORTED;
-	*ret_parameters = &node->content->parameters;
-	return CUDA_SUCCESS;
+	if (!result && node->type != type)
+		result = CUDA_ERROR_INVALID_VALUE;
+	if (!result && !node->content)
+		result = node_content_learn(node, context, &node->content);
+	if (!result)
+		*ret_parameters = &node->content->parameters;
+	return result;
 }
 
 /* Copies the first 'bytes' of the parameters, whichever of the union's members they are. */
@@ -259,14 +259,14 @@ static CUresult get(CUgraphNode node, CUgraphNodeType type, void *memory, size_t
 {
 	const CUgraphNodeParams *parameters;
 	uint32_t context;
-	CUresult result = call_begin(CALL_NEEDS_INIT, &context);
+	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
 
 	if (result)
 		return result;
 	if (!memory)
 		return CUDA_ERROR_INVALID_VALUE;
 	graphs_lock();
-	result = content_get(node, type, &parameters);
+	result = content_get(node, type, context, &parameters);
 	if (!result && type == CU_GRAPH_NODE_TYPE_MEMCPY)
 		memcpy(memory, &parameters->memcpy.copyParams, bytes);
 	else if (!result)

@@ -268,6 +268,51 @@ CUresult launch_record_make(const CUDA_KERNEL_NODE_PARAMS *node, uint32_t contex
 	return CUDA_SUCCESS;
 }
 
+CUresult launch_record_read(const struct vgpu_launch *wire, size_t bytes, uint32_t context, CUdevice device,
+			    CUDA_KERNEL_NODE_PARAMS *ret_node, struct launch_record **ret_record)
+{
+	struct object *object = bytes < sizeof(*wire) ? NULL : object_by_id(wire->function);
+	struct function *function = object ? function_find(object) : NULL;
+	const struct function_info *info;
+	CUDA_KERNEL_NODE_PARAMS node;
+	void **pointers;
+	CUresult result;
+
+	if (!function || wire->parameter_bytes > bytes - sizeof(*wire))
+		return CUDA_ERROR_UNKNOWN;
+	result = function_info_get(function, context, device, &info);
+	if (result)
+		return result;
+	if (wire->parameter_bytes < info->parameter_bytes)
+		return CUDA_ERROR_UNKNOWN;
+	pointers = malloc((info->parameter_count + 1) * sizeof(void *));
+	if (!pointers)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	for (uint32_t i = 0; i < info->parameter_count; i++)
+		pointers[i] = (uint8_t *)(uintptr_t)(wire + 1) + info->parameters[i].offset;
+	node = (CUDA_KERNEL_NODE_PARAMS){
+		.func = (CUfunction)object,
+		.gridDimX = wire->grid[0],
+		.gridDimY = wire->grid[1],
+		.gridDimZ = wire->grid[2],
+		.blockDimX = wire->block[0],
+		.blockDimY = wire->block[1],
+		.blockDimZ = wire->block[2],
+		.sharedMemBytes = wire->shared_bytes,
+		.kernelParams = pointers,
+	};
+	/* The runtime knows its functions as kernels. */
+	if (VGPU_ID_KIND(wire->function) == VGPU_KIND_KERNEL)
+		node.kern = (CUkernel)object;
+	result = launch_record_make(&node, context, device, ret_record);
+	free(pointers);
+	if (result)
+		return result;
+	node.kernelParams = (*ret_record)->parameters;
+	*ret_node = node;
+	return CUDA_SUCCESS;
+}
+
 static struct launch launch_of(CUfunction f, unsigned int grid_x, unsigned int grid_y, unsigned int grid_z,
 			       unsigned int block_x, unsigned int block_y, unsigned int block_z,
 			       unsigned int shared_bytes, CUstream stream, void **parameters)

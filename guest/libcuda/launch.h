@@ -29,4 +29,11 @@ struct launch_record {
 CUresult launch_record_make(const CUDA_KERNEL_NODE_PARAMS *node, uint32_t context, CUdevice device,
 			    struct launch_record **ret_record);
 
+/*
+ * The same for a launch that the host has told of; the node's description gets its fields, of which the
+ * parameters point into the record. CUDA_ERROR_UNKNOWN: it is not one.
+ */
+CUresult launch_record_read(const struct vgpu_launch *wire, size_t bytes, uint32_t context, CUdevice device,
+			    CUDA_KERNEL_NODE_PARAMS *ret_node, struct launch_record **ret_record);
+
 #endif

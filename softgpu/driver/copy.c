@@ -307,3 +307,55 @@ CUresult fill_work_make(const struct fill *fill, struct work **ret_work)
 	*ret_work = fill_work(fill);
 	return *ret_work ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
 }
+
+static CUmemorytype space_type(enum copy_space space)
+{
+	switch (space) {
+	case COPY_HOST:
+		return CU_MEMORYTYPE_HOST;
+	case COPY_DEVICE:
+		return CU_MEMORYTYPE_DEVICE;
+	default:
+		return CU_MEMORYTYPE_UNIFIED;
+	}
+}
+
+void copy_work_describe(const struct work *work, CUDA_MEMCPY3D *ret_copy)
+{
+	const struct copy *copy = &((const struct copy_work *)work)->copy;
+	const struct copy_end *from = &copy->source, *to = &copy->destination;
+
+	*ret_copy = (CUDA_MEMCPY3D){
+		.srcMemoryType = space_type(from->space),
+		.srcPitch = from->row_bytes,
+		.srcHeight = from->row_bytes ? from->slice_bytes / from->row_bytes : 0,
+		.dstMemoryType = space_type(to->space),
+		.dstPitch = to->row_bytes,
+		.dstHeight = to->row_bytes ? to->slice_bytes / to->row_bytes : 0,
+		.WidthInBytes = copy->width_bytes,
+		.Height = copy->rows,
+		.Depth = copy->slices,
+	};
+	if (from->space == COPY_HOST)
+		ret_copy->srcHost = (const void *)from->address;
+	else
+		ret_copy->srcDevice = from->address;
+	if (to->space == COPY_HOST)
+		ret_copy->dstHost = (void *)to->address;
+	else
+		ret_copy->dstDevice = to->address;
+}
+
+void fill_work_describe(const struct work *work, CUDA_MEMSET_NODE_PARAMS *ret_fill)
+{
+	const struct fill *fill = &((const struct fill_work *)work)->fill;
+
+	*ret_fill = (CUDA_MEMSET_NODE_PARAMS){
+		.dst = fill->address,
+		.pitch = fill->row_bytes,
+		.value = fill->value,
+		.elementSize = fill->element_bytes,
+		.width = fill->width,
+		.height = fill->rows,
+	};
+}

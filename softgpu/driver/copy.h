@@ -64,4 +64,8 @@ CUresult copy_work_make(const struct copy *copy, struct work **ret_work);
 CUresult copy_3d_work_make(const CUDA_MEMCPY3D *copy, struct work **ret_work);
 CUresult fill_work_make(const struct fill *fill, struct work **ret_work);
 
+/* What would make such nodes; arrays are told as the memory that they are. */
+void copy_work_describe(const struct work *work, CUDA_MEMCPY3D *ret_copy);
+void fill_work_describe(const struct work *work, CUDA_MEMSET_NODE_PARAMS *ret_fill);
+
 #endif

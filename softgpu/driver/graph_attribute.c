@@ -1,21 +1,69 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Attributes of kernel nodes. */
+/* Attributes of kernel nodes, and what nodes do. */
+#include "copy.h"
 #include "driver.h"
 #include "entry.h"
 #include "graph.h"
 #include "launch.h"
 
-/* Under the lock: a kernel node, and its graph with a reference for the caller. */
-static CUresult kernel_acquire(CUgraphNode handle, struct graph **ret_graph, size_t *ret_index)
+/* Under the lock: a node of the type, and its graph with a reference for the caller. */
+static CUresult typed_acquire(CUgraphNode handle, CUgraphNodeType type, struct graph **ret_graph, size_t *ret_index)
 {
 	CUresult result = graph_node_acquire(handle, ret_graph, ret_index);
 
 	if (result)
 		return result;
-	if ((*ret_graph)->body->nodes[*ret_index].work->node_type == CU_GRAPH_NODE_TYPE_KERNEL)
+	if ((*ret_graph)->body->nodes[*ret_index].work->node_type == type)
 		return CUDA_SUCCESS;
 	object_release(&(*ret_graph)->object);
 	return CUDA_ERROR_INVALID_VALUE;
+}
+
+static CUresult kernel_acquire(CUgraphNode handle, struct graph **ret_graph, size_t *ret_index)
+{
+	return typed_acquire(handle, CU_GRAPH_NODE_TYPE_KERNEL, ret_graph, ret_index);
+}
+
+static CUresult node_describe(CUgraphNode handle, CUgraphNodeType type, void *ret_parameters)
+{
+	struct graph *graph;
+	struct work *work;
+	size_t index;
+	CUresult result = driver_check();
+
+	if (!result && !ret_parameters)
+		result = CUDA_ERROR_INVALID_VALUE;
+	if (result)
+		return result;
+	graphs_lock();
+	result = typed_acquire(handle, type, &graph, &index);
+	if (!result) {
+		work = graph->body->nodes[index].work;
+		if (type == CU_GRAPH_NODE_TYPE_KERNEL)
+			launch_work_describe(work, ret_parameters);
+		else if (type == CU_GRAPH_NODE_TYPE_MEMCPY)
+			copy_work_describe(work, ret_parameters);
+		else
+			fill_work_describe(work, ret_parameters);
+		object_release(&graph->object);
+	}
+	graphs_unlock();
+	return result;
+}
+
+ENTRY(cuGraphKernelNodeGetParams_v2, (CUgraphNode node, CUDA_KERNEL_NODE_PARAMS *ret_parameters))
+{
+	return node_describe(node, CU_GRAPH_NODE_TYPE_KERNEL, ret_parameters);
+}
+
+ENTRY(cuGraphMemcpyNodeGetParams, (CUgraphNode node, CUDA_MEMCPY3D *ret_copy))
+{
+	return node_describe(node, CU_GRAPH_NODE_TYPE_MEMCPY, ret_copy);
+}
+
+ENTRY(cuGraphMemsetNodeGetParams, (CUgraphNode node, CUDA_MEMSET_NODE_PARAMS *ret_fill))
+{
+	return node_describe(node, CU_GRAPH_NODE_TYPE_MEMSET, ret_fill);
 }
 
 static CUresult attribute_set(CUgraphNode handle, const CUlaunchAttribute *attribute)

@@ -28,6 +28,7 @@ struct launch_work {
 	struct engine_launch launch;
 	CUlaunchAttribute *attributes; /* those of a graph's node; NULL: none was set */
 	unsigned attribute_count;
+	void *extra[5]; /* what a program is told of a node's parameters points here */
 	unsigned char parameters[];
 };
 
@@ -360,6 +361,28 @@ CUresult launch_work_with(const struct work *from, const CUlaunchAttribute *attr
 	else
 		*ret_work = &work->work;
 	return result;
+}
+
+void launch_work_describe(struct work *work, CUDA_KERNEL_NODE_PARAMS *ret_parameters)
+{
+	struct launch_work *launch = (struct launch_work *)work;
+
+	launch->extra[0] = CU_LAUNCH_PARAM_BUFFER_POINTER;
+	launch->extra[1] = launch->parameters;
+	launch->extra[2] = CU_LAUNCH_PARAM_BUFFER_SIZE;
+	launch->extra[3] = &launch->launch.parameter_bytes;
+	launch->extra[4] = CU_LAUNCH_PARAM_END;
+	*ret_parameters = (CUDA_KERNEL_NODE_PARAMS){
+		.func = (CUfunction)launch->function,
+		.gridDimX = launch->launch.grid[0],
+		.gridDimY = launch->launch.grid[1],
+		.gridDimZ = launch->launch.grid[2],
+		.blockDimX = launch->launch.block[0],
+		.blockDimY = launch->launch.block[1],
+		.blockDimZ = launch->launch.block[2],
+		.sharedMemBytes = launch->launch.dynamic_shared_bytes,
+		.extra = launch->extra,
+	};
 }
 
 void launch_work_attribute(const struct work *work, CUlaunchAttributeID id, CUlaunchAttributeValue *ret_value)

@@ -8,6 +8,9 @@
 /* The launch that a kernel node describes, in the current context.  The work is the caller's. */
 CUresult launch_work_make(const CUDA_KERNEL_NODE_PARAMS *parameters, struct work **ret_work);
 
+/* What would make such a node; it points into the work. */
+void launch_work_describe(struct work *work, CUDA_KERNEL_NODE_PARAMS *ret_parameters);
+
 /* Attributes of the node, which a change of its parameters leaves as they are. */
 CUresult launch_work_inherit(struct work *work, const struct work *from);
 

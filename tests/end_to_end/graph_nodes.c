@@ -472,9 +472,42 @@ static void test_many(void **state)
 	WORKS(cuGraphDestroy(graph));
 }
 
+static CUgraphNode node_of_type(CUgraph graph, CUgraphNodeType wanted)
+{
+	CUgraphNode nodes[8], found = NULL;
+	size_t count = COUNT(nodes);
+
+	WORKS(cuGraphGetNodes(graph, nodes, &count));
+	for (size_t i = 0; i < count; i++) {
+		CUgraphNodeType type;
+
+		WORKS(cuGraphNodeGetType(nodes[i], &type));
+		if (type == wanted)
+			found = nodes[i];
+	}
+	assert_non_null(found);
+	return found;
+}
+
+static void expect_scaling(CUgraphNode node, uint32_t factor, uint32_t addend)
+{
+	CUDA_KERNEL_NODE_PARAMS kernel;
+
+	WORKS(cuGraphKernelNodeGetParams_v2(node, &kernel));
+	assert_int_equal(kernel.gridDimX, (WORDS + 127) / 128);
+	assert_int_equal(kernel.blockDimX, 128);
+	/* The real driver tells of the buffer if there was one. */
+	assert_non_null(kernel.kernelParams);
+	assert_int_equal(*(CUdeviceptr *)kernel.kernelParams[0], first);
+	assert_int_equal(*(uint32_t *)kernel.kernelParams[1], factor);
+	assert_int_equal(*(uint32_t *)kernel.kernelParams[2], addend);
+}
+
 /* The nodes of a capture, and of a clone of it, are named when they are asked for. */
 static void test_captured(void **state)
 {
+	CUDA_MEMSET_NODE_PARAMS fill;
+	CUDA_MEMCPY3D copy;
 	CUgraph graph, clone;
 	CUgraphNode nodes[4], last = NULL;
 	struct scaling scaling;
@@ -504,6 +537,10 @@ static void test_captured(void **state)
 	WORKS(cuGraphNodeGetDependencies_v2(last, nodes, NULL, &count));
 	assert_int_equal(count, 1);
 	expect_type(nodes[0], CU_GRAPH_NODE_TYPE_MEMSET);
+	WORKS(cuGraphMemsetNodeGetParams(nodes[0], &fill));
+	assert_int_equal(fill.dst, first);
+	assert_int_equal(fill.width * fill.elementSize, WORDS * 4);
+	expect_scaling(last, 3, 1);
 	add_copy(graph, last, second, first);
 	WORKS(cuGraphClone(&clone, graph));
 	exec = instantiate(graph);
@@ -516,6 +553,11 @@ static void test_captured(void **state)
 	WORKS(cuGraphGetRootNodes(clone, nodes, &count));
 	assert_int_equal(count, 1);
 	expect_type(nodes[0], CU_GRAPH_NODE_TYPE_MEMSET);
+	expect_scaling(node_of_type(clone, CU_GRAPH_NODE_TYPE_KERNEL), 3, 1);
+	WORKS(cuGraphMemcpyNodeGetParams(node_of_type(clone, CU_GRAPH_NODE_TYPE_MEMCPY), &copy));
+	assert_int_equal(copy.srcDevice, first);
+	assert_int_equal(copy.dstDevice, second);
+	assert_int_equal(copy.WidthInBytes, WORDS * 4);
 	WORKS(cuGraphDestroyNode(nodes[0]));
 	exec = instantiate(clone);
 	clear();
@@ -523,6 +565,53 @@ static void test_captured(void **state)
 	expect_words(second, 1);
 	WORKS(cuGraphExecDestroy(exec));
 	WORKS(cuGraphDestroy(clone));
+}
+
+/* A kernel where a function is expected, as the runtime has them; what is told of it is given back, changed. */
+static void test_library_kernel(void **state)
+{
+	CUDA_KERNEL_NODE_PARAMS told;
+	uint32_t *factor, former;
+	struct scaling scaling;
+	CUlibrary library;
+	CUkernel kernel;
+	CUgraphNode node;
+	CUgraphExec exec;
+	CUgraph graph;
+
+	(void)state;
+	WORKS(cuLibraryLoadData(&library, scale_image, NULL, NULL, 0, NULL, NULL, 0));
+	WORKS(cuLibraryGetKernel(&kernel, library, "scale"));
+	scaling_of(&scaling, first, 3, 1);
+	scaling.node.func = NULL;
+	scaling.node.kern = kernel;
+	WORKS(cuGraphCreate(&graph, 0));
+	WORKS(cuGraphAddKernelNode_v2(&node, graph, NULL, 0, &scaling.node));
+	exec = instantiate(graph);
+	clear();
+	run(exec);
+	run(exec);
+	expect_words(first, 4);
+	WORKS(cuGraphExecDestroy(exec));
+	WORKS(cuGraphDestroy(graph));
+
+	WORKS(cuStreamBeginCapture_v2(stream, CU_STREAM_CAPTURE_MODE_RELAXED));
+	WORKS(cuLaunchKernel((CUfunction)kernel, scaling.node.gridDimX, 1, 1, 128, 1, 1, 0, stream, scaling.pointers,
+			     NULL));
+	WORKS(cuStreamEndCapture(stream, &graph));
+	node = node_of_type(graph, CU_GRAPH_NODE_TYPE_KERNEL);
+	expect_scaling(node, 3, 1);
+	WORKS(cuGraphKernelNodeGetParams_v2(node, &told));
+	factor = told.kernelParams[1];
+	former = *factor;
+	told.kernelParams[1] = &(uint32_t){former + 2};
+	WORKS(cuGraphKernelNodeSetParams_v2(node, &told));
+	exec = instantiate(graph);
+	run(exec);
+	expect_words(first, 21);
+	WORKS(cuGraphExecDestroy(exec));
+	WORKS(cuGraphDestroy(graph));
+	WORKS(cuLibraryUnload(library));
 }
 
 /* first = value * 3 + 1. */
@@ -535,23 +624,6 @@ static CUgraph tripling(uint32_t value)
 	filled = add_fill(graph, first, value);
 	add_scaling(graph, &filled, 1, first, 3, 1);
 	return graph;
-}
-
-static CUgraphNode node_of_type(CUgraph graph, CUgraphNodeType wanted)
-{
-	CUgraphNode nodes[8], found = NULL;
-	size_t count = COUNT(nodes);
-
-	WORKS(cuGraphGetNodes(graph, nodes, &count));
-	for (size_t i = 0; i < count; i++) {
-		CUgraphNodeType type;
-
-		WORKS(cuGraphNodeGetType(nodes[i], &type));
-		if (type == wanted)
-			found = nodes[i];
-	}
-	assert_non_null(found);
-	return found;
 }
 
 static void test_child(void **state)
@@ -856,21 +928,14 @@ static void test_refusals(void **state)
 int main(int argument_count, char **arguments)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_chain),
-		cmocka_unit_test(test_shape),
-		cmocka_unit_test(test_parameters),
-		cmocka_unit_test(test_buffer),
-		cmocka_unit_test(test_executable),
-		cmocka_unit_test(test_update),
-		cmocka_unit_test(test_edges),
-		cmocka_unit_test(test_many),
-		cmocka_unit_test(test_captured),
-		cmocka_unit_test(test_child),
-		cmocka_unit_test(test_moved_child),
-		cmocka_unit_test(test_attributes),
-		cmocka_unit_test(test_host_node),
-		cmocka_unit_test(test_events),
-		cmocka_unit_test(test_capture_to_graph),
+		cmocka_unit_test(test_chain),	       cmocka_unit_test(test_shape),
+		cmocka_unit_test(test_parameters),     cmocka_unit_test(test_buffer),
+		cmocka_unit_test(test_executable),     cmocka_unit_test(test_update),
+		cmocka_unit_test(test_edges),	       cmocka_unit_test(test_many),
+		cmocka_unit_test(test_captured),       cmocka_unit_test(test_child),
+		cmocka_unit_test(test_moved_child),    cmocka_unit_test(test_attributes),
+		cmocka_unit_test(test_library_kernel), cmocka_unit_test(test_host_node),
+		cmocka_unit_test(test_events),	       cmocka_unit_test(test_capture_to_graph),
 		cmocka_unit_test(test_errors),
 	};
 	const struct CMUnitTest refusals[] = {cmocka_unit_test(test_refusals)};
