@@ -103,6 +103,21 @@ class Live(unittest.TestCase):
             status, _, error = tenants.run('bad', 'memory')
             self.assertEqual(status, 0, error)
 
+    def test_latencies_by_class(self):
+        """Of a program that has ended; by the executor's own clock, so only their order is compared."""
+        with Tenants() as tenants:
+            status, _, error = tenants.run('one', 'issue', '--batch', '1000')
+            self.assertEqual(status, 0, error)
+            rows = {row['class']: row for row in admin(tenants, 'show-latency') if row['of'] == 'pool A'}
+            self.assertGreaterEqual(set(rows), {'launch', 'memory', 'module', 'synchronize', 'other'})
+            # Most launches are not looked at, and the others stand for them; its copy may not be among those either.
+            self.assertAlmostEqual(rows['launch']['calls'], 1000, delta=100)
+            for row in rows.values():
+                self.assertGreater(row['mean_us'], 0, row)
+                self.assertLessEqual(row['p50_us'], row['p99_us'], row)
+            # The program waited for its kernels, and the launches did not.
+            self.assertGreater(rows['synchronize']['p99_us'], rows['launch']['p50_us'])
+
     def test_slow_waits_are_logged(self):
         with Tenants('--slow-wait', '1') as tenants:
             end = time.monotonic() + 3

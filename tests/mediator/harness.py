@@ -31,7 +31,7 @@ def packet(kind, body, magic=MAGIC, version=VERSION, size=None):
 
 
 def device_hello(vm_id=1, pool="A", priority=1, channels=2, channel_bytes=4 * MEBIBYTE, name=b"test", **header):
-    body = struct.pack("<IIIIQ16s64s", vm_id, ord(pool), priority, channels, channel_bytes, b"", name)
+    body = struct.pack("<IIIIQ16s64sII", vm_id, ord(pool), priority, channels, channel_bytes, b"", name, 0, 0)
     return packet(DEVICE_HELLO, body, **header)
 
 
