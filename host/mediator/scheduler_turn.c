@@ -151,23 +151,7 @@ static bool current_is_preempted(const struct scheduler *scheduler)
 	return false;
 }
 
-/*
- * The higher class does not wait for what is in flight: that is little, or one kernel that takes long, and there the
- * GPU's own time slicing serves both sooner than its end would.
- */
-static void current_preempt(struct scheduler *scheduler, uint64_t now)
-{
-	struct scheduler_process *process;
-
-	LIST_FOREACH(process, &scheduler->current->processes, link)
-	{
-		permit_drain_set(&process->permit, 0);
-	}
-	if (now < scheduler->until_ns)
-		until_set(scheduler, now);
-}
-
-/* It does not answer: leaves it to itself and goes on. */
+/* Leaves it to itself and goes on. */
 static void current_abandon(struct scheduler *scheduler, uint64_t now)
 {
 	struct scheduler_process *process;
@@ -180,6 +164,21 @@ static void current_abandon(struct scheduler *scheduler, uint64_t now)
 			scheduler_process_revoke(process);
 		scheduler_process_out(process, now);
 	}
+}
+
+/*
+ * The higher class does not wait, neither for the answer nor for what is in flight: that is little, or one kernel
+ * that takes long, and there the GPU's own time slicing serves both sooner than its end would.
+ */
+static void current_preempt(struct scheduler *scheduler, uint64_t now)
+{
+	struct scheduler_process *process;
+
+	LIST_FOREACH(process, &scheduler->current->processes, link)
+	{
+		permit_drain_set(&process->permit, 0);
+	}
+	current_abandon(scheduler, now);
 }
 
 static void current_look(struct scheduler *scheduler, uint64_t now)
@@ -196,7 +195,7 @@ static void current_look(struct scheduler *scheduler, uint64_t now)
 		}
 		if (current_is_preempted(scheduler))
 			current_preempt(scheduler, now);
-		if (scheduler->until_ns != VGPU_TIME_NEVER && now >= scheduler->until_ns + ANSWER_NS)
+		else if (scheduler->until_ns != VGPU_TIME_NEVER && now >= scheduler->until_ns + ANSWER_NS)
 			current_abandon(scheduler, now);
 	}
 	if (!share_has_permit(current))
