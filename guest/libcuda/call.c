@@ -5,6 +5,7 @@
 
 #include "capture.h"
 #include "context.h"
+#include "debug.h"
 #include "session.h"
 #include "vgpu_api_wire.h"
 
@@ -102,7 +103,15 @@ CUresult call_wait(uint16_t opcode, uint32_t context, const struct call_piece *p
 		result = CUDA_ERROR_UNKNOWN;
 	if (!result && is_synchronisation(opcode))
 		result = channel_take_deferred(session.channel);
+	if (result)
+		debug_note("call %u: error %d", opcode, (int)result);
 	return result;
+}
+
+CUresult call_refused(const char *name)
+{
+	debug_note("%s is not supported", name);
+	return CUDA_ERROR_NOT_SUPPORTED;
 }
 
 CUresult call_wait_for(uint16_t opcode, const struct call_piece *pieces, size_t piece_count, void *reply,

@@ -15,6 +15,7 @@
 #include "call.h"
 #include "context.h"
 #include "context_storage.h"
+#include "debug.h"
 #include "device.h"
 #include "integrity.h"
 #include "session.h"
@@ -305,11 +306,9 @@ static void unknown_log(const CUuuid *uuid)
 {
 	char text[2 * sizeof(uuid->bytes) + 1];
 
-	if (!secure_getenv("VGPU_DEBUG"))
-		return;
 	for (size_t i = 0; i < sizeof(uuid->bytes); i++)
 		snprintf(text + 2 * i, 3, "%02x", (unsigned char)uuid->bytes[i]);
-	fprintf(stderr, "vgpu-cuda: no export table %s\n", text);
+	debug_note("no export table %s", text);
 }
 
 API(cuGetExportTable, const void **table, const CUuuid *uuid)

@@ -30,10 +30,18 @@ def samples(source):
         yield path.parent.relative_to(source / 'Samples')
 
 
+def architecture():
+    """Of the first GPU, as a number: some samples hand it on to nvcc themselves."""
+    answer = subprocess.run(['nvidia-smi', '--query-gpu=compute_cap', '--format=csv,noheader'], check=True,
+                            stdout=subprocess.PIPE, text=True)
+    return answer.stdout.splitlines()[0].strip().replace('.', '')
+
+
 def build(source, target):
+    setting = f'set(CMAKE_CUDA_ARCHITECTURES {architecture()})'
     for path in source.rglob('CMakeLists.txt'):
         text = path.read_text()
-        path.write_text(re.sub(r'set\(CMAKE_CUDA_ARCHITECTURES [^)]*\)', 'set(CMAKE_CUDA_ARCHITECTURES native)', text))
+        path.write_text(re.sub(r'set\(CMAKE_CUDA_ARCHITECTURES [^)]*\)', setting, text))
     target.mkdir(parents=True, exist_ok=True)
     # One sample whose library is missing stops the configuration of all: those are taken out.
     for _ in range(CONFIGURATIONS_MAX):
