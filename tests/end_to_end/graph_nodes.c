@@ -330,6 +330,8 @@ static void test_copies(void **state)
 	for (uint32_t i = 0; i < WORDS; i++)
 		words[i] = i;
 	WORKS(cuMemcpyHtoD_v2(first, words, sizeof(words)));
+	/* A copy from pageable memory may be under way when it returns. */
+	WORKS(cuCtxSynchronize());
 	WORKS(cuGraphCreate(&graph, 0));
 	WORKS(cuGraphAddMemcpyNode(&copied, graph, NULL, 0, &down, context));
 	WORKS(cuGraphAddMemcpyNode(&node, graph, &copied, 1, &up, context));
