@@ -339,5 +339,12 @@ CUresult copy_shape_describe(const CUDA_MEMCPY3D *copy, struct vgpu_graph_memcpy
 		.source_array = from.array_id,
 		.destination_array = to.array_id,
 	};
+	/* A single row has no pitch, which could be larger than a pitch may be (CU_DEVICE_ATTRIBUTE_MAX_PITCH). */
+	if (copy->Height == 1 && copy->Depth == 1) {
+		ret_wire->copy.srcPitch = 0;
+		ret_wire->copy.srcHeight = 0;
+		ret_wire->copy.dstPitch = 0;
+		ret_wire->copy.dstHeight = 0;
+	}
 	return CUDA_SUCCESS;
 }

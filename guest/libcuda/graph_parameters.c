@@ -238,26 +238,32 @@ API(cuGraphExecEventWaitNodeSetEvent, CUgraphExec exec, CUgraphNode node, CUeven
 	return event_set(&exec, node, CU_GRAPH_NODE_TYPE_WAIT_EVENT, event);
 }
 
-/* Under the lock: what a node of the type does. The host is asked once about one that it made. */
-static CUresult content_get(CUgraphNode handle, CUgraphNodeType type, uint32_t context,
-			    const CUgraphNodeParams **ret_parameters)
+/*
+ * Under the lock: copies the first 'bytes' of what a node of the type does, whichever of the union's members that
+ * is. The host is asked once about a node that it made.
+ */
+static CUresult content_get(CUgraphNode handle, CUgraphNodeType type, uint32_t context, void *memory, size_t bytes)
 {
 	struct graph_node *node;
 	CUresult result = graph_node_find(handle, &node);
 
-	if (!result && node->type != type)
-		result = CUDA_ERROR_INVALID_VALUE;
-	if (!result && !node->content)
+	if (result)
+		return result;
+	if (node->type != type)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (!node->content)
 		result = node_content_learn(node, context, &node->content);
-	if (!result)
-		*ret_parameters = &node->content->parameters;
-	return result;
+	if (!node->content)
+		return result;
+	if (type == CU_GRAPH_NODE_TYPE_MEMCPY)
+		memcpy(memory, &node->content->parameters.memcpy.copyParams, bytes);
+	else
+		memcpy(memory, node->content->parameters.reserved1, bytes);
+	return CUDA_SUCCESS;
 }
 
-/* Copies the first 'bytes' of the parameters, whichever of the union's members they are. */
 static CUresult get(CUgraphNode node, CUgraphNodeType type, void *memory, size_t bytes)
 {
-	const CUgraphNodeParams *parameters;
 	uint32_t context;
 	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
 
@@ -266,11 +272,7 @@ static CUresult get(CUgraphNode node, CUgraphNodeType type, void *memory, size_t
 	if (!memory)
 		return CUDA_ERROR_INVALID_VALUE;
 	graphs_lock();
-	result = content_get(node, type, context, &parameters);
-	if (!result && type == CU_GRAPH_NODE_TYPE_MEMCPY)
-		memcpy(memory, &parameters->memcpy.copyParams, bytes);
-	else if (!result)
-		memcpy(memory, parameters->reserved1, bytes);
+	result = content_get(node, type, context, memory, bytes);
 	graphs_unlock();
 	return result;
 }

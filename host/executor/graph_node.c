@@ -14,11 +14,6 @@
 #include "launch.h"
 #include "vgpu_graph.h"
 
-/* Keys of 'extra' in a kernel node's parameters (API reference, cuLaunchKernel). */
-#define EXTRA_END	   ((void *)0x00)
-#define EXTRA_BUFFER	   ((void *)0x01)
-#define EXTRA_BUFFER_BYTES ((void *)0x02)
-
 struct node_input {
 	CUgraphNodeParams parameters;
 	/* Of a kernel. */
@@ -52,11 +47,11 @@ static CUresult kernel_read(struct executor *executor, const uint8_t *payload, s
 	kernel->blockDimZ = launch->block[2];
 	kernel->sharedMemBytes = launch->shared_bytes;
 	input->parameter_bytes = launch->parameter_bytes;
-	input->extra[0] = EXTRA_BUFFER;
+	input->extra[0] = CU_LAUNCH_PARAM_BUFFER_POINTER;
 	input->extra[1] = (void *)(uintptr_t)(launch + 1);
-	input->extra[2] = EXTRA_BUFFER_BYTES;
+	input->extra[2] = CU_LAUNCH_PARAM_BUFFER_SIZE;
 	input->extra[3] = &input->parameter_bytes;
-	input->extra[4] = EXTRA_END;
+	input->extra[4] = CU_LAUNCH_PARAM_END;
 	kernel->extra = input->extra;
 	return CUDA_SUCCESS;
 }
@@ -231,6 +226,18 @@ CUresult execute_cuGraphAddNode_v2(struct executor *executor, const struct reque
 	return result;
 }
 
+/* The driver reads the parameters as those of the type that they name. */
+static CUresult type_check(const struct executor *executor, CUgraphNode node, const struct node_input *input)
+{
+	CUgraphNodeType type;
+	CUresult result = executor->driver.cuGraphNodeGetType ? executor->driver.cuGraphNodeGetType(node, &type)
+							      : CUDA_ERROR_NOT_SUPPORTED;
+
+	if (result)
+		return result;
+	return type == input->parameters.type ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
 CUresult execute_cuGraphNodeSetParams(struct executor *executor, const struct request *request,
 				      const struct wire_cuGraphNodeSetParams *arguments, const void *tail)
 {
@@ -247,6 +254,8 @@ CUresult execute_cuGraphNodeSetParams(struct executor *executor, const struct re
 	/* The embedded graph that there was may have an id. */
 	if (!result && input.parameters.type == CU_GRAPH_NODE_TYPE_GRAPH)
 		result = CUDA_ERROR_NOT_SUPPORTED;
+	if (!result)
+		result = type_check(executor, node, &input);
 	if (!result)
 		result = executor->driver.cuGraphNodeSetParams(node, &input.parameters);
 	input_end(&input);
@@ -280,6 +289,8 @@ CUresult execute_cuGraphExecNodeSetParams(struct executor *executor, const struc
 	if (!executor->driver.cuGraphExecNodeSetParams)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	result = input_read(executor, 0, tail, arguments->node_bytes, &input);
+	if (!result)
+		result = type_check(executor, node, &input);
 	if (!result)
 		result = exec_node_set(executor, exec, node, &input.parameters);
 	input_end(&input);

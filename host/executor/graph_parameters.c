@@ -6,11 +6,6 @@
 #include "executor_calls.h"
 #include "vgpu_graph.h"
 
-/* Keys of a kernel node's 'extra' (API reference, cuLaunchKernel). */
-#define EXTRA_END	   ((void *)0x00)
-#define EXTRA_BUFFER	   ((void *)0x01)
-#define EXTRA_BUFFER_BYTES ((void *)0x02)
-
 /* The id of an object of the kind; 0: it has none. */
 static uint32_t object_name(const struct executor *executor, enum vgpu_kind kind, const void *object)
 {
@@ -87,10 +82,10 @@ static CUresult buffer_copy(void *const *extra, uint8_t *to, size_t capacity, si
 	const void *buffer = NULL;
 	size_t bytes = 0;
 
-	for (; extra[0] != EXTRA_END; extra += 2) {
-		if (extra[0] == EXTRA_BUFFER)
+	for (; extra[0] != CU_LAUNCH_PARAM_END; extra += 2) {
+		if (extra[0] == CU_LAUNCH_PARAM_BUFFER_POINTER)
 			buffer = extra[1];
-		else if (extra[0] == EXTRA_BUFFER_BYTES)
+		else if (extra[0] == CU_LAUNCH_PARAM_BUFFER_SIZE)
 			bytes = *(const size_t *)extra[1];
 	}
 	if (bytes > capacity || (bytes && !buffer))

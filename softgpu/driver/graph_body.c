@@ -57,13 +57,15 @@ static size_t *indices_copy(const size_t *indices, size_t count)
 
 static struct graph_body *body_copy(const struct graph_body *body, bool with_handles)
 {
+	struct graph_node *nodes = malloc((body->count ? body->count : 1) * sizeof(*nodes));
 	struct graph_body *copy = graph_body_make();
 
-	if (!copy)
+	if (!copy || !nodes) {
+		free(nodes);
+		graph_body_release(copy);
 		return NULL;
-	copy->nodes = malloc((body->count ? body->count : 1) * sizeof(*copy->nodes));
-	if (!copy->nodes)
-		goto fail;
+	}
+	copy->nodes = nodes;
 	copy->capacity = body->count;
 	for (size_t index = 0; index < body->count; index++) {
 		struct graph_node *node = &copy->nodes[index];

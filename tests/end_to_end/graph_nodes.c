@@ -40,6 +40,7 @@ static CUcontext context;
 static CUstream stream;
 static CUfunction scale;
 static CUdeviceptr first, second, third;
+static uint32_t *pinned;
 
 static int setup(void **state)
 {
@@ -49,7 +50,8 @@ static int setup(void **state)
 	return cuInit(0) || cuDevicePrimaryCtxRetain(&context, 0) || cuCtxSetCurrent(context) ||
 	       cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING) || cuModuleLoadData(&module, scale_image) ||
 	       cuModuleGetFunction(&scale, module, "scale") || cuMemAlloc_v2(&first, WORDS * 4) ||
-	       cuMemAlloc_v2(&second, WORDS * 4) || cuMemAlloc_v2(&third, WORDS * 4);
+	       cuMemAlloc_v2(&second, WORDS * 4) || cuMemAlloc_v2(&third, WORDS * 4) ||
+	       cuMemHostAlloc((void **)&pinned, WORDS * 4, 0);
 }
 
 /* The parameters of a launch, kept together with what points to them. */
@@ -290,6 +292,58 @@ static void test_parameters(void **state)
 	WORKS(cuGraphDestroy(graph));
 	WORKS(cuGraphExecDestroy(former));
 	WORKS(cuGraphExecDestroy(latter));
+}
+
+/* Every other word, to memory of the host that the device can reach and back. */
+static void test_copies(void **state)
+{
+	const CUDA_MEMCPY3D down = {
+		.srcMemoryType = CU_MEMORYTYPE_DEVICE,
+		.srcDevice = first,
+		.srcPitch = 8,
+		.dstMemoryType = CU_MEMORYTYPE_HOST,
+		.dstHost = pinned,
+		.dstPitch = 4,
+		.WidthInBytes = 4,
+		.Height = WORDS / 2,
+		.Depth = 1,
+	};
+	const CUDA_MEMCPY3D up = {
+		.srcMemoryType = CU_MEMORYTYPE_HOST,
+		.srcHost = pinned,
+		.dstMemoryType = CU_MEMORYTYPE_DEVICE,
+		.dstDevice = second,
+		.WidthInBytes = WORDS * 2,
+		.Height = 1,
+		.Depth = 1,
+	};
+	static uint32_t words[WORDS];
+	CUgraphNode copied, node;
+	CUdeviceptr mapped;
+	CUgraphExec exec;
+	CUgraph graph;
+
+	(void)state;
+	if (cuMemHostGetDevicePointer_v2(&mapped, pinned, 0))
+		skip(); /* over a worker, or in a virtual machine */
+	clear();
+	for (uint32_t i = 0; i < WORDS; i++)
+		words[i] = i;
+	WORKS(cuMemcpyHtoD_v2(first, words, sizeof(words)));
+	/* A copy from pageable memory may be under way when it returns. */
+	WORKS(cuCtxSynchronize());
+	WORKS(cuGraphCreate(&graph, 0));
+	WORKS(cuGraphAddMemcpyNode(&copied, graph, NULL, 0, &down, context));
+	WORKS(cuGraphAddMemcpyNode(&node, graph, &copied, 1, &up, context));
+	exec = instantiate(graph);
+	run(exec);
+	WORKS(cuMemcpyDtoH_v2(words, second, sizeof(words)));
+	for (uint32_t i = 0; i < WORDS; i++)
+		assert_int_equal(words[i], i < WORDS / 2 ? 2 * i : 0);
+	for (uint32_t i = 0; i < WORDS / 2; i++)
+		assert_int_equal(pinned[i], 2 * i);
+	WORKS(cuGraphExecDestroy(exec));
+	WORKS(cuGraphDestroy(graph));
 }
 
 /* All parameters in one buffer. */
@@ -928,14 +982,23 @@ static void test_refusals(void **state)
 int main(int argument_count, char **arguments)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_chain),	       cmocka_unit_test(test_shape),
-		cmocka_unit_test(test_parameters),     cmocka_unit_test(test_buffer),
-		cmocka_unit_test(test_executable),     cmocka_unit_test(test_update),
-		cmocka_unit_test(test_edges),	       cmocka_unit_test(test_many),
-		cmocka_unit_test(test_captured),       cmocka_unit_test(test_child),
-		cmocka_unit_test(test_moved_child),    cmocka_unit_test(test_attributes),
-		cmocka_unit_test(test_library_kernel), cmocka_unit_test(test_host_node),
-		cmocka_unit_test(test_events),	       cmocka_unit_test(test_capture_to_graph),
+		cmocka_unit_test(test_chain),
+		cmocka_unit_test(test_shape),
+		cmocka_unit_test(test_parameters),
+		cmocka_unit_test(test_copies),
+		cmocka_unit_test(test_buffer),
+		cmocka_unit_test(test_executable),
+		cmocka_unit_test(test_update),
+		cmocka_unit_test(test_edges),
+		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_captured),
+		cmocka_unit_test(test_child),
+		cmocka_unit_test(test_moved_child),
+		cmocka_unit_test(test_attributes),
+		cmocka_unit_test(test_library_kernel),
+		cmocka_unit_test(test_host_node),
+		cmocka_unit_test(test_events),
+		cmocka_unit_test(test_capture_to_graph),
 		cmocka_unit_test(test_errors),
 	};
 	const struct CMUnitTest refusals[] = {cmocka_unit_test(test_refusals)};

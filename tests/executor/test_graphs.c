@@ -325,6 +325,24 @@ static void memory_is_checked(void **state)
 	WORKS(cuGraphDestroy, .hGraph = GRAPH(1));
 }
 
+static void types_are_checked(void **state)
+{
+	struct request request = {0};
+	const struct vgpu_graph_node head = {.type = CU_GRAPH_NODE_TYPE_MEMSET};
+	const struct vgpu_graph_memset content = {.width = 1, .rows = 1, .element_bytes = 1};
+	struct wire_cuGraphNodeSetParams arguments = {.hNode = NODE(1), .node_bytes = sizeof(head) + sizeof(content)};
+
+	(void)state;
+	WORKS(cuGraphCreate, .phGraph = GRAPH(1));
+	assert_int_equal(add_empty(NODE(1), GRAPH(1), NULL, 0), CUDA_SUCCESS);
+	put(&request, &arguments, sizeof(arguments));
+	put(&request, &head, sizeof(head));
+	put(&request, &content, sizeof(content));
+	assert_int_equal(peer_call(&peer, VGPU_CALL_cuGraphNodeSetParams, context, request.payload, request.bytes),
+			 CUDA_ERROR_INVALID_VALUE);
+	WORKS(cuGraphDestroy, .hGraph = GRAPH(1));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -338,6 +356,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(parameters_that_are_not_there, setup, teardown),
 		cmocka_unit_test_setup_teardown(half_a_memset, setup, teardown),
 		cmocka_unit_test_setup_teardown(memory_is_checked, setup, teardown),
+		cmocka_unit_test_setup_teardown(types_are_checked, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
