@@ -109,7 +109,7 @@ class Produces(unittest.TestCase):
 
     def test_refused_answers_not_supported(self):
         self.assertRegex(self.files['guest_stubs.c'],
-                         r'API\(cuNever, void\)\n\{\n\treturn CUDA_ERROR_NOT_SUPPORTED;')
+                         r'API\(cuNever, void\)\n\{\n\treturn call_refused\("cuNever"\);')
 
     def test_decoder_checks_length_before_use(self):
         body = re.search(r'static CUresult decode_cuThingRead.*?\n}\n', self.files['executor_calls.c'], re.S).group()
