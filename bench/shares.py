@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How tenants share one GPU: by native time slicing, and through the mediator's scheduler, in one run.
 
-usage: shares.py BUNDLE [--driver LIBRARY] [--quick] [--json FILE]
+usage: shares.py BUNDLE [--driver LIBRARY] [--quick] [--json FILE] [--only shares|classes|mps]...
 
 BUNDLE is what tests/gpu/bundle.sh made. Tenants saturate the GPU with kernels of 100 us and of 20 ms, whose length
 alone is measured first; a tenant's GPU time is the number of its kernels times that length. The lines "goal" say
@@ -13,6 +13,7 @@ whether what issue 4 asks for was reached; the exit status is 1 if one was misse
 import argparse
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -61,6 +62,8 @@ class Bench:
         self.missed = 0
         self.mediator = None
         self.kernels = {}  # name: (arguments, microseconds)
+        self.mps = {}      # environment of programs under NVIDIA's MPS
+        self.parts = options.only or ['shares', 'classes', 'mps']
 
     def program(self, name):
         path = self.work / name
@@ -72,7 +75,7 @@ class Bench:
         library = os.environ.get('LD_LIBRARY_PATH')
         if native:
             if self.driver == 'libcuda.so.1':
-                return dict(os.environ)
+                return {**os.environ, **self.mps}
             # The library under the name that programs load.
             native_folder = self.work / 'native'
             native_folder.mkdir(exist_ok=True)
@@ -144,26 +147,54 @@ class Bench:
         self.results[title] = used
         return worst, total
 
+    def mps_measure(self):
+        """NVIDIA's MPS: one context's work beside the other's, without shares, and a fault of one ends all."""
+        if not shutil.which('nvidia-cuda-mps-control'):
+            print('MPS: not here', flush=True)
+            return
+        folder = self.work / 'mps'
+        folder.mkdir()
+        self.mps = {'CUDA_MPS_PIPE_DIRECTORY': str(folder), 'CUDA_MPS_LOG_DIRECTORY': str(folder)}
+        environment = {**os.environ, **self.mps}
+        started = subprocess.run(['nvidia-cuda-mps-control', '-d'], env=environment, check=False,
+                                 capture_output=True, text=True, timeout=20)
+        try:
+            if started.returncode:
+                print(f'MPS: does not start: {started.stderr.strip()}', flush=True)
+                return
+            self.shares('MPS, 100 us beside 20 ms', self.saturate({'a': 'short', 'b': 'long'}, native=True),
+                        {'a': 1, 'b': 1})
+            for kind in 'short', 'long':
+                beside = self.requests({'a': kind}, native=True, seconds=3)
+                print(f"MPS: 1 ms requests beside {kind} kernels: p50 {beside['median']:.0f} "
+                      f"p99 {beside['p99']:.0f} us", flush=True)
+        finally:
+            subprocess.run(['nvidia-cuda-mps-control'], input='quit\n', env=environment, check=False, text=True,
+                           capture_output=True, timeout=30)
+            self.mps = {}
+
     def measure(self):
         self.calibrate()
+        if 'mps' in self.parts:
+            self.mps_measure()
+        folder = self.work / 'on'
+        folder.mkdir()
+        if 'shares' in self.parts:
+            self.shares_measure(folder)
+        if 'classes' in self.parts:
+            self.classes_measure(folder)
+
+    def shares_measure(self, on_folder):
         short_long = {'a': 'short', 'b': 'long'}
         alone = self.saturate({'a': 'short'}, native=True, warm=1.5, seconds=2)['a']
         native = self.saturate(short_long, native=True)
         _, native_total = self.shares('native time slicing, 100 us beside 20 ms', native, {'a': 1, 'b': 1})
-        native_high = {}
-        for kind in 'short', 'long':
-            native_high[kind] = self.requests({'a': kind}, native=True, seconds=3)
-            print(f"native time slicing: 1 ms requests beside {kind} kernels: p50 {native_high[kind]['median']:.0f} "
-                  f"p99 {native_high[kind]['p99']:.0f} us", flush=True)
-
         folder = self.work / 'off'
         folder.mkdir()
         self.mediator = Mediator(folder, self.bundle, self.driver, '--policy', 'none')
         off = self.saturate({'a': 'short'}, warm=1.5, seconds=2)['a']
         self.mediator.stop()
-        folder = self.work / 'on'
-        folder.mkdir()
-        self.mediator = Mediator(folder, self.bundle, self.driver)
+        self.mediator = Mediator(on_folder, self.bundle, self.driver)
         on = self.saturate({'a': 'short'}, warm=1.5, seconds=2)['a']
         print(f'one tenant: native {alone:.4f}, scheduler off {off:.4f}, on {on:.4f} of the GPU', flush=True)
         self.goal('one tenant alone, scheduler on to off', on / max(off, 1e-6), on > 0.985 * off)
@@ -185,7 +216,16 @@ class Bench:
             used = self.saturate({one: 'short', other: 'long'}, seconds=5)
             worst, _ = self.shares(f'weights {one[1:]}:{other[1:]}', used, weights)
             self.goal(f'weights {one[1:]}:{other[1:]}, deviation', worst, worst <= 0.03)
+        self.mediator.stop()
 
+    def classes_measure(self, folder):
+        native_high = {}
+        for kind in 'short', 'long':
+            native_high[kind] = self.requests({'a': kind}, native=True, seconds=3)
+            print(f"native time slicing: 1 ms requests beside {kind} kernels: p50 {native_high[kind]['median']:.0f} "
+                  f"p99 {native_high[kind]['p99']:.0f} us", flush=True)
+        (folder / 'mediator.log').unlink(missing_ok=True)
+        self.mediator = Mediator(folder, self.bundle, self.driver)
         single = self.requests({}, seconds=2)
         for kind in 'short', 'long':
             beside = self.requests({'t0': kind}, seconds=4)
@@ -204,6 +244,7 @@ def main():
     parser.add_argument('--driver', default='libcuda.so.1')
     parser.add_argument('--quick', action='store_true')
     parser.add_argument('--json', type=Path)
+    parser.add_argument('--only', action='append', choices=('shares', 'classes', 'mps'))
     options = parser.parse_args()
     bench = Bench(options)
     try:
