@@ -34,6 +34,7 @@ static CUresult begin_prepare(struct executor *executor, const struct request *r
 	if (!driver->cuStreamEndCapture || !driver->cuStreamIsCapturing)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	pending_settle(executor);
+	gate_settle(executor);
 	return request->context && !context_enter(executor, request->context) ? CUDA_ERROR_INVALID_CONTEXT
 									      : CUDA_SUCCESS;
 }
@@ -100,9 +101,11 @@ CUresult execute_cuStreamBeginCaptureToGraph(struct executor *executor, const st
 static void target_release(struct executor *executor, uint32_t stream_id)
 {
 	struct handle *stream = handles_find(&executor->handles, VGPU_KIND_STREAM, stream_id);
-	struct handle *graph = handles_find(&executor->handles, VGPU_KIND_GRAPH, (uint32_t)stream->cache);
+	struct handle *graph =
+		stream ? handles_find(&executor->handles, VGPU_KIND_GRAPH, (uint32_t)stream->cache) : NULL;
 
-	stream->cache = 0;
+	if (stream)
+		stream->cache = 0;
 	if (graph)
 		graph->cache = 0;
 }
@@ -112,6 +115,16 @@ static bool has_target(const struct executor *executor, uint32_t stream_id)
 	const struct handle *stream = handles_find(&executor->handles, VGPU_KIND_STREAM, stream_id);
 
 	return stream && stream->cache;
+}
+
+/* 'unknown': the answer where the driver gives none. */
+static bool is_capturing(const struct executor *executor, CUstream stream, bool unknown)
+{
+	CUstreamCaptureStatus status;
+
+	if (executor->driver.cuStreamIsCapturing(stream, &status))
+		return unknown;
+	return status != CU_STREAM_CAPTURE_STATUS_NONE;
 }
 
 /* A graph of its own gets the new id; one that the capture went into keeps what it has. */
@@ -127,10 +140,11 @@ CUresult execute_cuStreamEndCapture(struct executor *executor, const struct requ
 		result = execute_check_mint(executor, VGPU_KIND_GRAPH, arguments->phGraph);
 	if (result)
 		return result;
-	if (!executor->captures_open)
+	if (!executor->captures_open || !is_capturing(executor, stream, false))
 		return CUDA_ERROR_ILLEGAL_STATE;
 	result = executor->driver.cuStreamEndCapture(stream, &graph);
-	if (result == CUDA_ERROR_ILLEGAL_STATE || result == CUDA_ERROR_STREAM_CAPTURE_UNMATCHED)
+	/* Not what the error is, but whether the capture is over. */
+	if (result && is_capturing(executor, stream, true))
 		return result;
 	executor->captures_open--;
 	if (to_graph)
@@ -160,4 +174,57 @@ CUresult execute_cuStreamGetCaptureInfo(struct executor *executor, const struct 
 	reply->captureStatus_out = (uint32_t)status;
 	reply->id_out = id;
 	return CUDA_SUCCESS;
+}
+
+/* What it would have made is nobody's. */
+static void capture_abandon(struct executor *executor, uint32_t stream_id, CUstream stream)
+{
+	bool to_graph = has_target(executor, stream_id);
+	CUgraph graph = NULL;
+	CUresult result = executor->driver.cuStreamEndCapture(stream, &graph);
+
+	if (result && is_capturing(executor, stream, true))
+		return;
+	executor->captures_open--;
+	if (to_graph)
+		target_release(executor, stream_id);
+	else if (!result && graph)
+		executor->driver.cuGraphDestroy(graph);
+}
+
+CUresult execute_cuStreamDestroy_v2(struct executor *executor, const struct request *request,
+				    const struct wire_cuStreamDestroy_v2 *arguments)
+{
+	CUstream stream;
+	CUresult result = execute_find_stream(executor, arguments->hStream, &stream);
+
+	(void)request;
+	if (result)
+		return result;
+	/* A stream that is gone, or captured, takes no marks any more: its work would end uncounted. */
+	gate_settle(executor);
+	if (executor->captures_open && is_capturing(executor, stream, false))
+		capture_abandon(executor, arguments->hStream, stream);
+	result = executor->driver.cuStreamDestroy_v2(stream);
+	if (!result)
+		execute_forget(executor, arguments->hStream);
+	return result;
+}
+
+CUresult execute_cuStreamWaitEvent(struct executor *executor, const struct request *request,
+				   const struct wire_cuStreamWaitEvent *arguments)
+{
+	CUstream stream;
+	void *event;
+	CUresult result = execute_find_stream(executor, arguments->hStream, &stream);
+
+	(void)request;
+	if (!result)
+		result = execute_find(executor, VGPU_KIND_EVENT, arguments->hEvent, &event);
+	if (result)
+		return result;
+	/* It may make the stream a part of a capture. */
+	if (executor->captures_open)
+		gate_settle(executor);
+	return executor->driver.cuStreamWaitEvent(stream, event, arguments->Flags);
 }
