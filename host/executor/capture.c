@@ -26,6 +26,25 @@ CUresult capture_check(struct executor *executor, CUstream stream)
 	return status == CU_STREAM_CAPTURE_STATUS_NONE ? CUDA_SUCCESS : CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
 }
 
+CUresult capture_find(struct executor *executor, CUstream stream, uint64_t *ret_capture)
+{
+	CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
+	cuuint64_t id = 0;
+	CUresult result;
+
+	*ret_capture = 0;
+	if (!executor->captures_open)
+		return CUDA_SUCCESS;
+	if (!executor->driver.cuStreamGetCaptureInfo)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	result = executor->driver.cuStreamGetCaptureInfo(stream, &status, &id);
+	if (!result && status == CU_STREAM_CAPTURE_STATUS_INVALIDATED)
+		result = CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
+	if (!result && status == CU_STREAM_CAPTURE_STATUS_ACTIVE)
+		*ret_capture = id;
+	return result;
+}
+
 /* Before a capture: waits that others have begun are marked while the stream still takes marks. */
 static CUresult begin_prepare(struct executor *executor, const struct request *request)
 {
@@ -107,36 +126,44 @@ static void target_release(struct executor *executor, uint32_t stream_id)
 		graph->cache = 0;
 }
 
-static bool has_target(const struct executor *executor, uint32_t stream_id)
+/* 0: the capture of the stream makes a graph. */
+static uint32_t target_find(const struct executor *executor, uint32_t stream_id)
 {
 	const struct handle *stream = handles_find(&executor->handles, VGPU_KIND_STREAM, stream_id);
 
-	return stream && stream->cache;
+	return stream ? (uint32_t)stream->cache : 0;
 }
 
 /* A graph of its own gets the new id; one that the capture went into keeps what it has. */
 CUresult execute_cuStreamEndCapture(struct executor *executor, const struct request *request,
 				    const struct wire_cuStreamEndCapture *arguments)
 {
-	bool to_graph = has_target(executor, arguments->hStream);
+	uint32_t target = target_find(executor, arguments->hStream);
+	uint64_t capture = 0;
 	CUgraph graph = NULL;
 	CUstream stream;
 	CUresult result = execute_find_stream(executor, arguments->hStream, &stream);
 
-	if (!result && !to_graph)
+	if (!result && !target)
 		result = execute_check_mint(executor, VGPU_KIND_GRAPH, arguments->phGraph);
 	if (result)
 		return result;
 	if (!executor->captures_open)
 		return CUDA_ERROR_ILLEGAL_STATE;
+	/* Of one that is invalid there is no number, and no graph will come. */
+	(void)capture_find(executor, stream, &capture);
 	result = executor->driver.cuStreamEndCapture(stream, &graph);
 	if (result == CUDA_ERROR_ILLEGAL_STATE || result == CUDA_ERROR_STREAM_CAPTURE_UNMATCHED)
 		return result;
 	executor->captures_open--;
-	if (to_graph)
+	if (!result && capture)
+		graph_memory_capture_end(executor, capture, target ? target : arguments->phGraph);
+	if (target)
 		target_release(executor, arguments->hStream);
 	else if (!result)
 		execute_mint(executor, arguments->phGraph, request->context, graph);
+	if (!executor->captures_open)
+		graph_memory_captures_forget(executor);
 	return result;
 }
 

@@ -119,12 +119,18 @@ void execute_forget(struct executor *executor, uint32_t id)
 	switch (VGPU_ID_KIND(id)) {
 	case VGPU_KIND_GRAPH:
 		handles_forget_graph(&executor->handles, id);
+		graph_memory_settle(executor);
+		return;
+	case VGPU_KIND_GRAPH_EXEC:
+		handles_forget(&executor->handles, id);
+		graph_memory_settle(executor);
 		return;
 	case VGPU_KIND_GRAPH_NODE:
 		handle = handles_find(&executor->handles, VGPU_KIND_GRAPH_NODE, id);
 		/* The cache is the id of its embedded graph. */
 		if (handle && handle->cache) {
 			handles_forget_graph(&executor->handles, id);
+			graph_memory_settle(executor);
 			return;
 		}
 		break;

@@ -7,7 +7,7 @@
 #include "driver.h"
 #include "entry.h"
 #include "event.h"
-#include "graph.h"
+#include "graph_memory.h"
 #include "launch.h"
 
 struct node_handle {
@@ -115,15 +115,17 @@ static CUresult memset_work_make(const CUDA_MEMSET_NODE_PARAMS_v2 *parameters, s
 }
 
 /* A copy of the graph, or what it has now until graph_settle() finds that it has changed. */
-static CUresult child_work_make(CUgraph handle, struct work **ret_work)
+static CUresult child_work_make(const CUDA_CHILD_GRAPH_NODE_PARAMS *child, struct work **ret_work)
 {
 	struct graph *graph;
-	CUresult result = graph_acquire(handle, &graph);
+	CUresult result = graph_acquire(child->graph, &graph);
 
 	if (result)
 		return result;
 	graphs_lock();
 	result = graph_settle(graph);
+	if (!result && child->ownership == CU_GRAPH_CHILD_GRAPH_OWNERSHIP_CLONE && graph_body_has_memory(graph->body))
+		result = CUDA_ERROR_NOT_SUPPORTED;
 	if (!result) {
 		*ret_work = graph_work_make(graph->body);
 		result = *ret_work ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
@@ -143,7 +145,7 @@ CUresult graph_node_work_make(const CUgraphNodeParams *parameters, struct work *
 	case CU_GRAPH_NODE_TYPE_MEMSET:
 		return memset_work_make(&parameters->memset, ret_work);
 	case CU_GRAPH_NODE_TYPE_GRAPH:
-		return child_work_make(parameters->graph.graph, ret_work);
+		return child_work_make(&parameters->graph, ret_work);
 	case CU_GRAPH_NODE_TYPE_EVENT_RECORD:
 		return event_record_node(parameters->eventRecord.event, ret_work);
 	case CU_GRAPH_NODE_TYPE_WAIT_EVENT:
@@ -347,15 +349,18 @@ ENTRY(cuGraphDestroyNode, (CUgraphNode handle))
 		return result;
 	graphs_lock();
 	result = graph_node_acquire(handle, &graph, &index);
-	if (!result && !graph_body_own(&graph->body)) {
-		object_release(&graph->object);
+	if (result)
+		goto unlock;
+	if (graph_body_has_memory(graph->body))
+		result = CUDA_ERROR_NOT_SUPPORTED;
+	else if (!graph_body_own(&graph->body))
 		result = CUDA_ERROR_OUT_OF_MEMORY;
-	}
 	if (!result) {
 		graph_node_retire(&graph->body->nodes[index]);
 		graph_body_remove(graph->body, index);
-		object_release(&graph->object);
 	}
+	object_release(&graph->object);
+unlock:
 	graphs_unlock();
 	return result;
 }

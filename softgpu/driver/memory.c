@@ -161,6 +161,43 @@ void memory_set_access(uint64_t base, bool accessible)
 	pthread_rwlock_unlock(&lock);
 }
 
+/* Under the lock. */
+static struct memory_range *graph_range(uint64_t base)
+{
+	size_t index = index_above(base);
+
+	return index < range_count && ranges[index].base == base && ranges[index].kind == MEMORY_GRAPH ? &ranges[index]
+												       : NULL;
+}
+
+bool memory_set_live(uint64_t base, bool live)
+{
+	struct memory_range *range;
+	bool changed;
+
+	pthread_rwlock_wrlock(&lock);
+	range = graph_range(base);
+	changed = range && range->live != live;
+	if (changed)
+		range->live = live;
+	pthread_rwlock_unlock(&lock);
+	return changed;
+}
+
+bool memory_set_free_node(uint64_t base, bool has_free_node)
+{
+	struct memory_range *range;
+	bool changed;
+
+	pthread_rwlock_wrlock(&lock);
+	range = graph_range(base);
+	changed = range && range->has_free_node != has_free_node;
+	if (changed)
+		range->has_free_node = has_free_node;
+	pthread_rwlock_unlock(&lock);
+	return changed;
+}
+
 void memory_release_owned(struct context *context)
 {
 	size_t index = 0;

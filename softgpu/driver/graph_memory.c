@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "graph_memory.h"
+
+#include <stdlib.h>
+
+#include "arena.h"
+#include "memory.h"
+
+struct memory_work {
+	struct work work;
+	uint64_t address;
+	uint64_t bytes; /* of an allocation */
+};
+
+static CUresult allocation_run(struct work *work, struct stream *stream)
+{
+	(void)stream;
+	(void)memory_set_live(((struct memory_work *)work)->address, true);
+	return CUDA_SUCCESS;
+}
+
+static void allocation_free(struct work *work)
+{
+	(void)memory_free(((struct memory_work *)work)->address, MEMORY_MASK(MEMORY_GRAPH), NULL);
+	free(work);
+}
+
+CUresult graph_allocation_work(uint64_t bytes, CUdeviceptr *ret_address, struct work **ret_work)
+{
+	struct memory_range range = {.bytes = bytes, .kind = MEMORY_GRAPH};
+	struct memory_work *work;
+	CUresult result;
+
+	if (!bytes)
+		return CUDA_ERROR_INVALID_VALUE;
+	work = calloc(1, sizeof(*work));
+	if (!work)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	result = memory_allocate(&range, ARENA_PAGE_BYTES);
+	if (result) {
+		free(work);
+		return result;
+	}
+	work->work = (struct work){
+		.run = allocation_run,
+		.free = allocation_free,
+		.node_type = CU_GRAPH_NODE_TYPE_MEM_ALLOC,
+	};
+	work->address = range.base;
+	work->bytes = bytes;
+	*ret_address = range.base;
+	*ret_work = &work->work;
+	return CUDA_SUCCESS;
+}
+
+static CUresult free_run(struct work *work, struct stream *stream)
+{
+	(void)stream;
+	(void)memory_set_live(((struct memory_work *)work)->address, false);
+	return CUDA_SUCCESS;
+}
+
+static void free_free(struct work *work)
+{
+	(void)memory_set_free_node(((struct memory_work *)work)->address, false);
+	free(work);
+}
+
+CUresult graph_free_work(CUdeviceptr address, struct work **ret_work)
+{
+	struct memory_work *work = calloc(1, sizeof(*work));
+
+	if (!work)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	if (!memory_set_free_node(address, true)) {
+		free(work);
+		return CUDA_ERROR_INVALID_VALUE;
+	}
+	work->work = (struct work){
+		.run = free_run,
+		.free = free_free,
+		.node_type = CU_GRAPH_NODE_TYPE_MEM_FREE,
+	};
+	work->address = address;
+	*ret_work = &work->work;
+	return CUDA_SUCCESS;
+}
+
+bool graph_body_has_memory(const struct graph_body *body)
+{
+	for (size_t index = 0; index < body->count; index++) {
+		const struct work *work = body->nodes[index].work;
+
+		if (work->node_type == CU_GRAPH_NODE_TYPE_MEM_ALLOC || work->node_type == CU_GRAPH_NODE_TYPE_MEM_FREE)
+			return true;
+		if (work->node_type == CU_GRAPH_NODE_TYPE_GRAPH && graph_body_has_memory(graph_work_body(work)))
+			return true;
+	}
+	return false;
+}
