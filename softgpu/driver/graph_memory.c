@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "arena.h"
+#include "device.h"
 #include "memory.h"
 
 struct memory_work {
@@ -51,6 +52,22 @@ CUresult graph_allocation_work(uint64_t bytes, CUdeviceptr *ret_address, struct 
 	*ret_address = range.base;
 	*ret_work = &work->work;
 	return CUDA_SUCCESS;
+}
+
+void graph_allocation_describe(const struct work *work, CUDA_MEM_ALLOC_NODE_PARAMS *ret_parameters)
+{
+	*ret_parameters = (CUDA_MEM_ALLOC_NODE_PARAMS){
+		.poolProps = {.allocType = CU_MEM_ALLOCATION_TYPE_PINNED,
+			      .handleTypes = CU_MEM_HANDLE_TYPE_NONE,
+			      .location = {.type = CU_MEM_LOCATION_TYPE_DEVICE, .id = DEVICE_ORDINAL}},
+		.bytesize = ((const struct memory_work *)work)->bytes,
+		.dptr = ((const struct memory_work *)work)->address,
+	};
+}
+
+CUdeviceptr graph_free_address(const struct work *work)
+{
+	return ((const struct memory_work *)work)->address;
 }
 
 static CUresult free_run(struct work *work, struct stream *stream)

@@ -14,6 +14,10 @@ CUresult graph_allocation_work(uint64_t bytes, CUdeviceptr *ret_address, struct 
 /* CUDA_ERROR_INVALID_VALUE: no allocation node has it, or a free node already. */
 CUresult graph_free_work(CUdeviceptr address, struct work **ret_work);
 
+/* Of the works that these make. */
+void graph_allocation_describe(const struct work *work, CUDA_MEM_ALLOC_NODE_PARAMS *ret_parameters);
+CUdeviceptr graph_free_address(const struct work *work);
+
 /* Are there such nodes, in embedded bodies too?  Such a graph is not copied, and loses no nodes and edges. */
 bool graph_body_has_memory(const struct graph_body *body);
 

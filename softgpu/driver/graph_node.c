@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "copy.h"
+#include "device.h"
 #include "driver.h"
 #include "entry.h"
 #include "event.h"
@@ -135,6 +136,18 @@ static CUresult child_work_make(const CUDA_CHILD_GRAPH_NODE_PARAMS *child, struc
 	return result;
 }
 
+static CUresult allocation_work_make(const CUDA_MEM_ALLOC_NODE_PARAMS *parameters, struct work **ret_work)
+{
+	const CUmemPoolProps *properties = &parameters->poolProps;
+	CUdeviceptr address;
+
+	if (properties->allocType != CU_MEM_ALLOCATION_TYPE_PINNED ||
+	    properties->handleTypes != CU_MEM_HANDLE_TYPE_NONE ||
+	    properties->location.type != CU_MEM_LOCATION_TYPE_DEVICE || properties->location.id != DEVICE_ORDINAL)
+		return CUDA_ERROR_INVALID_VALUE;
+	return graph_allocation_work(parameters->bytesize, &address, ret_work);
+}
+
 CUresult graph_node_work_make(const CUgraphNodeParams *parameters, struct work **ret_work)
 {
 	switch (parameters->type) {
@@ -155,6 +168,10 @@ CUresult graph_node_work_make(const CUgraphNodeParams *parameters, struct work *
 			return CUDA_ERROR_INVALID_VALUE;
 		*ret_work = work_host_function(parameters->host.fn, parameters->host.userData);
 		return *ret_work ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+	case CU_GRAPH_NODE_TYPE_MEM_ALLOC:
+		return allocation_work_make(&parameters->alloc, ret_work);
+	case CU_GRAPH_NODE_TYPE_MEM_FREE:
+		return graph_free_work(parameters->free.dptr, ret_work);
 	case CU_GRAPH_NODE_TYPE_EMPTY:
 		*ret_work = work_nothing();
 		return *ret_work ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
@@ -245,6 +262,8 @@ ENTRY(cuGraphAddNode_v2, (CUgraphNode * ret_node, CUgraph handle, const CUgraphN
 			graph->body->nodes[graph->body->count - 1].child = child;
 			child->is_owned = true;
 		}
+		if (!result && parameters->type == CU_GRAPH_NODE_TYPE_MEM_ALLOC)
+			graph_allocation_describe(work, &parameters->alloc);
 		graphs_unlock();
 		if (result)
 			work_discard(work);
@@ -302,7 +321,8 @@ unlock:
 /* Under the lock. */
 static CUresult parameters_replace(struct graph_body **body, size_t index, struct work *work)
 {
-	if ((*body)->nodes[index].work->node_type != work->node_type || (*body)->nodes[index].child)
+	if ((*body)->nodes[index].work->node_type != work->node_type || (*body)->nodes[index].child ||
+	    work->node_type == CU_GRAPH_NODE_TYPE_MEM_ALLOC || work->node_type == CU_GRAPH_NODE_TYPE_MEM_FREE)
 		return CUDA_ERROR_INVALID_VALUE;
 	if (work->node_type == CU_GRAPH_NODE_TYPE_KERNEL) {
 		CUresult result = launch_work_inherit(work, (*body)->nodes[index].work);

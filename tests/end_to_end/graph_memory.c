@@ -31,6 +31,13 @@ CUresult cuMemsetD32Async(CUdeviceptr to, unsigned int value, size_t words, CUst
 CUresult cuDeviceGraphMemTrim(CUdevice device);
 CUresult cuPointerGetAttribute(void *value, CUpointer_attribute attribute, CUdeviceptr pointer);
 
+CUresult cuGraphAddMemAllocNode(CUgraphNode *node, CUgraph graph, const CUgraphNode *dependencies, size_t count,
+				CUDA_MEM_ALLOC_NODE_PARAMS *parameters);
+CUresult cuGraphAddMemFreeNode(CUgraphNode *node, CUgraph graph, const CUgraphNode *dependencies, size_t count,
+			       CUdeviceptr address);
+CUresult cuGraphMemAllocNodeGetParams(CUgraphNode node, CUDA_MEM_ALLOC_NODE_PARAMS *parameters);
+CUresult cuGraphMemFreeNodeGetParams(CUgraphNode node, CUdeviceptr *address);
+
 static CUcontext context;
 static CUstream stream;
 static CUfunction increment;
@@ -323,6 +330,125 @@ static void test_restrictions(void **state)
 	WORKS(cuGraphDestroy(parent));
 }
 
+static CUDA_MEM_ALLOC_NODE_PARAMS allocation_of(size_t bytes)
+{
+	return (CUDA_MEM_ALLOC_NODE_PARAMS){
+		.poolProps = {.allocType = CU_MEM_ALLOCATION_TYPE_PINNED,
+			      .location = {.type = CU_MEM_LOCATION_TYPE_DEVICE, .id = 0}},
+		.bytesize = bytes,
+	};
+}
+
+/* Two blocks, of which one is freed in the graph, the other one outside. */
+static void test_nodes(void **state)
+{
+	CUDA_MEM_ALLOC_NODE_PARAMS allocation = allocation_of(WORDS * 4), told;
+	CUgraphNodeParams general = {.type = CU_GRAPH_NODE_TYPE_MEM_ALLOC, .alloc = allocation};
+	CUDA_MEMSET_NODE_PARAMS fill = {.value = 5, .elementSize = 4, .width = WORDS, .height = 1};
+	CUDA_MEMCPY3D copy = {
+		.srcMemoryType = CU_MEMORYTYPE_DEVICE,
+		.dstMemoryType = CU_MEMORYTYPE_DEVICE,
+		.WidthInBytes = WORDS * 4,
+		.Height = 1,
+		.Depth = 1,
+	};
+	CUgraphNode first, second, filled, copied, freed, again;
+	CUdeviceptr address = 0;
+	CUgraphExec exec;
+	CUgraph graph;
+
+	(void)state;
+	WORKS(cuGraphCreate(&graph, 0));
+	WORKS(cuGraphAddMemAllocNode(&first, graph, NULL, 0, &allocation));
+	assert_true(allocation.dptr);
+	WORKS(cuGraphAddNode_v2(&second, graph, &first, NULL, 1, &general));
+	assert_true(general.alloc.dptr && general.alloc.dptr != allocation.dptr);
+	WORKS(cuGraphMemAllocNodeGetParams(first, &told));
+	assert_int_equal(told.dptr, allocation.dptr);
+	assert_int_equal(told.bytesize, WORDS * 4);
+	assert_int_equal(told.poolProps.location.type, CU_MEM_LOCATION_TYPE_DEVICE);
+	fill.dst = allocation.dptr;
+	WORKS(cuGraphAddMemsetNode(&filled, graph, &second, 1, &fill, context));
+	copy.srcDevice = allocation.dptr;
+	copy.dstDevice = general.alloc.dptr;
+	WORKS(cuGraphAddMemcpyNode(&copied, graph, &filled, 1, &copy, context));
+	WORKS(cuGraphAddMemFreeNode(&freed, graph, &copied, 1, allocation.dptr));
+	WORKS(cuGraphMemFreeNodeGetParams(freed, &address));
+	assert_int_equal(address, allocation.dptr);
+	expect_types(graph, 2, 1);
+	/* Twice, of what is none, or of a type that it is not. */
+	REFUSED(cuGraphAddMemFreeNode(&again, graph, &copied, 1, allocation.dptr));
+	REFUSED(cuGraphAddMemFreeNode(&again, graph, &copied, 1, plain));
+	REFUSED(cuGraphMemAllocNodeGetParams(freed, &told));
+	REFUSED(cuGraphMemFreeNodeGetParams(filled, &address));
+	exec = instantiate(graph, 0);
+	for (int turn = 0; turn < 2; turn++) {
+		run(exec);
+		increment_submit(general.alloc.dptr);
+		WORKS(cuMemcpyDtoDAsync_v2(plain, general.alloc.dptr, WORDS * 4, stream));
+		WORKS(cuMemFreeAsync(general.alloc.dptr, stream));
+		WORKS(cuStreamSynchronize(stream));
+		expect_plain(6);
+	}
+	WORKS(cuGraphExecDestroy(exec));
+	WORKS(cuGraphDestroy(graph));
+}
+
+/* What nodes do that a capture has made. */
+static void test_captured_nodes(void **state)
+{
+	CUDA_MEM_ALLOC_NODE_PARAMS told;
+	CUdeviceptr address, freed;
+	CUgraphNode nodes[8];
+	CUgraph graph;
+	size_t count = 8;
+
+	(void)state;
+	begin();
+	address = capture(1, 1);
+	graph = end();
+	WORKS(cuGraphGetNodes(graph, nodes, &count));
+	assert_int_equal(count, 5);
+	for (size_t i = 0; i < count; i++) {
+		CUgraphNodeType type;
+
+		WORKS(cuGraphNodeGetType(nodes[i], &type));
+		if (type == CU_GRAPH_NODE_TYPE_MEM_ALLOC) {
+			WORKS(cuGraphMemAllocNodeGetParams(nodes[i], &told));
+			assert_int_equal(told.dptr, address);
+			assert_true(told.bytesize >= WORDS * 4);
+		} else if (type == CU_GRAPH_NODE_TYPE_MEM_FREE) {
+			WORKS(cuGraphMemFreeNodeGetParams(nodes[i], &freed));
+			assert_int_equal(freed, address);
+		}
+	}
+	WORKS(cuGraphDestroy(graph));
+}
+
+/* In a graph that is embedded in another one, with which it ends. */
+static void test_embedded(void **state)
+{
+	CUgraphNodeParams parameters = {.type = CU_GRAPH_NODE_TYPE_GRAPH};
+	CUgraph parent, child;
+	CUgraphNode node;
+	CUgraphExec exec;
+
+	(void)state;
+	begin();
+	capture(70, 1);
+	child = end();
+	WORKS(cuGraphCreate(&parent, 0));
+	parameters.graph.graph = child;
+	parameters.graph.ownership = CU_GRAPH_CHILD_GRAPH_OWNERSHIP_MOVE;
+	WORKS(cuGraphAddNode_v2(&node, parent, NULL, NULL, 0, &parameters));
+	exec = instantiate(parent, 0);
+	run(exec);
+	expect_plain(71);
+	WORKS(cuGraphDestroy(parent));
+	run(exec);
+	WORKS(cuGraphExecDestroy(exec));
+}
+
 static CUgraph capture_large(CUdeviceptr *ret_address, int frees)
 {
 	begin();
@@ -342,7 +468,13 @@ static void expect_left(size_t large_blocks)
 static void test_quota(void **state)
 {
 	CUdeviceptr addresses[4];
+	CUDA_MEM_ALLOC_NODE_PARAMS large = allocation_of(LARGE);
+	CUgraphNodeParams moved = {
+		.type = CU_GRAPH_NODE_TYPE_GRAPH,
+		.graph.ownership = CU_GRAPH_CHILD_GRAPH_OWNERSHIP_MOVE,
+	};
 	CUgraph graphs[4];
+	CUgraphNode node;
 	CUgraphExec exec;
 
 	(void)state;
@@ -374,6 +506,21 @@ static void test_quota(void **state)
 	/* And it is not given back twice. */
 	WORKS(cuGraphDestroy(graphs[0]));
 	expect_left(3);
+	/* The same for nodes that are made one by one. */
+	WORKS(cuGraphCreate(&graphs[1], 0));
+	WORKS(cuGraphAddMemAllocNode(&node, graphs[1], NULL, 0, &large));
+	expect_left(2);
+	WORKS(cuGraphAddMemFreeNode(&node, graphs[1], &node, 1, large.dptr));
+	large = allocation_of(3 * LARGE);
+	assert_int_equal(cuGraphAddMemAllocNode(&node, graphs[1], NULL, 0, &large), CUDA_ERROR_OUT_OF_MEMORY);
+	WORKS(cuGraphCreate(&graphs[2], 0));
+	moved.graph.graph = graphs[1];
+	WORKS(cuGraphAddNode_v2(&node, graphs[2], NULL, NULL, 0, &moved));
+	exec = instantiate(graphs[2], 0);
+	WORKS(cuGraphDestroy(graphs[2]));
+	expect_left(2);
+	WORKS(cuGraphExecDestroy(exec));
+	expect_left(3);
 	/* A capture that ends badly allocates nothing. */
 	begin();
 	WORKS(cuMemAllocAsync(&addresses[0], LARGE, stream));
@@ -389,7 +536,8 @@ int main(int argument_count, char **arguments)
 		cmocka_unit_test(test_captured),	cmocka_unit_test(test_freed_outside),
 		cmocka_unit_test(test_freed_at_launch), cmocka_unit_test(test_freed_by_another_graph),
 		cmocka_unit_test(test_copy_to_pinned),	cmocka_unit_test(test_memory_comes_back),
-		cmocka_unit_test(test_restrictions),
+		cmocka_unit_test(test_restrictions),	cmocka_unit_test(test_nodes),
+		cmocka_unit_test(test_captured_nodes),	cmocka_unit_test(test_embedded),
 	};
 	const struct CMUnitTest quota[] = {cmocka_unit_test(test_quota)};
 
