@@ -5,6 +5,8 @@
 
 #include "arena.h"
 #include "device.h"
+#include "driver.h"
+#include "entry.h"
 #include "memory.h"
 
 struct memory_work {
@@ -114,4 +116,55 @@ bool graph_body_has_memory(const struct graph_body *body)
 			return true;
 	}
 	return false;
+}
+
+static CUresult attribute_check(CUdevice device, const void *value)
+{
+	CUresult result = driver_check();
+
+	if (result)
+		return result;
+	if (device != DEVICE_ORDINAL)
+		return CUDA_ERROR_INVALID_DEVICE;
+	return value ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
+ENTRY(cuDeviceGetGraphMemAttribute, (CUdevice device, CUgraphMem_attribute attribute, void *ret_value))
+{
+	const struct memory_graph_usage usage = memory_graph_usage();
+	CUresult result = attribute_check(device, ret_value);
+
+	if (result)
+		return result;
+	switch (attribute) {
+	case CU_GRAPH_MEM_ATTR_USED_MEM_CURRENT:
+		*(cuuint64_t *)ret_value = usage.used;
+		return CUDA_SUCCESS;
+	case CU_GRAPH_MEM_ATTR_USED_MEM_HIGH:
+		*(cuuint64_t *)ret_value = usage.used_high;
+		return CUDA_SUCCESS;
+	case CU_GRAPH_MEM_ATTR_RESERVED_MEM_CURRENT:
+		*(cuuint64_t *)ret_value = usage.reserved;
+		return CUDA_SUCCESS;
+	case CU_GRAPH_MEM_ATTR_RESERVED_MEM_HIGH:
+		*(cuuint64_t *)ret_value = usage.reserved_high;
+		return CUDA_SUCCESS;
+	default:
+		return CUDA_ERROR_INVALID_VALUE;
+	}
+}
+
+/* The most can only be forgotten. */
+ENTRY(cuDeviceSetGraphMemAttribute, (CUdevice device, CUgraphMem_attribute attribute, void *value))
+{
+	CUresult result = attribute_check(device, value);
+
+	if (result)
+		return result;
+	if (*(cuuint64_t *)value ||
+	    (attribute != CU_GRAPH_MEM_ATTR_USED_MEM_HIGH && attribute != CU_GRAPH_MEM_ATTR_RESERVED_MEM_HIGH))
+		return CUDA_ERROR_INVALID_VALUE;
+	memory_graph_forget(attribute == CU_GRAPH_MEM_ATTR_USED_MEM_HIGH,
+			    attribute == CU_GRAPH_MEM_ATTR_RESERVED_MEM_HIGH);
+	return CUDA_SUCCESS;
 }

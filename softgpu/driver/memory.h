@@ -76,6 +76,14 @@ void memory_set_access(uint64_t base, bool accessible);
 bool memory_set_live(uint64_t base, bool live);
 bool memory_set_free_node(uint64_t base, bool has_free_node);
 
+/* Of MEMORY_GRAPH: bytes that are live, bytes that there are, and the most of both since memory_graph_forget(). */
+struct memory_graph_usage {
+	uint64_t used, used_high;
+	uint64_t reserved, reserved_high;
+};
+struct memory_graph_usage memory_graph_usage(void);
+void memory_graph_forget(bool used, bool reserved);
+
 /* Frees all that a context owns, host memory that it allocated included. */
 void memory_release_owned(struct context *context);
 

@@ -29,6 +29,8 @@ CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr to, CUdeviceptr from, size_t bytes, CU
 CUresult cuMemcpyDtoHAsync_v2(void *to, CUdeviceptr from, size_t bytes, CUstream stream);
 CUresult cuMemsetD32Async(CUdeviceptr to, unsigned int value, size_t words, CUstream stream);
 CUresult cuDeviceGraphMemTrim(CUdevice device);
+CUresult cuDeviceGetGraphMemAttribute(CUdevice device, CUgraphMem_attribute attribute, void *value);
+CUresult cuDeviceSetGraphMemAttribute(CUdevice device, CUgraphMem_attribute attribute, void *value);
 CUresult cuPointerGetAttribute(void *value, CUpointer_attribute attribute, CUdeviceptr pointer);
 
 CUresult cuGraphAddMemAllocNode(CUgraphNode *node, CUgraph graph, const CUgraphNode *dependencies, size_t count,
@@ -302,6 +304,50 @@ static void test_memory_comes_back(void **state)
 	assert_true(free_bytes() + SLACK >= before);
 }
 
+static cuuint64_t attribute(CUgraphMem_attribute name)
+{
+	cuuint64_t value = 0;
+
+	WORKS(cuDeviceGetGraphMemAttribute(0, name, &value));
+	return value;
+}
+
+static void test_attributes(void **state)
+{
+	cuuint64_t zero = 0, one = 1, used;
+	CUdeviceptr address;
+	CUgraphExec exec;
+	CUgraph graph;
+
+	(void)state;
+	WORKS(cuDeviceGraphMemTrim(0));
+	WORKS(cuDeviceSetGraphMemAttribute(0, CU_GRAPH_MEM_ATTR_USED_MEM_HIGH, &zero));
+	WORKS(cuDeviceSetGraphMemAttribute(0, CU_GRAPH_MEM_ATTR_RESERVED_MEM_HIGH, &zero));
+	used = attribute(CU_GRAPH_MEM_ATTR_USED_MEM_CURRENT);
+	begin();
+	WORKS(cuMemAllocAsync(&address, LARGE, stream));
+	WORKS(cuMemsetD32Async(address, 1, LARGE / 4, stream));
+	graph = end();
+	exec = instantiate(graph, 0);
+	run(exec);
+	assert_true(attribute(CU_GRAPH_MEM_ATTR_USED_MEM_CURRENT) >= used + LARGE);
+	assert_true(attribute(CU_GRAPH_MEM_ATTR_RESERVED_MEM_CURRENT) >= LARGE);
+	WORKS(cuMemFree_v2(address));
+	WORKS(cuGraphExecDestroy(exec));
+	WORKS(cuGraphDestroy(graph));
+	assert_true(attribute(CU_GRAPH_MEM_ATTR_USED_MEM_CURRENT) < used + LARGE);
+	assert_true(attribute(CU_GRAPH_MEM_ATTR_USED_MEM_HIGH) >= used + LARGE);
+	WORKS(cuDeviceGraphMemTrim(0));
+	assert_true(attribute(CU_GRAPH_MEM_ATTR_RESERVED_MEM_HIGH) >= LARGE);
+	assert_true(attribute(CU_GRAPH_MEM_ATTR_RESERVED_MEM_CURRENT) < LARGE);
+	WORKS(cuDeviceSetGraphMemAttribute(0, CU_GRAPH_MEM_ATTR_USED_MEM_HIGH, &zero));
+	assert_true(attribute(CU_GRAPH_MEM_ATTR_USED_MEM_HIGH) < LARGE);
+	REFUSED(cuDeviceSetGraphMemAttribute(0, CU_GRAPH_MEM_ATTR_USED_MEM_HIGH, &one));
+	REFUSED(cuDeviceSetGraphMemAttribute(0, CU_GRAPH_MEM_ATTR_USED_MEM_CURRENT, &zero));
+	REFUSED(cuDeviceGetGraphMemAttribute(0, (CUgraphMem_attribute)4, &used));
+	REFUSED(cuDeviceGetGraphMemAttribute(99, CU_GRAPH_MEM_ATTR_USED_MEM_HIGH, &used));
+}
+
 /* A graph with such nodes is not copied and not taken apart, and has one executable. */
 static void test_restrictions(void **state)
 {
@@ -536,8 +582,9 @@ int main(int argument_count, char **arguments)
 		cmocka_unit_test(test_captured),	cmocka_unit_test(test_freed_outside),
 		cmocka_unit_test(test_freed_at_launch), cmocka_unit_test(test_freed_by_another_graph),
 		cmocka_unit_test(test_copy_to_pinned),	cmocka_unit_test(test_memory_comes_back),
-		cmocka_unit_test(test_restrictions),	cmocka_unit_test(test_nodes),
-		cmocka_unit_test(test_captured_nodes),	cmocka_unit_test(test_embedded),
+		cmocka_unit_test(test_attributes),	cmocka_unit_test(test_restrictions),
+		cmocka_unit_test(test_nodes),		cmocka_unit_test(test_captured_nodes),
+		cmocka_unit_test(test_embedded),
 	};
 	const struct CMUnitTest quota[] = {cmocka_unit_test(test_quota)};
 
