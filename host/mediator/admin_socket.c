@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "admin.h"
+#include "executor_user.h"
 #include "log.h"
 #include "mediator.h"
 #include "socket_file.h"
@@ -72,11 +73,9 @@ static bool peer_is_in_group(int socket, const struct ucred *credentials, gid_t 
 
 static bool peer_may(const struct admin_socket *admin, int socket, const struct ucred *credentials)
 {
-	const struct process_identity *executors = &admin->mediator->executor_identity;
-
 	if (credentials->uid == 0 || credentials->uid == geteuid())
 		return true;
-	if (executors->change && executors->user == credentials->uid)
+	if (executor_user_is(admin->mediator, credentials->uid))
 		return false;
 	return admin->has_group && peer_is_in_group(socket, credentials, admin->group);
 }

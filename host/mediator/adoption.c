@@ -9,6 +9,7 @@
 
 #include "channel.h"
 #include "executor_process.h"
+#include "executor_user.h"
 #include "keeper.h"
 #include "log.h"
 #include "mediator.h"
@@ -55,6 +56,7 @@ struct kept_channel {
 	uint32_t generation;
 	pid_t process;
 	uint32_t gpu;
+	uid_t user; /* the tenant's own; 0: none */
 };
 
 _Static_assert(sizeof(struct kept_session) <= KEEPER_BLOB_BYTES, "it goes into an entry");
@@ -116,6 +118,7 @@ void adoption_channel_keep(struct channel *channel)
 		.generation = channel->request.generation,
 		.process = executor_process_pid(channel->executor),
 		.gpu = channel->request.gpu,
+		.user = channel->request.tenant->executor_user,
 	};
 	struct scheduler_descriptors schedule = scheduler_descriptors_of(channel->schedule);
 	struct executor_descriptors executor = executor_process_descriptors(channel->executor);
@@ -214,6 +217,7 @@ static bool channel_adopt_entry(struct mediator *mediator, struct keeper_entry *
 	else
 		session_client_request(session, label, sizeof(label), &request);
 	request.gpu = kept.gpu;
+	executor_user_adopt(session->tenant, kept.user);
 	adoption = (struct channel_adoption){
 		.process = kept.process,
 		.process_fd = entry->fds[CHANNEL_FD_PROCESS],

@@ -14,6 +14,7 @@
 #include "admission.h"
 #include "adoption.h"
 #include "executor_process.h"
+#include "executor_user.h"
 #include "log.h"
 #include "mediator.h"
 #include "pace.h"
@@ -276,6 +277,7 @@ static int executor_start(struct channel *channel)
 {
 	struct channel_request *request = &channel->request;
 	const char *worker = worker_of_pool(channel->mediator, channel->pool_id);
+	struct process_identity identity;
 	struct control_message message = {
 		.executor_start =
 			{
@@ -293,6 +295,8 @@ static int executor_start(struct channel *channel)
 		.fd_count = request->pass_socket >= 0 ? 5 : 4,
 	};
 
+	if (executor_user_take(request->tenant, &identity) < 0)
+		return -1;
 	/* A worker knows its own driver. */
 	if (!worker)
 		snprintf(message.executor_start.driver_library, sizeof(message.executor_start.driver_library), "%s",
@@ -301,8 +305,8 @@ static int executor_start(struct channel *channel)
 	if (schedule_join(channel, &message) < 0)
 		return -1;
 	if (executor_process_start(channel->mediator, channel->label, &request->log->output, worker,
-				   channel->gpu[0] ? channel->gpu : NULL, &message, &executor_handlers, channel,
-				   &channel->executor) < 0) {
+				   channel->gpu[0] ? channel->gpu : NULL, &identity, &message, &executor_handlers,
+				   channel, &channel->executor) < 0) {
 		int error = errno;
 
 		schedule_leave(channel);

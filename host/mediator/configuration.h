@@ -30,6 +30,8 @@ struct configuration {
 	char *driver;				/* NULL: NVIDIA's, else softgpu */
 	char *executor;				/* NULL: beside the mediator */
 	char *executor_user;
+	unsigned executor_users_first; /* 0: all executors run as executor_user */
+	unsigned executor_users_count;
 	struct configuration_list executor_environment; /* names of variables that executors inherit */
 	struct configuration_list workers;		/* "POOL=HOST:PORT" */
 	char *worker_credentials;			/* NULL: the usual place */

@@ -145,7 +145,8 @@ static void executor_exited(struct process *process, int status)
 
 _Static_assert(offsetof(struct executor_process, process) == 0, "executor_exited casts");
 
-static int child_start(struct executor_process *executor, const char *worker, const char *gpu, int child_control)
+static int child_start(struct executor_process *executor, const char *worker, const char *gpu,
+		       const struct process_identity *identity, int child_control)
 {
 	char *path = worker ? worker_relay_find(executor->mediator) : executor_path_find(executor->mediator);
 	char address[256];
@@ -158,6 +159,7 @@ static int child_start(struct executor_process *executor, const char *worker, co
 		.control = child_control,
 		.variable = gpu ? variable : NULL,
 		.outlives = executor->mediator->keeper >= 0,
+		.identity = identity,
 	};
 	int error;
 	int log_end;
@@ -181,7 +183,7 @@ static int child_start(struct executor_process *executor, const char *worker, co
 }
 
 int executor_process_start(struct mediator *mediator, const char *label, struct log_limit *limit, const char *worker,
-			   const char *gpu, struct control_message *start,
+			   const char *gpu, const struct process_identity *identity, struct control_message *start,
 			   const struct executor_process_handlers *handlers, void *owner,
 			   struct executor_process **ret_process)
 {
@@ -218,7 +220,7 @@ int executor_process_start(struct mediator *mediator, const char *label, struct 
 	/* Queued before the child is there to read it. */
 	if (control_send(sockets[0], VGPU_CONTROL_EXECUTOR_START, start) < 0)
 		goto fail;
-	if (child_start(executor, worker, gpu, sockets[1]) < 0)
+	if (child_start(executor, worker, gpu, identity, sockets[1]) < 0)
 		goto fail;
 	close(sockets[1]);
 	if (credentials >= 0)

@@ -12,6 +12,7 @@
 struct executor_process;
 struct log_limit;
 struct mediator;
+struct process_identity;
 
 struct executor_descriptors {
 	int control;
@@ -34,7 +35,7 @@ struct executor_process_handlers {
  * handler is called.
  */
 int executor_process_start(struct mediator *mediator, const char *label, struct log_limit *limit, const char *worker,
-			   const char *gpu, struct control_message *start,
+			   const char *gpu, const struct process_identity *identity, struct control_message *start,
 			   const struct executor_process_handlers *handlers, void *owner,
 			   struct executor_process **ret_process);
 

@@ -16,6 +16,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "executor_user.h"
 #include "log.h"
 #include "mediator.h"
 #include "session.h"
@@ -48,17 +49,12 @@ struct listeners {
 
 static struct log_limit accept_log = LOG_LIMIT(1, 5);
 
-/* An executor has no business here: a hostile guest that took one over could pose as another VM. */
-static bool peer_is_executor(const struct mediator *mediator, const struct ucred *peer)
-{
-	return mediator->executor_identity.change && mediator->executor_identity.user == peer->uid;
-}
-
 static bool peer_may_be_device(const struct listener *listener, const struct ucred *peer)
 {
 	const struct mediator *mediator = listener->set->mediator;
 
-	if (peer_is_executor(mediator, peer))
+	/* An executor has no business here: a hostile guest that took one over could pose as another VM. */
+	if (executor_user_is(mediator, peer->uid))
 		return false;
 	if (listener->devices_by_all || peer->uid == 0 || peer->uid == geteuid())
 		return true;

@@ -17,6 +17,7 @@
 #include "admin_socket.h"
 #include "channel.h"
 #include "discovery.h"
+#include "executor_user.h"
 #include "gpu_events.h"
 #include "listener.h"
 #include "log.h"
@@ -118,7 +119,7 @@ static int configuration_apply(struct mediator *mediator, const struct configura
 		log_error("policy: \"%s\" is unknown", configuration->policy);
 		return -1;
 	}
-	if (tenant_settings_check(configuration) < 0)
+	if (tenant_settings_check(configuration) < 0 || executor_users_check(configuration) < 0)
 		return -1;
 	if (process_identity_find(configuration->executor_user, &identity) < 0) {
 		log_error("executor-user: there is no user \"%s\"", configuration->executor_user);

@@ -201,7 +201,7 @@ int process_start(struct mediator *mediator, const struct process_plan *plan, st
 	sigprocmask(SIG_SETMASK, &all, &before);
 	child = fork();
 	if (child == 0)
-		child_run(plan, &mediator->executor_identity, environment, parent);
+		child_run(plan, plan->identity ? plan->identity : &mediator->executor_identity, environment, parent);
 	error = errno;
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	if (child < 0) {

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
+#include <sys/types.h>
 
 #include "store.h"
 #include "usage.h"
@@ -44,6 +45,7 @@ struct tenant {
 	uint32_t pool_told;	/* the same; of local programs by the configuration */
 	uint32_t users;		/* sessions and processes that hold it */
 	uint32_t processes;
+	uid_t executor_user; /* 0: none of its own (executor_user.h) */
 	struct vgpu_tenant_page *page;
 	int page_file;
 	/* Faults of its programs since window_start (seconds of CLOCK_MONOTONIC). */

@@ -231,45 +231,45 @@ def test_usual_places():
         assert mediator.stop() == 0
 
 
+def as_user(mediator, user, hello, with_memory):
+    """The reply that another user gets, through a child process."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.setgroups([])
+        os.setresgid(user, user, user)
+        os.setresuid(user, user, user)
+        try:
+            with Peer(mediator.socket) as peer:
+                peer.send(hello, [harness.memory_file(8 << 20)] if with_memory else [])
+                reply = peer.receive()
+                os.write(writer, ("%d %s" % (reply.error, reply.text)).encode())
+        except OSError as error:
+            os.write(writer, ("errno %d" % error.errno).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    os.close(writer)
+    answer = os.read(reader, 1000).decode()
+    os.close(reader)
+    return answer
+
+
 def test_ordinary_users():
     if os.geteuid() != 0:
         raise Skip("needs root, to become another user")
     nobody = 65534
-
-    def as_nobody(mediator, hello, with_memory):
-        """The reply that another user gets, through a child process."""
-        reader, writer = os.pipe()
-        child = os.fork()
-        if child == 0:
-            os.setgroups([])
-            os.setresgid(nobody, nobody, nobody)
-            os.setresuid(nobody, nobody, nobody)
-            try:
-                with Peer(mediator.socket) as peer:
-                    peer.send(hello, [harness.memory_file(8 << 20)] if with_memory else [])
-                    reply = peer.receive()
-                    os.write(writer, ("%d %s" % (reply.error, reply.text)).encode())
-            except OSError as error:
-                os.write(writer, ("errno %d" % error.errno).encode())
-            os._exit(0)
-        os.waitpid(child, 0)
-        os.close(writer)
-        answer = os.read(reader, 1000).decode()
-        os.close(reader)
-        return answer
-
     with Mediator() as mediator:
         os.chmod(mediator.folder, 0o755)
-        assert as_nobody(mediator, harness.client_hello(), False) == "errno %d" % errno.EACCES
+        assert as_user(mediator, nobody, harness.client_hello(), False) == "errno %d" % errno.EACCES
     with Mediator("--socket-mode=0666") as mediator:
         os.chmod(mediator.folder, 0o755)
-        assert as_nobody(mediator, harness.client_hello(), False) == "0 "
-        refused = as_nobody(mediator, harness.device_hello(), True)
+        assert as_user(mediator, nobody, harness.client_hello(), False) == "0 "
+        refused = as_user(mediator, nobody, harness.device_hello(), True)
         assert refused.startswith("%d user 65534 may not connect as a VM" % harness.ERROR_REFUSED), refused
         assert mediator.wait_log("uid=65534")
     with Mediator("--socket-mode=0666", "--device-user=nobody") as mediator:
         os.chmod(mediator.folder, 0o755)
-        assert as_nobody(mediator, harness.device_hello(), True) == "0 "
+        assert as_user(mediator, nobody, harness.device_hello(), True) == "0 "
 
 
 def test_executor_user():
@@ -286,6 +286,43 @@ def test_executor_user():
     mediator = Mediator("--executor-user=no-such-user", wait=False)
     assert mediator.process.wait(10) == 1
     assert mediator.wait_log('there is no user "no-such-user"')
+    shutil.rmtree(mediator.folder)
+
+
+def test_executor_users():
+    """Each VM's executors have a user of their own, the same one for all of them, which is no VM's and no administrator's."""
+    if os.geteuid() != 0:
+        raise Skip("needs root, to start executors as other users")
+    folder = tempfile.mkdtemp()
+    os.chmod(folder, 0o755)
+    executor = shutil.copy(Mediator.executor, folder)
+    with Mediator("--executor-user=nobody", "--executor-users-first=700000", "--executor-users-count=2",
+                  "--socket-mode=0666", executor=executor) as mediator:
+        os.chmod(mediator.folder, 0o755)
+
+        def users():
+            return re.findall(r"surroundings: .* user=(\d+)", mediator.log())
+        with Device(mediator.socket, vm_id=1) as one, Device(mediator.socket, vm_id=2) as two:
+            for device, channel in ((one, 0), (one, 1), (two, 0)):
+                answer = device.open(channel)
+                assert answer.kind == harness.READY, answer.text
+            assert wait_until(lambda: len(users()) == 3)
+            assert sorted(users()) == ["700000", "700000", "700001"], users()
+            with Device(mediator.socket, vm_id=3) as three:
+                answer = three.open(0)
+                assert answer.kind == harness.FAILED, answer.kind
+                assert mediator.wait_log("no user is left for its executors")
+            refused = as_user(mediator, 700001, harness.device_hello(), True)
+            assert refused.startswith("%d user 700001 may not connect as a VM" % harness.ERROR_REFUSED), refused
+        # What has ended gives its user back.
+        assert wait_until(lambda: not mediator.children())
+        with Device(mediator.socket, vm_id=4) as four:
+            assert four.open(0).kind == harness.READY
+            assert wait_until(lambda: len(users()) == 4) and users()[3] in ("700000", "700001")
+    shutil.rmtree(folder)
+    mediator = Mediator("--executor-users-first=10", wait=False)
+    assert mediator.process.wait(10) == 1
+    assert mediator.wait_log("are no users for executors")
     shutil.rmtree(mediator.folder)
 
 

@@ -18,7 +18,7 @@ import time
 MAGIC = 0x4C544356
 VERSION = 0x00010000
 HEADER = struct.Struct("<IIII")
-DEVICE_HELLO_BODY = struct.Struct("<IIIIQ16s64s")
+DEVICE_HELLO_BODY = struct.Struct("<IIIIQ16s64sII")
 HELLO_REPLY_BODY = struct.Struct("<II160s")
 CHANNEL_BODY = struct.Struct("<IIII160s")
 DEVICE_HELLO, CLIENT_HELLO, HELLO_REPLY, OPEN, READY, FAILED, CLOSE, CLOSED, LOST = range(1, 10)
@@ -186,7 +186,7 @@ class MediatorStandIn:
             self._event("bad message", packet)
 
     def _hello(self, device, fields, fd):
-        vm_id, pool_id, priority, count, size, uuid, name = fields
+        vm_id, pool_id, priority, count, size, uuid, name, _, _ = fields
         device.vm_id = vm_id
         device.channel_bytes = size
         device.memory_fd = fd

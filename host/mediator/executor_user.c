@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "executor_user.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "mediator.h"
+#include "tenant.h"
+
+/* Below are a system's own users. */
+#define USER_MIN 1000u
+/* (uid_t)-1 and what some systems take for it are nobody. */
+#define USER_MAX 0xfffffff0u
+
+int executor_users_check(const struct configuration *configuration)
+{
+	unsigned first = configuration->executor_users_first;
+
+	if (!first)
+		return 0;
+	if (first >= USER_MIN && first <= USER_MAX - configuration->executor_users_count)
+		return 0;
+	log_error("executor-users-first: %u to %u are no users for executors", first,
+		  first + configuration->executor_users_count - 1);
+	return -1;
+}
+
+static bool user_is_in_range(const struct configuration *configuration, uid_t user)
+{
+	return configuration->executor_users_first && user >= configuration->executor_users_first &&
+	       user - configuration->executor_users_first < configuration->executor_users_count;
+}
+
+static const struct tenant *tenant_of_user(const struct mediator *mediator, uid_t user)
+{
+	const struct tenant *tenant;
+
+	LIST_FOREACH(tenant, &mediator->tenants, link)
+	{
+		if (tenant->executor_user == user)
+			return tenant;
+	}
+	return NULL;
+}
+
+/* In turn, so that what one left behind in a file is not the next one's. */
+static uid_t user_find(struct mediator *mediator)
+{
+	const struct configuration *configuration = &mediator->configuration;
+
+	for (unsigned i = 0; i < configuration->executor_users_count; i++) {
+		uid_t user = configuration->executor_users_first +
+			     mediator->executor_users_next++ % configuration->executor_users_count;
+
+		if (!tenant_of_user(mediator, user))
+			return user;
+	}
+	return 0;
+}
+
+int executor_user_take(struct tenant *tenant, struct process_identity *ret_identity)
+{
+	struct mediator *mediator = tenant->mediator;
+
+	*ret_identity = mediator->executor_identity;
+	if (!ret_identity->change)
+		return 0;
+	/* What runs already may share memory with what comes: the same user, whatever the settings are by now. */
+	if (!tenant->executor_user && tenant->processes == 0 && mediator->configuration.executor_users_first) {
+		tenant->executor_user = user_find(mediator);
+		if (!tenant->executor_user) {
+			log_warning("%s: no user is left for its executors: executor-users-count", tenant->label);
+			errno = EAGAIN;
+			return -1;
+		}
+	}
+	if (tenant->executor_user)
+		ret_identity->user = tenant->executor_user;
+	return 0;
+}
+
+void executor_user_adopt(struct tenant *tenant, uid_t user)
+{
+	tenant->executor_user = user;
+}
+
+bool executor_user_is(const struct mediator *mediator, uid_t user)
+{
+	if (!mediator->executor_identity.change)
+		return false;
+	return user == mediator->executor_identity.user || user_is_in_range(&mediator->configuration, user) ||
+	       (user != 0 && tenant_of_user(mediator, user));
+}
