@@ -156,8 +156,8 @@ CUresult execute_cuStreamEndCapture(struct executor *executor, const struct requ
 	if (result == CUDA_ERROR_ILLEGAL_STATE || result == CUDA_ERROR_STREAM_CAPTURE_UNMATCHED)
 		return result;
 	executor->captures_open--;
-	if (!result && capture)
-		graph_memory_capture_end(executor, capture, target ? target : arguments->phGraph);
+	if (capture)
+		graph_memory_capture_end(executor, capture, result ? 0 : target ? target : arguments->phGraph);
 	if (target)
 		target_release(executor, arguments->hStream);
 	else if (!result)

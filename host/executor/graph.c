@@ -16,6 +16,8 @@ CUresult execute_cuGraphExecUpdate_v2(struct executor *executor, const struct re
 	(void)request;
 	if (!result)
 		result = execute_find(executor, VGPU_KIND_GRAPH, arguments->hGraph, &graph);
+	if (!result)
+		result = graph_memory_check_instantiate(executor, arguments->hGraph, arguments->hGraphExec);
 	if (result)
 		return result;
 	if (!executor->driver.cuGraphExecUpdate_v2)
@@ -40,7 +42,7 @@ CUresult execute_cuGraphInstantiateWithFlags(struct executor *executor, const st
 	if (!result)
 		result = execute_find(executor, VGPU_KIND_GRAPH, arguments->hGraph, &graph);
 	if (!result)
-		result = graph_memory_check_instantiate(executor, arguments->hGraph);
+		result = graph_memory_check_instantiate(executor, arguments->hGraph, arguments->phGraphExec);
 	if (result)
 		return result;
 	if (!executor->driver.cuGraphInstantiateWithFlags)

@@ -145,13 +145,16 @@ void graph_memory_captures_forget(struct executor *executor)
 	graph_memory_settle(executor);
 }
 
-CUresult graph_memory_check_instantiate(const struct executor *executor, uint32_t graph)
+CUresult graph_memory_check_instantiate(const struct executor *executor, uint32_t graph, uint32_t exec)
 {
 	const struct graph_memories *memories = &executor->graph_memories;
 
-	for (size_t i = 0; i < memories->count; i++)
-		if (memories->entries[i].exec && graph_is_in(executor, memories->entries[i].place.graph, graph))
+	for (size_t i = 0; i < memories->count; i++) {
+		const struct graph_memory *memory = &memories->entries[i];
+
+		if (memory->exec && memory->exec != exec && graph_is_in(executor, memory->place.graph, graph))
 			return CUDA_ERROR_NOT_SUPPORTED;
+	}
 	return CUDA_SUCCESS;
 }
 

@@ -44,13 +44,14 @@ CUresult graph_memory_admit(struct executor *executor, uint64_t bytes);
 void graph_memory_add(struct executor *executor, CUresult result, struct graph_memory_place place, CUdeviceptr address,
 		      uint64_t bytes);
 
-/* The capture has ended, in the graph. */
+/* The capture has ended, in the graph or (0) in none. */
 void graph_memory_capture_end(struct executor *executor, uint64_t capture, uint32_t graph);
 /* No capture goes on: what some allocated that were not ended well is nobody's. */
 void graph_memory_captures_forget(struct executor *executor);
 
-/* A graph that allocates or frees has one executable at a time (API reference, cuGraphAddMemAllocNode). */
-CUresult graph_memory_check_instantiate(const struct executor *executor, uint32_t graph);
+/* A graph that allocates or frees has one executable at a time (API reference, cuGraphAddMemAllocNode): may it be this?
+ */
+CUresult graph_memory_check_instantiate(const struct executor *executor, uint32_t graph, uint32_t exec);
 /* The executable has the graph's nodes from now on. */
 void graph_memory_instantiate(struct executor *executor, uint32_t graph, uint32_t exec);
 void graph_memory_launch(struct executor *executor, uint32_t exec);
