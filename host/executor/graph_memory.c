@@ -57,14 +57,19 @@ static bool contains(const struct graph_memory *memory, CUdeviceptr address)
 	return address >= memory->address && address - memory->address < memory->bytes;
 }
 
-/* Allocated in that place; NULL: none is. */
+/* Allocated in that place, best with that beginning; NULL: none is. */
 static struct graph_memory *find_in(const struct graph_memories *memories, struct graph_memory_place place,
 				    CUdeviceptr address)
 {
-	for (size_t i = 0; i < memories->count; i++)
-		if (place_is(&memories->entries[i], place) && contains(&memories->entries[i], address))
-			return &memories->entries[i];
-	return NULL;
+	struct graph_memory *found = NULL;
+
+	for (size_t i = 0; i < memories->count; i++) {
+		struct graph_memory *memory = &memories->entries[i];
+
+		if (place_is(memory, place) && contains(memory, address) && (!found || memory->address == address))
+			found = memory;
+	}
+	return found;
 }
 
 /* The driver gives out the same addresses for memory of one graph that is not needed at the same time. */
@@ -174,25 +179,38 @@ void graph_memory_instantiate(struct executor *executor, uint32_t graph, uint32_
 /* False: nothing that is allocated now lies there. */
 static bool free_one(struct graph_memories *memories, CUdeviceptr address)
 {
+	struct graph_memory *found = NULL;
+
 	for (size_t i = 0; i < memories->count; i++) {
-		if (!memories->entries[i].live || !contains(&memories->entries[i], address))
-			continue;
-		memories->entries[i].live--;
-		return true;
+		struct graph_memory *memory = &memories->entries[i];
+
+		if (memory->live && contains(memory, address) && (!found || memory->address == address))
+			found = memory;
 	}
-	return false;
+	if (found)
+		found->live--;
+	return found != NULL;
 }
 
 void graph_memory_launch(struct executor *executor, uint32_t exec)
 {
 	struct graph_memories *memories = &executor->graph_memories;
+	uint64_t nodes = 0, freed = 0;
 	bool frees = false;
 
 	for (size_t i = 0; i < memories->count; i++) {
+		if (memories->entries[i].exec != exec)
+			continue;
+		nodes += memories->entries[i].nodes;
+		freed += memories->entries[i].freed;
+	}
+	for (size_t i = 0; i < memories->count; i++) {
 		struct graph_memory *memory = &memories->entries[i];
 
-		if (memory->exec == exec && memory->bytes)
-			memory->live = memory->nodes > memory->freed ? memory->nodes - memory->freed : 0;
+		/* Where addresses overlap, a free may have been counted for the other one. */
+		if (memory->exec == exec)
+			memory->live =
+				nodes > freed && memory->nodes > memory->freed ? memory->nodes - memory->freed : 0;
 	}
 	for (size_t i = 0; i < memories->count; i++)
 		if (memories->entries[i].exec == exec && !memories->entries[i].bytes)
