@@ -10,6 +10,8 @@
  *   event record, event wait
  *            a struct vgpu_graph_event
  *   host     a struct vgpu_graph_host
+ *   allocation, free
+ *            a struct vgpu_graph_allocation, a struct vgpu_graph_free; of new nodes only
  *   empty    nothing
  *
  * Nodes have wire ids. Who destroys a graph destroys those of its nodes.
@@ -61,6 +63,16 @@ struct vgpu_graph_child {
 struct vgpu_graph_event {
 	uint32_t event;
 	uint32_t reserved;
+};
+
+struct vgpu_graph_allocation {
+	uint64_t bytes;
+	int32_t device;
+	uint32_t reserved;
+};
+
+struct vgpu_graph_free {
+	uint64_t address;
 };
 
 struct vgpu_graph_host {

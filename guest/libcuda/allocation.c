@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Device memory of a context. */
+#include "capture.h"
 #include "context.h"
 #include "host_calls.h"
 #include "memory.h"
@@ -69,6 +70,10 @@ API(cuMemFree_v2, CUdeviceptr dptr)
 
 	if (result || !dptr)
 		return result;
+	if (memory_is_of_graph(dptr)) {
+		result = host_cuMemFree_v2(context, dptr);
+		return result ? result : capture_settle_open(context, 0);
+	}
 	if (memory_remove(dptr, 1u << MEMORY_DEVICE, &range))
 		return host_cuMemFree_v2(context, dptr);
 	/* A pool's memory may be freed like this too: in order behind all work (API reference, cuMemFree). */

@@ -24,7 +24,7 @@ static inline CUresult capture_refuse(uint32_t context, uint32_t stream)
 		       : capture_refuse_open(context, stream);
 }
 
-/* While a stream is captured: waits for what has been posted, and takes its error. */
+/* Waits for what has been posted, and takes its error; the next only while a stream is captured. */
 CUresult capture_settle_open(uint32_t context, uint32_t stream);
 
 static inline CUresult capture_settle(uint32_t context, uint32_t stream)

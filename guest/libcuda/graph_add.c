@@ -89,7 +89,10 @@ static CUresult node_add(const struct addition *addition, struct node_content *c
 	if (object) {
 		graphs_lock();
 		result = object_add(addition, content, object, &node);
-		if (!result)
+		/* Where memory is that the node allocates, the host is to tell. */
+		if (!result && content->parameters.type == CU_GRAPH_NODE_TYPE_MEM_ALLOC)
+			node_content_free(content);
+		else if (!result)
 			node->content = content;
 		else if (node)
 			graph_node_remove(node);
@@ -123,16 +126,54 @@ static CUresult add(CUgraphNode *ret_node, CUgraph graph, const CUgraphNode *dep
 	return result ? result : node_add(&addition, content, ret_node);
 }
 
+/* Tells the address of what a new node allocates. */
+static CUresult add_and_tell(CUgraphNode *ret_node, CUgraph graph, const CUgraphNode *dependencies,
+			     const CUgraphEdgeData *edges, size_t count, CUgraphNodeParams *parameters)
+{
+	CUDA_MEM_ALLOC_NODE_PARAMS allocation;
+	CUresult result = add(ret_node, graph, dependencies, edges, count, parameters);
+
+	if (result || parameters->type != CU_GRAPH_NODE_TYPE_MEM_ALLOC)
+		return result;
+	result = graph_allocation_get(*ret_node, &allocation);
+	if (!result)
+		parameters->alloc.dptr = allocation.dptr;
+	return result;
+}
+
 API(cuGraphAddNode_v2, CUgraphNode *node, CUgraph graph, const CUgraphNode *dependencies, const CUgraphEdgeData *edges,
     size_t count, CUgraphNodeParams *parameters)
 {
-	return add(node, graph, dependencies, edges, count, parameters);
+	return add_and_tell(node, graph, dependencies, edges, count, parameters);
 }
 
 API(cuGraphAddNode, CUgraphNode *node, CUgraph graph, const CUgraphNode *dependencies, size_t count,
     CUgraphNodeParams *parameters)
 {
-	return add(node, graph, dependencies, NULL, count, parameters);
+	return add_and_tell(node, graph, dependencies, NULL, count, parameters);
+}
+
+API(cuGraphAddMemAllocNode, CUgraphNode *node, CUgraph graph, const CUgraphNode *dependencies, size_t count,
+    CUDA_MEM_ALLOC_NODE_PARAMS *allocation)
+{
+	CUgraphNodeParams parameters = {.type = CU_GRAPH_NODE_TYPE_MEM_ALLOC};
+	CUresult result;
+
+	if (!allocation)
+		return session_ready() ? CUDA_ERROR_INVALID_VALUE : CUDA_ERROR_NOT_INITIALIZED;
+	parameters.alloc = *allocation;
+	result = add_and_tell(node, graph, dependencies, NULL, count, &parameters);
+	if (!result)
+		allocation->dptr = parameters.alloc.dptr;
+	return result;
+}
+
+API(cuGraphAddMemFreeNode, CUgraphNode *node, CUgraph graph, const CUgraphNode *dependencies, size_t count,
+    CUdeviceptr address)
+{
+	const CUgraphNodeParams parameters = {.type = CU_GRAPH_NODE_TYPE_MEM_FREE, .free.dptr = address};
+
+	return add(node, graph, dependencies, NULL, count, &parameters);
 }
 
 API(cuGraphAddEmptyNode, CUgraphNode *node, CUgraph graph, const CUgraphNode *dependencies, size_t count)

@@ -7,6 +7,7 @@
 #include "graph_node.h"
 #include "host_calls.h"
 #include "host_function.h"
+#include "memory.h"
 
 /* The context that a node names is where it runs; without one, the current. */
 static CUresult context_choose(CUcontext named, struct node_content *content, struct object **ret_context)
@@ -98,6 +99,32 @@ static CUresult host_read(const CUDA_HOST_NODE_PARAMS *host, struct node_content
 	return host_function_keep(host->fn, host->userData, &content->wire.host.function);
 }
 
+static CUresult allocation_read(const CUDA_MEM_ALLOC_NODE_PARAMS *allocation, struct node_content *content)
+{
+	const CUmemLocation *location = &allocation->poolProps.location;
+
+	if (!allocation->bytesize || allocation->poolProps.allocType != CU_MEM_ALLOCATION_TYPE_PINNED ||
+	    (allocation->accessDescCount && !allocation->accessDescs))
+		return CUDA_ERROR_INVALID_VALUE;
+	/* Of the host, or for other processes. */
+	if (allocation->poolProps.handleTypes != CU_MEM_HANDLE_TYPE_NONE ||
+	    location->type != CU_MEM_LOCATION_TYPE_DEVICE)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	if (!context_primary(location->id))
+		return CUDA_ERROR_INVALID_DEVICE;
+	for (size_t i = 0; i < allocation->accessDescCount; i++) {
+		const CUmemAccessDesc *access = &allocation->accessDescs[i];
+
+		if (access->location.type != CU_MEM_LOCATION_TYPE_DEVICE || access->location.id != location->id ||
+		    access->flags != CU_MEM_ACCESS_FLAGS_PROT_READWRITE)
+			return CUDA_ERROR_NOT_SUPPORTED;
+	}
+	content->wire_bytes = sizeof(content->wire.allocation);
+	content->wire.allocation =
+		(struct vgpu_graph_allocation){.bytes = allocation->bytesize, .device = location->id};
+	return CUDA_SUCCESS;
+}
+
 static CUresult content_read(const CUgraphNodeParams *parameters, struct node_content *content)
 {
 	switch (parameters->type) {
@@ -117,6 +144,13 @@ static CUresult content_read(const CUgraphNodeParams *parameters, struct node_co
 		return event_read(parameters->eventWait.event, content);
 	case CU_GRAPH_NODE_TYPE_HOST:
 		return host_read(&parameters->host, content);
+	case CU_GRAPH_NODE_TYPE_MEM_ALLOC:
+		return allocation_read(&parameters->alloc, content);
+	case CU_GRAPH_NODE_TYPE_MEM_FREE:
+		content->parameters.free = parameters->free;
+		content->wire_bytes = sizeof(content->wire.free);
+		content->wire.free.address = parameters->free.dptr;
+		return CUDA_SUCCESS;
 	case CU_GRAPH_NODE_TYPE_EMPTY:
 		return CUDA_SUCCESS;
 	default:
@@ -194,6 +228,35 @@ static CUresult memcpy_learn(uint32_t node, struct node_content *content)
 	return CUDA_SUCCESS;
 }
 
+static CUresult allocation_learn(uint32_t node, struct node_content *content)
+{
+	struct memory_range range = {.kind = MEMORY_GRAPH};
+	uint32_t device = 0;
+	CUresult result =
+		host_cuGraphMemAllocNodeGetParams(content->context, node, &range.address, &range.bytes, &device);
+
+	if (result)
+		return result;
+	range.device = (CUdevice)device;
+	content->parameters.alloc = (CUDA_MEM_ALLOC_NODE_PARAMS){
+		.poolProps = {.allocType = CU_MEM_ALLOCATION_TYPE_PINNED,
+			      .handleTypes = CU_MEM_HANDLE_TYPE_NONE,
+			      .location = {.type = CU_MEM_LOCATION_TYPE_DEVICE, .id = range.device}},
+		.bytesize = range.bytes,
+		.dptr = range.address,
+	};
+	return memory_is_of_graph(range.address) ? CUDA_SUCCESS : memory_note(&range);
+}
+
+static CUresult free_learn(uint32_t node, struct node_content *content)
+{
+	uint64_t address = 0;
+	CUresult result = host_cuGraphMemFreeNodeGetParams(content->context, node, &address);
+
+	content->parameters.free.dptr = address;
+	return result;
+}
+
 CUresult node_content_learn(const struct graph_node *node, uint32_t context, struct node_content **ret_content)
 {
 	struct node_content *content = calloc(1, sizeof(*content));
@@ -209,6 +272,10 @@ CUresult node_content_learn(const struct graph_node *node, uint32_t context, str
 		result = memset_learn(node->object->id, content);
 	else if (node->type == CU_GRAPH_NODE_TYPE_MEMCPY)
 		result = memcpy_learn(node->object->id, content);
+	else if (node->type == CU_GRAPH_NODE_TYPE_MEM_ALLOC)
+		result = allocation_learn(node->object->id, content);
+	else if (node->type == CU_GRAPH_NODE_TYPE_MEM_FREE)
+		result = free_learn(node->object->id, content);
 	if (result)
 		node_content_free(content);
 	else

@@ -56,6 +56,8 @@ struct node_content {
 		struct vgpu_graph_child child;
 		struct vgpu_graph_event event;
 		struct vgpu_graph_host host;
+		struct vgpu_graph_allocation allocation;
+		struct vgpu_graph_free free;
 	} wire;
 	struct launch_record *launch; /* of a kernel, else NULL */
 };
@@ -116,5 +118,8 @@ CUresult node_content_learn(const struct graph_node *node, uint32_t context, str
 void node_content_free(struct node_content *content);	 /* accepts NULL */
 void node_content_abandon(struct node_content *content); /* that no graph has come to have */
 const void *node_content_wire(const struct node_content *content);
+
+/* Not under the lock: what cuGraphMemAllocNodeGetParams answers. */
+CUresult graph_allocation_get(CUgraphNode node, CUDA_MEM_ALLOC_NODE_PARAMS *ret_allocation);
 
 #endif

@@ -302,6 +302,21 @@ API(cuGraphHostNodeGetParams, CUgraphNode node, CUDA_HOST_NODE_PARAMS *host)
 	return get(node, CU_GRAPH_NODE_TYPE_HOST, host, sizeof(*host));
 }
 
+CUresult graph_allocation_get(CUgraphNode node, CUDA_MEM_ALLOC_NODE_PARAMS *ret_allocation)
+{
+	return get(node, CU_GRAPH_NODE_TYPE_MEM_ALLOC, ret_allocation, sizeof(*ret_allocation));
+}
+
+API(cuGraphMemAllocNodeGetParams, CUgraphNode node, CUDA_MEM_ALLOC_NODE_PARAMS *allocation)
+{
+	return graph_allocation_get(node, allocation);
+}
+
+API(cuGraphMemFreeNodeGetParams, CUgraphNode node, CUdeviceptr *address)
+{
+	return get(node, CU_GRAPH_NODE_TYPE_MEM_FREE, address, sizeof(*address));
+}
+
 API(cuGraphEventRecordNodeGetEvent, CUgraphNode node, CUevent *event)
 {
 	return get(node, CU_GRAPH_NODE_TYPE_EVENT_RECORD, event, sizeof(CUevent));

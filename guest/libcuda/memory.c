@@ -179,6 +179,13 @@ bool memory_is_device(uint64_t address)
 	return memory_lookup(address, &range) ? memory_kind_is_device(range.kind) : address_is_device(address);
 }
 
+bool memory_is_of_graph(uint64_t address)
+{
+	struct memory_range range;
+
+	return memory_lookup(address, &range) && range.kind == MEMORY_GRAPH && range.address == address;
+}
+
 bool memory_is_shared(uint64_t address)
 {
 	struct memory_range range;

@@ -16,6 +16,7 @@ enum memory_kind {
 	MEMORY_NONE = 0,
 	MEMORY_DEVICE,	   /* cuMemAlloc */
 	MEMORY_POOL,	   /* cuMemAllocAsync */
+	MEMORY_GRAPH,	   /* of a graph, whose launches allocate it at the same address */
 	MEMORY_GLOBAL,	   /* a variable of a module */
 	MEMORY_MAPPED,	   /* cuMemMap; the owner is the memory handle */
 	MEMORY_MANAGED,	   /* cuMemAllocManaged: shared with the executor, at the same address */
@@ -47,7 +48,8 @@ struct memory_range {
 
 static inline bool memory_kind_is_device(enum memory_kind kind)
 {
-	return kind == MEMORY_DEVICE || kind == MEMORY_POOL || kind == MEMORY_GLOBAL || kind == MEMORY_MAPPED;
+	return kind == MEMORY_DEVICE || kind == MEMORY_POOL || kind == MEMORY_GRAPH || kind == MEMORY_GLOBAL ||
+	       kind == MEMORY_MAPPED;
 }
 
 /* The same bytes at the same address here and in the executor. */
@@ -80,5 +82,8 @@ bool memory_is_shared(uint64_t address);
 
 /* Is it device memory, as far as anybody can tell? */
 bool memory_is_device(uint64_t address);
+
+/* Does memory of a graph begin there? Only the host knows whether it is allocated at the time. */
+bool memory_is_of_graph(uint64_t address);
 
 #endif

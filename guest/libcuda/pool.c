@@ -30,10 +30,12 @@ static CUresult pool_allocate(CUdeviceptr *dptr, size_t bytes, CUmemoryPool pool
 		return result;
 	if (bytes == 0)
 		return CUDA_ERROR_INVALID_VALUE;
-	/* What a graph allocates, each of its launches allocates: that is not built. */
 	result = capture_refuse(context, stream_number);
-	if (result)
+	if (result && result != CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED)
 		return result;
+	/* In a capture it becomes a node of the graph. */
+	if (result)
+		range.kind = MEMORY_GRAPH;
 	range.device = (CUdevice)thread_state.current->words[CONTEXT_DEVICE];
 	result = host_cuMemAllocFromPoolAsync(context, &range.address, bytes, pool_id, stream_number);
 	if (result)
@@ -55,10 +57,16 @@ static CUresult pool_free(CUdeviceptr dptr, CUstream stream, bool per_thread_def
 
 	if (!result)
 		result = stream_id(stream, per_thread_default, &stream_number);
-	if (!result)
-		result = capture_refuse(context, stream_number);
 	if (result || !dptr)
 		return result;
+	if (memory_is_of_graph(dptr)) {
+		result = host_cuMemFreeAsync(context, dptr, stream_number);
+		return result ? result : capture_settle_open(context, stream_number);
+	}
+	/* A graph cannot free what no graph has allocated. */
+	result = capture_refuse(context, stream_number);
+	if (result)
+		return result == CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED ? CUDA_ERROR_INVALID_VALUE : result;
 	if (!memory_remove(dptr, 1u << MEMORY_POOL | 1u << MEMORY_DEVICE, &range))
 		return CUDA_ERROR_INVALID_VALUE;
 	return host_cuMemFreeAsync(context, dptr, stream_number);

@@ -26,6 +26,25 @@ CUresult capture_check(struct executor *executor, CUstream stream)
 	return status == CU_STREAM_CAPTURE_STATUS_NONE ? CUDA_SUCCESS : CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
 }
 
+CUresult capture_find(struct executor *executor, CUstream stream, uint64_t *ret_capture)
+{
+	CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
+	cuuint64_t id = 0;
+	CUresult result;
+
+	*ret_capture = 0;
+	if (!executor->captures_open)
+		return CUDA_SUCCESS;
+	if (!executor->driver.cuStreamGetCaptureInfo)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	result = executor->driver.cuStreamGetCaptureInfo(stream, &status, &id);
+	if (!result && status == CU_STREAM_CAPTURE_STATUS_INVALIDATED)
+		result = CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
+	if (!result && status == CU_STREAM_CAPTURE_STATUS_ACTIVE)
+		*ret_capture = id;
+	return result;
+}
+
 /* Before a capture: waits that others have begun are marked while the stream still takes marks. */
 static CUresult begin_prepare(struct executor *executor, const struct request *request)
 {
@@ -110,11 +129,12 @@ static void target_release(struct executor *executor, uint32_t stream_id)
 		graph->cache = 0;
 }
 
-static bool has_target(const struct executor *executor, uint32_t stream_id)
+/* 0: the capture of the stream makes a graph. */
+static uint32_t target_find(const struct executor *executor, uint32_t stream_id)
 {
 	const struct handle *stream = handles_find(&executor->handles, VGPU_KIND_STREAM, stream_id);
 
-	return stream && stream->cache;
+	return stream ? (uint32_t)stream->cache : 0;
 }
 
 /* 'unknown': the answer where the driver gives none. */
@@ -127,12 +147,38 @@ static bool is_capturing(const struct executor *executor, CUstream stream, bool 
 	return status != CU_STREAM_CAPTURE_STATUS_NONE;
 }
 
+/*
+ * Ends the stream's capture. 'name': the id that the graph it makes will have; 0: nobody's. False: it goes on, for
+ * whether it is over is not in the driver's result.
+ */
+static bool capture_finish(struct executor *executor, uint32_t stream_id, CUstream stream, uint32_t name,
+			   CUgraph *ret_graph, CUresult *ret_result)
+{
+	uint32_t target = target_find(executor, stream_id);
+	uint64_t capture = 0;
+
+	*ret_graph = NULL;
+	/* Of one that is invalid there is no number, and no graph will come. */
+	(void)capture_find(executor, stream, &capture);
+	*ret_result = executor->driver.cuStreamEndCapture(stream, ret_graph);
+	if (*ret_result && is_capturing(executor, stream, true))
+		return false;
+	executor->captures_open--;
+	if (capture)
+		graph_memory_capture_end(executor, capture, *ret_result ? 0 : target ? target : name);
+	if (target)
+		target_release(executor, stream_id);
+	if (!executor->captures_open)
+		graph_memory_captures_forget(executor);
+	return true;
+}
+
 /* A graph of its own gets the new id; one that the capture went into keeps what it has. */
 CUresult execute_cuStreamEndCapture(struct executor *executor, const struct request *request,
 				    const struct wire_cuStreamEndCapture *arguments)
 {
-	bool to_graph = has_target(executor, arguments->hStream);
-	CUgraph graph = NULL;
+	bool to_graph = target_find(executor, arguments->hStream) != 0;
+	CUgraph graph;
 	CUstream stream;
 	CUresult result = execute_find_stream(executor, arguments->hStream, &stream);
 
@@ -142,14 +188,8 @@ CUresult execute_cuStreamEndCapture(struct executor *executor, const struct requ
 		return result;
 	if (!executor->captures_open || !is_capturing(executor, stream, false))
 		return CUDA_ERROR_ILLEGAL_STATE;
-	result = executor->driver.cuStreamEndCapture(stream, &graph);
-	/* Not what the error is, but whether the capture is over. */
-	if (result && is_capturing(executor, stream, true))
-		return result;
-	executor->captures_open--;
-	if (to_graph)
-		target_release(executor, arguments->hStream);
-	else if (!result)
+	if (capture_finish(executor, arguments->hStream, stream, arguments->phGraph, &graph, &result) && !result &&
+	    !to_graph)
 		execute_mint(executor, arguments->phGraph, request->context, graph);
 	return result;
 }
@@ -176,35 +216,23 @@ CUresult execute_cuStreamGetCaptureInfo(struct executor *executor, const struct 
 	return CUDA_SUCCESS;
 }
 
-/* What it would have made is nobody's. */
-static void capture_abandon(struct executor *executor, uint32_t stream_id, CUstream stream)
-{
-	bool to_graph = has_target(executor, stream_id);
-	CUgraph graph = NULL;
-	CUresult result = executor->driver.cuStreamEndCapture(stream, &graph);
-
-	if (result && is_capturing(executor, stream, true))
-		return;
-	executor->captures_open--;
-	if (to_graph)
-		target_release(executor, stream_id);
-	else if (!result && graph)
-		executor->driver.cuGraphDestroy(graph);
-}
-
 CUresult execute_cuStreamDestroy_v2(struct executor *executor, const struct request *request,
 				    const struct wire_cuStreamDestroy_v2 *arguments)
 {
 	CUstream stream;
-	CUresult result = execute_find_stream(executor, arguments->hStream, &stream);
+	CUresult result = execute_find_stream(executor, arguments->hStream, &stream), ended;
+	bool to_graph = target_find(executor, arguments->hStream) != 0;
+	CUgraph graph;
 
 	(void)request;
 	if (result)
 		return result;
 	/* A stream that is gone, or captured, takes no marks any more: its work would end uncounted. */
 	gate_settle(executor);
-	if (executor->captures_open && is_capturing(executor, stream, false))
-		capture_abandon(executor, arguments->hStream, stream);
+	/* What its capture would have made is nobody's. */
+	if (executor->captures_open && is_capturing(executor, stream, false) &&
+	    capture_finish(executor, arguments->hStream, stream, 0, &graph, &ended) && !ended && !to_graph)
+		executor->driver.cuGraphDestroy(graph);
 	result = executor->driver.cuStreamDestroy_v2(stream);
 	if (!result)
 		execute_forget(executor, arguments->hStream);

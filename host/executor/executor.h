@@ -26,6 +26,7 @@
 #include "driver_table.h"
 #include "execute.h"
 #include "gate.h"
+#include "graph_memory.h"
 #include "handles.h"
 #include "latency.h"
 #include "pending.h"
@@ -73,6 +74,7 @@ struct executor {
 	struct pinned pinned;
 	struct print print;
 	struct account account;
+	struct graph_memories graph_memories;
 	struct virtual_memory virtual_memory;
 	struct snapshots snapshots;
 	struct shares shares;

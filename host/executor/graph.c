@@ -16,16 +16,61 @@ CUresult execute_cuGraphExecUpdate_v2(struct executor *executor, const struct re
 	(void)request;
 	if (!result)
 		result = execute_find(executor, VGPU_KIND_GRAPH, arguments->hGraph, &graph);
+	if (!result)
+		result = graph_memory_check_instantiate(executor, arguments->hGraph, arguments->hGraphExec);
 	if (result)
 		return result;
 	if (!executor->driver.cuGraphExecUpdate_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	result = executor->driver.cuGraphExecUpdate_v2(exec, graph, &info);
+	if (!result)
+		graph_memory_instantiate(executor, arguments->hGraph, arguments->hGraphExec);
 	/* A reply with an error carries nothing else: why it cannot be updated is told as a success. */
 	if (result && result != CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE)
 		return result;
 	reply->updateResult = (uint32_t)info.result;
 	return CUDA_SUCCESS;
+}
+
+CUresult execute_cuGraphInstantiateWithFlags(struct executor *executor, const struct request *request,
+					     const struct wire_cuGraphInstantiateWithFlags *arguments)
+{
+	CUgraphExec exec = NULL;
+	void *graph;
+	CUresult result = execute_check_mint(executor, VGPU_KIND_GRAPH_EXEC, arguments->phGraphExec);
+
+	if (!result)
+		result = execute_find(executor, VGPU_KIND_GRAPH, arguments->hGraph, &graph);
+	if (!result)
+		result = graph_memory_check_instantiate(executor, arguments->hGraph, arguments->phGraphExec);
+	if (result)
+		return result;
+	if (!executor->driver.cuGraphInstantiateWithFlags)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	result = executor->driver.cuGraphInstantiateWithFlags(&exec, graph, arguments->flags);
+	if (result)
+		return result;
+	execute_mint(executor, arguments->phGraphExec, request->context, exec);
+	graph_memory_instantiate(executor, arguments->hGraph, arguments->phGraphExec);
+	return CUDA_SUCCESS;
+}
+
+CUresult execute_cuGraphLaunch(struct executor *executor, const struct request *request,
+			       const struct wire_cuGraphLaunch *arguments)
+{
+	const struct handle *exec = handles_find(&executor->handles, VGPU_KIND_GRAPH_EXEC, arguments->hGraphExec);
+	CUstream stream;
+	CUresult result = exec ? execute_find_stream(executor, arguments->hStream, &stream) : CUDA_ERROR_INVALID_HANDLE;
+
+	(void)request;
+	if (result)
+		return result;
+	if (!executor->driver.cuGraphLaunch)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	result = executor->driver.cuGraphLaunch(exec->object, stream);
+	if (!result && exec->cache)
+		graph_memory_launch(executor, arguments->hGraphExec);
+	return result;
 }
 
 /* The nodes of a graph are its own: their ids must not outlive them. */

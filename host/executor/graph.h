@@ -3,6 +3,8 @@
 #ifndef EXECUTOR_GRAPH_H
 #define EXECUTOR_GRAPH_H
 
+#include <stdbool.h>
+
 #include "execute.h"
 #include "vgpu_graph.h"
 
@@ -11,6 +13,9 @@ CUresult graph_check_free(const struct executor *executor, uint32_t graph);
 
 /* The same for one that a new node of 'parent' is to own: it must not be one that 'parent' is in. */
 CUresult graph_check_child(const struct executor *executor, uint32_t parent, uint32_t child);
+
+/* Is it the root, or embedded in it, at whatever depth? */
+bool graph_is_in(const struct executor *executor, uint32_t graph, uint32_t root);
 
 /* From now on the node owns the graph. */
 void graph_embed(struct executor *executor, uint32_t node, uint32_t child);

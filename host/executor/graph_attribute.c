@@ -56,3 +56,42 @@ CUresult execute_cuGraphKernelNodeGetAttribute(struct executor *executor, const 
 	reply->value_bytes = sizeof(value);
 	return CUDA_SUCCESS;
 }
+
+/* Of those that the header names each has 64 bits. */
+static bool is_memory_attribute(uint32_t attribute)
+{
+	return attribute == CU_GRAPH_MEM_ATTR_USED_MEM_CURRENT || attribute == CU_GRAPH_MEM_ATTR_USED_MEM_HIGH ||
+	       attribute == CU_GRAPH_MEM_ATTR_RESERVED_MEM_CURRENT || attribute == CU_GRAPH_MEM_ATTR_RESERVED_MEM_HIGH;
+}
+
+CUresult execute_cuDeviceGetGraphMemAttribute(struct executor *executor, const struct request *request,
+					      const struct wire_cuDeviceGetGraphMemAttribute *arguments,
+					      struct wire_cuDeviceGetGraphMemAttribute_reply *reply)
+{
+	cuuint64_t value = 0;
+	CUresult result;
+
+	(void)request;
+	if (!is_memory_attribute(arguments->attr))
+		return CUDA_ERROR_INVALID_VALUE;
+	if (!executor->driver.cuDeviceGetGraphMemAttribute)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	result = executor->driver.cuDeviceGetGraphMemAttribute(arguments->device, (CUgraphMem_attribute)arguments->attr,
+							       &value);
+	reply->value = value;
+	return result;
+}
+
+CUresult execute_cuDeviceSetGraphMemAttribute(struct executor *executor, const struct request *request,
+					      const struct wire_cuDeviceSetGraphMemAttribute *arguments)
+{
+	cuuint64_t value = arguments->value;
+
+	(void)request;
+	if (!is_memory_attribute(arguments->attr))
+		return CUDA_ERROR_INVALID_VALUE;
+	if (!executor->driver.cuDeviceSetGraphMemAttribute)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	return executor->driver.cuDeviceSetGraphMemAttribute(arguments->device, (CUgraphMem_attribute)arguments->attr,
+							     &value);
+}

@@ -42,6 +42,13 @@ CUresult graph_check_child(const struct executor *executor, uint32_t parent, uin
 	return CUDA_SUCCESS;
 }
 
+bool graph_is_in(const struct executor *executor, uint32_t graph, uint32_t root)
+{
+	while (graph && graph != root)
+		graph = parent_of(executor, graph);
+	return graph != 0;
+}
+
 void graph_embed(struct executor *executor, uint32_t node, uint32_t child)
 {
 	handles_find(&executor->handles, VGPU_KIND_GRAPH_NODE, node)->cache = child;

@@ -139,6 +139,32 @@ static CUresult host_read(const uint8_t *payload, size_t bytes, struct node_inpu
 	return CUDA_SUCCESS;
 }
 
+static CUresult allocation_read(const uint8_t *payload, size_t bytes, struct node_input *input)
+{
+	const struct vgpu_graph_allocation *wire = (const void *)payload;
+
+	if (bytes < sizeof(*wire))
+		return EXECUTE_PROTOCOL;
+	input->parameters.alloc = (CUDA_MEM_ALLOC_NODE_PARAMS){
+		.poolProps = {.allocType = CU_MEM_ALLOCATION_TYPE_PINNED,
+			      .handleTypes = CU_MEM_HANDLE_TYPE_NONE,
+			      .location = {.type = CU_MEM_LOCATION_TYPE_DEVICE, .id = wire->device}},
+		.bytesize = wire->bytes,
+	};
+	return wire->bytes ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
+static CUresult free_read(const uint8_t *payload, size_t bytes, struct node_input *input)
+{
+	const struct vgpu_graph_free *wire = (const void *)payload;
+
+	if (bytes < sizeof(*wire))
+		return EXECUTE_PROTOCOL;
+	/* The driver takes none but those of allocation nodes (API reference, cuGraphAddMemFreeNode). */
+	input->parameters.free.dptr = wire->address;
+	return CUDA_SUCCESS;
+}
+
 static CUresult parameters_read(struct executor *executor, uint32_t type, const uint8_t *payload, size_t bytes,
 				struct node_input *input)
 {
@@ -161,6 +187,10 @@ static CUresult parameters_read(struct executor *executor, uint32_t type, const 
 		return event_read(executor, payload, bytes, input);
 	case CU_GRAPH_NODE_TYPE_HOST:
 		return host_read(payload, bytes, input);
+	case CU_GRAPH_NODE_TYPE_MEM_ALLOC:
+		return allocation_read(payload, bytes, input);
+	case CU_GRAPH_NODE_TYPE_MEM_FREE:
+		return free_read(payload, bytes, input);
 	case CU_GRAPH_NODE_TYPE_EMPTY:
 		return CUDA_SUCCESS;
 	default:
@@ -197,6 +227,29 @@ static void input_end(struct node_input *input)
 	graph_edges_end(&input->dependencies);
 }
 
+static bool is_of_memory(const struct node_input *input)
+{
+	return input->parameters.type == CU_GRAPH_NODE_TYPE_MEM_ALLOC ||
+	       input->parameters.type == CU_GRAPH_NODE_TYPE_MEM_FREE;
+}
+
+static CUresult node_add(struct executor *executor, uint32_t id, CUgraph graph, struct node_input *input,
+			 CUgraphNode *ret_node)
+{
+	bool allocates = input->parameters.type == CU_GRAPH_NODE_TYPE_MEM_ALLOC;
+	uint64_t bytes = allocates ? input->parameters.alloc.bytesize : 0;
+	CUresult result = is_of_memory(input) ? graph_memory_admit(executor, bytes) : CUDA_SUCCESS;
+
+	if (result)
+		return result;
+	result = executor->driver.cuGraphAddNode_v2(ret_node, graph, input->dependencies.from, input->dependencies.data,
+						    input->dependencies.count, &input->parameters);
+	if (is_of_memory(input))
+		graph_memory_add(executor, result, (struct graph_memory_place){.graph = id},
+				 allocates ? input->parameters.alloc.dptr : input->parameters.free.dptr, bytes);
+	return result;
+}
+
 CUresult execute_cuGraphAddNode_v2(struct executor *executor, const struct request *request,
 				   const struct wire_cuGraphAddNode_v2 *arguments, const void *tail)
 {
@@ -218,9 +271,7 @@ CUresult execute_cuGraphAddNode_v2(struct executor *executor, const struct reque
 	if (!result && moves)
 		result = graph_check_child(executor, arguments->hGraph, input.child);
 	if (!result)
-		result = executor->driver.cuGraphAddNode_v2(&node, graph, input.dependencies.from,
-							    input.dependencies.data, input.dependencies.count,
-							    &input.parameters);
+		result = node_add(executor, arguments->hGraph, graph, &input, &node);
 	if (!result) {
 		execute_mint(executor, arguments->phGraphNode, request->context, node);
 		if (moves)
@@ -230,7 +281,7 @@ CUresult execute_cuGraphAddNode_v2(struct executor *executor, const struct reque
 	return result;
 }
 
-/* The driver reads the parameters as those of the type that they name. */
+/* The driver reads the parameters as those of the type that they name; what allocates is made once. */
 static CUresult type_check(const struct executor *executor, CUgraphNode node, const struct node_input *input)
 {
 	CUgraphNodeType type;
@@ -239,6 +290,8 @@ static CUresult type_check(const struct executor *executor, CUgraphNode node, co
 
 	if (result)
 		return result;
+	if (is_of_memory(input))
+		return CUDA_ERROR_NOT_SUPPORTED;
 	return type == input->parameters.type ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 

@@ -232,3 +232,55 @@ CUresult execute_cuGraphMemsetNodeGetParams(struct executor *executor, const str
 	reply->fill_bytes = sizeof(*wire);
 	return CUDA_SUCCESS;
 }
+
+/* A node of the type; the driver would read another one's parameters as this type's. */
+static CUresult memory_node_find(struct executor *executor, uint32_t id, CUgraphNodeType wanted, void **ret_node)
+{
+	CUgraphNodeType type;
+	CUresult result = execute_find(executor, VGPU_KIND_GRAPH_NODE, id, ret_node);
+
+	if (result)
+		return result;
+	if (!executor->driver.cuGraphNodeGetType)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	result = executor->driver.cuGraphNodeGetType(*ret_node, &type);
+	return !result && type != wanted ? CUDA_ERROR_INVALID_VALUE : result;
+}
+
+CUresult execute_cuGraphMemAllocNodeGetParams(struct executor *executor, const struct request *request,
+					      const struct wire_cuGraphMemAllocNodeGetParams *arguments,
+					      struct wire_cuGraphMemAllocNodeGetParams_reply *reply)
+{
+	CUDA_MEM_ALLOC_NODE_PARAMS allocation = {0};
+	void *node;
+	CUresult result = memory_node_find(executor, arguments->hNode, CU_GRAPH_NODE_TYPE_MEM_ALLOC, &node);
+
+	(void)request;
+	if (result)
+		return result;
+	if (!executor->driver.cuGraphMemAllocNodeGetParams)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	result = executor->driver.cuGraphMemAllocNodeGetParams(node, &allocation);
+	reply->dptr = allocation.dptr;
+	reply->bytesize = allocation.bytesize;
+	reply->device = (uint32_t)allocation.poolProps.location.id;
+	return result;
+}
+
+CUresult execute_cuGraphMemFreeNodeGetParams(struct executor *executor, const struct request *request,
+					     const struct wire_cuGraphMemFreeNodeGetParams *arguments,
+					     struct wire_cuGraphMemFreeNodeGetParams_reply *reply)
+{
+	CUdeviceptr address = 0;
+	void *node;
+	CUresult result = memory_node_find(executor, arguments->hNode, CU_GRAPH_NODE_TYPE_MEM_FREE, &node);
+
+	(void)request;
+	if (result)
+		return result;
+	if (!executor->driver.cuGraphMemFreeNodeGetParams)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	result = executor->driver.cuGraphMemFreeNodeGetParams(node, &address);
+	reply->dptr_out = address;
+	return result;
+}

@@ -47,8 +47,10 @@ CUresult execute_cuMemFree_v2(struct executor *executor, const struct request *r
 	CUresult result = executor->driver.cuMemFree_v2(arguments->dptr);
 
 	(void)request;
-	if (!result)
+	if (!result) {
 		account_remove(executor, arguments->dptr);
+		graph_memory_free(executor, arguments->dptr);
+	}
 	return result;
 }
 
@@ -87,6 +89,7 @@ CUresult execute_cuMemAllocFromPoolAsync(struct executor *executor, const struct
 {
 	const struct driver *driver = &executor->driver;
 	CUdeviceptr address = 0;
+	uint64_t capture = 0;
 	CUmemoryPool pool;
 	CUstream stream;
 	CUresult result = pool_find(executor, arguments->pool, &pool);
@@ -95,11 +98,11 @@ CUresult execute_cuMemAllocFromPoolAsync(struct executor *executor, const struct
 		result = execute_find_stream(executor, arguments->hStream, &stream);
 	if (!result && !(pool ? (void *)driver->cuMemAllocFromPoolAsync : (void *)driver->cuMemAllocAsync))
 		result = CUDA_ERROR_NOT_SUPPORTED;
-	/* Launches of a graph would allocate what nobody accounts for. */
 	if (!result)
-		result = capture_check(executor, stream);
+		result = capture_find(executor, stream, &capture);
 	if (!result)
-		result = account_admit(executor, "cuMemAllocAsync", arguments->bytesize);
+		result = capture ? graph_memory_admit(executor, arguments->bytesize)
+				 : account_admit(executor, "cuMemAllocAsync", arguments->bytesize);
 	if (result)
 		return result;
 	if (pool)
@@ -107,7 +110,11 @@ CUresult execute_cuMemAllocFromPoolAsync(struct executor *executor, const struct
 	else
 		result = driver->cuMemAllocAsync(&address, arguments->bytesize, stream);
 	/* A pool's memory does not end with the context that allocated it. */
-	account_add(executor, "cuMemAllocAsync", result, address, arguments->bytesize, 0);
+	if (capture)
+		graph_memory_add(executor, result, (struct graph_memory_place){.capture = capture}, address,
+				 arguments->bytesize);
+	else
+		account_add(executor, "cuMemAllocAsync", result, address, arguments->bytesize, 0);
 	(void)request;
 	reply->dptr = address;
 	return result;
@@ -116,17 +123,25 @@ CUresult execute_cuMemAllocFromPoolAsync(struct executor *executor, const struct
 CUresult execute_cuMemFreeAsync(struct executor *executor, const struct request *request,
 				const struct wire_cuMemFreeAsync *arguments)
 {
+	uint64_t capture = 0;
 	CUstream stream;
 	CUresult result = execute_find_stream(executor, arguments->hStream, &stream);
 
 	(void)request;
 	if (!result)
-		result = capture_check(executor, stream);
-	if (!result)
-		result = executor->driver.cuMemFreeAsync ? executor->driver.cuMemFreeAsync(arguments->dptr, stream)
-							 : CUDA_ERROR_NOT_SUPPORTED;
-	if (!result)
+		result = capture_find(executor, stream, &capture);
+	if (!result && capture)
+		result = graph_memory_admit(executor, 0);
+	if (result)
+		return result;
+	result = executor->driver.cuMemFreeAsync ? executor->driver.cuMemFreeAsync(arguments->dptr, stream)
+						 : CUDA_ERROR_NOT_SUPPORTED;
+	if (capture) {
+		graph_memory_add(executor, result, (struct graph_memory_place){.capture = capture}, arguments->dptr, 0);
+	} else if (!result) {
 		account_remove(executor, arguments->dptr);
+		graph_memory_free(executor, arguments->dptr);
+	}
 	return result;
 }
 

@@ -117,6 +117,13 @@ static bool graphs_are_there(const struct executor *executor)
 	return executor->handles.tables[VGPU_KIND_GRAPH].count || executor->handles.tables[VGPU_KIND_GRAPH_EXEC].count;
 }
 
+/* A graph or an executable has ended. */
+static void graphs_settle(struct executor *executor)
+{
+	graph_memory_settle(executor);
+	executor->functions_ended = executor->functions_ended && graphs_are_there(executor);
+}
+
 void execute_forget(struct executor *executor, uint32_t id)
 {
 	struct handle *handle;
@@ -124,13 +131,18 @@ void execute_forget(struct executor *executor, uint32_t id)
 	switch (VGPU_ID_KIND(id)) {
 	case VGPU_KIND_GRAPH:
 		handles_forget_graph(&executor->handles, id);
-		executor->functions_ended = executor->functions_ended && graphs_are_there(executor);
+		graphs_settle(executor);
+		return;
+	case VGPU_KIND_GRAPH_EXEC:
+		handles_forget(&executor->handles, id);
+		graphs_settle(executor);
 		return;
 	case VGPU_KIND_GRAPH_NODE:
 		handle = handles_find(&executor->handles, VGPU_KIND_GRAPH_NODE, id);
 		/* The cache is the id of its embedded graph. */
 		if (handle && handle->cache) {
 			handles_forget_graph(&executor->handles, id);
+			graph_memory_settle(executor);
 			return;
 		}
 		break;

@@ -8,6 +8,7 @@
 #include "driver.h"
 #include "entry.h"
 #include "event.h"
+#include "graph_memory.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -141,6 +142,8 @@ ENTRY(cuGraphClone, (CUgraph * ret_clone, CUgraph handle))
 		return result;
 	graphs_lock();
 	result = graph_settle(graph);
+	if (!result && graph_body_has_memory(graph->body))
+		result = CUDA_ERROR_NOT_SUPPORTED;
 	body = result ? NULL : graph_body_copy(graph->body);
 	graphs_unlock();
 	if (!result)
@@ -326,10 +329,13 @@ static bool events_record(const struct graph_body *body, struct stream *stream, 
 
 static CUresult body_launch(struct graph_body *body, struct stream *stream)
 {
-	struct work *work = graph_work_make(body);
 	uint64_t sequence = 0;
+	struct work *work;
 	CUresult result;
 
+	if (capture_is_open(stream) && graph_body_has_memory(body))
+		return CUDA_ERROR_NOT_SUPPORTED;
+	work = graph_work_make(body);
 	if (!work)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	/* In a capture it becomes a node. */

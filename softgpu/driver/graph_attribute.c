@@ -3,7 +3,7 @@
 #include "copy.h"
 #include "driver.h"
 #include "entry.h"
-#include "graph.h"
+#include "graph_memory.h"
 #include "launch.h"
 
 /* Under the lock: a node of the type, and its graph with a reference for the caller. */
@@ -43,6 +43,10 @@ static CUresult node_describe(CUgraphNode handle, CUgraphNodeType type, void *re
 			launch_work_describe(work, ret_parameters);
 		else if (type == CU_GRAPH_NODE_TYPE_MEMCPY)
 			copy_work_describe(work, ret_parameters);
+		else if (type == CU_GRAPH_NODE_TYPE_MEM_ALLOC)
+			graph_allocation_describe(work, ret_parameters);
+		else if (type == CU_GRAPH_NODE_TYPE_MEM_FREE)
+			*(CUdeviceptr *)ret_parameters = graph_free_address(work);
 		else
 			fill_work_describe(work, ret_parameters);
 		object_release(&graph->object);
@@ -64,6 +68,16 @@ ENTRY(cuGraphMemcpyNodeGetParams, (CUgraphNode node, CUDA_MEMCPY3D *ret_copy))
 ENTRY(cuGraphMemsetNodeGetParams, (CUgraphNode node, CUDA_MEMSET_NODE_PARAMS *ret_fill))
 {
 	return node_describe(node, CU_GRAPH_NODE_TYPE_MEMSET, ret_fill);
+}
+
+ENTRY(cuGraphMemAllocNodeGetParams, (CUgraphNode node, CUDA_MEM_ALLOC_NODE_PARAMS *ret_allocation))
+{
+	return node_describe(node, CU_GRAPH_NODE_TYPE_MEM_ALLOC, ret_allocation);
+}
+
+ENTRY(cuGraphMemFreeNodeGetParams, (CUgraphNode node, CUdeviceptr *ret_address))
+{
+	return node_describe(node, CU_GRAPH_NODE_TYPE_MEM_FREE, ret_address);
 }
 
 static CUresult attribute_set(CUgraphNode handle, const CUlaunchAttribute *attribute)

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "entry.h"
-#include "graph.h"
+#include "graph_memory.h"
 
 ENTRY(cuGraphGetEdges_v2,
       (CUgraph handle, CUgraphNode *from, CUgraphNode *to, CUgraphEdgeData *edges, size_t *ret_count))
@@ -74,6 +74,8 @@ static CUresult edges_change(struct graph *graph, const CUgraphNode *from, const
 	for (size_t place = 0; edges && place < count; place++)
 		if (memcmp(&edges[place], &plain, sizeof(plain)) != 0)
 			return CUDA_ERROR_NOT_SUPPORTED;
+	if (!adds && graph_body_has_memory(graph->body))
+		return CUDA_ERROR_NOT_SUPPORTED;
 	if (!graph_body_own(&graph->body))
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	while (!result && changed < count) {

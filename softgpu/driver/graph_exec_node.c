@@ -59,7 +59,8 @@ static CUresult node_change(struct graph_node *node, const struct change *change
 		node->is_disabled = !change->enables;
 		return CUDA_SUCCESS;
 	}
-	if (node->work->node_type != change->work->node_type)
+	if (node->work->node_type != change->work->node_type || node->work->node_type == CU_GRAPH_NODE_TYPE_MEM_ALLOC ||
+	    node->work->node_type == CU_GRAPH_NODE_TYPE_MEM_FREE)
 		return CUDA_ERROR_INVALID_VALUE;
 	if (node->work->node_type == CU_GRAPH_NODE_TYPE_GRAPH)
 		return embedded_replace(node, change->work);

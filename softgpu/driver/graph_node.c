@@ -4,10 +4,11 @@
 #include <string.h>
 
 #include "copy.h"
+#include "device.h"
 #include "driver.h"
 #include "entry.h"
 #include "event.h"
-#include "graph.h"
+#include "graph_memory.h"
 #include "launch.h"
 
 struct node_handle {
@@ -115,15 +116,17 @@ static CUresult memset_work_make(const CUDA_MEMSET_NODE_PARAMS_v2 *parameters, s
 }
 
 /* A copy of the graph, or what it has now until graph_settle() finds that it has changed. */
-static CUresult child_work_make(CUgraph handle, struct work **ret_work)
+static CUresult child_work_make(const CUDA_CHILD_GRAPH_NODE_PARAMS *child, struct work **ret_work)
 {
 	struct graph *graph;
-	CUresult result = graph_acquire(handle, &graph);
+	CUresult result = graph_acquire(child->graph, &graph);
 
 	if (result)
 		return result;
 	graphs_lock();
 	result = graph_settle(graph);
+	if (!result && child->ownership == CU_GRAPH_CHILD_GRAPH_OWNERSHIP_CLONE && graph_body_has_memory(graph->body))
+		result = CUDA_ERROR_NOT_SUPPORTED;
 	if (!result) {
 		*ret_work = graph_work_make(graph->body);
 		result = *ret_work ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
@@ -131,6 +134,18 @@ static CUresult child_work_make(CUgraph handle, struct work **ret_work)
 	graphs_unlock();
 	object_release(&graph->object);
 	return result;
+}
+
+static CUresult allocation_work_make(const CUDA_MEM_ALLOC_NODE_PARAMS *parameters, struct work **ret_work)
+{
+	const CUmemPoolProps *properties = &parameters->poolProps;
+	CUdeviceptr address;
+
+	if (properties->allocType != CU_MEM_ALLOCATION_TYPE_PINNED ||
+	    properties->handleTypes != CU_MEM_HANDLE_TYPE_NONE ||
+	    properties->location.type != CU_MEM_LOCATION_TYPE_DEVICE || properties->location.id != DEVICE_ORDINAL)
+		return CUDA_ERROR_INVALID_VALUE;
+	return graph_allocation_work(parameters->bytesize, &address, ret_work);
 }
 
 CUresult graph_node_work_make(const CUgraphNodeParams *parameters, struct work **ret_work)
@@ -143,7 +158,7 @@ CUresult graph_node_work_make(const CUgraphNodeParams *parameters, struct work *
 	case CU_GRAPH_NODE_TYPE_MEMSET:
 		return memset_work_make(&parameters->memset, ret_work);
 	case CU_GRAPH_NODE_TYPE_GRAPH:
-		return child_work_make(parameters->graph.graph, ret_work);
+		return child_work_make(&parameters->graph, ret_work);
 	case CU_GRAPH_NODE_TYPE_EVENT_RECORD:
 		return event_record_node(parameters->eventRecord.event, ret_work);
 	case CU_GRAPH_NODE_TYPE_WAIT_EVENT:
@@ -153,6 +168,10 @@ CUresult graph_node_work_make(const CUgraphNodeParams *parameters, struct work *
 			return CUDA_ERROR_INVALID_VALUE;
 		*ret_work = work_host_function(parameters->host.fn, parameters->host.userData);
 		return *ret_work ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+	case CU_GRAPH_NODE_TYPE_MEM_ALLOC:
+		return allocation_work_make(&parameters->alloc, ret_work);
+	case CU_GRAPH_NODE_TYPE_MEM_FREE:
+		return graph_free_work(parameters->free.dptr, ret_work);
 	case CU_GRAPH_NODE_TYPE_EMPTY:
 		*ret_work = work_nothing();
 		return *ret_work ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
@@ -243,6 +262,8 @@ ENTRY(cuGraphAddNode_v2, (CUgraphNode * ret_node, CUgraph handle, const CUgraphN
 			graph->body->nodes[graph->body->count - 1].child = child;
 			child->is_owned = true;
 		}
+		if (!result && parameters->type == CU_GRAPH_NODE_TYPE_MEM_ALLOC)
+			graph_allocation_describe(work, &parameters->alloc);
 		graphs_unlock();
 		if (result)
 			work_discard(work);
@@ -300,7 +321,8 @@ unlock:
 /* Under the lock. */
 static CUresult parameters_replace(struct graph_body **body, size_t index, struct work *work)
 {
-	if ((*body)->nodes[index].work->node_type != work->node_type || (*body)->nodes[index].child)
+	if ((*body)->nodes[index].work->node_type != work->node_type || (*body)->nodes[index].child ||
+	    work->node_type == CU_GRAPH_NODE_TYPE_MEM_ALLOC || work->node_type == CU_GRAPH_NODE_TYPE_MEM_FREE)
 		return CUDA_ERROR_INVALID_VALUE;
 	if (work->node_type == CU_GRAPH_NODE_TYPE_KERNEL) {
 		CUresult result = launch_work_inherit(work, (*body)->nodes[index].work);
@@ -347,15 +369,18 @@ ENTRY(cuGraphDestroyNode, (CUgraphNode handle))
 		return result;
 	graphs_lock();
 	result = graph_node_acquire(handle, &graph, &index);
-	if (!result && !graph_body_own(&graph->body)) {
-		object_release(&graph->object);
+	if (result)
+		goto unlock;
+	if (graph_body_has_memory(graph->body))
+		result = CUDA_ERROR_NOT_SUPPORTED;
+	else if (!graph_body_own(&graph->body))
 		result = CUDA_ERROR_OUT_OF_MEMORY;
-	}
 	if (!result) {
 		graph_node_retire(&graph->body->nodes[index]);
 		graph_body_remove(graph->body, index);
-		object_release(&graph->object);
 	}
+	object_release(&graph->object);
+unlock:
 	graphs_unlock();
 	return result;
 }

@@ -16,6 +16,7 @@ static struct memory_range *ranges; /* sorted by base, without overlap */
 static size_t range_count;
 static size_t range_capacity;
 static uint64_t last_id;
+static struct memory_graph_usage graph_usage;
 
 /* Index of the first range whose end lies above 'address'. */
 static size_t index_above(uint64_t address)
@@ -41,6 +42,17 @@ static const struct memory_range *range_at(uint64_t address)
 }
 
 /* Under the lock, for writing. */
+static void graph_usage_add(int64_t used, int64_t reserved)
+{
+	graph_usage.used += (uint64_t)used;
+	graph_usage.reserved += (uint64_t)reserved;
+	if (graph_usage.used > graph_usage.used_high)
+		graph_usage.used_high = graph_usage.used;
+	if (graph_usage.reserved > graph_usage.reserved_high)
+		graph_usage.reserved_high = graph_usage.reserved;
+}
+
+/* Under the lock, for writing. */
 static CUresult range_insert(const struct memory_range *range)
 {
 	size_t index = index_above(range->base);
@@ -60,6 +72,8 @@ static CUresult range_insert(const struct memory_range *range)
 	ranges[index] = *range;
 	ranges[index].id = ++last_id;
 	range_count++;
+	if (range->kind == MEMORY_GRAPH)
+		graph_usage_add(0, (int64_t)range->bytes);
 	return CUDA_SUCCESS;
 }
 
@@ -70,6 +84,8 @@ static struct memory_range range_remove(size_t index)
 
 	memmove(&ranges[index], &ranges[index + 1], (range_count - index - 1) * sizeof(*ranges));
 	range_count--;
+	if (range.kind == MEMORY_GRAPH)
+		graph_usage_add(range.live ? -(int64_t)range.bytes : 0, -(int64_t)range.bytes);
 	if (range.kind == MEMORY_HOST)
 		munmap((void *)range.base, range.bytes);
 	else if (range.kind != MEMORY_REGISTERED && range.kind != MEMORY_MAPPED)
@@ -158,6 +174,65 @@ void memory_set_access(uint64_t base, bool accessible)
 	index = index_above(base);
 	if (index < range_count && ranges[index].base == base && ranges[index].kind == MEMORY_MAPPED)
 		ranges[index].inaccessible = !accessible;
+	pthread_rwlock_unlock(&lock);
+}
+
+/* Under the lock. */
+static struct memory_range *graph_range(uint64_t base)
+{
+	size_t index = index_above(base);
+
+	return index < range_count && ranges[index].base == base && ranges[index].kind == MEMORY_GRAPH ? &ranges[index]
+												       : NULL;
+}
+
+bool memory_set_live(uint64_t base, bool live)
+{
+	struct memory_range *range;
+	bool changed;
+
+	pthread_rwlock_wrlock(&lock);
+	range = graph_range(base);
+	changed = range && range->live != live;
+	if (changed) {
+		range->live = live;
+		graph_usage_add(live ? (int64_t)range->bytes : -(int64_t)range->bytes, 0);
+	}
+	pthread_rwlock_unlock(&lock);
+	return changed;
+}
+
+bool memory_set_free_node(uint64_t base, bool has_free_node)
+{
+	struct memory_range *range;
+	bool changed;
+
+	pthread_rwlock_wrlock(&lock);
+	range = graph_range(base);
+	changed = range && range->has_free_node != has_free_node;
+	if (changed)
+		range->has_free_node = has_free_node;
+	pthread_rwlock_unlock(&lock);
+	return changed;
+}
+
+struct memory_graph_usage memory_graph_usage(void)
+{
+	struct memory_graph_usage usage;
+
+	pthread_rwlock_rdlock(&lock);
+	usage = graph_usage;
+	pthread_rwlock_unlock(&lock);
+	return usage;
+}
+
+void memory_graph_forget(bool used, bool reserved)
+{
+	pthread_rwlock_wrlock(&lock);
+	if (used)
+		graph_usage.used_high = graph_usage.used;
+	if (reserved)
+		graph_usage.reserved_high = graph_usage.reserved;
 	pthread_rwlock_unlock(&lock);
 }
 

@@ -23,6 +23,7 @@ struct pool;
 enum memory_kind {
 	MEMORY_DEVICE,	   /* cuMemAlloc and pools */
 	MEMORY_MANAGED,	   /* cuMemAllocManaged: in the arena, so the same address on both sides */
+	MEMORY_GRAPH,	   /* of an allocation node: there as long as that is */
 	MEMORY_VARIABLE,   /* of a module, by the engine */
 	MEMORY_HOST,	   /* cuMemHostAlloc */
 	MEMORY_REGISTERED, /* cuMemHostRegister */
@@ -43,6 +44,8 @@ struct memory_range {
 	struct pool *pool;	 /* a reference, or NULL */
 	struct object *physical; /* of MEMORY_MAPPED: a reference */
 	bool inaccessible;	 /* MEMORY_MAPPED without cuMemSetAccess */
+	bool live;		 /* MEMORY_GRAPH: a launch has allocated it, and nothing freed it */
+	bool has_free_node;	 /* MEMORY_GRAPH */
 };
 
 static inline bool memory_kind_is_host(enum memory_kind kind)
@@ -68,6 +71,18 @@ bool memory_set_synchronous(uint64_t address, bool synchronous);
 
 /* What cuMemSetAccess says of the MEMORY_MAPPED range that starts at 'base'. */
 void memory_set_access(uint64_t base, bool accessible);
+
+/* Sets a flag of the MEMORY_GRAPH range that starts at 'base'; false: there is none, or it had that value. */
+bool memory_set_live(uint64_t base, bool live);
+bool memory_set_free_node(uint64_t base, bool has_free_node);
+
+/* Of MEMORY_GRAPH: bytes that are live, bytes that there are, and the most of both since memory_graph_forget(). */
+struct memory_graph_usage {
+	uint64_t used, used_high;
+	uint64_t reserved, reserved_high;
+};
+struct memory_graph_usage memory_graph_usage(void);
+void memory_graph_forget(bool used, bool reserved);
 
 /* Frees all that a context owns, host memory that it allocated included. */
 void memory_release_owned(struct context *context);

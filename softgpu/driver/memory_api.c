@@ -90,12 +90,17 @@ ENTRY(cuMemFree_v2, (CUdeviceptr address))
 		return result;
 	if (!address)
 		return CUDA_SUCCESS;
-	if (!memory_find(address, &range) || range.base != address || !(MEMORY_MASK(range.kind) & mask))
+	if (!memory_find(address, &range) || range.base != address ||
+	    !(MEMORY_MASK(range.kind) & (mask | MEMORY_MASK(MEMORY_GRAPH))))
 		return CUDA_ERROR_INVALID_VALUE;
 	/* Work in flight may use it: the real driver waits too. */
 	stream_wait_context(context);
 	result = context_check(context);
-	return result ? result : memory_free(address, mask, NULL);
+	if (result)
+		return result;
+	if (range.kind == MEMORY_GRAPH)
+		return memory_set_live(address, false) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+	return memory_free(address, mask, NULL);
 }
 
 ENTRY(cuMemGetInfo_v2, (size_t * ret_free, size_t *ret_total))

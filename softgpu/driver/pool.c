@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "pool.h"
-#include "capture.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 
 #include "arena.h"
+#include "capture.h"
 #include "context.h"
 #include "device.h"
 #include "driver.h"
 #include "entry.h"
+#include "graph_memory.h"
 #include "memory.h"
 #include "object.h"
 #include "stream.h"
@@ -336,6 +337,27 @@ static CUresult pool_allocate(struct pool *pool, struct context *context, size_t
 	return result;
 }
 
+static CUresult allocation_capture(struct stream *stream, size_t bytes, CUdeviceptr *ret_address)
+{
+	CUdeviceptr address;
+	struct work *work;
+	CUresult result = graph_allocation_work(bytes, &address, &work);
+
+	if (!result)
+		result = stream_submit(stream, work, NULL);
+	if (!result)
+		*ret_address = address;
+	return result;
+}
+
+static CUresult free_capture(struct stream *stream, CUdeviceptr address)
+{
+	struct work *work;
+	CUresult result = graph_free_work(address, &work);
+
+	return result ? result : stream_submit(stream, work, NULL);
+}
+
 ENTRY_STREAM(cuMemAllocFromPoolAsync, (CUdeviceptr * ret_address, size_t bytes, CUmemoryPool handle, CUstream stream),
 	     (ret_address, bytes, handle, stream))
 {
@@ -355,7 +377,7 @@ ENTRY_STREAM(cuMemAllocFromPoolAsync, (CUdeviceptr * ret_address, size_t bytes, 
 	if (result)
 		goto release_pool;
 	if (capture_is_open(target)) {
-		result = CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+		result = allocation_capture(target, bytes, ret_address);
 		goto release_stream;
 	}
 	result = pool_allocate(pool, target->context, bytes, ret_address);
@@ -382,14 +404,20 @@ ENTRY_STREAM(cuMemAllocAsync, (CUdeviceptr * ret_address, size_t bytes, CUstream
 struct free_work {
 	struct work work;
 	uint64_t address;
+	bool is_of_graph;
 };
 
 static CUresult free_run(struct work *work, struct stream *stream)
 {
+	const struct free_work *target = (struct free_work *)work;
+
 	(void)stream;
-	return memory_free(((struct free_work *)work)->address, MEMORY_MASK(MEMORY_DEVICE), NULL)
-		       ? CUDA_ERROR_ILLEGAL_ADDRESS
-		       : CUDA_SUCCESS;
+	if (target->is_of_graph) {
+		(void)memory_set_live(target->address, false);
+		return CUDA_SUCCESS;
+	}
+	return memory_free(target->address, MEMORY_MASK(MEMORY_DEVICE), NULL) ? CUDA_ERROR_ILLEGAL_ADDRESS
+									      : CUDA_SUCCESS;
 }
 
 static void free_free(struct work *work)
@@ -409,23 +437,26 @@ ENTRY_STREAM(cuMemFreeAsync, (CUdeviceptr address, CUstream stream), (address, s
 		return result;
 	if (!address)
 		return CUDA_SUCCESS;
-	if (!memory_find(address, &range) || range.base != address || range.kind != MEMORY_DEVICE)
+	if (!memory_find(address, &range) || range.base != address ||
+	    (range.kind != MEMORY_DEVICE && range.kind != MEMORY_GRAPH))
 		return CUDA_ERROR_INVALID_VALUE;
 	result = stream_acquire(context, stream, &target);
 	if (result)
 		return result;
 	if (capture_is_open(target)) {
-		stream_release(target);
-		return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
+		result = free_capture(target, address);
+		goto release;
 	}
 	work = calloc(1, sizeof(*work));
 	if (work) {
 		work->work = (struct work){.run = free_run, .free = free_free};
 		work->address = address;
+		work->is_of_graph = range.kind == MEMORY_GRAPH;
 		result = stream_submit(target, &work->work, NULL);
 	} else {
 		result = CUDA_ERROR_OUT_OF_MEMORY;
 	}
+release:
 	stream_release(target);
 	return result;
 }

@@ -953,7 +953,7 @@ static void test_refusals(void **state)
 {
 	static uint32_t pageable[WORDS];
 	CUDA_MEMCPY3D copy = copy_of(second, first);
-	CUgraphNodeParams parameters = {.type = CU_GRAPH_NODE_TYPE_MEM_FREE};
+	CUgraphNodeParams parameters = {.type = CU_GRAPH_NODE_TYPE_BATCH_MEM_OP};
 	CUgraphNode node, gone;
 	CUgraphNodeType type;
 	CUgraph graph;

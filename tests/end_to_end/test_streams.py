@@ -31,6 +31,13 @@ class Streams(unittest.TestCase):
     def test_refusals_of_graph_nodes(self):
         self.passes('graph_nodes', 'refusals')
 
+    def test_graph_memory(self):
+        self.passes('graph_memory')
+
+    def test_quota_of_graph_memory(self):
+        self.passes('graph_memory', 'quota', options=('--tenant-per-program', 'yes', '--tenant',
+                                                      'program:graph_memory memory-mib=256'))
+
     def test_linker(self):
         self.passes('linker')
 

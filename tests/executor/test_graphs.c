@@ -408,6 +408,72 @@ static void types_are_checked(void **state)
 	WORKS(cuGraphDestroy, .hGraph = GRAPH(1));
 }
 
+static void half_an_allocation(void **state)
+{
+	(void)state;
+	malformed(CU_GRAPH_NODE_TYPE_MEM_ALLOC, 0, &(uint64_t){4096}, sizeof(uint64_t));
+}
+
+static uint32_t add_allocation(uint32_t node, uint32_t graph, uint64_t bytes, int32_t device)
+{
+	const struct vgpu_graph_allocation content = {.bytes = bytes, .device = device};
+
+	return add(node, graph, CU_GRAPH_NODE_TYPE_MEM_ALLOC, NULL, 0, &content, sizeof(content));
+}
+
+static uint32_t add_free(uint32_t node, uint32_t graph, uint64_t address)
+{
+	const struct vgpu_graph_free content = {.address = address};
+
+	return add(node, graph, CU_GRAPH_NODE_TYPE_MEM_FREE, NULL, 0, &content, sizeof(content));
+}
+
+static void memory_of_graphs_is_checked(void **state)
+{
+	const struct vgpu_graph_node head = {.type = CU_GRAPH_NODE_TYPE_MEM_ALLOC};
+	const struct vgpu_graph_allocation content = {.bytes = 4096};
+	struct wire_cuGraphNodeSetParams arguments = {.hNode = NODE(1), .node_bytes = sizeof(head) + sizeof(content)};
+	struct request request = {0};
+	uint64_t plain, address;
+
+	(void)state;
+	WORKS(cuMemAlloc_v2, .bytesize = 4096);
+	plain = ((const struct wire_cuMemAlloc_v2_reply *)peer.reply)->dptr;
+	WORKS(cuGraphCreate, .phGraph = GRAPH(1));
+	assert_int_equal(add_allocation(NODE(1), GRAPH(1), 0, 0), CUDA_ERROR_INVALID_VALUE);
+	assert_int_equal(add_allocation(NODE(1), GRAPH(1), UINT64_MAX, 0), CUDA_ERROR_OUT_OF_MEMORY);
+	assert_int_not_equal(add_allocation(NODE(1), GRAPH(1), 4096, -1), CUDA_SUCCESS);
+	assert_int_equal(add_allocation(NODE(1), GRAPH(1), 4096, 0), CUDA_SUCCESS);
+	/* Addresses that no allocation node has, or no more. */
+	assert_int_equal(add_free(NODE(2), GRAPH(1), plain), CUDA_ERROR_INVALID_VALUE);
+	assert_int_equal(add_free(NODE(2), GRAPH(1), 0), CUDA_ERROR_INVALID_VALUE);
+	assert_int_equal(add_free(NODE(2), GRAPH(1), UINT64_MAX), CUDA_ERROR_INVALID_VALUE);
+	WORKS(cuGraphMemAllocNodeGetParams, .hNode = NODE(1));
+	address = ((const struct wire_cuGraphMemAllocNodeGetParams_reply *)peer.reply)->dptr;
+	INVALID(cuGraphMemFreeNodeGetParams, .hNode = NODE(1));
+	INVALID(cuMemFree_v2, .dptr = address);
+	assert_int_equal(add_free(NODE(2), GRAPH(1), address + 8), CUDA_ERROR_INVALID_VALUE);
+	/* A node does not allocate anew. */
+	put(&request, &arguments, sizeof(arguments));
+	put(&request, &head, sizeof(head));
+	put(&request, &content, sizeof(content));
+	assert_int_equal(peer_call(&peer, VGPU_CALL_cuGraphNodeSetParams, context, request.payload, request.bytes),
+			 CUDA_ERROR_NOT_SUPPORTED);
+	WORKS(cuGraphInstantiateWithFlags, .phGraphExec = EXEC(1), .hGraph = GRAPH(1));
+	assert_int_equal(CALL(cuGraphInstantiateWithFlags, .phGraphExec = EXEC(2), .hGraph = GRAPH(1)),
+			 CUDA_ERROR_NOT_SUPPORTED);
+	WORKS(cuGraphDestroy, .hGraph = GRAPH(1));
+	WORKS(cuGraphLaunch, .hGraphExec = EXEC(1));
+	assert_int_equal(peer_call(&peer, VGPU_CALL_cuCtxSynchronize, context, NULL, 0), CUDA_SUCCESS);
+	WORKS(cuMemFree_v2, .dptr = address);
+	INVALID(cuMemFree_v2, .dptr = address);
+	WORKS(cuGraphExecDestroy, .hGraphExec = EXEC(1));
+	INVALID(cuMemFree_v2, .dptr = address);
+	WORKS(cuGraphCreate, .phGraph = GRAPH(1));
+	assert_int_equal(add_free(NODE(1), GRAPH(1), address), CUDA_ERROR_INVALID_VALUE);
+	WORKS(cuGraphDestroy, .hGraph = GRAPH(1));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -424,6 +490,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(types_are_checked, setup, teardown),
 		cmocka_unit_test_setup_teardown(pinned_memory_is_checked, setup, teardown),
 		cmocka_unit_test_setup_teardown(captures_end_with_their_stream, setup, teardown),
+		cmocka_unit_test_setup_teardown(half_an_allocation, setup, teardown),
+		cmocka_unit_test_setup_teardown(memory_of_graphs_is_checked, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
