@@ -160,10 +160,19 @@ static void target_release(uint32_t stream, struct object *target)
 	graphs_unlock();
 }
 
+static bool is_capturing(uint32_t context, uint32_t stream)
+{
+	uint32_t status;
+	uint64_t id;
+
+	return !host_cuStreamGetCaptureInfo(context, stream, &status, &id) && status != CU_STREAM_CAPTURE_STATUS_NONE;
+}
+
 static CUresult capture_end(CUstream stream, CUgraph *graph, bool per_thread_default)
 {
 	struct object *object, *target;
 	uint32_t context, id;
+	bool is_open;
 	CUresult result = capture_call_begin(stream, per_thread_default, &context, &id);
 
 	if (result)
@@ -171,13 +180,14 @@ static CUresult capture_end(CUstream stream, CUgraph *graph, bool per_thread_def
 	if (!graph)
 		return CUDA_ERROR_INVALID_VALUE;
 	*graph = NULL;
+	is_open = is_capturing(context, id);
 	target = target_find(id);
 	object = target ? target : object_mint(VGPU_KIND_GRAPH, context);
 	if (!object)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	result = host_cuStreamEndCapture(context, id, object->id);
-	/* These two leave captures as they are; after any other result one less goes on. */
-	if (result != CUDA_ERROR_ILLEGAL_STATE && result != CUDA_ERROR_STREAM_CAPTURE_UNMATCHED) {
+	/* Whether the capture is over is not in the error. */
+	if (!result || (is_open && !is_capturing(context, id))) {
 		__atomic_sub_fetch(&captures_open, 1, __ATOMIC_ACQ_REL);
 		if (target)
 			target_release(id, target);

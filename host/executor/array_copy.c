@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "capture.h"
 #include "executor.h"
 #include "executor_calls.h"
 
@@ -11,8 +12,17 @@
 static bool shape_span(uint64_t pitch, uint64_t height, const CUDA_MEMCPY3D *copy, uint64_t x, uint64_t y, uint64_t z,
 		       uint64_t *ret_bytes)
 {
-	uint64_t rows, bytes;
+	uint64_t rows, bytes, reach;
 
+	/* 0: closely packed, for the driver as for us. */
+	if (__builtin_add_overflow(x, copy->WidthInBytes, &reach))
+		return false;
+	if (!pitch)
+		pitch = reach;
+	if (__builtin_add_overflow(y, copy->Height, &reach))
+		return false;
+	if (!height)
+		height = reach;
 	if (!copy->WidthInBytes || !copy->Height || !copy->Depth || __builtin_add_overflow(z, copy->Depth - 1, &rows) ||
 	    __builtin_mul_overflow(rows, height, &rows) || __builtin_add_overflow(rows, y, &rows) ||
 	    __builtin_add_overflow(rows, copy->Height - 1, &rows) || __builtin_mul_overflow(rows, pitch, &bytes) ||
@@ -70,6 +80,14 @@ CUresult copy_shape_take(struct executor *executor, const CUDA_MEMCPY3D *wire, u
 	return result;
 }
 
+void copy_shape_name(struct executor *executor, const CUDA_MEMCPY3D *copy)
+{
+	if (copy->srcMemoryType == CU_MEMORYTYPE_HOST)
+		pinned_name(&executor->pinned, (uintptr_t)copy->srcHost);
+	if (copy->dstMemoryType == CU_MEMORYTYPE_HOST)
+		pinned_name(&executor->pinned, (uintptr_t)copy->dstHost);
+}
+
 CUresult execute_cuMemcpy3DAsync_v2(struct executor *executor, const struct request *request,
 				    const struct wire_cuMemcpy3DAsync_v2 *arguments)
 {
@@ -82,6 +100,8 @@ CUresult execute_cuMemcpy3DAsync_v2(struct executor *executor, const struct requ
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (!result)
 		result = copy_shape_take(executor, &arguments->copy, arguments->srcArray, arguments->dstArray, &copy);
+	if (!result && executor->captures_open)
+		copy_shape_name(executor, &copy);
 	return result ? result : executor->driver.cuMemcpy3DAsync_v2(&copy, stream);
 }
 
@@ -98,6 +118,8 @@ static CUresult rows_describe(struct executor *executor, const struct vgpu_array
 	void *array;
 	CUresult result = execute_find_stream(executor, rows->stream, ret_stream);
 
+	if (!result)
+		result = capture_check(executor, *ret_stream);
 	if (!result)
 		result = execute_find(executor, VGPU_KIND_ARRAY, rows->array, &array);
 	if (result)

@@ -53,6 +53,7 @@ static CUresult begin_prepare(struct executor *executor, const struct request *r
 	if (!driver->cuStreamEndCapture || !driver->cuStreamIsCapturing)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	pending_settle(executor);
+	gate_settle(executor);
 	return request->context && !context_enter(executor, request->context) ? CUDA_ERROR_INVALID_CONTEXT
 									      : CUDA_SUCCESS;
 }
@@ -119,9 +120,11 @@ CUresult execute_cuStreamBeginCaptureToGraph(struct executor *executor, const st
 static void target_release(struct executor *executor, uint32_t stream_id)
 {
 	struct handle *stream = handles_find(&executor->handles, VGPU_KIND_STREAM, stream_id);
-	struct handle *graph = handles_find(&executor->handles, VGPU_KIND_GRAPH, (uint32_t)stream->cache);
+	struct handle *graph =
+		stream ? handles_find(&executor->handles, VGPU_KIND_GRAPH, (uint32_t)stream->cache) : NULL;
 
-	stream->cache = 0;
+	if (stream)
+		stream->cache = 0;
 	if (graph)
 		graph->cache = 0;
 }
@@ -132,6 +135,28 @@ static uint32_t target_find(const struct executor *executor, uint32_t stream_id)
 	const struct handle *stream = handles_find(&executor->handles, VGPU_KIND_STREAM, stream_id);
 
 	return stream ? (uint32_t)stream->cache : 0;
+}
+
+/* 'unknown': the answer where the driver gives none. */
+static bool is_capturing(const struct executor *executor, CUstream stream, bool unknown)
+{
+	CUstreamCaptureStatus status;
+
+	if (executor->driver.cuStreamIsCapturing(stream, &status))
+		return unknown;
+	return status != CU_STREAM_CAPTURE_STATUS_NONE;
+}
+
+/* The capture is over; what it allocated is of the graph, 0: of none. */
+static void capture_settle(struct executor *executor, uint32_t stream_id, uint64_t capture, uint32_t graph)
+{
+	executor->captures_open--;
+	if (target_find(executor, stream_id))
+		target_release(executor, stream_id);
+	if (capture)
+		graph_memory_capture_end(executor, capture, graph);
+	if (!executor->captures_open)
+		graph_memory_captures_forget(executor);
 }
 
 /* A graph of its own gets the new id; one that the capture went into keeps what it has. */
@@ -148,22 +173,17 @@ CUresult execute_cuStreamEndCapture(struct executor *executor, const struct requ
 		result = execute_check_mint(executor, VGPU_KIND_GRAPH, arguments->phGraph);
 	if (result)
 		return result;
-	if (!executor->captures_open)
+	if (!executor->captures_open || !is_capturing(executor, stream, false))
 		return CUDA_ERROR_ILLEGAL_STATE;
 	/* Of one that is invalid there is no number, and no graph will come. */
 	(void)capture_find(executor, stream, &capture);
 	result = executor->driver.cuStreamEndCapture(stream, &graph);
-	if (result == CUDA_ERROR_ILLEGAL_STATE || result == CUDA_ERROR_STREAM_CAPTURE_UNMATCHED)
+	/* Not what the error is, but whether the capture is over. */
+	if (result && is_capturing(executor, stream, true))
 		return result;
-	executor->captures_open--;
-	if (capture)
-		graph_memory_capture_end(executor, capture, result ? 0 : target ? target : arguments->phGraph);
-	if (target)
-		target_release(executor, arguments->hStream);
-	else if (!result)
+	if (!result && !target)
 		execute_mint(executor, arguments->phGraph, request->context, graph);
-	if (!executor->captures_open)
-		graph_memory_captures_forget(executor);
+	capture_settle(executor, arguments->hStream, capture, result ? 0 : target ? target : arguments->phGraph);
 	return result;
 }
 
@@ -187,4 +207,58 @@ CUresult execute_cuStreamGetCaptureInfo(struct executor *executor, const struct 
 	reply->captureStatus_out = (uint32_t)status;
 	reply->id_out = id;
 	return CUDA_SUCCESS;
+}
+
+/* What it would have made is nobody's. */
+static void capture_abandon(struct executor *executor, uint32_t stream_id, CUstream stream)
+{
+	uint32_t target = target_find(executor, stream_id);
+	uint64_t capture = 0;
+	CUgraph graph = NULL;
+	CUresult result;
+
+	(void)capture_find(executor, stream, &capture);
+	result = executor->driver.cuStreamEndCapture(stream, &graph);
+	if (result && is_capturing(executor, stream, true))
+		return;
+	capture_settle(executor, stream_id, capture, result ? 0 : target);
+	if (!target && !result && graph)
+		executor->driver.cuGraphDestroy(graph);
+}
+
+CUresult execute_cuStreamDestroy_v2(struct executor *executor, const struct request *request,
+				    const struct wire_cuStreamDestroy_v2 *arguments)
+{
+	CUstream stream;
+	CUresult result = execute_find_stream(executor, arguments->hStream, &stream);
+
+	(void)request;
+	if (result)
+		return result;
+	/* A stream that is gone, or captured, takes no marks any more: its work would end uncounted. */
+	gate_settle(executor);
+	if (executor->captures_open && is_capturing(executor, stream, false))
+		capture_abandon(executor, arguments->hStream, stream);
+	result = executor->driver.cuStreamDestroy_v2(stream);
+	if (!result)
+		execute_forget(executor, arguments->hStream);
+	return result;
+}
+
+CUresult execute_cuStreamWaitEvent(struct executor *executor, const struct request *request,
+				   const struct wire_cuStreamWaitEvent *arguments)
+{
+	CUstream stream;
+	void *event;
+	CUresult result = execute_find_stream(executor, arguments->hStream, &stream);
+
+	(void)request;
+	if (!result)
+		result = execute_find(executor, VGPU_KIND_EVENT, arguments->hEvent, &event);
+	if (result)
+		return result;
+	/* It may make the stream a part of a capture. */
+	if (executor->captures_open)
+		gate_settle(executor);
+	return executor->driver.cuStreamWaitEvent(stream, event, arguments->Flags);
 }

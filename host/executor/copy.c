@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "copy.h"
 
+#include "capture.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -177,6 +179,8 @@ CUresult copy_upload_execute(struct executor *executor, const struct request *re
 	/* Whatever becomes of the copy, the guest gets its window back. */
 	result =
 		arguments->array ? CUDA_ERROR_NOT_SUPPORTED : execute_find_stream(executor, arguments->stream, &stream);
+	if (!result)
+		result = capture_check(executor, stream);
 	if (!result && !executor->contexts.current)
 		result = CUDA_ERROR_INVALID_CONTEXT;
 	if (!result) {
@@ -199,6 +203,8 @@ CUresult copy_upload_inline_execute(struct executor *executor, const struct requ
 	    arguments->bytes > request->payload_bytes - sizeof(*arguments))
 		return EXECUTE_PROTOCOL;
 	result = execute_find_stream(executor, arguments->stream, &stream);
+	if (!result)
+		result = capture_check(executor, stream);
 	if (result)
 		return result;
 	/* From pageable memory: the driver has its own copy of the bytes when it returns. */
@@ -219,6 +225,8 @@ CUresult copy_download_execute(struct executor *executor, const struct request *
 	    arguments->bytes > channel->download_bytes - arguments->window_offset)
 		return EXECUTE_PROTOCOL;
 	result = execute_find_stream(executor, arguments->stream, &stream);
+	if (!result)
+		result = capture_check(executor, stream);
 	if (result)
 		return result;
 	copy_windows_register(executor);
@@ -258,6 +266,8 @@ CUresult copy_download_inline_execute(struct executor *executor, const struct re
 	    arguments->bytes > VGPU_RECORD_BYTES_MAX - sizeof(struct vgpu_record))
 		return EXECUTE_PROTOCOL;
 	result = execute_find_stream(executor, arguments->stream, &stream);
+	if (!result)
+		result = capture_check(executor, stream);
 	if (result)
 		return result;
 	copy_windows_register(executor);

@@ -51,6 +51,9 @@ struct copies {
 /* Makes the bounce buffers. 0, or -errno. */
 int copy_open(struct copies *copies);
 
+/* A graph's copy names its host memory as long as there are graphs. */
+void copy_shape_name(struct executor *executor, const CUDA_MEMCPY3D *copy);
+
 /* A box that the guest describes, if it names what the guest may name; the arrays by their ids. */
 CUresult copy_shape_take(struct executor *executor, const CUDA_MEMCPY3D *wire, uint32_t source_array,
 			 uint32_t destination_array, CUDA_MEMCPY3D *ret_copy);

@@ -139,6 +139,9 @@ static void word_take(struct executor *executor, struct gate *gate, uint32_t wor
 	/* What was issued while nobody counted is still there. */
 	if (!counted && mode != VGPU_PERMIT_OPEN && LOAD(gate->own->busy) && !gate->captures)
 		burst_close_all(executor, &gate->bursts, now);
+	/* With a permit nothing is asked for: a question of before must not outlive it. */
+	if (mode != VGPU_PERMIT_CLOSED)
+		STORE(gate->own->demand, 0);
 	if (mode == VGPU_PERMIT_OPEN) {
 		STORE(gate->own->busy, 1);
 		if (!limits_need_counting(&gate->permit->limits))
@@ -406,6 +409,18 @@ void gate_capture(struct executor *executor, bool begins)
 		burst_close(executor, &gate->bursts);
 	}
 	gate->captures += begins ? 1u : (gate->captures ? -1u : 0u);
+}
+
+void gate_settle(struct executor *executor)
+{
+	struct bursts *bursts = &executor->gate.bursts;
+	uint32_t current = executor->contexts.current ? executor->contexts.current->id : 0;
+
+	/* One that cannot be closed yet waits for the oldest. */
+	if (bursts_outstanding(bursts) >= BURSTS_MAX - 1)
+		bursts_poll(executor, bursts, LOAD(executor->gate.permit->burst_ns));
+	burst_close(executor, bursts);
+	context_enter(executor, current);
 }
 
 void gate_forget_stream(struct executor *executor, CUstream stream)

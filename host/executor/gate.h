@@ -100,6 +100,9 @@ void gate_touch(struct executor *executor, CUstream stream);
  */
 void gate_capture(struct executor *executor, bool begins);
 
+/* Marks what was issued, before a stream of it stops taking marks: it ends, or is captured. */
+void gate_settle(struct executor *executor);
+
 void gate_forget_stream(struct executor *executor, CUstream stream);
 void gate_forget_context(struct executor *executor, struct context *context);
 

@@ -78,12 +78,16 @@ static CUresult memcpy_read(struct executor *executor, CUcontext context, const 
 			    struct node_input *input)
 {
 	const struct vgpu_graph_memcpy *wire = (const void *)payload;
+	CUresult result;
 
 	if (bytes < sizeof(*wire))
 		return EXECUTE_PROTOCOL;
 	input->parameters.memcpy.copyCtx = context;
-	return copy_shape_take(executor, &wire->copy, wire->source_array, wire->destination_array,
-			       &input->parameters.memcpy.copyParams);
+	result = copy_shape_take(executor, &wire->copy, wire->source_array, wire->destination_array,
+				 &input->parameters.memcpy.copyParams);
+	if (!result)
+		copy_shape_name(executor, &input->parameters.memcpy.copyParams);
+	return result;
 }
 
 static CUresult child_read(struct executor *executor, const uint8_t *payload, size_t bytes, struct node_input *input)

@@ -19,6 +19,7 @@
 #define ADDRESS_MIN	0x10000ull
 #define ADDRESS_MAX	0x7fffffffe000ull
 #define RANGES_FIRST	64
+#define BARRED_MAX	1024
 #define PASS_TIMEOUT_MS 1000 /* the guest sends the descriptor before the request */
 
 #define REGISTER_FLAGS_ALLOWED \
@@ -92,6 +93,33 @@ static CUresult ranges_reserve(struct pinned *pinned)
 	return CUDA_SUCCESS;
 }
 
+/* What graphs that are gone named may be used for something else. */
+static void barred_release(struct executor *executor)
+{
+	struct pinned *pinned = &executor->pinned;
+	const struct handles *handles = &executor->handles;
+
+	if (executor->captures_open || handles->tables[VGPU_KIND_GRAPH].count ||
+	    handles->tables[VGPU_KIND_GRAPH_EXEC].count)
+		return;
+	for (size_t i = 0; i < pinned->barred_count; i++)
+		munmap((void *)(uintptr_t)pinned->barred[i].address, pinned->barred[i].bytes);
+	pinned->barred_count = 0;
+}
+
+/* In the place of the mapping; false: no more can be remembered. */
+static bool range_bar(struct pinned *pinned, const struct pinned_range *range)
+{
+	if (!pinned->barred)
+		pinned->barred = calloc(BARRED_MAX, sizeof(*pinned->barred));
+	if (!pinned->barred || pinned->barred_count == BARRED_MAX ||
+	    mmap((void *)(uintptr_t)range->address, range->bytes, PROT_NONE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
+		return false;
+	pinned->barred[pinned->barred_count++] = *range;
+	return true;
+}
+
 static bool file_is_usable(int file, uint64_t bytes)
 {
 	int seals = fcntl(file, F_GET_SEALS);
@@ -117,6 +145,7 @@ static CUresult range_map(struct executor *executor, const struct vgpu_host_map 
 
 	if (result)
 		return result;
+	barred_release(executor);
 	if (!file_is_usable(file, range.bytes))
 		return CUDA_ERROR_INVALID_VALUE;
 	mapping = mmap(wanted, range.bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE, file, 0);
@@ -198,7 +227,12 @@ CUresult pinned_unmap_execute(struct executor *executor, const struct request *r
 		if (result)
 			return result;
 	}
-	munmap((void *)(uintptr_t)range.address, range.bytes);
+	barred_release(executor);
+	pinned->ranges[index].registered_in = NULL;
+	if (!range.is_named)
+		munmap((void *)(uintptr_t)range.address, range.bytes);
+	else if (!range_bar(pinned, &range))
+		return CUDA_ERROR_OUT_OF_MEMORY;
 	pinned->count--;
 	memmove(&pinned->ranges[index], &pinned->ranges[index + 1],
 		(pinned->count - index) * sizeof(pinned->ranges[0]));
@@ -221,6 +255,14 @@ void pinned_forget_context(struct executor *executor, struct context *context)
 		executor->driver.cuMemHostUnregister((void *)(uintptr_t)range->address);
 		range->registered_in = NULL;
 	}
+}
+
+void pinned_name(struct pinned *pinned, uint64_t address)
+{
+	size_t index = range_lower(pinned, address);
+
+	if (index < pinned->count && pinned->ranges[index].address <= address)
+		pinned->ranges[index].is_named = true;
 }
 
 bool pinned_holds(const struct pinned *pinned, uint64_t address, uint64_t bytes)
@@ -246,6 +288,8 @@ CUresult execute_cuMemcpyHtoDAsync_v2(struct executor *executor, const struct re
 		return result;
 	if (!pinned_holds(&executor->pinned, arguments->srcHost, arguments->ByteCount))
 		return CUDA_ERROR_INVALID_VALUE;
+	if (executor->captures_open)
+		pinned_name(&executor->pinned, arguments->srcHost);
 	result = executor->driver.cuMemcpyHtoDAsync_v2(
 		arguments->dstDevice, (const void *)(uintptr_t)arguments->srcHost, arguments->ByteCount, stream);
 	if (!result)
@@ -264,6 +308,8 @@ CUresult execute_cuMemcpyDtoHAsync_v2(struct executor *executor, const struct re
 		return result;
 	if (!pinned_holds(&executor->pinned, arguments->dstHost, arguments->ByteCount))
 		return CUDA_ERROR_INVALID_VALUE;
+	if (executor->captures_open)
+		pinned_name(&executor->pinned, arguments->dstHost);
 	result = executor->driver.cuMemcpyDtoHAsync_v2((void *)(uintptr_t)arguments->dstHost, arguments->srcDevice,
 						       arguments->ByteCount, stream);
 	if (!result)

@@ -25,6 +25,7 @@ struct pinned_range {
 	uint64_t bytes;
 	uint32_t flags;
 	struct context *registered_in; /* NULL: its context is gone, only the mapping is left */
+	bool is_named;		       /* a graph may copy there, whenever it is launched */
 };
 
 /* Sorted by address. */
@@ -33,6 +34,9 @@ struct pinned {
 	size_t count;
 	size_t capacity;
 	uint64_t bytes;
+	/* Addresses that graphs name and nothing is to lie at: without rights, as long as there are graphs. */
+	struct pinned_range *barred;
+	size_t barred_count;
 };
 
 CUresult pinned_map_execute(struct executor *executor, const struct request *request);
@@ -40,6 +44,9 @@ CUresult pinned_unmap_execute(struct executor *executor, const struct request *r
 
 /* Is [address, address + bytes) within one mapped range? Only such memory may be named by address. */
 bool pinned_holds(const struct pinned *pinned, uint64_t address, uint64_t bytes);
+
+/* A graph names this address, which a range holds: nothing else will lie there while there are graphs. */
+void pinned_name(struct pinned *pinned, uint64_t address);
 
 /* The registrations end with their context; the mappings stay until the guest gives them up. */
 void pinned_forget_context(struct executor *executor, struct context *context);

@@ -26,6 +26,7 @@
 #include "vgpu_schedule.h"
 #include "worker.h"
 
+#define BEHIND_SECONDS	      3	  /* after the time in which executors are made to end */
 #define RESULT_LAUNCH_TIMEOUT 702 /* CUDA_ERROR_LAUNCH_TIMEOUT */
 
 static const char *const stage_names[] = {
@@ -346,6 +347,8 @@ static bool channel_is_behind(const struct channel *channel)
 {
 	const struct channel *other;
 
+	if (channel->is_behind_nobody)
+		return false;
 	LIST_FOREACH(other, &channel->mediator->channels, link)
 	{
 		if (other->request.tenant == channel->request.tenant && other->stage == CHANNEL_CLOSING &&
@@ -371,6 +374,8 @@ static enum vgpu_channel_error channel_start(struct channel *channel, char *ret_
 			      probe_reason(channel->mediator->probe));
 	if (driver == PROBE_READY && !is_behind && channel->request.pace)
 		pause = pace_take(channel->request.pace);
+	if (is_behind)
+		delay.tv_sec = channel->mediator->configuration.executor_stop_seconds + BEHIND_SECONDS;
 	if (pause > 0)
 		delay = (struct timeval){.tv_sec = pause / 1000000, .tv_usec = pause % 1000000};
 	if (event_add(channel->start_timer, &delay) < 0)
@@ -404,16 +409,18 @@ static void start_timer_fired(evutil_socket_t none, short what, void *argument)
 
 	(void)none;
 	(void)what;
-	if (channel->stage == CHANNEL_PACED) {
+	/* Others' end is waited for as long as it usually takes, not for one that cannot be killed. */
+	if (channel->stage == CHANNEL_BEHIND)
+		channel->is_behind_nobody = true;
+	if (channel->stage == CHANNEL_PACED || channel->stage == CHANNEL_BEHIND) {
 		channel_start_late(channel);
 		return;
 	}
 	if (channel->executor)
 		executor_process_end(channel->executor);
 	channel_die(channel, VGPU_ERROR_START_TIMEOUT,
-		    channel->stage == CHANNEL_WAITING  ? "the driver is still being probed"
-		    : channel->stage == CHANNEL_BEHIND ? "an earlier program's executor does not end"
-						       : "the executor did not become ready in time");
+		    channel->stage == CHANNEL_WAITING ? "the driver is still being probed"
+						      : "the executor did not become ready in time");
 }
 
 enum vgpu_channel_error channel_open(struct mediator *mediator, const struct channel_request *request,

@@ -89,7 +89,8 @@ struct channel {
 	struct channel_request request; /* descriptors -1 once the executor has them */
 	uint32_t pool_id;
 	enum channel_stage stage;
-	uint64_t opened; /* both count openings and closings of all channels */
+	bool is_behind_nobody; /* it has waited long enough */
+	uint64_t opened;       /* both count openings and closings of all channels */
 	uint64_t closed;
 	char gpu[PLACEMENT_UUID_BYTES];	   /* the only GPU that its executor sees; empty: all */
 	struct executor_process *executor; /* NULL: none or reaped */

@@ -58,7 +58,7 @@ struct mediator {
 	struct tenant_list tenants;
 	struct scheduler_list schedulers;
 	struct process_identity executor_identity;
-	unsigned executor_users_next; /* executor_user.c */
+	unsigned executor_users_next;		      /* executor_user.c */
 	uid_t device_users[CONFIGURATION_LIST_COUNT]; /* configuration.device_users, looked up */
 	size_t device_user_count;
 	struct counters counters;

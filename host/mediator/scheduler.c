@@ -79,8 +79,10 @@ static void policy_apply(struct scheduler *scheduler)
 	const struct mediator *mediator = scheduler->mediator;
 	const char *name = mediator->configuration.policy;
 	char pool_letter = placement_pool(mediator, scheduler->gpu);
+	const struct policy *before = scheduler->queue.policy;
 	const struct policy *policy = NULL;
 	struct store_pool pool;
+	struct share *share;
 
 	if (pool_letter && store_pool_get(mediator->store, pool_letter, &pool) == STORE_DONE && pool.policy[0])
 		name = pool.policy;
@@ -88,6 +90,13 @@ static void policy_apply(struct scheduler *scheduler)
 	if (name && !scheduler->is_off)
 		policy = policy_find(name);
 	scheduler->queue.policy = policy ? policy : &policy_fair;
+	if (scheduler->queue.policy == before)
+		return;
+	/* Tags of one policy mean nothing to another: who waits arrives anew. */
+	LIST_FOREACH(share, &scheduler->shares, link)
+	{
+		policy_leave(&share->policy);
+	}
 }
 
 /* bell -1: a new one; else taken over. */

@@ -135,6 +135,13 @@ void scheduler_process_look(struct scheduler_process *process, uint64_t now)
 	if (process->state == PROCESS_CLOSING &&
 	    (!claim(&claims->busy) || claim(&claims->done) == process->permit.page->word))
 		scheduler_process_out(process, now);
+	/* Issued while it was revoked. */
+	if (process->state == PROCESS_OUT && !process->is_overrunning && claim(&claims->busy) &&
+	    claim(&claims->in_flight)) {
+		process->is_overrunning = true;
+		if (!share->overruns_since_ns)
+			share->overruns_since_ns = now;
+	}
 	if (process->is_overrunning && (process->state != PROCESS_OUT || !claim(&claims->in_flight))) {
 		process->is_overrunning = false;
 		overrun_charge(share, now);

@@ -51,6 +51,7 @@ struct scheduler {
 	uint64_t since_ns;   /* when it was granted */
 	uint64_t charged_ns; /* up to when it has been charged */
 	uint64_t until_ns;
+	bool is_aged; /* it was granted before a higher class that waited */
 	int bell;
 	struct event *rung;
 	struct event *timer;

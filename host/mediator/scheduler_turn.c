@@ -7,6 +7,9 @@
 /* An executor that has not answered so long after its slice is inside a driver call: others go on. */
 #define ANSWER_NS 1000000000u
 
+/* Executors that do not mean what they claim do not keep the loop. */
+#define GRANTS_TRIED_MAX 16
+
 /* Kernels that may not be longer than some time are looked at in a part of it. */
 #define WATCH_PART   8
 #define WATCH_NS_MIN 10000000u
@@ -33,6 +36,7 @@ static void current_begin(struct scheduler *scheduler, struct share *share, uint
 	scheduler->since_ns = now;
 	scheduler->charged_ns = now;
 	scheduler->until_ns = until_ns;
+	scheduler->is_aged = false;
 }
 
 static void current_end(struct scheduler *scheduler, uint64_t now)
@@ -91,6 +95,12 @@ static void demands_take(struct scheduler *scheduler, uint64_t now)
 	struct scheduler_process *process;
 	struct share *share;
 
+	/* What was claimed may have been answered meanwhile, or its process have ended. */
+	LIST_FOREACH(share, &scheduler->shares, link)
+	{
+		if (share->policy.is_waiting && !share_has_demand(share))
+			policy_leave(&share->policy);
+	}
 	LIST_FOREACH(share, &scheduler->shares, link)
 	{
 		if (share == scheduler->current || share->policy.is_waiting || !share_has_demand(share))
@@ -140,11 +150,12 @@ static bool current_is_preempted(const struct scheduler *scheduler)
 	const struct policy_queue *queue = &scheduler->queue;
 	const struct share *share;
 
+	/* Its turn has come by age: it keeps it, whoever arrives. */
+	if (scheduler->is_aged)
+		return false;
 	LIST_FOREACH(share, &scheduler->shares, link)
 	{
-		/* Who was passed over when it was granted, for reasons of age, waits until the slice is over. */
 		if (share != scheduler->current && share->policy.is_waiting &&
-		    share->policy.waiting_since_ns > scheduler->since_ns &&
 		    queue->policy->preempts(queue, &scheduler->current->policy, &share->policy))
 			return true;
 	}
@@ -206,6 +217,7 @@ static void next_grant(struct scheduler *scheduler, uint64_t now)
 {
 	struct policy_tenant *chosen = policy_choose(&scheduler->queue, now);
 	struct scheduler_process *process;
+	const struct share *other;
 	struct share *share;
 	uint64_t slice_ns;
 
@@ -217,6 +229,12 @@ static void next_grant(struct scheduler *scheduler, uint64_t now)
 		      slice_ns == POLICY_FOREVER || !share_others_wait(scheduler, share) ? VGPU_TIME_NEVER
 											 : now + slice_ns,
 		      now);
+	LIST_FOREACH(other, &scheduler->shares, link)
+	{
+		if (other->policy.is_waiting &&
+		    scheduler->queue.policy->preempts(&scheduler->queue, chosen, &other->policy))
+			scheduler->is_aged = true;
+	}
 	scheduler->grants++;
 	scheduler->mediator->counters.grants++;
 	usage_wait_note(share->tenant, scheduler->gpu, now - chosen->waiting_since_ns);
@@ -225,6 +243,9 @@ static void next_grant(struct scheduler *scheduler, uint64_t now)
 		if (claim(&process->claims->demand))
 			scheduler_process_grant(process, VGPU_PERMIT_SLICED, scheduler->until_ns);
 	}
+	/* An executor that takes its demand back leaves nobody to wait for. */
+	if (!share_has_permit(share))
+		current_end(scheduler, now);
 }
 
 /* How often to look for kernels that take too long; VGPU_TIME_NEVER: nobody's are limited. */
@@ -300,7 +321,7 @@ void scheduler_turn(struct scheduler *scheduler)
 		demands_take(scheduler, now);
 		if (scheduler->current)
 			current_look(scheduler, now);
-		if (!scheduler->current)
+		for (unsigned i = 0; !scheduler->current && i < GRANTS_TRIED_MAX; i++)
 			next_grant(scheduler, now);
 	}
 	timer_set(scheduler, now);

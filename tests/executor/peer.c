@@ -317,3 +317,21 @@ uint32_t peer_context_make(struct peer *peer, uint32_t index)
 	assert_int_equal(peer_call(peer, VGPU_CALL_cuCtxCreate_v2, 0, &request, sizeof(request)), CUDA_SUCCESS);
 	return request.pctx;
 }
+
+void peer_descriptor_pass(struct peer *peer, int file)
+{
+	char byte = 0;
+	struct iovec part = {.iov_base = &byte, .iov_len = 1};
+	union {
+		struct cmsghdr header;
+		unsigned char bytes[CMSG_SPACE(sizeof(int))];
+	} space = {0};
+	struct msghdr message = {
+		.msg_iov = &part, .msg_iovlen = 1, .msg_control = &space, .msg_controllen = sizeof(space)};
+
+	space.header.cmsg_level = SOL_SOCKET;
+	space.header.cmsg_type = SCM_RIGHTS;
+	space.header.cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(&space.header), &file, sizeof(file));
+	assert_int_equal(sendmsg(peer->pass, &message, 0), 1);
+}

@@ -84,4 +84,7 @@ bool peer_has_ended(struct peer *peer);
 /* A context, made with cuCtxCreate: its wire id. */
 uint32_t peer_context_make(struct peer *peer, uint32_t index);
 
+/* Passes a descriptor for the next request that takes one. */
+void peer_descriptor_pass(struct peer *peer, int file);
+
 #endif

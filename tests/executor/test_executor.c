@@ -552,24 +552,6 @@ static void unloading_forgets_functions(void **state)
 			 CUDA_ERROR_INVALID_HANDLE);
 }
 
-static void descriptor_pass(int file)
-{
-	char byte = 0;
-	struct iovec part = {.iov_base = &byte, .iov_len = 1};
-	union {
-		struct cmsghdr header;
-		unsigned char bytes[CMSG_SPACE(sizeof(int))];
-	} space = {0};
-	struct msghdr message = {
-		.msg_iov = &part, .msg_iovlen = 1, .msg_control = &space, .msg_controllen = sizeof(space)};
-
-	space.header.cmsg_level = SOL_SOCKET;
-	space.header.cmsg_type = SCM_RIGHTS;
-	space.header.cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(&space.header), &file, sizeof(file));
-	assert_int_equal(sendmsg(peer.pass, &message, 0), 1);
-}
-
 static void shares_pinned_memory(void **state)
 {
 	uint32_t context = peer_context_make(&peer, 1);
@@ -586,19 +568,19 @@ static void shares_pinned_memory(void **state)
 	mapping = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
 	memset(mapping, 'x', 8192);
 	/* Not sealed: the guest could take the pages away. */
-	descriptor_pass(file);
+	peer_descriptor_pass(&peer, file);
 	assert_int_equal(peer_call(&peer, VGPU_OPCODE_HOST_MAP, context, &map, sizeof(map)), CUDA_ERROR_INVALID_VALUE);
 	assert_int_equal(fcntl(file, F_ADD_SEALS, F_SEAL_SHRINK), 0);
-	descriptor_pass(file);
+	peer_descriptor_pass(&peer, file);
 	assert_int_equal(peer_call(&peer, VGPU_OPCODE_HOST_MAP, context, &map, sizeof(map)), CUDA_SUCCESS);
 	assert_int_equal(peer.counters->pinned_bytes, 8192);
 	/* The place is taken now. */
-	descriptor_pass(file);
+	peer_descriptor_pass(&peer, file);
 	assert_int_equal(peer_call(&peer, VGPU_OPCODE_HOST_MAP, context, &map, sizeof(map)), CUDA_ERROR_ALREADY_MAPPED);
 	/* Larger than the file. */
 	map.address += 1 << 20;
 	map.bytes = 1 << 20;
-	descriptor_pass(file);
+	peer_descriptor_pass(&peer, file);
 	assert_int_equal(peer_call(&peer, VGPU_OPCODE_HOST_MAP, context, &map, sizeof(map)), CUDA_ERROR_INVALID_VALUE);
 	assert_true(peer_post(&peer, VGPU_CALL_cuMemcpyHtoDAsync_v2, 0, context, &copy, sizeof(copy)));
 	assert_int_equal(peer_call(&peer, VGPU_OPCODE_DOWNLOAD_INLINE, context, &down, sizeof(down)), CUDA_SUCCESS);

@@ -2,8 +2,11 @@
 /* Graphs and their nodes in the executor, for honest guests and others. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -325,6 +328,68 @@ static void memory_is_checked(void **state)
 	WORKS(cuGraphDestroy, .hGraph = GRAPH(1));
 }
 
+static int sealed_file(uint64_t bytes)
+{
+	int file = memfd_create("pinned", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	assert_int_equal(ftruncate(file, (off_t)bytes), 0);
+	assert_int_equal(fcntl(file, F_ADD_SEALS, F_SEAL_SHRINK), 0);
+	return file;
+}
+
+/* A copy is closely packed where it says no pitch; and what a graph names stays the guest's or nobody's. */
+static void pinned_memory_is_checked(void **state)
+{
+	struct vgpu_host_map map = {.address = 0x300000000000, .bytes = 8192};
+	struct vgpu_host_unmap unmap = {.address = map.address};
+	struct vgpu_graph_memcpy copy = {.copy = {.srcMemoryType = CU_MEMORYTYPE_HOST,
+						  .srcHost = (const void *)(uintptr_t)map.address,
+						  .dstMemoryType = CU_MEMORYTYPE_HOST,
+						  .dstHost = (void *)(uintptr_t)(map.address + 4096),
+						  .WidthInBytes = 4096,
+						  .Height = 100000,
+						  .Depth = 1}};
+	int file = sealed_file(map.bytes);
+
+	(void)state;
+	peer_descriptor_pass(&peer, file);
+	assert_int_equal(peer_call(&peer, VGPU_OPCODE_HOST_MAP, context, &map, sizeof(map)), CUDA_SUCCESS);
+	WORKS(cuGraphCreate, .phGraph = GRAPH(1));
+	assert_int_equal(add(NODE(1), GRAPH(1), CU_GRAPH_NODE_TYPE_MEMCPY, NULL, 0, &copy, sizeof(copy)),
+			 CUDA_ERROR_INVALID_VALUE);
+	copy.copy.Height = 1;
+	copy.copy.Depth = 100000;
+	assert_int_equal(add(NODE(1), GRAPH(1), CU_GRAPH_NODE_TYPE_MEMCPY, NULL, 0, &copy, sizeof(copy)),
+			 CUDA_ERROR_INVALID_VALUE);
+	copy.copy.Depth = 1;
+	assert_int_equal(add(NODE(1), GRAPH(1), CU_GRAPH_NODE_TYPE_MEMCPY, NULL, 0, &copy, sizeof(copy)), CUDA_SUCCESS);
+	assert_int_equal(peer_call(&peer, VGPU_OPCODE_HOST_UNMAP, context, &unmap, sizeof(unmap)), CUDA_SUCCESS);
+	/* Nothing can lie there, neither the guest's nor the executor's. */
+	peer_descriptor_pass(&peer, file);
+	assert_int_equal(peer_call(&peer, VGPU_OPCODE_HOST_MAP, context, &map, sizeof(map)), CUDA_ERROR_ALREADY_MAPPED);
+	WORKS(cuGraphDestroy, .hGraph = GRAPH(1));
+	peer_descriptor_pass(&peer, file);
+	assert_int_equal(peer_call(&peer, VGPU_OPCODE_HOST_MAP, context, &map, sizeof(map)), CUDA_SUCCESS);
+	close(file);
+}
+
+static void captures_end_with_their_stream(void **state)
+{
+	const struct wire_cuStreamEndCapture wrong = {.hStream = 0, .phGraph = GRAPH(2)};
+	const struct wire_cuStreamDestroy_v2 destroy = {.hStream = STREAM(1)};
+
+	(void)state;
+	WORKS(cuStreamCreateWithPriority, .phStream = STREAM(1), .flags = CU_STREAM_NON_BLOCKING);
+	WORKS(cuGraphCreate, .phGraph = GRAPH(1));
+	assert_int_equal(capture_to(STREAM(1), GRAPH(1), 0), CUDA_SUCCESS);
+	/* Another stream's error ends nothing. */
+	assert_int_not_equal(peer_call(&peer, VGPU_CALL_cuStreamEndCapture, 0, &wrong, sizeof(wrong)), CUDA_SUCCESS);
+	INVALID(cuGraphDestroy, .hGraph = GRAPH(1));
+	assert_int_equal(peer_call(&peer, VGPU_CALL_cuStreamDestroy_v2, context, &destroy, sizeof(destroy)),
+			 CUDA_SUCCESS);
+	WORKS(cuGraphDestroy, .hGraph = GRAPH(1));
+}
+
 static void types_are_checked(void **state)
 {
 	struct request request = {0};
@@ -425,6 +490,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(types_are_checked, setup, teardown),
 		cmocka_unit_test_setup_teardown(half_an_allocation, setup, teardown),
 		cmocka_unit_test_setup_teardown(memory_of_graphs_is_checked, setup, teardown),
+		cmocka_unit_test_setup_teardown(pinned_memory_is_checked, setup, teardown),
+		cmocka_unit_test_setup_teardown(captures_end_with_their_stream, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -59,7 +59,7 @@ finish() {
 pool=A
 guest_start() {
 	echo "$1 6 --vm-id $2 --pool $pool --channels 4" >>/etc/vgpu/xen-guests
-	xl create /root/hvm.cfg "name='$1'" "vcpus=${vcpus:-1}" "serial='file:/tmp/$1.log'" >/tmp/$1.xl 2>&1 || return 1
+	xl create /root/hvm.cfg "name='$1'" "serial='file:/tmp/$1.log'" >/tmp/$1.xl 2>&1 || return 1
 	domain=$(xl domid "$1")
 	xenstore-write "/local/domain/$domain/data/work" "$3" "/local/domain/$domain/data/other" "${4:-0}"
 	grep -q serving "$(device_log "$1")"
@@ -151,12 +151,11 @@ verdict $? "nothing of the ended guests is left in Xen"
 ! runs cuda-executor && ! runs vgpu-xen
 verdict $? "and no process for them"
 pool=B
-vcpus=2
 guest_start last 4 compute
 until_true 120 grep -q 'GUEST done' /tmp/last.log
 at "the last guest is done"
 computed last
-verdict $? "another with two processors computes afterwards, as the same VM, with the GPU at a worker"
+verdict $? "another computes afterwards, as the same VM, with the GPU at a worker"
 grep -q 'vm_id=4 channel=0 pool=B: executor' /tmp/worker.log
 verdict $? "the worker has run it"
 until_true 30 only_dom0
