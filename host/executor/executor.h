@@ -68,6 +68,7 @@ struct executor {
 	struct replies replies;
 	struct pendings pendings;
 	uint64_t captures_open; /* streams that a capture was begun in; capture.h */
+	bool functions_ended;	/* functions of nodes of graphs that are there may be gone */
 	struct copies copies;
 	struct stage stage;
 	struct pinned pinned;

@@ -99,11 +99,15 @@ static CUresult buffer_copy(void *const *extra, uint8_t *to, size_t capacity, si
 static CUresult kernel_write(struct executor *executor, const CUDA_KERNEL_NODE_PARAMS *kernel,
 			     struct vgpu_launch *launch, size_t capacity, uint32_t *ret_bytes)
 {
-	uint32_t id = function_name(executor, kernel);
 	CUfunction function;
 	size_t bytes = 0;
 	CUresult result;
+	uint32_t id;
 
+	/* Whether the driver keeps the function of a node whose module is unloaded is not documented. */
+	if (executor->functions_ended)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	id = function_name(executor, kernel);
 	if (!id || capacity < sizeof(*launch))
 		return CUDA_ERROR_NOT_SUPPORTED;
 	result = execute_find_function(executor, id, &function);

@@ -112,6 +112,11 @@ void execute_mint(struct executor *executor, uint32_t id, uint32_t context, void
 	handle->owner = owner_find(executor);
 }
 
+static bool graphs_are_there(const struct executor *executor)
+{
+	return executor->handles.tables[VGPU_KIND_GRAPH].count || executor->handles.tables[VGPU_KIND_GRAPH_EXEC].count;
+}
+
 void execute_forget(struct executor *executor, uint32_t id)
 {
 	struct handle *handle;
@@ -120,6 +125,7 @@ void execute_forget(struct executor *executor, uint32_t id)
 	case VGPU_KIND_GRAPH:
 		handles_forget_graph(&executor->handles, id);
 		graph_memory_settle(executor);
+		executor->functions_ended = executor->functions_ended && graphs_are_there(executor);
 		return;
 	case VGPU_KIND_GRAPH_EXEC:
 		handles_forget(&executor->handles, id);
@@ -144,6 +150,9 @@ void execute_forget(struct executor *executor, uint32_t id)
 		break;
 	case VGPU_KIND_MODULE:
 	case VGPU_KIND_LIBRARY:
+		executor->functions_ended = executor->captures_open || graphs_are_there(executor);
+		handles_forget_owned(&executor->handles, id);
+		break;
 	case VGPU_KIND_MIPMAPPED_ARRAY:
 		handles_forget_owned(&executor->handles, id);
 		break;
