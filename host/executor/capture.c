@@ -13,6 +13,9 @@
 #include "executor_calls.h"
 #include "graph.h"
 
+/* In a stream's cache: a capture of it was begun, which makes a graph; else the id of the graph that it goes into. */
+#define CAPTURE_ORIGIN (1ull << 32)
+
 CUresult capture_check(struct executor *executor, CUstream stream)
 {
 	CUstreamCaptureStatus status;
@@ -61,6 +64,7 @@ static CUresult begin_prepare(struct executor *executor, const struct request *r
 CUresult execute_cuStreamBeginCapture_v2(struct executor *executor, const struct request *request,
 					 const struct wire_cuStreamBeginCapture_v2 *arguments)
 {
+	struct handle *handle;
 	CUstream stream;
 	CUresult result = execute_find_stream(executor, arguments->hStream, &stream);
 
@@ -71,9 +75,13 @@ CUresult execute_cuStreamBeginCapture_v2(struct executor *executor, const struct
 	if (!executor->driver.cuStreamBeginCapture_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	result = executor->driver.cuStreamBeginCapture_v2(stream, CU_STREAM_CAPTURE_MODE_RELAXED);
-	if (!result)
-		executor->captures_open++;
-	return result;
+	if (result)
+		return result;
+	executor->captures_open++;
+	handle = handles_find(&executor->handles, VGPU_KIND_STREAM, arguments->hStream);
+	if (handle)
+		handle->cache = CAPTURE_ORIGIN;
+	return CUDA_SUCCESS;
 }
 
 /*
@@ -137,6 +145,13 @@ static uint32_t target_find(const struct executor *executor, uint32_t stream_id)
 	return stream ? (uint32_t)stream->cache : 0;
 }
 
+static bool is_origin(const struct executor *executor, uint32_t stream_id)
+{
+	const struct handle *stream = handles_find(&executor->handles, VGPU_KIND_STREAM, stream_id);
+
+	return stream && stream->cache;
+}
+
 /* 'unknown': the answer where the driver gives none. */
 static bool is_capturing(const struct executor *executor, CUstream stream, bool unknown)
 {
@@ -147,50 +162,42 @@ static bool is_capturing(const struct executor *executor, CUstream stream, bool 
 	return status != CU_STREAM_CAPTURE_STATUS_NONE;
 }
 
-/*
- * Ends the stream's capture. 'name': the id that the graph it makes will have; 0: nobody's. False: it goes on, for
- * whether it is over is not in the driver's result.
- */
-static bool capture_finish(struct executor *executor, uint32_t stream_id, CUstream stream, uint32_t name,
-			   CUgraph *ret_graph, CUresult *ret_result)
+/* The capture is over; what it allocated is of the graph, 0: of none. */
+static void capture_settle(struct executor *executor, uint32_t stream_id, uint64_t capture, uint32_t graph)
 {
-	uint32_t target = target_find(executor, stream_id);
-	uint64_t capture = 0;
-
-	*ret_graph = NULL;
-	/* Of one that is invalid there is no number, and no graph will come. */
-	(void)capture_find(executor, stream, &capture);
-	*ret_result = executor->driver.cuStreamEndCapture(stream, ret_graph);
-	if (*ret_result && is_capturing(executor, stream, true))
-		return false;
 	executor->captures_open--;
+	target_release(executor, stream_id);
 	if (capture)
-		graph_memory_capture_end(executor, capture, *ret_result ? 0 : target ? target : name);
-	if (target)
-		target_release(executor, stream_id);
+		graph_memory_capture_end(executor, capture, graph);
 	if (!executor->captures_open)
 		graph_memory_captures_forget(executor);
-	return true;
 }
 
 /* A graph of its own gets the new id; one that the capture went into keeps what it has. */
 CUresult execute_cuStreamEndCapture(struct executor *executor, const struct request *request,
 				    const struct wire_cuStreamEndCapture *arguments)
 {
-	bool to_graph = target_find(executor, arguments->hStream) != 0;
-	CUgraph graph;
+	uint32_t target = target_find(executor, arguments->hStream);
+	uint64_t capture = 0;
+	CUgraph graph = NULL;
 	CUstream stream;
 	CUresult result = execute_find_stream(executor, arguments->hStream, &stream);
 
-	if (!result && !to_graph)
+	if (!result && !target)
 		result = execute_check_mint(executor, VGPU_KIND_GRAPH, arguments->phGraph);
 	if (result)
 		return result;
 	if (!executor->captures_open || !is_capturing(executor, stream, false))
 		return CUDA_ERROR_ILLEGAL_STATE;
-	if (capture_finish(executor, arguments->hStream, stream, arguments->phGraph, &graph, &result) && !result &&
-	    !to_graph)
+	/* Of one that is invalid there is no number, and no graph will come. */
+	(void)capture_find(executor, stream, &capture);
+	result = executor->driver.cuStreamEndCapture(stream, &graph);
+	/* Not what the error is, but whether the capture is over. */
+	if (result && is_capturing(executor, stream, true))
+		return result;
+	if (!result && !target)
 		execute_mint(executor, arguments->phGraph, request->context, graph);
+	capture_settle(executor, arguments->hStream, capture, result ? 0 : target ? target : arguments->phGraph);
 	return result;
 }
 
@@ -216,23 +223,37 @@ CUresult execute_cuStreamGetCaptureInfo(struct executor *executor, const struct 
 	return CUDA_SUCCESS;
 }
 
+/* What it would have made is nobody's. */
+static void capture_abandon(struct executor *executor, uint32_t stream_id, CUstream stream)
+{
+	uint32_t target = target_find(executor, stream_id);
+	uint64_t capture = 0;
+	CUgraph graph = NULL;
+	CUresult result;
+
+	(void)capture_find(executor, stream, &capture);
+	result = executor->driver.cuStreamEndCapture(stream, &graph);
+	if (result && is_capturing(executor, stream, true))
+		return;
+	capture_settle(executor, stream_id, capture, result ? 0 : target);
+	if (!target && !result && graph)
+		executor->driver.cuGraphDestroy(graph);
+}
+
 CUresult execute_cuStreamDestroy_v2(struct executor *executor, const struct request *request,
 				    const struct wire_cuStreamDestroy_v2 *arguments)
 {
 	CUstream stream;
-	CUresult result = execute_find_stream(executor, arguments->hStream, &stream), ended;
-	bool to_graph = target_find(executor, arguments->hStream) != 0;
-	CUgraph graph;
+	CUresult result = execute_find_stream(executor, arguments->hStream, &stream);
 
 	(void)request;
 	if (result)
 		return result;
 	/* A stream that is gone, or captured, takes no marks any more: its work would end uncounted. */
 	gate_settle(executor);
-	/* What its capture would have made is nobody's. */
-	if (executor->captures_open && is_capturing(executor, stream, false) &&
-	    capture_finish(executor, arguments->hStream, stream, 0, &graph, &ended) && !ended && !to_graph)
-		executor->driver.cuGraphDestroy(graph);
+	/* One that a capture only reached may end before it. */
+	if (is_origin(executor, arguments->hStream) && is_capturing(executor, stream, false))
+		capture_abandon(executor, arguments->hStream, stream);
 	result = executor->driver.cuStreamDestroy_v2(stream);
 	if (!result)
 		execute_forget(executor, arguments->hStream);

@@ -139,6 +139,7 @@ void graph_memory_capture_end(struct executor *executor, uint64_t capture, uint3
 	for (size_t i = 0; i < memories->count; i++)
 		if (memories->entries[i].place.capture == capture)
 			memories->entries[i].place = (struct graph_memory_place){.graph = graph};
+	graph_memory_settle(executor);
 }
 
 void graph_memory_captures_forget(struct executor *executor)

@@ -28,6 +28,7 @@ CUresult cuMemAllocAsync(CUdeviceptr *address, size_t bytes, CUstream stream);
 CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream);
 CUresult cuMemcpyDtoHAsync_v2(void *to, CUdeviceptr from, size_t bytes, CUstream stream);
 CUresult cuMemsetD32Async(CUdeviceptr to, unsigned int value, size_t words, CUstream stream);
+CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned int flags);
 CUresult cuDeviceGraphMemTrim(CUdevice device);
 CUresult cuDeviceGetGraphMemAttribute(CUdevice device, CUgraphMem_attribute attribute, void *value);
 CUresult cuDeviceSetGraphMemAttribute(CUdevice device, CUgraphMem_attribute attribute, void *value);
@@ -250,6 +251,39 @@ static void test_freed_by_another_graph(void **state)
 	WORKS(cuGraphExecDestroy(allocates));
 	WORKS(cuGraphDestroy(freeing));
 	WORKS(cuGraphDestroy(allocating));
+}
+
+/* A second stream of the capture frees, and is destroyed before the capture ends. */
+static void test_two_streams(void **state)
+{
+	CUevent forked, joined;
+	CUdeviceptr address;
+	CUgraphExec exec;
+	CUstream side;
+	CUgraph graph;
+
+	(void)state;
+	WORKS(cuStreamCreate(&side, CU_STREAM_NON_BLOCKING));
+	WORKS(cuEventCreate(&forked, CU_EVENT_DISABLE_TIMING));
+	WORKS(cuEventCreate(&joined, CU_EVENT_DISABLE_TIMING));
+	begin();
+	address = capture(20, 0);
+	WORKS(cuEventRecord(forked, stream));
+	WORKS(cuStreamWaitEvent(side, forked, 0));
+	WORKS(cuMemFreeAsync(address, side));
+	WORKS(cuEventRecord(joined, side));
+	WORKS(cuStreamWaitEvent(stream, joined, 0));
+	WORKS(cuStreamDestroy_v2(side));
+	graph = end();
+	expect_types(graph, 1, 1);
+	exec = instantiate(graph, 0);
+	for (int turn = 0; turn < 2; turn++)
+		run(exec);
+	expect_plain(21);
+	WORKS(cuGraphExecDestroy(exec));
+	WORKS(cuGraphDestroy(graph));
+	WORKS(cuEventDestroy_v2(forked));
+	WORKS(cuEventDestroy_v2(joined));
 }
 
 static void test_copy_to_pinned(void **state)
@@ -520,6 +554,7 @@ static void test_quota(void **state)
 		.graph.ownership = CU_GRAPH_CHILD_GRAPH_OWNERSHIP_MOVE,
 	};
 	CUgraph graphs[4];
+	CUstream other;
 	CUgraphNode node;
 	CUgraphExec exec;
 
@@ -574,17 +609,24 @@ static void test_quota(void **state)
 	REFUSED(cuStreamSynchronize(stream));
 	REFUSED(cuStreamEndCapture(stream, &graphs[0]));
 	expect_left(3);
+	/* Nor does one whose stream goes. */
+	WORKS(cuStreamCreate(&other, CU_STREAM_NON_BLOCKING));
+	WORKS(cuStreamBeginCapture_v2(other, CU_STREAM_CAPTURE_MODE_RELAXED));
+	WORKS(cuMemAllocAsync(&addresses[0], LARGE, other));
+	expect_left(2);
+	WORKS(cuStreamDestroy_v2(other));
+	expect_left(3);
 }
 
 int main(int argument_count, char **arguments)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_captured),	cmocka_unit_test(test_freed_outside),
-		cmocka_unit_test(test_freed_at_launch), cmocka_unit_test(test_freed_by_another_graph),
-		cmocka_unit_test(test_copy_to_pinned),	cmocka_unit_test(test_memory_comes_back),
-		cmocka_unit_test(test_attributes),	cmocka_unit_test(test_restrictions),
-		cmocka_unit_test(test_nodes),		cmocka_unit_test(test_captured_nodes),
-		cmocka_unit_test(test_embedded),
+		cmocka_unit_test(test_captured),	  cmocka_unit_test(test_freed_outside),
+		cmocka_unit_test(test_freed_at_launch),	  cmocka_unit_test(test_freed_by_another_graph),
+		cmocka_unit_test(test_copy_to_pinned),	  cmocka_unit_test(test_two_streams),
+		cmocka_unit_test(test_memory_comes_back), cmocka_unit_test(test_attributes),
+		cmocka_unit_test(test_restrictions),	  cmocka_unit_test(test_nodes),
+		cmocka_unit_test(test_captured_nodes),	  cmocka_unit_test(test_embedded),
 	};
 	const struct CMUnitTest quota[] = {cmocka_unit_test(test_quota)};
 

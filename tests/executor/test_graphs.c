@@ -488,10 +488,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(half_a_memset, setup, teardown),
 		cmocka_unit_test_setup_teardown(memory_is_checked, setup, teardown),
 		cmocka_unit_test_setup_teardown(types_are_checked, setup, teardown),
-		cmocka_unit_test_setup_teardown(pinned_memory_is_checked, setup, teardown),
-		cmocka_unit_test_setup_teardown(captures_end_with_their_stream, setup, teardown),
 		cmocka_unit_test_setup_teardown(half_an_allocation, setup, teardown),
 		cmocka_unit_test_setup_teardown(memory_of_graphs_is_checked, setup, teardown),
+		cmocka_unit_test_setup_teardown(pinned_memory_is_checked, setup, teardown),
+		cmocka_unit_test_setup_teardown(captures_end_with_their_stream, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
