@@ -238,6 +238,20 @@ static bool mediator_listen(struct keeper *keeper)
 	return packet.operation != OPERATION_QUIT;
 }
 
+/* Up to the last word of a mediator that may be gone: the next one must not be taken for a second. False: as above. */
+static bool mediator_drain(struct keeper *keeper)
+{
+	while (keeper->mediator >= 0) {
+		struct pollfd source = {.fd = keeper->mediator, .events = POLLIN};
+
+		if (poll(&source, 1, 0) <= 0)
+			return true;
+		if (!mediator_listen(keeper))
+			return false;
+	}
+	return true;
+}
+
 static void keeper_run(struct keeper *keeper)
 {
 	for (;;) {
@@ -257,8 +271,11 @@ static void keeper_run(struct keeper *keeper)
 			return;
 		if (sources[1].revents && !mediator_listen(keeper))
 			return;
-		if (sources[0].revents)
-			mediator_accept(keeper);
+		if (!sources[0].revents)
+			continue;
+		if (!mediator_drain(keeper))
+			return;
+		mediator_accept(keeper);
 	}
 }
 
