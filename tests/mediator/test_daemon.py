@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The daemon itself: sockets, driver, log, signals, discovery: test_daemon.py MEDIATOR TEST_EXECUTOR"""
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -633,6 +634,28 @@ def test_restart_keeps_a_device():
             assert device.open(0).kind == harness.READY
             second.stop(signal.SIGINT)
             assert device.is_closed()
+
+
+def test_restart_at_once_keeps_a_device():
+    """The keeper has not yet heard of the channel, nor of the first mediator's end, when the second one comes."""
+    with Mediator("--keep=30") as first, Device(first.socket, vm_id=5) as device:
+        # The driver's probe is over then.
+        assert first.wait_log("CUDA initialized") and wait_until(lambda: len(first.children()) == 1)
+        keeper, = first.children()
+        os.kill(keeper, signal.SIGSTOP)
+        try:
+            assert device.open(0).kind == harness.READY
+            first.stop(signal.SIGKILL)
+            with Mediator("--keep=30", folder=first.folder, wait=False) as second:
+                time.sleep(0.5)
+                os.kill(keeper, signal.SIGCONT)
+                assert second.wait_log("adopted 1 connections and 1 executors")
+                device.ring()
+                assert device.interrupted()
+                second.stop(signal.SIGINT)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(keeper, signal.SIGCONT)
 
 
 if __name__ == "__main__":
