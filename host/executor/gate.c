@@ -56,8 +56,8 @@ static bool gate_counts(const struct gate *gate)
 {
 	const struct vgpu_limits *limits = &gate->permit->limits;
 
-	return !gate->captures && (VGPU_PERMIT_MODE(gate->word) == VGPU_PERMIT_SLICED || LOAD(limits->queue_depth) ||
-				   LOAD(limits->kernel_ms));
+	return VGPU_PERMIT_MODE(gate->word) == VGPU_PERMIT_SLICED || LOAD(limits->queue_depth) ||
+	       LOAD(limits->kernel_ms);
 }
 
 /* Under the deadline's lock. */
@@ -137,7 +137,7 @@ static void word_take(struct executor *executor, struct gate *gate, uint32_t wor
 	gate->ending_since_ns = now;
 	gate->idle_since_ns = now;
 	/* What was issued while nobody counted is still there. */
-	if (!counted && mode != VGPU_PERMIT_OPEN && LOAD(gate->own->busy) && !gate->captures)
+	if (!counted && mode != VGPU_PERMIT_OPEN && LOAD(gate->own->busy))
 		burst_close_all(executor, &gate->bursts, now);
 	/* With a permit nothing is asked for: a question of before must not outlive it. */
 	if (mode != VGPU_PERMIT_CLOSED)
@@ -194,8 +194,7 @@ static void ending_begin(struct executor *executor, struct gate *gate, uint64_t 
 		return;
 	gate->is_ending = true;
 	gate->ending_since_ns = now;
-	if (!gate->captures)
-		burst_close(executor, &gate->bursts);
+	burst_close(executor, &gate->bursts);
 }
 
 /* Bounds what is in flight; false: wait until some of it is over. */
@@ -312,7 +311,7 @@ static void open_close(struct executor *executor, struct gate *gate, uint64_t no
 {
 	struct bursts *bursts = &gate->bursts;
 
-	if (gate->captures || work_waits(executor))
+	if (work_waits(executor))
 		return;
 	if (bursts_outstanding(bursts) == 0 ||
 	    now - bursts->ring[bursts->next % BURSTS_MAX].began_ns >= LOAD(gate->permit->burst_ns))
@@ -398,17 +397,6 @@ void gate_touch(struct executor *executor, CUstream stream)
 
 	if (gate->word != gate->free_word && gate->bursts.ring[gate->bursts.next % BURSTS_MAX].records)
 		burst_touch(executor, &gate->bursts, stream);
-}
-
-void gate_capture(struct executor *executor, bool begins)
-{
-	struct gate *gate = &executor->gate;
-
-	if (begins && gate->captures == 0) {
-		/* What is out can be looked at; what comes cannot be marked. */
-		burst_close(executor, &gate->bursts);
-	}
-	gate->captures += begins ? 1u : (gate->captures ? -1u : 0u);
 }
 
 void gate_settle(struct executor *executor)

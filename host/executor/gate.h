@@ -40,7 +40,6 @@ struct gate {
 	uint64_t refused_since_ns;
 	uint64_t ending_since_ns;
 	uint64_t idle_since_ns;
-	uint32_t captures;	   /* streams that record into graphs */
 	uint64_t delayed_until_ns; /* by a rate; 0: not */
 	struct bursts bursts;
 	uint64_t suspended_ns;
@@ -93,12 +92,6 @@ bool gate_is_watching(const struct gate *gate);
 
 /* A record was executed that uses the stream. */
 void gate_touch(struct executor *executor, CUstream stream);
-
-/*
- * A stream begins or ends to be captured. While one is, streams are neither marked nor asked: a mark would
- * become part of the graph, and a question can end the capture.
- */
-void gate_capture(struct executor *executor, bool begins);
 
 /* Marks what was issued, before a stream of it stops taking marks: it ends, or is captured. */
 void gate_settle(struct executor *executor);
