@@ -103,7 +103,8 @@ CUresult call_wait(uint16_t opcode, uint32_t context, const struct call_piece *p
 		result = CUDA_ERROR_UNKNOWN;
 	if (!result && is_synchronisation(opcode))
 		result = channel_take_deferred(session.channel);
-	if (result)
+	/* Programs poll for what is not ready: no error, and no time to look into the environment. */
+	if (result && result != CUDA_ERROR_NOT_READY)
 		debug_note("call %u: error %d", opcode, (int)result);
 	return result;
 }
