@@ -81,6 +81,8 @@ static const struct setting settings[] = {
 	 "Executors of one user's local programs"},
 	{"policy", SETTING_TEXT, FIELD(policy), 0, 0, 0, "NAME",
 	 "Who uses the GPU next: fair, round-robin, priority, exclusive, or none"},
+	{"placement", SETTING_TEXT, FIELD(placement), 0, 0, 0, "program|tenant",
+	 "Where GPUs belong to pools: what is put on one of them"},
 	{"slice", SETTING_NUMBER, FIELD(slice_us), 100, 1000000, 5000, "MICROSECONDS",
 	 "Time on the GPU while others wait"},
 	{"burst", SETTING_NUMBER, FIELD(burst_us), 10, 100000, 500, "MICROSECONDS",

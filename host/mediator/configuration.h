@@ -50,7 +50,8 @@ struct configuration {
 	unsigned processes_max;
 	unsigned vm_processes_max;
 	unsigned user_processes_max;
-	char *policy; /* NULL: fair */
+	char *policy;	 /* NULL: fair */
+	char *placement; /* NULL: program */
 	unsigned slice_us;
 	unsigned burst_us;
 	unsigned linger_us;

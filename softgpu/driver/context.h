@@ -29,7 +29,7 @@ struct context {
 	_Atomic CUresult error; /* the first fault; every later call returns it */
 	_Atomic int cache_config;
 	_Atomic size_t limits[CU_LIMIT_MAX];
-	_Atomic uint32_t peers; /* a bit for each device whose memory it was let at */
+	_Atomic uint32_t peers;	     /* a bit for each device whose memory it was let at */
 	_Atomic uint64_t work_count; /* items that threads have submitted, ever: tells whether the context was used */
 	struct stream *legacy;	     /* the default stream */
 	struct stream *streams;	     /* all of them, under the lock of stream.c */

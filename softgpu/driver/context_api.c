@@ -364,8 +364,8 @@ ENTRY(cuCtxResetPersistingL2Cache, (void))
 }
 
 /*
- * All devices' memory can be reached from each of them anyway: what is remembered is what was said, so that a program is
- * told what the real driver would tell it.
+ * All devices' memory can be reached from each of them anyway: what is remembered is what was said, so that a program
+ * is told what the real driver would tell it.
  */
 static CUresult peer_acquire(CUcontext handle, struct context **ret_context, struct context **ret_peer)
 {

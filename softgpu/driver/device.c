@@ -11,7 +11,7 @@
 #include "entry.h"
 #include "softgpu/engine/engine.h"
 
-#define DEVICE_NAME   "softgpu (PTX on the CPU)"
+#define DEVICE_NAME  "softgpu (PTX on the CPU)"
 #define BUS_ID_BYTES 13 /* "0000:01:00.0" */
 
 struct attribute {

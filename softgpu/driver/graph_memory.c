@@ -63,7 +63,8 @@ void graph_allocation_describe(const struct work *work, CUDA_MEM_ALLOC_NODE_PARA
 	*ret_parameters = (CUDA_MEM_ALLOC_NODE_PARAMS){
 		.poolProps = {.allocType = CU_MEM_ALLOCATION_TYPE_PINNED,
 			      .handleTypes = CU_MEM_HANDLE_TYPE_NONE,
-			      .location = {.type = CU_MEM_LOCATION_TYPE_DEVICE, .id = ((const struct memory_work *)work)->device}},
+			      .location = {.type = CU_MEM_LOCATION_TYPE_DEVICE,
+					   .id = ((const struct memory_work *)work)->device}},
 		.bytesize = ((const struct memory_work *)work)->bytes,
 		.dptr = ((const struct memory_work *)work)->address,
 	};

@@ -77,7 +77,8 @@ void memory_set_access(uint64_t base, uint32_t devices);
 bool memory_set_live(uint64_t base, bool live);
 bool memory_set_free_node(uint64_t base, bool has_free_node);
 
-/* Of a device's MEMORY_GRAPH: bytes that are live, bytes that there are, and the most of both since memory_graph_forget(). */
+/* Of a device's MEMORY_GRAPH: bytes that are live, bytes that there are, and the most of both since
+ * memory_graph_forget(). */
 struct memory_graph_usage {
 	uint64_t used, used_high;
 	uint64_t reserved, reserved_high;

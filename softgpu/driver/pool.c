@@ -25,7 +25,7 @@ struct pool {
 	uint64_t release_threshold;
 	uint64_t used;
 	uint64_t used_high;
-	uint64_t maximum; /* 0: none */
+	uint64_t maximum;		 /* 0: none */
 	_Atomic uint32_t access_devices; /* a bit for each device that was let at it, but its own */
 };
 
@@ -351,7 +351,8 @@ ENTRY(cuMemPoolGetAccess, (CUmemAccess_flags * ret_flags, CUmemoryPool handle, C
 
 static CUresult pool_allocate(struct pool *pool, struct context *context, size_t bytes, CUdeviceptr *ret_address)
 {
-	struct memory_range range = {.bytes = bytes, .kind = MEMORY_DEVICE, .device = pool->device, .context = context, .pool = pool};
+	struct memory_range range = {
+		.bytes = bytes, .kind = MEMORY_DEVICE, .device = pool->device, .context = context, .pool = pool};
 	CUresult result;
 
 	if (!pool_take(pool, bytes))
