@@ -112,6 +112,8 @@ static const struct setting settings[] = {
 	 "Where vgpu-admin connects; none: nowhere"},
 	{"admin-group", SETTING_TEXT, FIELD(admin_group), 0, 0, 0, "GROUP",
 	 "Who may administer, beside root (vgpu-admin)"},
+	{"view-group", SETTING_TEXT, FIELD(view_group), 0, 0, 0, "GROUP",
+	 "Who may look at what vgpu-admin shows, and change nothing (vgpu-view)"},
 	{"database", SETTING_TEXT, FIELD(database), 0, 0, 0, "FILE",
 	 "What vgpu-admin sets is kept here; :memory: until the mediator ends"},
 	{"database-import", SETTING_TEXT, FIELD(database_import), 0, 0, 0, "FILE",

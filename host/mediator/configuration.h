@@ -67,6 +67,7 @@ struct configuration {
 	char *metrics;	       /* NULL: the usual address; METRICS_ADDRESS_NONE */
 	char *admin_socket;    /* NULL: the usual place; ADMIN_SOCKET_NONE */
 	char *admin_group;     /* NULL: the usual one */
+	char *view_group;      /* the same */
 	char *database;	       /* NULL: store_start() */
 	char *database_import; /* NULL: the usual place */
 	unsigned keep_seconds; /* 0: nothing survives the mediator */
