@@ -296,6 +296,7 @@ static int executor_start(struct channel *channel)
 		.fd_count = request->pass_socket >= 0 ? 5 : 4,
 	};
 
+	channel->is_placed = channel->gpu[0] != '\0';
 	if (executor_user_take(request->tenant, &identity) < 0)
 		return -1;
 	/* A worker knows its own driver. */
@@ -386,7 +387,7 @@ static enum vgpu_channel_error channel_start(struct channel *channel, char *ret_
 		channel->stage = CHANNEL_WAITING;
 	else if (is_behind)
 		channel->stage = CHANNEL_BEHIND;
-	else if (!placement_choose(channel->mediator, (char)channel->pool_id, &channel->request.gpu, channel->gpu))
+	else if (!placement_choose(channel, &channel->request.gpu, channel->gpu))
 		return refuse(ret_text, VGPU_ERROR_REFUSED, "pool %c has no GPU without faults",
 			      (char)channel->pool_id);
 	else if (executor_start(channel) < 0)
@@ -499,6 +500,7 @@ struct channel *channel_adopt(struct mediator *mediator, const struct channel_re
 		.request = *request,
 		.pool_id = request->pool_id,
 		.stage = CHANNEL_READY,
+		.is_placed = adoption->is_placed,
 		.counters = {.values = NULL, .file = -1},
 	};
 	snprintf(channel->label, sizeof(channel->label), "%s", request->label);

@@ -150,7 +150,7 @@ static void context_free(struct object *object)
 	free(object);
 }
 
-CUresult context_create(unsigned flags, bool primary, struct context **ret_context)
+CUresult context_create(CUdevice device, unsigned flags, bool primary, struct context **ret_context)
 {
 	struct context *context = calloc(1, sizeof(*context));
 	CUresult result;
@@ -159,6 +159,7 @@ CUresult context_create(unsigned flags, bool primary, struct context **ret_conte
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	object_prepare(&context->object, OBJECT_CONTEXT, NULL, context_free);
 	context->id = ++last_id;
+	context->device = device;
 	context->primary = primary;
 	context->flags = flags;
 	context->limits[CU_LIMIT_STACK_SIZE] = DEFAULT_STACK_BYTES;

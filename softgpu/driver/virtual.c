@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "arena.h"
-#include "device.h"
+#include "device_table.h"
 #include "driver.h"
 #include "entry.h"
 #include "memory.h"
@@ -41,7 +41,7 @@ static void physical_destroy(struct object *object)
 	/* Should it fail, the pages stay until the process ends; nobody else sees them. */
 	(void)fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)physical->offset,
 			(off_t)physical->bytes);
-	arena_discharge(physical->bytes);
+	arena_discharge(physical->properties.location.id, physical->bytes);
 	free(physical);
 }
 
@@ -57,7 +57,7 @@ static CUresult properties_check(const CUmemAllocationProp *properties)
 	    properties->location.type != CU_MEM_LOCATION_TYPE_DEVICE || properties->allocFlags.usage ||
 	    properties->allocFlags.gpuDirectRDMACapable)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	return properties->location.id == DEVICE_ORDINAL ? CUDA_SUCCESS : CUDA_ERROR_INVALID_DEVICE;
+	return device_exists(properties->location.id) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_DEVICE;
 }
 
 ENTRY(cuMemGetAllocationGranularity,
@@ -90,12 +90,12 @@ static CUresult physical_create(uint64_t bytes, const CUmemAllocationProp *prope
 
 	if (!physical)
 		return CUDA_ERROR_OUT_OF_MEMORY;
-	if (!arena_charge(bytes)) {
+	if (!arena_charge(properties->location.id, bytes)) {
 		free(physical);
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	}
 	if (!file_extend(bytes)) {
-		arena_discharge(bytes);
+		arena_discharge(properties->location.id, bytes);
 		free(physical);
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	}
@@ -252,8 +252,8 @@ static CUresult map(struct physical *physical, uint64_t address, uint64_t bytes,
 		.base = address,
 		.bytes = bytes,
 		.kind = MEMORY_MAPPED,
+		.device = physical->properties.location.id,
 		.physical = &physical->object,
-		.inaccessible = true,
 	};
 
 	if (offset > physical->bytes || bytes > physical->bytes - offset || !arena_reserved(address, bytes, false) ||
@@ -334,19 +334,36 @@ ENTRY(cuMemUnmap, (CUdeviceptr address, size_t bytes))
 }
 
 /* With the lock. */
-static CUresult access_set(uint64_t address, uint64_t bytes, bool accessible)
+static CUresult access_set(uint64_t address, uint64_t bytes, CUdevice device, bool accessible)
 {
 	struct memory_range range;
 
 	if (!is_whole(address, bytes))
 		return CUDA_ERROR_INVALID_VALUE;
-	if (mprotect((void *)address, bytes, accessible ? PROT_READ | PROT_WRITE : PROT_NONE))
-		return CUDA_ERROR_OUT_OF_MEMORY;
 	for (uint64_t at = address; at < address + bytes; at += range.bytes) {
-		memory_set_access(at, accessible);
+		uint32_t devices;
+
 		if (!memory_find(at, &range))
 			return CUDA_ERROR_INVALID_VALUE;
+		devices = accessible ? range.access_devices | 1u << device : range.access_devices & ~(1u << device);
+		/* The pages are the process's: whom one device is let at, all can reach. */
+		if (mprotect((void *)at, range.bytes, devices ? PROT_READ | PROT_WRITE : PROT_NONE))
+			return CUDA_ERROR_OUT_OF_MEMORY;
+		memory_set_access(at, devices);
 	}
+	return CUDA_SUCCESS;
+}
+
+static CUresult descriptor_check(const CUmemAccessDesc *descriptor)
+{
+	if (descriptor->location.type != CU_MEM_LOCATION_TYPE_DEVICE || !device_exists(descriptor->location.id))
+		return CUDA_ERROR_INVALID_VALUE;
+	/* Memory that can be read only is not built here. */
+	if (descriptor->flags == CU_MEM_ACCESS_FLAGS_PROT_READ)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	if (descriptor->flags != CU_MEM_ACCESS_FLAGS_PROT_NONE &&
+	    descriptor->flags != CU_MEM_ACCESS_FLAGS_PROT_READWRITE)
+		return CUDA_ERROR_INVALID_VALUE;
 	return CUDA_SUCCESS;
 }
 
@@ -356,17 +373,14 @@ ENTRY(cuMemSetAccess, (CUdeviceptr address, size_t bytes, const CUmemAccessDesc 
 
 	if (result)
 		return result;
-	if (!descriptors || count != 1 || descriptors->location.type != CU_MEM_LOCATION_TYPE_DEVICE ||
-	    descriptors->location.id != DEVICE_ORDINAL)
+	if (!descriptors || !count)
 		return CUDA_ERROR_INVALID_VALUE;
-	/* Memory that can be read only is not built here. */
-	if (descriptors->flags == CU_MEM_ACCESS_FLAGS_PROT_READ)
-		return CUDA_ERROR_NOT_SUPPORTED;
-	if (descriptors->flags != CU_MEM_ACCESS_FLAGS_PROT_NONE &&
-	    descriptors->flags != CU_MEM_ACCESS_FLAGS_PROT_READWRITE)
-		return CUDA_ERROR_INVALID_VALUE;
+	for (size_t index = 0; !result && index < count; index++)
+		result = descriptor_check(&descriptors[index]);
 	pthread_mutex_lock(&virtual_lock);
-	result = access_set(address, bytes, descriptors->flags == CU_MEM_ACCESS_FLAGS_PROT_READWRITE);
+	for (size_t index = 0; !result && index < count; index++)
+		result = access_set(address, bytes, descriptors[index].location.id,
+				    descriptors[index].flags == CU_MEM_ACCESS_FLAGS_PROT_READWRITE);
 	pthread_mutex_unlock(&virtual_lock);
 	return result;
 }
@@ -378,9 +392,10 @@ ENTRY(cuMemGetAccess, (unsigned long long *ret_flags, const CUmemLocation *locat
 
 	if (result)
 		return result;
-	if (!ret_flags || !location || location->type != CU_MEM_LOCATION_TYPE_DEVICE ||
-	    location->id != DEVICE_ORDINAL || !memory_find(address, &range) || range.kind != MEMORY_MAPPED)
+	if (!ret_flags || !location || location->type != CU_MEM_LOCATION_TYPE_DEVICE || !device_exists(location->id) ||
+	    !memory_find(address, &range) || range.kind != MEMORY_MAPPED)
 		return CUDA_ERROR_INVALID_VALUE;
-	*ret_flags = range.inaccessible ? CU_MEM_ACCESS_FLAGS_PROT_NONE : CU_MEM_ACCESS_FLAGS_PROT_READWRITE;
+	*ret_flags = range.access_devices & 1u << location->id ? CU_MEM_ACCESS_FLAGS_PROT_READWRITE
+							       : CU_MEM_ACCESS_FLAGS_PROT_NONE;
 	return CUDA_SUCCESS;
 }
