@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which atomic operations reach other memory: kernels run on the host's processors, so all that the engine has. */
-#include "device.h"
-#include "driver.h"
+#include "device_table.h"
 #include "entry.h"
 
 static unsigned int capabilities_of(CUatomicOperation operation)
