@@ -25,6 +25,9 @@ class Memory(unittest.TestCase):
     def test_pools_and_peers(self):
         self.passes('pool_peer')
 
+    def test_batches(self):
+        self.passes('batches')
+
 
 if __name__ == '__main__':
     tap.main()
