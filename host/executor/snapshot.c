@@ -46,6 +46,7 @@ static void cuda_greet(struct executor *executor, const struct vgpu_hello *hello
 
 static void telemetry_greet(struct executor *executor, struct vgpu_hello_reply *answer)
 {
+	executor->telemetry.is_serving = true;
 	answer->features = VGPU_FEATURE_TELEMETRY;
 	answer->api_checksum = NVML_API_CHECKSUM;
 	answer->init_result = (uint32_t)telemetry_open(executor);

@@ -5,6 +5,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "arena.h"
+#include "device_table.h"
 #include "driver.h"
 #include "memory.h"
 #include "print.h"
@@ -157,6 +159,10 @@ CUresult context_create(CUdevice device, unsigned flags, bool primary, struct co
 
 	if (!context)
 		return CUDA_ERROR_OUT_OF_MEMORY;
+	if (!arena_charge(device, device_context_bytes())) {
+		free(context);
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	}
 	object_prepare(&context->object, OBJECT_CONTEXT, NULL, context_free);
 	context->id = ++last_id;
 	context->device = device;
@@ -173,6 +179,7 @@ CUresult context_create(CUdevice device, unsigned flags, bool primary, struct co
 	}
 	if (result) {
 		object_release(&context->object);
+		arena_discharge(device, device_context_bytes());
 		return result;
 	}
 	*ret_context = context;
@@ -206,5 +213,6 @@ void context_destroy(struct context *context)
 		stream_release(legacy);
 	}
 	memory_release_owned(context);
+	arena_discharge(context->device, device_context_bytes());
 	object_release(&context->object);
 }

@@ -21,6 +21,7 @@ struct machine_device {
 
 static struct machine_device machine[DEVICES_MAX];
 static unsigned machine_count;
+static uint64_t context_bytes;
 static unsigned visible[DEVICES_MAX]; /* indices of the above */
 static unsigned visible_count;
 
@@ -82,6 +83,20 @@ static CUresult memory_read(void)
 		machine[i].memory_bytes = bytes & ~(uint64_t)(ARENA_PAGE_BYTES - 1);
 	}
 	return CUDA_SUCCESS;
+}
+
+static CUresult context_bytes_read(void)
+{
+	const char *text = getenv("SOFTGPU_CONTEXT_BYTES");
+	char *end;
+
+	if (!text || !*text)
+		return CUDA_SUCCESS;
+	context_bytes = strtoull(text, &end, 0);
+	if (!*end && *text != '-')
+		return CUDA_SUCCESS;
+	fprintf(stderr, "softgpu: SOFTGPU_CONTEXT_BYTES=%s is not a number of bytes\n", text);
+	return CUDA_ERROR_INVALID_VALUE;
 }
 
 /* The device that an entry of CUDA_VISIBLE_DEVICES names; -1: none, or more than one. */
@@ -157,6 +172,8 @@ CUresult device_table_open(void)
 	result = count_read();
 	if (!result)
 		result = memory_read();
+	if (!result)
+		result = context_bytes_read();
 	if (result)
 		return result;
 	visible_read();
@@ -180,6 +197,11 @@ CUresult device_check(CUdevice device)
 	if (!result && !device_exists(device))
 		result = CUDA_ERROR_INVALID_DEVICE;
 	return result;
+}
+
+uint64_t device_context_bytes(void)
+{
+	return context_bytes;
 }
 
 uint64_t device_memory_bytes(CUdevice device)
