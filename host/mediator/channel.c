@@ -144,8 +144,9 @@ static void executor_message(void *owner, const struct control_message *message)
 		tenant_reply(channel, &message->tenant_query);
 		return;
 	}
-	if (type == VGPU_CONTROL_SHARE_PUBLISH || type == VGPU_CONTROL_SHARE_QUERY) {
-		share_answer(channel, type, &message->share);
+	if (type == VGPU_CONTROL_SHARE_PUBLISH || type == VGPU_CONTROL_SHARE_QUERY ||
+	    type == VGPU_CONTROL_SHARE_WITHDRAW) {
+		share_answer(channel, message);
 		return;
 	}
 	if (type != VGPU_CONTROL_EXECUTOR_FAILED && type != VGPU_CONTROL_EXECUTOR_FAULT) {
@@ -288,6 +289,7 @@ static int executor_start(struct channel *channel)
 				.channel = request->index,
 				.pool_id = request->pool_id,
 				.has_pass_socket = request->pass_socket >= 0,
+				.can_share = 1,
 				.xen_domain = request->xen_domain,
 				.xen_frame = request->xen_frame,
 			},

@@ -3,12 +3,14 @@
  * Virtual memory management.  Physical memory is a piece of one sparse memory
  * file, so that it can be mapped at several addresses of the arena; the piece is
  * punched out of the file when the last handle and mapping are gone, and its
- * place is not used again.
+ * place is not used again.  What may be shared with other processes is a file of
+ * its own, which is its handle.
  */
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "arena.h"
@@ -23,6 +25,7 @@
 
 struct physical {
 	struct object object;
+	int file;	 /* -1: a piece of the common one */
 	uint64_t offset; /* in the file */
 	uint64_t bytes;
 	unsigned handles; /* that the program has to release; 0: only mappings are left */
@@ -39,11 +42,24 @@ static void physical_destroy(struct object *object)
 	struct physical *physical = (struct physical *)object;
 
 	/* Should it fail, the pages stay until the process ends; nobody else sees them. */
-	(void)fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)physical->offset,
-			(off_t)physical->bytes);
+	if (physical->file < 0)
+		(void)fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)physical->offset,
+				(off_t)physical->bytes);
+	else
+		close(physical->file);
 	arena_discharge(physical->properties.location.id, physical->bytes);
 	free(physical);
 }
+
+/* What lies behind the memory in a file of its own. */
+#define SHARE_MAGIC	 0x75706774666f7301ull
+#define SHARE_PAGE_BYTES 4096u
+
+struct share_page {
+	uint64_t magic;
+	uint64_t bytes;
+	CUmemAllocationProp properties;
+};
 
 static CUresult properties_check(const CUmemAllocationProp *properties)
 {
@@ -53,7 +69,8 @@ static CUresult properties_check(const CUmemAllocationProp *properties)
 		return result;
 	if (!properties || properties->type != CU_MEM_ALLOCATION_TYPE_PINNED)
 		return CUDA_ERROR_INVALID_VALUE;
-	if (properties->requestedHandleTypes != CU_MEM_HANDLE_TYPE_NONE ||
+	if ((properties->requestedHandleTypes != CU_MEM_HANDLE_TYPE_NONE &&
+	     properties->requestedHandleTypes != CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR) ||
 	    properties->location.type != CU_MEM_LOCATION_TYPE_DEVICE || properties->allocFlags.usage ||
 	    properties->allocFlags.gpuDirectRDMACapable)
 		return CUDA_ERROR_NOT_SUPPORTED;
@@ -82,35 +99,70 @@ static bool file_extend(uint64_t bytes)
 	return file >= 0 && ftruncate(file, (off_t)(file_bytes + bytes)) == 0;
 }
 
-/* With the lock. */
-static CUresult physical_create(uint64_t bytes, const CUmemAllocationProp *properties,
-				CUmemGenericAllocationHandle *ret_handle)
+/* A file for the memory and a page behind it that says what it is. -1: there is no memory. */
+static int own_file_make(uint64_t bytes, const CUmemAllocationProp *properties)
+{
+	struct share_page page = {.magic = SHARE_MAGIC, .bytes = bytes, .properties = *properties};
+	int own = memfd_create("softgpu-shared", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (own < 0)
+		return -1;
+	page.properties.win32HandleMetaData = NULL;
+	/* Whoever maps it relies on its length. */
+	if (ftruncate(own, (off_t)(bytes + SHARE_PAGE_BYTES)) == 0 &&
+	    pwrite(own, &page, sizeof(page), (off_t)bytes) == (ssize_t)sizeof(page) &&
+	    fcntl(own, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) == 0)
+		return own;
+	close(own);
+	return -1;
+}
+
+/* Takes over 'own' (-1: a piece of the common file), in any case. With the lock. */
+static CUresult physical_make(uint64_t bytes, const CUmemAllocationProp *properties, int own,
+			      CUmemGenericAllocationHandle *ret_handle)
 {
 	struct physical *physical = calloc(1, sizeof(*physical));
 
-	if (!physical)
-		return CUDA_ERROR_OUT_OF_MEMORY;
-	if (!arena_charge(properties->location.id, bytes)) {
-		free(physical);
-		return CUDA_ERROR_OUT_OF_MEMORY;
-	}
-	if (!file_extend(bytes)) {
+	if (!physical || !arena_charge(properties->location.id, bytes))
+		goto fail;
+	if (own < 0 && !file_extend(bytes)) {
 		arena_discharge(properties->location.id, bytes);
-		free(physical);
-		return CUDA_ERROR_OUT_OF_MEMORY;
+		goto fail;
 	}
 	object_prepare(&physical->object, OBJECT_PHYSICAL, NULL, physical_destroy);
-	physical->offset = file_bytes;
+	physical->file = own;
 	physical->bytes = bytes;
 	physical->handles = 1;
 	physical->properties = *properties;
-	file_bytes += bytes;
+	if (own < 0) {
+		physical->offset = file_bytes;
+		file_bytes += bytes;
+	}
 	if (!object_publish(&physical->object)) {
 		object_release(&physical->object);
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	}
 	*ret_handle = (uintptr_t)physical;
 	return CUDA_SUCCESS;
+fail:
+	if (own >= 0)
+		close(own);
+	free(physical);
+	return CUDA_ERROR_OUT_OF_MEMORY;
+}
+
+/* With the lock. */
+static CUresult physical_create(uint64_t bytes, const CUmemAllocationProp *properties,
+				CUmemGenericAllocationHandle *ret_handle)
+{
+	int own = -1;
+
+	if (properties->requestedHandleTypes != CU_MEM_HANDLE_TYPE_NONE) {
+		own = own_file_make(bytes, properties);
+		if (own < 0)
+			return CUDA_ERROR_OUT_OF_MEMORY;
+	}
+	return physical_make(bytes, properties, own, ret_handle);
 }
 
 ENTRY(cuMemCreate, (CUmemGenericAllocationHandle * ret_handle, size_t bytes, const CUmemAllocationProp *properties,
@@ -169,6 +221,67 @@ ENTRY(cuMemGetAllocationPropertiesFromHandle,
 	else
 		result = CUDA_ERROR_INVALID_VALUE;
 	object_release(physical ? &physical->object : NULL);
+	pthread_mutex_unlock(&virtual_lock);
+	return result;
+}
+
+ENTRY(cuMemExportToShareableHandle,
+      (void *ret_handle, CUmemGenericAllocationHandle handle, CUmemAllocationHandleType type, unsigned long long flags))
+{
+	CUresult result = driver_check();
+	struct physical *physical;
+
+	if (result)
+		return result;
+	if (!ret_handle || flags || type != CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR)
+		return CUDA_ERROR_INVALID_VALUE;
+	pthread_mutex_lock(&virtual_lock);
+	physical = physical_acquire(handle);
+	if (physical && physical->file >= 0) {
+		int copy = fcntl(physical->file, F_DUPFD_CLOEXEC, 0);
+
+		*(int *)ret_handle = copy;
+		result = copy < 0 ? CUDA_ERROR_OUT_OF_MEMORY : CUDA_SUCCESS;
+	} else {
+		result = CUDA_ERROR_INVALID_VALUE;
+	}
+	object_release(physical ? &physical->object : NULL);
+	pthread_mutex_unlock(&virtual_lock);
+	return result;
+}
+
+/* Is it a file as own_file_make() makes them? Who made it is not to be trusted with more than its bytes. */
+static bool share_read(int shared, struct share_page *ret_page)
+{
+	int seals = fcntl(shared, F_GET_SEALS);
+	struct stat status;
+
+	return seals >= 0 && seals & F_SEAL_SHRINK && fstat(shared, &status) == 0 &&
+	       status.st_size > (off_t)SHARE_PAGE_BYTES &&
+	       (status.st_size - SHARE_PAGE_BYTES) % GRANULARITY_BYTES == 0 &&
+	       pread(shared, ret_page, sizeof(*ret_page), status.st_size - SHARE_PAGE_BYTES) ==
+		       (ssize_t)sizeof(*ret_page) &&
+	       ret_page->magic == SHARE_MAGIC && ret_page->bytes == (uint64_t)status.st_size - SHARE_PAGE_BYTES;
+}
+
+ENTRY(cuMemImportFromShareableHandle,
+      (CUmemGenericAllocationHandle * ret_handle, void *shareable, CUmemAllocationHandleType type))
+{
+	CUresult result = driver_check();
+	int shared = (int)(intptr_t)shareable;
+	struct share_page page;
+	int own;
+
+	if (result)
+		return result;
+	if (!ret_handle || type != CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR || !share_read(shared, &page) ||
+	    properties_check(&page.properties))
+		return CUDA_ERROR_INVALID_VALUE;
+	own = fcntl(shared, F_DUPFD_CLOEXEC, 0);
+	if (own < 0)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	pthread_mutex_lock(&virtual_lock);
+	result = physical_make(page.bytes, &page.properties, own, ret_handle);
 	pthread_mutex_unlock(&virtual_lock);
 	return result;
 }
@@ -259,8 +372,8 @@ static CUresult map(struct physical *physical, uint64_t address, uint64_t bytes,
 	if (offset > physical->bytes || bytes > physical->bytes - offset || !arena_reserved(address, bytes, false) ||
 	    !is_unmapped(address, bytes))
 		return CUDA_ERROR_INVALID_VALUE;
-	if (mmap((void *)address, bytes, PROT_NONE, MAP_SHARED | MAP_FIXED, file, (off_t)(physical->offset + offset)) ==
-	    MAP_FAILED)
+	if (mmap((void *)address, bytes, PROT_NONE, MAP_SHARED | MAP_FIXED, physical->file < 0 ? file : physical->file,
+		 (off_t)(physical->offset + offset)) == MAP_FAILED)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	return memory_register(&range);
 }

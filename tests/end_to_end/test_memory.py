@@ -28,6 +28,9 @@ class Memory(unittest.TestCase):
     def test_contexts_and_modules_are_charged(self):
         self.passes('overhead', '--tenant', 'default memory-mib=64', SOFTGPU_CONTEXT_BYTES=str(8 << 20))
 
+    def test_batches(self):
+        self.passes('batches')
+
 
 if __name__ == '__main__':
     tap.main()
