@@ -25,11 +25,11 @@ class Memory(unittest.TestCase):
     def test_pools_and_peers(self):
         self.passes('pool_peer')
 
-    def test_contexts_and_modules_are_charged(self):
-        self.passes('overhead', '--tenant', 'default memory-mib=64', SOFTGPU_CONTEXT_BYTES=str(8 << 20))
-
     def test_batches(self):
         self.passes('batches')
+
+    def test_contexts_and_modules_are_charged(self):
+        self.passes('overhead', '--tenant', 'default memory-mib=64', SOFTGPU_CONTEXT_BYTES=str(8 << 20))
 
 
 if __name__ == '__main__':
