@@ -213,6 +213,7 @@ static struct scheduler_join channel_join(struct channel *channel)
 
 	return (struct scheduler_join){
 		.claims = claims,
+		.devices = channel->counters.values->devices,
 		.overdue = kernel_overdue,
 		.owner = channel,
 		/* A worker has GPUs of its own. */

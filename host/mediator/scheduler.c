@@ -194,6 +194,7 @@ static struct scheduler_process *process_add(struct scheduler *scheduler, struct
 	}
 	process->permit = *permit;
 	process->bell = bell;
+	process->device_claims = join->devices;
 	process->sees_all = join->sees_all;
 	bell->strays += (bell->gpu != scheduler->gpu);
 	process->claims = join->claims;

@@ -45,6 +45,7 @@ struct scheduler_join {
 	const volatile struct vgpu_executor_schedule *claims;
 	scheduler_overdue_handler *overdue;
 	void *owner;
+	const volatile struct vgpu_executor_device *devices; /* of the same page */
 	bool sees_all; /* GPUs: its scheduler is that of those which it says that it has contexts on */
 };
 

@@ -108,19 +108,29 @@ void scheduler_bells_destroy(struct mediator *mediator)
 	}
 }
 
-/* The devices that it says it has contexts on, of those that there are. */
-static uint32_t devices_claimed(const struct scheduler_process *process, unsigned count)
+/* The GPUs that it says it has contexts on, of those that there are. It may number them otherwise. */
+static uint32_t devices_claimed(const struct scheduler_process *process, const struct probe *probe)
 {
-	uint64_t devices = __atomic_load_n(&process->claims->devices, __ATOMIC_ACQUIRE);
-	uint64_t known = count >= GPUS_MAX ? UINT32_MAX : (1ull << count) - 1;
+	uint64_t claimed = __atomic_load_n(&process->claims->devices, __ATOMIC_ACQUIRE);
+	unsigned count = probe_device_count(probe);
+	uint32_t devices = 0;
 
-	return process->sees_all ? (uint32_t)(devices & known) : 0;
+	if (!process->sees_all)
+		return 0;
+	for (unsigned i = 0; i < VGPU_COUNTED_DEVICES; i++) {
+		uint32_t place = process->device_claims[i].pci_place;
+
+		for (unsigned gpu = 0; claimed >> i & 1 && gpu < count && gpu < GPUS_MAX; gpu++) {
+			if (probe_pci_place(probe, gpu) == place)
+				devices |= 1u << gpu;
+		}
+	}
+	return devices;
 }
 
 /* True: some have changed. */
 static bool devices_look(struct mediator *mediator)
 {
-	unsigned count = probe_device_count(mediator->probe);
 	struct scheduler_process *process;
 	struct scheduler *scheduler;
 	struct share *share;
@@ -132,7 +142,7 @@ static bool devices_look(struct mediator *mediator)
 		{
 			LIST_FOREACH(process, &share->processes, link)
 			{
-				uint32_t devices = devices_claimed(process, count);
+				uint32_t devices = devices_claimed(process, mediator->probe);
 
 				any |= devices != process->devices;
 				process->devices = devices;

@@ -33,6 +33,7 @@ struct scheduler_process {
 	struct share *share;
 	struct permit permit;
 	const volatile struct vgpu_executor_schedule *claims;
+	const volatile struct vgpu_executor_device *device_claims;
 	struct scheduler_bell *bell;
 	bool sees_all;
 	uint32_t devices; /* that it claims, if it sees all: a bit for each GPU */
