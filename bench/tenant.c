@@ -18,6 +18,8 @@
  *   --blocks N                      of 256 threads (4 for each multiprocessor)
  *   --batch N                       kernels between two looks
  *   --streams N                     streams to spread them over
+ *   --device N                      which (0)
+ *   --also N                        with a context on that device too
  */
 #include <dlfcn.h>
 #include <getopt.h>
@@ -39,6 +41,7 @@ enum { THREADS = 256, BATCHES = 2, STREAMS_MAX = 8, ATTRIBUTE_MULTIPROCESSORS = 
 struct options {
 	double from, to, microseconds, pause;
 	unsigned iterations, blocks, batch, streams;
+	int device, also; /* also -1: none */
 };
 
 struct tenant {
@@ -382,6 +385,8 @@ static void options_read(int count, char **arguments, struct options *options)
 		{"blocks", required_argument, NULL, 'b'},
 		{"batch", required_argument, NULL, 'n'},
 		{"streams", required_argument, NULL, 's'},
+		{"device", required_argument, NULL, 'd'},
+		{"also", required_argument, NULL, 'a'},
 		{0},
 	};
 	int option;
@@ -412,6 +417,12 @@ static void options_read(int count, char **arguments, struct options *options)
 		case 's':
 			options->streams = (unsigned)atoi(optarg);
 			break;
+		case 'd':
+			options->device = atoi(optarg);
+			break;
+		case 'a':
+			options->also = atoi(optarg);
+			break;
 		default:
 			exit(64);
 		}
@@ -422,14 +433,17 @@ static void options_read(int count, char **arguments, struct options *options)
 
 int main(int count, char **arguments)
 {
-	struct tenant tenant = {.options = {.iterations = 1000, .batch = 1, .streams = 1, .microseconds = 100}};
+	struct tenant tenant = {
+		.options = {.iterations = 1000, .batch = 1, .streams = 1, .microseconds = 100, .also = -1}};
 	const char *mode;
 
 	options_read(count, arguments, &tenant.options);
 	mode = arguments[optind];
 	if (strcmp(mode, "check") == 0)
 		signal(SIGINT, interrupt);
-	device_start("libcuda.so.1");
+	device_start("libcuda.so.1", tenant.options.device);
+	if (tenant.options.also >= 0)
+		CHECK(driver.primary_retain(&(CUcontext){NULL}, tenant.options.also));
 	tenant_start(&tenant);
 	if (strcmp(mode, "calibrate") == 0)
 		calibrate(&tenant);

@@ -69,7 +69,9 @@ struct vgpu_hello {
 	uint32_t process_id; /* in the guest, for logs only */
 	uint32_t reserved;
 	char process_name[64]; /* NUL-terminated, for logs only */
+	/* May be followed by the program's CUDA_VISIBLE_DEVICES, NUL-terminated; for CUDA only. */
 };
+#define VGPU_VISIBLE_BYTES_MAX 1024 /* of that, with its end */
 struct vgpu_hello_reply {
 	uint32_t version;
 	uint32_t api_checksum;

@@ -10,6 +10,7 @@
 #include "log.h"
 #include "nvml_functions.h"
 #include "vgpu_api_wire.h"
+#include "visible.h"
 
 static uint64_t features_offered(const struct executor *executor)
 {
@@ -66,8 +67,12 @@ CUresult hello_execute(struct executor *executor, const struct request *request,
 	hello.process_name[sizeof(hello.process_name) - 1] = '\0';
 	if (hello.features & VGPU_FEATURE_TELEMETRY)
 		telemetry_greet(executor, &answer);
-	else
+	else {
+		if (request->payload_bytes > sizeof(hello))
+			visible_devices_wish((const char *)request->payload + sizeof(hello),
+					     request->payload_bytes - sizeof(hello));
 		cuda_greet(executor, &hello, &answer);
+	}
 	memcpy(reply->payload, &answer, sizeof(answer));
 	reply->bytes = sizeof(answer);
 	/* The guest sees from the reply that they do not fit together; it gets nothing else. */

@@ -211,7 +211,14 @@ static struct scheduler_join channel_join(struct channel *channel)
 {
 	const volatile void *claims = (const volatile char *)channel->counters.values + VGPU_SCHEDULE_OFFSET;
 
-	return (struct scheduler_join){.claims = claims, .overdue = kernel_overdue, .owner = channel};
+	return (struct scheduler_join){
+		.claims = claims,
+		.devices = channel->counters.values->devices,
+		.overdue = kernel_overdue,
+		.owner = channel,
+		/* A worker has GPUs of its own. */
+		.sees_all = !channel->is_placed && !worker_of_pool(channel->mediator, channel->pool_id),
+	};
 }
 
 /* Adds the descriptors of the executor's schedule to the message. 0, or -1 with errno. */

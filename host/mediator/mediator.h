@@ -39,6 +39,7 @@ LIST_HEAD(session_list, session);
 LIST_HEAD(channel_list, channel);
 LIST_HEAD(process_list, process);
 LIST_HEAD(scheduler_list, scheduler);
+LIST_HEAD(scheduler_bell_list, scheduler_bell);
 
 struct mediator {
 	struct event_base *base;
@@ -57,6 +58,8 @@ struct mediator {
 	struct process_list processes;
 	struct tenant_list tenants;
 	struct scheduler_list schedulers;
+	struct scheduler_bell_list bells; /* scheduler_devices.c */
+	bool groups_may_part;		  /* a process that used several GPUs has ended */
 	struct process_identity executor_identity;
 	unsigned executor_users_next;		      /* executor_user.c */
 	uid_t device_users[CONFIGURATION_LIST_COUNT]; /* configuration.device_users, looked up */
