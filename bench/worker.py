@@ -10,14 +10,9 @@ holds every piece of data back for that time, and costs some microseconds more i
 """
 
 import argparse
-import collections
 import json
 import os
-import select
-import socket
 import sys
-import threading
-import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -25,55 +20,13 @@ sys.path[:0] = [str(ROOT / 'tests' / 'end_to_end'), str(ROOT / 'tests' / 'worker
 
 # pylint: disable=wrong-import-position
 from stack import Mediator  # noqa: E402
-from worker_stack import FAR, Namespace, WorkerStack  # noqa: E402
+from worker_stack import FAR, DelayLine, Namespace, WorkerStack  # noqa: E402
 
 DELAYS_MS = (0.1, 1)
 ROWS = ('launch_issue_0_parameters', 'launches_sustained', 'launch_and_synchronize', 'copy_8_bytes_h2d',
         'copy_8_bytes_d2h', 'copy_pageable_h2d_1_mib', 'copy_pageable_d2h_1_mib', 'copy_pageable_h2d_4_mib',
         'copy_pageable_d2h_4_mib', 'copy_pageable_h2d_64_mib', 'copy_pageable_d2h_64_mib',
         'vector_add_1000000_end_to_end')
-
-
-class DelayLine:
-    """Forwards connections to a port of this machine, every piece that long after it came."""
-
-    def __init__(self, seconds):
-        self.seconds = seconds
-        self.target = None
-        self.listener = socket.create_server(('127.0.0.1', 0))
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        while True:
-            near, _ = self.listener.accept()
-            far = socket.create_connection(('127.0.0.1', self.target))
-            for end in (near, far):
-                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            # A process of its own: threads of one Python would take turns.
-            if os.fork() == 0:
-                self._forward(near, far)
-                os._exit(0)
-            near.close()
-            far.close()
-
-    def _forward(self, near, far):
-        waiting = {near: collections.deque(), far: collections.deque()}
-        other = {near: far, far: near}
-        while True:
-            firsts = [queue[0][0] for queue in waiting.values() if queue]
-            pause = max(0, min(firsts) - time.monotonic()) if firsts else None
-            # select() comes late by as much as the delay itself: the last bit is spun.
-            ready = select.select([near, far], [], [], None if pause is None else max(0, pause - 0.0002))[0]
-            now = time.monotonic()
-            for source in ready:
-                data = source.recv(1 << 20)
-                if not data:
-                    return
-                waiting[source].append((now + self.seconds, data))
-            for source, queue in waiting.items():
-                while queue and queue[0][0] <= time.monotonic():
-                    other[source].sendall(queue.popleft()[1])
 
 
 def measure(mediator, build, full):

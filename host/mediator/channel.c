@@ -298,11 +298,11 @@ static int executor_start(struct channel *channel)
 
 	if (executor_user_take(request->tenant, &identity) < 0)
 		return -1;
+	snprintf(message.executor_start.tenant, sizeof(message.executor_start.tenant), "%s", request->tenant->name);
 	/* A worker knows its own driver. */
 	if (!worker)
 		snprintf(message.executor_start.driver_library, sizeof(message.executor_start.driver_library), "%s",
 			 probe_driver_library(channel->mediator->probe));
-	/* A relay takes none of the GPU's time; it joins so that it is kept and ended as an executor is. */
 	if (schedule_join(channel, &message) < 0)
 		return -1;
 	if (executor_process_start(channel->mediator, channel->label, &request->log->output, worker,

@@ -83,10 +83,14 @@ bool placement_choose(const struct mediator *mediator, char pool, unsigned *ret_
 	struct assignments assignments;
 	unsigned gpu;
 
+	if (worker_of_pool(mediator, (uint32_t)pool)) {
+		*ret_gpu = worker_gpu(mediator, (uint32_t)pool);
+		ret_uuid[0] = '\0';
+		return true;
+	}
 	if (!assignments_read(mediator, &assignments))
 		return false;
-	/* A worker has GPUs of its own. */
-	if ((!assignments.any && !assignments.any_faulty) || worker_of_pool(mediator, (uint32_t)pool)) {
+	if (!assignments.any && !assignments.any_faulty) {
 		*ret_gpu = 0;
 		ret_uuid[0] = '\0';
 		return true;
@@ -102,6 +106,8 @@ char placement_pool(const struct mediator *mediator, unsigned gpu)
 {
 	struct assignments assignments;
 
+	if (worker_gpu_pool(gpu))
+		return worker_gpu_pool(gpu);
 	if (gpu >= GPUS_MAX || !assignments_read(mediator, &assignments))
 		return '\0';
 	return assignments.pools[gpu];

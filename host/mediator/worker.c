@@ -10,6 +10,7 @@
 #include "installation.h"
 #include "mediator.h"
 
+#define WORKER_GPU_FIRST  1000 /* of worker_gpu(); this host has fewer */
 #define CREDENTIALS_USUAL "/etc/vgpu/worker.pem"
 
 const char *worker_of_pool(const struct mediator *mediator, uint32_t pool_id)
@@ -22,6 +23,28 @@ const char *worker_of_pool(const struct mediator *mediator, uint32_t pool_id)
 			return workers->values[i] + 2;
 	}
 	return NULL;
+}
+
+unsigned worker_gpu(const struct mediator *mediator, uint32_t pool_id)
+{
+	const struct configuration_list *workers = &mediator->configuration.workers;
+	const char *worker = worker_of_pool(mediator, pool_id);
+	uint32_t first = pool_id;
+
+	for (size_t i = 0; worker && i < workers->count; i++) {
+		uint32_t pool = (uint32_t)workers->values[i][0];
+
+		/* Of a pool that is named twice only the first counts. */
+		if (pool < first && strcmp(worker_of_pool(mediator, pool), worker) == 0)
+			first = pool;
+	}
+	return WORKER_GPU_FIRST + first - 'A';
+}
+
+char worker_gpu_pool(unsigned gpu)
+{
+	return gpu >= WORKER_GPU_FIRST && gpu < WORKER_GPU_FIRST + POOL_COUNT ? (char)('A' + gpu - WORKER_GPU_FIRST)
+									      : '\0';
 }
 
 int worker_credentials_add(const struct mediator *mediator, struct control_message *start, int *ret_file)

@@ -16,6 +16,13 @@ struct mediator;
 const char *worker_of_pool(const struct mediator *mediator, uint32_t pool_id);
 
 /*
+ * The number by which schedulers know a worker's GPUs, which its programs see all of: the same for all pools that have
+ * that worker, and none of this host's. And the pool whose policy it has; '\0': the number is no worker's.
+ */
+unsigned worker_gpu(const struct mediator *mediator, uint32_t pool_id);
+char worker_gpu_pool(unsigned gpu);
+
+/*
  * Adds the credentials for the link to the start of a relay, as the last descriptor. Only the mediator
  * reads their file: executors and relays run as a user that cannot. 0, or -1 with errno; close
  * *ret_file afterwards.

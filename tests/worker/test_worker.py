@@ -22,7 +22,9 @@ EXAMPLES = build_directory() / 'examples'
 END_TO_END = build_directory() / 'tests' / 'end_to_end'
 COPY_LOOP = END_TO_END / 'copy_loop'
 
-OPEN, STATUS, COMMANDS, UPLOAD, REPLIES, DOWNLOAD, RELEASED, DEFERRED, COUNTERS, ALIVE, CLOSE, CALLED, RETURNED = range(1, 14)
+(OPEN, STATUS, COMMANDS, UPLOAD, REPLIES, DOWNLOAD, RELEASED, DEFERRED, COUNTERS, ALIVE, CLOSE, CALLED, RETURNED,
+ TAKEN, PERMIT, SCHEDULE) = range(1, 17)
+VERSION = 3
 CHANNEL_BYTES = 34 << 20
 
 
@@ -30,8 +32,8 @@ def frame(kind, payload=b''):
     return struct.pack('<II', len(payload), kind) + payload
 
 
-def open_frame(version=1, channel_bytes=CHANNEL_BYTES):
-    return frame(OPEN, struct.pack('<IIIIQ', version, 7, 0, ord('A'), channel_bytes))
+def open_frame(version=VERSION, channel_bytes=CHANNEL_BYTES):
+    return frame(OPEN, struct.pack('<IIIIQ64s80s', version, 7, 0, ord('A'), channel_bytes, b'host', b'vm:7'))
 
 
 class Proxy:
@@ -379,39 +381,66 @@ class HostilePeers(unittest.TestCase):
 
     def test_worker_refuses(self):
         upload = struct.pack('<Q', (17 << 20) - 100) + b'x' * 1000
+        def permit(word):
+            return struct.pack('<II11Q', word, 0, 0, 0, 0, *[0] * 8)
+
+        no_record = 'a record that is none'
         cases = {
-            'no open': frame(ALIVE),
-            'a version of the future': open_frame(version=9),
-            'a tiny channel': open_frame(channel_bytes=4096),
-            'an enormous channel': open_frame(channel_bytes=1 << 40),
-            'a short open': frame(OPEN, b'12'),
-            'a frame of 4 GiB': open_frame() + struct.pack('<II', 0xffffffff, COMMANDS),
-            'an unknown frame': open_frame() + frame(99),
-            'a frame of the other direction': open_frame() + frame(REPLIES, self.record(64)),
-            'a second open': open_frame() + open_frame(),
-            'half a record': open_frame() + frame(COMMANDS, b'12345678'),
-            'a record longer than the frame': open_frame() + frame(COMMANDS, self.record(1, length=64)),
-            'a record of no length': open_frame() + frame(COMMANDS, self.record(1, length=0)),
-            'a record of odd length': open_frame() + frame(COMMANDS, self.record(1, b'1' * 9)),
-            'padding': open_frame() + frame(COMMANDS, self.record(0)),
-            'an upload over the end': open_frame() + frame(UPLOAD, upload),
-            'an upload far ahead': open_frame() + frame(UPLOAD, struct.pack('<Q', 1 << 50) + b'x'),
-            'an upload of nothing': open_frame() + frame(UPLOAD, b'1234'),
-            'a return from no function': open_frame() + frame(RETURNED, struct.pack('<Q', 1)),
-            'a short return': open_frame() + frame(RETURNED, b'1234'),
-            'a request before the greeting': open_frame() + frame(COMMANDS, self.record(64)),
+            'no open': (frame(ALIVE), None),
+            'a version of the future': (open_frame(version=9), 'link version 9'),
+            'an open of the past': (frame(OPEN, struct.pack('<IIIIQ', 2, 7, 0, ord('A'), CHANNEL_BYTES)),
+                                    'link version 2'),
+            'a tiny channel': (open_frame(channel_bytes=4096), 'a channel of 4096 bytes'),
+            'an enormous channel': (open_frame(channel_bytes=1 << 40), 'a channel of 1099511627776 bytes'),
+            'a short open': (frame(OPEN, b'12'), None),
+            'a frame of 4 GiB': (open_frame() + struct.pack('<II', 0xffffffff, COMMANDS), 'a frame of type 3 and'),
+            'an unknown frame': (open_frame() + frame(99), 'a frame of type 99 and'),
+            'a frame of the other direction': (open_frame() + frame(REPLIES, self.record(64)), 'type 5'),
+            'a second open': (open_frame() + open_frame(), 'type 1'),
+            'half a record': (open_frame() + frame(COMMANDS, b'12345678'), no_record),
+            'a record longer than the frame': (open_frame() + frame(COMMANDS, self.record(1, length=64)), no_record),
+            'a record of no length': (open_frame() + frame(COMMANDS, self.record(1, length=0)), no_record),
+            'a record of odd length': (open_frame() + frame(COMMANDS, self.record(1, b'1' * 9)), no_record),
+            'padding': (open_frame() + frame(COMMANDS, self.record(0)), no_record),
+            'an upload over the end': (open_frame() + frame(UPLOAD, upload), 'type 4'),
+            'an upload far ahead': (open_frame() + frame(UPLOAD, struct.pack('<Q', 1 << 50) + b'x'), 'type 4'),
+            'an upload of nothing': (open_frame() + frame(UPLOAD, b'1234'), 'type 4'),
+            'a return from no function': (open_frame() + frame(RETURNED, struct.pack('<Q', 1)), 'type 13'),
+            'a short return': (open_frame() + frame(RETURNED, b'1234'), 'type 13'),
+            'replies taken that were not sent': (open_frame() + frame(TAKEN, struct.pack('<Q', 8)), 'type 14'),
+            'a permit of no mode': (open_frame() + frame(PERMIT, permit(7)), 'type 15'),
+            'a short permit': (open_frame() + frame(PERMIT, permit(4)[:-8]), 'type 15'),
+            'a request before the greeting': (open_frame() + frame(COMMANDS, self.record(64)), 'HELLO'),
         }
-        for name, data in cases.items():
+        for name, (data, reason) in cases.items():
             with self.subTest(name), self.connect() as peer:
                 try:
                     peer.sendall(data)
                 except OSError:
                     pass
                 text = self.status(peer)
-                if name not in ('no open', 'a short open'):
-                    self.assertTrue(text, name)
+                if reason:
+                    self.assertIn(reason, text or '')
         done = self.stack.mediator.run(EXAMPLES / 'vector_add', 1000)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        wait_until(lambda: not self.stack.worker.children(), 'the worker has no process left')
+
+    def test_more_records_than_may_be_on_the_way(self):
+        with self.connect() as peer:
+            peer.sendall(open_frame())
+            ready = b''
+            while len(ready) < 8 + 168:
+                ready += peer.recv(8 + 168 - len(ready))
+            self.assertEqual(struct.unpack_from('<III', ready), (168, STATUS, 0))
+            executor = int(re.findall(r'vm:7: executor pid (\d+)', self.stack.worker.text())[-1])
+            os.kill(executor, signal.SIGSTOP)
+            # A ring of a MiB, and half of one that waits for it.
+            records = frame(COMMANDS, 4 * self.record(1, bytes((1 << 16) - 16)))
+            try:
+                peer.sendall(records * 12)
+            except OSError:
+                pass
+            self.assertIn('type 3', self.status(peer) or '')
         wait_until(lambda: not self.stack.worker.children(), 'the worker has no process left')
 
     def test_relay_refuses(self):
@@ -436,6 +465,9 @@ class HostilePeers(unittest.TestCase):
             'a function before another has returned': ready + frame(CALLED, struct.pack('<QII', 1, 0, 1)) +
                                                       frame(CALLED, struct.pack('<QII', 1, 0, 2)),
             'a short function': ready + frame(CALLED, b'1234'),
+            'records taken that were not sent': ready + frame(TAKEN, struct.pack('<Q', 1 << 20)),
+            'a short schedule': ready + frame(SCHEDULE, b'12345678'),
+            'a charge beyond any memory': ready + frame(SCHEDULE, struct.pack('<20Q', *[1 << 60] * 20)),
             'nothing, and then the end': ready,
         }
         port = free_port()
@@ -456,6 +488,9 @@ class HostilePeers(unittest.TestCase):
                     self.assertNotEqual(program.returncode, 0, output)
             wait_until(lambda: not stack.mediator.executors(), 'no relay is left')
             self.assertIsNone(stack.mediator.process.poll())
+            for kind, count in ((TAKEN, 1), (SCHEDULE, 2)):
+                self.assertEqual(stack.mediator.text().count(f'executor: the worker sent a frame of type {kind} that'),
+                                 count)
 
 
 if __name__ == '__main__':

@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """A mediator whose pool A has its GPU at a real vgpu-worker on the loopback interface."""
 
+import collections
+import os
 import secrets
+import select
 import signal
 import socket
 import subprocess
 import tempfile
+import threading
+import time
 from pathlib import Path
 
 from stack import Mediator, build_directory, wait_until
@@ -117,6 +122,48 @@ class WorkerStack:
         self.mediator.__exit__()
         self.worker.stop()
         self.temporary.cleanup()
+
+
+class DelayLine:
+    """Forwards connections to a port of this machine, every piece that long after it came."""
+
+    def __init__(self, seconds):
+        self.seconds = seconds
+        self.target = None
+        self.listener = socket.create_server(('127.0.0.1', 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            near, _ = self.listener.accept()
+            far = socket.create_connection(('127.0.0.1', self.target))
+            for end in (near, far):
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            # A process of its own: threads of one Python would take turns.
+            if os.fork() == 0:
+                self._forward(near, far)
+                os._exit(0)
+            near.close()
+            far.close()
+
+    def _forward(self, near, far):
+        waiting = {near: collections.deque(), far: collections.deque()}
+        other = {near: far, far: near}
+        while True:
+            firsts = [queue[0][0] for queue in waiting.values() if queue]
+            pause = max(0, min(firsts) - time.monotonic()) if firsts else None
+            # select() comes late by as much as the delay itself: the last bit is spun.
+            ready = select.select([near, far], [], [], None if pause is None else max(0, pause - 0.0002))[0]
+            now = time.monotonic()
+            for source in ready:
+                data = source.recv(1 << 20)
+                if not data:
+                    return
+                waiting[source].append((now + self.seconds, data))
+            for source, queue in waiting.items():
+                while queue and queue[0][0] <= time.monotonic():
+                    other[source].sendall(queue.popleft()[1])
 
 
 class Namespace:
