@@ -53,6 +53,12 @@ def measure_delayed(delay_ms, build, full):
         namespace.close()
 
 
+def cell(result):
+    """The median, and of latencies the 99th percentile."""
+    late = f' ({result["p99"]:.4g})' if 'p99' in result else ''
+    return f'{result["median"]:.4g}{late}'
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument('--build', default=str(ROOT / 'build'))
@@ -73,7 +79,7 @@ def main():
     print('|---|---|' + '---|' * len(results))
     for row in ROWS:
         if all(row in result for result in results.values()):
-            values = [f'{result[row]["median"]:.4g}' for result in results.values()]
+            values = [cell(result[row]) for result in results.values()]
             print(f'| {row} | {next(iter(results.values()))[row]["unit"]} | ' + ' | '.join(values) + ' |')
 
 

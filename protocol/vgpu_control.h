@@ -138,6 +138,7 @@ struct vgpu_control_executor_start {
 	uint32_t xen_domain;   /* not 0: the memory is pages of this domain, see DEVICE_HELLO */
 	uint32_t xen_frame;    /* of the channel's first page */
 	uint32_t reserved;
+	uint64_t process_namespace;		/* of a local client; 0: unknown. With 'tenant', for a worker */
 	char driver_library[256];		/* path or soname for dlopen */
 	char tenant[VGPU_CONTROL_TENANT_BYTES]; /* as the mediator names it; a relay tells the worker */
 };

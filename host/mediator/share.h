@@ -4,9 +4,6 @@
  * handle that its driver made and gets a token for its guest; the executor of
  * another process of the same tenant gets the handle for the token.  So no handle
  * that a guest made up, and none of another tenant, ever reaches a driver.
- *
- * A token says where its handle is, for a guest may ask as often as it likes, and
- * is random besides.
  */
 #ifndef MEDIATOR_SHARE_H
 #define MEDIATOR_SHARE_H
@@ -14,7 +11,6 @@
 #include <stdint.h>
 
 struct channel;
-struct shares; /* of one channel; NULL: none were published */
 struct vgpu_control_share;
 
 /* Takes a SHARE_PUBLISH or SHARE_QUERY of the channel's executor and answers it. */

@@ -2,6 +2,7 @@
 #include "accounts.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include "memory_file.h"
+#include "neighbours.h"
 
 #define ANSWER_MS      5000
 #define ANSWER_FILES   2 /* the tenant's page, the counters */
@@ -29,6 +31,7 @@ struct question {
 	uint32_t kind;
 	int32_t executor;
 	struct account_key key;
+	struct account_group group;
 };
 
 union files_control {
@@ -44,6 +47,13 @@ struct connection *connection_add(struct accounts *accounts, int *ret_peer)
 	if (!connection)
 		return NULL;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0) {
+		free(connection);
+		return NULL;
+	}
+	/* Our end only: nothing here may wait for a connection's process. */
+	if (fcntl(sockets[0], F_SETFL, O_NONBLOCK) < 0) {
+		close(sockets[0]);
+		close(sockets[1]);
 		free(connection);
 		return NULL;
 	}
@@ -89,6 +99,7 @@ void connection_remove(struct connection *connection)
 		munmap((void *)(uintptr_t)connection->counters, COUNTERS_BYTES);
 	if (connection->socket >= 0)
 		close(connection->socket);
+	free(connection->shares);
 	free(connection);
 }
 
@@ -143,13 +154,14 @@ static void answer_send(const struct connection *connection, int counters)
 	(void)sendmsg(connection->socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-static void account_give(struct accounts *accounts, struct connection *connection, const struct account_key *key)
+static void account_give(struct accounts *accounts, struct connection *connection, const struct question *question)
 {
 	int counters = memory_file_create("vgpu-counters", COUNTERS_BYTES);
 
 	connection->counters = page_map(counters, PROT_READ);
 	if (connection->counters)
-		connection->account = account_of(accounts, key);
+		connection->account = account_of(accounts, &question->key);
+	connection->group = question->group;
 	if (connection->account) {
 		connection->account->connections++;
 		answer_send(connection, counters);
@@ -158,22 +170,32 @@ static void account_give(struct accounts *accounts, struct connection *connectio
 		close(counters);
 }
 
-void connection_answer(struct accounts *accounts, struct connection *connection)
+/* Before there is an executor. False: it is the end, or no question. */
+static bool question_take(struct accounts *accounts, struct connection *connection)
 {
 	struct question question;
 	ssize_t got = recv(connection->socket, &question, sizeof(question), MSG_DONTWAIT);
 
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (got == sizeof(question) && question.kind == QUESTION_ACCOUNT && !connection->counters) {
-		account_give(accounts, connection, &question.key);
-	} else if (got == sizeof(question) && question.kind == QUESTION_EXECUTOR && !connection->executor) {
+		return true;
+	if (got != sizeof(question))
+		return false;
+	if (question.kind == QUESTION_ACCOUNT && !connection->counters)
+		account_give(accounts, connection, &question);
+	else if (question.kind == QUESTION_EXECUTOR && connection->account)
 		connection->executor = question.executor;
-	} else {
-		/* The end, or a process that was taken over. */
-		close(connection->socket);
-		connection->socket = -1;
-	}
+	else
+		return false;
+	return true;
+}
+
+void connection_answer(struct accounts *accounts, struct connection *connection)
+{
+	if (connection->executor ? neighbours_answer(accounts, connection) : question_take(accounts, connection))
+		return;
+	/* The end, or a process that was taken over. */
+	close(connection->socket);
+	connection->socket = -1;
 }
 
 void connection_reaped(struct accounts *accounts, pid_t process)
@@ -224,9 +246,10 @@ static int question_send(int socket, const struct question *question)
 	return sent == sizeof(*question) ? 0 : -1;
 }
 
-int account_ask(int socket, const struct account_key *key, int *ret_tenant, int *ret_counters)
+int account_ask(int socket, const struct account_key *key, const struct account_group *group, int *ret_tenant,
+		int *ret_counters)
 {
-	const struct question question = {.kind = QUESTION_ACCOUNT, .key = *key};
+	const struct question question = {.kind = QUESTION_ACCOUNT, .key = *key, .group = *group};
 	struct pollfd wait = {.fd = socket, .events = POLLIN};
 	union files_control control = {0};
 	int files[ANSWER_FILES];

@@ -27,6 +27,13 @@ struct account_key {
 	char tenant[VGPU_CONTROL_TENANT_BYTES];
 };
 
+/* Which programs of a tenant see each other: a VM's, or those of one process namespace of the host. */
+struct account_group {
+	uint32_t vm_id;
+	uint32_t reserved;
+	uint64_t process_namespace; /* 0: of the host's local programs none sees another */
+};
+
 /* The process of a connection, as the main process knows it. */
 struct connection {
 	LIST_ENTRY(connection) link;
@@ -34,7 +41,9 @@ struct connection {
 	pid_t executor; /* 0: none that is still there */
 	int socket;	/* to the process; -1: closed */
 	struct account *account;
-	const volatile void *counters; /* a page that its executor writes */
+	struct account_group group;
+	const volatile struct vgpu_executor_counters *counters; /* a page that its executor writes */
+	struct share_table *shares;				/* what that one has published; NULL: nothing */
 };
 
 LIST_HEAD(connection_list, connection);
@@ -57,8 +66,10 @@ void connection_reaped(struct accounts *accounts, pid_t process);
 /* The connection's process: what it has by being a copy of the main one is not for it. */
 void accounts_forget(struct accounts *accounts);
 /* Its tenant's page and the page for its executor's counters. 0, or -1 with errno. */
-int account_ask(int socket, const struct account_key *key, int *ret_tenant, int *ret_counters);
+int account_ask(int socket, const struct account_key *key, const struct account_group *group, int *ret_tenant,
+		int *ret_counters);
 /* The executor is there. 0, or -1 with errno. */
 int account_executor_tell(int socket, pid_t executor);
+/* From then on it passes its executor's questions about other processes on, and the answers back (vgpu_control.h). */
 
 #endif

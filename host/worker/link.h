@@ -67,6 +67,7 @@ struct link_open {
 	/* Whose limits hold: the worker has one account for each of a host's tenants. NUL-terminated. */
 	char host[LINK_HOST_BYTES];
 	char tenant[VGPU_CONTROL_TENANT_BYTES];
+	uint64_t process_namespace; /* without a VM: the programs of a tenant that are in one see each other; 0: none */
 };
 
 /* As in the permit page, but for the time: each machine has a clock of its own. */

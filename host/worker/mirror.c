@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "control_socket.h"
+#include "mirror_control.h"
 #include "pause.h"
 #include "window_use.h"
 
@@ -366,44 +366,6 @@ static bool sleep_prepare(struct mirror *mirror)
 	return status != RING_EMPTY;
 }
 
-/* Which processes belong to a tenant is known to the mediator alone: no others are shown. */
-static void tenant_answer(struct mirror *mirror, uint32_t first)
-{
-	struct control_message answer = {.tenant_reply = {.first = first}};
-
-	/* An executor that does not read it asks in vain. */
-	(void)control_send(mirror->control, VGPU_CONTROL_TENANT_REPLY, &answer);
-}
-
-/* Which processes may share is known to the mediator alone, which is elsewhere: none. */
-static void share_refuse(struct mirror *mirror, struct control_message *message)
-{
-	message->share.is_granted = 0;
-	(void)control_send(mirror->control, VGPU_CONTROL_SHARE_REPLY, message);
-}
-
-static void control_take(struct mirror *mirror)
-{
-	struct control_message message;
-	int received = control_receive(mirror->control, &message);
-
-	if (received < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (received <= 0) {
-		mirror_end(mirror, VGPU_ERROR_EXECUTOR_DIED, "the executor ended");
-		return;
-	}
-	control_message_release(&message);
-	if (message.header.type == VGPU_CONTROL_TENANT_QUERY)
-		tenant_answer(mirror, message.tenant_query.first);
-	else if (message.header.type == VGPU_CONTROL_SHARE_PUBLISH || message.header.type == VGPU_CONTROL_SHARE_QUERY)
-		share_refuse(mirror, &message);
-	else if (message.header.type == VGPU_CONTROL_EXECUTOR_FAULT)
-		mirror_end(mirror, message.channel.error, "%s", message.channel.text);
-	else
-		mirror_end(mirror, VGPU_ERROR_EXECUTOR_DIED, "the executor sent message %u", message.header.type);
-}
-
 static void mirror_sleep(struct mirror *mirror, int timeout_ms)
 {
 	struct pollfd waits[] = {
@@ -411,6 +373,7 @@ static void mirror_sleep(struct mirror *mirror, int timeout_ms)
 		{.fd = mirror->interrupt, .events = POLLIN},
 		{.fd = mirror->control, .events = POLLIN | POLLRDHUP},
 		{.fd = mirror->schedule.bell, .events = POLLIN},
+		{.fd = mirror->accounts, .events = POLLIN},
 	};
 
 	if (timeout_ms && sleep_prepare(mirror))
@@ -427,8 +390,10 @@ static void mirror_sleep(struct mirror *mirror, int timeout_ms)
 	if (waits[2].revents) {
 		/* What it replied before its end is still delivered. */
 		replies_take(mirror);
-		control_take(mirror);
+		mirror_control_take(mirror);
 	}
+	if (waits[4].revents)
+		mirror_answer_take(mirror);
 }
 
 void mirror_run(struct mirror *mirror)

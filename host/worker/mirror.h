@@ -36,6 +36,7 @@ struct mirror {
 	pid_t executor;
 	int executor_exit; /* pidfd */
 	int control;
+	int accounts; /* the main process's end of the socket (accounts.h); -1: it is gone */
 	int doorbell;
 	int interrupt;
 	uint8_t *memory;

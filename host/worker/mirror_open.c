@@ -177,13 +177,15 @@ static bool open_is_valid(struct mirror *mirror, const struct link_open *open)
 /* The tenant's page and the counters. */
 static bool account_open(const struct mirror_plan *plan, int *ret_tenant, int *ret_counters)
 {
+	const struct account_group group = {.vm_id = plan->open.vm_id,
+					    .process_namespace = plan->open.process_namespace};
 	struct account_key key = {0};
 
 	memcpy(key.certificate, plan->certificate, sizeof(key.certificate));
 	/* Compared as bytes. */
 	snprintf(key.host, sizeof(key.host), "%s", plan->open.host);
 	snprintf(key.tenant, sizeof(key.tenant), "%s", plan->open.tenant);
-	return account_ask(plan->accounts, &key, ret_tenant, ret_counters) == 0;
+	return account_ask(plan->accounts, &key, &group, ret_tenant, ret_counters) == 0;
 }
 
 bool mirror_open(struct mirror *mirror, const struct mirror_plan *plan)
@@ -197,6 +199,7 @@ bool mirror_open(struct mirror *mirror, const struct mirror_plan *plan)
 	bool result = false;
 
 	mirror->control = mirror->doorbell = mirror->interrupt = mirror->executor_exit = -1;
+	mirror->accounts = plan->accounts;
 	if (!open_is_valid(mirror, &plan->open))
 		return false;
 	memory = memory_file_create("vgpu-channel", bytes);

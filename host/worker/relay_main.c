@@ -183,6 +183,7 @@ static bool worker_open(const struct vgpu_control_executor_start *start)
 		.channel = start->channel,
 		.pool_id = start->pool_id,
 		.channel_bytes = start->channel_bytes,
+		.process_namespace = start->process_namespace,
 	};
 	uint64_t end = link_now_ms() + START_MS;
 	struct link_status status;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Programs whose GPU is at a worker, and everything that can go wrong on the way there."""
 
+import contextlib
 import os
 import re
 import select
@@ -8,6 +9,7 @@ import signal
 import socket
 import ssl
 import struct
+import subprocess
 import tempfile
 import threading
 import time
@@ -15,7 +17,7 @@ import unittest
 from pathlib import Path
 
 import tap
-from stack import build_directory, wait_until
+from stack import Mediator, build_directory, wait_until
 from worker_stack import FAR, Authority, Namespace, Worker, WorkerStack, free_port, psk_write
 
 EXAMPLES = build_directory() / 'examples'
@@ -33,7 +35,8 @@ def frame(kind, payload=b''):
 
 
 def open_frame(version=VERSION, channel_bytes=CHANNEL_BYTES):
-    return frame(OPEN, struct.pack('<IIIIQ64s80s', version, 7, 0, ord('A'), channel_bytes, b'host', b'vm:7'))
+    return frame(OPEN, struct.pack('<IIIIQ64s80sQ', version, 7, 0, ord('A'), channel_bytes, b'host', b'vm:7',
+                                   0))
 
 
 class Proxy:
@@ -270,6 +273,70 @@ class Links(unittest.TestCase):
             self.assertNotIn('executor pid', stack.worker.text())
 
 
+@unittest.skipUnless((END_TO_END / 'ipc').exists(), 'cmocka is not installed')
+class Sharing(unittest.TestCase):
+    """CUDA IPC between programs of one tenant at one worker."""
+
+    def test_parent_and_child(self):
+        with WorkerStack() as stack:
+            done = stack.mediator.run(END_TO_END / 'ipc', CMOCKA_MESSAGE_OUTPUT='TAP')
+            self.assertEqual(done.returncode, 0, f'{done.stdout}\n{done.stderr}\n{stack.worker.text()[-4000:]}')
+
+    def test_tenants(self):
+        """Another tenant opens nothing, nor does anybody when the process that has published is gone."""
+        with WorkerStack('--tenant-per-program', 'yes') as stack:
+            other = stack.directory / 'other'
+            other.symlink_to(END_TO_END / 'ipc')
+            with self.given(stack) as handles:
+                self.take(stack.mediator, other, handles, 2)
+                self.take(stack.mediator, END_TO_END / 'ipc', handles, 0)
+            wait_until(lambda: not stack.worker.children(), 'the worker has no process left')
+            self.take(stack.mediator, END_TO_END / 'ipc', handles, 2)
+
+    def test_hosts(self):
+        """A tenant of the same name that another host's certificate speaks for is another one."""
+        with tempfile.TemporaryDirectory(prefix='vgpu-authority-') as folder:
+            authority = Authority(Path(folder))
+            options = {'worker_credentials': authority.bundle('worker'),
+                       'mediator_credentials': authority.bundle('host')}
+            with WorkerStack(**options) as stack, \
+                    Mediator('--worker', f'A=127.0.0.1:{stack.worker.port}', '--worker-credentials',
+                             str(authority.bundle('elsewhere'))) as elsewhere, self.given(stack) as handles:
+                self.take(elsewhere, END_TO_END / 'ipc', handles, 2)
+                self.take(stack.mediator, END_TO_END / 'ipc', handles, 0)
+
+    def test_processes_are_listed(self):
+        """NVML: the tenant's own at that worker, and what they have."""
+        use = build_directory() / 'tests' / 'nvml' / 'use'
+        library = {'VGPU_TEST_NVML': str(build_directory() / 'guest' / 'libnvml' / 'libnvidia-ml.so.1')}
+        with WorkerStack('--tenant-per-program', 'yes') as stack:
+            other = stack.directory / 'other'
+            other.symlink_to(use)
+            holders = [stack.mediator.spawn(program, 'hold', 32 << 20, stdin=subprocess.PIPE, **library)
+                       for program in (use, other)]
+            for holder in holders:
+                self.assertEqual(holder.stdout.readline(), 'held\n')
+            listed = stack.mediator.run(use, 'list', **library)
+            self.assertEqual(listed.stdout, f'{holders[0].pid} {32 << 20}\n', listed.stderr + stack.worker.text())
+            for holder in holders:
+                holder.communicate('end\n', timeout=60)
+
+    def take(self, mediator, program, handles, status):
+        done = mediator.run(program, 'take', handles)
+        self.assertEqual(done.returncode, status, done.stdout + done.stderr)
+
+    @contextlib.contextmanager
+    def given(self, stack):
+        """A file with handles of what a program has that runs meanwhile."""
+        handles = stack.directory / 'handles'
+        giver = stack.mediator.spawn(END_TO_END / 'ipc', 'give', handles, stdin=subprocess.PIPE)
+        try:
+            self.assertEqual(giver.stdout.readline(), 'given\n')
+            yield handles
+        finally:
+            giver.communicate(timeout=60)
+
+
 class Credentials(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -430,7 +497,9 @@ class HostilePeers(unittest.TestCase):
             peer.sendall(open_frame())
             ready = b''
             while len(ready) < 8 + 168:
-                ready += peer.recv(8 + 168 - len(ready))
+                got = peer.recv(8 + 168 - len(ready))
+                self.assertTrue(got, self.stack.worker.text())
+                ready += got
             self.assertEqual(struct.unpack_from('<III', ready), (168, STATUS, 0))
             executor = int(re.findall(r'vm:7: executor pid (\d+)', self.stack.worker.text())[-1])
             os.kill(executor, signal.SIGSTOP)
@@ -467,7 +536,7 @@ class HostilePeers(unittest.TestCase):
             'a short function': ready + frame(CALLED, b'1234'),
             'records taken that were not sent': ready + frame(TAKEN, struct.pack('<Q', 1 << 20)),
             'a short schedule': ready + frame(SCHEDULE, b'12345678'),
-            'a charge beyond any memory': ready + frame(SCHEDULE, struct.pack('<20Q', *[1 << 60] * 20)),
+            'a charge beyond any memory': ready + frame(SCHEDULE, struct.pack('<15Q', *[1 << 60] * 15)),
             'nothing, and then the end': ready,
         }
         port = free_port()
