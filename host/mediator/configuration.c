@@ -60,6 +60,8 @@ static const struct setting settings[] = {
 	 "Certificate, key and authorities, or a pre-shared key, for the link to workers"},
 	{"worker-silence", SETTING_NUMBER, FIELD(worker_silence_ms), 1500, 600000, 10000, "MS",
 	 "A worker that is silent for longer is lost"},
+	{"worker-pack", SETTING_FLAG, FIELD(worker_pack), 0, 0, 0, "yes|no",
+	 "Pack bulk data by zstd where the link to a worker is slower than that"},
 	{"relay", SETTING_TEXT, FIELD(relay), 0, 0, 0, "PATH", "The vgpu-relay program"},
 	{"log", SETTING_TEXT, FIELD(log), 0, 0, 0, "FILE", "Log file; standard error without it"},
 	{"log-level", SETTING_TEXT, FIELD(log_level), 0, 0, 0, "LEVEL", "error, warning, info or debug"},

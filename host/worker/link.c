@@ -209,6 +209,7 @@ bool link_flush(struct link *link)
 		if (result != 1)
 			return is_temporary(link, result, "send");
 		link->out_begin += written;
+		link->sent_bytes += written;
 		while (link->next_frame < link->out_begin)
 			link->next_frame = frame_after(link, link->next_frame);
 	}

@@ -47,10 +47,14 @@ enum link_frame_type {
 	LINK_TAKEN,    /* both: struct link_place: bytes of records in the ring, since the start */
 	LINK_PERMIT,   /* relay: struct link_permit: the permit page has changed */
 	LINK_SCHEDULE, /* worker: struct link_schedule: so has what the executor claims */
+	LINK_UPLOAD_PACKED,   /* relay: struct link_packed, then the bytes of an UPLOAD as a frame of zstd */
+	LINK_DOWNLOAD_PACKED, /* worker: the same of a DOWNLOAD, if the relay has asked for it */
 	LINK_FRAME_TYPE_COUNT,
 };
 
 #define LINK_HOST_BYTES 64
+
+#define LINK_FLAG_PACK 1u /* downloads may be packed */
 
 /* Little-endian, like all that goes over the wire. */
 struct link_frame {
@@ -67,6 +71,8 @@ struct link_open {
 	/* Whose limits hold: the worker has one account for each of a host's tenants. NUL-terminated. */
 	char host[LINK_HOST_BYTES];
 	char tenant[VGPU_CONTROL_TENANT_BYTES];
+	uint32_t flags;
+	uint32_t reserved;
 	uint64_t process_namespace; /* without a VM: the programs of a tenant that are in one see each other; 0: none */
 };
 
@@ -98,6 +104,12 @@ struct link_place {
 	uint64_t value; /* a position, an offset or a word, as the frame's type says */
 };
 
+struct link_packed {
+	uint64_t place; /* as in struct link_place */
+	uint32_t bytes; /* unpacked, at most PACKING_PIECE_BYTES */
+	uint32_t reserved;
+};
+
 /* A host function, as in the channel's header. */
 struct link_function {
 	uint64_t function;
@@ -113,11 +125,12 @@ struct link {
 	bool is_dry; /* the last read found nothing more */
 	uint8_t *out;
 	size_t out_begin, out_end;
-	size_t open_frame; /* where the header of the frame is that may still grow; SIZE_MAX: none */
-	size_t next_frame; /* the first frame of which nothing has left */
-	uint64_t heard_ms; /* when something last came */
-	uint64_t alive_ms; /* when a sign of life is due */
-	char reason[160];  /* why it was lost */
+	size_t open_frame;   /* where the header of the frame is that may still grow; SIZE_MAX: none */
+	size_t next_frame;   /* the first frame of which nothing has left */
+	uint64_t sent_bytes; /* that the kernel has taken */
+	uint64_t heard_ms;   /* when something last came */
+	uint64_t alive_ms;   /* when a sign of life is due */
+	char reason[160];    /* why it was lost */
 };
 
 struct link_view {

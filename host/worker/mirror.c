@@ -12,7 +12,6 @@
 #include "pause.h"
 #include "window_use.h"
 
-#define PIECE_BYTES	     (128u << 10)
 #define FRAMES_IN_A_ROW	     16
 #define ROUNDS_BETWEEN_LOOKS 256
 
@@ -127,17 +126,18 @@ static bool returned_take(struct mirror *mirror, const struct link_view *view)
 
 static bool upload_put(struct mirror *mirror, const struct link_view *view)
 {
-	struct link_place place;
-	uint64_t bytes, at;
+	const uint8_t *data;
+	uint64_t place, at;
+	uint32_t bytes;
 
-	if (view->bytes < sizeof(place))
+	data = view->type == LINK_UPLOAD ? bulk_view(view, &place, &bytes)
+					 : bulk_unpack(&mirror->unpacker, view, &place, &bytes);
+	if (!data)
 		return false;
-	memcpy(&place, view->payload, sizeof(place));
-	bytes = view->bytes - sizeof(place);
-	at = place.value % mirror->upload_bytes;
-	if (bytes > mirror->upload_bytes - at || place.value + bytes - mirror->upload_released > mirror->upload_bytes)
+	at = place % mirror->upload_bytes;
+	if (bytes > mirror->upload_bytes - at || place + bytes - mirror->upload_released > mirror->upload_bytes)
 		return false;
-	memcpy(mirror->memory + mirror->upload_offset + at, view->payload + sizeof(place), bytes);
+	memcpy(mirror->memory + mirror->upload_offset + at, data, bytes);
 	return true;
 }
 
@@ -166,6 +166,7 @@ static void frame_take(struct mirror *mirror, const struct link_view *view)
 		is_valid = mirror_schedule_take(&mirror->schedule, view);
 		break;
 	case LINK_UPLOAD:
+	case LINK_UPLOAD_PACKED:
 		is_valid = upload_put(mirror, view);
 		break;
 	case LINK_RETURNED:
@@ -264,17 +265,15 @@ static bool download_send(struct mirror *mirror)
 	const struct mirror_download *download = &mirror->held_download;
 
 	while (mirror->held_sent < download->bytes) {
-		const struct link_place place = {.value = download->offset + mirror->held_sent};
+		uint64_t offset = download->offset + mirror->held_sent;
 		uint64_t piece = download->bytes - mirror->held_sent;
-		uint8_t *payload;
 
-		if (piece > PIECE_BYTES)
-			piece = PIECE_BYTES;
-		if (link_room(mirror->link) < sizeof(place) + piece)
+		if (piece > PACKING_PIECE_BYTES)
+			piece = PACKING_PIECE_BYTES;
+		if (link_room(mirror->link) < sizeof(struct link_packed) + piece)
 			return false;
-		payload = link_put(mirror->link, LINK_DOWNLOAD, (uint32_t)(sizeof(place) + piece), false);
-		memcpy(payload, &place, sizeof(place));
-		memcpy(payload + sizeof(place), mirror->memory + mirror->download_offset + place.value, piece);
+		bulk_put(&mirror->packer, mirror->link, LINK_DOWNLOAD, LINK_DOWNLOAD_PACKED, offset,
+			 mirror->memory + mirror->download_offset + offset, (uint32_t)piece);
 		mirror->held_sent += piece;
 	}
 	return true;

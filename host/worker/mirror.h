@@ -17,6 +17,7 @@
 #include "accounts.h"
 #include "link.h"
 #include "mirror_schedule.h"
+#include "packing.h"
 #include "records.h"
 #include "vgpu_control.h"
 #include "vgpu_ring.h"
@@ -50,6 +51,8 @@ struct mirror {
 	uint64_t upload_released;
 	uint32_t functions_called; /* as the relay was told */
 	struct mirror_schedule schedule;
+	struct packer packer;
+	struct unpacker unpacker;
 	struct records_in commands_in;
 	struct records_out replies_out;
 	uint32_t command_waits; /* length of the record that waits for room in the ring; 0: none */

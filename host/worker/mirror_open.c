@@ -202,6 +202,9 @@ bool mirror_open(struct mirror *mirror, const struct mirror_plan *plan)
 	mirror->accounts = plan->accounts;
 	if (!open_is_valid(mirror, &plan->open))
 		return false;
+	/* Without it the data goes as it is. */
+	if (plan->open.flags & LINK_FLAG_PACK)
+		(void)packer_open(&mirror->packer);
 	memory = memory_file_create("vgpu-channel", bytes);
 	mirror->doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	mirror->interrupt = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

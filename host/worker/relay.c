@@ -10,7 +10,6 @@
 #include "pause.h"
 #include "window_use.h"
 
-#define PIECE_BYTES	     (128u << 10)
 #define CLOSE_MS	     1500 /* less than the mediator's patience before it kills */
 #define FRAMES_IN_A_ROW	     16
 #define ROUNDS_BETWEEN_LOOKS 256
@@ -50,18 +49,15 @@ static bool use_is_valid(const struct relay *relay, const struct window_use *use
 static bool upload_send(struct relay *relay, const struct window_use *use)
 {
 	while (relay->held_sent < use->bytes) {
-		struct link_place place = {.value = use->place + relay->held_sent};
+		uint64_t place = use->place + relay->held_sent;
 		uint64_t piece = use->bytes - relay->held_sent;
-		uint8_t *payload;
 
-		if (piece > PIECE_BYTES)
-			piece = PIECE_BYTES;
-		if (link_room(&relay->link) < sizeof(place) + piece)
+		if (piece > PACKING_PIECE_BYTES)
+			piece = PACKING_PIECE_BYTES;
+		if (link_room(&relay->link) < sizeof(struct link_packed) + piece)
 			return false;
-		payload = link_put(&relay->link, LINK_UPLOAD, (uint32_t)(sizeof(place) + piece), false);
-		memcpy(payload, &place, sizeof(place));
-		memcpy(payload + sizeof(place), relay->channel.upload + place.value % relay->channel.upload_bytes,
-		       piece);
+		bulk_put(&relay->packer, &relay->link, LINK_UPLOAD, LINK_UPLOAD_PACKED, place,
+			 relay->channel.upload + place % relay->channel.upload_bytes, (uint32_t)piece);
 		relay->held_sent += piece;
 	}
 	return true;
@@ -154,16 +150,15 @@ static bool replies_put(struct relay *relay)
 
 static bool download_put(struct relay *relay, const struct link_view *view)
 {
-	struct link_place place;
+	const uint8_t *data;
+	uint64_t place;
 	uint32_t bytes;
 
-	if (view->bytes < sizeof(place))
+	data = view->type == LINK_DOWNLOAD ? bulk_view(view, &place, &bytes)
+					   : bulk_unpack(&relay->unpacker, view, &place, &bytes);
+	if (!data || place > relay->channel.download_bytes || bytes > relay->channel.download_bytes - place)
 		return false;
-	memcpy(&place, view->payload, sizeof(place));
-	bytes = view->bytes - (uint32_t)sizeof(place);
-	if (place.value > relay->channel.download_bytes || bytes > relay->channel.download_bytes - place.value)
-		return false;
-	memcpy(relay->channel.download + place.value, view->payload + sizeof(place), bytes);
+	memcpy(relay->channel.download + place, data, bytes);
 	return true;
 }
 
@@ -253,6 +248,7 @@ static void frame_take(struct relay *relay, const struct link_view *view)
 		is_valid = relay_schedule_take(&relay->schedule, view, relay->commands_out.sent);
 		break;
 	case LINK_DOWNLOAD:
+	case LINK_DOWNLOAD_PACKED:
 		is_valid = download_put(relay, view);
 		break;
 	case LINK_RELEASED:

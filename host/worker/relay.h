@@ -21,6 +21,7 @@
 
 #include "channel.h"
 #include "link.h"
+#include "packing.h"
 #include "records.h"
 #include "relay_schedule.h"
 #include "vgpu_control.h"
@@ -40,6 +41,8 @@ struct relay {
 	uint32_t held_bytes;	     /* of 'record', which waits for room in the link; 0: none */
 	uint64_t held_sent;	     /* of the bytes that it names in the upload window */
 	struct relay_schedule schedule;
+	struct packer packer;
+	struct unpacker unpacker;
 	struct records_out commands_out;
 	struct records_in replies_in;
 	uint32_t reply_waits;	       /* length of the record that waits for room in the guest's ring; 0: none */

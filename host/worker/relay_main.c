@@ -183,6 +183,7 @@ static bool worker_open(const struct vgpu_control_executor_start *start)
 		.channel = start->channel,
 		.pool_id = start->pool_id,
 		.channel_bytes = start->channel_bytes,
+		.flags = relay.packer.context ? LINK_FLAG_PACK : 0,
 		.process_namespace = start->process_namespace,
 	};
 	uint64_t end = link_now_ms() + START_MS;
@@ -281,11 +282,14 @@ int main(int count, char **arguments)
 	bool is_started;
 	int error;
 
-	if (count < 2 || count > 3) {
-		fputs("usage: vgpu-relay HOST:PORT [SILENCE_MS]\n\nThe mediator starts it.\n", stderr);
+	if (count < 2 || count > 4) {
+		fputs("usage: vgpu-relay HOST:PORT [SILENCE_MS [pack]]\n\nThe mediator starts it.\n", stderr);
 		return EXIT_USAGE;
 	}
 	relay.silence_ms = count > 2 ? strtoul(arguments[2], NULL, 10) : LINK_SILENCE_MS;
+	/* Without it the data goes as it is. */
+	if (count > 3 && strcmp(arguments[3], "pack") == 0)
+		(void)packer_open(&relay.packer);
 	signal(SIGPIPE, SIG_IGN);
 	prctl(PR_SET_DUMPABLE, 0);
 	if (control_receive(relay.control, &message) <= 0)

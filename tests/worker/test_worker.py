@@ -25,7 +25,7 @@ END_TO_END = build_directory() / 'tests' / 'end_to_end'
 COPY_LOOP = END_TO_END / 'copy_loop'
 
 (OPEN, STATUS, COMMANDS, UPLOAD, REPLIES, DOWNLOAD, RELEASED, DEFERRED, COUNTERS, ALIVE, CLOSE, CALLED, RETURNED,
- TAKEN, PERMIT, SCHEDULE) = range(1, 17)
+ TAKEN, PERMIT, SCHEDULE, UPLOAD_PACKED, DOWNLOAD_PACKED) = range(1, 19)
 VERSION = 3
 CHANNEL_BYTES = 34 << 20
 
@@ -35,8 +35,14 @@ def frame(kind, payload=b''):
 
 
 def open_frame(version=VERSION, channel_bytes=CHANNEL_BYTES):
-    return frame(OPEN, struct.pack('<IIIIQ64s80sQ', version, 7, 0, ord('A'), channel_bytes, b'host', b'vm:7',
-                                   0))
+    return frame(OPEN, struct.pack('<IIIIQ64s80sIIQ', version, 7, 0, ord('A'), channel_bytes, b'host', b'vm:7',
+                                   0, 0, 0))
+
+
+def packed(place, says, has, byte=7):
+    """A frame's payload with a byte so many times, by zstd's format (RFC 8878): one block, run-length encoded."""
+    block = struct.pack('<I', 1 | 1 << 1 | has << 3)[:3]
+    return struct.pack('<QII', place, says, 0) + b'\x28\xb5\x2f\xfd\xa0' + struct.pack('<I', has) + block + bytes([byte])
 
 
 class Proxy:
@@ -49,6 +55,8 @@ class Proxy:
         self.pairs = []
         self.mute = False
         self.is_slow = False
+        self.bytes_there = 0
+        self.bytes_back = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self):
@@ -74,6 +82,10 @@ class Proxy:
                     data = source.recv(1 << (14 if self.is_slow else 16))
                     if not data:
                         raise OSError
+                    if source is near:
+                        self.bytes_there += len(data)
+                    else:
+                        self.bytes_back += len(data)
                     (far if source is near else near).sendall(data)
             except (OSError, ValueError):
                 near.close()
@@ -255,6 +267,25 @@ class Links(unittest.TestCase):
             done = stack.mediator.run(EXAMPLES / 'vector_add', 300000)
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
             proxy.close()
+
+    def test_packed_data(self):
+        """Over a slow link less than the data crosses, in either direction, and it is the same data."""
+        proxy = Proxy(free_port())
+        proxy.is_slow = True
+        crossed = {}
+        for pack in ('no', 'yes'):
+            with WorkerStack('--worker-pack', pack, connect_to=f'127.0.0.1:{proxy.port}') as stack:
+                proxy.target = stack.worker.port
+                proxy.bytes_there = proxy.bytes_back = 0
+                done = stack.mediator.run(EXAMPLES / 'vector_add', 4000000)
+                self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+                crossed[pack] = proxy.bytes_there, proxy.bytes_back
+        proxy.close()
+        print(f'# to the worker and back: {crossed}')
+        self.assertGreater(crossed['no'][0], 2 * 16000000)
+        self.assertGreater(crossed['no'][1], 16000000)
+        self.assertLess(crossed['yes'][0], 0.9 * crossed['no'][0])
+        self.assertLess(crossed['yes'][1], 0.9 * crossed['no'][1])
 
     def test_delayed_network(self):
         try:
@@ -472,6 +503,15 @@ class HostilePeers(unittest.TestCase):
             'an upload over the end': (open_frame() + frame(UPLOAD, upload), 'type 4'),
             'an upload far ahead': (open_frame() + frame(UPLOAD, struct.pack('<Q', 1 << 50) + b'x'), 'type 4'),
             'an upload of nothing': (open_frame() + frame(UPLOAD, b'1234'), 'type 4'),
+            'a packed upload that grows': (open_frame() + frame(UPLOAD_PACKED, packed(0, 100, 1 << 17)), 'type 17'),
+            'a packed upload that is less': (open_frame() + frame(UPLOAD_PACKED, packed(0, 1 << 17, 100)), 'type 17'),
+            'a packed upload of a MiB': (open_frame() + frame(UPLOAD_PACKED, packed(0, 1 << 20, 1 << 20)), 'type 17'),
+            'a packed upload over the end': (open_frame() + frame(UPLOAD_PACKED, packed((17 << 20) - 100, 1000, 1000)),
+                                             'type 17'),
+            'a packed upload that is none': (open_frame() + frame(UPLOAD_PACKED, packed(0, 100, 100)[:-8]), 'type 17'),
+            'a short packed upload': (open_frame() + frame(UPLOAD_PACKED, b'12345678'), 'type 17'),
+            'what a packed upload may be': (open_frame() + frame(UPLOAD_PACKED, packed(0, 1 << 17, 1 << 17)) +
+                                            frame(99), 'a frame of type 99 and'),
             'a return from no function': (open_frame() + frame(RETURNED, struct.pack('<Q', 1)), 'type 13'),
             'a short return': (open_frame() + frame(RETURNED, b'1234'), 'type 13'),
             'replies taken that were not sent': (open_frame() + frame(TAKEN, struct.pack('<Q', 8)), 'type 14'),
@@ -537,6 +577,8 @@ class HostilePeers(unittest.TestCase):
             'records taken that were not sent': ready + frame(TAKEN, struct.pack('<Q', 1 << 20)),
             'a short schedule': ready + frame(SCHEDULE, b'12345678'),
             'a charge beyond any memory': ready + frame(SCHEDULE, struct.pack('<15Q', *[1 << 60] * 15)),
+            'a packed download that grows': ready + frame(DOWNLOAD_PACKED, packed(0, 100, 1 << 17)),
+            'a packed download outside of the window': ready + frame(DOWNLOAD_PACKED, packed(1 << 40, 100, 100)),
             'nothing, and then the end': ready,
         }
         port = free_port()
@@ -557,7 +599,7 @@ class HostilePeers(unittest.TestCase):
                     self.assertNotEqual(program.returncode, 0, output)
             wait_until(lambda: not stack.mediator.executors(), 'no relay is left')
             self.assertIsNone(stack.mediator.process.poll())
-            for kind, count in ((TAKEN, 1), (SCHEDULE, 2)):
+            for kind, count in ((TAKEN, 1), (SCHEDULE, 2), (DOWNLOAD_PACKED, 2)):
                 self.assertEqual(stack.mediator.text().count(f'executor: the worker sent a frame of type {kind} that'),
                                  count)
 

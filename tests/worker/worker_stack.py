@@ -125,10 +125,14 @@ class WorkerStack:
 
 
 class DelayLine:
-    """Forwards connections to a port of this machine, every piece that long after it came."""
+    """
+    Forwards connections to a port of this machine, every piece that long after it came, and each direction of a
+    connection at no more than 'rate' bytes a second.
+    """
 
-    def __init__(self, seconds):
+    def __init__(self, seconds, rate=0):
         self.seconds = seconds
+        self.rate = rate
         self.target = None
         self.listener = socket.create_server(('127.0.0.1', 0))
         self.port = self.listener.getsockname()[1]
@@ -149,18 +153,27 @@ class DelayLine:
 
     def _forward(self, near, far):
         waiting = {near: collections.deque(), far: collections.deque()}
+        free_at = {near: 0, far: 0}
         other = {near: far, far: near}
+        # A line that is full takes nothing, so that the sender notices.
+        most = 1 << 17 if self.rate else 1 << 20
         while True:
             firsts = [queue[0][0] for queue in waiting.values() if queue]
             pause = max(0, min(firsts) - time.monotonic()) if firsts else None
             # select() comes late by as much as the delay itself: the last bit is spun.
-            ready = select.select([near, far], [], [], None if pause is None else max(0, pause - 0.0002))[0]
+            open_ends = [end for end in (near, far) if not self.rate or free_at[end] <= time.monotonic()]
+            if len(open_ends) < 2:
+                full = max(0, max(free_at.values()) - time.monotonic())
+                pause = full if pause is None else min(pause, full)
+            ready = select.select(open_ends, [], [], None if pause is None else max(0, pause - 0.0002))[0]
             now = time.monotonic()
             for source in ready:
-                data = source.recv(1 << 20)
+                data = source.recv(most)
                 if not data:
                     return
-                waiting[source].append((now + self.seconds, data))
+                if self.rate:
+                    free_at[source] = max(free_at[source], now) + len(data) / self.rate
+                waiting[source].append((max(now, free_at[source]) + self.seconds, data))
             for source, queue in waiting.items():
                 while queue and queue[0][0] <= time.monotonic():
                     other[source].sendall(queue.popleft()[1])
