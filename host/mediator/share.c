@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "share.h"
 
-#include <stdlib.h>
+#include <sys/resource.h>
 
 #include "channel.h"
 #include "executor_process.h"
@@ -11,38 +11,62 @@
 
 void shares_forget(struct channel *channel)
 {
-	free(channel->shares);
+	share_table_destroy(channel->shares);
 	channel->shares = NULL;
 }
 
-static bool publish(struct channel *channel, const struct vgpu_control_share *question,
+/* May the tenant have one more? The mediator itself needs most of those that it may have. */
+static bool descriptors_admit(const struct channel *asking)
+{
+	const struct channel *channel;
+	struct rlimit limit;
+	size_t of_tenant = 0, all = 0;
+
+	LIST_FOREACH(channel, &asking->mediator->channels, link)
+	{
+		uint32_t held = share_table_descriptors(channel->shares);
+
+		all += held;
+		if (channel->request.tenant == asking->request.tenant)
+			of_tenant += held;
+	}
+	return of_tenant < SHARE_DESCRIPTORS_MAX && getrlimit(RLIMIT_NOFILE, &limit) == 0 && all < limit.rlim_cur / 4;
+}
+
+static bool publish(struct channel *channel, const struct control_message *question,
 		    struct vgpu_control_share *ret_reply)
 {
+	bool has_room = question->share.kind == VGPU_SHARE_ALLOCATION && descriptors_admit(channel);
+
 	if (!channel->shares)
 		channel->shares = share_table_create();
-	return channel->shares && share_table_publish(channel->shares, question, ret_reply);
+	return channel->shares && share_table_publish(channel->shares, question, has_room, ret_reply);
 }
 
 static bool query(const struct channel *asking, const struct vgpu_control_share *question,
-		  struct vgpu_control_share *ret_reply)
+		  struct control_message *reply)
 {
 	const struct channel *channel;
 
 	LIST_FOREACH(channel, &asking->mediator->channels, link)
 	{
-		if (!share_table_has(channel->shares, question))
-			continue;
-		return tenant_is_same(asking, channel) && channel->request.tenant == asking->request.tenant &&
-		       share_table_find(channel->shares, question, ret_reply);
+		if (share_table_has(channel->shares, question))
+			return tenant_is_same(asking, channel) && channel->request.tenant == asking->request.tenant &&
+			       share_table_find(channel->shares, question, reply);
 	}
 	return false;
 }
 
-void share_answer(struct channel *channel, uint32_t type, const struct vgpu_control_share *question)
+void share_answer(struct channel *channel, const struct control_message *question)
 {
-	struct control_message message = {.share = {.serial = question->serial, .kind = question->kind}};
+	struct control_message message = {.share = {.serial = question->share.serial, .kind = question->share.kind}};
 
-	message.share.is_granted = type == VGPU_CONTROL_SHARE_PUBLISH ? publish(channel, question, &message.share)
-								      : query(channel, question, &message.share);
+	if (question->header.type == VGPU_CONTROL_SHARE_WITHDRAW) {
+		share_table_withdraw(channel->shares, &question->share);
+		return;
+	}
+	message.share.is_granted = question->header.type == VGPU_CONTROL_SHARE_QUERY
+					   ? query(channel, &question->share, &message)
+					   : publish(channel, question, &message.share);
 	executor_process_send(channel->executor, VGPU_CONTROL_SHARE_REPLY, &message);
 }

@@ -12,6 +12,7 @@
 
 #include "memory_file.h"
 #include "neighbours.h"
+#include "share_table.h"
 
 #define ANSWER_MS      5000
 #define ANSWER_FILES   2 /* the tenant's page, the counters */
@@ -99,7 +100,7 @@ void connection_remove(struct connection *connection)
 		munmap((void *)(uintptr_t)connection->counters, COUNTERS_BYTES);
 	if (connection->socket >= 0)
 		close(connection->socket);
-	free(connection->shares);
+	share_table_destroy(connection->shares);
 	free(connection);
 }
 
@@ -231,6 +232,7 @@ void accounts_forget(struct accounts *accounts)
 			close(connection->socket);
 		if (connection->counters)
 			munmap((void *)(uintptr_t)connection->counters, COUNTERS_BYTES);
+		share_table_destroy(connection->shares);
 	}
 	LIST_FOREACH(account, &accounts->accounts, link)
 	{

@@ -16,6 +16,8 @@ static void question_pass(struct mirror *mirror, struct control_message *questio
 	if (poll(&accounts, 1, 0) > 0 && accounts.revents == POLLOUT &&
 	    control_send(mirror->accounts, (enum vgpu_control_type)question->header.type, question) == 0)
 		return;
+	if (question->header.type == VGPU_CONTROL_SHARE_WITHDRAW)
+		return;
 	/* An executor that does not read asks in vain. */
 	if (question->header.type == VGPU_CONTROL_TENANT_QUERY) {
 		nothing.tenant_reply.first = question->tenant_query.first;
@@ -38,11 +40,11 @@ void mirror_control_take(struct mirror *mirror)
 		mirror_end(mirror, VGPU_ERROR_EXECUTOR_DIED, "the executor ended");
 		return;
 	}
-	control_message_release(&message);
 	switch (message.header.type) {
 	case VGPU_CONTROL_TENANT_QUERY:
 	case VGPU_CONTROL_SHARE_PUBLISH:
 	case VGPU_CONTROL_SHARE_QUERY:
+	case VGPU_CONTROL_SHARE_WITHDRAW:
 		question_pass(mirror, &message);
 		break;
 	case VGPU_CONTROL_EXECUTOR_FAULT:
@@ -51,6 +53,7 @@ void mirror_control_take(struct mirror *mirror)
 	default:
 		mirror_end(mirror, VGPU_ERROR_EXECUTOR_DIED, "the executor sent message %u", message.header.type);
 	}
+	control_message_release(&message);
 }
 
 void mirror_answer_take(struct mirror *mirror)
@@ -64,10 +67,10 @@ void mirror_answer_take(struct mirror *mirror)
 		mirror->accounts = -1;
 		return;
 	}
-	control_message_release(&answer);
 	/* What the tenant may have is in the permit page, as the relay said. */
 	if (answer.header.type == VGPU_CONTROL_TENANT_REPLY)
 		answer.tenant_reply.quota_bytes = mirror->schedule.permit->limits.memory_bytes;
 	/* An executor that does not read asks in vain. */
 	(void)control_send(mirror->control, (enum vgpu_control_type)answer.header.type, &answer);
+	control_message_release(&answer);
 }

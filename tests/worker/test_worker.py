@@ -2,6 +2,7 @@
 """Programs whose GPU is at a worker, and everything that can go wrong on the way there."""
 
 import contextlib
+import json
 import os
 import re
 import select
@@ -312,6 +313,20 @@ class Sharing(unittest.TestCase):
         with WorkerStack() as stack:
             done = stack.mediator.run(END_TO_END / 'ipc', CMOCKA_MESSAGE_OUTPUT='TAP')
             self.assertEqual(done.returncode, 0, f'{done.stdout}\n{done.stderr}\n{stack.worker.text()[-4000:]}')
+
+    def test_exported_memory(self):
+        with WorkerStack() as stack:
+            done = stack.mediator.run(END_TO_END / 'shared_allocation', CMOCKA_MESSAGE_OUTPUT='TAP')
+            self.assertEqual(done.returncode, 0, f'{done.stdout}\n{done.stderr}\n{stack.worker.text()[-4000:]}')
+            wait_until(lambda: not stack.worker.children(), 'the worker has no process left')
+            descriptors = Path(f'/proc/{stack.worker.process.pid}/fd')
+            before = len(list(descriptors.iterdir()))
+            done = stack.mediator.run(END_TO_END / 'shared_allocation', 'many')
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            # As many as a tenant may have, or a quarter of what the service may have open.
+            self.assertGreater(json.loads(done.stdout.splitlines()[-1])['exported'], 100)
+            self.assertEqual(json.loads(done.stdout.splitlines()[-1])['result'], 2)
+            wait_until(lambda: len(list(descriptors.iterdir())) <= before, 'they are closed')
 
     def test_tenants(self):
         """Another tenant opens nothing, nor does anybody when the process that has published is gone."""
