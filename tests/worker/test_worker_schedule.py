@@ -4,7 +4,6 @@
 Its tests run once more, with the mediator's pool at a worker; then what only a worker has.
 """
 
-import functools
 import os
 import re
 import signal
@@ -45,6 +44,10 @@ class Tenants(test_schedule.Tenants):
             self.worker.stop()
             raise
 
+    def executor_of(self, program):
+        name = Path(program.args[0]).name
+        return int(re.findall(rf'program:{name}: executor pid (\d+)', self.worker.text())[-1])
+
     def wait_for_line(self, pattern):
         return wait_until(lambda: re.search(pattern, self.mediator.text() + self.worker.text()),
                           f'log line {pattern!r}')
@@ -59,9 +62,7 @@ test_schedule.Tenants = Tenants
 
 
 class Shares(test_schedule.Shares):
-    # Enough is queued for the way there and back.
-    SHORT = ['--iterations', '5000', '--batch', '256']
-    LONG = ['--iterations', '40000', '--batch', '16']
+    pass
 
 
 class Classes(test_schedule.Classes):
@@ -181,14 +182,23 @@ class Ways(unittest.TestCase):
     @unittest.skipIf(os.environ.get('VGPU_SANITIZED'), 'sanitized code is not the code whose speed counts')
     def test_shares_over_a_slow_network(self):
         """Each hand-over costs a round trip, and who causes it pays for it."""
-        test_schedule.Tenants = functools.partial(Tenants, delay=0.001)
-        self.addCleanup(setattr, test_schedule, 'Tenants', Tenants)
-        for attempts_left in 2, 1, 0:
-            by_time, _ = Shares('share').share({'a': 'weight=25', 'b': 'weight=75'},
-                                               {'a': Shares.SHORT, 'b': Shares.LONG})
-            if abs(by_time['a'] - 0.25) < 0.04:
-                return
-            self.assertTrue(attempts_left, f'by time: {by_time}')
+        with Tenants(delay=0.001, a='weight=25', b='weight=75') as tenants:
+            programs = [tenants.spawn(name, 'saturate', '--blocks', '2', '--from', 0, '--to', time.monotonic() + 600,
+                                      *work)
+                        for name, work in (('a', Shares.SHORT), ('b', Shares.LONG))]
+            wait_until(lambda: all(tenants.contended_ms().get(name, 0) > 100 for name in 'ab'), 'both are at work')
+            for attempts_left in 2, 1, 0:
+                before = tenants.contended_ms()
+                time.sleep(4)
+                after = tenants.contended_ms()
+                used = {name: after[name] - before[name] for name in 'ab'}
+                print(f'# {used}')
+                if abs(used['a'] / sum(used.values()) - 0.25) < 0.04:
+                    break
+                self.assertTrue(attempts_left, used)
+            for program in programs:
+                program.kill()
+                program.communicate()
 
 
 if __name__ == '__main__':
