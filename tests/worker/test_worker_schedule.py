@@ -117,6 +117,27 @@ class Accounts(unittest.TestCase):
             late.communicate()
 
 
+class Restarts(unittest.TestCase):
+    def test_scheduled_again_after_a_restart_of_the_mediator(self):
+        """Meanwhile the keeper has opened the permits; the next mediator shares the worker's GPU again."""
+        with Tenants('--keep', '60', a='weight=50', b='weight=50') as tenants:
+            tenants.mediator.options += ('--database', str(tenants.mediator.directory / 'vgpu.db'))
+            tenants.mediator.stop()
+            tenants.mediator.start()
+            programs = [tenants.spawn(name, 'saturate', '--blocks', '2', '--from', 0, '--to', time.monotonic() + 600,
+                                      '--iterations', '5000', '--batch', '256') for name in 'ab']
+            wait_until(lambda: all(tenants.contended_ms().get(name, 0) > 100 for name in 'ab'), 'both are at work')
+            tenants.mediator.stop()
+            tenants.mediator.start()
+            tenants.mediator.wait_for_line('adopted')
+            wait_until(lambda: all(tenants.contended_ms().get(name, 0) > 100 for name in 'ab'), 'they are shared again')
+            self.assertEqual([program.poll() for program in programs], [None, None])
+            for program in programs:
+                program.kill()
+                program.communicate()
+            tenants.mediator.stop(signal.SIGINT)
+
+
 class Metrics(unittest.TestCase):
     def test_metrics_of_a_program_at_a_worker(self):
         port = free_port()
