@@ -278,7 +278,8 @@ static const struct executor_process_handlers executor_handlers = {
 static int executor_start(struct channel *channel)
 {
 	struct channel_request *request = &channel->request;
-	const char *worker = worker_of_pool(channel->mediator, channel->pool_id);
+	char worker_pool;
+	const char *worker = worker_of_gpu(channel->mediator, request->gpu, &worker_pool);
 	struct process_identity identity;
 	struct control_message message = {
 		.executor_start =
@@ -299,7 +300,7 @@ static int executor_start(struct channel *channel)
 		.fd_count = request->pass_socket >= 0 ? 5 : 4,
 	};
 
-	channel->is_placed = channel->gpu[0] != '\0';
+	channel->is_placed = channel->gpu[0] != '\0' || worker;
 	if (executor_user_take(request->tenant, &identity) < 0)
 		return -1;
 	snprintf(message.executor_start.tenant, sizeof(message.executor_start.tenant), "%s", request->tenant->name);
@@ -366,7 +367,7 @@ static bool channel_is_behind(const struct channel *channel)
 static enum vgpu_channel_error channel_start(struct channel *channel, char *ret_text)
 {
 	/* What this host's driver says does not matter where a worker has the GPU. */
-	enum probe_state driver = worker_of_pool(channel->mediator, channel->pool_id)
+	enum probe_state driver = pool_has_worker(channel->mediator, channel->pool_id)
 					  ? PROBE_READY
 					  : probe_state(channel->mediator->probe);
 	struct timeval delay = {.tv_sec = channel->mediator->configuration.executor_start_seconds};
@@ -438,7 +439,7 @@ enum vgpu_channel_error channel_open(struct mediator *mediator, const struct cha
 		request_descriptors_close(&taken);
 		return refuse(ret_text, VGPU_ERROR_NO_MEDIATOR, "the mediator is stopping");
 	}
-	if (probe_state(mediator->probe) == PROBE_FAILED && !worker_of_pool(mediator, request->pool_id)) {
+	if (probe_state(mediator->probe) == PROBE_FAILED && !pool_has_worker(mediator, request->pool_id)) {
 		request_descriptors_close(&taken);
 		return refuse(ret_text, VGPU_ERROR_NO_DRIVER, "no CUDA driver: %s", probe_reason(mediator->probe));
 	}

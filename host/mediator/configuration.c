@@ -55,7 +55,7 @@ static const struct setting settings[] = {
 	{"executor-environment", SETTING_LIST, FIELD(executor_environment), 0, 0, 0, "NAME",
 	 "Variable that executors inherit (repeatable)"},
 	{"worker", SETTING_WORKERS, FIELD(workers), 0, 0, 0, "POOL=HOST:PORT",
-	 "A pool whose GPU a vgpu-worker has (repeatable)"},
+	 "A pool that has the GPUs of a vgpu-worker (repeatable)"},
 	{"worker-credentials", SETTING_TEXT, FIELD(worker_credentials), 0, 0, 0, "FILE",
 	 "Certificate, key and authorities, or a pre-shared key, for the link to workers"},
 	{"worker-silence", SETTING_NUMBER, FIELD(worker_silence_ms), 1500, 600000, 10000, "MS",

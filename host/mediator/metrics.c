@@ -237,7 +237,8 @@ static void gpus_write(const struct mediator *mediator, struct evbuffer *output)
 	unsigned count = probe_device_count(mediator->probe);
 	struct scheduler_gpu gpus[GPUS_MAX];
 	unsigned known = schedulers_look(mediator, gpus, GPUS_MAX);
-	char label[16];
+	const struct configuration_list *workers = &mediator->configuration.workers;
+	char label[METRICS_LABEL_BYTES];
 
 	if (known > GPUS_MAX)
 		known = GPUS_MAX;
@@ -264,13 +265,18 @@ static void gpus_write(const struct mediator *mediator, struct evbuffer *output)
 			snprintf(label, sizeof(label), "%u", i);
 			programs_write(output, names[family], family, label, scheduler_find(gpus, known, i));
 		}
-		for (uint32_t pool = 'A'; pool < 'A' + POOL_COUNT; pool++) {
-			if (!worker_of_pool(mediator, pool) ||
-			    worker_gpu_pool(worker_gpu(mediator, pool)) != (char)pool)
+		for (size_t i = 0; i < workers->count; i++) {
+			const char *worker = workers->values[i] + 2;
+			size_t first = 0;
+
+			/* Of one that several pools have only once. */
+			while (strcmp(workers->values[first] + 2, worker) != 0)
+				first++;
+			if (first < i)
 				continue;
-			snprintf(label, sizeof(label), "worker:%c", (char)pool);
+			metrics_label(label, sizeof(label), worker);
 			programs_write(output, names[family], family, label,
-				       scheduler_find(gpus, known, worker_gpu(mediator, pool)));
+				       scheduler_find(gpus, known, worker_gpu(worker)));
 		}
 	}
 }

@@ -10,41 +10,50 @@
 #include "installation.h"
 #include "mediator.h"
 
-#define WORKER_GPU_FIRST  1000 /* of worker_gpu(); this host has fewer */
+#define WORKER_GPU_FIRST  0x40000000u /* this host has fewer */
 #define CREDENTIALS_USUAL "/etc/vgpu/worker.pem"
 
-const char *worker_of_pool(const struct mediator *mediator, uint32_t pool_id)
+const char *worker_of_pool(const struct mediator *mediator, uint32_t pool_id, size_t *at)
 {
 	const struct configuration_list *workers = &mediator->configuration.workers;
 
 	/* Their form "POOL=HOST:PORT" was checked when they were read. */
-	for (size_t i = 0; i < workers->count; i++) {
-		if ((uint32_t)workers->values[i][0] == pool_id)
-			return workers->values[i] + 2;
+	while (*at < workers->count) {
+		const char *value = workers->values[(*at)++];
+
+		if ((uint32_t)value[0] == pool_id)
+			return value + 2;
 	}
 	return NULL;
 }
 
-unsigned worker_gpu(const struct mediator *mediator, uint32_t pool_id)
+bool pool_has_worker(const struct mediator *mediator, uint32_t pool_id)
 {
-	const struct configuration_list *workers = &mediator->configuration.workers;
-	const char *worker = worker_of_pool(mediator, pool_id);
-	uint32_t first = pool_id;
+	size_t at = 0;
 
-	for (size_t i = 0; worker && i < workers->count; i++) {
-		uint32_t pool = (uint32_t)workers->values[i][0];
-
-		/* Of a pool that is named twice only the first counts. */
-		if (pool < first && strcmp(worker_of_pool(mediator, pool), worker) == 0)
-			first = pool;
-	}
-	return WORKER_GPU_FIRST + first - 'A';
+	return worker_of_pool(mediator, pool_id, &at) != NULL;
 }
 
-char worker_gpu_pool(unsigned gpu)
+unsigned worker_gpu(const char *worker)
 {
-	return gpu >= WORKER_GPU_FIRST && gpu < WORKER_GPU_FIRST + POOL_COUNT ? (char)('A' + gpu - WORKER_GPU_FIRST)
-									      : '\0';
+	uint32_t hash = 2166136261u; /* FNV-1a */
+
+	for (; *worker; worker++)
+		hash = (hash ^ (uint8_t)*worker) * 16777619u;
+	return WORKER_GPU_FIRST | (hash & (WORKER_GPU_FIRST - 1));
+}
+
+const char *worker_of_gpu(const struct mediator *mediator, unsigned gpu, char *ret_pool)
+{
+	const struct configuration_list *workers = &mediator->configuration.workers;
+
+	for (size_t i = 0; gpu >= WORKER_GPU_FIRST && i < workers->count; i++) {
+		if (worker_gpu(workers->values[i] + 2) != gpu)
+			continue;
+		*ret_pool = workers->values[i][0];
+		return workers->values[i] + 2;
+	}
+	return NULL;
 }
 
 int worker_credentials_add(const struct mediator *mediator, struct control_message *start, int *ret_file)

@@ -7,20 +7,27 @@
 #ifndef MEDIATOR_WORKER_H
 #define MEDIATOR_WORKER_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct control_message;
 struct mediator;
 
-/* The address of the pool's worker, or NULL: its executors run here. Valid until the settings are read again. */
-const char *worker_of_pool(const struct mediator *mediator, uint32_t pool_id);
+/*
+ * The addresses of the pool's workers, one after the other: *at is 0 for the first. NULL: there are no more. Valid
+ * until the settings are read again.
+ */
+const char *worker_of_pool(const struct mediator *mediator, uint32_t pool_id, size_t *at);
+bool pool_has_worker(const struct mediator *mediator, uint32_t pool_id);
 
 /*
- * The number by which schedulers know a worker's GPUs, which its programs see all of: the same for all pools that have
- * that worker, and none of this host's. And the pool whose policy it has; '\0': the number is no worker's.
+ * The number by which schedulers know a worker's GPUs, of which its programs see all: the same for all pools that have
+ * that worker, after a restart too, and none of this host's. And the worker of a number, NULL where it is none's, with
+ * the pool whose policy it has: the first one that has it.
  */
-unsigned worker_gpu(const struct mediator *mediator, uint32_t pool_id);
-char worker_gpu_pool(unsigned gpu);
+unsigned worker_gpu(const char *worker);
+const char *worker_of_gpu(const struct mediator *mediator, unsigned gpu, char *ret_pool);
 
 /*
  * Adds the credentials for the link to the start of a relay, as the last descriptor. Only the mediator

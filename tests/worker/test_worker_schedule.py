@@ -15,7 +15,8 @@ from pathlib import Path
 
 import tap
 import test_schedule
-from stack import wait_until
+from stack import build_directory, wait_until
+from test_admin import admin
 from test_schedule import lines_of
 from worker_stack import DelayLine, Worker, free_port, psk_write
 
@@ -117,6 +118,51 @@ class Accounts(unittest.TestCase):
             late.communicate()
 
 
+class Pools(unittest.TestCase):
+    def test_gpu_of_this_host_and_worker(self):
+        """Programs go where the fewest are, and both are scheduled, each on its own."""
+        with Tenants() as tenants:
+            tenants.mediator.stop()
+            tenants.mediator.driver = build_directory() / 'softgpu' / 'driver' / 'libsoftgpu.so.1'
+            tenants.mediator.start()
+            programs = []
+            for name in 'ab':
+                programs.append(self.begin(tenants, name))
+                self.assertEqual(len(tenants.worker.children()), len(programs))
+            wait_until(lambda: admin(tenants, 'scan-gpus'), 'the GPU is known')
+            admin(tenants, 'assign-gpu', '0', 'A')
+            for name in 'cd':
+                programs.append(self.begin(tenants, name))
+                self.assertEqual(len(tenants.worker.children()), 2)
+            wait_until(lambda: all(tenants.contended_ms().get(name, 0) > 100 for name in 'abcd'), 'all are at work')
+            state = tenants.mediator.text().rsplit('[STATE] up ', 1)[-1]
+            self.assertEqual(sorted(re.findall(r'\[STATE\] GPU \d+( at 127.0.0.1:\d+)?: policy fair', state)),
+                             ['', f' at 127.0.0.1:{tenants.worker.port}'], state)
+            for program in programs:
+                program.kill()
+                program.communicate()
+
+    def test_two_workers(self):
+        with tempfile.TemporaryDirectory(prefix='vgpu-second-') as folder:
+            port = free_port()
+            with Tenants('--worker', f'A=127.0.0.1:{port}') as tenants:
+                second = Worker(Path(folder), Path(tenants.place.name) / 'key.psk', port=port).start()
+                self.addCleanup(second.stop)
+                programs = [self.begin(tenants, name) for name in 'abcd']
+                self.assertEqual([len(worker.children()) for worker in (tenants.worker, second)], [2, 2])
+                for program in programs:
+                    program.kill()
+                    program.communicate()
+
+    @staticmethod
+    def begin(tenants, name):
+        before = tenants.mediator.text().count('ready, executor')
+        program = tenants.spawn(name, 'saturate', '--blocks', '2', '--from', 0, '--to', time.monotonic() + 600,
+                                '--iterations', '5000', '--batch', '256')
+        wait_until(lambda: tenants.mediator.text().count('ready, executor') > before, f'{name} has an executor')
+        return program
+
+
 class Restarts(unittest.TestCase):
     def test_scheduled_again_after_a_restart_of_the_mediator(self):
         """Meanwhile the keeper has opened the permits; the next mediator shares the worker's GPU again."""
@@ -147,14 +193,14 @@ class Metrics(unittest.TestCase):
                     found = re.findall(rf'^{pattern} (\S+)$', answer.read().decode(), re.MULTILINE)
                 return float(found[0]) if found else None
 
-            self.assertEqual(value(r'vgpu_gpu_programs\{gpu="worker:A"\}'), 0)
+            self.assertEqual(value(rf'vgpu_gpu_programs\{{gpu="127\.0\.0\.1:{tenants.worker.port}"\}}'), 0)
             program = tenants.spawn('small', 'hog', '--to', time.monotonic() + 600)
             wait_until(lambda: (value(r'vgpu_pool_memory_bytes\{pool="A"\}') or 0) >= 60 << 20, 'its memory is seen')
-            self.assertEqual(value(r'vgpu_gpu_programs\{gpu="worker:A"\}'), 1)
-            self.assertEqual(value(r'vgpu_gpu_tenants\{gpu="worker:A"\}'), 1)
+            self.assertEqual(value(rf'vgpu_gpu_programs\{{gpu="127\.0\.0\.1:{tenants.worker.port}"\}}'), 1)
+            self.assertEqual(value(rf'vgpu_gpu_tenants\{{gpu="127\.0\.0\.1:{tenants.worker.port}"\}}'), 1)
             program.kill()
             program.communicate()
-            wait_until(lambda: value(r'vgpu_gpu_programs\{gpu="worker:A"\}') == 0, 'nothing is left of it')
+            wait_until(lambda: value(rf'vgpu_gpu_programs\{{gpu="127\.0\.0\.1:{tenants.worker.port}"\}}') == 0, 'nothing is left of it')
 
 
 def memory_of(tenants, name):
