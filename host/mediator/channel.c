@@ -102,6 +102,8 @@ static void channel_die(struct channel *channel, enum vgpu_channel_error error, 
 	channel->stage = CHANNEL_DEAD;
 	if (was_ready)
 		adoption_channel_forget(channel);
+	else
+		worker_failure_note(channel->mediator, channel->request.gpu);
 	event_del(channel->start_timer);
 	request_descriptors_close(&channel->request);
 	log_write_limited(&channel->request.log->events, LOG_LEVEL_WARNING, "[CHANNEL] %s: %s: %s", channel->label,

@@ -87,19 +87,21 @@ bool placement_setting_is_known(const char *text)
 	return strcmp(text, PLACEMENT_PROGRAM) == 0 || strcmp(text, PLACEMENT_TENANT) == 0;
 }
 
-/* The pool's worker with the fewest programs, if it has fewer than that. */
-static bool worker_less_loaded(const struct mediator *mediator, uint32_t pool, unsigned fewest, unsigned *ret_gpu)
+/* The pool's worker with the fewest programs, if it has fewer than that; of those that failed lately, or the others. */
+static bool worker_less_loaded(const struct mediator *mediator, uint32_t pool, bool have_failed, unsigned fewest,
+			       unsigned *ret_gpu)
 {
 	const char *worker;
 	bool found = false;
 	size_t at = 0;
 
 	while ((worker = worker_of_pool(mediator, pool, &at))) {
-		unsigned programs = programs_on(mediator, worker_gpu(worker));
+		unsigned gpu = worker_gpu(worker);
+		unsigned programs = programs_on(mediator, gpu);
 
-		if (programs >= fewest)
+		if (programs >= fewest || worker_has_failed(mediator, gpu) != have_failed)
 			continue;
-		*ret_gpu = worker_gpu(worker);
+		*ret_gpu = gpu;
 		fewest = programs;
 		found = true;
 	}
@@ -155,12 +157,12 @@ static bool companion_find(const struct channel *channel, const struct assignmen
 static unsigned pool_or_worker(const struct mediator *mediator, const struct assignments *assignments, char pool)
 {
 	unsigned gpu = 0;
-	unsigned fewest = UINT_MAX;
-
 	/* Those of no pool are not for a pool that has its own. */
-	if (least_loaded(mediator, assignments, pool, &gpu))
-		fewest = programs_on(mediator, gpu);
-	worker_less_loaded(mediator, (uint32_t)pool, fewest, &gpu);
+	bool is_here = least_loaded(mediator, assignments, pool, &gpu);
+	unsigned fewest = is_here ? programs_on(mediator, gpu) : UINT_MAX;
+
+	if (!worker_less_loaded(mediator, (uint32_t)pool, false, fewest, &gpu) && !is_here)
+		worker_less_loaded(mediator, (uint32_t)pool, true, UINT_MAX, &gpu);
 	return gpu;
 }
 

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 struct control_message;
 struct mediator;
@@ -28,6 +29,17 @@ bool pool_has_worker(const struct mediator *mediator, uint32_t pool_id);
  */
 unsigned worker_gpu(const char *worker);
 const char *worker_of_gpu(const struct mediator *mediator, unsigned gpu, char *ret_pool);
+
+/* A worker whose programs did not start is avoided for a while, where its pool has others. */
+#define WORKER_FAILURES_MAX 16
+struct worker_failure {
+	unsigned gpu; /* worker_gpu() */
+	time_t until; /* CLOCK_MONOTONIC, seconds */
+};
+
+/* A program did not start on that GPU, which may be none of a worker's. */
+void worker_failure_note(struct mediator *mediator, unsigned gpu);
+bool worker_has_failed(const struct mediator *mediator, unsigned gpu);
 
 /*
  * Adds the credentials for the link to the start of a relay, as the last descriptor. Only the mediator

@@ -154,6 +154,19 @@ class Pools(unittest.TestCase):
                     program.kill()
                     program.communicate()
 
+    def test_worker_that_is_not_there(self):
+        """One program learns it, the next ones go elsewhere."""
+        with Tenants('--worker', f'A=127.0.0.1:{free_port()}') as tenants:
+            first = self.begin(tenants, 'a')
+            failed, _, error = tenants.run('b', 'memory')
+            self.assertNotEqual(failed, 0)
+            self.assertIn('refused', error)
+            for name in 'cd':
+                status, _, error = tenants.run(name, 'memory')
+                self.assertEqual(status, 0, error)
+            first.kill()
+            first.communicate()
+
     @staticmethod
     def begin(tenants, name):
         before = tenants.mediator.text().count('ready, executor')
