@@ -429,3 +429,24 @@ ENTRY(cuGraphGetNodes, (CUgraph handle, CUgraphNode *nodes, size_t *ret_count))
 	object_release(&graph->object);
 	return result;
 }
+
+ENTRY(cuGraphHostNodeGetParams, (CUgraphNode node, CUDA_HOST_NODE_PARAMS *ret_parameters))
+{
+	struct graph *graph;
+	size_t index;
+	CUresult result = driver_check();
+
+	if (!result && !ret_parameters)
+		result = CUDA_ERROR_INVALID_VALUE;
+	if (result)
+		return result;
+	graphs_lock();
+	result = graph_node_acquire(node, &graph, &index);
+	if (!result) {
+		if (!work_host_function_read(graph->body->nodes[index].work, ret_parameters))
+			result = CUDA_ERROR_INVALID_VALUE;
+		object_release(&graph->object);
+	}
+	graphs_unlock();
+	return result;
+}
