@@ -20,7 +20,7 @@ static CUresult node_send(const struct addition *addition, const struct node_con
 			  const struct vgpu_graph_edge *edges)
 {
 	uint32_t first = addition->count < VGPU_GRAPH_EDGES_MAX ? (uint32_t)addition->count : VGPU_GRAPH_EDGES_MAX;
-	const struct vgpu_graph_node head = {.type = (uint32_t)content->parameters.type, .edge_count = first};
+	const struct vgpu_graph_node head = {.type = content->wire_type, .edge_count = first};
 	size_t edge_bytes = first * sizeof(*edges), bytes = sizeof(head) + edge_bytes + content->wire_bytes;
 	uint8_t *tail = malloc(bytes);
 	CUresult result;
@@ -122,7 +122,7 @@ static CUresult add(CUgraphNode *ret_node, CUgraph graph, const CUgraphNode *dep
 	addition.graph = object_find(graph, VGPU_KIND_GRAPH);
 	if (!addition.graph)
 		return CUDA_ERROR_INVALID_HANDLE;
-	result = node_content_make(parameters, context, &content);
+	result = node_content_make(parameters, context, false, &content);
 	return result ? result : node_add(&addition, content, ret_node);
 }
 

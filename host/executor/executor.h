@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "account.h"
+#include "capture.h"
 #include "channel.h"
 #include "context.h"
 #include "copy.h"
@@ -32,11 +33,13 @@
 #include "pending.h"
 #include "pinned.h"
 #include "print.h"
+#include "program_copy.h"
 #include "reply.h"
 #include "share.h"
 #include "snapshot.h"
 #include "stage.h"
 #include "telemetry.h"
+#include "user_object.h"
 #include "vgpu_control.h"
 #include "virtual_ranges.h"
 
@@ -67,11 +70,13 @@ struct executor {
 	struct contexts contexts;
 	struct replies replies;
 	struct pendings pendings;
-	uint64_t captures_open; /* streams that a capture was begun in; capture.h */
-	bool functions_ended;	/* functions of nodes of graphs that are there may be gone */
+	struct captures captures;
+	bool functions_ended; /* functions of nodes of graphs that are there may be gone */
 	struct copies copies;
 	struct stage stage;
 	struct pinned pinned;
+	struct program_copies program_copies;
+	struct user_references user_references;
 	struct print print;
 	struct account account;
 	struct graph_memories graph_memories;

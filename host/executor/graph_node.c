@@ -12,6 +12,7 @@
 #include "graph.h"
 #include "host_function.h"
 #include "launch.h"
+#include "program_copy.h"
 #include "vgpu_graph.h"
 
 struct node_input {
@@ -19,8 +20,9 @@ struct node_input {
 	/* Of a kernel. */
 	void *extra[5];
 	size_t parameter_bytes;
-	uint32_t child;			 /* wire id of a graph that is to be embedded */
-	struct graph_edges dependencies; /* of a new node */
+	uint32_t child;					    /* wire id of a graph that is to be embedded */
+	const struct vgpu_graph_program_copy *program_copy; /* as it came; NULL: it is another type */
+	struct graph_edges dependencies;		    /* of a new node */
 };
 
 static CUresult kernel_read(struct executor *executor, const uint8_t *payload, size_t bytes, struct node_input *input)
@@ -88,6 +90,23 @@ static CUresult memcpy_read(struct executor *executor, CUcontext context, const 
 	if (!result)
 		copy_shape_name(executor, &input->parameters.memcpy.copyParams);
 	return result;
+}
+
+static CUresult program_copy_read(const uint8_t *payload, size_t bytes, struct node_input *input)
+{
+	if (bytes < sizeof(*input->program_copy))
+		return EXECUTE_PROTOCOL;
+	input->parameters.type = CU_GRAPH_NODE_TYPE_GRAPH;
+	input->parameters.graph.ownership = CU_GRAPH_CHILD_GRAPH_OWNERSHIP_CLONE;
+	input->program_copy = (const void *)payload;
+	return CUDA_SUCCESS;
+}
+
+/* The graph of a copy of the program's memory, until input_end(). */
+static CUresult program_copy_prepare(struct executor *executor, struct node_input *input)
+{
+	return input->program_copy ? program_copy_make(executor, input->program_copy, &input->parameters.graph.graph)
+				   : CUDA_SUCCESS;
 }
 
 static CUresult child_read(struct executor *executor, const uint8_t *payload, size_t bytes, struct node_input *input)
@@ -176,6 +195,8 @@ static CUresult parameters_read(struct executor *executor, uint32_t type, const 
 	switch (type) {
 	case CU_GRAPH_NODE_TYPE_KERNEL:
 		return kernel_read(executor, payload, bytes, input);
+	case VGPU_GRAPH_PROGRAM_COPY:
+		return program_copy_read(payload, bytes, input);
 	case CU_GRAPH_NODE_TYPE_MEMSET:
 		return memset_read(context->object, payload, bytes, input);
 	case CU_GRAPH_NODE_TYPE_MEMCPY:
@@ -222,8 +243,11 @@ static CUresult input_read(struct executor *executor, uint32_t graph, const void
 					bytes - edge_bytes, input);
 }
 
-static void input_end(struct node_input *input)
+static void input_end(const struct executor *executor, struct node_input *input)
 {
+	/* The node has a copy of it. */
+	if (input->program_copy && input->parameters.graph.graph)
+		executor->driver.cuGraphDestroy(input->parameters.graph.graph);
 	graph_edges_end(&input->dependencies);
 }
 
@@ -271,13 +295,15 @@ CUresult execute_cuGraphAddNode_v2(struct executor *executor, const struct reque
 	if (!result && moves)
 		result = graph_check_child(executor, arguments->hGraph, input.child);
 	if (!result)
+		result = program_copy_prepare(executor, &input);
+	if (!result)
 		result = node_add(executor, arguments->hGraph, graph, &input, &node);
 	if (!result) {
 		execute_mint(executor, arguments->phGraphNode, request->context, node);
 		if (moves)
 			graph_embed(executor, arguments->phGraphNode, input.child);
 	}
-	input_end(&input);
+	input_end(executor, &input);
 	return result;
 }
 
@@ -290,7 +316,8 @@ static CUresult type_check(const struct executor *executor, CUgraphNode node, co
 
 	if (result)
 		return result;
-	if (is_of_memory(input))
+	/* A memcpy remains one of the kind that it is (program_copy.h). */
+	if (is_of_memory(input) || (input->program_copy && !program_copy_find(executor, node, NULL)))
 		return CUDA_ERROR_NOT_SUPPORTED;
 	return type == input->parameters.type ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
@@ -309,13 +336,15 @@ CUresult execute_cuGraphNodeSetParams(struct executor *executor, const struct re
 		return CUDA_ERROR_NOT_SUPPORTED;
 	result = input_read(executor, 0, tail, arguments->node_bytes, &input);
 	/* The embedded graph that there was may have an id. */
-	if (!result && input.parameters.type == CU_GRAPH_NODE_TYPE_GRAPH)
+	if (!result && input.parameters.type == CU_GRAPH_NODE_TYPE_GRAPH && !input.program_copy)
 		result = CUDA_ERROR_NOT_SUPPORTED;
 	if (!result)
 		result = type_check(executor, node, &input);
-	if (!result)
+	if (!result && input.program_copy)
+		result = program_copy_replace(executor, node, input.program_copy);
+	else if (!result)
 		result = executor->driver.cuGraphNodeSetParams(node, &input.parameters);
-	input_end(&input);
+	input_end(executor, &input);
 	return result;
 }
 
@@ -349,7 +378,9 @@ CUresult execute_cuGraphExecNodeSetParams(struct executor *executor, const struc
 	if (!result)
 		result = type_check(executor, node, &input);
 	if (!result)
+		result = program_copy_prepare(executor, &input);
+	if (!result)
 		result = exec_node_set(executor, exec, node, &input.parameters);
-	input_end(&input);
+	input_end(executor, &input);
 	return result;
 }

@@ -171,6 +171,7 @@ CUresult execute_cuGraphMemcpyNodeGetParams(struct executor *executor, const str
 					    struct wire_cuGraphMemcpyNodeGetParams_reply *reply, void *tail,
 					    size_t capacity)
 {
+	const struct program_copy *program_copy;
 	struct vgpu_graph_memcpy *wire = tail;
 	uint32_t source = 0, destination = 0;
 	CUDA_MEMCPY3D copy;
@@ -180,6 +181,12 @@ CUresult execute_cuGraphMemcpyNodeGetParams(struct executor *executor, const str
 	(void)request;
 	if (result)
 		return result;
+	program_copy = program_copy_find(executor, node, NULL);
+	if (program_copy) {
+		reply->copy_bytes = sizeof(struct vgpu_graph_program_copy);
+		memcpy(tail, program_copy_wire(program_copy), reply->copy_bytes);
+		return CUDA_SUCCESS;
+	}
 	if (!executor->driver.cuGraphMemcpyNodeGetParams || capacity < sizeof(*wire))
 		return CUDA_ERROR_NOT_SUPPORTED;
 	memset(&copy, 0, sizeof(copy));

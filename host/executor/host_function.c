@@ -2,6 +2,7 @@
 #include "host_function.h"
 
 #include <pthread.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <time.h>
 
@@ -42,20 +43,36 @@ static void answer_await(const struct channel *channel, uint32_t called)
 	}
 }
 
-static void function_call(void *function, CUresult status)
+/* In our turn. */
+static void call(const struct channel_call *call)
 {
-	struct executor *executor = functions.executor;
+	const struct channel *channel = &functions.executor->channel;
 
-	pthread_mutex_lock(&functions.turn);
 	functions.called++;
-	gate_function_begin(&executor->gate);
-	channel_function_call(&executor->channel, (uintptr_t)function, status, functions.called);
-	answer_await(&executor->channel, functions.called);
-	gate_function_end(&executor->gate);
+	channel_function_call(channel, call, functions.called);
+	answer_await(channel, functions.called);
+}
+
+static void turn_begin(void)
+{
+	pthread_mutex_lock(&functions.turn);
+	gate_function_begin(&functions.executor->gate);
+}
+
+static void turn_end(void)
+{
+	gate_function_end(&functions.executor->gate);
 	pthread_mutex_unlock(&functions.turn);
 }
 
-static void function_run(void *function)
+static void function_call(void *function, CUresult status)
+{
+	turn_begin();
+	call(&(struct channel_call){.function = (uintptr_t)function, .status = status});
+	turn_end();
+}
+
+void host_function_run(void *function)
 {
 	function_call(function, CUDA_SUCCESS);
 }
@@ -66,9 +83,37 @@ static void callback_run(CUstream stream, CUresult status, void *function)
 	function_call(function, status);
 }
 
+static void piece_copy(struct channel_call *piece, uint8_t *memory)
+{
+	uint8_t *window = functions.executor->channel.function;
+
+	if (piece->use == VGPU_FUNCTION_DELIVER)
+		memcpy(window, memory + piece->piece_offset, piece->piece_bytes);
+	call(piece);
+	/* What the guest has put there is bytes for it alone: whatever they are, they are copied once. */
+	if (piece->use == VGPU_FUNCTION_FETCH)
+		memcpy(memory + piece->piece_offset, window, piece->piece_bytes);
+}
+
+void host_function_copy(uint64_t function, enum vgpu_function_use use, uint8_t *memory, uint64_t bytes)
+{
+	struct channel_call piece = {.function = function, .use = use};
+
+	turn_begin();
+	do {
+		uint64_t left = bytes - piece.piece_offset;
+		uint32_t window_bytes = functions.executor->channel.function_bytes;
+
+		piece.piece_bytes = left < window_bytes ? (uint32_t)left : window_bytes;
+		piece_copy(&piece, memory);
+		piece.piece_offset += piece.piece_bytes;
+	} while (piece.piece_offset < bytes);
+	turn_end();
+}
+
 CUDA_HOST_NODE_PARAMS host_function_node(uint64_t function)
 {
-	return (CUDA_HOST_NODE_PARAMS){.fn = function_run, .userData = (void *)(uintptr_t)function};
+	return (CUDA_HOST_NODE_PARAMS){.fn = host_function_run, .userData = (void *)(uintptr_t)function};
 }
 
 CUresult execute_cuLaunchHostFunc(struct executor *executor, const struct request *request,
@@ -82,7 +127,7 @@ CUresult execute_cuLaunchHostFunc(struct executor *executor, const struct reques
 		return result;
 	if (!executor->driver.cuLaunchHostFunc)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	return executor->driver.cuLaunchHostFunc(stream, function_run, (void *)(uintptr_t)arguments->function);
+	return executor->driver.cuLaunchHostFunc(stream, host_function_run, (void *)(uintptr_t)arguments->function);
 }
 
 CUresult execute_cuStreamAddCallback(struct executor *executor, const struct request *request,

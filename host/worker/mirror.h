@@ -42,9 +42,11 @@ struct mirror {
 	struct ring replies;
 	uint32_t upload_offset, upload_bytes;
 	uint32_t download_offset, download_bytes;
+	uint32_t function_offset, function_bytes;
 
 	uint64_t upload_released;
 	uint32_t functions_called; /* as the relay was told */
+	uint32_t function_fetches; /* bytes that the last of them is to bring */
 	uint32_t commands_done;	   /* of a frame of commands that waits for room in the ring */
 	uint32_t command_waits;	   /* length of the record that does; 0: none */
 	struct mirror_download downloads[MIRROR_DOWNLOADS_MAX];

@@ -180,12 +180,27 @@ static bool released_take(struct relay *relay, uint64_t position)
 static bool function_take(struct relay *relay, const struct link_view *view)
 {
 	struct link_function called;
+	uint32_t delivers;
 
-	memcpy(&called, view->payload, sizeof(called));
-	if (called.called != relay->functions_called + 1 || relay->functions_returned != relay->functions_called)
+	if (view->bytes < sizeof(called))
 		return false;
+	memcpy(&called, view->payload, sizeof(called));
+	delivers = called.use == VGPU_FUNCTION_DELIVER ? called.piece_bytes : 0;
+	if (called.called != relay->functions_called + 1 || relay->functions_returned != relay->functions_called ||
+	    called.piece_bytes > relay->channel.function_bytes || view->bytes != sizeof(called) + delivers)
+		return false;
+	memcpy(relay->channel.function, view->payload + sizeof(called), delivers);
 	relay->functions_called = called.called;
-	channel_function_call(&relay->channel, called.function, (CUresult)called.status, called.called);
+	relay->function_fetches = called.use == VGPU_FUNCTION_FETCH ? called.piece_bytes : 0;
+	channel_function_call(&relay->channel,
+			      &(struct channel_call){
+				      .function = called.function,
+				      .status = (CUresult)called.status,
+				      .use = (enum vgpu_function_use)called.use,
+				      .piece_bytes = called.piece_bytes,
+				      .piece_offset = called.piece_offset,
+			      },
+			      called.called);
 	return true;
 }
 
@@ -193,12 +208,15 @@ static bool function_take(struct relay *relay, const struct link_view *view)
 static bool returned_send(struct relay *relay)
 {
 	const struct link_place place = {.value = relay->functions_called};
+	uint8_t *payload;
 
 	if (relay->functions_returned == relay->functions_called ||
 	    channel_functions_returned(&relay->channel) != relay->functions_called ||
-	    link_room(&relay->link) < sizeof(place))
+	    link_room(&relay->link) < sizeof(place) + relay->function_fetches)
 		return false;
-	memcpy(link_put(&relay->link, LINK_RETURNED, sizeof(place), false), &place, sizeof(place));
+	payload = link_put(&relay->link, LINK_RETURNED, (uint32_t)sizeof(place) + relay->function_fetches, false);
+	memcpy(payload, &place, sizeof(place));
+	memcpy(payload + sizeof(place), relay->channel.function, relay->function_fetches);
 	relay->functions_returned = relay->functions_called;
 	return true;
 }
@@ -254,7 +272,7 @@ static bool frame_take(struct relay *relay, const struct link_view *view)
 			counters_take(relay, view);
 		break;
 	case LINK_CALLED:
-		is_valid = view->bytes == sizeof(struct link_function) && function_take(relay, view);
+		is_valid = function_take(relay, view);
 		break;
 	case LINK_STATUS:
 		is_valid = view->bytes == sizeof(struct link_status);

@@ -24,14 +24,22 @@ COPY_LOOP = END_TO_END / 'copy_loop'
 
 OPEN, STATUS, COMMANDS, UPLOAD, REPLIES, DOWNLOAD, RELEASED, DEFERRED, COUNTERS, ALIVE, CLOSE, CALLED, RETURNED = range(1, 14)
 CHANNEL_BYTES = 34 << 20
+# As the executor lays a channel out: of each window for bulk data, and of that of host functions.
+WINDOW_BYTES = (CHANNEL_BYTES - (0x150000 + (128 << 10))) // 2 & ~0xffff
+FUNCTION_BYTES = 128 << 10
+CALL, FETCH, DELIVER = range(3)
 
 
 def frame(kind, payload=b''):
     return struct.pack('<II', len(payload), kind) + payload
 
 
-def open_frame(version=1, channel_bytes=CHANNEL_BYTES):
+def open_frame(version=3, channel_bytes=CHANNEL_BYTES):
     return frame(OPEN, struct.pack('<IIIIQ', version, 7, 0, ord('A'), channel_bytes))
+
+
+def called_frame(called, use=CALL, piece_bytes=0, payload=b''):
+    return frame(CALLED, struct.pack('<QIIIIQ', 1, 0, called, use, piece_bytes, 0) + payload)
 
 
 class Proxy:
@@ -121,6 +129,10 @@ class Programs(unittest.TestCase):
     def test_host_functions(self):
         self.passes(END_TO_END / 'host_functions')
         self.passes(END_TO_END / 'host_functions', 'exit')
+
+    def test_copies_of_graphs(self):
+        self.passes(END_TO_END / 'graph_copies')
+        self.passes(END_TO_END / 'graph_captures')
 
     def test_several_at_once(self):
         programs = [self.mediator.spawn(EXAMPLES / 'vector_add', 300000) for _ in range(4)]
@@ -378,7 +390,7 @@ class HostilePeers(unittest.TestCase):
         return struct.pack('<IHHII', size if length is None else length, opcode, flags, 1, 0) + payload
 
     def test_worker_refuses(self):
-        upload = struct.pack('<Q', (17 << 20) - 100) + b'x' * 1000
+        upload = struct.pack('<Q', WINDOW_BYTES - 100) + b'x' * 1000
         cases = {
             'no open': frame(ALIVE),
             'a version of the future': open_frame(version=9),
@@ -399,6 +411,7 @@ class HostilePeers(unittest.TestCase):
             'an upload of nothing': open_frame() + frame(UPLOAD, b'1234'),
             'a return from no function': open_frame() + frame(RETURNED, struct.pack('<Q', 1)),
             'a short return': open_frame() + frame(RETURNED, b'1234'),
+            'a return with a piece that nobody wants': open_frame() + frame(RETURNED, struct.pack('<Q', 0) + b'x' * 64),
             'a request before the greeting': open_frame() + frame(COMMANDS, self.record(64)),
         }
         for name, data in cases.items():
@@ -429,13 +442,17 @@ class HostilePeers(unittest.TestCase):
             'a record longer than the frame': ready + frame(REPLIES, self.record(1, length=4096)),
             'padding': ready + frame(REPLIES, self.record(0)),
             'a download outside of the window': ready + frame(DOWNLOAD, struct.pack('<Q', 1 << 40) + b'x'),
-            'a download over the end': ready + frame(DOWNLOAD, struct.pack('<Q', 16 << 20) + b'x' * (1 << 17)),
+            'a download over the end': ready + frame(DOWNLOAD, struct.pack('<Q', WINDOW_BYTES - 100) + b'x' * 1000),
             'a release of what was not used': ready + frame(RELEASED, struct.pack('<Q', 1 << 20)),
             'counters of another size': ready + frame(COUNTERS, b'1234'),
-            'a function out of turn': ready + frame(CALLED, struct.pack('<QII', 1, 0, 2)),
-            'a function before another has returned': ready + frame(CALLED, struct.pack('<QII', 1, 0, 1)) +
-                                                      frame(CALLED, struct.pack('<QII', 1, 0, 2)),
+            'a function out of turn': ready + called_frame(2),
+            'a function before another has returned': ready + called_frame(1) + called_frame(2),
             'a short function': ready + frame(CALLED, b'1234'),
+            'a piece that is not there': ready + called_frame(1, DELIVER, 64),
+            'a piece of another size': ready + called_frame(1, DELIVER, 64, b'x' * 65),
+            'a piece with no use': ready + called_frame(1, FETCH, 64, b'x' * 64),
+            'more than the function window': ready + called_frame(1, DELIVER, FUNCTION_BYTES + 8,
+                                                                  b'x' * (FUNCTION_BYTES + 8)),
             'nothing, and then the end': ready,
         }
         port = free_port()
