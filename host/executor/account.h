@@ -42,6 +42,12 @@ void account_add(struct executor *executor, const char *call, CUresult result, C
 void account_context_add(struct executor *executor, CUdevice device);
 void account_context_remove(struct executor *executor, CUdevice device);
 
+/* What has no address, such as an array, is accounted for under this. */
+static inline uint64_t account_handle_key(const void *object)
+{
+	return (uintptr_t)object;
+}
+
 /* After an address was freed. */
 void account_remove(struct executor *executor, CUdeviceptr address);
 void account_forget_context(struct executor *executor, uint32_t context);

@@ -124,6 +124,19 @@ void copy_shape_name(struct executor *executor, const CUDA_MEMCPY3D *copy)
 		pinned_name(&executor->pinned, (uintptr_t)copy->dstHost);
 }
 
+/* In a capture. */
+static CUresult copy_arrays_hold(struct executor *executor, CUstream stream, const CUDA_MEMCPY3D *copy,
+				 uint32_t source_array, uint32_t destination_array)
+{
+	CUresult result = CUDA_SUCCESS;
+
+	if (copy->srcMemoryType == CU_MEMORYTYPE_ARRAY)
+		result = graph_hold_captured(executor, stream, source_array);
+	if (!result && copy->dstMemoryType == CU_MEMORYTYPE_ARRAY)
+		result = graph_hold_captured(executor, stream, destination_array);
+	return result;
+}
+
 CUresult execute_cuMemcpy3DAsync_v2(struct executor *executor, const struct request *request,
 				    const struct wire_cuMemcpy3DAsync_v2 *arguments)
 {
@@ -136,8 +149,10 @@ CUresult execute_cuMemcpy3DAsync_v2(struct executor *executor, const struct requ
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (!result)
 		result = copy_shape_take(executor, &arguments->copy, arguments->srcArray, arguments->dstArray, &copy);
-	if (!result && executor->captures.count)
+	if (!result && executor->captures.count) {
 		copy_shape_name(executor, &copy);
+		result = copy_arrays_hold(executor, stream, &arguments->copy, arguments->srcArray, arguments->dstArray);
+	}
 	return result ? result : executor->driver.cuMemcpy3DAsync_v2(&copy, stream);
 }
 

@@ -196,8 +196,10 @@ void captures_forget_streams(struct executor *executor)
 			continue;
 		captures->list[i] = captures->list[--captures->count];
 		graph_settle(executor, &capture, CUDA_ERROR_CONTEXT_IS_DESTROYED);
-		if (capture.number)
+		if (capture.number) {
 			graph_memory_capture_end(executor, capture.number, 0);
+			graph_hold_capture_end(executor, capture.number, 0);
+		}
 	}
 }
 
@@ -229,8 +231,10 @@ static CUresult capture_finish(struct executor *executor, const struct request *
 			driver->cuGraphDestroy(graph);
 		capture.graph = wanted;
 	}
-	if (capture.number)
+	if (capture.number) {
 		graph_memory_capture_end(executor, capture.number, result ? 0 : capture.graph);
+		graph_hold_capture_end(executor, capture.number, result ? 0 : capture.graph);
+	}
 	if (!executor->captures.count)
 		graph_memory_captures_forget(executor);
 	return result;
@@ -323,6 +327,11 @@ CUresult execute_cuStreamWaitEvent(struct executor *executor, const struct reque
 		result = execute_find(executor, VGPU_KIND_EVENT, arguments->hEvent, &event);
 	if (result)
 		return result;
+	if (arguments->Flags & CU_EVENT_WAIT_EXTERNAL) {
+		result = graph_hold_captured(executor, stream, arguments->hEvent);
+		if (result)
+			return result;
+	}
 	/* It may make the stream a part of a capture. */
 	if (executor->captures.count)
 		gate_settle(executor);

@@ -188,6 +188,8 @@ CUresult execute_vgpuCaptureProgramCopy(struct executor *executor, const struct 
 	if (!result && position.status != CU_STREAM_CAPTURE_STATUS_ACTIVE)
 		result = CUDA_ERROR_ILLEGAL_STATE;
 	if (!result)
+		result = program_copy_hold(executor, graph_holder_of_capture(position.number), copy);
+	if (!result)
 		result = program_copy_make(executor, copy, &child);
 	if (result)
 		return result;

@@ -113,6 +113,7 @@ static void children_forget(struct executor *executor, struct context *context)
 	gate_forget_context(executor, context);
 	link_forget_context(executor, context->id);
 	program_copies_forget_context(executor, context);
+	graph_holds_forget_context(executor, context);
 	handles_forget_context(&executor->handles, context->id);
 	captures_forget_streams(executor);
 	free(context->free_marks);

@@ -27,6 +27,7 @@
 #include "driver_table.h"
 #include "execute.h"
 #include "gate.h"
+#include "graph_hold.h"
 #include "graph_memory.h"
 #include "handles.h"
 #include "latency.h"
@@ -71,7 +72,6 @@ struct executor {
 	struct replies replies;
 	struct pendings pendings;
 	struct captures captures;
-	bool functions_ended; /* functions of nodes of graphs that are there may be gone */
 	struct copies copies;
 	struct stage stage;
 	struct pinned pinned;
@@ -80,6 +80,7 @@ struct executor {
 	struct print print;
 	struct account account;
 	struct graph_memories graph_memories;
+	struct graph_holds graph_holds;
 	struct virtual_memory virtual_memory;
 	struct snapshots snapshots;
 	struct shares shares;

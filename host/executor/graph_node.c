@@ -22,6 +22,7 @@ struct node_input {
 	size_t parameter_bytes;
 	uint32_t child;					    /* wire id of a graph that is to be embedded */
 	const struct vgpu_graph_program_copy *program_copy; /* as it came; NULL: it is another type */
+	uint32_t named[2];				    /* wire ids of objects that the node names, 0: none */
 	struct graph_edges dependencies;		    /* of a new node */
 };
 
@@ -37,6 +38,7 @@ static CUresult kernel_read(struct executor *executor, const uint8_t *payload, s
 	result = execute_find_function(executor, launch->function, &function);
 	if (result)
 		return result;
+	input->named[0] = launch->function;
 	if (VGPU_ID_KIND(launch->function) == VGPU_KIND_KERNEL)
 		kernel->kern = (CUkernel)function;
 	else
@@ -87,8 +89,13 @@ static CUresult memcpy_read(struct executor *executor, CUcontext context, const 
 	input->parameters.memcpy.copyCtx = context;
 	result = copy_shape_take(executor, &wire->copy, wire->source_array, wire->destination_array,
 				 &input->parameters.memcpy.copyParams);
-	if (!result)
-		copy_shape_name(executor, &input->parameters.memcpy.copyParams);
+	if (result)
+		return result;
+	copy_shape_name(executor, &input->parameters.memcpy.copyParams);
+	if (wire->copy.srcMemoryType == CU_MEMORYTYPE_ARRAY)
+		input->named[0] = wire->source_array;
+	if (wire->copy.dstMemoryType == CU_MEMORYTYPE_ARRAY)
+		input->named[1] = wire->destination_array;
 	return result;
 }
 
@@ -141,6 +148,7 @@ static CUresult event_read(struct executor *executor, const uint8_t *payload, si
 	result = execute_find(executor, VGPU_KIND_EVENT, wire->event, &event);
 	if (result)
 		return result;
+	input->named[0] = wire->event;
 	if (input->parameters.type == CU_GRAPH_NODE_TYPE_EVENT_RECORD)
 		input->parameters.eventRecord.event = event;
 	else
@@ -243,6 +251,21 @@ static CUresult input_read(struct executor *executor, uint32_t graph, const void
 					bytes - edge_bytes, input);
 }
 
+/* What the node names is the holder's from now on (graph_hold.h). */
+static CUresult input_hold(struct executor *executor, uint32_t holder, const struct node_input *input)
+{
+	CUresult result = CUDA_SUCCESS;
+
+	for (size_t i = 0; !result && i < sizeof(input->named) / sizeof(input->named[0]); i++)
+		if (input->named[i])
+			result = graph_hold_add(executor, holder, input->named[i]);
+	if (!result && input->child && input->parameters.graph.ownership == CU_GRAPH_CHILD_GRAPH_OWNERSHIP_CLONE)
+		result = graph_hold_copy(executor, input->child, holder);
+	if (!result && input->program_copy)
+		result = program_copy_hold(executor, holder, input->program_copy);
+	return result;
+}
+
 static void input_end(const struct executor *executor, struct node_input *input)
 {
 	/* The node has a copy of it. */
@@ -295,6 +318,8 @@ CUresult execute_cuGraphAddNode_v2(struct executor *executor, const struct reque
 	if (!result && moves)
 		result = graph_check_child(executor, arguments->hGraph, input.child);
 	if (!result)
+		result = input_hold(executor, arguments->hGraph, &input);
+	if (!result)
 		result = program_copy_prepare(executor, &input);
 	if (!result)
 		result = node_add(executor, arguments->hGraph, graph, &input, &node);
@@ -340,6 +365,10 @@ CUresult execute_cuGraphNodeSetParams(struct executor *executor, const struct re
 		result = CUDA_ERROR_NOT_SUPPORTED;
 	if (!result)
 		result = type_check(executor, node, &input);
+	if (!result)
+		result = input_hold(executor,
+				    handles_find(&executor->handles, VGPU_KIND_GRAPH_NODE, arguments->hNode)->owner,
+				    &input);
 	if (!result && input.program_copy)
 		result = program_copy_replace(executor, node, input.program_copy);
 	else if (!result)
@@ -377,6 +406,8 @@ CUresult execute_cuGraphExecNodeSetParams(struct executor *executor, const struc
 	result = input_read(executor, 0, tail, arguments->node_bytes, &input);
 	if (!result)
 		result = type_check(executor, node, &input);
+	if (!result)
+		result = input_hold(executor, arguments->hGraphExec, &input);
 	if (!result)
 		result = program_copy_prepare(executor, &input);
 	if (!result)

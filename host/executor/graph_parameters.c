@@ -104,9 +104,6 @@ static CUresult kernel_write(struct executor *executor, const CUDA_KERNEL_NODE_P
 	CUresult result;
 	uint32_t id;
 
-	/* Whether the driver keeps the function of a node whose module is unloaded is not documented. */
-	if (executor->functions_ended)
-		return CUDA_ERROR_NOT_SUPPORTED;
 	id = function_name(executor, kernel);
 	if (!id || capacity < sizeof(*launch))
 		return CUDA_ERROR_NOT_SUPPORTED;

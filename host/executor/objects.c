@@ -110,17 +110,12 @@ void execute_mint(struct executor *executor, uint32_t id, uint32_t context, void
 	handle->owner = owner_find(executor);
 }
 
-static bool graphs_are_there(const struct executor *executor)
-{
-	return executor->handles.tables[VGPU_KIND_GRAPH].count || executor->handles.tables[VGPU_KIND_GRAPH_EXEC].count;
-}
-
 /* A graph or an executable has ended. */
 static void graphs_settle(struct executor *executor)
 {
 	graph_memory_settle(executor);
 	user_objects_settle(executor);
-	executor->functions_ended = executor->functions_ended && graphs_are_there(executor);
+	graph_holds_settle(executor);
 }
 
 void execute_forget(struct executor *executor, uint32_t id)
@@ -155,9 +150,6 @@ void execute_forget(struct executor *executor, uint32_t id)
 		break;
 	case VGPU_KIND_MODULE:
 	case VGPU_KIND_LIBRARY:
-		executor->functions_ended = executor->captures.count || graphs_are_there(executor);
-		handles_forget_owned(&executor->handles, id);
-		break;
 	case VGPU_KIND_MIPMAPPED_ARRAY:
 		handles_forget_owned(&executor->handles, id);
 		break;

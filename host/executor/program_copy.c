@@ -178,6 +178,17 @@ CUresult program_copy_make(struct executor *executor, const struct vgpu_graph_pr
 	return result;
 }
 
+CUresult program_copy_hold(struct executor *executor, uint64_t holder, const struct vgpu_graph_program_copy *wire)
+{
+	const struct vgpu_graph_memcpy *memcpy = &wire->memcpy;
+
+	if (memcpy->copy.srcMemoryType == CU_MEMORYTYPE_ARRAY)
+		return graph_hold_add(executor, holder, memcpy->source_array);
+	if (memcpy->copy.dstMemoryType == CU_MEMORYTYPE_ARRAY)
+		return graph_hold_add(executor, holder, memcpy->destination_array);
+	return CUDA_SUCCESS;
+}
+
 struct program_copy *program_copy_find(const struct executor *executor, CUgraphNode node, CUgraph *ret_graph)
 {
 	const struct driver *driver = &executor->driver;

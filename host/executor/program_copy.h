@@ -29,6 +29,9 @@ struct program_copies {
 /* A graph with the copy that the guest describes, for the caller to embed (by a copy of it) and to destroy. */
 CUresult program_copy_make(struct executor *executor, const struct vgpu_graph_program_copy *wire, CUgraph *ret_graph);
 
+/* Before that: who has the graph names the array that is copied (graph_hold.h). */
+CUresult program_copy_hold(struct executor *executor, uint64_t holder, const struct vgpu_graph_program_copy *wire);
+
 /* The copy that a node of a graph is; NULL: it is another one. With its graph, if that is wanted. */
 struct program_copy *program_copy_find(const struct executor *executor, CUgraphNode node, CUgraph *ret_graph);
 
