@@ -14,6 +14,8 @@
  *            a struct vgpu_graph_program_copy
  *   allocation, free
  *            a struct vgpu_graph_allocation, a struct vgpu_graph_free; of new nodes only
+ *   batch of memory operations
+ *            a struct vgpu_graph_operations, then its operations
  *   empty    nothing
  *
  * Nodes have wire ids. Who destroys a graph destroys those of its nodes.
@@ -95,6 +97,12 @@ struct vgpu_graph_allocation {
 
 struct vgpu_graph_free {
 	uint64_t address;
+};
+
+#define VGPU_GRAPH_OPERATIONS_MAX 256u /* documented for cuStreamBatchMemOp */
+struct vgpu_graph_operations {
+	uint32_t count; /* of CUstreamBatchMemOpParams that follow */
+	uint32_t flags;
 };
 
 struct vgpu_graph_host {

@@ -231,6 +231,14 @@ API(cuGraphAddKernelNode, CUgraphNode *node, CUgraph graph, const CUgraphNode *d
 	return add(node, graph, dependencies, NULL, count, node_parameters_of_kernel_v1(kernel, &parameters));
 }
 
+API(cuGraphAddBatchMemOpNode, CUgraphNode *node, CUgraph graph, const CUgraphNode *dependencies, size_t count,
+    const CUDA_BATCH_MEM_OP_NODE_PARAMS *batch)
+{
+	CUgraphNodeParams parameters;
+
+	return add(node, graph, dependencies, NULL, count, node_parameters_of_batch(batch, &parameters));
+}
+
 API(cuGraphAddMemcpyNode, CUgraphNode *node, CUgraph graph, const CUgraphNode *dependencies, size_t count,
     const CUDA_MEMCPY3D *copy, CUcontext context)
 {

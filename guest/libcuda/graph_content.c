@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a node of a graph does: checked, and brought into the form that crosses the wire. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "context.h"
 #include "copy.h"
@@ -129,6 +130,40 @@ static CUresult host_read(const CUDA_HOST_NODE_PARAMS *host, struct node_content
 	return host_function_keep(host->fn, host->userData, &content->wire.host.function);
 }
 
+/* The node's own copy of them is what the program is told. */
+static CUresult operations_keep(const struct vgpu_graph_operations *head, const void *operations,
+				struct node_content *content)
+{
+	size_t bytes = head->count * sizeof(CUstreamBatchMemOpParams);
+
+	content->operations = malloc(sizeof(*head) + bytes);
+	if (!content->operations)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	*content->operations = *head;
+	if (bytes)
+		memcpy(content->operations + 1, operations, bytes);
+	content->wire_bytes = sizeof(*head) + bytes;
+	content->parameters.memOp.count = head->count;
+	content->parameters.memOp.flags = head->flags;
+	content->parameters.memOp.paramArray = (CUstreamBatchMemOpParams *)(content->operations + 1);
+	return CUDA_SUCCESS;
+}
+
+static CUresult operations_read(const CUDA_BATCH_MEM_OP_NODE_PARAMS *batch, struct node_content *content)
+{
+	const struct vgpu_graph_operations head = {.count = batch->count, .flags = batch->flags};
+	struct object *context;
+	CUresult result;
+
+	if (!batch->count || batch->count > VGPU_GRAPH_OPERATIONS_MAX || !batch->paramArray)
+		return CUDA_ERROR_INVALID_VALUE;
+	result = context_choose(batch->ctx, content, &context);
+	if (result)
+		return result;
+	content->parameters.memOp = *batch;
+	return operations_keep(&head, batch->paramArray, content);
+}
+
 static CUresult allocation_read(const CUDA_MEM_ALLOC_NODE_PARAMS *allocation, struct node_content *content)
 {
 	const CUmemLocation *location = &allocation->poolProps.location;
@@ -174,6 +209,8 @@ static CUresult content_read(const CUgraphNodeParams *parameters, bool as_progra
 		return event_read(parameters->eventWait.event, content);
 	case CU_GRAPH_NODE_TYPE_HOST:
 		return host_read(&parameters->host, content);
+	case CU_GRAPH_NODE_TYPE_BATCH_MEM_OP:
+		return operations_read(&parameters->memOp, content);
 	case CU_GRAPH_NODE_TYPE_MEM_ALLOC:
 		return allocation_read(&parameters->alloc, content);
 	case CU_GRAPH_NODE_TYPE_MEM_FREE:
@@ -286,6 +323,23 @@ static CUresult allocation_learn(uint32_t node, struct node_content *content)
 	return memory_is_of_graph(range.address) ? CUDA_SUCCESS : memory_note(&range);
 }
 
+static CUresult operations_learn(uint32_t node, struct node_content *content)
+{
+	struct {
+		struct vgpu_graph_operations head;
+		CUstreamBatchMemOpParams operations[VGPU_GRAPH_OPERATIONS_MAX];
+	} wire;
+	uint32_t bytes = 0;
+	CUresult result = host_cuGraphBatchMemOpNodeGetParams(content->context, node, &wire, sizeof(wire), &bytes);
+
+	if (result)
+		return result;
+	if (bytes < sizeof(wire.head) || wire.head.count > VGPU_GRAPH_OPERATIONS_MAX ||
+	    bytes != sizeof(wire.head) + wire.head.count * sizeof(wire.operations[0]))
+		return CUDA_ERROR_UNKNOWN;
+	return operations_keep(&wire.head, wire.operations, content);
+}
+
 static CUresult free_learn(uint32_t node, struct node_content *content)
 {
 	uint64_t address = 0;
@@ -313,6 +367,8 @@ CUresult node_content_learn(const struct graph_node *node, uint32_t context, str
 		result = memcpy_learn(node->object->id, content);
 	else if (node->type == CU_GRAPH_NODE_TYPE_MEM_ALLOC)
 		result = allocation_learn(node->object->id, content);
+	else if (node->type == CU_GRAPH_NODE_TYPE_BATCH_MEM_OP)
+		result = operations_learn(node->object->id, content);
 	else if (node->type == CU_GRAPH_NODE_TYPE_MEM_FREE)
 		result = free_learn(node->object->id, content);
 	if (result)
@@ -324,8 +380,10 @@ CUresult node_content_learn(const struct graph_node *node, uint32_t context, str
 
 void node_content_free(struct node_content *content)
 {
-	if (content)
+	if (content) {
 		free(content->launch);
+		free(content->operations);
+	}
 	free(content);
 }
 
@@ -340,5 +398,7 @@ void node_content_abandon(struct node_content *content)
 
 const void *node_content_wire(const struct node_content *content)
 {
+	if (content->operations)
+		return content->operations;
 	return content->launch ? (const void *)&content->launch->wire : &content->wire;
 }

@@ -71,7 +71,8 @@ struct node_content {
 		struct vgpu_graph_allocation allocation;
 		struct vgpu_graph_free free;
 	} wire;
-	struct launch_record *launch; /* of a kernel, else NULL */
+	struct launch_record *launch;		  /* of a kernel, else NULL */
+	struct vgpu_graph_operations *operations; /* of a batch, with what follows; else NULL */
 };
 
 void graphs_lock(void);
@@ -123,6 +124,8 @@ const CUgraphNodeParams *node_parameters_of_memcpy(const CUDA_MEMCPY3D *copy, CU
 const CUgraphNodeParams *node_parameters_of_memset(const CUDA_MEMSET_NODE_PARAMS *fill, CUcontext context,
 						   CUgraphNodeParams *memory);
 
+const CUgraphNodeParams *node_parameters_of_batch(const CUDA_BATCH_MEM_OP_NODE_PARAMS *batch,
+						  CUgraphNodeParams *memory);
 const CUgraphNodeParams *node_parameters_of_host(const CUDA_HOST_NODE_PARAMS *host, CUgraphNodeParams *memory);
 
 /*

@@ -49,6 +49,14 @@ const CUgraphNodeParams *node_parameters_of_memset(const CUDA_MEMSET_NODE_PARAMS
 	return memory;
 }
 
+const CUgraphNodeParams *node_parameters_of_batch(const CUDA_BATCH_MEM_OP_NODE_PARAMS *batch, CUgraphNodeParams *memory)
+{
+	if (!batch)
+		return NULL;
+	*memory = (CUgraphNodeParams){.type = CU_GRAPH_NODE_TYPE_BATCH_MEM_OP, .memOp = *batch};
+	return memory;
+}
+
 const CUgraphNodeParams *node_parameters_of_host(const CUDA_HOST_NODE_PARAMS *host, CUgraphNodeParams *memory)
 {
 	if (!host)
@@ -225,6 +233,20 @@ API(cuGraphExecHostNodeSetParams, CUgraphExec exec, CUgraphNode node, const CUDA
 	return set(&exec, node, node_parameters_of_host(host, &parameters));
 }
 
+API(cuGraphBatchMemOpNodeSetParams, CUgraphNode node, const CUDA_BATCH_MEM_OP_NODE_PARAMS *batch)
+{
+	CUgraphNodeParams parameters;
+
+	return set(NULL, node, node_parameters_of_batch(batch, &parameters));
+}
+
+API(cuGraphExecBatchMemOpNodeSetParams, CUgraphExec exec, CUgraphNode node, const CUDA_BATCH_MEM_OP_NODE_PARAMS *batch)
+{
+	CUgraphNodeParams parameters;
+
+	return set(&exec, node, node_parameters_of_batch(batch, &parameters));
+}
+
 static CUresult event_set(const CUgraphExec *exec, CUgraphNode node, CUgraphNodeType type, CUevent event)
 {
 	CUgraphNodeParams parameters = {.type = type};
@@ -318,6 +340,11 @@ API(cuGraphMemsetNodeGetParams, CUgraphNode node, CUDA_MEMSET_NODE_PARAMS *fill)
 API(cuGraphHostNodeGetParams, CUgraphNode node, CUDA_HOST_NODE_PARAMS *host)
 {
 	return get(node, CU_GRAPH_NODE_TYPE_HOST, host, sizeof(*host));
+}
+
+API(cuGraphBatchMemOpNodeGetParams, CUgraphNode node, CUDA_BATCH_MEM_OP_NODE_PARAMS *batch)
+{
+	return get(node, CU_GRAPH_NODE_TYPE_BATCH_MEM_OP, batch, sizeof(*batch));
 }
 
 CUresult graph_allocation_get(CUgraphNode node, CUDA_MEM_ALLOC_NODE_PARAMS *ret_allocation)

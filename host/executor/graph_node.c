@@ -166,6 +166,23 @@ static CUresult host_read(const uint8_t *payload, size_t bytes, struct node_inpu
 	return CUDA_SUCCESS;
 }
 
+static CUresult operations_read(CUcontext context, const uint8_t *payload, size_t bytes, struct node_input *input)
+{
+	const struct vgpu_graph_operations *wire = (const void *)payload;
+
+	if (bytes < sizeof(*wire) || wire->count > VGPU_GRAPH_OPERATIONS_MAX ||
+	    wire->count * sizeof(CUstreamBatchMemOpParams) > bytes - sizeof(*wire))
+		return EXECUTE_PROTOCOL;
+	/* The driver copies them, and takes nothing but device addresses from them. */
+	input->parameters.memOp = (CUDA_BATCH_MEM_OP_NODE_PARAMS){
+		.ctx = context,
+		.count = wire->count,
+		.paramArray = (CUstreamBatchMemOpParams *)(wire + 1),
+		.flags = wire->flags,
+	};
+	return CUDA_SUCCESS;
+}
+
 static CUresult allocation_read(const uint8_t *payload, size_t bytes, struct node_input *input)
 {
 	const struct vgpu_graph_allocation *wire = (const void *)payload;
@@ -216,6 +233,8 @@ static CUresult parameters_read(struct executor *executor, uint32_t type, const 
 		return event_read(executor, payload, bytes, input);
 	case CU_GRAPH_NODE_TYPE_HOST:
 		return host_read(payload, bytes, input);
+	case CU_GRAPH_NODE_TYPE_BATCH_MEM_OP:
+		return operations_read(context->object, payload, bytes, input);
 	case CU_GRAPH_NODE_TYPE_MEM_ALLOC:
 		return allocation_read(payload, bytes, input);
 	case CU_GRAPH_NODE_TYPE_MEM_FREE:

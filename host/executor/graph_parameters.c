@@ -251,6 +251,35 @@ static CUresult memory_node_find(struct executor *executor, uint32_t id, CUgraph
 	return !result && type != wanted ? CUDA_ERROR_INVALID_VALUE : result;
 }
 
+CUresult execute_cuGraphBatchMemOpNodeGetParams(struct executor *executor, const struct request *request,
+						const struct wire_cuGraphBatchMemOpNodeGetParams *arguments,
+						struct wire_cuGraphBatchMemOpNodeGetParams_reply *reply, void *tail,
+						size_t capacity)
+{
+	struct vgpu_graph_operations *wire = tail;
+	CUDA_BATCH_MEM_OP_NODE_PARAMS batch = {0};
+	size_t bytes;
+	void *node;
+	CUresult result = memory_node_find(executor, arguments->hNode, CU_GRAPH_NODE_TYPE_BATCH_MEM_OP, &node);
+
+	(void)request;
+	if (result)
+		return result;
+	if (!executor->driver.cuGraphBatchMemOpNodeGetParams)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	result = executor->driver.cuGraphBatchMemOpNodeGetParams(node, &batch);
+	bytes = batch.count * sizeof(batch.paramArray[0]);
+	if (!result && (batch.count > VGPU_GRAPH_OPERATIONS_MAX || sizeof(*wire) + bytes > capacity))
+		result = CUDA_ERROR_NOT_SUPPORTED;
+	if (result)
+		return result;
+	*wire = (struct vgpu_graph_operations){.count = batch.count, .flags = batch.flags};
+	if (bytes)
+		memcpy(wire + 1, batch.paramArray, bytes);
+	reply->operations_bytes = (uint32_t)(sizeof(*wire) + bytes);
+	return CUDA_SUCCESS;
+}
+
 CUresult execute_cuGraphMemAllocNodeGetParams(struct executor *executor, const struct request *request,
 					      const struct wire_cuGraphMemAllocNodeGetParams *arguments,
 					      struct wire_cuGraphMemAllocNodeGetParams_reply *reply)

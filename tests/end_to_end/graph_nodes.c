@@ -951,7 +951,7 @@ static void test_errors(void **state)
 /* What is not built; and handles of what is gone. */
 static void test_refusals(void **state)
 {
-	CUgraphNodeParams parameters = {.type = CU_GRAPH_NODE_TYPE_BATCH_MEM_OP};
+	CUgraphNodeParams parameters = {.type = CU_GRAPH_NODE_TYPE_CONDITIONAL};
 	CUgraphNode node, gone;
 	CUgraphNodeType type;
 	CUgraph graph;

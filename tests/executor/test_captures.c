@@ -369,6 +369,37 @@ static void half_a_captured_copy(void **state)
 	fault_expect(capture_copy(STREAM(1), &copy, sizeof(copy) - 8));
 }
 
+/* Counts that lie. */
+static uint32_t add_batch(uint32_t count)
+{
+	struct {
+		struct vgpu_graph_node head;
+		struct vgpu_graph_operations operations;
+		CUstreamBatchMemOpParams first;
+	} tail = {.head = {.type = CU_GRAPH_NODE_TYPE_BATCH_MEM_OP}, .operations = {.count = count}};
+	const struct wire_cuGraphAddNode_v2 arguments = {
+		.phGraphNode = NODE(1), .hGraph = GRAPH(1), .node_bytes = sizeof(tail)};
+
+	return call(VGPU_CALL_cuGraphAddNode_v2, &arguments, sizeof(arguments), &tail, sizeof(tail));
+}
+
+static void operations_that_are_not_there(void **state)
+{
+	(void)state;
+	WORKS(cuGraphCreate, .phGraph = GRAPH(1));
+	/* None, or one of no kind. */
+	assert_int_equal(add_batch(0), CUDA_ERROR_INVALID_VALUE);
+	assert_int_equal(add_batch(1), CUDA_ERROR_NOT_SUPPORTED);
+	fault_expect(add_batch(2));
+}
+
+static void more_operations_than_may_be(void **state)
+{
+	(void)state;
+	WORKS(cuGraphCreate, .phGraph = GRAPH(1));
+	fault_expect(add_batch(UINT32_MAX));
+}
+
 static void more_ids_than_may_be(void **state)
 {
 	static const uint32_t ids[VGPU_GRAPH_IDS_MAX + 1];
@@ -425,6 +456,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(half_a_copy, setup, teardown),
 		cmocka_unit_test_setup_teardown(half_a_captured_copy, setup, teardown),
 		cmocka_unit_test_setup_teardown(more_ids_than_may_be, setup, teardown),
+		cmocka_unit_test_setup_teardown(operations_that_are_not_there, setup, teardown),
+		cmocka_unit_test_setup_teardown(more_operations_than_may_be, setup, teardown),
 		cmocka_unit_test_setup_teardown(user_objects_are_counted, setup, teardown),
 	};
 
