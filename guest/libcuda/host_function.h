@@ -8,7 +8,7 @@
 #include "object.h"
 #include "program_copy.h"
 
-/* A name for the executor, good as long as the process lives: a graph may call the function at any time. */
+/* A name for the executor, good until that says that no graph has the function any more. */
 CUresult host_function_keep(CUhostFn function, void *data, uint64_t *ret_name);
 
 /* Of a copy, which it takes on success: good until the executor says that no graph has it any more. */

@@ -26,6 +26,9 @@ struct captures {
 /* NULL: there is none with that number. */
 struct capture *capture_by_number(const struct executor *executor, uint64_t number);
 
+/* The graph that a capture of the stream goes into, as far as the driver tells; NULL: there is none. */
+CUgraph capture_graph(const struct executor *executor, CUstream stream);
+
 /* Streams have ended with their context, and their captures with them. */
 void captures_forget_streams(struct executor *executor);
 

@@ -34,6 +34,15 @@ static CUresult position_find(const struct executor *executor, CUstream stream, 
 	return CUDA_ERROR_NOT_SUPPORTED;
 }
 
+CUgraph capture_graph(const struct executor *executor, CUstream stream)
+{
+	struct position position;
+
+	return position_find(executor, stream, &position) || position.status != CU_STREAM_CAPTURE_STATUS_ACTIVE
+		       ? NULL
+		       : position.graph;
+}
+
 /* Its graph has the id from now on. */
 static CUresult graph_name(struct executor *executor, const struct request *request, struct capture *capture,
 			   CUgraph graph, uint32_t id)

@@ -56,6 +56,7 @@ struct executor {
 	bool driver_is_software;
 	CUresult init_result;	       /* of cuInit */
 	bool is_greeted;	       /* HELLO was accepted */
+	uint64_t features;	       /* VGPU_FEATURE_* of both sides */
 	bool is_refused;	       /* HELLO was not */
 	const struct request *request; /* the one being executed */
 

@@ -316,6 +316,20 @@ static CUresult node_add(struct executor *executor, uint32_t id, CUgraph graph, 
 	return result;
 }
 
+static CUgraph graph_of_node(const struct executor *executor, uint32_t id)
+{
+	const struct handle *node = handles_find(&executor->handles, VGPU_KIND_GRAPH_NODE, id);
+
+	return handles_find(&executor->handles, VGPU_KIND_GRAPH, node->owner)->object;
+}
+
+/* The graph has the function of a host node now. */
+static void function_own(struct executor *executor, CUgraph graph, const struct node_input *input)
+{
+	if (input->parameters.type == CU_GRAPH_NODE_TYPE_HOST)
+		host_function_own(executor, graph, (uintptr_t)input->parameters.host.userData);
+}
+
 CUresult execute_cuGraphAddNode_v2(struct executor *executor, const struct request *request,
 				   const struct wire_cuGraphAddNode_v2 *arguments, const void *tail)
 {
@@ -344,6 +358,7 @@ CUresult execute_cuGraphAddNode_v2(struct executor *executor, const struct reque
 		result = node_add(executor, arguments->hGraph, graph, &input, &node);
 	if (!result) {
 		execute_mint(executor, arguments->phGraphNode, request->context, node);
+		function_own(executor, graph, &input);
 		if (moves)
 			graph_embed(executor, arguments->phGraphNode, input.child);
 	}
@@ -392,6 +407,8 @@ CUresult execute_cuGraphNodeSetParams(struct executor *executor, const struct re
 		result = program_copy_replace(executor, node, input.program_copy);
 	else if (!result)
 		result = executor->driver.cuGraphNodeSetParams(node, &input.parameters);
+	if (!result)
+		function_own(executor, graph_of_node(executor, arguments->hNode), &input);
 	input_end(executor, &input);
 	return result;
 }

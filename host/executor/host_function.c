@@ -111,6 +111,26 @@ void host_function_copy(uint64_t function, enum vgpu_function_use use, uint8_t *
 	turn_end();
 }
 
+static void function_end(void *function)
+{
+	host_function_copy((uintptr_t)function, VGPU_FUNCTION_END, NULL, 0);
+}
+
+/* Where this fails the guest remembers the function as long as it lives. */
+void host_function_own(struct executor *executor, CUgraph graph, uint64_t function)
+{
+	const struct driver *driver = &executor->driver;
+	CUuserObject object;
+
+	if (!(executor->features & VGPU_FEATURE_FUNCTION_END) || !driver->cuUserObjectCreate ||
+	    !driver->cuGraphRetainUserObject ||
+	    driver->cuUserObjectCreate(&object, (void *)(uintptr_t)function, function_end, 1,
+				       CU_USER_OBJECT_NO_DESTRUCTOR_SYNC))
+		return;
+	/* An object that the graph does not take is kept, for its end would be that of a function that is there. */
+	(void)driver->cuGraphRetainUserObject(graph, object, 1, CU_GRAPH_USER_OBJECT_MOVE);
+}
+
 CUDA_HOST_NODE_PARAMS host_function_node(uint64_t function)
 {
 	return (CUDA_HOST_NODE_PARAMS){.fn = host_function_run, .userData = (void *)(uintptr_t)function};
@@ -127,7 +147,14 @@ CUresult execute_cuLaunchHostFunc(struct executor *executor, const struct reques
 		return result;
 	if (!executor->driver.cuLaunchHostFunc)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	return executor->driver.cuLaunchHostFunc(stream, host_function_run, (void *)(uintptr_t)arguments->function);
+	result = executor->driver.cuLaunchHostFunc(stream, host_function_run, (void *)(uintptr_t)arguments->function);
+	if (!result && executor->captures.count) {
+		CUgraph graph = capture_graph(executor, stream);
+
+		if (graph)
+			host_function_own(executor, graph, arguments->function);
+	}
+	return result;
 }
 
 CUresult execute_cuStreamAddCallback(struct executor *executor, const struct request *request,

@@ -29,6 +29,9 @@ void host_function_copy(uint64_t function, enum vgpu_function_use use, uint8_t *
 /* For user objects of the driver: a function that has the guest call the one that its argument is the name of. */
 void host_function_run(void *function);
 
+/* The graph has come to have a node with the function: the guest is told when no graph has it any more. */
+void host_function_own(struct executor *executor, CUgraph graph, uint64_t function);
+
 /* A node that has the guest call a function. */
 CUDA_HOST_NODE_PARAMS host_function_node(uint64_t function);
 

@@ -13,7 +13,7 @@
 
 static uint64_t features_offered(const struct executor *executor)
 {
-	return executor->pass >= 0 ? VGPU_FEATURE_HOST_MAP : 0;
+	return VGPU_FEATURE_FUNCTION_END | (executor->pass >= 0 ? VGPU_FEATURE_HOST_MAP : 0);
 }
 
 /* Not before it is known that the guest process wants CUDA at all. */
@@ -35,6 +35,7 @@ static void cuda_greet(struct executor *executor, const struct vgpu_hello *hello
 
 	driver_start(executor);
 	answer->features = hello->features & features_offered(executor);
+	executor->features = answer->features;
 	answer->api_checksum = VGPU_API_CHECKSUM;
 	answer->init_result = (uint32_t)executor->init_result;
 	if (driver->cuDriverGetVersion(&version) == CUDA_SUCCESS)

@@ -3,6 +3,7 @@
 
 #include <limits.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -64,7 +65,7 @@ static bool thread_start(void)
 
 static void references_drop(struct user_object *object, size_t count)
 {
-	if ((object->count -= count) > 0)
+	if (atomic_fetch_sub(&object->count, count) != count)
 		return;
 	object = object_retire(object, OBJECT_USER);
 	pthread_mutex_lock(&ended.lock);

@@ -300,7 +300,7 @@ void peer_open(struct peer *peer)
 	struct vgpu_hello hello = {
 		.version = VGPU_PROTOCOL_VERSION,
 		.api_checksum = VGPU_API_CHECKSUM,
-		.features = VGPU_FEATURE_HOST_MAP,
+		.features = VGPU_FEATURE_HOST_MAP | VGPU_FEATURE_FUNCTION_END,
 		.process_name = "test",
 	};
 	const char *driver = getenv("VGPU_TEST_DRIVER");

@@ -340,6 +340,49 @@ static void copies_are_paid_for(void **state)
 	assert_int_equal(peer.counters->pinned_bytes, 0);
 }
 
+/* Waits until the guest has been told of the function's end. */
+static void end_expect(uint64_t function)
+{
+	const struct timespec pause = {.tv_nsec = 10000000};
+
+	for (int i = 0; i < 3000; i++) {
+		if (peer.header->function_use == VGPU_FUNCTION_END && peer.header->function == function)
+			return;
+		WORKS(cuStreamQuery, .hStream = STREAM(1)); /* answers what is called meanwhile */
+		nanosleep(&pause, NULL);
+	}
+	fail();
+}
+
+/* One end for each function, when the last graph that has it is gone. */
+static void functions_end_with_their_graphs(void **state)
+{
+	struct {
+		struct vgpu_graph_node head;
+		struct vgpu_graph_host host;
+	} tail = {{.type = CU_GRAPH_NODE_TYPE_HOST}, {.function = 1001}};
+	const struct wire_cuGraphAddNode_v2 arguments = {
+		.phGraphNode = NODE(1), .hGraph = GRAPH(1), .node_bytes = sizeof(tail)};
+	const struct wire_cuLaunchHostFunc launch = {.hStream = STREAM(1), .function = 1002};
+
+	(void)state;
+	WORKS(cuGraphCreate, .phGraph = GRAPH(1));
+	assert_int_equal(call(VGPU_CALL_cuGraphAddNode_v2, &arguments, sizeof(arguments), &tail, sizeof(tail)),
+			 CUDA_SUCCESS);
+	WORKS(cuGraphInstantiateWithFlags, .phGraphExec = EXEC(1), .hGraph = GRAPH(1));
+	WORKS(cuGraphDestroy, .hGraph = GRAPH(1));
+	WORKS(cuGraphLaunch, .hGraphExec = EXEC(1), .hStream = STREAM(1));
+	WORKS(cuStreamSynchronize, .hStream = STREAM(1));
+	assert_int_equal(peer.header->function_use, VGPU_FUNCTION_CALL);
+	WORKS(cuGraphExecDestroy, .hGraphExec = EXEC(1));
+	end_expect(1001);
+	WORKS(cuStreamBeginCapture_v2, .hStream = STREAM(1));
+	assert_int_equal(peer_call(&peer, VGPU_CALL_cuLaunchHostFunc, context, &launch, sizeof(launch)), CUDA_SUCCESS);
+	WORKS(cuStreamEndCapture, .hStream = STREAM(1), .phGraph = GRAPH(1));
+	WORKS(cuGraphDestroy, .hGraph = GRAPH(1));
+	end_expect(1002);
+}
+
 /* What is too short ends the channel. */
 static void fault_expect(uint32_t result)
 {
@@ -453,6 +496,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(copies_are_checked, setup, teardown),
 		cmocka_unit_test_setup_teardown(copies_stay_what_they_are, setup, teardown),
 		cmocka_unit_test_setup_teardown(copies_are_paid_for, setup, teardown),
+		cmocka_unit_test_setup_teardown(functions_end_with_their_graphs, setup, teardown),
 		cmocka_unit_test_setup_teardown(half_a_copy, setup, teardown),
 		cmocka_unit_test_setup_teardown(half_a_captured_copy, setup, teardown),
 		cmocka_unit_test_setup_teardown(more_ids_than_may_be, setup, teardown),
