@@ -78,10 +78,10 @@ struct vgpu_hello_reply {
 	uint32_t device_count;
 	uint32_t driver_is_software; /* 1: softgpu */
 };
-#define VGPU_FEATURE_HOST_MAP	  0x1ull  /* pinned memory is shared with the executor (local transport) */
-#define VGPU_FEATURE_FUNCTION_END 0x2ull  /* the guest is told of host functions of graphs that no graph has any more \
-					   */
-#define VGPU_FEATURE_TELEMETRY 0x10000ull /* the channel is for NVML and nothing else (vgpu_nvml.h) */
+#define VGPU_FEATURE_HOST_MAP	  0x1ull     /* pinned memory is shared with the executor (local transport) */
+#define VGPU_FEATURE_SHARE	  0x2ull     /* processes of one tenant can share memory and events */
+#define VGPU_FEATURE_FUNCTION_END 0x4ull     /* the guest is told which host functions no graph has any more */
+#define VGPU_FEATURE_TELEMETRY	  0x10000ull /* the channel is for NVML and nothing else (vgpu_nvml.h) */
 
 /* SNAPSHOT: everything about one device that cannot change. Request: the ordinal. */
 #define VGPU_ATTRIBUTES_MAX 192

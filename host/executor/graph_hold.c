@@ -5,6 +5,7 @@
 
 #include "executor.h"
 #include "graph.h"
+#include "overhead.h"
 
 #define HOLDS_FIRST 64u
 #define HOLDS_MAX   262144u
@@ -160,16 +161,21 @@ CUresult graph_hold_copy(struct executor *executor, uint32_t from, uint64_t hold
 static void destroy(struct executor *executor, const struct graph_held *held)
 {
 	const struct driver *driver = &executor->driver;
+	struct overhead_mark mark;
 
 	if (held->context && !context_enter(executor, held->context))
 		return;
 	switch (held->kind) {
 	case VGPU_KIND_MODULE:
+		overhead_module_begin(executor, &mark);
 		driver->cuModuleUnload(held->object);
+		overhead_module_gone(executor, &mark);
 		print_forward(executor);
 		break;
 	case VGPU_KIND_LIBRARY:
+		overhead_module_begin(executor, &mark);
 		driver->cuLibraryUnload(held->object);
+		overhead_module_gone(executor, &mark);
 		print_forward(executor);
 		break;
 	case VGPU_KIND_EVENT:
