@@ -10,7 +10,7 @@ export PATH := /usr/sbin:/usr/bin:/sbin:/bin:$(PATH)
 HOST_SIDE := host/mediator/mediator_phase3 host/executor/cuda-executor softgpu/driver/libsoftgpu.so.1 \
 	host/worker/vgpu-relay host/worker/vgpu-worker host/jobs/vgpu-jobs host/jobs/vgpu-job-runner host/admin/vgpu-admin
 # Where Xen's libraries are.
-XEN_SIDE := host/xen/vgpu-xen host/xen/vgpu-xen-jobs
+XEN_SIDE := host/xen/vgpu-xen host/xen/vgpu-xen-grants host/xen/vgpu-xen-jobs
 GUEST_LIBRARIES := guest/libcuda/libcuda.so.1 guest/libnvml/libnvidia-ml.so.1
 GUEST_TOOLS := guest/jobs/vgpu-run
 

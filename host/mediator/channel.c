@@ -290,6 +290,7 @@ static int executor_start(struct channel *channel)
 				.has_pass_socket = request->pass_socket >= 0,
 				.xen_domain = request->xen_domain,
 				.xen_frame = request->xen_frame,
+				.xen_grants = request->xen_grants,
 			},
 		.fds = {request->memory, request->doorbell, request->interrupt, channel->counters.file,
 			request->pass_socket},

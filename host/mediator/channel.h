@@ -77,6 +77,7 @@ struct channel_request {
 	uint64_t bytes;
 	uint32_t xen_domain; /* not 0: the memory is pages of the guest, which the device zeroes */
 	uint32_t xen_frame;
+	uint32_t xen_grants;
 	/* Taken over, also when the request fails. */
 	int doorbell;
 	int interrupt;

@@ -59,7 +59,29 @@ jobs() {
 	right no-host-path '*could not write path*' xenstore-write /local/domain/0/data/vgpu-job/submit "1 0"
 }
 
+# What dom0 wants next, one after the other, of a guest that grants its memory.
+steps() {
+	insmod /lib/modules/xen-evtchn.ko
+	insmod /lib/modules/xen-gntalloc.ko
+	done=
+	while :; do
+		step=$(xenstore-read data/step 2>/dev/null)
+		if [ "$step" != "$done" ]; then
+			echo "GUEST step $step begins"
+			"step_${step#*-}"
+			echo "GUEST step $step done"
+			done=$step
+		fi
+		usleep 200000
+	done
+}
+step_compute() {
+	right vector_add '*PASS vector_add*' vector_add 100000
+	right matrix_product '*PASS matrix_product*' matrix_product
+}
+
 case $work in
+steps) steps ;;
 compute)
 	compute
 	echo "GUEST done"
