@@ -63,8 +63,9 @@ install: host
 	test ! -e $(BUILD)/host/xen/vgpu-xen || { \
 		install -D -m 755 -t $(DESTDIR)$(PREFIX)/sbin $(addprefix $(BUILD)/,$(XEN_SIDE)) && \
 		install -D -m 755 host/xen/vgpu-xen-qemu $(DESTDIR)$(PREFIX)/libexec/vgpu/vgpu-xen-qemu && \
-		sed 's|^ExecStart=/usr/local/|ExecStart=$(PREFIX)/|' packaging/systemd/vgpu-xen-jobs.service \
-			>$(DESTDIR)/etc/systemd/system/vgpu-xen-jobs.service; }
+		for unit in vgpu-xen-grants.service vgpu-xen-jobs.service; do \
+			sed 's|^ExecStart=/usr/local/|ExecStart=$(PREFIX)/|' packaging/systemd/$$unit \
+				>$(DESTDIR)/etc/systemd/system/$$unit; done; }
 	test -e $(DESTDIR)/etc/vgpu/mediator.conf || \
 		install -D -m 644 packaging/mediator.conf $(DESTDIR)/etc/vgpu/mediator.conf
 

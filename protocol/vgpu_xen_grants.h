@@ -18,7 +18,9 @@
  * XenStore would be beyond a guest's quota. Once the host has answered, the table's pages are the channel's.
  *
  * The end. When the process ends in any way its kernel clears guest_lives and sends an event (Linux's gntalloc,
- * UNMAP_NOTIFY_*); removing PORT's nodes means the same. When the channel is lost, or the backend ends in any way,
+ * UNMAP_NOTIFY_*); removing PORT's nodes means the same. A process that ends orderly says LEAVES first and waits
+ * for the host to let go: of what is still mapped then, Linux frees 10 pages a second (drivers/xen/grant-table.c,
+ * gnttab_handle_deferred). When the channel is lost, or the backend ends in any way,
  * host_lives is cleared and an event sent (gntdev's likewise). The host removes PORT's nodes when nothing of the
  * channel is mapped by it any more.
  */
@@ -54,14 +56,20 @@
 #define VGPU_GRANTS_HEAD_OFFSET 3072u
 #define VGPU_GRANTS_MAGIC	0x544e5247 /* "GRNT" */
 
+enum vgpu_grants_life {
+	VGPU_GRANTS_GONE = 0,
+	VGPU_GRANTS_LIVES = 1,
+	VGPU_GRANTS_LEAVES = 2, /* the guest's process only */
+};
+
 struct vgpu_grants_head {
 	uint32_t magic;
 	uint32_t version;
 	uint64_t nonce;
 	uint32_t pages;
 	uint32_t table_pages;
-	uint8_t guest_lives; /* 1 as long as the guest's process has the memory */
-	uint8_t host_lives;  /* 1 from the answer READY until the channel is lost */
+	uint8_t guest_lives; /* enum vgpu_grants_life: of the guest's process */
+	uint8_t host_lives;  /* likewise: from the answer READY until the host has lost or left the channel */
 	uint8_t reserved[2];
 	uint32_t lost_error; /* enum vgpu_channel_error, written by the host before host_lives is cleared */
 	uint32_t table[VGPU_GRANTS_TABLE_PAGES_MAX]; /* the references of the table's own pages */

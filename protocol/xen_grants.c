@@ -166,7 +166,7 @@ const char *grants_head_check(const struct vgpu_grants_head *head, const struct 
 		return "the first page is of another request";
 	if (head->pages != request->pages || head->table_pages != grants_table_pages(request->pages))
 		return "the first page names another number of pages";
-	if (head->guest_lives != 1)
+	if (head->guest_lives != VGPU_GRANTS_LIVES)
 		return "the process has ended";
 	return NULL;
 }

@@ -27,6 +27,9 @@
 /* The mediator has its own limit for an executor's start; this one only ends a wait for a stopped host. */
 #define START_TIMEOUT_S 180
 
+/* How long the end of the program may wait for the executor's. */
+#define LEAVE_TIMEOUT_S 5
+
 struct xen_transport {
 	struct transport base;
 	int grants;
@@ -35,7 +38,10 @@ struct xen_transport {
 	uint32_t port;
 	struct vgpu_grants_offer offer;
 	struct vgpu_grants_head *head; /* in the channel's memory */
+	pid_t process;		       /* whose it is: a child of it has nothing to say */
 };
+
+static struct xen_transport *opened; /* a process has one */
 
 static struct xen_transport *xen_of(struct transport *transport)
 {
@@ -52,7 +58,7 @@ static void xen_ring(struct transport *transport)
 
 static bool host_lives(const struct xen_transport *xen)
 {
-	return __atomic_load_n(&xen->head->host_lives, __ATOMIC_ACQUIRE) == 1;
+	return __atomic_load_n(&xen->head->host_lives, __ATOMIC_ACQUIRE) == VGPU_GRANTS_LIVES;
 }
 
 /* Takes an event, if there is one; the port stays masked until it is written back. */
@@ -108,11 +114,44 @@ static int xen_pass(struct transport *transport, int fd)
 	return -1;
 }
 
-/* The kernel tells the host when the last mapping of the memory is gone, and then ends the grants. */
+static time_t now_s(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
+}
+
+/* Lets the host go first, so that the kernel can free the memory at once. */
+static void host_leave(struct xen_transport *xen)
+{
+	time_t end = now_s() + LEAVE_TIMEOUT_S;
+
+	if (!xen->base.memory || xen->process != getpid())
+		return;
+	__atomic_store_n(&xen->head->guest_lives, VGPU_GRANTS_LEAVES, __ATOMIC_RELEASE);
+	xen_ring(&xen->base);
+	while (host_lives(xen) && now_s() < end) {
+		struct pollfd poller = {.fd = xen->events, .events = POLLIN};
+
+		/* Another thread may take the event. */
+		poll(&poller, 1, 50);
+		event_take(xen);
+	}
+}
+
+__attribute__((destructor)) static void process_end(void)
+{
+	if (opened)
+		host_leave(opened);
+}
+
+/* Without host_leave() too the kernel tells the host when the memory is gone, and ends the grants. */
 static void xen_close(struct transport *transport)
 {
 	struct xen_transport *xen = xen_of(transport);
 
+	host_leave(xen);
 	if (xen->base.memory)
 		munmap(xen->base.memory, xen->base.bytes);
 	if (xen->grants >= 0)
@@ -122,6 +161,8 @@ static void xen_close(struct transport *transport)
 	xenbus_close(&xen->store);
 	xen->base.memory = NULL;
 	xen->grants = xen->events = -1;
+	if (opened == xen)
+		opened = NULL;
 }
 
 static const struct transport_operations xen_operations = {
@@ -238,7 +279,7 @@ static void head_write(struct xen_transport *xen, const uint32_t *references, ui
 		.nonce = nonce,
 		.pages = xen->offer.pages,
 		.table_pages = grants_table_pages(xen->offer.pages),
-		.guest_lives = 1,
+		.guest_lives = VGPU_GRANTS_LIVES,
 	};
 	memcpy(head->table, references + 1, head->table_pages * sizeof(*references));
 	memcpy(table, references, xen->offer.pages * sizeof(*references));
@@ -266,14 +307,6 @@ static int request_send(struct xen_transport *xen, const struct vgpu_grants_requ
 failed:
 	transport_failure_set(ret_failure, VGPU_ERROR_NO_MEMORY, "XenStore: %s", strerror(errno));
 	return -1;
-}
-
-static time_t now_s(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec;
 }
 
 static int answer_take(const struct vgpu_grants_answer *answer, struct transport_failure *ret_failure)
@@ -346,6 +379,8 @@ struct transport *transport_open_xen(struct transport_failure *ret_failure)
 	if (answer_await(xen, request.nonce, ret_failure) < 0)
 		goto failed_requested;
 	free(references);
+	xen->process = getpid();
+	opened = xen;
 	return &xen->base;
 
 failed_requested:

@@ -52,7 +52,7 @@ static void loss_tell(struct grants_channel *channel, enum vgpu_channel_error er
 {
 	channel->head->lost_error = error;
 	__atomic_thread_fence(__ATOMIC_RELEASE);
-	channel->head->host_lives = 0;
+	channel->head->host_lives = VGPU_GRANTS_GONE;
 	xenevtchn_notify(channel->domain->events, channel->port);
 }
 
@@ -123,7 +123,7 @@ static void message_take(struct grants_channel *channel, const struct vgpu_contr
 	} else if (type == VGPU_CONTROL_CHANNEL_READY && channel->stage == GRANTS_OPENING) {
 		channel->stage = GRANTS_READY;
 		channel->head->lost_error = VGPU_ERROR_NONE;
-		channel->head->host_lives = 1;
+		channel->head->host_lives = VGPU_GRANTS_LIVES;
 		answer(domain, channel->guest_port, channel->nonce, VGPU_CHANNEL_READY, VGPU_ERROR_NONE, "");
 	} else if (type != VGPU_CONTROL_CHANNEL_READY && channel->stage == GRANTS_OPENING) {
 		answer(domain, channel->guest_port, channel->nonce, VGPU_CHANNEL_FAILED, error, message->text);
@@ -161,7 +161,7 @@ void grants_channel_event(struct grants_domain *domain, evtchn_port_t port)
 
 		if (channel->stage == GRANTS_FREE || channel->port != port)
 			continue;
-		if (channel->head->guest_lives != 1)
+		if (channel->head->guest_lives != VGPU_GRANTS_LIVES)
 			channel_close(channel);
 		else if (write(channel->doorbell, &one, sizeof(one)) < 0 && errno != EAGAIN)
 			grants_report(domain, "a doorbell is not taken: %s", strerror(errno));

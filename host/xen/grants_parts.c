@@ -136,7 +136,7 @@ const char *grants_parts_open(struct grants_channel *channel, const struct vgpu_
 	if (problem)
 		goto close_eventfds;
 	/* An end before the port was bound has sent no event here. */
-	if (channel->head->guest_lives != 1) {
+	if (channel->head->guest_lives != VGPU_GRANTS_LIVES) {
 		problem = "the process has ended";
 		goto close_eventfds;
 	}

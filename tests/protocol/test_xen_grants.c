@@ -163,7 +163,9 @@ static void heads(void **state)
 	head.table_pages = VGPU_GRANTS_TABLE_PAGES_MAX + 1;
 	assert_non_null(grants_head_check(&head, &request));
 	head = good;
-	head.guest_lives = 0;
+	head.guest_lives = VGPU_GRANTS_GONE;
+	assert_non_null(grants_head_check(&head, &request));
+	head.guest_lives = VGPU_GRANTS_LEAVES;
 	assert_non_null(grants_head_check(&head, &request));
 }
 

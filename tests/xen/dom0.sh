@@ -40,8 +40,12 @@ echo "tools are up after $(cut -d' ' -f1 /proc/uptime) s"
 echo "psk $(head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n')" >/root/worker.psk
 /host/worker/vgpu-worker --listen 127.0.0.1:5555 --credentials /root/worker.psk \
 	--driver /softgpu/driver/libsoftgpu.so.1 >/tmp/worker.log 2>&1 &
-/host/mediator/mediator_phase3 --socket /var/vgpu/mediator.sock --log /tmp/mediator.log \
-	--worker B=127.0.0.1:5555 --worker-credentials /root/worker.psk &
+mediator_start() { # OPTION...
+	/host/mediator/mediator_phase3 --socket /var/vgpu/mediator.sock --log /tmp/mediator.log \
+		--worker B=127.0.0.1:5555 --worker-credentials /root/worker.psk "$@" &
+	mediator=$!
+}
+mediator_start
 until_true 60 grep -q 'CUDA initialized' /tmp/mediator.log
 verdict $? "the mediator has a GPU in dom0"
 vgpu-jobs --listen unix:/run/jobs --runner /bin/vgpu-job-runner --library /guest >/tmp/jobs.log 2>&1 &
@@ -50,7 +54,7 @@ vgpu-xen-jobs --jobs /run/jobs >/tmp/xen-jobs.log 2>&1 &
 finish() {
 	for log in /tmp/*.log /tmp/*.xl /var/log/xen/*; do
 		echo "--- $log"
-		tail -n 40 "$log"
+		tail -n 60 "$log"
 	done
 	echo "TAP 1..$number"
 	poweroff -f

@@ -74,7 +74,7 @@ static void guest_open(struct guest *guest)
 		.nonce = NONCE,
 		.pages = guest->offer.pages,
 		.table_pages = 1,
-		.guest_lives = 1,
+		.guest_lives = VGPU_GRANTS_LIVES,
 		.table = {guest->references[1]},
 	};
 	memcpy(guest->table, guest->references, guest->offer.pages * sizeof(uint32_t));

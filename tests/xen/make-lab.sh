@@ -22,7 +22,7 @@ guest=$("$repository/guest/image/make-image.sh" "$cache" "$here/guest.sh:root/ru
 	"$xen/root/usr/bin/xenstore:bin/xenstore" \
 	"$build/guest/libcuda/libcuda.so.1:lib/libcuda.so.1" "$build/examples/vector_add:bin/vector_add" \
 	"$build/examples/matrix_product:bin/matrix_product" "$build/tests/end_to_end/copy_loop:bin/copy_loop" \
-	"$build/guest/jobs/vgpu-run:bin/vgpu-run" \
+	"$build/guest/jobs/vgpu-run:bin/vgpu-run" "$build/tests/xen/hostile_grants:bin/hostile_grants" \
 	"$guest_kernel/modules/kernel/drivers/xen/xen-evtchn.ko:lib/modules/xen-evtchn.ko" \
 	"$guest_kernel/modules/kernel/drivers/xen/xen-gntalloc.ko:lib/modules/xen-gntalloc.ko")
 
