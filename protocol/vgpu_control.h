@@ -138,10 +138,10 @@ struct vgpu_control_executor_start {
 	uint32_t channel;
 	uint32_t pool_id;
 	uint32_t has_pass_socket;
-	uint32_t has_schedule; /* 0: the executor is not scheduled and has no limits */
-	uint32_t xen_domain;   /* not 0: the memory is pages of this domain, see DEVICE_HELLO */
-	uint32_t xen_frame;    /* of the channel's first page */
-	uint32_t xen_grants;   /* as in DEVICE_HELLO */
+	uint32_t has_schedule;	  /* 0: the executor is not scheduled and has no limits */
+	uint32_t xen_domain;	  /* not 0: the memory is pages of this domain, see DEVICE_HELLO */
+	uint32_t xen_frame;	  /* of the channel's first page */
+	uint32_t xen_grants;	  /* as in DEVICE_HELLO */
 	char driver_library[256]; /* path or soname for dlopen */
 };
 

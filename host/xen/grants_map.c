@@ -67,7 +67,7 @@ int grants_map_table_read(int file, unsigned domain, const uint32_t *table, cons
 {
 	uint32_t table_pages = grants_table_pages(request->pages);
 	size_t bytes = (size_t)table_pages * VGPU_GRANTS_PAGE_BYTES;
-	uint64_t offset;
+	uint64_t offset = 0;
 	void *mapping;
 	int error = grants_map_add(file, domain, table, table_pages, &offset);
 

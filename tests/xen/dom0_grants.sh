@@ -118,7 +118,7 @@ grants_process_check() {
 	step_is_right ivory no-rights rights
 	verdict $? "grants: who may is decided by the rights of Xen's devices"
 	step ivory hostile 300
-	step_is_right ivory nonce table-pages pages instance reference table-reference references port one-page again \
+	step_is_right ivory nonce table-pages pages instance reference table-reference references port one-page alike again \
 		garbage removed
 	verdict $? "grants: requests and pages of a hostile guest are refused"
 	until_true 30 process_is_gone ivory

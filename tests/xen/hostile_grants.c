@@ -15,7 +15,7 @@
 #include "xen_devices.h"
 #include "xenbus.h"
 
-enum { NO_REFERENCE = 0xfff0, NO_PORT = 99999, WAIT_S = 30, NONCE = 0x5eed };
+enum { NO_REFERENCE = 0xfff0, NO_PORT = 99999, WAIT_S = 30, PAGES_ALIKE = 128 };
 
 struct guest {
 	struct xenbus store;
@@ -64,14 +64,14 @@ static void guest_open(struct guest *guest)
 	guest->request = (struct vgpu_grants_request){
 		.version = VGPU_GRANTS_VERSION,
 		.instance = guest->offer.instance,
-		.nonce = NONCE,
+		.nonce = (uint64_t)getpid() << 8,
 		.pages = guest->offer.pages,
 		.reference = guest->references[0],
 	};
 	*guest->head = (struct vgpu_grants_head){
 		.magic = VGPU_GRANTS_MAGIC,
 		.version = VGPU_GRANTS_VERSION,
-		.nonce = NONCE,
+		.nonce = guest->request.nonce,
 		.pages = guest->offer.pages,
 		.table_pages = 1,
 		.guest_lives = VGPU_GRANTS_LIVES,
@@ -105,7 +105,8 @@ static void answer_await(struct guest *guest, struct vgpu_grants_answer *ret_ans
 	for (int i = 0; i < WAIT_S * 10; i++) {
 		int length = xenbus_read(&guest->store, path, value, sizeof(value));
 
-		if (length >= 0 && grants_answer_parse(value, (size_t)length, ret_answer))
+		if (length >= 0 && grants_answer_parse(value, (size_t)length, ret_answer) &&
+		    ret_answer->nonce == guest->request.nonce)
 			return;
 		usleep(100000);
 	}
@@ -140,6 +141,9 @@ static bool case_prepare(struct guest *guest, const char *name)
 		guest->head->table_pages = 1000000;
 	else if (strcmp(name, "references") == 0)
 		memset(guest->table, 0xff, guest->offer.pages * sizeof(uint32_t));
+	else if (strcmp(name, "one-page") == 0)
+		for (uint32_t i = 0; i < guest->offer.pages; i++)
+			guest->table[i] = guest->references[0];
 	else if (strcmp(name, "port") == 0)
 		guest->port = NO_PORT;
 	else
@@ -163,10 +167,10 @@ int main(int count, char **arguments)
 		xenbus_remove(&guest.store, path);
 		return 0;
 	}
-	/* Every page is the first one: a channel that writes over itself. */
-	if (strcmp(name, "one-page") == 0)
+	/* Pages that are the same, the first one among them: a channel that writes over itself. */
+	if (strcmp(name, "alike") == 0)
 		for (uint32_t i = 1; i < guest.offer.pages; i++)
-			guest.table[i] = guest.references[0];
+			guest.table[i] = guest.references[i / PAGES_ALIKE * PAGES_ALIKE];
 	request_write(&guest, NULL);
 	answer_await(&guest, &answer);
 	if (answer.state != VGPU_CHANNEL_READY) {
@@ -174,7 +178,7 @@ int main(int count, char **arguments)
 		return 1;
 	}
 	path_make(&guest, "", path);
-	if (strcmp(name, "one-page") == 0) {
+	if (strcmp(name, "alike") == 0) {
 		/* As if it were gone, in the middle of it. */
 		guest.head->guest_lives = 0;
 		xenbus_remove(&guest.store, path);

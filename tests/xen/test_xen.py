@@ -38,7 +38,7 @@ def main():
     log = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(tempfile.mkdtemp()) / 'console.log'
     command = ['qemu-system-x86_64', '-accel', 'tcg,thread=multi', '-machine', 'pc', '-cpu', PROCESSOR, '-m', '2600',
                '-smp', '2', '-nographic', '-no-reboot', '-net', 'none', '-kernel', CACHE / 'xen/xen', '-append',
-               'console=com1 com1=115200,8n1 loglvl=warning guest_loglvl=warning noreboot '
+               'console=com1 com1=115200,8n1 conring_size=4M loglvl=warning guest_loglvl=warning noreboot '
                'dom0_mem=1024M,max:1024M',
                '-initrd', f'{CACHE}/xen/vmlinux console=hvc0 earlyprintk=xen quiet vgpu.part={PART},{lab}']
     with log.open('wb') as output:
