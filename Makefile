@@ -14,7 +14,7 @@ XEN_SIDE := host/xen/vgpu-xen host/xen/vgpu-xen-grants host/xen/vgpu-xen-jobs
 GUEST_LIBRARIES := guest/libcuda/libcuda.so.1 guest/libnvml/libnvidia-ml.so.1
 GUEST_TOOLS := guest/jobs/vgpu-run
 
-.PHONY: all packages configure build host install guest demo check check-sanitized check-xen lint bench coverage clean
+.PHONY: all packages configure build host install guest demo check check-sanitized check-xen lint soak bench coverage clean
 
 all: build
 
@@ -96,6 +96,10 @@ check-sanitized: packages
 # Xen, a dom0 and its guests under emulation; minutes. Not part of check.
 check-xen: build
 	@VGPU_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/xen/test_xen.py
+
+# 64 tenants with 4 processes each for ten minutes. Not part of check, which has a short one.
+soak: build
+	@$(PYTHON) tests/soak/soak.py --build $(BUILD)
 
 lint: build
 	@scripts/lint.sh $(BUILD)

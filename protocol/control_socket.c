@@ -44,6 +44,7 @@ static const struct message_shape shapes[] = {
 	[VGPU_CONTROL_SHARE_PUBLISH] = SHAPE(struct vgpu_control_share),
 	[VGPU_CONTROL_SHARE_QUERY] = SHAPE(struct vgpu_control_share),
 	[VGPU_CONTROL_SHARE_REPLY] = SHAPE(struct vgpu_control_share),
+	[VGPU_CONTROL_SHARE_WITHDRAW] = SHAPE(struct vgpu_control_share),
 };
 
 #define SHAPE_COUNT (sizeof(shapes) / sizeof(shapes[0]))

@@ -76,6 +76,7 @@ enum vgpu_control_type {
 	VGPU_CONTROL_SHARE_PUBLISH = 50,
 	VGPU_CONTROL_SHARE_QUERY = 51,
 	VGPU_CONTROL_SHARE_REPLY = 52,
+	VGPU_CONTROL_SHARE_WITHDRAW = 53,
 };
 
 struct vgpu_control_header {
@@ -138,10 +139,12 @@ struct vgpu_control_executor_start {
 	uint32_t channel;
 	uint32_t pool_id;
 	uint32_t has_pass_socket;
-	uint32_t has_schedule;	  /* 0: the executor is not scheduled and has no limits */
-	uint32_t xen_domain;	  /* not 0: the memory is pages of this domain, see DEVICE_HELLO */
-	uint32_t xen_frame;	  /* of the channel's first page */
-	uint32_t xen_grants;	  /* as in DEVICE_HELLO */
+	uint32_t has_schedule; /* 0: the executor is not scheduled and has no limits */
+	uint32_t xen_domain;   /* not 0: the memory is pages of this domain, see DEVICE_HELLO */
+	uint32_t xen_frame;    /* of the channel's first page */
+	uint32_t can_share;    /* SHARE_PUBLISH and the like are answered */
+	uint32_t xen_grants;   /* as in DEVICE_HELLO */
+	uint32_t reserved;
 	char driver_library[256]; /* path or soname for dlopen */
 };
 
@@ -173,11 +176,19 @@ struct vgpu_control_tenant_reply {
 /*
  * SHARE_PUBLISH: kind and handle; the reply has the token. SHARE_QUERY: kind and token; the reply has the
  * handle. Guests see tokens only: what the driver is given was always made by the driver, for a process of the
- * same tenant. A published handle ends with the executor that published it.
+ * same tenant. A published handle ends with the executor that published it, or when it is withdrawn: SHARE_WITHDRAW
+ * has its kind and handle, and no reply.
+ * Of physical memory (VGPU_SHARE_ALLOCATION) the driver's handle is a descriptor: it comes with SHARE_PUBLISH and goes
+ * with the reply to SHARE_QUERY, and the bytes of the handle are vgpu_share_allocation, which the mediator only
+ * compares.
  */
 #define VGPU_SHARE_TOKEN_BYTES	16
 #define VGPU_SHARE_HANDLE_BYTES 64
-enum vgpu_share_kind { VGPU_SHARE_MEMORY = 1, VGPU_SHARE_EVENT = 2 };
+enum vgpu_share_kind { VGPU_SHARE_MEMORY = 1, VGPU_SHARE_EVENT = 2, VGPU_SHARE_ALLOCATION = 3 };
+struct vgpu_share_allocation {
+	uint64_t bytes;
+	uint64_t number; /* of the executor's allocations */
+};
 struct vgpu_control_share {
 	struct vgpu_control_header header;
 	uint32_t serial; /* of the question, also in its reply */

@@ -79,6 +79,7 @@ struct vgpu_hello_reply {
 	uint32_t driver_is_software; /* 1: softgpu */
 };
 #define VGPU_FEATURE_HOST_MAP  0x1ull	  /* pinned memory is shared with the executor (local transport) */
+#define VGPU_FEATURE_SHARE     0x2ull	  /* processes of one tenant can share memory and events */
 #define VGPU_FEATURE_TELEMETRY 0x10000ull /* the channel is for NVML and nothing else (vgpu_nvml.h) */
 
 /* SNAPSHOT: everything about one device that cannot change. Request: the ordinal. */

@@ -284,6 +284,30 @@ API(cuCtxCreate, CUcontext *pctx, unsigned int flags, CUdevice dev)
 	return cuCtxCreate_v2(pctx, flags, dev);
 }
 
+API(cuDeviceGetExecAffinitySupport, int *supported, CUexecAffinityType type, CUdevice dev)
+{
+	if (!session_ready())
+		return CUDA_ERROR_NOT_INITIALIZED;
+	if (!supported || type != CU_EXEC_AFFINITY_TYPE_SM_COUNT)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (!context_primary(dev))
+		return CUDA_ERROR_INVALID_DEVICE;
+	*supported = 0;
+	return CUDA_SUCCESS;
+}
+
+API(cuCtxGetExecAffinity, CUexecAffinityParam *affinity, CUexecAffinityType type)
+{
+	uint32_t context;
+	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
+
+	if (result)
+		return result;
+	if (!affinity || type != CU_EXEC_AFFINITY_TYPE_SM_COUNT)
+		return CUDA_ERROR_INVALID_VALUE;
+	return CUDA_ERROR_UNSUPPORTED_EXEC_AFFINITY;
+}
+
 API(cuCtxCreate_v3, CUcontext *pctx, CUexecAffinityParam *parameters, int count, unsigned int flags, CUdevice dev)
 {
 	if (!session_ready())

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Batches of copies: each is made by itself, which is one of the orders that a batch allows. */
+#include "copy_batch.h"
+
 #include "context.h"
 #include "copy.h"
 #include "host_calls.h"
@@ -17,15 +19,33 @@ struct batch {
 	size_t attribute_count;
 };
 
+bool copy_order_valid(CUmemcpySrcAccessOrder order)
+{
+	return order >= CU_MEMCPY_SRC_ACCESS_ORDER_STREAM && order <= CU_MEMCPY_SRC_ACCESS_ORDER_ANY;
+}
+
+bool copy_batch_stream_valid(CUstream stream, bool per_thread_default)
+{
+	return stream != CU_STREAM_LEGACY && (stream || per_thread_default);
+}
+
+CUresult copy_batch_wait(CUstream stream, bool per_thread_default)
+{
+	uint32_t context, stream_number;
+	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
+
+	if (!result)
+		result = stream_id(stream, per_thread_default, &stream_number);
+	return result ? result : host_cuStreamSynchronize(context, stream_number);
+}
+
 static bool attributes_valid(const struct batch *batch)
 {
 	if (!batch->attribute_count || batch->attribute_count > batch->count || batch->indices[0] != 0)
 		return false;
 	for (size_t i = 0; i < batch->attribute_count; i++) {
-		CUmemcpySrcAccessOrder order = batch->attributes[i].srcAccessOrder;
-
-		if (order < CU_MEMCPY_SRC_ACCESS_ORDER_STREAM || order > CU_MEMCPY_SRC_ACCESS_ORDER_ANY ||
-		    batch->indices[i] >= batch->count || (i && batch->indices[i] <= batch->indices[i - 1]))
+		if (!copy_order_valid(batch->attributes[i].srcAccessOrder) || batch->indices[i] >= batch->count ||
+		    (i && batch->indices[i] <= batch->indices[i - 1]))
 			return false;
 	}
 	return true;
@@ -36,10 +56,10 @@ static CUresult batch_copy(const struct batch *batch, CUstream stream, bool per_
 {
 	bool must_wait = false;
 	size_t attribute = 0;
-	uint32_t context, stream_number;
-	CUresult result;
 
 	for (size_t i = 0; i < batch->count; i++) {
+		CUresult result;
+
 		if (attribute + 1 < batch->attribute_count && batch->indices[attribute + 1] == i)
 			attribute++;
 		result = (per_thread_default ? cuMemcpyAsync_ptsz : cuMemcpyAsync)(batch->dsts[i], batch->srcs[i],
@@ -53,12 +73,7 @@ static CUresult batch_copy(const struct batch *batch, CUstream stream, bool per_
 		    copy_host_is_shared((const void *)(uintptr_t)batch->srcs[i], batch->sizes[i]))
 			must_wait = true;
 	}
-	if (!must_wait)
-		return CUDA_SUCCESS;
-	result = call_begin(CALL_NEEDS_CONTEXT, &context);
-	if (!result)
-		result = stream_id(stream, per_thread_default, &stream_number);
-	return result ? result : host_cuStreamSynchronize(context, stream_number);
+	return must_wait ? copy_batch_wait(stream, per_thread_default) : CUDA_SUCCESS;
 }
 
 static CUresult batch_start(const struct batch *batch, CUstream stream, bool per_thread_default, size_t *ret_failed)
@@ -69,9 +84,8 @@ static CUresult batch_start(const struct batch *batch, CUstream stream, bool per
 
 	if (result)
 		return result;
-	/* Not in the legacy default stream (API reference). */
 	if (!batch->dsts || !batch->srcs || !batch->sizes || !batch->count || !batch->attributes || !batch->indices ||
-	    stream == CU_STREAM_LEGACY || (!stream && !per_thread_default) || !attributes_valid(batch))
+	    !copy_batch_stream_valid(stream, per_thread_default) || !attributes_valid(batch))
 		result = CUDA_ERROR_INVALID_VALUE;
 	else
 		result = batch_copy(batch, stream, per_thread_default, &failed);

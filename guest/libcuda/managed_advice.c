@@ -4,6 +4,7 @@
  * remembered, for a whole allocation at a time, and has no other effect.
  */
 #include "context.h"
+#include "copy_batch.h"
 #include "memory.h"
 #include "session.h"
 
@@ -80,6 +81,125 @@ API(cuMemPrefetchAsync_v2_ptsz, CUdeviceptr dptr, size_t bytes, CUmemLocation lo
     CUstream stream)
 {
 	return prefetch(dptr, bytes, location, flags, stream, true);
+}
+
+/* Ranges, and where they are to go: each place is for those from its index on. */
+struct batch {
+	const CUdeviceptr *addresses;
+	const size_t *sizes;
+	size_t count;
+	const CUmemLocation *locations; /* NULL: to no place */
+	const size_t *indices;
+	size_t location_count;
+};
+
+static bool batch_indices_valid(const struct batch *batch)
+{
+	if (!batch->locations || !batch->indices || !batch->location_count || batch->location_count > batch->count ||
+	    batch->indices[0] != 0)
+		return false;
+	for (size_t i = 1; i < batch->location_count; i++) {
+		if (batch->indices[i] <= batch->indices[i - 1] || batch->indices[i] >= batch->count)
+			return false;
+	}
+	return true;
+}
+
+/* All that can fail, before anything is done. */
+static CUresult batch_check(const struct batch *batch, bool has_locations, unsigned long long flags, CUstream stream,
+			    bool per_thread_default)
+{
+	uint32_t context;
+	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
+
+	if (result)
+		return result;
+	if (!batch->addresses || !batch->sizes || !batch->count || flags ||
+	    !copy_batch_stream_valid(stream, per_thread_default) || (has_locations && !batch_indices_valid(batch)))
+		return CUDA_ERROR_INVALID_VALUE;
+	for (size_t i = 0; !result && i < batch->count; i++) {
+		struct memory_range range;
+
+		result = range_find(batch->addresses[i], batch->sizes[i], &range);
+	}
+	for (size_t i = 0; !result && i < batch->location_count; i++)
+		result = location_check(batch->locations[i]);
+	return result;
+}
+
+static CUresult batch_prefetch(const struct batch *batch, CUstream stream, bool per_thread_default)
+{
+	size_t place = 0;
+	CUresult result = CUDA_SUCCESS;
+
+	for (size_t i = 0; !result && i < batch->count; i++) {
+		if (place + 1 < batch->location_count && batch->indices[place + 1] == i)
+			place++;
+		result = prefetch(batch->addresses[i], batch->sizes[i], batch->locations[place], 0, stream,
+				  per_thread_default);
+	}
+	return result;
+}
+
+/*
+ * What is discarded may be read as anything until it is written, so its pages
+ * need not go: nothing could be gained where they do not move.
+ */
+static CUresult discard(const struct batch *batch, unsigned long long flags, CUstream stream, bool per_thread_default)
+{
+	uint32_t stream_number;
+	CUresult result = batch_check(batch, false, flags, stream, per_thread_default);
+
+	return result ? result : stream_id(stream, per_thread_default, &stream_number);
+}
+
+static CUresult prefetch_batch(const struct batch *batch, unsigned long long flags, CUstream stream,
+			       bool per_thread_default)
+{
+	CUresult result = batch_check(batch, true, flags, stream, per_thread_default);
+
+	return result ? result : batch_prefetch(batch, stream, per_thread_default);
+}
+
+API(cuMemDiscardBatchAsync, CUdeviceptr *addresses, size_t *sizes, size_t count, unsigned long long flags,
+    CUstream stream)
+{
+	return discard(&(const struct batch){addresses, sizes, count, NULL, NULL, 0}, flags, stream, false);
+}
+
+API(cuMemDiscardBatchAsync_ptsz, CUdeviceptr *addresses, size_t *sizes, size_t count, unsigned long long flags,
+    CUstream stream)
+{
+	return discard(&(const struct batch){addresses, sizes, count, NULL, NULL, 0}, flags, stream, true);
+}
+
+#define BATCH_PARAMETERS                                                                                \
+	CUdeviceptr *addresses, size_t *sizes, size_t count, CUmemLocation *locations, size_t *indices, \
+		size_t location_count, unsigned long long flags, CUstream stream
+#define BATCH                                                               \
+	&(const struct batch)                                               \
+	{                                                                   \
+		addresses, sizes, count, locations, indices, location_count \
+	}
+
+API(cuMemPrefetchBatchAsync, BATCH_PARAMETERS)
+{
+	return prefetch_batch(BATCH, flags, stream, false);
+}
+
+API(cuMemPrefetchBatchAsync_ptsz, BATCH_PARAMETERS)
+{
+	return prefetch_batch(BATCH, flags, stream, true);
+}
+
+API(cuMemDiscardAndPrefetchBatchAsync, BATCH_PARAMETERS)
+{
+	return prefetch_batch(BATCH, flags, stream, false);
+}
+
+API(cuMemDiscardAndPrefetchBatchAsync_ptsz, BATCH_PARAMETERS)
+{
+	return prefetch_batch(BATCH, flags, stream, true);
 }
 
 static void accessing_set(struct memory_advice *advice, CUmemLocation location, bool is_accessing)

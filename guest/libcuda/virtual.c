@@ -5,18 +5,25 @@
 #include "host_calls.h"
 #include "lock.h"
 #include "memory.h"
+#include "session.h"
 
 static struct lock handles_lock;
+
+static bool handle_types_valid(const CUmemAllocationProp *properties)
+{
+	return properties->requestedHandleTypes == CU_MEM_HANDLE_TYPE_NONE ||
+	       (properties->requestedHandleTypes == CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR &&
+		session.features & VGPU_FEATURE_SHARE);
+}
 
 static CUresult properties_check(const CUmemAllocationProp *properties)
 {
 	if (!properties || properties->type != CU_MEM_ALLOCATION_TYPE_PINNED)
 		return properties && properties->type == CU_MEM_ALLOCATION_TYPE_MANAGED ? CUDA_ERROR_NOT_SUPPORTED
 											: CUDA_ERROR_INVALID_VALUE;
-	/* Memory of the host, and what the device's attributes deny: sharing, RDMA, sparse arrays. */
-	if (properties->location.type != CU_MEM_LOCATION_TYPE_DEVICE ||
-	    properties->requestedHandleTypes != CU_MEM_HANDLE_TYPE_NONE || properties->allocFlags.usage ||
-	    properties->allocFlags.gpuDirectRDMACapable)
+	/* Memory of the host, and what the device's attributes deny: other handles, RDMA, sparse arrays. */
+	if (properties->location.type != CU_MEM_LOCATION_TYPE_DEVICE || !handle_types_valid(properties) ||
+	    properties->allocFlags.usage || properties->allocFlags.gpuDirectRDMACapable)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	return context_primary(properties->location.id) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_DEVICE;
 }
@@ -31,11 +38,23 @@ API(cuMemGetAllocationGranularity, size_t *granularity, const CUmemAllocationPro
 	if (!result)
 		result = granularity ? properties_check(properties) : CUDA_ERROR_INVALID_VALUE;
 	if (!result)
-		result = host_cuMemGetAllocationGranularity(context, &bytes, properties->location.id,
-							    properties->allocFlags.compressionType, (uint32_t)option);
+		result = host_cuMemGetAllocationGranularity(
+			context, &bytes, properties->location.id, properties->allocFlags.compressionType,
+			(uint32_t)properties->requestedHandleTypes, (uint32_t)option);
 	if (!result)
 		*granularity = (size_t)bytes;
 	return result;
+}
+
+CUmemGenericAllocationHandle memory_handle_publish(struct object *object, uint64_t bytes,
+						   const CUmemAllocationProp *properties)
+{
+	object->words[MEMORY_HANDLE_BYTES] = bytes;
+	object->words[MEMORY_HANDLE_DEVICE] = (uint64_t)properties->location.id;
+	object->words[MEMORY_HANDLE_COMPRESSION] = properties->allocFlags.compressionType;
+	object->words[MEMORY_HANDLE_TYPES] = (uint64_t)properties->requestedHandleTypes;
+	object->words[MEMORY_HANDLE_REFERENCES] = 1;
+	return (uintptr_t)object;
 }
 
 API(cuMemCreate, CUmemGenericAllocationHandle *handle, size_t bytes, const CUmemAllocationProp *properties,
@@ -53,16 +72,12 @@ API(cuMemCreate, CUmemGenericAllocationHandle *handle, size_t bytes, const CUmem
 	if (!object)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	result = host_cuMemCreate(context, object->id, bytes, properties->location.id,
-				  properties->allocFlags.compressionType);
+				  properties->allocFlags.compressionType, (uint32_t)properties->requestedHandleTypes);
 	if (result) {
 		object_release(object);
 		return result;
 	}
-	object->words[MEMORY_HANDLE_BYTES] = bytes;
-	object->words[MEMORY_HANDLE_DEVICE] = (uint64_t)properties->location.id;
-	object->words[MEMORY_HANDLE_COMPRESSION] = properties->allocFlags.compressionType;
-	object->words[MEMORY_HANDLE_REFERENCES] = 1;
-	*handle = (uintptr_t)object;
+	*handle = memory_handle_publish(object, bytes, properties);
 	return CUDA_SUCCESS;
 }
 
@@ -144,6 +159,7 @@ API(cuMemGetAllocationPropertiesFromHandle, CUmemAllocationProp *properties, CUm
 	if (object) {
 		*properties = (CUmemAllocationProp){
 			.type = CU_MEM_ALLOCATION_TYPE_PINNED,
+			.requestedHandleTypes = (CUmemAllocationHandleType)object->words[MEMORY_HANDLE_TYPES],
 			.location = {.type = CU_MEM_LOCATION_TYPE_DEVICE,
 				     .id = (int)object->words[MEMORY_HANDLE_DEVICE]},
 		};

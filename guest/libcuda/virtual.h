@@ -16,6 +16,7 @@ enum memory_handle_word {
 	MEMORY_HANDLE_BYTES,
 	MEMORY_HANDLE_DEVICE,
 	MEMORY_HANDLE_COMPRESSION,
+	MEMORY_HANDLE_TYPES,	  /* of handles for other processes */
 	MEMORY_HANDLE_REFERENCES, /* that the program has to release */
 	MEMORY_HANDLE_MAPPINGS,
 };
@@ -24,5 +25,9 @@ enum memory_handle_word {
 CUresult memory_handle_map(CUmemGenericAllocationHandle handle, struct object **ret_object);
 /* The mapping has ended, or was not made. */
 CUresult memory_handle_unmap(uint32_t context, struct object *object);
+
+/* What the program learns as a handle, of an object that nobody else knows yet. */
+CUmemGenericAllocationHandle memory_handle_publish(struct object *object, uint64_t bytes,
+						   const CUmemAllocationProp *properties);
 
 #endif

@@ -28,6 +28,11 @@ static void device_memory_add(struct executor *executor, CUdevice device, uint64
 		counter_add(&counters->memory_bytes, bytes);
 }
 
+void account_overhead_add(struct executor *executor, CUdevice device, uint64_t bytes)
+{
+	device_memory_add(executor, device, bytes);
+}
+
 void account_context_add(struct executor *executor, CUdevice device)
 {
 	struct vgpu_executor_device *counters = device_counters(executor, device);

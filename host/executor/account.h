@@ -42,6 +42,9 @@ void account_add(struct executor *executor, const char *call, CUresult result, C
 void account_context_add(struct executor *executor, CUdevice device);
 void account_context_remove(struct executor *executor, CUdevice device);
 
+/* The driver has taken so much more of the device for itself (overhead.h); a difference, modulo 2^64. */
+void account_overhead_add(struct executor *executor, CUdevice device, uint64_t bytes);
+
 /* After an address was freed. */
 void account_remove(struct executor *executor, CUdeviceptr address);
 void account_forget_context(struct executor *executor, uint32_t context);

@@ -8,6 +8,7 @@
 #include "executor_calls.h"
 #include "link.h"
 #include "log.h"
+#include "overhead.h"
 
 #define MARKS_FIRST 16
 
@@ -112,6 +113,7 @@ static void children_forget(struct executor *executor, struct context *context)
 	account_forget_context(executor, context->id);
 	gate_forget_context(executor, context);
 	link_forget_context(executor, context->id);
+	overhead_forget_modules(executor, context);
 	handles_forget_context(&executor->handles, context->id);
 	free(context->free_marks);
 	context->free_marks = NULL;
@@ -120,33 +122,45 @@ static void children_forget(struct executor *executor, struct context *context)
 	context->free_mark_capacity = 0;
 }
 
-static CUresult context_add(struct executor *executor, uint32_t id, CUcontext object, CUdevice device, bool is_primary)
-{
-	struct context *context = calloc(1, sizeof(*context));
-
-	if (!context)
-		return CUDA_ERROR_OUT_OF_MEMORY;
-	*context = (struct context){.id = id, .object = object, .device = device, .is_primary = is_primary};
-	handles_mint(&executor->handles, id, 0, object)->cache = (uintptr_t)context;
-	account_context_add(executor, device);
-	if (context_enter(executor, id))
-		copy_windows_register(executor);
-	return CUDA_SUCCESS;
-}
-
 static void context_remove(struct executor *executor, struct context *context)
 {
 	if (executor->contexts.current == context)
 		executor->contexts.current = NULL;
 	handles_forget(&executor->handles, context->id);
+	overhead_forget_context(executor, context);
 	account_context_remove(executor, context->device);
 	free(context);
+}
+
+/* The mark is of before the driver made it. */
+static CUresult context_add(struct executor *executor, uint32_t id, CUcontext object, bool is_primary,
+			    const struct overhead_mark *mark)
+{
+	struct context *context = calloc(1, sizeof(*context));
+	CUresult result;
+
+	if (!context)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	*context = (struct context){.id = id, .object = object, .device = mark->device, .is_primary = is_primary};
+	handles_mint(&executor->handles, id, 0, object)->cache = (uintptr_t)context;
+	account_context_add(executor, context->device);
+	if (!context_enter(executor, id))
+		return CUDA_SUCCESS;
+	result = overhead_context_end(executor, context, mark);
+	if (result) {
+		current_set(executor, NULL);
+		context_remove(executor, context);
+		return result;
+	}
+	copy_windows_register(executor);
+	return CUDA_SUCCESS;
 }
 
 CUresult execute_cuDevicePrimaryCtxRetain(struct executor *executor, const struct request *request,
 					  const struct wire_cuDevicePrimaryCtxRetain *arguments)
 {
 	const struct driver *driver = &executor->driver;
+	struct overhead_mark mark;
 	CUcontext object = NULL;
 	CUresult result;
 
@@ -154,6 +168,7 @@ CUresult execute_cuDevicePrimaryCtxRetain(struct executor *executor, const struc
 	result = execute_check_mint(executor, VGPU_KIND_CONTEXT, arguments->pctx);
 	if (result)
 		return result;
+	overhead_context_begin(executor, arguments->dev, &mark);
 	if (arguments->flags) {
 		result = driver->cuDevicePrimaryCtxSetFlags_v2(arguments->dev, arguments->flags);
 		if (result)
@@ -162,7 +177,7 @@ CUresult execute_cuDevicePrimaryCtxRetain(struct executor *executor, const struc
 	result = driver->cuDevicePrimaryCtxRetain(&object, arguments->dev);
 	if (result)
 		return result;
-	result = context_add(executor, arguments->pctx, object, arguments->dev, true);
+	result = context_add(executor, arguments->pctx, object, true, &mark);
 	if (result)
 		driver->cuDevicePrimaryCtxRelease_v2(arguments->dev);
 	return result;
@@ -217,6 +232,7 @@ CUresult execute_cuCtxCreate_v2(struct executor *executor, const struct request 
 				const struct wire_cuCtxCreate_v2 *arguments)
 {
 	const struct driver *driver = &executor->driver;
+	struct overhead_mark mark;
 	CUcontext object = NULL;
 	CUresult result;
 
@@ -224,12 +240,13 @@ CUresult execute_cuCtxCreate_v2(struct executor *executor, const struct request 
 	result = execute_check_mint(executor, VGPU_KIND_CONTEXT, arguments->pctx);
 	if (result)
 		return result;
+	overhead_context_begin(executor, arguments->dev, &mark);
 	result = driver->cuCtxCreate_v2(&object, arguments->flags, arguments->dev);
 	if (result)
 		return result;
 	/* The driver has pushed it; what was current before is no longer. */
 	executor->contexts.current = NULL;
-	result = context_add(executor, arguments->pctx, object, arguments->dev, false);
+	result = context_add(executor, arguments->pctx, object, false, &mark);
 	if (result)
 		driver->cuCtxDestroy_v2(object);
 	return result;

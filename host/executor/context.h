@@ -19,8 +19,10 @@ struct context {
 	CUcontext object;
 	CUdevice device;
 	bool is_primary;
-	bool is_faulty;	     /* an error of the program has ended it */
-	CUevent flush_event; /* NULL: not made yet */
+	bool is_faulty;	       /* an error of the program has ended it */
+	uint64_t own_bytes;    /* of device memory, charged for the context itself (overhead.h) */
+	uint64_t module_bytes; /* for its modules */
+	CUevent flush_event;   /* NULL: not made yet */
 	CUevent *free_marks;
 	size_t free_mark_count;
 	size_t free_mark_capacity;

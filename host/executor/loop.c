@@ -138,7 +138,7 @@ static void record_execute(struct loop *loop)
 		return;
 	}
 	is_measured = latency_begin(&executor->latency, &request);
-	if (executor->telemetry.is_open) {
+	if (executor->telemetry.is_serving) {
 		result = telemetry_execute(executor, &request, &reply);
 		record_finish(loop, &request, &reply, result);
 		if (is_measured)
@@ -184,7 +184,7 @@ static bool records_take(struct loop *loop)
 	int count = 0;
 
 	while (count < RECORDS_IN_A_ROW && !executor->fault && !executor->replies.first &&
-	       (executor->telemetry.is_open || gate_admits(executor, &executor->gate))) {
+	       (executor->telemetry.is_serving || gate_admits(executor, &executor->gate))) {
 		enum ring_status status = ring_take(commands, loop->record, sizeof(loop->record));
 
 		if (status == RING_FATAL)

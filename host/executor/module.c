@@ -8,6 +8,7 @@
 #include "executor_calls.h"
 #include "image.h"
 #include "jit_options.h"
+#include "overhead.h"
 
 CUresult execute_cuModuleLoadDataEx(struct executor *executor, const struct request *request,
 				    const struct wire_cuModuleLoadDataEx *arguments, const void *wire_options,
@@ -21,6 +22,7 @@ CUresult execute_cuModuleLoadDataEx(struct executor *executor, const struct requ
 		.error_bytes = arguments->error_log_bytes,
 	};
 	struct jit_options options = {0};
+	struct overhead_mark mark;
 	struct image image;
 	CUmodule module = NULL;
 	struct timespec start, end;
@@ -32,6 +34,7 @@ CUresult execute_cuModuleLoadDataEx(struct executor *executor, const struct requ
 	if (!result)
 		result = jit_options_build(&options, &wanted, logs_capacity);
 	if (!result) {
+		overhead_module_begin(executor, &mark);
 		clock_gettime(CLOCK_MONOTONIC, &start);
 		result = executor->driver.cuModuleLoadDataEx(&module, image.pointer, options.count, options.ids,
 							     options.values);
@@ -40,6 +43,11 @@ CUresult execute_cuModuleLoadDataEx(struct executor *executor, const struct requ
 			(uint64_t)((end.tv_sec - start.tv_sec) * 1000000 + (end.tv_nsec - start.tv_nsec) / 1000);
 		jit_options_give_logs(&options, logs, &reply->logs_bytes, &reply->info_log_filled,
 				      &reply->error_log_filled);
+		if (!result) {
+			result = overhead_module_end(executor, &mark);
+			if (result)
+				executor->driver.cuModuleUnload(module);
+		}
 	}
 	if (!result)
 		execute_mint(executor, arguments->module, request->context, module);
@@ -53,15 +61,18 @@ CUresult execute_cuModuleLoadDataEx(struct executor *executor, const struct requ
 CUresult execute_cuModuleUnload(struct executor *executor, const struct request *request,
 				const struct wire_cuModuleUnload *arguments)
 {
+	struct overhead_mark mark;
 	void *module;
 	CUresult result = execute_find(executor, VGPU_KIND_MODULE, arguments->hmod, &module);
 
 	(void)request;
 	if (result)
 		return result;
+	overhead_module_begin(executor, &mark);
 	result = executor->driver.cuModuleUnload(module);
 	if (result)
 		return result;
+	overhead_module_gone(executor, &mark);
 	print_forward(executor);
 	execute_forget(executor, arguments->hmod);
 	return CUDA_SUCCESS;
@@ -142,6 +153,7 @@ CUresult execute_cuLibraryLoadData(struct executor *executor, const struct reque
 		.error_bytes = arguments->error_log_bytes,
 	};
 	struct jit_options options = {0};
+	struct overhead_mark mark;
 	struct image image;
 	CUlibrary library = NULL;
 	CUresult result = image_take(&executor->stage, arguments->image_kind, &image);
@@ -154,11 +166,17 @@ CUresult execute_cuLibraryLoadData(struct executor *executor, const struct reque
 	if (!result)
 		result = jit_options_build(&options, &wanted, logs_capacity);
 	if (!result) {
+		overhead_module_begin(executor, &mark);
 		/* No library options: BINARY_IS_PRESERVED would make the driver keep a pointer into our buffer. */
 		result = executor->driver.cuLibraryLoadData(&library, image.pointer, options.ids, options.values,
 							    options.count, NULL, NULL, 0);
 		jit_options_give_logs(&options, logs, &reply->logs_bytes, &reply->info_log_filled,
 				      &reply->error_log_filled);
+		if (!result) {
+			result = overhead_module_end(executor, &mark);
+			if (result)
+				executor->driver.cuLibraryUnload(library);
+		}
 	}
 	if (!result)
 		execute_mint(executor, arguments->library, request->context, library);
@@ -172,6 +190,7 @@ CUresult execute_cuLibraryLoadData(struct executor *executor, const struct reque
 CUresult execute_cuLibraryUnload(struct executor *executor, const struct request *request,
 				 const struct wire_cuLibraryUnload *arguments)
 {
+	struct overhead_mark mark;
 	void *library;
 	CUresult result = execute_find(executor, VGPU_KIND_LIBRARY, arguments->library, &library);
 
@@ -180,9 +199,11 @@ CUresult execute_cuLibraryUnload(struct executor *executor, const struct request
 		return result;
 	if (!executor->driver.cuLibraryUnload)
 		return CUDA_ERROR_NOT_SUPPORTED;
+	overhead_module_begin(executor, &mark);
 	result = executor->driver.cuLibraryUnload(library);
 	if (result)
 		return result;
+	overhead_module_gone(executor, &mark);
 	print_forward(executor);
 	execute_forget(executor, arguments->library);
 	return CUDA_SUCCESS;

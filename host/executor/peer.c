@@ -47,3 +47,27 @@ CUresult execute_cuMemcpyPeerAsync(struct executor *executor, const struct reque
 	return executor->driver.cuMemcpyPeerAsync(arguments->dstDevice, destination->object, arguments->srcDevice,
 						  source->object, arguments->ByteCount, stream);
 }
+
+/* A negative peer is the host. */
+CUresult execute_cuDeviceGetP2PAtomicCapabilities(struct executor *executor, const struct request *request,
+						  const struct wire_cuDeviceGetP2PAtomicCapabilities *arguments,
+						  struct wire_cuDeviceGetP2PAtomicCapabilities_reply *reply)
+{
+	const struct driver *driver = &executor->driver;
+	CUatomicOperation operation = (CUatomicOperation)arguments->operation;
+	unsigned int capabilities = 0;
+	CUresult result;
+
+	(void)request;
+	if (arguments->operation >= CU_ATOMIC_OPERATION_MAX)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (!driver->cuDeviceGetHostAtomicCapabilities || !driver->cuDeviceGetP2PAtomicCapabilities)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	if (arguments->dstDevice < 0)
+		result = driver->cuDeviceGetHostAtomicCapabilities(&capabilities, &operation, 1, arguments->srcDevice);
+	else
+		result = driver->cuDeviceGetP2PAtomicCapabilities(&capabilities, &operation, 1, arguments->srcDevice,
+								  arguments->dstDevice);
+	reply->capabilities = capabilities;
+	return result;
+}

@@ -3,11 +3,13 @@
 
 #include <poll.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "control_socket.h"
 #include "executor.h"
 #include "executor_calls.h"
 #include "vgpu_api_wire.h"
+#include "virtual.h"
 
 /* The mediator answers from memory; one that is silent for so long is stopped, or being replaced. */
 #define ANSWER_NS_MAX 5000000000u
@@ -32,7 +34,7 @@ static bool control_is_ready(const struct executor *executor, short events)
 }
 
 static CUresult question_send(struct executor *executor, const struct request *request, enum vgpu_control_type type,
-			      struct control_message *message, uint32_t flags, uint32_t event)
+			      struct control_message *message, uint32_t flags, uint32_t id)
 {
 	struct shares *shares = &executor->shares;
 
@@ -46,7 +48,7 @@ static CUresult question_send(struct executor *executor, const struct request *r
 	shares->waits[shares->count++] = (struct share_wait){.request = *request,
 							     .mark = executor->latency.mark,
 							     .serial = shares->serial,
-							     .event = event,
+							     .id = id,
 							     .flags = flags};
 	shares->waits[shares->count - 1].request.payload = NULL;
 	shares->waits[shares->count - 1].request.payload_bytes = 0;
@@ -58,21 +60,23 @@ static CUresult publish(struct executor *executor, const struct request *request
 {
 	struct control_message message = {.share = {.kind = (uint32_t)kind}};
 
+	if (!executor->can_share)
+		return CUDA_ERROR_NOT_SUPPORTED;
 	memcpy(message.share.handle, handle, sizeof(message.share.handle));
 	return question_send(executor, request, VGPU_CONTROL_SHARE_PUBLISH, &message, 0, 0);
 }
 
 static CUresult query(struct executor *executor, const struct request *request, enum vgpu_share_kind kind,
-		      const char *handle, uint32_t flags, uint32_t event)
+		      const char *handle, uint32_t flags, uint32_t id)
 {
 	struct control_message message = {.share = {.kind = (uint32_t)kind}};
 	struct token_handle token;
 
 	memcpy(&token, handle, sizeof(token));
-	if (memcmp(token.magic, token_magic, sizeof(token_magic)) != 0)
+	if (!executor->can_share || memcmp(token.magic, token_magic, sizeof(token_magic)) != 0)
 		return CUDA_ERROR_INVALID_VALUE;
 	memcpy(message.share.token, token.token, sizeof(token.token));
-	return question_send(executor, request, VGPU_CONTROL_SHARE_QUERY, &message, flags, event);
+	return question_send(executor, request, VGPU_CONTROL_SHARE_QUERY, &message, flags, id);
 }
 
 CUresult execute_cuIpcGetMemHandle(struct executor *executor, const struct request *request,
@@ -128,6 +132,69 @@ CUresult execute_cuIpcOpenEventHandle(struct executor *executor, const struct re
 	return query(executor, request, VGPU_SHARE_EVENT, arguments->handle.reserved, 0, arguments->event);
 }
 
+static void allocation_name(const struct physical *physical, struct control_message *message)
+{
+	struct vgpu_share_allocation name = {.bytes = physical->bytes, .number = physical->shared};
+
+	message->share.kind = VGPU_SHARE_ALLOCATION;
+	memcpy(message->share.handle, &name, sizeof(name));
+}
+
+CUresult execute_cuMemExportToShareableHandle(struct executor *executor, const struct request *request,
+					      const struct wire_cuMemExportToShareableHandle *arguments,
+					      struct wire_cuMemExportToShareableHandle_reply *reply, void *reply_handle,
+					      size_t capacity)
+{
+	struct control_message message = {.fd_count = 1};
+	struct physical *physical;
+	void *object;
+	int descriptor = -1;
+	CUresult result = execute_find(executor, VGPU_KIND_MEMORY_HANDLE, arguments->handle, &object);
+
+	(void)reply, (void)reply_handle, (void)capacity;
+	if (result)
+		return result;
+	if (!executor->can_share || !executor->driver.cuMemExportToShareableHandle)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	physical = object;
+	result = executor->driver.cuMemExportToShareableHandle(&descriptor, physical->handle,
+							       CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR, 0);
+	if (result)
+		return result;
+	/* The same memory keeps its number, and so its token. */
+	if (!physical->shared)
+		physical->shared = ++executor->shares.last_number;
+	allocation_name(physical, &message);
+	message.fds[0] = descriptor;
+	result = question_send(executor, request, VGPU_CONTROL_SHARE_PUBLISH, &message, 0, 0);
+	close(descriptor);
+	return result;
+}
+
+CUresult execute_cuMemImportFromShareableHandle(struct executor *executor, const struct request *request,
+						const struct wire_cuMemImportFromShareableHandle *arguments,
+						struct wire_cuMemImportFromShareableHandle_reply *reply)
+{
+	CUresult result = execute_check_mint(executor, VGPU_KIND_MEMORY_HANDLE, arguments->handle);
+
+	(void)reply;
+	if (result)
+		return result;
+	if (!executor->driver.cuMemImportFromShareableHandle ||
+	    !executor->driver.cuMemGetAllocationPropertiesFromHandle)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	return query(executor, request, VGPU_SHARE_ALLOCATION, arguments->shareable.reserved, 0, arguments->handle);
+}
+
+bool share_withdraw(struct executor *executor, const struct physical *physical)
+{
+	struct control_message message = {.fd_count = 0};
+
+	allocation_name(physical, &message);
+	return control_is_ready(executor, POLLOUT) &&
+	       control_send(executor->control, VGPU_CONTROL_SHARE_WITHDRAW, &message) == 0;
+}
+
 /* The reply to a request, built when the answer has come. */
 struct answer {
 	uint8_t bytes[sizeof(struct wire_cuIpcGetMemHandle_reply) + CU_IPC_HANDLE_SIZE];
@@ -139,7 +206,9 @@ static void token_give(const struct vgpu_control_share *share, struct answer *an
 	struct wire_cuIpcGetMemHandle_reply reply = {.handle_bytes = CU_IPC_HANDLE_SIZE};
 	struct token_handle token = {0};
 
-	_Static_assert(sizeof(reply) == sizeof(struct wire_cuIpcGetEventHandle_reply), "both replies are alike");
+	_Static_assert(sizeof(reply) == sizeof(struct wire_cuIpcGetEventHandle_reply) &&
+			       sizeof(reply) == sizeof(struct wire_cuMemExportToShareableHandle_reply),
+		       "the replies are alike");
 	memcpy(token.magic, token_magic, sizeof(token_magic));
 	memcpy(token.token, share->token, sizeof(token.token));
 	memcpy(answer->bytes, &reply, sizeof(reply));
@@ -171,7 +240,7 @@ static CUresult event_open(struct executor *executor, const struct share_wait *w
 	CUipcEventHandle handle;
 	CUevent event = NULL;
 	/* The guest may have taken the id for something else meanwhile. */
-	CUresult result = execute_check_mint(executor, VGPU_KIND_EVENT, wait->event);
+	CUresult result = execute_check_mint(executor, VGPU_KIND_EVENT, wait->id);
 
 	if (result)
 		return result;
@@ -180,27 +249,58 @@ static CUresult event_open(struct executor *executor, const struct share_wait *w
 	if (result)
 		return result;
 	executor->request = &wait->request;
-	execute_mint(executor, wait->event, wait->request.context, event);
+	execute_mint(executor, wait->id, wait->request.context, event);
 	executor->request = NULL;
 	return CUDA_SUCCESS;
 }
 
-static CUresult request_finish(struct executor *executor, const struct share_wait *wait,
-			       const struct vgpu_control_share *share, struct answer *answer)
+static CUresult allocation_open(struct executor *executor, const struct share_wait *wait,
+				const struct control_message *message, struct answer *answer)
 {
-	bool opens = wait->request.opcode == VGPU_CALL_cuIpcOpenMemHandle_v2 ||
-		     wait->request.opcode == VGPU_CALL_cuIpcOpenEventHandle;
+	struct wire_cuMemImportFromShareableHandle_reply reply = {0};
+	struct vgpu_share_allocation name;
+	CUmemAllocationProp properties = {0};
+	CUresult result = execute_check_mint(executor, VGPU_KIND_MEMORY_HANDLE, wait->id);
 
-	/* Where nobody keeps handles there is no sharing; a token that nobody gave out is no handle. */
-	if (!share->is_granted)
-		return opens ? CUDA_ERROR_INVALID_VALUE : CUDA_ERROR_NOT_SUPPORTED;
-	if (!opens) {
+	if (!result && message->fd_count != 1)
+		result = CUDA_ERROR_INVALID_VALUE;
+	if (result)
+		return result;
+	memcpy(&name, message->share.handle, sizeof(name));
+	executor->request = &wait->request;
+	result = physical_import(executor, wait->id, message->fds[0], name.bytes, &properties);
+	executor->request = NULL;
+	reply.size = name.bytes;
+	reply.dev = properties.location.id;
+	reply.compression = properties.allocFlags.compressionType;
+	memcpy(answer->bytes, &reply, sizeof(reply));
+	answer->count = sizeof(reply);
+	return result;
+}
+
+static CUresult request_finish(struct executor *executor, const struct share_wait *wait,
+			       const struct control_message *message, struct answer *answer)
+{
+	const struct vgpu_control_share *share = &message->share;
+	uint32_t opcode = wait->request.opcode;
+
+	if (opcode == VGPU_CALL_cuIpcGetMemHandle || opcode == VGPU_CALL_cuIpcGetEventHandle ||
+	    opcode == VGPU_CALL_cuMemExportToShareableHandle) {
+		/* The tenant has given out all that it may. */
+		if (!share->is_granted)
+			return CUDA_ERROR_OUT_OF_MEMORY;
 		token_give(share, answer);
 		return CUDA_SUCCESS;
 	}
+	/* A token that nobody gave out is no handle. */
+	if (!share->is_granted)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (opcode == VGPU_CALL_cuMemImportFromShareableHandle)
+		return allocation_open(executor, wait, message, answer);
 	if (!context_enter(executor, wait->request.context))
 		return CUDA_ERROR_INVALID_CONTEXT;
-	return wait->event ? event_open(executor, wait, share) : memory_open(executor, wait, share, answer);
+	return opcode == VGPU_CALL_cuIpcOpenEventHandle ? event_open(executor, wait, share)
+							: memory_open(executor, wait, share, answer);
 }
 
 /* Replies to the oldest request. */
@@ -218,7 +318,7 @@ static void wait_end(struct executor *executor, CUresult result, const struct an
 	shares->asked_ns = schedule_now();
 }
 
-static void answer_take(struct executor *executor, const struct vgpu_control_share *share)
+static void answer_take(struct executor *executor, const struct control_message *message)
 {
 	struct shares *shares = &executor->shares;
 	struct answer answer = {.count = 0};
@@ -226,7 +326,7 @@ static void answer_take(struct executor *executor, const struct vgpu_control_sha
 	size_t place = 0;
 	CUresult result;
 
-	while (place < shares->count && shares->waits[place].serial != share->serial)
+	while (place < shares->count && shares->waits[place].serial != message->share.serial)
 		place++;
 	/* Late: the request was given up. */
 	if (place == shares->count)
@@ -235,7 +335,7 @@ static void answer_take(struct executor *executor, const struct vgpu_control_sha
 	while (place-- > 0)
 		wait_end(executor, CUDA_ERROR_SYSTEM_NOT_READY, &answer);
 	wait = shares->waits[0];
-	result = request_finish(executor, &wait, share, &answer);
+	result = request_finish(executor, &wait, message, &answer);
 	wait_end(executor, result, &answer);
 }
 
@@ -247,9 +347,9 @@ bool share_poll(struct executor *executor)
 
 	while (shares->count && control_is_ready(executor, POLLIN) &&
 	       control_receive(executor->control, &message) > 0) {
-		control_message_release(&message);
 		if (message.header.type == VGPU_CONTROL_SHARE_REPLY)
-			answer_take(executor, &message.share);
+			answer_take(executor, &message);
+		control_message_release(&message);
 	}
 	if (shares->count && schedule_now() - shares->asked_ns > ANSWER_NS_MAX)
 		wait_end(executor, CUDA_ERROR_SYSTEM_NOT_READY, &(struct answer){.count = 0});

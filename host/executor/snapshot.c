@@ -13,7 +13,7 @@
 
 static uint64_t features_offered(const struct executor *executor)
 {
-	return executor->pass >= 0 ? VGPU_FEATURE_HOST_MAP : 0;
+	return (executor->pass >= 0 ? VGPU_FEATURE_HOST_MAP : 0) | (executor->can_share ? VGPU_FEATURE_SHARE : 0);
 }
 
 /* Not before it is known that the guest process wants CUDA at all. */
@@ -46,6 +46,7 @@ static void cuda_greet(struct executor *executor, const struct vgpu_hello *hello
 
 static void telemetry_greet(struct executor *executor, struct vgpu_hello_reply *answer)
 {
+	executor->telemetry.is_serving = true;
 	answer->features = VGPU_FEATURE_TELEMETRY;
 	answer->api_checksum = NVML_API_CHECKSUM;
 	answer->init_result = (uint32_t)telemetry_open(executor);

@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "driver.h"
 #include "executor.h"
@@ -112,6 +113,29 @@ int telemetry_open(struct executor *executor)
 	if (result)
 		log_write("telemetry FAILED: %s (%d)", nvml_result_text(result), result);
 	return result;
+}
+
+bool telemetry_own_bytes(const struct telemetry *telemetry, uint32_t pci_place, uint64_t *ret_bytes)
+{
+	static struct nvml_process_v2 processes[HOST_PROCESSES_MAX];
+	nvml_processes *get =
+		(nvml_processes *)telemetry_function(telemetry, "nvmlDeviceGetComputeRunningProcesses_v3");
+	unsigned int count = HOST_PROCESSES_MAX;
+
+	if (!telemetry->library || !get)
+		return false;
+	for (uint32_t i = 0; i < telemetry->device_count; i++) {
+		if (telemetry->devices[i].pci_place != pci_place)
+			continue;
+		if (get(telemetry->devices[i].handle, &count, processes) != NVML_SUCCESS || count > HOST_PROCESSES_MAX)
+			return false;
+		for (unsigned int j = 0; j < count; j++) {
+			*ret_bytes = processes[j].used_bytes;
+			if (processes[j].pid == (unsigned int)getpid())
+				return *ret_bytes != NVML_VALUE_NOT_AVAILABLE;
+		}
+	}
+	return false;
 }
 
 /*

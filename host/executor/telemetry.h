@@ -26,6 +26,7 @@ struct telemetry_device {
 };
 
 struct telemetry {
+	bool is_serving; /* the guest process asks for telemetry, and for no call of CUDA */
 	bool is_open;
 	void *library; /* NULL: the CUDA driver is asked */
 	uint32_t device_count;
@@ -37,6 +38,12 @@ int telemetry_open(struct executor *executor);
 
 /* A function of the library by its name; NULL: it has none. */
 void *telemetry_function(const struct telemetry *telemetry, const char *name);
+
+/*
+ * What the library says that this process has of the device. False: it does not list it, or there is no library; in a
+ * namespace of process ids of its own a process is not found.
+ */
+bool telemetry_own_bytes(const struct telemetry *telemetry, uint32_t pci_place, uint64_t *ret_bytes);
 
 /* Executes a request of an executor that serves telemetry. */
 CUresult telemetry_execute(struct executor *executor, const struct request *request, struct reply *reply);

@@ -5,6 +5,8 @@
 #include "executor.h"
 #include "executor_calls.h"
 #include "limit.h"
+#include "share.h"
+#include "virtual.h"
 #include "vgpu_address.h"
 
 /* The driver has all of the calls or none (CUDA 10.2). */
@@ -17,11 +19,11 @@ static bool is_there(const struct executor *executor)
 	       driver->cuMemGetAllocationGranularity;
 }
 
-static CUmemAllocationProp properties_of(CUdevice device, uint32_t compression)
+static CUmemAllocationProp properties_of(CUdevice device, uint32_t compression, uint32_t handle_types)
 {
 	CUmemAllocationProp properties = {
 		.type = CU_MEM_ALLOCATION_TYPE_PINNED,
-		.requestedHandleTypes = CU_MEM_HANDLE_TYPE_NONE,
+		.requestedHandleTypes = (CUmemAllocationHandleType)handle_types,
 		.location = {.type = CU_MEM_LOCATION_TYPE_DEVICE, .id = device},
 	};
 
@@ -29,16 +31,23 @@ static CUmemAllocationProp properties_of(CUdevice device, uint32_t compression)
 	return properties;
 }
 
+/* Descriptors are the one kind that processes can share here. */
+static bool handle_types_valid(const struct executor *executor, uint32_t handle_types)
+{
+	return handle_types == CU_MEM_HANDLE_TYPE_NONE ||
+	       (handle_types == CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR && executor->can_share);
+}
+
 CUresult execute_cuMemGetAllocationGranularity(struct executor *executor, const struct request *request,
 					       const struct wire_cuMemGetAllocationGranularity *arguments,
 					       struct wire_cuMemGetAllocationGranularity_reply *reply)
 {
-	CUmemAllocationProp properties = properties_of(arguments->dev, arguments->compression);
+	CUmemAllocationProp properties = properties_of(arguments->dev, arguments->compression, arguments->handle_types);
 	size_t bytes = 0;
 	CUresult result;
 
 	(void)request;
-	if (!is_there(executor))
+	if (!is_there(executor) || !handle_types_valid(executor, arguments->handle_types))
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (arguments->compression > CU_MEM_ALLOCATION_COMP_GENERIC)
 		return CUDA_ERROR_INVALID_VALUE;
@@ -103,12 +112,12 @@ static CUdeviceptr account_key(const struct physical *physical)
 CUresult execute_cuMemCreate(struct executor *executor, const struct request *request,
 			     const struct wire_cuMemCreate *arguments)
 {
-	CUmemAllocationProp properties = properties_of(arguments->dev, arguments->compression);
+	CUmemAllocationProp properties = properties_of(arguments->dev, arguments->compression, arguments->handle_types);
 	struct physical *physical;
 	CUresult result;
 
 	(void)request;
-	if (!is_there(executor))
+	if (!is_there(executor) || !handle_types_valid(executor, arguments->handle_types))
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (arguments->compression > CU_MEM_ALLOCATION_COMP_GENERIC)
 		return CUDA_ERROR_INVALID_VALUE;
@@ -139,8 +148,38 @@ static void physical_settle(struct executor *executor, struct physical *physical
 {
 	if (physical->is_held || physical->mappings)
 		return;
+	/* What others have open stays theirs; they have paid for it. */
+	if (physical->shared && !share_withdraw(executor, physical))
+		return;
 	account_remove(executor, account_key(physical));
 	free(physical);
+}
+
+CUresult physical_import(struct executor *executor, uint32_t id, int descriptor, uint64_t bytes,
+			 CUmemAllocationProp *ret_properties)
+{
+	struct physical *physical = calloc(1, sizeof(*physical));
+	CUresult result = physical ? account_admit(executor, "cuMemImport", bytes) : CUDA_ERROR_OUT_OF_MEMORY;
+
+	if (result)
+		goto free_physical;
+	result = executor->driver.cuMemImportFromShareableHandle(&physical->handle, (void *)(intptr_t)descriptor,
+								 CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR);
+	if (!result) {
+		result = executor->driver.cuMemGetAllocationPropertiesFromHandle(ret_properties, physical->handle);
+		if (result)
+			executor->driver.cuMemRelease(physical->handle);
+	}
+	account_add(executor, "cuMemImport", result, account_key(physical), bytes, 0);
+	if (result)
+		goto free_physical;
+	physical->bytes = bytes;
+	physical->is_held = true;
+	execute_mint(executor, id, 0, physical);
+	return CUDA_SUCCESS;
+free_physical:
+	free(physical);
+	return result;
 }
 
 CUresult execute_cuMemRelease(struct executor *executor, const struct request *request,

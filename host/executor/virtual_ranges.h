@@ -21,7 +21,8 @@ struct physical {
 	CUmemGenericAllocationHandle handle;
 	uint64_t bytes;
 	uint32_t mappings;
-	bool is_held; /* the wire id is live */
+	bool is_held;	 /* the wire id is live */
+	uint64_t shared; /* number under which it is published; 0: it is not */
 };
 
 struct virtual_range {

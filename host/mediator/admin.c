@@ -220,7 +220,13 @@ static int arguments_check(struct admin_request *request, const struct admin_com
 	return 0;
 }
 
-static int request_run(struct admin_request *request, const json_t *root)
+static int reader_refuse(struct admin_request *request, const struct admin_peer *peer, const char *name)
+{
+	log_write_limited(peer->log, LOG_LEVEL_WARNING, "[ADMIN] refused: %s may only look: %s", peer->who, name);
+	return admin_fail(request, ADMIN_DENIED, "%s changes something, and you may only look", name);
+}
+
+static int request_run(struct admin_request *request, const struct admin_peer *peer, const json_t *root)
 {
 	const char *name = json_string_value(json_object_get(root, "command"));
 	const json_t *arguments = json_object_get(root, "arguments");
@@ -233,6 +239,8 @@ static int request_run(struct admin_request *request, const json_t *root)
 	command = command_find(name);
 	if (!command)
 		return admin_fail(request, ADMIN_INVALID, "there is no command \"%.64s\"", name);
+	if (!peer->may_change && !command->only_looks)
+		return reader_refuse(request, peer, command->name);
 	request->arguments = arguments;
 	if (arguments_check(request, command) < 0)
 		return -1;
@@ -252,16 +260,16 @@ char *admin_refusal(const char *code, const char *text)
 	return answer_make(json_pack("{s:b, s:s, s:o}", "ok", 0, "code", code, "error", admin_string(text)));
 }
 
-char *admin_request_take(struct mediator *mediator, const char *who, const char *line, size_t bytes)
+char *admin_request_take(struct mediator *mediator, const struct admin_peer *peer, const char *line, size_t bytes)
 {
-	struct admin_request request = {.mediator = mediator, .who = who, .code = ADMIN_FAILED};
+	struct admin_request request = {.mediator = mediator, .who = peer->who, .code = ADMIN_FAILED};
 	json_error_t error;
 	json_t *root = json_loadb(line, bytes, JSON_REJECT_DUPLICATES, &error);
 	char *answer;
 
 	if (!root)
 		return admin_refusal(ADMIN_INVALID, "the request is not JSON");
-	if (request_run(&request, root) < 0) {
+	if (request_run(&request, peer, root) < 0) {
 		json_decref(request.result);
 		answer = admin_refusal(request.code, request.error);
 	} else {

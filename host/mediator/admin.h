@@ -12,6 +12,7 @@
 #ifndef MEDIATOR_ADMIN_H
 #define MEDIATOR_ADMIN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Codes of errors; vgpu-admin makes its exit codes of them. */
@@ -21,10 +22,18 @@
 #define ADMIN_NOT_FOUND "not-found"
 #define ADMIN_CONFLICT	"conflict"
 
+struct log_limit;
 struct mediator;
 
-/* Carries out what 'line' asks for; 'who' is for the log. The answer, to be freed; NULL: out of memory. */
-char *admin_request_take(struct mediator *mediator, const char *who, const char *line, size_t bytes);
+/* Who asks. */
+struct admin_peer {
+	const char *who; /* for the log */
+	bool may_change; /* else a reader, who is denied what changes anything */
+	struct log_limit *log;
+};
+
+/* Carries out what 'line' asks for. The answer, to be freed; NULL: out of memory. */
+char *admin_request_take(struct mediator *mediator, const struct admin_peer *peer, const char *line, size_t bytes);
 
 /* The answer to whom nothing is done for. */
 char *admin_refusal(const char *code, const char *text);

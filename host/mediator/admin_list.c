@@ -223,10 +223,10 @@ static int scan_vms(struct admin_request *request)
 }
 
 const struct admin_command admin_list_commands[] = {
-	{"scan-vms", "", scan_vms},
-	{"list-vms", "pool priority ", list_vms},
-	{"show-weights", "", show_weights},
-	{"show-rate-limits", "", show_rate_limits},
-	{"show-quarantines", "", show_quarantines},
-	{NULL, NULL, NULL},
+	{"scan-vms", "", scan_vms, true},
+	{"list-vms", "pool priority ", list_vms, true},
+	{"show-weights", "", show_weights, true},
+	{"show-rate-limits", "", show_rate_limits, true},
+	{"show-quarantines", "", show_quarantines, true},
+	{NULL, NULL, NULL, false},
 };

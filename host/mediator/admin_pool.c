@@ -219,12 +219,12 @@ static int clear_gpu(struct admin_request *request)
 }
 
 const struct admin_command admin_pool_commands[] = {
-	{"list-pools", "", list_pools},
-	{"show-pool", "pool ", show_pool},
-	{"set-pool-name", "pool name ", set_pool_name},
-	{"update-pool", "pool name description policy enabled ", update_pool},
-	{"scan-gpus", "", scan_gpus},
-	{"assign-gpu", "gpu pool ", assign_gpu},
-	{"clear-gpu", "gpu ", clear_gpu},
-	{NULL, NULL, NULL},
+	{"list-pools", "", list_pools, true},
+	{"show-pool", "pool ", show_pool, true},
+	{"set-pool-name", "pool name ", set_pool_name, false},
+	{"update-pool", "pool name description policy enabled ", update_pool, false},
+	{"scan-gpus", "", scan_gpus, true},
+	{"assign-gpu", "gpu pool ", assign_gpu, false},
+	{"clear-gpu", "gpu ", clear_gpu, false},
+	{NULL, NULL, NULL, false},
 };

@@ -29,6 +29,7 @@ struct admin_command {
 	const char *name;
 	const char *arguments; /* names that it knows, with a space after each */
 	admin_handler *handler;
+	bool only_looks; /* readers may, for it changes nothing */
 };
 
 /* NULL-terminated, by name. */

@@ -227,12 +227,12 @@ static int reload_config(struct admin_request *request)
 }
 
 const struct admin_command admin_show_commands[] = {
-	{"status", "", status},
-	{"show-health", "", show_health},
-	{"show-connections", "", show_connections},
-	{"show-metrics", "format ", show_metrics},
-	{"show-usage", "", show_usage},
-	{"show-latency", "", show_latency},
-	{"reload-config", "", reload_config},
-	{NULL, NULL, NULL},
+	{"status", "", status, true},
+	{"show-health", "", show_health, true},
+	{"show-connections", "", show_connections, true},
+	{"show-metrics", "format ", show_metrics, true},
+	{"show-usage", "", show_usage, true},
+	{"show-latency", "", show_latency, true},
+	{"reload-config", "", reload_config, false},
+	{NULL, NULL, NULL, false},
 };

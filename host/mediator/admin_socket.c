@@ -20,6 +20,7 @@
 #include "socket_file.h"
 
 #define PEERS_MAX	  32
+#define READERS_MAX	  24 /* of those */
 #define REQUEST_BYTES_MAX 65536
 #define OUTPUT_BYTES_MAX  (4u << 20) /* answers that wait to be read: no more requests are taken until they are */
 #define SILENCE_SECONDS	  60
@@ -31,6 +32,7 @@ struct peer {
 	struct admin_socket *admin;
 	struct bufferevent *stream;
 	char who[32];
+	struct admin_peer asks;
 	bool is_ending; /* once what it is told was sent */
 };
 
@@ -41,8 +43,11 @@ struct admin_socket {
 	struct event *pause; /* out of descriptors: tries again later */
 	LIST_HEAD(, peer) peers;
 	unsigned peer_count;
+	unsigned reader_count;
 	bool has_group;
 	gid_t group;
+	bool has_view_group;
+	gid_t view_group;
 	struct log_limit log;
 };
 
@@ -50,6 +55,7 @@ static void peer_free(struct peer *peer)
 {
 	LIST_REMOVE(peer, link);
 	peer->admin->peer_count--;
+	peer->admin->reader_count -= !peer->asks.may_change;
 	bufferevent_free(peer->stream);
 	free(peer);
 }
@@ -71,13 +77,19 @@ static bool peer_is_in_group(int socket, const struct ucred *credentials, gid_t 
 	return false;
 }
 
-static bool peer_may(const struct admin_socket *admin, int socket, const struct ucred *credentials)
+enum right { RIGHT_NONE, RIGHT_TO_LOOK, RIGHT_TO_CHANGE };
+
+static enum right right_of(const struct admin_socket *admin, int socket, const struct ucred *credentials)
 {
 	if (credentials->uid == 0 || credentials->uid == geteuid())
-		return true;
+		return RIGHT_TO_CHANGE;
 	if (executor_user_is(admin->mediator, credentials->uid))
-		return false;
-	return admin->has_group && peer_is_in_group(socket, credentials, admin->group);
+		return RIGHT_NONE;
+	if (admin->has_group && peer_is_in_group(socket, credentials, admin->group))
+		return RIGHT_TO_CHANGE;
+	if (admin->has_view_group && peer_is_in_group(socket, credentials, admin->view_group))
+		return RIGHT_TO_LOOK;
+	return RIGHT_NONE;
 }
 
 static void answer_send(struct peer *peer, char *answer)
@@ -115,7 +127,7 @@ static void requests_take(struct peer *peer)
 			refuse(peer, ADMIN_INVALID, "the request is too long");
 		if (!line)
 			return;
-		answer_send(peer, admin_request_take(peer->admin->mediator, peer->who, line, bytes));
+		answer_send(peer, admin_request_take(peer->admin->mediator, &peer->asks, line, bytes));
 		free(line);
 	}
 }
@@ -144,7 +156,21 @@ static void ended(struct bufferevent *stream, short what, void *argument)
 	peer_free(argument);
 }
 
-static void peer_accept(struct admin_socket *admin, int socket, const struct ucred *credentials)
+/* An answer that fits into the socket; whoever does not read it takes nobody's place. Closes the socket. */
+static void stranger_refuse(struct admin_socket *admin, int socket, const struct ucred *credentials)
+{
+	char *answer =
+		admin_refusal(ADMIN_DENIED, "only root and the members of the group for administration may do this");
+
+	log_write_limited(&admin->log, LOG_LEVEL_WARNING, "[ADMIN] refused: pid=%d uid=%u", (int)credentials->pid,
+			  (unsigned)credentials->uid);
+	if (answer && send(socket, answer, strlen(answer), MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
+		(void)!send(socket, "\n", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+	free(answer);
+	close(socket);
+}
+
+static void peer_accept(struct admin_socket *admin, int socket, const struct ucred *credentials, enum right right)
 {
 	const struct timeval silence = {.tv_sec = SILENCE_SECONDS};
 	struct peer *peer = calloc(1, sizeof(*peer));
@@ -161,20 +187,21 @@ static void peer_accept(struct admin_socket *admin, int socket, const struct ucr
 		snprintf(peer->who, sizeof(peer->who), "root");
 	else
 		snprintf(peer->who, sizeof(peer->who), "user %u", (unsigned)credentials->uid);
+	peer->asks = (struct admin_peer){
+		.who = peer->who,
+		.may_change = right == RIGHT_TO_CHANGE,
+		.log = &admin->log,
+	};
 	LIST_INSERT_HEAD(&admin->peers, peer, link);
 	admin->peer_count++;
+	admin->reader_count += !peer->asks.may_change;
 	bufferevent_setcb(peer->stream, readable, written, ended, peer);
 	bufferevent_set_timeouts(peer->stream, &silence, &silence);
 	bufferevent_setwatermark(peer->stream, EV_READ, 0, REQUEST_BYTES_MAX);
-	if (!peer_may(admin, socket, credentials)) {
-		log_write_limited(&admin->log, LOG_LEVEL_WARNING, "[ADMIN] refused: pid=%d uid=%u",
-				  (int)credentials->pid, (unsigned)credentials->uid);
-		refuse(peer, ADMIN_DENIED, "only root and the members of the group for administration may do this");
-	} else if (admin->peer_count > PEERS_MAX) {
+	if (admin->peer_count > PEERS_MAX || (!peer->asks.may_change && admin->reader_count > READERS_MAX))
 		refuse(peer, ADMIN_FAILED, "too many administrators are connected");
-	} else {
+	else
 		bufferevent_enable(peer->stream, EV_READ);
-	}
 	bufferevent_enable(peer->stream, EV_WRITE);
 }
 
@@ -184,6 +211,7 @@ static void connection_waits(evutil_socket_t listening, short what, void *argume
 	int socket = accept4(listening, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	struct ucred credentials;
 	socklen_t bytes = sizeof(credentials);
+	enum right right;
 	const struct timeval later = {.tv_sec = 1};
 
 	(void)what;
@@ -194,13 +222,18 @@ static void connection_waits(evutil_socket_t listening, short what, void *argume
 		}
 		return;
 	}
-	/* Refused ones take a place too until they have read why: no more than that. */
-	if (admin->peer_count >= 2 * PEERS_MAX ||
-	    getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &bytes) < 0) {
+	if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &bytes) < 0) {
 		close(socket);
 		return;
 	}
-	peer_accept(admin, socket, &credentials);
+	right = right_of(admin, socket, &credentials);
+	if (right == RIGHT_NONE)
+		stranger_refuse(admin, socket, &credentials);
+	else if (admin->peer_count >= 2 * PEERS_MAX)
+		/* Those that are too many take a place too until they have read so: no more than that. */
+		close(socket);
+	else
+		peer_accept(admin, socket, &credentials, right);
 }
 
 static void pause_ended(evutil_socket_t none, short what, void *argument)
@@ -233,12 +266,23 @@ static void listen_end(struct admin_socket *admin)
 	socket_file_close(&admin->file);
 }
 
+static bool group_find(const char *setting, const char *configured, const char *usual, gid_t *ret_group)
+{
+	const struct group *group = getgrnam(configured ? configured : usual);
+
+	if (group)
+		*ret_group = group->gr_gid;
+	else if (configured)
+		log_warning("%s: there is no group \"%s\"", setting, configured);
+	return group != NULL;
+}
+
 struct admin_socket *admin_socket_open(struct mediator *mediator)
 {
 	const struct configuration *configuration = &mediator->configuration;
 	const char *name = configuration->admin_group ? configuration->admin_group : ADMIN_GROUP;
-	const struct group *group = getgrnam(name);
 	struct admin_socket *admin;
+	mode_t mode;
 	char path[SOCKET_FILE_PATH_BYTES];
 
 	/* Beside the first socket, which only we can have opened. */
@@ -253,13 +297,13 @@ struct admin_socket *admin_socket_open(struct mediator *mediator)
 	admin = calloc(1, sizeof(*admin));
 	if (!admin)
 		return NULL;
-	*admin = (struct admin_socket){.mediator = mediator, .has_group = group != NULL, .log = LOG_LIMIT(1, 5)};
+	*admin = (struct admin_socket){.mediator = mediator, .log = LOG_LIMIT(1, 5)};
 	LIST_INIT(&admin->peers);
-	if (group)
-		admin->group = group->gr_gid;
-	else if (configuration->admin_group)
-		log_warning("admin-group: there is no group \"%s\"", name);
-	socket_file_init(&admin->file, path, group ? 0660 : 0600, group ? name : NULL, false);
+	admin->has_group = group_find("admin-group", configuration->admin_group, ADMIN_GROUP, &admin->group);
+	admin->has_view_group =
+		group_find("view-group", configuration->view_group, ADMIN_VIEW_GROUP, &admin->view_group);
+	mode = admin->has_view_group ? 0666 : admin->has_group ? 0660 : 0600;
+	socket_file_init(&admin->file, path, mode, admin->has_group ? name : NULL, false);
 	admin->file.type = SOCK_STREAM;
 	if (!listen_begin(admin)) {
 		log_error("[ADMIN] %s: vgpu-admin cannot connect", path);

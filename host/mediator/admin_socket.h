@@ -2,11 +2,13 @@
 /*
  * The socket of vgpu-admin: a stream of lines, each a JSON object; each request has one answer (admin.h).
  *
- * root, the mediator's own user and the members of one group may connect. It is not the group of the mediator's other
- * sockets: the users of QEMU are in that one, and executors run as its user, and neither is to set its own limits.
- * Everybody else is refused, to read as well, for what other tenants do is nobody's business.
+ * root, the mediator's own user and the members of one group may do everything; the members of another may look. They
+ * are not the group of the mediator's other sockets: the users of QEMU are in that one, and executors run as its user,
+ * and neither is to set its own limits. Everybody else is refused, to read as well, for what other tenants do is
+ * nobody's business. A file has one group: where there are readers all may connect, and who they are decides.
  *
- * A request is bounded, an answer that is not read stops its peer alone, and a peer that is silent is closed.
+ * A request is bounded, an answer that is not read stops its peer alone, a peer that is silent is closed, readers leave
+ * places for administrators, and who is refused takes none.
  */
 #ifndef MEDIATOR_ADMIN_SOCKET_H
 #define MEDIATOR_ADMIN_SOCKET_H
@@ -14,6 +16,7 @@
 #define ADMIN_SOCKET_PATH "/var/vgpu/admin.sock"
 #define ADMIN_SOCKET_NONE "none"
 #define ADMIN_GROUP	  "vgpu-admin"
+#define ADMIN_VIEW_GROUP  "vgpu-view"
 
 struct admin_socket;
 struct mediator;

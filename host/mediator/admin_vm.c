@@ -272,16 +272,16 @@ static int show_vm(struct admin_request *request)
 }
 
 const struct admin_command admin_vm_commands[] = {
-	{"register-vm", "uuid name vm-id pool " SETTING_ARGUMENTS, register_vm},
-	{"show-vm", "vm ", show_vm},
-	{"set-pool", "vm pool ", set_pool},
-	{"set-priority", "vm priority ", set_priority},
-	{"set-vm-id", "vm new-id ", set_vm_id},
-	{"update-vm", "vm uuid name pool " SETTING_ARGUMENTS, update_vm},
-	{"remove-vm", "vm ", remove_vm},
-	{"set-weight", "vm weight ", set_weight},
-	{"set-rate-limit", "vm commands-per-second queue-depth mib-per-second ", set_rate_limit},
-	{"quarantine-vm", "vm for reason ", quarantine_vm},
-	{"clear-quarantine", "vm ", clear_quarantine},
-	{NULL, NULL, NULL},
+	{"register-vm", "uuid name vm-id pool " SETTING_ARGUMENTS, register_vm, false},
+	{"show-vm", "vm ", show_vm, true},
+	{"set-pool", "vm pool ", set_pool, false},
+	{"set-priority", "vm priority ", set_priority, false},
+	{"set-vm-id", "vm new-id ", set_vm_id, false},
+	{"update-vm", "vm uuid name pool " SETTING_ARGUMENTS, update_vm, false},
+	{"remove-vm", "vm ", remove_vm, false},
+	{"set-weight", "vm weight ", set_weight, false},
+	{"set-rate-limit", "vm commands-per-second queue-depth mib-per-second ", set_rate_limit, false},
+	{"quarantine-vm", "vm for reason ", quarantine_vm, false},
+	{"clear-quarantine", "vm ", clear_quarantine, false},
+	{NULL, NULL, NULL, false},
 };

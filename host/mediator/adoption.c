@@ -57,6 +57,7 @@ struct kept_channel {
 	uint32_t generation;
 	pid_t process;
 	uint32_t gpu;
+	uint32_t is_placed;
 	uid_t user; /* the tenant's own; 0: none */
 };
 
@@ -120,6 +121,7 @@ void adoption_channel_keep(struct channel *channel)
 		.generation = channel->request.generation,
 		.process = executor_process_pid(channel->executor),
 		.gpu = channel->request.gpu,
+		.is_placed = channel->is_placed,
 		.user = channel->request.tenant->executor_user,
 	};
 	struct scheduler_descriptors schedule = scheduler_descriptors_of(channel->schedule);
@@ -231,6 +233,7 @@ static bool channel_adopt_entry(struct mediator *mediator, struct keeper_entry *
 			     .wake = entry->fds[CHANNEL_FD_WAKE],
 			     .bell = entry->fds[CHANNEL_FD_BELL],
 			     .tenant = entry->fds[CHANNEL_FD_TENANT]},
+		.is_placed = kept.is_placed != 0,
 	};
 	entry->fd_count = 0;
 	/* Takes the descriptors over in any case. */

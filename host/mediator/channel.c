@@ -144,8 +144,9 @@ static void executor_message(void *owner, const struct control_message *message)
 		tenant_reply(channel, &message->tenant_query);
 		return;
 	}
-	if (type == VGPU_CONTROL_SHARE_PUBLISH || type == VGPU_CONTROL_SHARE_QUERY) {
-		share_answer(channel, type, &message->share);
+	if (type == VGPU_CONTROL_SHARE_PUBLISH || type == VGPU_CONTROL_SHARE_QUERY ||
+	    type == VGPU_CONTROL_SHARE_WITHDRAW) {
+		share_answer(channel, message);
 		return;
 	}
 	if (type != VGPU_CONTROL_EXECUTOR_FAILED && type != VGPU_CONTROL_EXECUTOR_FAULT) {
@@ -288,6 +289,7 @@ static int executor_start(struct channel *channel)
 				.channel = request->index,
 				.pool_id = request->pool_id,
 				.has_pass_socket = request->pass_socket >= 0,
+				.can_share = 1,
 				.xen_domain = request->xen_domain,
 				.xen_frame = request->xen_frame,
 				.xen_grants = request->xen_grants,
@@ -297,6 +299,7 @@ static int executor_start(struct channel *channel)
 		.fd_count = request->pass_socket >= 0 ? 5 : 4,
 	};
 
+	channel->is_placed = channel->gpu[0] != '\0';
 	if (executor_user_take(request->tenant, &identity) < 0)
 		return -1;
 	/* A worker knows its own driver. */
@@ -387,7 +390,7 @@ static enum vgpu_channel_error channel_start(struct channel *channel, char *ret_
 		channel->stage = CHANNEL_WAITING;
 	else if (is_behind)
 		channel->stage = CHANNEL_BEHIND;
-	else if (!placement_choose(channel->mediator, (char)channel->pool_id, &channel->request.gpu, channel->gpu))
+	else if (!placement_choose(channel, &channel->request.gpu, channel->gpu))
 		return refuse(ret_text, VGPU_ERROR_REFUSED, "pool %c has no GPU without faults",
 			      (char)channel->pool_id);
 	else if (executor_start(channel) < 0)
@@ -500,6 +503,7 @@ struct channel *channel_adopt(struct mediator *mediator, const struct channel_re
 		.request = *request,
 		.pool_id = request->pool_id,
 		.stage = CHANNEL_READY,
+		.is_placed = adoption->is_placed,
 		.counters = {.values = NULL, .file = -1},
 	};
 	snprintf(channel->label, sizeof(channel->label), "%s", request->label);

@@ -68,6 +68,7 @@ struct channel_request {
 	struct tenant *tenant;	    /* borrowed */
 	uint32_t vm_id;		    /* 0: a local program */
 	uid_t user;		    /* of a local program */
+	pid_t process;		    /* the same; 0: not known, or a VM's */
 	uint64_t process_namespace; /* of a local program; tenant.h */
 	uint32_t index;
 	uint32_t generation;
@@ -91,6 +92,7 @@ struct channel {
 	uint32_t pool_id;
 	enum channel_stage stage;
 	bool is_behind_nobody; /* it has waited long enough */
+	bool is_placed;	       /* its executor sees the GPU of the request alone */
 	uint64_t opened;       /* both count openings and closings of all channels */
 	uint64_t closed;
 	char gpu[PLACEMENT_UUID_BYTES];	   /* the only GPU that its executor sees; empty: all */
@@ -120,6 +122,7 @@ struct channel_adoption {
 	int log;
 	int counters;
 	struct scheduler_descriptors schedule;
+	bool is_placed;
 };
 
 /* A channel that is READY; no handler is called. The descriptors are taken over. NULL: the host is out of memory. */

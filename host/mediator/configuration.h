@@ -50,7 +50,8 @@ struct configuration {
 	unsigned processes_max;
 	unsigned vm_processes_max;
 	unsigned user_processes_max;
-	char *policy; /* NULL: fair */
+	char *policy;	 /* NULL: fair */
+	char *placement; /* NULL: program */
 	unsigned slice_us;
 	unsigned burst_us;
 	unsigned linger_us;
@@ -66,6 +67,7 @@ struct configuration {
 	char *metrics;	       /* NULL: the usual address; METRICS_ADDRESS_NONE */
 	char *admin_socket;    /* NULL: the usual place; ADMIN_SOCKET_NONE */
 	char *admin_group;     /* NULL: the usual one */
+	char *view_group;      /* the same */
 	char *database;	       /* NULL: store_start() */
 	char *database_import; /* NULL: the usual place */
 	unsigned keep_seconds; /* 0: nothing survives the mediator */

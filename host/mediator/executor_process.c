@@ -78,8 +78,8 @@ static void messages_take(struct executor_process *executor, unsigned count_max)
 			executor_process_end(executor);
 			return;
 		}
-		control_message_release(&message);
 		executor->handlers->message(executor->owner, &message);
+		control_message_release(&message);
 	}
 }
 

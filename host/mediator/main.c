@@ -23,6 +23,7 @@
 #include "log.h"
 #include "mediator.h"
 #include "metrics_http.h"
+#include "placement.h"
 #include "probe.h"
 #include "process.h"
 #include "schedule_policy.h"
@@ -117,6 +118,10 @@ static int configuration_apply(struct mediator *mediator, const struct configura
 	if (configuration->policy && strcmp(configuration->policy, SCHEDULER_POLICY_NONE) != 0 &&
 	    !policy_find(configuration->policy)) {
 		log_error("policy: \"%s\" is unknown", configuration->policy);
+		return -1;
+	}
+	if (configuration->placement && !placement_setting_is_known(configuration->placement)) {
+		log_error("placement: \"%s\" is unknown", configuration->placement);
 		return -1;
 	}
 	if (tenant_settings_check(configuration) < 0 || executor_users_check(configuration) < 0)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "channel.h"
 #include "gpu_events.h"
 #include "mediator.h"
 #include "probe.h"
@@ -12,6 +13,9 @@
 #include "worker.h"
 
 #define GPUS_MAX 32 /* that a probe finds */
+
+#define PLACEMENT_PROGRAM "program"
+#define PLACEMENT_TENANT  "tenant"
 
 /* What the database says of the GPUs that are there. */
 struct assignments {
@@ -77,21 +81,64 @@ static bool least_loaded(const struct mediator *mediator, const struct assignmen
 	return found;
 }
 
-bool placement_choose(const struct mediator *mediator, char pool, unsigned *ret_gpu,
-		      char ret_uuid[PLACEMENT_UUID_BYTES])
+bool placement_setting_is_known(const char *text)
 {
+	return strcmp(text, PLACEMENT_PROGRAM) == 0 || strcmp(text, PLACEMENT_TENANT) == 0;
+}
+
+/* Must both see the same GPU? */
+static bool belong_together(const struct channel *channel, const struct channel *other)
+{
+	const char *setting = channel->mediator->configuration.placement;
+	const struct channel_request *one = &channel->request;
+	const struct channel_request *two = &other->request;
+
+	if (one->tenant != two->tenant)
+		return false;
+	if (setting && strcmp(setting, PLACEMENT_TENANT) == 0)
+		return true;
+	return one->process > 0 && one->process == two->process;
+}
+
+/* The GPU that others of the same program or tenant see. */
+static bool companion_find(const struct channel *channel, const struct assignments *assignments, unsigned *ret_gpu)
+{
+	const struct channel *other;
+
+	LIST_FOREACH(other, &channel->mediator->channels, link)
+	{
+		unsigned gpu = other->request.gpu;
+
+		if (other == channel || !other->executor || !other->is_placed || other->pool_id != channel->pool_id ||
+		    gpu >= probe_device_count(channel->mediator->probe) || gpu >= GPUS_MAX ||
+		    assignments->are_faulty[gpu] || !belong_together(channel, other))
+			continue;
+		/* It may have been given to another pool meanwhile. */
+		if (assignments->pools[gpu] && assignments->pools[gpu] != (char)channel->pool_id)
+			continue;
+		*ret_gpu = gpu;
+		return true;
+	}
+	return false;
+}
+
+bool placement_choose(const struct channel *channel, unsigned *ret_gpu, char ret_uuid[PLACEMENT_UUID_BYTES])
+{
+	const struct mediator *mediator = channel->mediator;
+	char pool = (char)channel->pool_id;
 	struct assignments assignments;
 	unsigned gpu;
 
 	if (!assignments_read(mediator, &assignments))
 		return false;
 	/* A worker has GPUs of its own. */
-	if ((!assignments.any && !assignments.any_faulty) || worker_of_pool(mediator, (uint32_t)pool)) {
+	if ((!assignments.any && !assignments.any_faulty) || worker_of_pool(mediator, channel->pool_id)) {
 		*ret_gpu = 0;
 		ret_uuid[0] = '\0';
 		return true;
 	}
-	if (!least_loaded(mediator, &assignments, pool, &gpu) && !least_loaded(mediator, &assignments, '\0', &gpu))
+	if (!companion_find(channel, &assignments, &gpu) && !least_loaded(mediator, &assignments, pool, &gpu) &&
+	    !least_loaded(mediator, &assignments, '\0', &gpu))
 		return false;
 	*ret_gpu = gpu;
 	snprintf(ret_uuid, PLACEMENT_UUID_BYTES, "%s", probe_device(mediator->probe, gpu).uuid);

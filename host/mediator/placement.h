@@ -4,6 +4,10 @@
  * has them. Once one does, each program sees one GPU: the one of its pool with the fewest programs, or, where its pool
  * has none, of those that belong to no pool. None starts on a GPU that is faulty (gpu_events.h); where all would see a
  * faulty one, each sees one of the others.
+ *
+ * A program has several channels (CUDA's and NVML's), which are to see the same GPU: those of a local process do, for
+ * the kernel says whose they are. Of a VM's channels nobody does. With the setting "placement = tenant" all programs of
+ * a tenant, VM or not, see the GPU that its programs which run already see.
  */
 #ifndef MEDIATOR_PLACEMENT_H
 #define MEDIATOR_PLACEMENT_H
@@ -12,12 +16,15 @@
 
 #define PLACEMENT_UUID_BYTES 64
 
+struct channel;
 struct mediator;
 
 /* Its number and its UUID; an empty UUID: all GPUs. False: the pool has none without faults, or the database cannot be
  * read. */
-bool placement_choose(const struct mediator *mediator, char pool, unsigned *ret_gpu,
-		      char ret_uuid[PLACEMENT_UUID_BYTES]);
+bool placement_choose(const struct channel *channel, unsigned *ret_gpu, char ret_uuid[PLACEMENT_UUID_BYTES]);
+
+/* Is it a value of the setting "placement"? */
+bool placement_setting_is_known(const char *text);
 
 /* The pool that the GPU of that number belongs to; 0: to none, or it is not known. */
 char placement_pool(const struct mediator *mediator, unsigned gpu);

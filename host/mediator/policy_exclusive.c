@@ -2,10 +2,12 @@
 /* Who has the GPU keeps it until its last process ends; the others wait in the order of arrival. */
 #include "schedule_policy.h"
 
-static uint64_t exclusive_slice(const struct policy_queue *queue, const struct policy_tenant *tenant)
+static uint64_t exclusive_slice(const struct policy_queue *queue, const struct policy_tenant *tenant,
+				uint64_t charged_ns)
 {
 	(void)queue;
 	(void)tenant;
+	(void)charged_ns;
 	return POLICY_FOREVER;
 }
 

@@ -3,7 +3,9 @@
  * Start-time fair queueing (Goyal, Vin, Cheng 1996) by GPU time: a tenant's tag
  * is the virtual time at which its next use starts; the least is served first,
  * and a use of t advances it by t / weight. Who comes back after a pause starts
- * at the present: idle time is not saved up. What a use really took is known
+ * at the present: idle time is not saved up. A program that waits for each of
+ * its kernels pauses between any two of them, though; so short a pause counts as
+ * none. What a use really took is known
  * after it only, and is then charged in full, so work that cannot be interrupted
  * is paid for by coming later.
  *
@@ -13,12 +15,18 @@
  */
 #include "schedule_policy.h"
 
+/* The part of a slice that is a short pause, and that one has who took its chance. */
+#define PAUSE_PART 5
+
+/* A bound for a turn, in slices: what is due is by the weights of those who wait now, and weights change. */
+#define DUE_SLICES_MAX 32
+
 static void fair_arrive(struct policy_queue *queue, struct policy_tenant *tenant)
 {
-	double now = queue->virtual_time[tenant->priority];
+	double present = queue->virtual_time[tenant->priority];
 
-	if (tenant->tag < now)
-		tenant->tag = now;
+	if (tenant->tag < present && tenant->waiting_since_ns - tenant->charged_at_ns > queue->slice_ns / PAUSE_PART)
+		tenant->tag = present;
 }
 
 /* Of those of a class that wait, the one whose use starts first in virtual time. */
@@ -89,11 +97,40 @@ static void fair_charge(struct policy_queue *queue, struct policy_tenant *tenant
 		*present = least;
 }
 
+/*
+ * As long as it stays the one to be chosen. A program that waits for each of its kernels has no work at the very
+ * moment at which a slice ends; if its turn ended there, somebody who is not due yet would be served in between.
+ * Who was due before, and has come back from a short pause only now, gets the GPU after a part of a slice.
+ */
+static uint64_t fair_slice(const struct policy_queue *queue, const struct policy_tenant *tenant, uint64_t charged_ns)
+{
+	double start = tenant->tag - (double)charged_ns / tenant->weight;
+	double due_ns = (double)queue->slice_ns * DUE_SLICES_MAX;
+	const struct policy_tenant *other;
+	bool any_waits = false;
+
+	LIST_FOREACH(other, &queue->tenants, link)
+	{
+		double until_ns = (other->tag - start) * tenant->weight;
+
+		if (other == tenant || !other->is_waiting || other->priority != tenant->priority)
+			continue;
+		any_waits = true;
+		if (until_ns < due_ns)
+			due_ns = until_ns;
+	}
+	if (any_waits && due_ns < 0)
+		return queue->slice_ns / PAUSE_PART;
+	if (!any_waits || due_ns < (double)queue->slice_ns)
+		return queue->slice_ns;
+	return (uint64_t)due_ns;
+}
+
 const struct policy policy_fair = {
 	.name = "fair",
 	.arrive = fair_arrive,
 	.choose = fair_choose,
 	.charge = fair_charge,
-	.slice = policy_slice_fixed,
+	.slice = fair_slice,
 	.preempts = policy_preempts_by_class,
 };

@@ -56,9 +56,10 @@ struct policy_tenant *policy_choose(struct policy_queue *queue, uint64_t now)
 	return chosen;
 }
 
-void policy_charge(struct policy_queue *queue, struct policy_tenant *tenant, uint64_t used_ns)
+void policy_charge(struct policy_queue *queue, struct policy_tenant *tenant, uint64_t used_ns, uint64_t now)
 {
 	tenant->used_ns += used_ns;
+	tenant->charged_at_ns = now;
 	queue->policy->charge(queue, tenant, used_ns);
 }
 
@@ -88,9 +89,10 @@ void policy_charge_nothing(struct policy_queue *queue, struct policy_tenant *ten
 	(void)used_ns;
 }
 
-uint64_t policy_slice_fixed(const struct policy_queue *queue, const struct policy_tenant *tenant)
+uint64_t policy_slice_fixed(const struct policy_queue *queue, const struct policy_tenant *tenant, uint64_t charged_ns)
 {
 	(void)tenant;
+	(void)charged_ns;
 	return queue->slice_ns;
 }
 

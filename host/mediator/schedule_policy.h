@@ -29,8 +29,9 @@ struct policy_tenant {
 	LIST_ENTRY(policy_tenant) link; /* all of the queue */
 	bool is_waiting;
 	uint64_t waiting_since_ns;
-	uint64_t used_ns; /* in all */
-	double tag;	  /* of the policy: virtual time, or order */
+	uint64_t charged_at_ns; /* when it was charged last */
+	uint64_t used_ns;	/* in all */
+	double tag;		/* of the policy: virtual time, or order */
 };
 
 LIST_HEAD(policy_tenants, policy_tenant);
@@ -51,10 +52,13 @@ struct policy {
 	void (*arrive)(struct policy_queue *queue, struct policy_tenant *tenant);
 	/* The one to be current, of those that wait; NULL only if none does. */
 	struct policy_tenant *(*choose)(struct policy_queue *queue, uint64_t now);
-	/* The tenant has had the GPU for that long. */
+	/* The tenant has had the GPU for that long, up to now. */
 	void (*charge)(struct policy_queue *queue, struct policy_tenant *tenant, uint64_t used_ns);
-	/* How long it may have the GPU while others wait; POLICY_FOREVER: as long as it is there. */
-	uint64_t (*slice)(const struct policy_queue *queue, const struct policy_tenant *tenant);
+	/*
+	 * How long it may have the GPU while others wait, of which charged_ns have been charged; POLICY_FOREVER: as
+	 * long as it is there.
+	 */
+	uint64_t (*slice)(const struct policy_queue *queue, const struct policy_tenant *tenant, uint64_t charged_ns);
 	/* Must 'current' give way to 'waiting' before its slice is over? */
 	bool (*preempts)(const struct policy_queue *queue, const struct policy_tenant *current,
 			 const struct policy_tenant *waiting);
@@ -78,13 +82,13 @@ void policy_arrive(struct policy_queue *queue, struct policy_tenant *tenant, uin
 void policy_leave(struct policy_tenant *tenant);
 /* Takes the next one out of those that wait; NULL: none does. */
 struct policy_tenant *policy_choose(struct policy_queue *queue, uint64_t now);
-void policy_charge(struct policy_queue *queue, struct policy_tenant *tenant, uint64_t used_ns);
+void policy_charge(struct policy_queue *queue, struct policy_tenant *tenant, uint64_t used_ns, uint64_t now);
 
 /* What policies have in common. */
 void policy_order_arrive(struct policy_queue *queue, struct policy_tenant *tenant); /* tag: order of arrival */
 struct policy_tenant *policy_order_choose(struct policy_queue *queue, uint64_t now);
 void policy_charge_nothing(struct policy_queue *queue, struct policy_tenant *tenant, uint64_t used_ns);
-uint64_t policy_slice_fixed(const struct policy_queue *queue, const struct policy_tenant *tenant);
+uint64_t policy_slice_fixed(const struct policy_queue *queue, const struct policy_tenant *tenant, uint64_t charged_ns);
 bool policy_preempts_by_class(const struct policy_queue *queue, const struct policy_tenant *current,
 			      const struct policy_tenant *waiting);
 bool policy_preempts_never(const struct policy_queue *queue, const struct policy_tenant *current,

@@ -56,11 +56,11 @@ bool share_is_alone(const struct scheduler *scheduler, const struct share *share
 	return LIST_FIRST(&scheduler->shares) == share && !LIST_NEXT(share, link);
 }
 
-void share_charge(struct share *share, uint64_t used_ns)
+void share_charge(struct share *share, uint64_t used_ns, uint64_t now)
 {
 	uint32_t pool = tenant_pool(share->tenant) - 'A';
 
-	policy_charge(&share->scheduler->queue, &share->policy, used_ns);
+	policy_charge(&share->scheduler->queue, &share->policy, used_ns, now);
 	if (pool < POOL_COUNT)
 		share->scheduler->mediator->counters.gpu_ns[pool] += used_ns;
 }
@@ -94,7 +94,7 @@ bool scheduler_process_revoke(struct scheduler_process *process)
 static void overrun_charge(struct share *share, uint64_t now)
 {
 	if (share->overruns_since_ns && now > share->overruns_since_ns && share->scheduler->current != share)
-		share_charge(share, now - share->overruns_since_ns);
+		share_charge(share, now - share->overruns_since_ns, now);
 	share->overruns_since_ns = now;
 }
 

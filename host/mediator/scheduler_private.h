@@ -72,8 +72,8 @@ bool share_has_demand(const struct share *share);
 bool share_others_wait(const struct scheduler *scheduler, const struct share *share);
 bool share_is_alone(const struct scheduler *scheduler, const struct share *share);
 
-/* It has had the GPU for that long. */
-void share_charge(struct share *share, uint64_t used_ns);
+/* It has had the GPU for that long, up to now. */
+void share_charge(struct share *share, uint64_t used_ns, uint64_t now);
 
 void scheduler_process_grant(struct scheduler_process *process, enum vgpu_permit_mode mode, uint64_t until_ns);
 /* True: it is out at once. */

@@ -26,7 +26,7 @@ void scheduler_current_charge(struct scheduler *scheduler, uint64_t now)
 	struct share *current = scheduler->current;
 
 	if (now > scheduler->charged_ns)
-		share_charge(current, now - scheduler->charged_ns);
+		share_charge(current, now - scheduler->charged_ns, now);
 	scheduler->charged_ns = now;
 }
 
@@ -197,13 +197,15 @@ static void current_look(struct scheduler *scheduler, uint64_t now)
 	struct share *current = scheduler->current;
 
 	if (share_has_permit(current) && share_others_wait(scheduler, current)) {
-		uint64_t slice_ns = scheduler->queue.policy->slice(&scheduler->queue, &current->policy);
+		uint64_t slice_ns = scheduler->queue.policy->slice(&scheduler->queue, &current->policy,
+								   scheduler->charged_ns - scheduler->since_ns);
 		uint64_t end_ns = scheduler->since_ns + slice_ns;
 
-		if (scheduler->until_ns == VGPU_TIME_NEVER && slice_ns != POLICY_FOREVER) {
+		if (scheduler->until_ns == VGPU_TIME_NEVER && slice_ns != POLICY_FOREVER)
 			idle_revoke(scheduler, now);
+		/* Who has come meanwhile may be due sooner than those who waited when it was granted. */
+		if (slice_ns != POLICY_FOREVER && end_ns < scheduler->until_ns)
 			until_set(scheduler, end_ns > now ? end_ns : now);
-		}
 		if (current_is_preempted(scheduler))
 			current_preempt(scheduler, now);
 		else if (scheduler->until_ns != VGPU_TIME_NEVER && now >= scheduler->until_ns + ANSWER_NS)
@@ -224,7 +226,7 @@ static void next_grant(struct scheduler *scheduler, uint64_t now)
 	if (!chosen)
 		return;
 	share = share_of(chosen);
-	slice_ns = scheduler->queue.policy->slice(&scheduler->queue, chosen);
+	slice_ns = scheduler->queue.policy->slice(&scheduler->queue, chosen, 0);
 	current_begin(scheduler, share,
 		      slice_ns == POLICY_FOREVER || !share_others_wait(scheduler, share) ? VGPU_TIME_NEVER
 											 : now + slice_ns,

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What guest processes of one tenant share by CUDA IPC.  An executor publishes a
- * handle that its driver made and gets a token for its guest; the executor of
- * another process of the same tenant gets the handle for the token.  So no handle
- * that a guest made up, and none of another tenant, ever reaches a driver.
+ * What guest processes of one tenant share by CUDA IPC, and physical memory that
+ * they export.  An executor publishes a handle that its driver made and gets a
+ * token for its guest; the executor of another process of the same tenant gets the
+ * handle for the token.  So no handle that a guest made up, and none of another
+ * tenant, ever reaches a driver.
+ *
+ * A handle of physical memory is a descriptor, which keeps the memory: it is held
+ * until it is withdrawn, and a tenant has SHARE_DESCRIPTORS_MAX of them.
  *
  * A token says where its handle is, for a guest may ask as often as it likes, and
  * is random besides.
@@ -15,10 +19,12 @@
 
 struct channel;
 struct shares; /* of one channel; NULL: none were published */
-struct vgpu_control_share;
+struct control_message;
 
-/* Takes a SHARE_PUBLISH or SHARE_QUERY of the channel's executor and answers it. */
-void share_answer(struct channel *channel, uint32_t type, const struct vgpu_control_share *question);
+#define SHARE_DESCRIPTORS_MAX 1024u
+
+/* Takes a SHARE_PUBLISH or SHARE_QUERY of the channel's executor and answers it, or a SHARE_WITHDRAW. */
+void share_answer(struct channel *channel, const struct control_message *question);
 
 /* The executor is gone, and with it what it published. */
 void shares_forget(struct channel *channel);

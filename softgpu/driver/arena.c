@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "device_table.h"
+
 /*
  * Where allocations of a driver that runs in the compatibility layout lie
  * (measured: 0x2aaa... upward); nothing of a guest program lies there, so a
@@ -25,29 +27,32 @@
 struct block {
 	uint64_t base;
 	uint64_t bytes; /* whole pages, without the guard */
-	bool reserved;	/* addresses only: the memory mapped there is charged by itself */
+	CUdevice device;
+	bool reserved; /* addresses only: the memory mapped there is charged by itself */
 };
 
 static struct {
 	pthread_mutex_t lock;
 	uint64_t base;
 	uint64_t span_bytes;
-	uint64_t memory_bytes;
-	uint64_t used_bytes;
+	uint64_t used_bytes[DEVICES_MAX];
 	struct block *blocks; /* sorted by base */
 	size_t block_count;
 	size_t block_capacity;
 	uint64_t cursor; /* where the search for a gap starts: addresses are used again as late as possible */
 } arena = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-int arena_open(uint64_t memory_bytes)
+int arena_open(void)
 {
-	uint64_t span;
+	uint64_t span = 0;
 
-	memory_bytes &= ~(uint64_t)(ARENA_PAGE_BYTES - 1);
-	if (!memory_bytes || memory_bytes > (ARENA_LIMIT - ARENA_FIRST_BASE) / 4)
-		return EINVAL;
-	span = memory_bytes * 4;
+	for (int device = 0; device < device_count(); device++) {
+		uint64_t memory_bytes = device_memory_bytes(device);
+
+		if (memory_bytes > (ARENA_LIMIT - ARENA_FIRST_BASE - span) / 4)
+			return EINVAL;
+		span += memory_bytes * 4;
+	}
 	for (uint64_t base = ARENA_FIRST_BASE; base + span <= ARENA_LIMIT; base += ARENA_BASE_STEP) {
 		void *mapped = mmap((void *)base, span, PROT_NONE,
 				    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
@@ -65,7 +70,6 @@ int arena_open(uint64_t memory_bytes)
 		arena.base = base;
 		arena.cursor = base;
 		arena.span_bytes = span;
-		arena.memory_bytes = memory_bytes;
 		return 0;
 	}
 	return ENOMEM;
@@ -81,17 +85,12 @@ uint64_t arena_span_bytes(void)
 	return arena.span_bytes;
 }
 
-uint64_t arena_memory_bytes(void)
-{
-	return arena.memory_bytes;
-}
-
-uint64_t arena_used_bytes(void)
+uint64_t arena_used_bytes(CUdevice device)
 {
 	uint64_t used;
 
 	pthread_mutex_lock(&arena.lock);
-	used = arena.used_bytes;
+	used = arena.used_bytes[device];
 	pthread_mutex_unlock(&arena.lock);
 	return used;
 }
@@ -171,18 +170,24 @@ static bool blocks_reserve(void)
 	return true;
 }
 
-uint64_t arena_allocate(size_t bytes, size_t alignment)
+/* Under the lock. */
+static uint64_t memory_left(CUdevice device)
+{
+	return device_memory_bytes(device) - arena.used_bytes[device];
+}
+
+uint64_t arena_allocate(CUdevice device, size_t bytes, size_t alignment)
 {
 	uint64_t size, address = 0;
 	size_t index;
 
-	if (!bytes || bytes > arena.memory_bytes || alignment & (alignment - 1))
+	if (!bytes || bytes > device_memory_bytes(device) || alignment & (alignment - 1))
 		return 0;
 	size = (bytes + ARENA_PAGE_BYTES - 1) & ~(uint64_t)(ARENA_PAGE_BYTES - 1);
 	if (alignment < ARENA_PAGE_BYTES)
 		alignment = ARENA_PAGE_BYTES;
 	pthread_mutex_lock(&arena.lock);
-	if (size > arena.memory_bytes - arena.used_bytes || arena.block_count == BLOCKS_MAXIMUM || !blocks_reserve())
+	if (size > memory_left(device) || arena.block_count == BLOCKS_MAXIMUM || !blocks_reserve())
 		goto unlock;
 	address = gap_search(size, alignment, &index);
 	if (!address)
@@ -193,9 +198,9 @@ uint64_t arena_allocate(size_t bytes, size_t alignment)
 		goto unlock;
 	}
 	memmove(&arena.blocks[index + 1], &arena.blocks[index], (arena.block_count - index) * sizeof(*arena.blocks));
-	arena.blocks[index] = (struct block){.base = address, .bytes = size};
+	arena.blocks[index] = (struct block){.base = address, .bytes = size, .device = device};
 	arena.block_count++;
-	arena.used_bytes += size;
+	arena.used_bytes[device] += size;
 	arena.cursor = address + size + ARENA_PAGE_BYTES;
 unlock:
 	pthread_mutex_unlock(&arena.lock);
@@ -243,22 +248,22 @@ bool arena_reserved(uint64_t address, uint64_t bytes, bool wholly)
 	return holds;
 }
 
-bool arena_charge(uint64_t bytes)
+bool arena_charge(CUdevice device, uint64_t bytes)
 {
 	bool fits;
 
 	pthread_mutex_lock(&arena.lock);
-	fits = bytes <= arena.memory_bytes - arena.used_bytes;
+	fits = bytes <= memory_left(device);
 	if (fits)
-		arena.used_bytes += bytes;
+		arena.used_bytes[device] += bytes;
 	pthread_mutex_unlock(&arena.lock);
 	return fits;
 }
 
-void arena_discharge(uint64_t bytes)
+void arena_discharge(CUdevice device, uint64_t bytes)
 {
 	pthread_mutex_lock(&arena.lock);
-	arena.used_bytes -= bytes;
+	arena.used_bytes[device] -= bytes;
 	pthread_mutex_unlock(&arena.lock);
 }
 
@@ -280,7 +285,7 @@ void arena_release(uint64_t address)
 	}
 	(void)madvise((void *)address, arena.blocks[index].bytes, MADV_DONTDUMP);
 	if (!arena.blocks[index].reserved)
-		arena.used_bytes -= arena.blocks[index].bytes;
+		arena.used_bytes[arena.blocks[index].device] -= arena.blocks[index].bytes;
 	memmove(&arena.blocks[index], &arena.blocks[index + 1],
 		(arena.block_count - index - 1) * sizeof(*arena.blocks));
 	arena.block_count--;

@@ -205,6 +205,7 @@ static CUresult array_create(const CUDA_ARRAY3D_DESCRIPTOR *descriptor, CUarray 
 	if (result)
 		return result;
 	array_level_shape(descriptor, 0, &level);
+	range.device = context->device;
 	range.bytes = array_level_bytes(&level);
 	result = memory_allocate(&range, ARENA_PAGE_BYTES);
 	if (result)

@@ -5,6 +5,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "arena.h"
+#include "device_table.h"
 #include "driver.h"
 #include "memory.h"
 #include "print.h"
@@ -150,15 +152,20 @@ static void context_free(struct object *object)
 	free(object);
 }
 
-CUresult context_create(unsigned flags, bool primary, struct context **ret_context)
+CUresult context_create(CUdevice device, unsigned flags, bool primary, struct context **ret_context)
 {
 	struct context *context = calloc(1, sizeof(*context));
 	CUresult result;
 
 	if (!context)
 		return CUDA_ERROR_OUT_OF_MEMORY;
+	if (!arena_charge(device, device_context_bytes())) {
+		free(context);
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	}
 	object_prepare(&context->object, OBJECT_CONTEXT, NULL, context_free);
 	context->id = ++last_id;
+	context->device = device;
 	context->primary = primary;
 	context->flags = flags;
 	context->limits[CU_LIMIT_STACK_SIZE] = DEFAULT_STACK_BYTES;
@@ -172,6 +179,7 @@ CUresult context_create(unsigned flags, bool primary, struct context **ret_conte
 	}
 	if (result) {
 		object_release(&context->object);
+		arena_discharge(device, device_context_bytes());
 		return result;
 	}
 	*ret_context = context;
@@ -205,5 +213,6 @@ void context_destroy(struct context *context)
 		stream_release(legacy);
 	}
 	memory_release_owned(context);
+	arena_discharge(context->device, device_context_bytes());
 	object_release(&context->object);
 }

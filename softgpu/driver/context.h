@@ -21,6 +21,7 @@ struct stream;
 struct context {
 	struct object object;
 	uint64_t id;
+	CUdevice device;
 	bool primary;
 	_Atomic unsigned flags;
 	_Atomic bool destroyed;
@@ -28,6 +29,7 @@ struct context {
 	_Atomic CUresult error; /* the first fault; every later call returns it */
 	_Atomic int cache_config;
 	_Atomic size_t limits[CU_LIMIT_MAX];
+	_Atomic uint32_t peers;	     /* a bit for each device whose memory it was let at */
 	_Atomic uint64_t work_count; /* items that threads have submitted, ever: tells whether the context was used */
 	struct stream *legacy;	     /* the default stream */
 	struct stream *streams;	     /* all of them, under the lock of stream.c */
@@ -49,7 +51,7 @@ void context_fail(struct context *context, CUresult error);
 /* Waits for all work submitted so far, writes device printf text; returns the sticky error. */
 CUresult context_synchronize(struct context *context);
 
-CUresult context_create(unsigned flags, bool primary, struct context **ret_context);
+CUresult context_create(CUdevice device, unsigned flags, bool primary, struct context **ret_context);
 void context_destroy(struct context *context); /* takes the caller's reference; already retired */
 
 bool context_flags_valid(unsigned flags);

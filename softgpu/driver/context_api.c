@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cuCtx*: creation, the current context, limits and flags. */
 #include "context.h"
-#include "device.h"
+
+#include <stdatomic.h>
+
+#include "device_table.h"
 #include "driver.h"
 #include "entry.h"
 #include "stream.h"
@@ -15,9 +18,9 @@ static CUresult create_and_push(CUcontext *ret_handle, unsigned flags, CUdevice 
 		return result;
 	if (!ret_handle || !context_flags_valid(flags))
 		return CUDA_ERROR_INVALID_VALUE;
-	if (device != DEVICE_ORDINAL)
+	if (!device_exists(device))
 		return CUDA_ERROR_INVALID_DEVICE;
-	result = context_create(flags, false, &context);
+	result = context_create(device, flags, false, &context);
 	if (result)
 		return result;
 	result = context_push(context);
@@ -153,7 +156,7 @@ ENTRY(cuCtxGetDevice, (CUdevice * ret_device))
 		return result;
 	if (!ret_device)
 		return CUDA_ERROR_INVALID_VALUE;
-	*ret_device = DEVICE_ORDINAL;
+	*ret_device = context->device;
 	return CUDA_SUCCESS;
 }
 
@@ -164,11 +167,12 @@ ENTRY(cuCtxGetDevice_v2, (CUdevice * ret_device, CUcontext handle))
 
 	if (result)
 		return result;
+	if (ret_device)
+		*ret_device = context->device;
+	else
+		result = CUDA_ERROR_INVALID_VALUE;
 	object_release(&context->object);
-	if (!ret_device)
-		return CUDA_ERROR_INVALID_VALUE;
-	*ret_device = DEVICE_ORDINAL;
-	return CUDA_SUCCESS;
+	return result;
 }
 
 ENTRY(cuCtxSynchronize, (void))
@@ -359,23 +363,52 @@ ENTRY(cuCtxResetPersistingL2Cache, (void))
 	return context_current(&context);
 }
 
-/* One device has no peers. */
-ENTRY(cuCtxEnablePeerAccess, (CUcontext peer, unsigned int flags))
+/*
+ * All devices' memory can be reached from each of them anyway: what is remembered is what was said, so that a program
+ * is told what the real driver would tell it.
+ */
+static CUresult peer_acquire(CUcontext handle, struct context **ret_context, struct context **ret_peer)
 {
-	struct context *context;
-	CUresult result = context_current(&context);
+	CUresult result = context_current(ret_context);
 
-	(void)peer;
 	if (result)
 		return result;
-	return flags ? CUDA_ERROR_INVALID_VALUE : CUDA_ERROR_PEER_ACCESS_UNSUPPORTED;
+	*ret_peer = object_acquire(handle, OBJECT_CONTEXT);
+	return *ret_peer ? CUDA_SUCCESS : CUDA_ERROR_INVALID_CONTEXT;
 }
 
-ENTRY(cuCtxDisablePeerAccess, (CUcontext peer))
+ENTRY(cuCtxEnablePeerAccess, (CUcontext handle, unsigned int flags))
 {
-	struct context *context;
-	CUresult result = context_current(&context);
+	struct context *context, *peer;
+	CUresult result = peer_acquire(handle, &context, &peer);
+	uint32_t bit;
 
-	(void)peer;
-	return result ? result : CUDA_ERROR_PEER_ACCESS_NOT_ENABLED;
+	if (result)
+		return result;
+	bit = 1u << peer->device;
+	if (flags)
+		result = CUDA_ERROR_INVALID_VALUE;
+	else if (peer == context)
+		result = CUDA_ERROR_INVALID_CONTEXT;
+	else if (peer->device == context->device)
+		result = CUDA_ERROR_PEER_ACCESS_UNSUPPORTED;
+	else if (atomic_fetch_or(&context->peers, bit) & bit)
+		result = CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED;
+	object_release(&peer->object);
+	return result;
+}
+
+ENTRY(cuCtxDisablePeerAccess, (CUcontext handle))
+{
+	struct context *context, *peer;
+	CUresult result = peer_acquire(handle, &context, &peer);
+	uint32_t bit;
+
+	if (result)
+		return result;
+	bit = 1u << peer->device;
+	if (!(atomic_fetch_and(&context->peers, ~bit) & bit))
+		result = CUDA_ERROR_PEER_ACCESS_NOT_ENABLED;
+	object_release(&peer->object);
+	return result;
 }

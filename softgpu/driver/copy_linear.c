@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cuMemcpy* of one dimension and cuMemset*. */
 #include "copy.h"
-#include "device.h"
 #include "driver.h"
 #include "context.h"
 #include "entry.h"
@@ -70,7 +69,7 @@ ENTRY_STREAM(cuMemcpyAsync, (CUdeviceptr destination, CUdeviceptr source, size_t
 	return copy_linear(stream, COPY_UNIFIED, destination, COPY_UNIFIED, source, bytes, true);
 }
 
-/* Between contexts, which all are of the same device and share its addresses. */
+/* Between contexts: devices share their addresses, so the copy is an ordinary one. */
 static CUresult contexts_check(CUcontext first, CUcontext second)
 {
 	struct context *context;

@@ -195,7 +195,7 @@ CUresult copy_3d_work_make(const CUDA_MEMCPY3D *descriptor, struct work **ret_wo
 	return result ? result : copy_work_make(&copy, ret_work);
 }
 
-/* Both contexts are of the one device: the copy is an ordinary one. */
+/* Devices share their addresses: the copy is an ordinary one. */
 static CUresult copy_3d_peer(CUstream stream, const CUDA_MEMCPY3D_PEER *peer, bool asynchronous)
 {
 	CUDA_MEMCPY3D copy;

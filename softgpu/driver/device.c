@@ -6,16 +6,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "arena.h"
+#include "device_table.h"
 #include "driver.h"
 #include "entry.h"
 #include "softgpu/engine/engine.h"
 
-#define DEVICE_NAME   "softgpu (PTX on the CPU)"
-#define DEVICE_BUS_ID "0000:00:00.0" /* it is on no bus */
-
-/* A version 8 UUID (RFC 9562: the bits mean what their maker says), the same on every machine. */
-static const CUuuid device_uuid = {{'s', 'o', 'f', 't', 'g', 'p', (char)0x80, 'u', (char)0x80, 0, 0, 0, 0, 0, 0, 1}};
+#define DEVICE_NAME  "softgpu (PTX on the CPU)"
+#define BUS_ID_BYTES 13 /* "0000:01:00.0" */
 
 struct attribute {
 	CUdevice_attribute name;
@@ -98,6 +95,7 @@ static const struct attribute attributes[] = {
 	{CU_DEVICE_ATTRIBUTE_HOST_NATIVE_ATOMIC_SUPPORTED, 1},
 	{CU_DEVICE_ATTRIBUTE_SINGLE_TO_DOUBLE_PRECISION_PERF_RATIO, 2},
 	{CU_DEVICE_ATTRIBUTE_PAGEABLE_MEMORY_ACCESS, 0},
+	{CU_DEVICE_ATTRIBUTE_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR_SUPPORTED, 1},
 	{CU_DEVICE_ATTRIBUTE_CONCURRENT_MANAGED_ACCESS, 1},
 	{CU_DEVICE_ATTRIBUTE_COMPUTE_PREEMPTION_SUPPORTED, 1},
 	{CU_DEVICE_ATTRIBUTE_CAN_USE_HOST_POINTER_FOR_REGISTERED_MEM, 1},
@@ -126,15 +124,6 @@ int device_multiprocessor_count(void)
 	return online > 0 ? (int)online : 1;
 }
 
-static CUresult device_check(CUdevice device)
-{
-	CUresult result = driver_check();
-
-	if (!result && device != DEVICE_ORDINAL)
-		result = CUDA_ERROR_INVALID_DEVICE;
-	return result;
-}
-
 ENTRY(cuDeviceGet, (CUdevice * ret_device, int ordinal))
 {
 	CUresult result = driver_check();
@@ -143,9 +132,9 @@ ENTRY(cuDeviceGet, (CUdevice * ret_device, int ordinal))
 		return result;
 	if (!ret_device)
 		return CUDA_ERROR_INVALID_VALUE;
-	if (ordinal != DEVICE_ORDINAL)
+	if (!device_exists(ordinal))
 		return CUDA_ERROR_INVALID_DEVICE;
-	*ret_device = DEVICE_ORDINAL;
+	*ret_device = ordinal;
 	return CUDA_SUCCESS;
 }
 
@@ -157,7 +146,7 @@ ENTRY(cuDeviceGetCount, (int *ret_count))
 		return result;
 	if (!ret_count)
 		return CUDA_ERROR_INVALID_VALUE;
-	*ret_count = 1;
+	*ret_count = device_count();
 	return CUDA_SUCCESS;
 }
 
@@ -181,7 +170,7 @@ ENTRY(cuDeviceGetUuid_v2, (CUuuid * ret_uuid, CUdevice device))
 		return result;
 	if (!ret_uuid)
 		return CUDA_ERROR_INVALID_VALUE;
-	*ret_uuid = device_uuid;
+	*ret_uuid = device_uuid(device);
 	return CUDA_SUCCESS;
 }
 ENTRY_ALIAS(cuDeviceGetUuid, cuDeviceGetUuid_v2, (CUuuid * ret_uuid, CUdevice device));
@@ -208,7 +197,7 @@ ENTRY(cuDeviceTotalMem_v2, (size_t * ret_bytes, CUdevice device))
 		return result;
 	if (!ret_bytes)
 		return CUDA_ERROR_INVALID_VALUE;
-	*ret_bytes = arena_memory_bytes();
+	*ret_bytes = device_memory_bytes(device);
 	return CUDA_SUCCESS;
 }
 
@@ -222,6 +211,10 @@ ENTRY(cuDeviceGetAttribute, (int *ret_value, CUdevice_attribute name, CUdevice d
 		return CUDA_ERROR_INVALID_VALUE;
 	if (name == CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT) {
 		*ret_value = device_multiprocessor_count();
+		return CUDA_SUCCESS;
+	}
+	if (name == CU_DEVICE_ATTRIBUTE_PCI_BUS_ID) {
+		*ret_value = (int)device_bus(device);
 		return CUDA_SUCCESS;
 	}
 	if (name == CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE) {
@@ -282,9 +275,10 @@ ENTRY(cuDeviceGetPCIBusId, (char *text, int bytes, CUdevice device))
 
 	if (result)
 		return result;
-	if (!text || bytes <= (int)strlen(DEVICE_BUS_ID))
+	if (!text || bytes < BUS_ID_BYTES)
 		return CUDA_ERROR_INVALID_VALUE;
-	strcpy(text, DEVICE_BUS_ID);
+	/* No device is on a bus: each has one to itself. */
+	snprintf(text, (size_t)bytes, "0000:%02x:00.0", device_bus(device));
 	return CUDA_SUCCESS;
 }
 
@@ -303,10 +297,13 @@ ENTRY(cuDeviceGetByPCIBusId, (CUdevice * ret_device, const char *text))
 		if (sscanf(text, "%x:%x.%x", &bus, &slot, &function) < 2)
 			return CUDA_ERROR_INVALID_VALUE;
 	}
-	if (domain || bus || slot || function)
-		return CUDA_ERROR_INVALID_DEVICE;
-	*ret_device = DEVICE_ORDINAL;
-	return CUDA_SUCCESS;
+	for (int device = 0; device < device_count(); device++) {
+		if (domain || bus != device_bus(device) || slot || function)
+			continue;
+		*ret_device = device;
+		return CUDA_SUCCESS;
+	}
+	return CUDA_ERROR_INVALID_DEVICE;
 }
 
 ENTRY(cuDeviceCanAccessPeer, (int *ret_can, CUdevice device, CUdevice peer))
@@ -319,22 +316,33 @@ ENTRY(cuDeviceCanAccessPeer, (int *ret_can, CUdevice device, CUdevice peer))
 		return result;
 	if (!ret_can)
 		return CUDA_ERROR_INVALID_VALUE;
-	*ret_can = 0;
+	*ret_can = device != peer;
 	return CUDA_SUCCESS;
 }
 
-/* Both must be devices, and different ones, of which there are none. */
+/* Devices share the host's memory and its processors. */
 ENTRY(cuDeviceGetP2PAttribute, (int *ret_value, CUdevice_P2PAttribute name, CUdevice source, CUdevice destination))
 {
 	CUresult result = driver_check();
 
-	(void)source;
-	(void)destination;
 	if (result)
 		return result;
-	if (!ret_value || name < CU_DEVICE_P2P_ATTRIBUTE_PERFORMANCE_RANK)
+	if (!ret_value)
 		return CUDA_ERROR_INVALID_VALUE;
-	return CUDA_ERROR_INVALID_DEVICE;
+	if (!device_exists(source) || !device_exists(destination) || source == destination)
+		return CUDA_ERROR_INVALID_DEVICE;
+	switch (name) {
+	case CU_DEVICE_P2P_ATTRIBUTE_PERFORMANCE_RANK:
+		*ret_value = 0;
+		return CUDA_SUCCESS;
+	case CU_DEVICE_P2P_ATTRIBUTE_ACCESS_SUPPORTED:
+	case CU_DEVICE_P2P_ATTRIBUTE_NATIVE_ATOMIC_SUPPORTED:
+	case CU_DEVICE_P2P_ATTRIBUTE_CUDA_ARRAY_ACCESS_SUPPORTED:
+		*ret_value = 1;
+		return CUDA_SUCCESS;
+	default:
+		return CUDA_ERROR_INVALID_VALUE;
+	}
 }
 
 /* Affinity by number of multiprocessors is not supported. */

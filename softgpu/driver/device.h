@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The one device, and the limits of launches on it. */
+/* What all devices are alike in: the limits of launches. */
 #ifndef SOFTGPU_DRIVER_DEVICE_H
 #define SOFTGPU_DRIVER_DEVICE_H
 
 #include "cuda_abi.h"
-
-#define DEVICE_ORDINAL 0
 
 /* Programs choose their PTX by this; the limits below are those of compute capability 9.0 (CUDA C++ guide). */
 #define DEVICE_CAPABILITY_MAJOR 9

@@ -3,16 +3,14 @@
 
 #include <pthread.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "arena.h"
+#include "device_table.h"
 #include "entry.h"
 #include "memory.h"
 #include "print.h"
 #include "softgpu/engine/engine.h"
-
-#define DEFAULT_MEMORY_BYTES ((uint64_t)4 << 30)
 
 enum state {
 	STATE_FRESH,
@@ -56,39 +54,20 @@ __attribute__((destructor)) static void process_ends(void)
 		state = STATE_ENDED;
 }
 
-static CUresult memory_size_read(uint64_t *ret_bytes)
-{
-	const char *text = getenv("SOFTGPU_MEMORY_BYTES");
-	char *end;
-	unsigned long long bytes;
-
-	if (!text || !*text) {
-		*ret_bytes = DEFAULT_MEMORY_BYTES;
-		return CUDA_SUCCESS;
-	}
-	bytes = strtoull(text, &end, 0);
-	if (*end || *text == '-' || bytes < ARENA_PAGE_BYTES) {
-		fprintf(stderr, "softgpu: SOFTGPU_MEMORY_BYTES=%s is not a number of bytes\n", text);
-		return CUDA_ERROR_INVALID_VALUE;
-	}
-	*ret_bytes = bytes;
-	return CUDA_SUCCESS;
-}
-
 static CUresult driver_start(void)
 {
 	struct engine_config config = {.print = print_append};
-	uint64_t memory_bytes;
-	CUresult result = memory_size_read(&memory_bytes);
+	CUresult result;
 	int error;
 
-	if (result)
-		return result;
 	if (!arena_span_bytes()) {
-		error = arena_open(memory_bytes);
+		result = device_table_open();
+		if (result)
+			return result;
+		error = arena_open();
 		if (error) {
-			fprintf(stderr, "softgpu: cannot reserve addresses for %llu bytes: %s\n",
-				(unsigned long long)memory_bytes, strerror(error));
+			fprintf(stderr, "softgpu: cannot reserve addresses for the memory of %d devices: %s\n",
+				device_count(), strerror(error));
 			return CUDA_ERROR_OUT_OF_MEMORY;
 		}
 	}

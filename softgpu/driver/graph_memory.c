@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "arena.h"
-#include "device.h"
+#include "device_table.h"
 #include "driver.h"
 #include "entry.h"
 #include "memory.h"
@@ -12,7 +12,8 @@
 struct memory_work {
 	struct work work;
 	uint64_t address;
-	uint64_t bytes; /* of an allocation */
+	uint64_t bytes;	 /* of an allocation */
+	CUdevice device; /* the same */
 };
 
 static CUresult allocation_run(struct work *work, struct stream *stream)
@@ -28,9 +29,9 @@ static void allocation_free(struct work *work)
 	free(work);
 }
 
-CUresult graph_allocation_work(uint64_t bytes, CUdeviceptr *ret_address, struct work **ret_work)
+CUresult graph_allocation_work(CUdevice device, uint64_t bytes, CUdeviceptr *ret_address, struct work **ret_work)
 {
-	struct memory_range range = {.bytes = bytes, .kind = MEMORY_GRAPH};
+	struct memory_range range = {.bytes = bytes, .kind = MEMORY_GRAPH, .device = device};
 	struct memory_work *work;
 	CUresult result;
 
@@ -51,6 +52,7 @@ CUresult graph_allocation_work(uint64_t bytes, CUdeviceptr *ret_address, struct 
 	};
 	work->address = range.base;
 	work->bytes = bytes;
+	work->device = device;
 	*ret_address = range.base;
 	*ret_work = &work->work;
 	return CUDA_SUCCESS;
@@ -61,7 +63,8 @@ void graph_allocation_describe(const struct work *work, CUDA_MEM_ALLOC_NODE_PARA
 	*ret_parameters = (CUDA_MEM_ALLOC_NODE_PARAMS){
 		.poolProps = {.allocType = CU_MEM_ALLOCATION_TYPE_PINNED,
 			      .handleTypes = CU_MEM_HANDLE_TYPE_NONE,
-			      .location = {.type = CU_MEM_LOCATION_TYPE_DEVICE, .id = DEVICE_ORDINAL}},
+			      .location = {.type = CU_MEM_LOCATION_TYPE_DEVICE,
+					   .id = ((const struct memory_work *)work)->device}},
 		.bytesize = ((const struct memory_work *)work)->bytes,
 		.dptr = ((const struct memory_work *)work)->address,
 	};
@@ -120,22 +123,21 @@ bool graph_body_has_memory(const struct graph_body *body)
 
 static CUresult attribute_check(CUdevice device, const void *value)
 {
-	CUresult result = driver_check();
+	CUresult result = device_check(device);
 
 	if (result)
 		return result;
-	if (device != DEVICE_ORDINAL)
-		return CUDA_ERROR_INVALID_DEVICE;
 	return value ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
 ENTRY(cuDeviceGetGraphMemAttribute, (CUdevice device, CUgraphMem_attribute attribute, void *ret_value))
 {
-	const struct memory_graph_usage usage = memory_graph_usage();
 	CUresult result = attribute_check(device, ret_value);
+	struct memory_graph_usage usage;
 
 	if (result)
 		return result;
+	usage = memory_graph_usage(device);
 	switch (attribute) {
 	case CU_GRAPH_MEM_ATTR_USED_MEM_CURRENT:
 		*(cuuint64_t *)ret_value = usage.used;
@@ -164,7 +166,7 @@ ENTRY(cuDeviceSetGraphMemAttribute, (CUdevice device, CUgraphMem_attribute attri
 	if (*(cuuint64_t *)value ||
 	    (attribute != CU_GRAPH_MEM_ATTR_USED_MEM_HIGH && attribute != CU_GRAPH_MEM_ATTR_RESERVED_MEM_HIGH))
 		return CUDA_ERROR_INVALID_VALUE;
-	memory_graph_forget(attribute == CU_GRAPH_MEM_ATTR_USED_MEM_HIGH,
+	memory_graph_forget(device, attribute == CU_GRAPH_MEM_ATTR_USED_MEM_HIGH,
 			    attribute == CU_GRAPH_MEM_ATTR_RESERVED_MEM_HIGH);
 	return CUDA_SUCCESS;
 }

@@ -10,7 +10,7 @@
 #include "graph.h"
 
 /* The work is the caller's. */
-CUresult graph_allocation_work(uint64_t bytes, CUdeviceptr *ret_address, struct work **ret_work);
+CUresult graph_allocation_work(CUdevice device, uint64_t bytes, CUdeviceptr *ret_address, struct work **ret_work);
 /* CUDA_ERROR_INVALID_VALUE: no allocation node has it, or a free node already. */
 CUresult graph_free_work(CUdeviceptr address, struct work **ret_work);
 

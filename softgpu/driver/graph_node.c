@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "copy.h"
-#include "device.h"
+#include "device_table.h"
 #include "driver.h"
 #include "entry.h"
 #include "event.h"
@@ -143,9 +143,9 @@ static CUresult allocation_work_make(const CUDA_MEM_ALLOC_NODE_PARAMS *parameter
 
 	if (properties->allocType != CU_MEM_ALLOCATION_TYPE_PINNED ||
 	    properties->handleTypes != CU_MEM_HANDLE_TYPE_NONE ||
-	    properties->location.type != CU_MEM_LOCATION_TYPE_DEVICE || properties->location.id != DEVICE_ORDINAL)
+	    properties->location.type != CU_MEM_LOCATION_TYPE_DEVICE || !device_exists(properties->location.id))
 		return CUDA_ERROR_INVALID_VALUE;
-	return graph_allocation_work(parameters->bytesize, &address, ret_work);
+	return graph_allocation_work(properties->location.id, parameters->bytesize, &address, ret_work);
 }
 
 CUresult graph_node_work_make(const CUgraphNodeParams *parameters, struct work **ret_work)

@@ -26,6 +26,7 @@ static CUresult host_allocate(void **ret_pointer, size_t bytes, unsigned flags)
 	if (pointer == MAP_FAILED)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	range.base = (uint64_t)(uintptr_t)pointer;
+	range.device = range.context->device;
 	result = memory_register(&range);
 	if (result) {
 		munmap(pointer, bytes);
@@ -97,6 +98,7 @@ ENTRY(cuMemHostRegister_v2, (void *pointer, size_t bytes, unsigned int flags))
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (arena_holds(range.base) || !range_mapped(range.base, bytes))
 		return CUDA_ERROR_INVALID_VALUE;
+	range.device = range.context->device;
 	return memory_register(&range);
 }
 

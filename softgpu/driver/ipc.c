@@ -121,7 +121,12 @@ ENTRY(cuIpcGetMemHandle, (CUipcMemHandle * ret_handle, CUdeviceptr address))
 /* Under the lock. */
 static CUresult segment_open(struct context *context, const struct segment *segment, CUdeviceptr *ret_address)
 {
-	struct memory_range range = {.bytes = segment->bytes, .kind = MEMORY_OPENED, .context = context};
+	struct memory_range range = {
+		.bytes = segment->bytes,
+		.kind = MEMORY_OPENED,
+		.device = context->device,
+		.context = context,
+	};
 	CUresult result;
 	void *place;
 

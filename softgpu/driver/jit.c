@@ -8,6 +8,7 @@
 
 #include "driver.h"
 #include "error_log.h"
+#include "memory.h"
 #include "softgpu/engine/engine.h"
 
 CUresult jit_read(unsigned count, const CUjit_option *names, void **values, struct jit *ret_jit)
@@ -105,7 +106,7 @@ CUresult jit_read_image(const void *data, const struct jit *jit, struct image *r
 	return result;
 }
 
-CUresult jit_load(const struct image *image, const struct jit *jit, struct engine_module **ret_module)
+CUresult jit_load(CUdevice device, const struct image *image, const struct jit *jit, struct engine_module **ret_module)
 {
 	struct timespec start, end;
 	enum engine_status status;
@@ -113,6 +114,7 @@ CUresult jit_load(const struct image *image, const struct jit *jit, struct engin
 	float milliseconds;
 
 	clock_gettime(CLOCK_MONOTONIC, &start);
+	memory_engine_device_set(device);
 	status = engine_module_load(driver_engine(), image->texts, image->count, message, sizeof(message), ret_module);
 	clock_gettime(CLOCK_MONOTONIC, &end);
 	message_deliver(jit, status ? message : "");

@@ -26,7 +26,8 @@ CUresult jit_read(unsigned count, const CUjit_option *names, void **values, stru
 /* image_read(), with the reason of a failure where jit_load() puts it. */
 CUresult jit_read_image(const void *data, const struct jit *jit, struct image *ret_image);
 
-/* Compiles.  A failure's reason goes to the error log and, as one line, to standard error. */
-CUresult jit_load(const struct image *image, const struct jit *jit, struct engine_module **ret_module);
+/* Compiles; the variables are in the device's memory.  A failure's reason goes to the error log and, as one line, to
+ * standard error. */
+CUresult jit_load(CUdevice device, const struct image *image, const struct jit *jit, struct engine_module **ret_module);
 
 #endif

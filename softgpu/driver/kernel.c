@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "device.h"
+#include "device_table.h"
 #include "driver.h"
 #include "entry.h"
 #include "library_private.h"
@@ -163,7 +163,7 @@ ENTRY(cuKernelGetAttribute, (int *ret_value, CUfunction_attribute name, CUkernel
 		return result;
 	if (!ret_value)
 		result = CUDA_ERROR_INVALID_VALUE;
-	else if (device != DEVICE_ORDINAL)
+	else if (!device_exists(device))
 		result = CUDA_ERROR_INVALID_DEVICE;
 	else
 		result = function_attribute(&kernel->info, &kernel->settings, name, ret_value);
@@ -178,7 +178,7 @@ ENTRY(cuKernelSetAttribute, (CUfunction_attribute name, int value, CUkernel hand
 
 	if (result)
 		return result;
-	if (device != DEVICE_ORDINAL)
+	if (!device_exists(device))
 		result = CUDA_ERROR_INVALID_DEVICE;
 	else
 		result = function_set_attribute(&kernel->info, &kernel->settings, name, value);
@@ -193,7 +193,7 @@ ENTRY(cuKernelSetCacheConfig, (CUkernel handle, CUfunc_cache config, CUdevice de
 
 	if (result)
 		return result;
-	if (device != DEVICE_ORDINAL)
+	if (!device_exists(device))
 		result = CUDA_ERROR_INVALID_DEVICE;
 	else if ((unsigned)config > CU_FUNC_CACHE_PREFER_EQUAL)
 		result = CUDA_ERROR_INVALID_VALUE;

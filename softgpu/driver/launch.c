@@ -7,6 +7,7 @@
 #include "driver.h"
 #include "entry.h"
 #include "launch.h"
+#include "memory.h"
 #include "module.h"
 #include "occupancy.h"
 #include "stream.h"
@@ -61,6 +62,7 @@ static CUresult launch_run(struct work *work, struct stream *stream)
 	struct engine_result result = {0};
 
 	launch.cancel = &stream->context->cancelled;
+	memory_engine_device_set(stream->context->device);
 	engine_launch(driver_engine(), &launch, &result);
 	return result_of(result.fault);
 }

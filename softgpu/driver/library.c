@@ -42,7 +42,7 @@ static void library_retire(struct object *object)
 /* Under the library's lock. */
 static CUresult instance_create(struct library *library, struct context *context, struct module **ret_module)
 {
-	struct engine_module *code = library->unused;
+	struct engine_module *code = context->device == 0 ? library->unused : NULL;
 	const struct jit no_logs = {0};
 	struct instance *grown;
 	struct module *module;
@@ -53,11 +53,12 @@ static CUresult instance_create(struct library *library, struct context *context
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	library->instances = grown;
 	if (!code) {
-		result = jit_load(&library->image, &no_logs, &code);
+		result = jit_load(context->device, &library->image, &no_logs, &code);
 		if (result)
 			return result;
+	} else {
+		library->unused = NULL;
 	}
-	library->unused = NULL;
 	result = module_create(context, library, code, &module);
 	if (result)
 		return result;
@@ -127,7 +128,7 @@ static CUresult library_create(const void *data, const struct jit *jit, struct l
 	pthread_mutex_init(&library->lock, NULL);
 	result = jit_read_image(data, jit, &library->image);
 	if (!result)
-		result = jit_load(&library->image, jit, &library->unused);
+		result = jit_load(0, &library->image, jit, &library->unused);
 	if (!result)
 		result = kernels_create(library);
 	if (result)
@@ -322,7 +323,7 @@ ENTRY(cuLibraryGetGlobal, (CUdeviceptr * ret_address, size_t *ret_bytes, CUlibra
 	return result;
 }
 
-/* PTX does not say which variables are managed, and all memory of this device can be reached from both sides. */
+/* PTX does not say which variables are managed, and all memory of a device can be reached from both sides. */
 ENTRY(cuLibraryGetManaged, (CUdeviceptr * ret_address, size_t *ret_bytes, CUlibrary handle, const char *name))
 {
 	return cuLibraryGetGlobal(ret_address, ret_bytes, handle, name);

@@ -27,7 +27,7 @@ struct library {
 	struct library *next; /* in the list of live libraries */
 	struct image image;
 	pthread_mutex_t lock;
-	struct engine_module *unused; /* compiled, and of no context yet */
+	struct engine_module *unused; /* compiled, and of no context yet; its variables are in device 0's memory */
 	struct instance *instances;
 	size_t instance_count;
 	struct kernel **kernels; /* the table's references */

@@ -166,7 +166,7 @@ ENTRY(cuLinkComplete, (CUlinkState handle, void **ret_data, size_t *ret_bytes))
 	if (!ret_data || !link->image.count) {
 		result = CUDA_ERROR_INVALID_VALUE;
 	} else if (!link->output) {
-		result = jit_load(&link->image, &link->jit, &module);
+		result = jit_load(0, &link->image, &link->jit, &module);
 		if (!result) {
 			engine_module_unload(module);
 			result = output_make(link);

@@ -4,7 +4,7 @@
  * nothing to do, and every range is where it always was.
  */
 #include "context.h"
-#include "device.h"
+#include "device_table.h"
 #include "driver.h"
 #include "entry.h"
 #include "memory.h"
@@ -28,7 +28,7 @@ static CUresult location_check(CUmemLocation location)
 {
 	switch (location.type) {
 	case CU_MEM_LOCATION_TYPE_DEVICE:
-		return location.id == DEVICE_ORDINAL ? CUDA_SUCCESS : CUDA_ERROR_INVALID_DEVICE;
+		return device_exists(location.id) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_DEVICE;
 	case CU_MEM_LOCATION_TYPE_HOST:
 	case CU_MEM_LOCATION_TYPE_HOST_NUMA:
 	case CU_MEM_LOCATION_TYPE_HOST_NUMA_CURRENT:
@@ -67,7 +67,7 @@ ENTRY_STREAM(cuMemPrefetchAsync, (CUdeviceptr address, size_t bytes, CUdevice de
 {
 	CUresult result = managed_check(address, bytes);
 
-	if (!result && device != DEVICE_ORDINAL && device != CU_DEVICE_CPU)
+	if (!result && !device_exists(device) && device != CU_DEVICE_CPU)
 		result = CUDA_ERROR_INVALID_DEVICE;
 	return result ? result : stream_check(stream);
 }

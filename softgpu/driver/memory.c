@@ -8,6 +8,7 @@
 
 #include "arena.h"
 #include "context.h"
+#include "device_table.h"
 #include "pool.h"
 #include "softgpu/engine/engine.h"
 
@@ -16,7 +17,8 @@ static struct memory_range *ranges; /* sorted by base, without overlap */
 static size_t range_count;
 static size_t range_capacity;
 static uint64_t last_id;
-static struct memory_graph_usage graph_usage;
+static struct memory_graph_usage graph_usages[DEVICES_MAX];
+static __thread CUdevice engine_device;
 
 /* Index of the first range whose end lies above 'address'. */
 static size_t index_above(uint64_t address)
@@ -42,14 +44,16 @@ static const struct memory_range *range_at(uint64_t address)
 }
 
 /* Under the lock, for writing. */
-static void graph_usage_add(int64_t used, int64_t reserved)
+static void graph_usage_add(CUdevice device, int64_t used, int64_t reserved)
 {
-	graph_usage.used += (uint64_t)used;
-	graph_usage.reserved += (uint64_t)reserved;
-	if (graph_usage.used > graph_usage.used_high)
-		graph_usage.used_high = graph_usage.used;
-	if (graph_usage.reserved > graph_usage.reserved_high)
-		graph_usage.reserved_high = graph_usage.reserved;
+	struct memory_graph_usage *usage = &graph_usages[device];
+
+	usage->used += (uint64_t)used;
+	usage->reserved += (uint64_t)reserved;
+	if (usage->used > usage->used_high)
+		usage->used_high = usage->used;
+	if (usage->reserved > usage->reserved_high)
+		usage->reserved_high = usage->reserved;
 }
 
 /* Under the lock, for writing. */
@@ -73,7 +77,7 @@ static CUresult range_insert(const struct memory_range *range)
 	ranges[index].id = ++last_id;
 	range_count++;
 	if (range->kind == MEMORY_GRAPH)
-		graph_usage_add(0, (int64_t)range->bytes);
+		graph_usage_add(range->device, 0, (int64_t)range->bytes);
 	return CUDA_SUCCESS;
 }
 
@@ -85,7 +89,7 @@ static struct memory_range range_remove(size_t index)
 	memmove(&ranges[index], &ranges[index + 1], (range_count - index - 1) * sizeof(*ranges));
 	range_count--;
 	if (range.kind == MEMORY_GRAPH)
-		graph_usage_add(range.live ? -(int64_t)range.bytes : 0, -(int64_t)range.bytes);
+		graph_usage_add(range.device, range.live ? -(int64_t)range.bytes : 0, -(int64_t)range.bytes);
 	if (range.kind == MEMORY_HOST)
 		munmap((void *)range.base, range.bytes);
 	else if (range.kind != MEMORY_REGISTERED && range.kind != MEMORY_MAPPED)
@@ -97,7 +101,7 @@ CUresult memory_allocate(struct memory_range *range, size_t alignment)
 {
 	CUresult result;
 
-	range->base = arena_allocate(range->bytes, alignment);
+	range->base = arena_allocate(range->device, range->bytes, alignment);
 	if (!range->base)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	pthread_rwlock_wrlock(&lock);
@@ -166,14 +170,14 @@ bool memory_set_synchronous(uint64_t address, bool synchronous)
 	return found;
 }
 
-void memory_set_access(uint64_t base, bool accessible)
+void memory_set_access(uint64_t base, uint32_t devices)
 {
 	size_t index;
 
 	pthread_rwlock_wrlock(&lock);
 	index = index_above(base);
 	if (index < range_count && ranges[index].base == base && ranges[index].kind == MEMORY_MAPPED)
-		ranges[index].inaccessible = !accessible;
+		ranges[index].access_devices = devices;
 	pthread_rwlock_unlock(&lock);
 }
 
@@ -196,7 +200,7 @@ bool memory_set_live(uint64_t base, bool live)
 	changed = range && range->live != live;
 	if (changed) {
 		range->live = live;
-		graph_usage_add(live ? (int64_t)range->bytes : -(int64_t)range->bytes, 0);
+		graph_usage_add(range->device, live ? (int64_t)range->bytes : -(int64_t)range->bytes, 0);
 	}
 	pthread_rwlock_unlock(&lock);
 	return changed;
@@ -216,23 +220,25 @@ bool memory_set_free_node(uint64_t base, bool has_free_node)
 	return changed;
 }
 
-struct memory_graph_usage memory_graph_usage(void)
+struct memory_graph_usage memory_graph_usage(CUdevice device)
 {
 	struct memory_graph_usage usage;
 
 	pthread_rwlock_rdlock(&lock);
-	usage = graph_usage;
+	usage = graph_usages[device];
 	pthread_rwlock_unlock(&lock);
 	return usage;
 }
 
-void memory_graph_forget(bool used, bool reserved)
+void memory_graph_forget(CUdevice device, bool used, bool reserved)
 {
+	struct memory_graph_usage *usage = &graph_usages[device];
+
 	pthread_rwlock_wrlock(&lock);
 	if (used)
-		graph_usage.used_high = graph_usage.used;
+		usage->used_high = usage->used;
 	if (reserved)
-		graph_usage.reserved_high = graph_usage.reserved;
+		usage->reserved_high = usage->reserved;
 	pthread_rwlock_unlock(&lock);
 }
 
@@ -271,7 +277,7 @@ static bool is_mapped(uint64_t address, uint64_t bytes)
 	for (size_t index = index_above(address); index < range_count; index++) {
 		const struct memory_range *range = &ranges[index];
 
-		if (range->base > address || range->kind != MEMORY_MAPPED || range->inaccessible)
+		if (range->base > address || range->kind != MEMORY_MAPPED || !range->access_devices)
 			return false;
 		if (bytes <= range->base + range->bytes - address)
 			return true;
@@ -314,7 +320,7 @@ bool memory_is_synchronous(uint64_t address)
 
 static uint64_t engine_allocate(void *user, size_t bytes, size_t alignment)
 {
-	struct memory_range range = {.bytes = bytes, .kind = MEMORY_VARIABLE};
+	struct memory_range range = {.bytes = bytes, .kind = MEMORY_VARIABLE, .device = engine_device};
 
 	(void)user;
 	return memory_allocate(&range, alignment) ? 0 : range.base;
@@ -337,6 +343,11 @@ static bool engine_host_range_contains(void *user, uint64_t address, size_t byte
 	contains = range && memory_kind_is_host(range->kind) && bytes <= range->base + range->bytes - address;
 	pthread_rwlock_unlock(&lock);
 	return contains;
+}
+
+void memory_engine_device_set(CUdevice device)
+{
+	engine_device = device;
 }
 
 void memory_engine_fill(struct engine_memory *memory)

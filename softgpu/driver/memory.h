@@ -40,10 +40,11 @@ struct memory_range {
 	unsigned attach_flags;
 	bool synchronous;	 /* CU_POINTER_ATTRIBUTE_SYNC_MEMOPS */
 	uint64_t id;		 /* CU_POINTER_ATTRIBUTE_BUFFER_ID */
+	CUdevice device;	 /* whose memory it is; of host memory that of the context */
 	struct context *context; /* the owner; not a reference, since the owner releases its ranges first */
 	struct pool *pool;	 /* a reference, or NULL */
 	struct object *physical; /* of MEMORY_MAPPED: a reference */
-	bool inaccessible;	 /* MEMORY_MAPPED without cuMemSetAccess */
+	uint32_t access_devices; /* MEMORY_MAPPED: a bit for each device that cuMemSetAccess lets at it */
 	bool live;		 /* MEMORY_GRAPH: a launch has allocated it, and nothing freed it */
 	bool has_free_node;	 /* MEMORY_GRAPH */
 };
@@ -53,7 +54,7 @@ static inline bool memory_kind_is_host(enum memory_kind kind)
 	return kind == MEMORY_HOST || kind == MEMORY_REGISTERED;
 }
 
-/* Device memory: 'range' says kind, flags, context and pool; base and id are filled in.  OUT_OF_MEMORY. */
+/* Device memory: 'range' says kind, flags, device, context and pool; base and id are filled in.  OUT_OF_MEMORY. */
 CUresult memory_allocate(struct memory_range *range, size_t alignment);
 
 /* Adds host memory or a mapping.  HOST_MEMORY_ALREADY_REGISTERED where it overlaps a known range. */
@@ -70,19 +71,20 @@ bool memory_find(uint64_t address, struct memory_range *ret_range);
 bool memory_set_synchronous(uint64_t address, bool synchronous);
 
 /* What cuMemSetAccess says of the MEMORY_MAPPED range that starts at 'base'. */
-void memory_set_access(uint64_t base, bool accessible);
+void memory_set_access(uint64_t base, uint32_t devices);
 
 /* Sets a flag of the MEMORY_GRAPH range that starts at 'base'; false: there is none, or it had that value. */
 bool memory_set_live(uint64_t base, bool live);
 bool memory_set_free_node(uint64_t base, bool has_free_node);
 
-/* Of MEMORY_GRAPH: bytes that are live, bytes that there are, and the most of both since memory_graph_forget(). */
+/* Of a device's MEMORY_GRAPH: bytes that are live, bytes that there are, and the most of both since
+ * memory_graph_forget(). */
 struct memory_graph_usage {
 	uint64_t used, used_high;
 	uint64_t reserved, reserved_high;
 };
-struct memory_graph_usage memory_graph_usage(void);
-void memory_graph_forget(bool used, bool reserved);
+struct memory_graph_usage memory_graph_usage(CUdevice device);
+void memory_graph_forget(CUdevice device, bool used, bool reserved);
 
 /* Frees all that a context owns, host memory that it allocated included. */
 void memory_release_owned(struct context *context);
@@ -106,5 +108,11 @@ bool memory_is_synchronous(uint64_t address);
 
 /* The engine's view. */
 void memory_engine_fill(struct engine_memory *memory);
+
+/*
+ * The device whose memory the engine takes in this thread, for the module that it loads or the grid that it launches.
+ * Device 0 unless it was said; the heap of device malloc(), which all devices share, is device 0's.
+ */
+void memory_engine_device_set(CUdevice device);
 
 #endif

@@ -2,6 +2,7 @@
 /* cuMemAlloc, cuMemFree, managed memory and what the driver says of them. */
 #include "arena.h"
 #include "context.h"
+#include "device_table.h"
 #include "driver.h"
 #include "entry.h"
 #include "memory.h"
@@ -18,11 +19,12 @@ static CUresult allocate(struct context *context, size_t bytes, enum memory_kind
 		.bytes = bytes,
 		.kind = kind,
 		.attach_flags = attach_flags,
+		.device = context->device,
 		.context = context,
 	};
 	CUresult result = memory_allocate(&range, ARENA_PAGE_BYTES);
 
-	if (result == CUDA_ERROR_OUT_OF_MEMORY && range.bytes <= arena_memory_bytes()) {
+	if (result == CUDA_ERROR_OUT_OF_MEMORY && range.bytes <= device_memory_bytes(context->device)) {
 		/* cuMemFreeAsync that streams have not reached yet may make room. */
 		stream_wait_context(context);
 		result = memory_allocate(&range, ARENA_PAGE_BYTES);
@@ -112,8 +114,8 @@ ENTRY(cuMemGetInfo_v2, (size_t * ret_free, size_t *ret_total))
 		return result;
 	if (!ret_free || !ret_total)
 		return CUDA_ERROR_INVALID_VALUE;
-	*ret_total = arena_memory_bytes();
-	*ret_free = *ret_total - arena_used_bytes();
+	*ret_total = device_memory_bytes(context->device);
+	*ret_free = *ret_total - arena_used_bytes(context->device);
 	return CUDA_SUCCESS;
 }
 

@@ -74,7 +74,7 @@ static CUresult mipmap_create(struct context *context, const CUDA_ARRAY3D_DESCRI
 			      struct mipmap **ret_mipmap)
 {
 	struct mipmap *mipmap = calloc(1, sizeof(*mipmap));
-	struct memory_range range = {.kind = MEMORY_ARRAY};
+	struct memory_range range = {.kind = MEMORY_ARRAY, .device = context->device};
 	CUresult result;
 
 	if (!mipmap)

@@ -132,7 +132,7 @@ static CUresult module_load(CUmodule *ret_handle, const void *data, unsigned opt
 		result = jit_read_image(data, &jit, &image);
 	if (result)
 		return result;
-	result = jit_load(&image, &jit, &code);
+	result = jit_load(context->device, &image, &jit, &code);
 	if (!result)
 		result = module_create(context, context, code, &module);
 	if (!result)

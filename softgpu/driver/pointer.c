@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "context.h"
-#include "device.h"
 #include "driver.h"
 #include "entry.h"
 #include "memory.h"
@@ -40,7 +39,7 @@ static CUresult attribute_read(const struct memory_range *range, uint64_t addres
 		*(unsigned *)value = managed;
 		break;
 	case CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL:
-		*(int *)value = DEVICE_ORDINAL;
+		*(int *)value = range->device;
 		break;
 	case CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE:
 	case CU_POINTER_ATTRIBUTE_IS_GPU_DIRECT_RDMA_CAPABLE:

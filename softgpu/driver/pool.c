@@ -7,7 +7,7 @@
 #include "arena.h"
 #include "capture.h"
 #include "context.h"
-#include "device.h"
+#include "device_table.h"
 #include "driver.h"
 #include "entry.h"
 #include "graph_memory.h"
@@ -17,6 +17,7 @@
 
 struct pool {
 	struct object object;
+	CUdevice device;
 	pthread_mutex_t lock;
 	int reuse_event;
 	int reuse_opportunistic;
@@ -24,11 +25,12 @@ struct pool {
 	uint64_t release_threshold;
 	uint64_t used;
 	uint64_t used_high;
-	uint64_t maximum; /* 0: none */
+	uint64_t maximum;		 /* 0: none */
+	_Atomic uint32_t access_devices; /* a bit for each device that was let at it, but its own */
 };
 
-static struct pool *default_pool; /* never freed */
-static CUmemoryPool current_pool; /* of the device; NULL: the default one */
+static struct pool *default_pools[DEVICES_MAX]; /* never freed */
+static CUmemoryPool current_pools[DEVICES_MAX]; /* NULL: the default one */
 static pthread_mutex_t pools_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void pool_destroy(struct object *object)
@@ -39,7 +41,7 @@ static void pool_destroy(struct object *object)
 	free(pool);
 }
 
-static CUresult pool_create(uint64_t maximum, struct pool **ret_pool)
+static CUresult pool_create(CUdevice device, uint64_t maximum, struct pool **ret_pool)
 {
 	struct pool *pool = calloc(1, sizeof(*pool));
 
@@ -48,6 +50,7 @@ static CUresult pool_create(uint64_t maximum, struct pool **ret_pool)
 	object_prepare(&pool->object, OBJECT_POOL, NULL, pool_destroy);
 	pthread_mutex_init(&pool->lock, NULL);
 	pool->reuse_event = pool->reuse_opportunistic = pool->reuse_internal = 1; /* the documented defaults */
+	pool->device = device;
 	pool->maximum = maximum;
 	if (!object_publish(&pool->object)) {
 		object_release(&pool->object);
@@ -57,15 +60,15 @@ static CUresult pool_create(uint64_t maximum, struct pool **ret_pool)
 	return CUDA_SUCCESS;
 }
 
-static CUresult default_pool_get(CUmemoryPool *ret_handle)
+static CUresult default_pool_get(CUdevice device, CUmemoryPool *ret_handle)
 {
 	CUresult result = CUDA_SUCCESS;
 
 	pthread_mutex_lock(&pools_lock);
-	if (!default_pool)
-		result = pool_create(0, &default_pool);
+	if (!default_pools[device])
+		result = pool_create(device, 0, &default_pools[device]);
 	if (!result)
-		*ret_handle = (CUmemoryPool)default_pool;
+		*ret_handle = (CUmemoryPool)default_pools[device];
 	pthread_mutex_unlock(&pools_lock);
 	return result;
 }
@@ -107,13 +110,11 @@ void pool_return(struct pool *pool, uint64_t bytes)
 
 ENTRY(cuDeviceGetDefaultMemPool, (CUmemoryPool * ret_pool, CUdevice device))
 {
-	CUresult result = driver_check();
+	CUresult result = device_check(device);
 
 	if (result)
 		return result;
-	if (device != DEVICE_ORDINAL)
-		return CUDA_ERROR_INVALID_DEVICE;
-	return ret_pool ? default_pool_get(ret_pool) : CUDA_ERROR_INVALID_VALUE;
+	return ret_pool ? default_pool_get(device, ret_pool) : CUDA_ERROR_INVALID_VALUE;
 }
 
 ENTRY(cuDeviceGetMemPool, (CUmemoryPool * ret_pool, CUdevice device))
@@ -126,7 +127,7 @@ ENTRY(cuDeviceGetMemPool, (CUmemoryPool * ret_pool, CUdevice device))
 	if (!ret_pool)
 		return CUDA_ERROR_INVALID_VALUE;
 	pthread_mutex_lock(&pools_lock);
-	*ret_pool = current_pool ? current_pool : handle;
+	*ret_pool = current_pools[device] ? current_pools[device] : handle;
 	pthread_mutex_unlock(&pools_lock);
 	return CUDA_SUCCESS;
 }
@@ -138,11 +139,15 @@ ENTRY(cuDeviceSetMemPool, (CUdevice device, CUmemoryPool handle))
 
 	if (result)
 		return result;
+	if (!device_exists(device))
+		result = CUDA_ERROR_INVALID_DEVICE;
+	else if (pool->device != device)
+		result = CUDA_ERROR_INVALID_VALUE; /* the pool must be local to the device */
 	object_release(&pool->object);
-	if (device != DEVICE_ORDINAL)
-		return CUDA_ERROR_INVALID_DEVICE;
+	if (result)
+		return result;
 	pthread_mutex_lock(&pools_lock);
-	current_pool = handle;
+	current_pools[device] = handle;
 	pthread_mutex_unlock(&pools_lock);
 	return CUDA_SUCCESS;
 }
@@ -160,9 +165,9 @@ ENTRY(cuMemPoolCreate, (CUmemoryPool * ret_pool, const CUmemPoolProps *propertie
 	if (properties->handleTypes != CU_MEM_HANDLE_TYPE_NONE ||
 	    properties->location.type != CU_MEM_LOCATION_TYPE_DEVICE)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	if (properties->location.id != DEVICE_ORDINAL)
+	if (!device_exists(properties->location.id))
 		return CUDA_ERROR_INVALID_DEVICE;
-	result = pool_create(properties->maxSize, &pool);
+	result = pool_create(properties->location.id, properties->maxSize, &pool);
 	if (!result)
 		*ret_pool = (CUmemoryPool)pool;
 	return result;
@@ -173,10 +178,14 @@ ENTRY(cuMemPoolDestroy, (CUmemoryPool handle))
 {
 	struct pool *pool;
 	CUmemoryPool standard;
-	CUresult result = driver_check();
+	CUresult result = pool_acquire(handle, &pool);
+	CUdevice device;
 
-	if (!result)
-		result = default_pool_get(&standard);
+	if (result)
+		return result;
+	device = pool->device;
+	object_release(&pool->object);
+	result = default_pool_get(device, &standard);
 	if (result)
 		return result;
 	if (handle == standard)
@@ -185,8 +194,8 @@ ENTRY(cuMemPoolDestroy, (CUmemoryPool handle))
 	if (!pool)
 		return CUDA_ERROR_INVALID_VALUE;
 	pthread_mutex_lock(&pools_lock);
-	if (current_pool == handle)
-		current_pool = NULL;
+	if (current_pools[device] == handle)
+		current_pools[device] = NULL;
 	pthread_mutex_unlock(&pools_lock);
 	object_release(&pool->object);
 	return CUDA_SUCCESS;
@@ -285,7 +294,27 @@ ENTRY(cuMemPoolSetAttribute, (CUmemoryPool handle, CUmemPool_attribute name, voi
 	return result;
 }
 
-/* The device's own access cannot be taken away, and there is nobody else to give any. */
+/* What it says of one device.  The pool's own cannot be kept from it. */
+static CUresult pool_let(struct pool *pool, const CUmemAccessDesc *description)
+{
+	uint32_t bit;
+
+	if (description->location.type != CU_MEM_LOCATION_TYPE_DEVICE)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (!device_exists(description->location.id))
+		return CUDA_ERROR_INVALID_DEVICE;
+	bit = 1u << description->location.id;
+	if (description->flags == CU_MEM_ACCESS_FLAGS_PROT_READWRITE)
+		pool->access_devices |= bit;
+	else if (description->location.id == pool->device)
+		return CUDA_ERROR_INVALID_DEVICE;
+	else if (description->flags == CU_MEM_ACCESS_FLAGS_PROT_NONE)
+		pool->access_devices &= ~bit;
+	else
+		return CUDA_ERROR_INVALID_VALUE;
+	return CUDA_SUCCESS;
+}
+
 ENTRY(cuMemPoolSetAccess, (CUmemoryPool handle, const CUmemAccessDesc *descriptions, size_t count))
 {
 	struct pool *pool;
@@ -293,17 +322,12 @@ ENTRY(cuMemPoolSetAccess, (CUmemoryPool handle, const CUmemAccessDesc *descripti
 
 	if (result)
 		return result;
-	object_release(&pool->object);
 	if (count && !descriptions)
-		return CUDA_ERROR_INVALID_VALUE;
-	for (size_t index = 0; index < count; index++) {
-		if (descriptions[index].location.type != CU_MEM_LOCATION_TYPE_DEVICE)
-			return CUDA_ERROR_INVALID_VALUE;
-		if (descriptions[index].location.id != DEVICE_ORDINAL ||
-		    descriptions[index].flags != CU_MEM_ACCESS_FLAGS_PROT_READWRITE)
-			return CUDA_ERROR_INVALID_DEVICE;
-	}
-	return CUDA_SUCCESS;
+		result = CUDA_ERROR_INVALID_VALUE;
+	for (size_t index = 0; !result && index < count; index++)
+		result = pool_let(pool, &descriptions[index]);
+	object_release(&pool->object);
+	return result;
 }
 
 ENTRY(cuMemPoolGetAccess, (CUmemAccess_flags * ret_flags, CUmemoryPool handle, CUmemLocation *location))
@@ -313,18 +337,22 @@ ENTRY(cuMemPoolGetAccess, (CUmemAccess_flags * ret_flags, CUmemoryPool handle, C
 
 	if (result)
 		return result;
-	object_release(&pool->object);
 	if (!ret_flags || !location || location->type != CU_MEM_LOCATION_TYPE_DEVICE)
-		return CUDA_ERROR_INVALID_VALUE;
-	if (location->id != DEVICE_ORDINAL)
-		return CUDA_ERROR_INVALID_DEVICE;
-	*ret_flags = CU_MEM_ACCESS_FLAGS_PROT_READWRITE;
-	return CUDA_SUCCESS;
+		result = CUDA_ERROR_INVALID_VALUE;
+	else if (!device_exists(location->id))
+		result = CUDA_ERROR_INVALID_DEVICE;
+	else if (location->id == pool->device || pool->access_devices & 1u << location->id)
+		*ret_flags = CU_MEM_ACCESS_FLAGS_PROT_READWRITE;
+	else
+		*ret_flags = CU_MEM_ACCESS_FLAGS_PROT_NONE;
+	object_release(&pool->object);
+	return result;
 }
 
 static CUresult pool_allocate(struct pool *pool, struct context *context, size_t bytes, CUdeviceptr *ret_address)
 {
-	struct memory_range range = {.bytes = bytes, .kind = MEMORY_DEVICE, .context = context, .pool = pool};
+	struct memory_range range = {
+		.bytes = bytes, .kind = MEMORY_DEVICE, .device = pool->device, .context = context, .pool = pool};
 	CUresult result;
 
 	if (!pool_take(pool, bytes))
@@ -337,11 +365,11 @@ static CUresult pool_allocate(struct pool *pool, struct context *context, size_t
 	return result;
 }
 
-static CUresult allocation_capture(struct stream *stream, size_t bytes, CUdeviceptr *ret_address)
+static CUresult allocation_capture(struct stream *stream, CUdevice device, size_t bytes, CUdeviceptr *ret_address)
 {
 	CUdeviceptr address;
 	struct work *work;
-	CUresult result = graph_allocation_work(bytes, &address, &work);
+	CUresult result = graph_allocation_work(device, bytes, &address, &work);
 
 	if (!result)
 		result = stream_submit(stream, work, NULL);
@@ -377,7 +405,7 @@ ENTRY_STREAM(cuMemAllocFromPoolAsync, (CUdeviceptr * ret_address, size_t bytes, 
 	if (result)
 		goto release_pool;
 	if (capture_is_open(target)) {
-		result = allocation_capture(target, bytes, ret_address);
+		result = allocation_capture(target, pool->device, bytes, ret_address);
 		goto release_stream;
 	}
 	result = pool_allocate(pool, target->context, bytes, ret_address);
@@ -393,11 +421,22 @@ release_pool:
 	return result;
 }
 
+/* From the pool of the stream's device. */
 ENTRY_STREAM(cuMemAllocAsync, (CUdeviceptr * ret_address, size_t bytes, CUstream stream), (ret_address, bytes, stream))
 {
+	struct context *context;
+	struct stream *target;
 	CUmemoryPool pool;
-	CUresult result = cuDeviceGetMemPool(&pool, DEVICE_ORDINAL);
+	CUdevice device;
+	CUresult result = context_current(&context);
 
+	if (!result)
+		result = stream_acquire(context, stream, &target);
+	if (result)
+		return result;
+	device = target->context->device;
+	stream_release(target);
+	result = cuDeviceGetMemPool(&pool, device);
 	return result ? result : cuMemAllocFromPoolAsync_on(ret_address, bytes, pool, stream);
 }
 

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "capture.h"
-#include "device.h"
 #include "driver.h"
 #include "entry.h"
 #include "event.h"
@@ -216,7 +215,7 @@ ENTRY_STREAM(cuStreamGetDevice, (CUstream stream, CUdevice *ret_device), (stream
 	if (result)
 		return result;
 	if (ret_device)
-		*ret_device = DEVICE_ORDINAL;
+		*ret_device = target->context->device;
 	else
 		result = CUDA_ERROR_INVALID_VALUE;
 	stream_release(target);

@@ -2,6 +2,7 @@
 /* cuTexObject*. */
 #include "array.h"
 #include "device.h"
+#include "device_table.h"
 #include "driver.h"
 #include "entry.h"
 #include "memory.h"
@@ -292,12 +293,10 @@ ENTRY(cuTexObjectGetResourceViewDesc, (CUDA_RESOURCE_VIEW_DESC * ret_view, CUtex
 ENTRY(cuDeviceGetTexture1DLinearMaxWidth,
       (size_t * ret_texels, CUarray_format format, unsigned int channels, CUdevice device))
 {
-	CUresult result = driver_check();
+	CUresult result = device_check(device);
 
 	if (result)
 		return result;
-	if (device != DEVICE_ORDINAL)
-		return CUDA_ERROR_INVALID_DEVICE;
 	if (!ret_texels || !format_bytes(format) || (channels != 1 && channels != 2 && channels != 4))
 		return CUDA_ERROR_INVALID_VALUE;
 	*ret_texels = DEVICE_LINEAR_MAXIMUM;

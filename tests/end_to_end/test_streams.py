@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What streams do beside kernels and copies, and what is made for kernels, through the whole path over the local transport, on the software GPU."""
 
+import json
 import subprocess
 import tempfile
 import unittest
 from pathlib import Path
 
 import tap
-from stack import Mediator, build_directory
+from stack import Mediator, build_directory, wait_until
 
 PROGRAMS = build_directory() / 'tests' / 'end_to_end'
 
@@ -78,6 +79,42 @@ class Sharing(unittest.TestCase):
             mediator.wait_for_rest()
             done = mediator.run(PROGRAMS / 'ipc', 'take', handles)
             self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
+
+    def test_allocation(self):
+        with Mediator() as mediator:
+            done = mediator.run(PROGRAMS / 'shared_allocation', CMOCKA_MESSAGE_OUTPUT='TAP')
+            self.assertEqual(done.returncode, 0, f'{done.stdout}\n{done.stderr}\n{mediator.text()[-4000:]}')
+            mediator.wait_for_rest()
+
+    def test_allocation_of_tenants(self):
+        """Neither another tenant's, nor what its process has given up, though the descriptor is there."""
+        program = PROGRAMS / 'shared_allocation'
+        with Mediator('--tenant-per-program', 'yes') as mediator, \
+                tempfile.TemporaryDirectory(prefix='vgpu-share-') as folder:
+            place, other = Path(folder) / 'place', Path(folder) / 'other'
+            other.symlink_to(program)
+            giver = mediator.spawn(program, 'give', place, stdin=subprocess.PIPE)
+            self.assertEqual(giver.stdout.readline(), 'given\n')
+            done = mediator.run(other, 'take', place)
+            self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
+            done = mediator.run(program, 'take', place)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            giver.stdin.write('x')
+            giver.stdin.flush()
+            self.assertEqual(giver.stdout.readline(), 'released\n')
+            done = mediator.run(program, 'take', place)
+            self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
+            giver.communicate(timeout=60)
+            mediator.wait_for_rest()
+
+    def test_allocations_are_counted(self):
+        with Mediator() as mediator:
+            before = mediator.file_descriptors()
+            done = mediator.run(PROGRAMS / 'shared_allocation', 'many')
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            self.assertEqual(json.loads(done.stdout.splitlines()[-1]), {'exported': 1024, 'result': 2})
+            mediator.wait_for_rest()
+            wait_until(lambda: mediator.file_descriptors() <= before, 'they are closed')
 
 
 if __name__ == '__main__':

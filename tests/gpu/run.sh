@@ -107,10 +107,10 @@ for step in $steps; do
 		done
 		;;
 	memory)
-		both_own virtual_memory managed_memory pool_peer
+		both_own virtual_memory managed_memory pool_peer batches
 		;;
 	streams)
-		both_own host_functions stream_values tensor_maps linker ipc private_tables graph_nodes graph_memory
+		both_own host_functions stream_values tensor_maps linker ipc private_tables graph_nodes graph_memory shared_allocation
 		;;
 	examples)
 		both vector_add "$bundle/bin/vector_add"

@@ -450,6 +450,70 @@ def test_who_may():
             assert code(grouped).returncode == DENIED
 
 
+CHANGES = {
+    "register-vm": ("new",), "update-vm": ("user:5", "--weight=3"), "set-pool": ("user:5", "B"),
+    "set-priority": ("user:5", "high"), "set-weight": ("user:5", "3"), "set-rate-limit": ("user:5", "--rate=3"),
+    "set-vm-id": ("3", "4"), "remove-vm": ("user:5",), "quarantine-vm": ("user:5",), "clear-quarantine": ("user:5",),
+    "set-pool-name": ("B", "b"), "update-pool": ("B", "--enabled=no"), "assign-gpu": ("0", "B"), "clear-gpu": ("0",),
+    "reload-config": (),
+}
+WORDS = {"show-vm": ("user:5",), "show-pool": ("A",), "top": ("--once", "--interval=0.1")}
+
+
+def test_readers():
+    if os.geteuid() != 0 or not shutil.which("setpriv"):
+        raise Skip("needs root and setpriv")
+    identity = ["setpriv", "--reuid=%d" % NOBODY, "--regid=%d" % NOBODY]
+    reader, both, stranger = [*identity, "--groups=2"], [*identity, "--groups=1,2"], [*identity, "--clear-groups"]
+    commands = {word for line in subprocess.run([PROGRAM, "--help"], capture_output=True, text=True).stdout.split("\n")
+                for word in re.findall(r"^  ([a-z]+-?[a-z-]*) ", line)} - {"show-iommu-status"}
+    assert commands >= set(CHANGES) | set(WORDS), commands
+    with tempfile.TemporaryDirectory(prefix="vgpu-admin-") as folder:
+        os.chmod(folder, 0o755)
+        copy = shutil.copy(PROGRAM, folder)
+        with Mediator("--admin-group=daemon", "--view-group=bin", folder=folder) as daemon:
+            def do(wrapper, *arguments):
+                return subprocess.run([*wrapper, copy, "--socket=%s.admin" % daemon.socket, *arguments],
+                                      capture_output=True, text=True, timeout=60)
+
+            run(daemon, "update-vm", "user:5", "--weight=77")
+            before = ask(daemon, "show-vm", "user:5")
+            assert stat.S_IMODE(os.stat(daemon.socket + ".admin").st_mode) == 0o666
+            # Who may only look is let at whatever changes nothing, and at nothing else.
+            for name in sorted(commands):
+                done = do(reader, name, *(CHANGES.get(name) or WORDS.get(name, ())))
+                if name in CHANGES:
+                    assert done.returncode == DENIED, (name, done)
+                    assert "%s changes something, and you may only look" % name in done.stderr, done
+                    assert daemon.wait_log(r"\[ADMIN\] refused: user %d may only look: " % NOBODY)
+                else:
+                    assert done.returncode in (DONE, UNHEALTHY), (name, done)
+            assert ask(daemon, "show-vm", "user:5") == before
+            assert ask(daemon, "list-pools")[0]["enabled"] is True
+            # Who is in both groups may change; who is in none is told nothing.
+            assert do(both, "set-weight", "user:5", "3").returncode == DONE
+            assert ask(daemon, "show-vm", "user:5")["weight"] == 3
+            done = do(stranger, "status")
+            assert done.returncode == DENIED and done.stdout == "" and "only root" in done.stderr, done
+            # Strangers that do not read their refusal, and readers, leave places for who administers.
+            descriptors = daemon.descriptors()
+            crowd = "import socket, sys, time\npeers = []\nfor i in range(40):\n" \
+                    "    peers.append(socket.socket(socket.AF_UNIX))\n    peers[-1].connect(sys.argv[1])\n" \
+                    "print('here', flush=True)\nsys.stdin.read()\n"
+            crowds = [subprocess.Popen([*wrapper, sys.executable, "-c", crowd, daemon.socket + ".admin"],
+                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+                      for wrapper in (stranger, reader)]
+            assert all(crowd.stdout.readline() == "here\n" for crowd in crowds)
+            run(daemon, "status")
+            for one in crowds:
+                one.communicate("", timeout=60)
+            assert wait_until(lambda: daemon.descriptors() == descriptors)
+        # Executors run as a user that may not even look.
+        with Mediator("--view-group=bin", "--executor-user=nobody", folder=folder) as daemon:
+            assert daemon.wait_log("ADMIN. vgpu-admin connects to"), daemon.log()
+            assert do(reader, "status").returncode == DENIED
+
+
 def test_the_socket_comes_back():
     with Mediator("--heartbeat=1") as daemon:
         run(daemon, "status")

@@ -6,7 +6,8 @@
  * With FAKE_NVML_ANY_VALUES in the environment any values of arguments will do, for tests that send others;
  * what memory and handles must be stays strict. Device 0 then lies where the strict driver's device does.
  *
- * All processes of the machine, and one that does not exist, use each device.
+ * All processes of the machine, and one that does not exist, use each device. With FAKE_NVML_GROWTH the one that asks
+ * has so many bytes more each time.
  */
 #include "fake_library.h"
 
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cuda_abi.h"
 #include "nvml_abi.h"
@@ -217,11 +219,17 @@ FAKE_API(nvmlDeviceGetComputeRunningProcesses_v3, struct nvml_device *device, un
 	 struct nvml_process_v2 *processes)
 {
 	static unsigned int ids[PROCESSES_MAX];
+	static unsigned long long own_bytes = PROCESS_BYTES;
+	const char *growth = getenv("FAKE_NVML_GROWTH");
 
 	device_number(NULL, (uintptr_t)device);
 	*count = processes_list(ids, *count);
 	for (unsigned int i = 0; i < *count; i++)
-		processes[i] = (struct nvml_process_v2){.pid = ids[i], .used_bytes = PROCESS_BYTES};
+		processes[i] = (struct nvml_process_v2){
+			.pid = ids[i],
+			.used_bytes = ids[i] == (unsigned int)getpid() ? own_bytes : PROCESS_BYTES,
+		};
+	own_bytes += growth ? strtoull(growth, NULL, 10) : 0;
 	return NVML_SUCCESS;
 }
 

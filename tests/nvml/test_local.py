@@ -49,6 +49,30 @@ class HostProcesses(unittest.TestCase):
             holder.communicate('end\n', timeout=60)
 
 
+class Overhead(unittest.TestCase):
+    """What the host's library says that an executor has more after its driver has made a context or loaded a module."""
+
+    def free(self, *options, growth):
+        variables = {'LD_LIBRARY_PATH': str(FAKE), 'FAKE_NVML_ANY_VALUES': '1', 'FAKE_NVML_GROWTH': str(growth)}
+        with Mediator(*(word for name in variables for word in ('--executor-environment', name)), *options,
+                      driver=STRICT_DRIVER, environment=variables) as mediator:
+            done = mediator.run(PROGRAMS / 'use', 'free')
+            self.assertEqual(done.returncode, 0, f'{done.stdout}\n{done.stderr}\n{mediator.text()[-3000:]}')
+            return [int(word) for word in done.stdout.split()]
+
+    def test_is_charged(self):
+        limit = 16 << 20
+        before = self.free('--tenant', f'default memory-mib={limit >> 20}', growth=0)
+        self.assertEqual(before, [limit, limit, limit])
+        # An unload that leaves the process with more releases nothing.
+        after = self.free('--tenant', f'default memory-mib={limit >> 20}', growth=1 << 20)
+        self.assertEqual(after, [limit - (1 << 20), limit - (2 << 20), limit - (2 << 20)])
+
+    def test_is_not_asked_for_without_a_limit(self):
+        free = self.free(growth=1 << 20)
+        self.assertEqual(free, free[:1] * 3)
+
+
 class Tenant(unittest.TestCase):
     @classmethod
     def setUpClass(cls):

@@ -3,6 +3,7 @@
  * use hold BYTES: takes memory of device 0, prints "held", and keeps it until a line comes.
  * use list: prints process id and bytes of each process that NVML shows on device 0.
  * use busy: prints process id and utilisation of each process since time 1000.
+ * use free: prints the free bytes of device 0 with a context, with a module too, and when that was unloaded.
  * use wait: starts NVML, prints "started", and asks for device 0's name when a line comes.
  * VGPU_TEST_NVML is the guest library's path.
  */
@@ -32,6 +33,31 @@ static int hold(size_t bytes)
 	puts("held");
 	fflush(stdout);
 	return fgets(line, sizeof(line), stdin) ? 0 : 1;
+}
+
+static int free_print(void *cuda)
+{
+	size_t free_bytes, total;
+
+	if (CUDA(cuda, cuMemGetInfo_v2, &free_bytes, &total))
+		return 1;
+	printf("%zu\n", free_bytes);
+	return 0;
+}
+
+static int look_at_free(void)
+{
+	static const char image[] = ".version 7.0\n.target sm_70\n.address_size 64\n"
+				    ".visible .entry nothing()\n{\n\tret;\n}\n";
+	void *cuda = dlopen("libcuda.so.1", RTLD_NOW);
+	CUcontext context;
+	CUmodule module;
+
+	if (!cuda || CUDA(cuda, cuInit, 0) || CUDA(cuda, cuDevicePrimaryCtxRetain, &context, 0) ||
+	    CUDA(cuda, cuCtxSetCurrent, context) || free_print(cuda) || CUDA(cuda, cuModuleLoadData, &module, image) ||
+	    free_print(cuda) || CUDA(cuda, cuModuleUnload, module) || free_print(cuda))
+		return 1;
+	return 0;
 }
 
 static int list(void)
@@ -89,6 +115,8 @@ int main(int count, char **arguments)
 {
 	if (count == 3 && strcmp(arguments[1], "hold") == 0)
 		return hold(strtoull(arguments[2], NULL, 0));
+	if (count == 2 && strcmp(arguments[1], "free") == 0)
+		return look_at_free();
 	if (count == 2 && strcmp(arguments[1], "list") == 0)
 		return list();
 	if (count == 2 && strcmp(arguments[1], "busy") == 0)

@@ -9,6 +9,7 @@
  *   COUNT:WEIGHT:CLASS:@FILE
  *                a recorded workload: lines "ARRIVAL_US WORK_US", played from its start again at its end
  *   --policy NAME  --slice US  --aging MS  --seconds S  --handover US
+ *   --linger US    who has no work keeps his turn that long within his slice
  *   --csv          one line for each group, for programs
  *
  * It prints, for each group, the share of the used GPU time, the entitlement by weight, the waits between asking
@@ -62,7 +63,7 @@ struct simulation {
 	size_t machine_count;
 	struct machine **heap; /* those that ask later, by next_ns */
 	size_t heap_count;
-	uint64_t now_ns, end_ns, handover_ns, busy_ns;
+	uint64_t now_ns, end_ns, handover_ns, linger_ns, busy_ns;
 	uint64_t random;
 	bool as_csv;
 };
@@ -116,7 +117,7 @@ static struct machine *heap_pop(struct simulation *simulation)
 }
 
 /* When and how much the machine asks for next. */
-static void asks_later(struct simulation *simulation, struct machine *machine)
+static void next_set(struct simulation *simulation, struct machine *machine)
 {
 	struct group *group = machine->group;
 
@@ -132,7 +133,17 @@ static void asks_later(struct simulation *simulation, struct machine *machine)
 		machine->next_ns =
 			simulation->now_ns + group->pause_ns / 2 + random_next(simulation) % (group->pause_ns + 1);
 	}
+}
+
+static void asks_later(struct simulation *simulation, struct machine *machine)
+{
+	next_set(simulation, machine);
 	heap_push(simulation, machine);
+}
+
+static void asks(struct machine *machine)
+{
+	machine->work_ns = machine->kernel_ns * machine->group->kernels;
 }
 
 /* Those whose time has come begin to wait. */
@@ -141,7 +152,7 @@ static void arrivals_take(struct simulation *simulation)
 	while (simulation->heap_count && simulation->heap[0]->next_ns <= simulation->now_ns) {
 		struct machine *machine = heap_pop(simulation);
 
-		machine->work_ns = machine->kernel_ns * machine->group->kernels;
+		asks(machine);
 		policy_arrive(&simulation->queue, &machine->policy, machine->next_ns);
 	}
 }
@@ -174,9 +185,10 @@ static bool someone_waits(const struct simulation *simulation, const struct mach
 
 static void machine_run(struct simulation *simulation, struct machine *machine)
 {
-	uint64_t slice = simulation->queue.policy->slice(&simulation->queue, &machine->policy);
+	uint64_t slice = simulation->queue.policy->slice(&simulation->queue, &machine->policy, 0);
 	uint64_t began = simulation->now_ns;
 	uint64_t charged = began;
+	bool is_asking_later = false;
 
 	while (machine->work_ns && simulation->now_ns < simulation->end_ns) {
 		bool preempts;
@@ -187,19 +199,32 @@ static void machine_run(struct simulation *simulation, struct machine *machine)
 		if (simulation->heap_count && simulation->heap[0]->next_ns <= simulation->now_ns) {
 			/* As the scheduler does: who comes now starts at the present, which this has to have paid for.
 			 */
-			policy_charge(&simulation->queue, &machine->policy, simulation->now_ns - charged);
+			policy_charge(&simulation->queue, &machine->policy, simulation->now_ns - charged,
+				      simulation->now_ns);
 			charged = simulation->now_ns;
 			arrivals_take(simulation);
 			if (someone_waits(simulation, machine, &preempts) && preempts)
 				break;
+			slice = simulation->queue.policy->slice(&simulation->queue, &machine->policy, charged - began);
 		}
 		if (simulation->now_ns - began >= slice && someone_waits(simulation, machine, &preempts))
 			break;
+		if (machine->work_ns)
+			continue;
+		next_set(simulation, machine);
+		is_asking_later = true;
+		if (machine->next_ns - simulation->now_ns > simulation->linger_ns || machine->next_ns - began >= slice)
+			break;
+		is_asking_later = false;
+		simulation->now_ns = machine->next_ns;
+		asks(machine);
 	}
 	simulation->busy_ns += simulation->now_ns - began;
-	policy_charge(&simulation->queue, &machine->policy, simulation->now_ns - charged);
+	policy_charge(&simulation->queue, &machine->policy, simulation->now_ns - charged, simulation->now_ns);
 	if (machine->work_ns)
 		policy_arrive(&simulation->queue, &machine->policy, simulation->now_ns);
+	else if (is_asking_later)
+		heap_push(simulation, machine);
 	else
 		asks_later(simulation, machine);
 }
@@ -395,12 +420,13 @@ int main(int count, char **arguments)
 		{"aging", required_argument, NULL, 'a'},
 		{"seconds", required_argument, NULL, 't'},
 		{"handover", required_argument, NULL, 'h'},
+		{"linger", required_argument, NULL, 'l'},
 		{"csv", no_argument, NULL, 'c'},
 		{0},
 	};
 	static struct simulation simulation = {.random = 88172645463325252u};
 	const struct policy *policy = &policy_fair;
-	double slice_us = 5000, aging_ms = 500, seconds = 60, handover_us = 50;
+	double slice_us = 5000, aging_ms = 500, seconds = 60, handover_us = 50, linger_us = 0;
 	int option;
 
 	while ((option = getopt_long(count, arguments, "", known, NULL)) != -1) {
@@ -420,6 +446,9 @@ int main(int count, char **arguments)
 		case 'h':
 			handover_us = atof(optarg);
 			break;
+		case 'l':
+			linger_us = atof(optarg);
+			break;
 		case 'c':
 			simulation.as_csv = true;
 			break;
@@ -429,10 +458,12 @@ int main(int count, char **arguments)
 	}
 	if (!policy || slice_us <= 0 || seconds <= 0 || optind == count)
 		fail("usage: simulate [--policy NAME] [--slice US] [--aging MS] [--seconds S] [--handover US] "
+		     "[--linger US] "
 		     "GROUP...");
 	policy_queue_init(&simulation.queue, policy, (uint64_t)(slice_us * 1e3), (uint64_t)(aging_ms * 1e6));
 	simulation.end_ns = (uint64_t)(seconds * 1e9);
 	simulation.handover_ns = (uint64_t)(handover_us * 1e3);
+	simulation.linger_ns = (uint64_t)(linger_us * 1e3);
 	for (int i = optind; i < count; i++)
 		group_parse(&simulation, arguments[i]);
 	machines_make(&simulation);

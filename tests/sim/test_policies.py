@@ -41,6 +41,15 @@ class Fair(unittest.TestCase):
         self.entitled('1:10:medium:20000', '1:90:medium:100')
         self.entitled('1:1:medium:100', '1:100:medium:1000', seconds='300')
 
+    def test_waiting_for_each_kernel(self):
+        """A program has no work at the moment at which its slice ends, if it waits for each of its kernels."""
+        self.entitled('--linger', '100', '1:75:medium:900:60', '1:25:medium:100')
+        self.entitled('--linger', '100', '1:90:medium:2000:60', '1:10:medium:700:60')
+
+    def test_who_comes_does_not_wait_for_what_others_are_due(self):
+        rows, _, _ = simulate('1:1:medium:100', '1:100:medium:100', '1:50:medium:1000:30000')
+        self.assertLess(rows[2]['p99'], 6)
+
     def test_many(self):
         self.entitled('32:10:medium:100', '32:30:medium:2000')
         self.entitled('500:50:medium:100', '500:100:medium:1000', seconds='600')
