@@ -69,11 +69,11 @@ guest_look() { # NAME LOG
 	echo "TAP # $1 ended before its first line and was started again"
 	eval "\$start_$1"
 }
-# guest_said NAME SECONDS WHAT: its console has said it, of an HVM guest or another.
+# guest_said NAME SECONDS WHAT: its console has said it, of an HVM guest or another. A busy machine takes a multiple.
 guest_said() {
 	log=/tmp/$1.log
 	[ -e "$log" ] || log=/tmp/guest-$1.log
-	seconds=$(($2 + $(cut -d. -f1 /proc/uptime)))
+	seconds=$((3 * $2 + $(cut -d. -f1 /proc/uptime)))
 	until grep -q "$3" "$log" 2>/dev/null; do
 		[ "$(cut -d. -f1 /proc/uptime)" -lt "$seconds" ] || return 1
 		guest_look "$1" "$log"

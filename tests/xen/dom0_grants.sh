@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # The checks of channels over grants, for dom0.sh, whose functions these are.
 
-# step NAME STEP SECONDS: lets the guest do it, and waits until it says that it has.
+# step NAME STEP: lets the guest do it, and waits until it says that it has.
 steps=0
 step() {
 	steps=$((steps + 1))
 	xenstore-write "/local/domain/$(xl domid "$1")/data/step" "$steps-$2"
-	guest_said "$1" "$3" "GUEST step $steps-$2 done"
+	guest_said "$1" 100 "GUEST step $steps-$2 done"
 }
 # Since the last step's beginning the guest has said that it was right, for each of WHAT.
 step_is_right() { # NAME WHAT...
@@ -16,6 +16,11 @@ step_is_right() { # NAME WHAT...
 		tr -d '\r' </tmp/guest-$name.log | sed -n "/GUEST step $steps-.* begins/,\$p" | grep -q "GUEST $what right" ||
 			return 1
 	done
+}
+# A process of the guest copies from now on.
+copies() { # NAME
+	step "$1" copy
+	step_is_right "$1" copy
 }
 no_executor() {
 	! runs cuda-executor
@@ -60,7 +65,7 @@ mediator_again() { # SIGNAL OPTION...
 	kill "-$signal" "$mediator"
 	wait "$mediator"
 	mediator_start "$@"
-	until_true 60 mediator_is_up "$before"
+	until_true 120 mediator_is_up "$before"
 }
 offer_of() { # NAME
 	xenstore-read "/local/domain/$(xl domid "$1")/data/vgpu-grants/offer"
@@ -74,13 +79,13 @@ grants_check() {
 	LIST
 	vgpu-xen-grants >/tmp/xen-grants.log 2>&1 &
 	other_start ivory pvh steps
-	guest_said ivory 150 'GUEST type'
-	until_true 30 offer_of ivory
+	guest_said ivory 100 'GUEST type'
+	until_true 120 offer_of ivory
 	verdict $? "grants: a PVH guest's backend comes with the guest"
 	descriptors_at_first=$(mediator_descriptors)
 	grants_at_first=$(grants_count)
 	echo "grants at first: $grants_at_first, descriptors $descriptors_at_first"
-	step ivory compute 120
+	step ivory compute
 	step_is_right ivory vector_add matrix_product
 	right=$?
 	verdict $right "grants: a PVH guest computes right"
@@ -95,88 +100,78 @@ grants_check() {
 # A second guest, paravirtual, at the same time.
 grants_guests_check() {
 	other_start ebony pv steps
-	guest_said ebony 150 'GUEST type'
-	until_true 30 offer_of ebony
-	step ivory copy 60
-	step ebony compute 120
-	step_is_right ebony vector_add matrix_product
+	guest_said ebony 100 'GUEST type'
+	until_true 120 offer_of ebony
+	copies ivory && step ebony compute && step_is_right ebony vector_add matrix_product
 	verdict $? "grants: a PV guest computes right, while the other one copies"
 	xenstore-write "/local/domain/$(xl domid ebony)/data/step" 0-off
 }
 
 # Processes of the guest, with one that copies under way.
 grants_process_check() {
-	step ivory limit 60
+	step ivory limit
 	step_is_right ivory limit two-processes
 	verdict $? "grants: two processes at once, and the limit of gntalloc is named"
 	grants_are -ge 1024
 	verdict $? "grants: Xen lists a channel's memory as mapped"
-	step ivory kill 30
-	until_true 30 process_is_gone ivory
+	step ivory kill
+	until_true 120 process_is_gone ivory
 	verdict $? "grants: of a process that was killed nothing is left"
-	step ivory user 60
+	step ivory user
 	step_is_right ivory no-rights rights
 	verdict $? "grants: who may is decided by the rights of Xen's devices"
-	step ivory hostile 300
+	step ivory hostile
 	step_is_right ivory nonce table-pages pages instance reference table-reference references port one-page alike again \
 		garbage removed
 	verdict $? "grants: requests and pages of a hostile guest are refused"
-	until_true 30 process_is_gone ivory
+	until_true 120 process_is_gone ivory
 	verdict $? "grants: and nothing of them is left"
-	step ivory repeat 240
+	step ivory repeat
 	step_is_right ivory repeat memory
 	verdict $? "grants: ten programs one after the other, and the guest's memory is back"
 }
 
 # Ends on the host's side, while the guest copies.
 grants_host_check() {
-	step ivory copy 60
-	backend_of ivory && kill -9 "$pid"
-	step ivory lost 60
-	step_is_right ivory lost
+	copies ivory && backend_of ivory && kill -9 "$pid"
+	step ivory lost && step_is_right ivory lost
 	verdict $? "grants: a backend that is killed: the guest's process is told"
-	until_true 30 offer_of ivory && until_true 30 no_executor
-	step ivory compute 120
+	until_true 120 offer_of ivory && until_true 120 no_executor
+	step ivory compute
 	step_is_right ivory vector_add matrix_product
 	verdict $? "grants: the backend is started again, and the guest computes right"
 
-	step ivory copy 60
-	mediator_again KILL --keep 60
-	step ivory lost 60
-	step_is_right ivory lost
+	copies ivory && mediator_again KILL --keep 60
+	step ivory lost && step_is_right ivory lost
 	verdict $? "grants: a mediator that is killed: the guest's process is told"
-	until_true 30 offer_of ivory
+	until_true 120 offer_of ivory
 	descriptors_at_first=$(mediator_descriptors)
-	step ivory copy 60
-	mediator_again KILL --keep 60
-	step ivory copies_on 60
-	step_is_right ivory copies-on
+	copies ivory && mediator_again KILL --keep 60 && step ivory copies_on && step_is_right ivory copies-on
 	verdict $? "grants: a mediator that keeps and is killed: the guest's process goes on"
-	until_true 30 process_is_gone ivory
+	until_true 120 process_is_gone ivory
 	verdict $? "grants: and nothing is left of it when it ends"
 }
 
 # The guest is destroyed in the middle of copies.
 grants_end_check() {
-	step ivory copy 60
-	runs cuda-executor
+	copies ivory && runs cuda-executor
 	verdict $? "grants: an executor works for a guest"
 	xl destroy ivory
-	until_true 30 no_executor
+	until_true 120 no_executor
 	verdict $? "grants: the guest is destroyed: its executor ends"
-	until_true 30 only_dom0 && grants_are = 0
+	until_true 120 only_dom0 && grants_are = 0
 	verdict $? "grants: nothing of the guests is left in Xen"
 	other_start amber pvh steps
-	guest_said amber 150 'GUEST type'
-	until_true 30 offer_of amber
-	step amber compute 120
+	guest_said amber 100 'GUEST type'
+	until_true 120 offer_of amber
+	step amber compute
 	step_is_right amber vector_add matrix_product
 	verdict $? "grants: another guest computes right afterwards, as the same VM"
 	xenstore-write "/local/domain/$(xl domid amber)/data/step" 0-off
-	until_true 30 only_dom0
-	until_true 20 memory_is_back
+	until_true 120 only_dom0
+	until_true 120 memory_is_back
 	verdict $? "grants: all of the guests' memory is Xen's again"
-	! runs cuda-executor && until_true 10 one_backend
+	! runs cuda-executor && until_true 120 one_backend
 	verdict $? "grants: and no process is left for them"
 }
 one_backend() {

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get('VGPU_BUILD', ROOT / 'build'))
 CACHE = Path(os.environ.get('VGPU_CACHE', ROOT / '.cache'))
 PART = os.environ.get('VGPU_XEN_PART', 'all')
-SECONDS_MAX = 1800
+SECONDS_MAX = 3600
 # SMAP stops dom0, RDTSCP stops PVH guests, both only under emulation. With XSAVE registers of HVM guests or of dom0
 # got wrong values while such a guest ran, without any of our code in it.
 PROCESSOR = 'max,-smap,-rdtscp,-xsave,-avx'
