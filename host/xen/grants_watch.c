@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "grants_watch.h"
 
+#include <argp.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <signal.h>
@@ -146,7 +147,9 @@ static void child_ended(evutil_socket_t signal, short what, void *argument)
 		next = LIST_NEXT(child, link);
 		if (waitpid(child->process, &status, WNOHANG) != child->process)
 			continue;
-		if (!WIFEXITED(status) || WEXITSTATUS(status) != EXIT_SUCCESS)
+		/* What is wrong with the options of the list stays wrong until it is changed. */
+		if (!WIFEXITED(status) ||
+		    (WEXITSTATUS(status) != EXIT_SUCCESS && WEXITSTATUS(status) != argp_err_exit_status))
 			event_add(watch->again, &second);
 		LIST_REMOVE(child, link);
 		free(child);
