@@ -6,6 +6,7 @@
 #ifndef EXECUTOR_CHANNEL_H
 #define EXECUTOR_CHANNEL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "cuda_abi.h"
@@ -23,7 +24,9 @@ struct channel {
 	uint32_t upload_bytes;
 	uint8_t *download;
 	uint32_t download_bytes;
-	int doorbell; /* eventfds, the channel's own */
+	uint8_t *area;	     /* of memory that the guest can pin */
+	uint32_t area_bytes; /* 0: there is none */
+	int doorbell;	     /* eventfds, the channel's own */
 	int interrupt;
 };
 
@@ -32,10 +35,11 @@ struct channel_memory {
 	int file;
 	uint64_t offset; /* in the file; not for a guest of Xen */
 	uint64_t bytes;
-	uint32_t
-		xen_domain; /* not 0: pages of this domain, 'file' is Xen's privcmd device, or with xen_grants gntdev */
+	/* not 0: pages of this domain, 'file' is Xen's privcmd device, or with xen_grants gntdev */
+	uint32_t xen_domain;
 	uint32_t xen_frame; /* guest frame number of the first page, or number of the page in gntdev's file */
 	uint32_t xen_grants;
+	bool has_area;
 };
 
 /* 'file' is the descriptor that came with the start. */
