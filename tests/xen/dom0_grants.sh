@@ -75,7 +75,7 @@ grants_check() {
 	cat >>/etc/vgpu/xen-guests <<-LIST
 		ivory grants --vm-id 11 --channels 4
 		ebony grants --vm-id 12
-		amber grants --vm-id 11
+		amber grants --vm-id 11 --pool B
 	LIST
 	vgpu-xen-grants >/tmp/xen-grants.log 2>&1 &
 	other_start ivory pvh steps
@@ -166,7 +166,7 @@ grants_end_check() {
 	until_true 120 offer_of amber
 	step amber compute
 	step_is_right amber vector_add matrix_product
-	verdict $? "grants: another guest computes right afterwards, as the same VM"
+	verdict $? "grants: another guest computes right afterwards, as the same VM, with the GPU at a worker"
 	xenstore-write "/local/domain/$(xl domid amber)/data/step" 0-off
 	until_true 120 only_dom0
 	until_true 120 memory_is_back
