@@ -16,7 +16,7 @@ void device_check(CUresult result, const char *call)
 	exit(1);
 }
 
-void device_start(const char *path)
+void device_start(const char *path, int ordinal)
 {
 	const char *problem = driver_open(path, &driver);
 	CUcontext context;
@@ -28,7 +28,7 @@ void device_start(const char *path)
 		exit(1);
 	}
 	CHECK(driver.init(0));
-	CHECK(driver.device_get(&device, 0));
+	CHECK(driver.device_get(&device, ordinal));
 	CHECK(driver.primary_retain(&context, device));
 	CHECK(driver.set_current(context));
 	CHECK(driver.device_get_name(name, sizeof(name), device));

@@ -8,10 +8,10 @@
 extern struct driver driver;
 
 /*
- * Fills 'driver' from the library, makes the first device current and prints what both are; ends the
+ * Fills 'driver' from the library, makes the device of that number current and prints what both are; ends the
  * program with a message if it cannot.
  */
-void device_start(const char *path);
+void device_start(const char *path, int ordinal);
 void device_stop(void);
 
 /* Ends the program with a message unless the call succeeded. */

@@ -260,7 +260,7 @@ int main(int argument_count, char **arguments)
 	}
 	samples_create(&bench.samples, SAMPLES_MAX);
 	uint64_t start = clock_nanoseconds();
-	device_start(library);
+	device_start(library, 0);
 	CHECK(driver.module_load_data(&bench.module, kernels_ptx));
 	CHECK(driver.module_get_function(&bench.empty, bench.module, "empty"));
 	CHECK(driver.module_get_function(&bench.empty_four, bench.module, "empty_four"));

@@ -9,7 +9,7 @@
  *   check                           a computation again and again, compared with the host's
  *   illegal, endless, trap, hog     misdeeds: an address of nobody's, a kernel without end, a trap, all memory
  *   memory                          what cuDeviceTotalMem and cuMemGetInfo say, before and with 8 MiB
- *   issue --batch N                 seconds for N launches and a copy of N KiB
+ *   issue --batch N                 seconds until N launches are issued, until they are done, and for N KiB copied
  *   fill                            writes a secret over --blocks MiB, and says so; waits until --to
  *   residue                         words of that secret in --blocks MiB of fresh memory
  *   handles                         how many streams can be made, up to 1000
@@ -18,6 +18,8 @@
  *   --blocks N                      of 256 threads (4 for each multiprocessor)
  *   --batch N                       kernels between two looks
  *   --streams N                     streams to spread them over
+ *   --device N                      which (0)
+ *   --also N                        with a context on that device too
  */
 #include <dlfcn.h>
 #include <getopt.h>
@@ -39,6 +41,7 @@ enum { THREADS = 256, BATCHES = 2, STREAMS_MAX = 8, ATTRIBUTE_MULTIPROCESSORS = 
 struct options {
 	double from, to, microseconds, pause;
 	unsigned iterations, blocks, batch, streams;
+	int device, also; /* also -1: none */
 };
 
 struct tenant {
@@ -301,20 +304,25 @@ static void issue(struct tenant *tenant)
 	size_t bytes = (size_t)tenant->options.batch << 10;
 	unsigned char *source = malloc(bytes);
 	CUdeviceptr destination;
-	double start, launched;
+	double start, issued, launched;
 
 	if (!source)
 		exit(1);
 	memset(source, 1, bytes);
 	CHECK(driver.memory_allocate(&destination, bytes));
+	/* The first use of a function asks for what it is. */
+	launch_work(tenant, tenant->streams[0], 1, 0);
+	CHECK(driver.synchronize());
 	start = seconds_now();
 	for (unsigned i = 0; i < tenant->options.batch; i++)
 		launch_work(tenant, tenant->streams[0], 1, 0);
+	issued = seconds_now();
 	CHECK(driver.synchronize());
 	launched = seconds_now();
 	CHECK(driver.copy_to_device(destination, source, bytes));
 	CHECK(driver.synchronize());
-	printf("{\"launches\": %.3f, \"copy\": %.3f}\n", launched - start, seconds_now() - launched);
+	printf("{\"issued\": %.3f, \"launches\": %.3f, \"copy\": %.3f}\n", issued - start, launched - start,
+	       seconds_now() - launched);
 	free(source);
 }
 
@@ -382,6 +390,8 @@ static void options_read(int count, char **arguments, struct options *options)
 		{"blocks", required_argument, NULL, 'b'},
 		{"batch", required_argument, NULL, 'n'},
 		{"streams", required_argument, NULL, 's'},
+		{"device", required_argument, NULL, 'd'},
+		{"also", required_argument, NULL, 'a'},
 		{0},
 	};
 	int option;
@@ -412,6 +422,12 @@ static void options_read(int count, char **arguments, struct options *options)
 		case 's':
 			options->streams = (unsigned)atoi(optarg);
 			break;
+		case 'd':
+			options->device = atoi(optarg);
+			break;
+		case 'a':
+			options->also = atoi(optarg);
+			break;
 		default:
 			exit(64);
 		}
@@ -422,14 +438,17 @@ static void options_read(int count, char **arguments, struct options *options)
 
 int main(int count, char **arguments)
 {
-	struct tenant tenant = {.options = {.iterations = 1000, .batch = 1, .streams = 1, .microseconds = 100}};
+	struct tenant tenant = {
+		.options = {.iterations = 1000, .batch = 1, .streams = 1, .microseconds = 100, .also = -1}};
 	const char *mode;
 
 	options_read(count, arguments, &tenant.options);
 	mode = arguments[optind];
 	if (strcmp(mode, "check") == 0)
 		signal(SIGINT, interrupt);
-	device_start("libcuda.so.1");
+	device_start("libcuda.so.1", tenant.options.device);
+	if (tenant.options.also >= 0)
+		CHECK(driver.primary_retain(&(CUcontext){NULL}, tenant.options.also));
 	tenant_start(&tenant);
 	if (strcmp(mode, "calibrate") == 0)
 		calibrate(&tenant);

@@ -70,6 +70,7 @@ struct vgpu_executor_schedule {
 	uint64_t pinned_charged;
 	uint64_t context_faults; /* contexts that an error of the program has ended */
 	uint64_t last_fault;	 /* CUresult */
+	uint64_t devices;     /* bit i: it has a context on device i, by its own numbering; a change rings the bell */
 	uint64_t deadline_ns; /* when the oldest work in flight is longer than kernel_ms allows; 0: it is not limited */
 };
 

@@ -61,15 +61,21 @@ static CUresult hello(struct vgpu_hello_reply *ret_reply)
 	struct vgpu_hello hello = {
 		.version = VGPU_PROTOCOL_VERSION,
 		.api_checksum = VGPU_API_CHECKSUM,
-		.features = VGPU_FEATURE_SHARE | VGPU_FEATURE_FUNCTION_END |
+		.features = VGPU_FEATURE_SHARE | VGPU_FEATURE_HOST_AREA | VGPU_FEATURE_FUNCTION_END |
 			    (session.channel->transport->can_pass ? VGPU_FEATURE_HOST_MAP : 0),
 		.process_id = (uint32_t)getpid(),
 	};
-	const struct call_piece pieces[] = {{&hello, sizeof(hello)}};
+	const char *visible = getenv("CUDA_VISIBLE_DEVICES");
+	char wish[VGPU_VISIBLE_BYTES_MAX];
+	const struct call_piece pieces[] = {{&hello, sizeof(hello)}, {wish, sizeof(wish)}};
 	CUresult result;
 
+	/* Zeros behind it. */
+	strncpy(wish, visible ? visible : "", sizeof(wish) - 1);
+	wish[sizeof(wish) - 1] = '\0';
 	snprintf(hello.process_name, sizeof(hello.process_name), "%s", program_invocation_short_name);
-	result = call_wait_for(VGPU_OPCODE_HELLO, pieces, 1, ret_reply, sizeof(*ret_reply), START_TIMEOUT_MS);
+	result = call_wait_for(VGPU_OPCODE_HELLO, pieces, visible ? 2 : 1, ret_reply, sizeof(*ret_reply),
+			       START_TIMEOUT_MS);
 	if (result && channel_lost(session.channel)) {
 		complain("the executor does not answer");
 		return CUDA_ERROR_SYSTEM_NOT_READY;

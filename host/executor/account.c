@@ -41,14 +41,18 @@ void account_context_add(struct executor *executor, CUdevice device)
 		return;
 	__atomic_store_n(&counters->pci_place, driver_pci_place(&executor->driver, device), __ATOMIC_RELAXED);
 	__atomic_store_n(&counters->contexts, counters->contexts + 1, __ATOMIC_RELEASE);
+	gate_device_note(&executor->gate, device, true);
 }
 
 void account_context_remove(struct executor *executor, CUdevice device)
 {
 	struct vgpu_executor_device *counters = device_counters(executor, device);
 
-	if (counters)
-		__atomic_store_n(&counters->contexts, counters->contexts - 1, __ATOMIC_RELEASE);
+	if (!counters)
+		return;
+	__atomic_store_n(&counters->contexts, counters->contexts - 1, __ATOMIC_RELEASE);
+	if (!counters->contexts)
+		gate_device_note(&executor->gate, device, false);
 }
 
 static size_t slot_of(const struct account *account, CUdeviceptr address)

@@ -13,7 +13,13 @@
 #define CHANNEL_BYTES_MAX (1ull << 31) /* offsets in the header have 32 bits */
 #define FUNCTION_BYTES	  (128u << 10)
 
-static void layout_write(struct channel *channel)
+/* Of a channel that is to have one, what lies behind rings and windows. */
+static uint32_t area_bytes_of(uint64_t channel_bytes)
+{
+	return channel_bytes > VGPU_CHANNEL_BYTES_WINDOWS ? (uint32_t)(channel_bytes - VGPU_CHANNEL_BYTES_WINDOWS) : 0;
+}
+
+static void layout_write(struct channel *channel, bool has_area)
 {
 	struct vgpu_channel_header *header = channel->header;
 	uint32_t command_offset = HEADER_BYTES;
@@ -21,7 +27,9 @@ static void layout_write(struct channel *channel)
 	uint32_t function_offset =
 		(reply_offset + VGPU_REPLY_RING_BYTES + WINDOW_ALIGNMENT - 1) & ~(WINDOW_ALIGNMENT - 1);
 	uint32_t windows = function_offset + FUNCTION_BYTES;
-	uint32_t window_bytes = (uint32_t)(channel->bytes - windows) / 2 & ~(WINDOW_ALIGNMENT - 1);
+	uint32_t area_bytes = has_area ? area_bytes_of(channel->bytes) : 0;
+	uint32_t area_offset = (uint32_t)(channel->bytes - area_bytes);
+	uint32_t window_bytes = (area_offset - windows) / 2 & ~(WINDOW_ALIGNMENT - 1);
 
 	memset(header, 0, sizeof(*header));
 	header->version = VGPU_PROTOCOL_VERSION;
@@ -36,6 +44,8 @@ static void layout_write(struct channel *channel)
 	header->download_bytes = window_bytes;
 	header->function_offset = function_offset;
 	header->function_bytes = FUNCTION_BYTES;
+	header->area_offset = area_offset;
+	header->area_bytes = area_bytes;
 	__atomic_store_n(&header->magic, VGPU_CHANNEL_MAGIC, __ATOMIC_RELEASE);
 
 	ring_attach(&channel->commands, &header->command, channel->memory + command_offset, VGPU_COMMAND_RING_BYTES);
@@ -46,6 +56,8 @@ static void layout_write(struct channel *channel)
 	channel->download_bytes = window_bytes;
 	channel->function = channel->memory + function_offset;
 	channel->function_bytes = FUNCTION_BYTES;
+	channel->area = channel->memory + area_offset;
+	channel->area_bytes = area_bytes;
 }
 
 struct channel_memory channel_memory_of(const struct vgpu_control_executor_start *start, int file)
@@ -56,6 +68,7 @@ struct channel_memory channel_memory_of(const struct vgpu_control_executor_start
 		.bytes = start->channel_bytes,
 		.xen_domain = start->xen_domain,
 		.xen_frame = start->xen_frame,
+		.has_area = start->has_area,
 	};
 }
 
@@ -97,7 +110,7 @@ int channel_open(struct channel *channel, const struct channel_memory *memory, i
 		.doorbell = doorbell,
 		.interrupt = interrupt,
 	};
-	layout_write(channel);
+	layout_write(channel, memory->has_area);
 	return 0;
 }
 

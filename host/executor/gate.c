@@ -421,6 +421,17 @@ void gate_forget_context(struct executor *executor, struct context *context)
 	bursts_forget_context(executor, &executor->gate.bursts, context);
 }
 
+void gate_device_note(struct gate *gate, CUdevice device, bool is_used)
+{
+	uint64_t bit = device >= 0 && device < 64 ? 1ull << device : 0;
+	uint64_t devices = is_used ? gate->own->devices | bit : gate->own->devices & ~bit;
+
+	if (devices == gate->own->devices)
+		return;
+	STORE(gate->own->devices, devices);
+	bell_ring(gate);
+}
+
 void gate_fault_note(struct executor *executor, CUresult result)
 {
 	struct gate *gate = &executor->gate;

@@ -99,6 +99,9 @@ void gate_settle(struct executor *executor);
 void gate_forget_stream(struct executor *executor, CUstream stream);
 void gate_forget_context(struct executor *executor, struct context *context);
 
+/* The guest process has its first context on the device, or none any more. */
+void gate_device_note(struct gate *gate, CUdevice device, bool is_used);
+
 /* A result that ends its context, counted for the mediator. */
 void gate_fault_note(struct executor *executor, CUresult result);
 

@@ -10,11 +10,13 @@
 #include "log.h"
 #include "nvml_functions.h"
 #include "vgpu_api_wire.h"
+#include "visible.h"
 
 static uint64_t features_offered(const struct executor *executor)
 {
 	return VGPU_FEATURE_FUNCTION_END | (executor->pass >= 0 ? VGPU_FEATURE_HOST_MAP : 0) |
-	       (executor->can_share ? VGPU_FEATURE_SHARE : 0);
+	       (executor->can_share ? VGPU_FEATURE_SHARE : 0) |
+	       (executor->channel.area_bytes ? VGPU_FEATURE_HOST_AREA : 0);
 }
 
 /* Not before it is known that the guest process wants CUDA at all. */
@@ -67,8 +69,12 @@ CUresult hello_execute(struct executor *executor, const struct request *request,
 	hello.process_name[sizeof(hello.process_name) - 1] = '\0';
 	if (hello.features & VGPU_FEATURE_TELEMETRY)
 		telemetry_greet(executor, &answer);
-	else
+	else {
+		if (request->payload_bytes > sizeof(hello))
+			visible_devices_wish((const char *)request->payload + sizeof(hello),
+					     request->payload_bytes - sizeof(hello));
 		cuda_greet(executor, &hello, &answer);
+	}
 	memcpy(reply->payload, &answer, sizeof(answer));
 	reply->bytes = sizeof(answer);
 	/* The guest sees from the reply that they do not fit together; it gets nothing else. */

@@ -76,6 +76,7 @@ struct channel_request {
 	int memory; /* borrowed */
 	uint64_t offset;
 	uint64_t bytes;
+	bool has_area;	     /* for pinned memory, if it is large enough */
 	uint32_t xen_domain; /* not 0: the memory is pages of the guest, which the device zeroes */
 	uint32_t xen_frame;
 	/* Taken over, also when the request fails. */
@@ -97,7 +98,7 @@ struct channel {
 	char gpu[PLACEMENT_UUID_BYTES];	   /* the only GPU that its executor sees; empty: all */
 	struct executor_process *executor; /* NULL: none or reaped */
 	struct counters_page counters;
-	struct shares *shares;		    /* what its executor has published; NULL: nothing */
+	struct share_table *shares;	    /* what its executor has published; NULL: nothing */
 	struct scheduler_process *schedule; /* NULL: no executor */
 	struct event *start_timer;	    /* PACED: the delay; else the time that the start may take */
 	/* What the executor said went wrong, for when it ends. */

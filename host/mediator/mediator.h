@@ -20,6 +20,7 @@
 #include "counters.h"
 #include "process.h"
 #include "tenant.h"
+#include "worker.h"
 
 struct admin_socket;
 struct event;
@@ -39,6 +40,7 @@ LIST_HEAD(session_list, session);
 LIST_HEAD(channel_list, channel);
 LIST_HEAD(process_list, process);
 LIST_HEAD(scheduler_list, scheduler);
+LIST_HEAD(scheduler_bell_list, scheduler_bell);
 
 struct mediator {
 	struct event_base *base;
@@ -57,6 +59,8 @@ struct mediator {
 	struct process_list processes;
 	struct tenant_list tenants;
 	struct scheduler_list schedulers;
+	struct scheduler_bell_list bells; /* scheduler_devices.c */
+	bool groups_may_part;		  /* a process that used several GPUs has ended */
 	struct process_identity executor_identity;
 	unsigned executor_users_next;		      /* executor_user.c */
 	uid_t device_users[CONFIGURATION_LIST_COUNT]; /* configuration.device_users, looked up */
@@ -68,7 +72,8 @@ struct mediator {
 	int (*reload)(struct mediator *mediator); /* reads the configuration again; 0, or -1 with lines in the log */
 	bool stopping;
 	uint64_t channel_events; /* channels opened and closed */
-	int keeper;		 /* -1: none */
+	struct worker_failure worker_failures[WORKER_FAILURES_MAX];
+	int keeper; /* -1: none */
 };
 
 #endif

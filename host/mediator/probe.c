@@ -50,9 +50,32 @@ struct probe {
 	bool is_software;
 	unsigned device_count;
 	char devices[DEVICES_MAX][DEVICE_LINE_BYTES];
+	uint32_t pci_places[DEVICES_MAX]; /* UINT32_MAX: not known */
 };
 
 static void candidate_start(struct probe *probe);
+
+static struct probe_device device_of_line(const char *line)
+{
+	struct probe_device device = {.name = ""};
+
+	/* As host/executor/probe.c writes it. */
+	if (sscanf(line, "device=%*u name=\"%127[^\"]\" uuid=%63s memory=%llu pci=%31s", device.name, device.uuid,
+		   &device.memory_bytes, device.pci) < 3)
+		log_text_copy(device.name, sizeof(device.name), line, DEVICE_LINE_BYTES);
+	return device;
+}
+
+static void device_take(struct probe *probe, const char *line)
+{
+	unsigned index = probe->device_count++;
+	unsigned domain, bus, slot;
+
+	snprintf(probe->devices[index], DEVICE_LINE_BYTES, "%s", line);
+	probe->pci_places[index] = UINT32_MAX;
+	if (sscanf(device_of_line(probe->devices[index]).pci, "%x:%x:%x", &domain, &bus, &slot) == 3)
+		probe->pci_places[index] = VGPU_PCI_PLACE(domain, bus, slot);
+}
 
 static void output_line(void *owner, const char *line)
 {
@@ -63,7 +86,7 @@ static void output_line(void *owner, const char *line)
 	else if (strncmp(line, "software=", 9) == 0)
 		probe->is_software = line[9] == '1';
 	else if (strncmp(line, "device=", 7) == 0 && probe->device_count < DEVICES_MAX)
-		snprintf(probe->devices[probe->device_count++], DEVICE_LINE_BYTES, "%s", line);
+		device_take(probe, line);
 }
 
 static void error_line(void *owner, const char *line)
@@ -294,13 +317,12 @@ unsigned probe_device_count(const struct probe *probe)
 	return probe->state == PROBE_READY ? probe->device_count : 0;
 }
 
+uint32_t probe_pci_place(const struct probe *probe, unsigned index)
+{
+	return probe->pci_places[index];
+}
+
 struct probe_device probe_device(const struct probe *probe, unsigned index)
 {
-	struct probe_device device = {.name = ""};
-
-	/* As host/executor/probe.c writes it. */
-	if (sscanf(probe->devices[index], "device=%*u name=\"%127[^\"]\" uuid=%63s memory=%llu pci=%31s", device.name,
-		   device.uuid, &device.memory_bytes, device.pci) < 3)
-		log_text_copy(device.name, sizeof(device.name), probe->devices[index], DEVICE_LINE_BYTES);
-	return device;
+	return device_of_line(probe->devices[index]);
 }

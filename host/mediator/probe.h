@@ -7,6 +7,8 @@
 #ifndef MEDIATOR_PROBE_H
 #define MEDIATOR_PROBE_H
 
+#include <stdint.h>
+
 struct mediator;
 struct probe;
 
@@ -35,6 +37,9 @@ struct probe_device {
 };
 unsigned probe_device_count(const struct probe *probe);
 /* 'index' is below the count. */
+/* Of the device of that number: VGPU_PCI_PLACE; UINT32_MAX: it is not known. */
+uint32_t probe_pci_place(const struct probe *probe, unsigned index);
+
 struct probe_device probe_device(const struct probe *probe, unsigned index);
 
 /* Of PROBE_FAILED: why. */

@@ -6,12 +6,12 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "log.h"
 #include "placement.h"
 #include "scheduler_private.h"
+#include "worker.h"
 
 static struct scheduler_process *overdue_find(const struct scheduler *scheduler)
 {
@@ -30,7 +30,7 @@ static struct scheduler_process *overdue_find(const struct scheduler *scheduler)
 }
 
 /* An executor leaves when it was reaped, not when it is told to end: the scheduler stays. */
-static void overdue_end(struct scheduler *scheduler)
+void scheduler_overdue_end(struct scheduler *scheduler)
 {
 	struct scheduler_process *process;
 
@@ -42,34 +42,18 @@ static void overdue_end(struct scheduler *scheduler)
 	}
 }
 
-static void bell_rung(evutil_socket_t bell, short what, void *argument)
-{
-	uint64_t count;
-	ssize_t got = read(bell, &count, sizeof(count));
-
-	(void)what;
-	/* Executors can only write it; to have read nothing is as good. */
-	(void)got;
-	scheduler_turn(argument);
-	overdue_end(argument);
-}
-
 static void timer_fired(evutil_socket_t none, short what, void *argument)
 {
 	(void)none;
 	(void)what;
 	scheduler_turn(argument);
-	overdue_end(argument);
+	scheduler_overdue_end(argument);
 }
 
 static void scheduler_free(struct scheduler *scheduler)
 {
-	if (scheduler->rung)
-		event_free(scheduler->rung);
 	if (scheduler->timer)
 		event_free(scheduler->timer);
-	if (scheduler->bell >= 0)
-		close(scheduler->bell);
 	free(scheduler);
 }
 
@@ -99,8 +83,7 @@ static void policy_apply(struct scheduler *scheduler)
 	}
 }
 
-/* bell -1: a new one; else taken over. */
-static struct scheduler *scheduler_create(struct mediator *mediator, unsigned gpu, int bell)
+static struct scheduler *scheduler_create(struct mediator *mediator, unsigned gpu)
 {
 	const struct configuration *configuration = &mediator->configuration;
 	struct scheduler *scheduler = calloc(1, sizeof(*scheduler));
@@ -111,12 +94,8 @@ static struct scheduler *scheduler_create(struct mediator *mediator, unsigned gp
 	policy_queue_init(&scheduler->queue, &policy_fair, configuration->slice_us * 1000ull,
 			  configuration->aging_ms * 1000000ull);
 	policy_apply(scheduler);
-	scheduler->bell = bell >= 0 ? bell : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (scheduler->bell >= 0)
-		scheduler->rung =
-			event_new(mediator->base, scheduler->bell, EV_READ | EV_PERSIST, bell_rung, scheduler);
 	scheduler->timer = evtimer_new(mediator->base, timer_fired, scheduler);
-	if (!scheduler->rung || !scheduler->timer || event_add(scheduler->rung, NULL) < 0) {
+	if (!scheduler->timer) {
 		scheduler_free(scheduler);
 		errno = ENOMEM;
 		return NULL;
@@ -125,21 +104,16 @@ static struct scheduler *scheduler_create(struct mediator *mediator, unsigned gp
 	return scheduler;
 }
 
-/* 'bell', -1 or the eventfd that an earlier mediator has given to executors of this GPU, is taken over. */
-static struct scheduler *scheduler_of_gpu(struct mediator *mediator, unsigned gpu, int bell)
+struct scheduler *scheduler_of_gpu(struct mediator *mediator, unsigned gpu)
 {
 	struct scheduler *scheduler;
 
 	LIST_FOREACH(scheduler, &mediator->schedulers, link)
 	{
-		if (scheduler->gpu != gpu)
-			continue;
-		/* Another descriptor of the same eventfd. */
-		if (bell >= 0)
-			close(bell);
-		return scheduler;
+		if (scheduler->gpu == gpu)
+			return scheduler;
 	}
-	return scheduler_create(mediator, gpu, bell);
+	return scheduler_create(mediator, gpu);
 }
 
 static void share_settings_apply(struct share *share)
@@ -157,7 +131,7 @@ static void share_settings_apply(struct share *share)
 }
 
 /* A scheduler without shares has nothing to do: the next process makes a new one. */
-static void scheduler_sweep(struct scheduler *scheduler)
+void scheduler_sweep(struct scheduler *scheduler)
 {
 	if (!LIST_EMPTY(&scheduler->shares))
 		return;
@@ -165,7 +139,7 @@ static void scheduler_sweep(struct scheduler *scheduler)
 	scheduler_free(scheduler);
 }
 
-static struct share *share_of_tenant(struct scheduler *scheduler, struct tenant *tenant)
+struct share *share_of_tenant(struct scheduler *scheduler, struct tenant *tenant)
 {
 	struct share *share;
 
@@ -187,7 +161,7 @@ static struct share *share_of_tenant(struct scheduler *scheduler, struct tenant 
 	return share;
 }
 
-static void share_leave(struct share *share)
+void share_settle(struct share *share)
 {
 	struct scheduler *scheduler = share->scheduler;
 
@@ -202,7 +176,9 @@ static void share_leave(struct share *share)
 	free(share);
 }
 
-static struct scheduler_process *process_add(struct scheduler *scheduler, struct permit *permit, struct tenant *tenant,
+/* 'bell' is the process's, or released. */
+static struct scheduler_process *process_add(struct scheduler *scheduler, struct permit *permit,
+					     struct scheduler_bell *bell, struct tenant *tenant,
 					     const struct scheduler_join *join)
 {
 	struct scheduler_process *process = calloc(1, sizeof(*process));
@@ -211,12 +187,17 @@ static struct scheduler_process *process_add(struct scheduler *scheduler, struct
 		process->share = share_of_tenant(scheduler, tenant);
 	if (!process || !process->share) {
 		permit_destroy(permit);
+		scheduler_bell_release(bell);
 		free(process);
 		scheduler_sweep(scheduler);
 		errno = ENOMEM;
 		return NULL;
 	}
 	process->permit = *permit;
+	process->bell = bell;
+	process->device_claims = join->devices;
+	process->sees_all = join->sees_all;
+	bell->strays += (bell->gpu != scheduler->gpu);
 	process->claims = join->claims;
 	process->overdue = join->overdue;
 	process->owner = join->owner;
@@ -231,17 +212,24 @@ static struct scheduler_process *process_add(struct scheduler *scheduler, struct
 struct scheduler_process *scheduler_join(struct mediator *mediator, unsigned gpu, struct tenant *tenant,
 					 const struct scheduler_join *join)
 {
-	struct scheduler *scheduler = scheduler_of_gpu(mediator, gpu, -1);
+	struct scheduler *scheduler = scheduler_of_gpu(mediator, gpu);
 	struct scheduler_process *process;
+	struct scheduler_bell *bell;
 	struct permit permit;
 
 	if (!scheduler)
 		return NULL;
-	if (permit_create(&permit) < 0) {
+	bell = scheduler_bell_take(mediator, gpu, -1);
+	if (!bell) {
 		scheduler_sweep(scheduler);
 		return NULL;
 	}
-	process = process_add(scheduler, &permit, tenant, join);
+	if (permit_create(&permit) < 0) {
+		scheduler_bell_release(bell);
+		scheduler_sweep(scheduler);
+		return NULL;
+	}
+	process = process_add(scheduler, &permit, bell, tenant, join);
 	if (process)
 		scheduler_turn(scheduler);
 	return process;
@@ -251,14 +239,18 @@ struct scheduler_process *scheduler_adopt(struct mediator *mediator, unsigned gp
 					  const struct scheduler_join *join,
 					  const struct scheduler_descriptors *descriptors)
 {
-	struct scheduler *scheduler = scheduler_of_gpu(mediator, gpu, descriptors->bell);
+	struct scheduler *scheduler = scheduler_of_gpu(mediator, gpu);
+	struct scheduler_bell *bell = scheduler_bell_take(mediator, gpu, descriptors->bell);
 	struct scheduler_process *process;
 	struct permit permit;
 
 	tenant_page_adopt(tenant, descriptors->tenant);
-	if (!scheduler || permit_adopt(&permit, descriptors->permit, descriptors->wake) < 0)
+	if (!scheduler || !bell || permit_adopt(&permit, descriptors->permit, descriptors->wake) < 0) {
+		if (bell)
+			scheduler_bell_release(bell);
 		return NULL;
-	process = process_add(scheduler, &permit, tenant, join);
+	}
+	process = process_add(scheduler, &permit, bell, tenant, join);
 	if (!process)
 		return NULL;
 	/* The keeper has opened it, or the mediator was gone for a moment only. */
@@ -275,7 +267,7 @@ struct scheduler_descriptors scheduler_descriptors_of(const struct scheduler_pro
 		.permit = process->permit.file,
 		.tenant = process->share->tenant->page_file,
 		.wake = process->permit.wake,
-		.bell = process->share->scheduler->bell,
+		.bell = process->bell->descriptor,
 	};
 }
 
@@ -291,6 +283,7 @@ void scheduler_leave(struct scheduler_process *process)
 {
 	struct share *share = process->share;
 	struct scheduler *scheduler = share->scheduler;
+	struct mediator *mediator = scheduler->mediator;
 
 	scheduler_process_look(process, scheduler_now());
 	if (scheduler->current == share)
@@ -299,12 +292,16 @@ void scheduler_leave(struct scheduler_process *process)
 	share->tenant->processes--;
 	tenant_charges_return(share->tenant, process->claims);
 	permit_destroy(&process->permit);
+	process->bell->strays -= (process->bell->gpu != scheduler->gpu);
+	scheduler_bell_release(process->bell);
+	scheduler->mediator->groups_may_part |= (process->devices & (process->devices - 1)) != 0;
 	free(process);
-	share_leave(share);
+	share_settle(share);
 	if (LIST_EMPTY(&scheduler->shares))
 		scheduler_sweep(scheduler);
 	else
 		scheduler_turn(scheduler);
+	schedulers_regroup(mediator);
 }
 
 void scheduler_settings_apply(struct mediator *mediator)
@@ -322,6 +319,8 @@ void scheduler_settings_apply(struct mediator *mediator)
 		share_settings_apply(share);
 		scheduler_turn(scheduler);
 	}
+	/* The driver may be known only now, and with it how many GPUs there are. */
+	schedulers_regroup(mediator);
 }
 
 uint64_t scheduler_used_ns(const struct mediator *mediator, const struct tenant *tenant)
@@ -415,9 +414,12 @@ void schedulers_log(const struct mediator *mediator)
 
 	LIST_FOREACH(scheduler, &mediator->schedulers, link)
 	{
-		log_info("[STATE] GPU %u: policy %s, slice %" PRIu64 " us, %" PRIu64 " grants, %s%s", scheduler->gpu,
-			 scheduler->queue.policy->name, scheduler->queue.slice_ns / 1000, scheduler->grants,
-			 scheduler->current ? "now " : "idle",
+		char pool;
+		const char *worker = worker_of_gpu(mediator, scheduler->gpu, &pool);
+
+		log_info("[STATE] GPU %u%s%s: policy %s, slice %" PRIu64 " us, %" PRIu64 " grants, %s%s",
+			 scheduler->gpu, worker ? " at " : "", worker ? worker : "", scheduler->queue.policy->name,
+			 scheduler->queue.slice_ns / 1000, scheduler->grants, scheduler->current ? "now " : "idle",
 			 scheduler->current ? scheduler->current->tenant->label : "");
 		LIST_FOREACH(share, &scheduler->shares, link)
 		log_info("[STATE]   %s weight=%u priority=%u contended_ms=%" PRIu64 " memory=%" PRIu64 "%s",
@@ -435,4 +437,5 @@ void schedulers_destroy(struct mediator *mediator)
 		LIST_REMOVE(scheduler, link);
 		scheduler_free(scheduler);
 	}
+	scheduler_bells_destroy(mediator);
 }

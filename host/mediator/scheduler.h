@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who may use a GPU now: one scheduler for each GPU. It reads what executors
+ * Who may use a GPU now: one scheduler for each GPU, or for several that one process uses together
+ * (scheduler_devices.c). It reads what executors
  * claim, asks its policy (schedule_policy.h), and writes permits
  * (vgpu_schedule.h). Nothing of the data path passes here: it acts when an
  * executor rings its bell, begins or ends.
@@ -44,6 +45,8 @@ struct scheduler_join {
 	const volatile struct vgpu_executor_schedule *claims;
 	scheduler_overdue_handler *overdue;
 	void *owner;
+	const volatile struct vgpu_executor_device *devices; /* of the same page */
+	bool sees_all; /* GPUs: its scheduler is that of those which it says that it has contexts on */
 };
 
 /*

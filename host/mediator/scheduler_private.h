@@ -17,11 +17,26 @@ enum process_state {
 	PROCESS_CLOSING, /* CLOSED; its answer is waited for */
 };
 
+/* What executors ring: of those that began on that GPU, wherever they are now. */
+struct scheduler_bell {
+	LIST_ENTRY(scheduler_bell) link;
+	struct mediator *mediator;
+	unsigned gpu;
+	int descriptor;
+	struct event *rung;
+	unsigned users;
+	unsigned strays; /* of them, those under another GPU's scheduler */
+};
+
 struct scheduler_process {
 	LIST_ENTRY(scheduler_process) link;
 	struct share *share;
 	struct permit permit;
 	const volatile struct vgpu_executor_schedule *claims;
+	const volatile struct vgpu_executor_device *device_claims;
+	struct scheduler_bell *bell;
+	bool sees_all;
+	uint32_t devices; /* that it claims, if it sees all: a bit for each GPU */
 	enum process_state state;
 	bool is_overrunning; /* what it has issued goes on without a permit */
 	uint64_t faults_seen;
@@ -52,8 +67,6 @@ struct scheduler {
 	uint64_t charged_ns; /* up to when it has been charged */
 	uint64_t until_ns;
 	bool is_aged; /* it was granted before a higher class that waited */
-	int bell;
-	struct event *rung;
 	struct event *timer;
 	uint64_t grants;
 };
@@ -83,6 +96,26 @@ void scheduler_process_out(struct scheduler_process *process, uint64_t now);
 /* Take in what executors claim. */
 void scheduler_process_look(struct scheduler_process *process, uint64_t now);
 void shares_look(struct scheduler *scheduler, uint64_t now);
+
+/* scheduler.c */
+
+/* Found or made; NULL: out of memory. Each that was found without a share, or lost its last one, is to be swept. */
+struct scheduler *scheduler_of_gpu(struct mediator *mediator, unsigned gpu);
+void scheduler_sweep(struct scheduler *scheduler);
+struct share *share_of_tenant(struct scheduler *scheduler, struct tenant *tenant);
+/* Ends it if it has no processes. */
+void share_settle(struct share *share);
+void scheduler_overdue_end(struct scheduler *scheduler);
+
+/* scheduler_devices.c */
+
+/* 'descriptor', -1 or the eventfd that an earlier mediator has given to executors of this GPU, is taken over. */
+struct scheduler_bell *scheduler_bell_take(struct mediator *mediator, unsigned gpu, int descriptor);
+void scheduler_bell_release(struct scheduler_bell *bell);
+void scheduler_bells_destroy(struct mediator *mediator);
+
+/* Puts each process under the scheduler of its GPUs, if any has changed them. */
+void schedulers_regroup(struct mediator *mediator);
 
 /* scheduler_turn.c */
 

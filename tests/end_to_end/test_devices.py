@@ -30,16 +30,22 @@ def tenants_on(devices, *options, memory=f'{512 * MIB}', **settings):
     return tenants
 
 
+def assign(tenants, gpu, pool):
+    # The driver is asked for its GPUs when the mediator has started.
+    wait_until(lambda: len(admin(tenants, 'scan-gpus')) > gpu, 'the GPU is known')
+    admin(tenants, 'assign-gpu', str(gpu), pool)
+
+
 class Look:
     """A program that has asked NVML and then CUDA for the devices, and runs."""
 
-    def __init__(self, tenants, name):
+    def __init__(self, tenants, name, **environment):
         path = tenants.program(name)
         if path.resolve() != PROGRAM:
             path.unlink()
             path.symlink_to(PROGRAM)
         self.process = subprocess.Popen(
-            [str(path), 'look'], env=tenants.mediator.client_environment(VGPU_TEST_NVML=str(NVML)),
+            [str(path), 'look'], env=tenants.mediator.client_environment(VGPU_TEST_NVML=str(NVML), **environment),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.seen = json.loads(self.process.stdout.readline())
 
@@ -63,8 +69,8 @@ class Devices(unittest.TestCase):
             with Look(tenants, 'one') as one:
                 self.assertEqual(one.seen['cuda'], [uuid(0), uuid(1), uuid(2)])
                 self.assertEqual(one.seen['nvml'], one.seen['cuda'])
-            admin(tenants, 'assign-gpu', '1', 'A')
-            admin(tenants, 'assign-gpu', '2', 'A')
+            assign(tenants, 1, 'A')
+            assign(tenants, 2, 'A')
             # Each takes two channels, so that the other GPU has fewer programs when the second is opened.
             with Look(tenants, 'one') as one:
                 self.assertEqual(len(one.seen['cuda']), 1)
@@ -73,11 +79,36 @@ class Devices(unittest.TestCase):
                     self.assertEqual(other.seen['nvml'], other.seen['cuda'])
                     self.assertEqual({*one.seen['cuda'], *other.seen['cuda']}, {uuid(1), uuid(2)})
 
+    def test_visible_devices(self):
+        """CUDA_VISIBLE_DEVICES of a program is followed, and shows it nothing that it would not see without."""
+        def seen(tenants, wish):
+            with Look(tenants, 'one', CUDA_VISIBLE_DEVICES=wish) as one:
+                return one.seen['cuda']
+
+        with tenants_on(3) as tenants:
+            for wish, wanted in (('1', [1]), ('2,0', [2, 0]), (f' {uuid(2)} ,1', [2, 1]), ('1,7,0', [1]), ('', []),
+                                 ('-1', []), ('9', []), ('0\x01,1', [0]), ('0,' * 2000, [0])):
+                self.assertEqual(seen(tenants, wish), [uuid(number) for number in wanted], wish)
+            # NVML does not know it, as natively.
+            with Look(tenants, 'one', CUDA_VISIBLE_DEVICES='1') as one:
+                self.assertEqual(len(one.seen['nvml']), 3)
+            admin(tenants, 'assign-gpu', '1', 'A')
+            for wish, wanted in (('0', [1]), (uuid(1), [1]), (uuid(1)[:30], [1]), (uuid(0), []), ('1', []), ('0,1', [1]),
+                                 ('', [])):
+                self.assertEqual(seen(tenants, wish), [uuid(number) for number in wanted], wish)
+        # Of what the operator has left of the devices.
+        with tenants_on(3) as tenants:
+            tenants.mediator.stop()
+            tenants.mediator.environment['CUDA_VISIBLE_DEVICES'] = '2,1'
+            tenants.mediator.start()
+            for wish, wanted in (('0', [2]), ('1,0', [1, 2]), ('2', [])):
+                self.assertEqual(seen(tenants, wish), [uuid(number) for number in wanted], wish)
+
     def test_pools(self):
         """Programs of one tenant are spread over the GPUs of its pool, and no other pool's."""
         with tenants_on(3) as tenants:
             for gpu, pool in ((0, 'B'), (1, 'A'), (2, 'A')):
-                admin(tenants, 'assign-gpu', str(gpu), pool)
+                assign(tenants, gpu, pool)
             with Look(tenants, 'one') as first, Look(tenants, 'one') as second:
                 self.assertEqual({*first.seen['cuda'], *second.seen['cuda']}, {uuid(1), uuid(2)})
                 admin(tenants, 'set-pool', 'program:one', 'B')
@@ -91,8 +122,8 @@ class Devices(unittest.TestCase):
             tenants.mediator.options += ('--database', str(tenants.mediator.directory / 'vgpu.db'))
             tenants.mediator.stop()
             tenants.mediator.start()
-            for gpu in '0', '1':
-                admin(tenants, 'assign-gpu', gpu, 'A')
+            for gpu in 0, 1:
+                assign(tenants, gpu, 'A')
             with Look(tenants, 'one') as first, Look(tenants, 'one') as second, Look(tenants, 'other') as stranger:
                 self.assertEqual(first.seen, second.seen)
                 self.assertNotEqual(first.seen, stranger.seen)
@@ -108,7 +139,7 @@ class Devices(unittest.TestCase):
         """A tenant's limit is for all that it has, on whichever device."""
         with tenants_on(2, one='memory-mib=64', other='memory-mib=32') as tenants:
             for gpu, pool in (('0', 'A'), ('1', 'B')):
-                admin(tenants, 'assign-gpu', gpu, pool)
+                assign(tenants, int(gpu), pool)
             admin(tenants, 'set-pool', 'program:other', 'B')
             for name, limit in (('one', 64), ('other', 32)):
                 _, lines, error = tenants.run(name, 'memory')
@@ -118,12 +149,77 @@ class Devices(unittest.TestCase):
                 self.assertLessEqual(lines[-1]['bytes'], limit * MIB, error)
                 self.assertGreater(lines[-1]['bytes'], (limit - 4) * MIB, error)
 
+    def looked_at(self, tenants, names):
+        """Waits and entitlements of tenants while they run: {name: (waits, entitlement)}."""
+        rows = {row['tenant']: row for row in admin(tenants, 'top', '--once', '--interval=1')}
+        found = {name: (rows[f'program:{name}']['waits'], rows[f'program:{name}']['entitlement']) for name in names}
+        print(f'# waits, entitlement: {found}')
+        return found
+
+    def saturate(self, tenants, environment=None, **devices):
+        """Programs that keep a device busy, with arguments; all compute when this returns."""
+        end = time.monotonic() + 300
+        running = [tenants.mediator.spawn(tenants.program(name), 'saturate', '--blocks', '2', '--iterations', '5000',
+                                          '--batch', '8', '--from', time.monotonic(), '--to', end, *arguments,
+                                          **environment or {}) for name, arguments in devices.items()]
+        wait_until(lambda: {row['tenant'] for row in admin(tenants, 'show-usage')['tenants'] if row['launches'] > 100} >=
+                   {f'program:{name}' for name in devices}, 'all compute')
+        return running
+
+    def end(self, running):
+        """None has met an error before."""
+        for program in running:
+            self.assertIsNone(program.poll())
+            program.kill()
+            program.communicate(timeout=60)
+
+    @unittest.skipIf(os.environ.get('VGPU_SANITIZED'), 'sanitized code is not the code whose speed counts')
+    def test_without_pools_each_gpu_has_its_scheduler(self):
+        with tenants_on(3, '--keep', '30') as tenants:
+            running = self.saturate(tenants, zero=(), one=('--device', '1'), two=('--device', '2'),
+                                    three=('--device', '2'))
+            before = self.looked_at(tenants, ('zero', 'one', 'two', 'three'))
+            self.assertEqual([entitlement for _, entitlement in before.values()], [1, 1, 0.5, 0.5])
+            after = self.looked_at(tenants, before)
+            self.assertEqual(after['zero'][0], before['zero'][0])
+            self.assertEqual(after['one'][0], before['one'][0])
+            self.assertGreater(after['two'][0], before['two'][0])
+            self.assertGreater(after['three'][0], before['three'][0])
+            # Two GPUs of one program have one scheduler, as long as it is there.
+            # By its place on the bus, however the program numbers it.
+            hidden = self.saturate(tenants, {'CUDA_VISIBLE_DEVICES': '1'}, hidden=())
+            self.assertEqual([entitlement for _, entitlement in self.looked_at(tenants, ('one', 'hidden')).values()],
+                             [0.5, 0.5])
+            self.end(hidden)
+            both = self.saturate(tenants, both=('--device', '1', '--also', '0'))
+            wait_until(lambda: self.looked_at(tenants, ('zero',))['zero'][1] == 1 / 3, 'GPUs 0 and 1 are scheduled together')
+            self.assertEqual([entitlement for _, entitlement in self.looked_at(tenants, ('one', 'two')).values()],
+                             [1 / 3, 1 / 2])
+            self.end(both)
+            wait_until(lambda: self.looked_at(tenants, ('zero',))['zero'][1] == 1, 'GPUs 0 and 1 are apart again')
+            self.end(running)
+            tenants.mediator.stop(signal.SIGINT)
+
+    @unittest.skipIf(os.environ.get('VGPU_SANITIZED'), 'sanitized code is not the code whose speed counts')
+    def test_schedulers_after_a_restart(self):
+        with tenants_on(2, '--keep', '30') as tenants:
+            running = self.saturate(tenants, zero=(), one=('--device', '1'))
+            tenants.mediator.stop()
+            tenants.mediator.start()
+            tenants.mediator.wait_for_line('adopted 2 connections and 2 executors')
+            wait_until(lambda: [entitlement for _, entitlement in self.looked_at(tenants, ('zero', 'one')).values()] ==
+                       [1, 1], 'each is alone on its GPU')
+            before = self.looked_at(tenants, ('zero', 'one'))
+            self.assertEqual(self.looked_at(tenants, ('zero', 'one')), before)
+            self.end(running)
+            tenants.mediator.stop(signal.SIGINT)
+
     @unittest.skipIf(os.environ.get('VGPU_SANITIZED'), 'sanitized code is not the code whose speed counts')
     def test_tenants_on_two_gpus_do_not_wait(self):
         """Each GPU has a scheduler of its own: who is alone on his GPU is never made to wait."""
         with tenants_on(2) as tenants:
             for gpu, pool in (('0', 'A'), ('1', 'B')):
-                admin(tenants, 'assign-gpu', gpu, pool)
+                assign(tenants, int(gpu), pool)
             admin(tenants, 'set-pool', 'program:far', 'B')
             end = time.monotonic() + 4
             work = ('saturate', '--blocks', '2', '--iterations', '5000', '--batch', '8', '--from', time.monotonic(),

@@ -36,6 +36,9 @@ from stack import Mediator, wait_until  # noqa: E402  (found by the line above)
 WARM_PART = 0.2
 # Growth over the whole run that is accepted, beside what chance explains (three standard errors of the line's rise).
 GROWTH_PART = 0.05
+# Each of an executor's threads has a heap of its own, of 72 KiB, from when it first runs a block: for most that is in the
+# first moments, for some whenever the machine is busy.
+GROWTH_EXECUTOR_KIB = 160
 # An allocator does not give everything back.
 REST_KIB = 1024
 REST_SECONDS = 120
@@ -126,8 +129,8 @@ class Slot:
             self.kill_at = time.monotonic() + life / 2
         soak.started += 1
         self.process = subprocess.Popen(
-            [soak.folder / self.name, 'check', '--blocks', '1', '--iterations', '200', '--pause', str(soak.pause_us),
-             '--to', str(to)], env=soak.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            [soak.folder / self.name, 'check', '--blocks', '2', '--iterations', '200', '--pause',
+             str(soak.pause_us // (4 if self.is_lasting else 1)), '--to', str(to)], env=soak.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, text=True)
 
     def look(self, now):
@@ -276,6 +279,8 @@ class Soak:
             rise, error = line_through(points)
             mean = sum(y for _, y in points) / len(points)
             accepted = GROWTH_PART * mean + 3 * error
+            if name == 'lasting_rss_kib':
+                accepted = max(accepted, GROWTH_EXECUTOR_KIB)
             print(f'| {name} | {mean:.1f} | {rise:+.1f} | {accepted:.1f} |')
             if rise > accepted:
                 self.fail(f'{name} has grown by {rise:.1f} from {points[0][1]}')

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which scheduler a process is under. One that was placed on a GPU is under that GPU's. One that sees all of them
+ * begins under GPU 0's and goes to that of the GPU which it has a context on. A permit is for all that a process does,
+ * so GPUs that one process uses together have one scheduler, that of the lowest of them, and with it all who use any of
+ * them: no two tenants are ever told at a time that they have a GPU. Tenants that have no GPU in common do not wait for
+ * each other.
+ *
+ * Between the call that makes a context and the move a process works under its old permit: a moment, in which the GPU's
+ * own time slicing serves both. What executors claim of their devices can only bring them to wait for more of the
+ * others.
+ *
+ * A bell is in the hands of executors, so it stays with the process when that moves, and outlives its first scheduler.
+ */
+#include <errno.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "probe.h"
+#include "scheduler_private.h"
+
+#define GPUS_MAX 32
+
+static void bell_rung(evutil_socket_t descriptor, short what, void *argument)
+{
+	struct scheduler_bell *bell = argument;
+	struct mediator *mediator = bell->mediator;
+	const unsigned gpu = bell->gpu;
+	struct scheduler *scheduler;
+	uint64_t count;
+	ssize_t got = read(descriptor, &count, sizeof(count));
+
+	(void)what;
+	/* Executors can only write it; to have read nothing is as good. */
+	(void)got;
+	schedulers_regroup(mediator);
+	/* Turns make and end no schedulers. */
+	LIST_FOREACH(scheduler, &mediator->schedulers, link)
+	{
+		if (scheduler->gpu == gpu || bell->strays) {
+			scheduler_turn(scheduler);
+			scheduler_overdue_end(scheduler);
+		}
+	}
+}
+
+static void bell_free(struct scheduler_bell *bell)
+{
+	if (bell->rung)
+		event_free(bell->rung);
+	if (bell->descriptor >= 0)
+		close(bell->descriptor);
+	free(bell);
+}
+
+struct scheduler_bell *scheduler_bell_take(struct mediator *mediator, unsigned gpu, int descriptor)
+{
+	struct scheduler_bell *bell;
+
+	LIST_FOREACH(bell, &mediator->bells, link)
+	{
+		if (bell->gpu != gpu)
+			continue;
+		/* Another descriptor of the same eventfd. */
+		if (descriptor >= 0)
+			close(descriptor);
+		bell->users++;
+		return bell;
+	}
+	if (descriptor < 0)
+		descriptor = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	bell = calloc(1, sizeof(*bell));
+	if (!bell || descriptor < 0) {
+		free(bell);
+		if (descriptor >= 0)
+			close(descriptor);
+		return NULL;
+	}
+	*bell = (struct scheduler_bell){.mediator = mediator, .gpu = gpu, .descriptor = descriptor, .users = 1};
+	bell->rung = event_new(mediator->base, descriptor, EV_READ | EV_PERSIST, bell_rung, bell);
+	if (!bell->rung || event_add(bell->rung, NULL) < 0) {
+		bell_free(bell);
+		errno = ENOMEM;
+		return NULL;
+	}
+	LIST_INSERT_HEAD(&mediator->bells, bell, link);
+	return bell;
+}
+
+void scheduler_bell_release(struct scheduler_bell *bell)
+{
+	if (--bell->users)
+		return;
+	LIST_REMOVE(bell, link);
+	bell_free(bell);
+}
+
+void scheduler_bells_destroy(struct mediator *mediator)
+{
+	struct scheduler_bell *bell;
+
+	while ((bell = LIST_FIRST(&mediator->bells))) {
+		LIST_REMOVE(bell, link);
+		bell_free(bell);
+	}
+}
+
+/* The GPUs that it says it has contexts on, of those that there are. It may number them otherwise. */
+static uint32_t devices_claimed(const struct scheduler_process *process, const struct probe *probe)
+{
+	uint64_t claimed = __atomic_load_n(&process->claims->devices, __ATOMIC_ACQUIRE);
+	unsigned count = probe_device_count(probe);
+	uint32_t devices = 0;
+
+	if (!process->sees_all)
+		return 0;
+	for (unsigned i = 0; i < VGPU_COUNTED_DEVICES; i++) {
+		uint32_t place = process->device_claims[i].pci_place;
+
+		for (unsigned gpu = 0; claimed >> i & 1 && gpu < count && gpu < GPUS_MAX; gpu++) {
+			if (probe_pci_place(probe, gpu) == place)
+				devices |= 1u << gpu;
+		}
+	}
+	return devices;
+}
+
+/* True: some have changed. */
+static bool devices_look(struct mediator *mediator)
+{
+	struct scheduler_process *process;
+	struct scheduler *scheduler;
+	struct share *share;
+	bool any = false;
+
+	LIST_FOREACH(scheduler, &mediator->schedulers, link)
+	{
+		LIST_FOREACH(share, &scheduler->shares, link)
+		{
+			LIST_FOREACH(process, &share->processes, link)
+			{
+				uint32_t devices = devices_claimed(process, mediator->probe);
+
+				any |= devices != process->devices;
+				process->devices = devices;
+			}
+		}
+	}
+	return any;
+}
+
+struct groups {
+	unsigned lowest[GPUS_MAX]; /* a GPU of the same group that is not above; its own: it is the lowest */
+};
+
+static unsigned group_of(const struct groups *groups, unsigned gpu)
+{
+	while (gpu < GPUS_MAX && groups->lowest[gpu] != gpu)
+		gpu = groups->lowest[gpu];
+	return gpu;
+}
+
+static void group_join(struct groups *groups, uint32_t devices)
+{
+	unsigned lowest;
+
+	if (!devices)
+		return;
+	lowest = group_of(groups, (unsigned)__builtin_ctz(devices));
+	for (; devices; devices &= devices - 1) {
+		unsigned other = group_of(groups, (unsigned)__builtin_ctz(devices));
+
+		groups->lowest[other > lowest ? other : lowest] = other < lowest ? other : lowest;
+		if (other < lowest)
+			lowest = other;
+	}
+}
+
+static void groups_make(const struct mediator *mediator, struct groups *ret_groups)
+{
+	const struct scheduler_process *process;
+	const struct scheduler *scheduler;
+	const struct share *share;
+
+	for (unsigned i = 0; i < GPUS_MAX; i++)
+		ret_groups->lowest[i] = i;
+	LIST_FOREACH(scheduler, &mediator->schedulers, link)
+	{
+		LIST_FOREACH(share, &scheduler->shares, link)
+		{
+			LIST_FOREACH(process, &share->processes, link)
+			group_join(ret_groups, process->devices);
+		}
+	}
+}
+
+/* Without a context it is where it began. */
+static unsigned gpu_wanted(const struct groups *groups, const struct scheduler_process *process)
+{
+	return group_of(groups, process->devices ? (unsigned)__builtin_ctz(process->devices) : process->bell->gpu);
+}
+
+/* NULL: all are where they belong. */
+static struct scheduler_process *misplaced_find(const struct mediator *mediator, const struct groups *groups)
+{
+	const struct scheduler *scheduler;
+	struct scheduler_process *process;
+	const struct share *share;
+
+	LIST_FOREACH(scheduler, &mediator->schedulers, link)
+	{
+		LIST_FOREACH(share, &scheduler->shares, link)
+		{
+			LIST_FOREACH(process, &share->processes, link)
+			{
+				if (gpu_wanted(groups, process) != scheduler->gpu)
+					return process;
+			}
+		}
+	}
+	return NULL;
+}
+
+/* False: out of memory; it stays. */
+static bool process_move(struct scheduler_process *process, unsigned gpu)
+{
+	struct share *from_share = process->share;
+	struct scheduler *from = from_share->scheduler;
+	struct scheduler *to = scheduler_of_gpu(from->mediator, gpu);
+	struct share *to_share = to ? share_of_tenant(to, from_share->tenant) : NULL;
+	uint64_t now = scheduler_now();
+
+	if (!to_share) {
+		if (to)
+			scheduler_sweep(to);
+		return false;
+	}
+	scheduler_process_look(process, now);
+	if (from->current == from_share)
+		scheduler_current_charge(from, now);
+	LIST_REMOVE(process, link);
+	process->share = to_share;
+	process->is_overrunning = false;
+	LIST_INSERT_HEAD(&to_share->processes, process, link);
+	process->bell->strays += (process->bell->gpu != to->gpu);
+	process->bell->strays -= (process->bell->gpu != from->gpu);
+	/* As with one that an earlier mediator has left: the turn decides who of those that are open goes on. */
+	if (process->state == PROCESS_HOLDS)
+		scheduler_process_grant(process, VGPU_PERMIT_OPEN, VGPU_TIME_NEVER);
+	share_settle(from_share);
+	if (LIST_EMPTY(&from->shares))
+		scheduler_sweep(from);
+	else
+		scheduler_turn(from);
+	scheduler_turn(to);
+	return true;
+}
+
+void schedulers_regroup(struct mediator *mediator)
+{
+	struct scheduler_process *process;
+	struct groups groups;
+
+	if (!devices_look(mediator) && !mediator->groups_may_part)
+		return;
+	mediator->groups_may_part = false;
+	groups_make(mediator, &groups);
+	/* From the start each time, for a move changes the lists; each process moves once. */
+	while ((process = misplaced_find(mediator, &groups))) {
+		if (!process_move(process, gpu_wanted(&groups, process))) {
+			log_error("[SCHEDULER] out of memory: a process stays under GPU %u's scheduler",
+				  process->share->scheduler->gpu);
+			return;
+		}
+	}
+}
