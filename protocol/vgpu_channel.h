@@ -7,6 +7,7 @@
  *   reply_ring_offset      executor -> guest records
  *   upload_offset          bulk data to the host
  *   download_offset        bulk data to the guest
+ *   area_offset            memory that the guest can pin (HOST_AREA in vgpu_wire.h), where there is some
  *
  * The executor writes the layout before the channel becomes ready and keeps its
  * own copy: what the guest stores there later means nothing to it.
@@ -27,7 +28,7 @@
 #define VGPU_CHANNEL_MAGIC 0x4e414843 /* "CHAN" */
 
 #define VGPU_CHANNEL_BYTES_MIN	   (4u << 20)
-#define VGPU_CHANNEL_BYTES_DEFAULT (8u << 20)  /* of the PCI device */
+#define VGPU_CHANNEL_BYTES_WINDOWS (16u << 20) /* of a larger one, what is no area */
 #define VGPU_CHANNEL_BYTES_LOCAL   (34u << 20) /* of the local transport */
 #define VGPU_COMMAND_RING_BYTES	   (1u << 20)
 #define VGPU_REPLY_RING_BYTES	   (256u << 10)
@@ -82,6 +83,9 @@ struct vgpu_channel_header {
 
 	/* CUresult of all calls once the channel is lost, written by the host; 0: it is not said. */
 	uint32_t lost_result;
+
+	uint32_t area_offset;
+	uint32_t area_bytes; /* 0: there is none */
 };
 
 _Static_assert(sizeof(struct vgpu_channel_header) <= 4096, "the header is one page");

@@ -134,10 +134,12 @@ struct vgpu_control_executor_start {
 	uint32_t channel;
 	uint32_t pool_id;
 	uint32_t has_pass_socket;
-	uint32_t has_schedule;	  /* 0: the executor is not scheduled and has no limits */
-	uint32_t xen_domain;	  /* not 0: the memory is pages of this domain, see DEVICE_HELLO */
-	uint32_t xen_frame;	  /* of the channel's first page */
-	uint32_t can_share;	  /* SHARE_PUBLISH and the like are answered */
+	uint32_t has_schedule; /* 0: the executor is not scheduled and has no limits */
+	uint32_t xen_domain;   /* not 0: the memory is pages of this domain, see DEVICE_HELLO */
+	uint32_t xen_frame;    /* of the channel's first page */
+	uint32_t can_share;    /* SHARE_PUBLISH and the like are answered */
+	uint32_t has_area;     /* a part of the channel is for pinned memory, if it is large enough */
+	uint32_t reserved;
 	char driver_library[256]; /* path or soname for dlopen */
 };
 

@@ -51,6 +51,7 @@ enum vgpu_opcode {
 	VGPU_OPCODE_FUNCTION_INFO = 12, /* attributes and parameter layout of a kernel, on first use */
 	VGPU_OPCODE_UPLOAD_WINDOW_RELEASE =
 		13,		       /* skip upload-window bytes that carry nothing (padding, abandoned copy) */
+	VGPU_OPCODE_HOST_AREA = 14,    /* the channel's area of pinned memory gets its address */
 	VGPU_OPCODE_ARRAY_UPLOAD = 20, /* copy from the upload window to an array */
 	VGPU_OPCODE_ARRAY_DOWNLOAD = 21,
 	VGPU_OPCODE_NVML_CALL = 40, /* these four: vgpu_nvml.h */
@@ -82,6 +83,7 @@ struct vgpu_hello_reply {
 };
 #define VGPU_FEATURE_HOST_MAP  0x1ull	  /* pinned memory is shared with the executor (local transport) */
 #define VGPU_FEATURE_SHARE     0x2ull	  /* processes of one tenant can share memory and events */
+#define VGPU_FEATURE_HOST_AREA 0x4ull	  /* the channel has an area of memory that can be pinned */
 #define VGPU_FEATURE_TELEMETRY 0x10000ull /* the channel is for NVML and nothing else (vgpu_nvml.h) */
 
 /* SNAPSHOT: everything about one device that cannot change. Request: the ordinal. */
@@ -225,7 +227,10 @@ struct vgpu_function_parameter {
 	uint32_t bytes;
 };
 
-/* HOST_MAP: the next descriptor from the pass socket, mapped at 'address' and registered with the driver. */
+/*
+ * HOST_MAP: the next descriptor from the pass socket, mapped at 'address' and registered with the driver; or, after
+ * HOST_AREA, a part of the channel's area.
+ */
 struct vgpu_host_map {
 	uint64_t address; /* page aligned, the same in guest process and executor */
 	uint64_t bytes;
@@ -234,6 +239,10 @@ struct vgpu_host_map {
 };
 struct vgpu_host_unmap {
 	uint64_t address;
+};
+/* HOST_AREA, once: where the guest has the area. CUDA_ERROR_ALREADY_MAPPED: it has to lie elsewhere. */
+struct vgpu_host_area {
+	uint64_t address; /* page aligned */
 };
 
 /*

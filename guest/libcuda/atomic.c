@@ -10,7 +10,7 @@
 /* The host's memory is reached where the executor has it mapped; no operation goes where nothing goes. */
 static bool is_reachable(CUdevice peer)
 {
-	return peer != PEER_HOST || session.features & VGPU_FEATURE_HOST_MAP;
+	return peer != PEER_HOST || session_shares_memory();
 }
 
 static CUresult capabilities_ask(unsigned int *capabilities, const CUatomicOperation *operations, unsigned int count,

@@ -26,8 +26,8 @@ bool copy_host_is_shared(const void *host, size_t bytes)
 	struct memory_range range;
 	uint64_t address = (uintptr_t)host;
 
-	return (session.features & VGPU_FEATURE_HOST_MAP) && memory_lookup(address, &range) &&
-	       memory_kind_is_shared(range.kind) && bytes <= range.bytes - (address - range.address);
+	return session_shares_memory() && memory_lookup(address, &range) && memory_kind_is_shared(range.kind) &&
+	       bytes <= range.bytes - (address - range.address);
 }
 
 static CUresult copy_settle(const struct copy_order *order, CUresult result)

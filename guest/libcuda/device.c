@@ -42,7 +42,7 @@ static bool is_unsupported(CUdevice_attribute attribute)
 {
 	if (attribute == CU_DEVICE_ATTRIBUTE_CAN_MAP_HOST_MEMORY || attribute == CU_DEVICE_ATTRIBUTE_MANAGED_MEMORY ||
 	    attribute == CU_DEVICE_ATTRIBUTE_CONCURRENT_MANAGED_ACCESS)
-		return !(session.features & VGPU_FEATURE_HOST_MAP);
+		return !session_shares_memory();
 	if (attribute == CU_DEVICE_ATTRIBUTE_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR_SUPPORTED)
 		return !(session.features & VGPU_FEATURE_SHARE);
 	for (size_t i = 0; i < sizeof(unsupported) / sizeof(unsupported[0]); i++) {

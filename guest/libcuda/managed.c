@@ -19,7 +19,7 @@ API(cuMemAllocManaged, CUdeviceptr *dptr, size_t bytes, unsigned int flags)
 
 	if (result)
 		return result;
-	if (!(session.features & VGPU_FEATURE_HOST_MAP))
+	if (!session_shares_memory())
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (!dptr || bytes == 0 || bytes > PINNED_BYTES_MAX ||
 	    (flags != CU_MEM_ATTACH_GLOBAL && flags != CU_MEM_ATTACH_HOST))

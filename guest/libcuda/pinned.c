@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Pinned host memory.  Where descriptors reach the executor it is a memory file
- * that both sides map at the same address; elsewhere it is plain memory of the
- * program, and copies of it go through the windows.
+ * that both sides map at the same address, in a virtual machine a part of the
+ * channel's area; where there is none (left), it is plain memory of the program, and
+ * copies of it go through the windows.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -10,6 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "area.h"
 #include "context.h"
 #include "host_calls.h"
 #include "memory.h"
@@ -43,7 +45,8 @@ static int file_make(size_t bytes)
 	return fd;
 }
 
-static CUresult file_share(int fd, void *address, size_t bytes, uint32_t context)
+/* Has the executor register it; 'fd' -1: a part of the area. */
+static CUresult memory_share(int fd, void *address, size_t bytes, uint32_t context)
 {
 	struct vgpu_host_map request = {
 		.address = (uintptr_t)address,
@@ -53,6 +56,8 @@ static CUresult file_share(int fd, void *address, size_t bytes, uint32_t context
 	const struct call_piece pieces[] = {{&request, sizeof(request)}};
 	CUresult result;
 
+	if (fd < 0)
+		return call_wait(VGPU_OPCODE_HOST_MAP, context, pieces, 1, NULL, 0, NULL);
 	pthread_mutex_lock(&pass_mutex);
 	if (transport_pass(session.channel->transport, fd) < 0)
 		result = channel_lost(session.channel) ? channel_lost_result(session.channel)
@@ -77,7 +82,7 @@ static CUresult file_map(int fd, size_t bytes, uint32_t context, void **ret_addr
 			result = CUDA_ERROR_OUT_OF_MEMORY;
 			break;
 		}
-		result = file_share(fd, address, bytes, context);
+		result = memory_share(fd, address, bytes, context);
 		if (!result)
 			break;
 		/* Kept for now, so that the next attempt lies elsewhere. */
@@ -92,12 +97,33 @@ static CUresult file_map(int fd, size_t bytes, uint32_t context, void **ret_addr
 	return result == CUDA_ERROR_ALREADY_MAPPED ? CUDA_ERROR_OUT_OF_MEMORY : result;
 }
 
+static CUresult area_allocate(size_t bytes, uint32_t context, void **ret_address)
+{
+	CUresult result = area_open(context);
+	void *address;
+
+	if (result)
+		return result;
+	address = area_take(bytes);
+	if (!address)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	result = memory_share(-1, address, bytes, context);
+	if (result)
+		area_give(address, bytes);
+	else
+		*ret_address = address;
+	return result;
+}
+
 CUresult pinned_allocate(size_t bytes, uint32_t context, void **ret_address)
 {
 	size_t whole = page_round(bytes);
-	int fd = file_make(whole);
 	CUresult result;
+	int fd;
 
+	if (!(session.features & VGPU_FEATURE_HOST_MAP))
+		return area_allocate(whole, context, ret_address);
+	fd = file_make(whole);
 	if (fd < 0)
 		return errno == EMFILE || errno == ENFILE ? CUDA_ERROR_OPERATING_SYSTEM : CUDA_ERROR_OUT_OF_MEMORY;
 	result = file_map(fd, whole, context, ret_address);
@@ -121,6 +147,13 @@ CUresult pinned_free(const struct memory_range *range, uint32_t context)
 	const struct call_piece pieces[] = {{&request, sizeof(request)}};
 	CUresult result = CUDA_SUCCESS;
 
+	if (memory_kind_is_shared(range->kind) && !(session.features & VGPU_FEATURE_HOST_MAP)) {
+		/* The next one may get the pages at once: nothing may still be copied there. */
+		result = call_wait(VGPU_OPCODE_HOST_UNMAP, context, pieces, 1, NULL, 0, NULL);
+		if (!result)
+			area_give((void *)(uintptr_t)range->address, (size_t)range->bytes);
+		return result;
+	}
 	/* In order behind what was posted; the pages live until the executor is done with them. */
 	if (memory_kind_is_shared(range->kind))
 		result = call_post(VGPU_OPCODE_HOST_UNMAP, context, pieces, 1);
@@ -140,10 +173,10 @@ API(cuMemHostAlloc, void **pointer, size_t bytes, unsigned int flags)
 		return result;
 	if (!pointer || bytes == 0 || bytes > PINNED_BYTES_MAX || (flags & ~(unsigned int)ALLOCATION_FLAGS))
 		return CUDA_ERROR_INVALID_VALUE;
-	if (session.features & VGPU_FEATURE_HOST_MAP) {
-		range.kind = MEMORY_PINNED;
-		result = pinned_allocate(bytes, range.context, &address);
-	} else {
+	range.kind = MEMORY_PINNED;
+	result = session_shares_memory() ? pinned_allocate(bytes, range.context, &address) : CUDA_ERROR_OUT_OF_MEMORY;
+	/* In a virtual machine more can be had than its area holds; the device just does not see it. */
+	if (result == CUDA_ERROR_OUT_OF_MEMORY && !(session.features & VGPU_FEATURE_HOST_MAP)) {
 		range.kind = MEMORY_PLAIN;
 		result = plain_allocate(page_round(bytes), &address);
 	}

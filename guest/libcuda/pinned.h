@@ -7,7 +7,7 @@
 
 #define PINNED_BYTES_MAX (SIZE_MAX - 4096) /* whole pages can be counted */
 
-/* At most PINNED_BYTES_MAX, over a transport with VGPU_FEATURE_HOST_MAP. */
+/* At most PINNED_BYTES_MAX, where session_shares_memory(). */
 CUresult pinned_allocate(size_t bytes, uint32_t context, void **ret_address);
 
 /* Gives back a range that has been removed from the map of memory. */

@@ -35,6 +35,12 @@ struct session {
 
 extern struct session session;
 
+/* Can program and device share memory of the host, at one address? */
+static inline bool session_shares_memory(void)
+{
+	return session.features & (VGPU_FEATURE_HOST_MAP | VGPU_FEATURE_HOST_AREA);
+}
+
 static inline bool session_ready(void)
 {
 	return __builtin_expect(__atomic_load_n(&session.status, __ATOMIC_ACQUIRE) == SESSION_READY, 1);

@@ -53,6 +53,13 @@ static int pci_pass(struct transport *transport, int fd)
 	return -1;
 }
 
+static void *pci_map(struct transport *transport)
+{
+	void *mapping = mmap(NULL, transport->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, pci_of(transport)->fd, 0);
+
+	return mapping == MAP_FAILED ? NULL : mapping;
+}
+
 static void pci_close(struct transport *transport)
 {
 	struct pci_transport *pci = pci_of(transport);
@@ -72,6 +79,7 @@ static const struct transport_operations pci_operations = {
 	.ring = pci_ring,
 	.wait = pci_wait,
 	.pass = pci_pass,
+	.map = pci_map,
 	.close = pci_close,
 };
 

@@ -29,6 +29,7 @@ struct transport_operations {
 	void (*ring)(struct transport *transport);
 	enum transport_event (*wait)(struct transport *transport, int timeout_ms);
 	int (*pass)(struct transport *transport, int fd);
+	void *(*map)(struct transport *transport); /* NULL: it cannot */
 	void (*close)(struct transport *transport);
 };
 
@@ -68,6 +69,12 @@ static inline enum transport_event transport_wait(struct transport *transport, i
 static inline int transport_pass(struct transport *transport, int fd)
 {
 	return transport->operations->pass(transport, fd);
+}
+
+/* Maps the channel's memory once more, somewhere else. The caller unmaps it (munmap). NULL: it cannot be. */
+static inline void *transport_map(struct transport *transport)
+{
+	return transport->operations->map ? transport->operations->map(transport) : NULL;
 }
 
 /*

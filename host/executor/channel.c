@@ -12,13 +12,21 @@
 #define WINDOW_ALIGNMENT  (64u << 10)
 #define CHANNEL_BYTES_MAX (1ull << 31) /* offsets in the header have 32 bits */
 
-static void layout_write(struct channel *channel)
+/* Of a channel that is to have one, what lies behind rings and windows. */
+static uint32_t area_bytes_of(uint64_t channel_bytes)
+{
+	return channel_bytes > VGPU_CHANNEL_BYTES_WINDOWS ? (uint32_t)(channel_bytes - VGPU_CHANNEL_BYTES_WINDOWS) : 0;
+}
+
+static void layout_write(struct channel *channel, bool has_area)
 {
 	struct vgpu_channel_header *header = channel->header;
 	uint32_t command_offset = HEADER_BYTES;
 	uint32_t reply_offset = command_offset + VGPU_COMMAND_RING_BYTES;
 	uint32_t windows = (reply_offset + VGPU_REPLY_RING_BYTES + WINDOW_ALIGNMENT - 1) & ~(WINDOW_ALIGNMENT - 1);
-	uint32_t window_bytes = (uint32_t)(channel->bytes - windows) / 2 & ~(WINDOW_ALIGNMENT - 1);
+	uint32_t area_bytes = has_area ? area_bytes_of(channel->bytes) : 0;
+	uint32_t area_offset = (uint32_t)(channel->bytes - area_bytes);
+	uint32_t window_bytes = (area_offset - windows) / 2 & ~(WINDOW_ALIGNMENT - 1);
 
 	memset(header, 0, sizeof(*header));
 	header->version = VGPU_PROTOCOL_VERSION;
@@ -31,6 +39,8 @@ static void layout_write(struct channel *channel)
 	header->upload_bytes = window_bytes;
 	header->download_offset = windows + window_bytes;
 	header->download_bytes = window_bytes;
+	header->area_offset = area_offset;
+	header->area_bytes = area_bytes;
 	__atomic_store_n(&header->magic, VGPU_CHANNEL_MAGIC, __ATOMIC_RELEASE);
 
 	ring_attach(&channel->commands, &header->command, channel->memory + command_offset, VGPU_COMMAND_RING_BYTES);
@@ -39,6 +49,8 @@ static void layout_write(struct channel *channel)
 	channel->upload_bytes = window_bytes;
 	channel->download = channel->upload + window_bytes;
 	channel->download_bytes = window_bytes;
+	channel->area = channel->memory + area_offset;
+	channel->area_bytes = area_bytes;
 }
 
 struct channel_memory channel_memory_of(const struct vgpu_control_executor_start *start, int file)
@@ -49,6 +61,7 @@ struct channel_memory channel_memory_of(const struct vgpu_control_executor_start
 		.bytes = start->channel_bytes,
 		.xen_domain = start->xen_domain,
 		.xen_frame = start->xen_frame,
+		.has_area = start->has_area,
 	};
 }
 
@@ -90,7 +103,7 @@ int channel_open(struct channel *channel, const struct channel_memory *memory, i
 		.doorbell = doorbell,
 		.interrupt = interrupt,
 	};
-	layout_write(channel);
+	layout_write(channel, memory->has_area);
 	return 0;
 }
 

@@ -6,6 +6,7 @@
 #ifndef EXECUTOR_CHANNEL_H
 #define EXECUTOR_CHANNEL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "cuda_abi.h"
@@ -23,7 +24,9 @@ struct channel {
 	uint32_t upload_bytes;
 	uint8_t *download;
 	uint32_t download_bytes;
-	int doorbell; /* eventfds, the channel's own */
+	uint8_t *area;	     /* of memory that the guest can pin */
+	uint32_t area_bytes; /* 0: there is none */
+	int doorbell;	     /* eventfds, the channel's own */
 	int interrupt;
 };
 
@@ -34,6 +37,7 @@ struct channel_memory {
 	uint64_t bytes;
 	uint32_t xen_domain; /* not 0: pages of this domain, 'file' is Xen's privcmd device */
 	uint32_t xen_frame;  /* guest frame number of the first page */
+	bool has_area;
 };
 
 /* 'file' is the descriptor that came with the start. */

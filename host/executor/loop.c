@@ -53,6 +53,8 @@ static CUresult request_execute(struct executor *executor, const struct request 
 		return pinned_map_execute(executor, request);
 	case VGPU_OPCODE_HOST_UNMAP:
 		return pinned_unmap_execute(executor, request);
+	case VGPU_OPCODE_HOST_AREA:
+		return pinned_area_execute(executor, request);
 	case VGPU_OPCODE_FUNCTION_INFO:
 		return function_info_execute(executor, request, reply);
 	case VGPU_OPCODE_UPLOAD_WINDOW_RELEASE:

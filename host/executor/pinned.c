@@ -129,6 +129,86 @@ static bool file_is_usable(int file, uint64_t bytes)
 	       bytes <= (uint64_t)status.st_size;
 }
 
+/* Maps something where nothing is. */
+static CUresult place_take(uint64_t address, uint64_t bytes, int protection, int flags, int file)
+{
+	void *wanted = (void *)(uintptr_t)address;
+	void *mapping = mmap(wanted, bytes, protection, flags | MAP_FIXED_NOREPLACE, file, 0);
+
+	if (mapping == MAP_FAILED)
+		/* The guest can choose another address. */
+		return errno == EEXIST ? CUDA_ERROR_ALREADY_MAPPED : CUDA_ERROR_MAP_FAILED;
+	if (mapping != wanted) {
+		/* Linux before 4.17 takes the address for a hint. */
+		munmap(mapping, bytes);
+		return CUDA_ERROR_ALREADY_MAPPED;
+	}
+	return CUDA_SUCCESS;
+}
+
+static bool address_is_usable(uint64_t address, uint64_t bytes)
+{
+	return address % PAGE_BYTES == 0 && bytes % PAGE_BYTES == 0 && bytes && address >= ADDRESS_MIN &&
+	       address <= ADDRESS_MAX && bytes <= ADDRESS_MAX - address;
+}
+
+CUresult pinned_area_execute(struct executor *executor, const struct request *request)
+{
+	const struct vgpu_host_area *arguments = request->payload;
+	const struct channel *channel = &executor->channel;
+	struct pinned *pinned = &executor->pinned;
+	void *wanted;
+	CUresult result;
+
+	if (request->payload_bytes < sizeof(*arguments))
+		return EXECUTE_PROTOCOL;
+	if (!channel->area_bytes)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	if (pinned->area || !address_is_usable(arguments->address, channel->area_bytes))
+		return CUDA_ERROR_INVALID_VALUE;
+	result = place_take(arguments->address, channel->area_bytes, PROT_NONE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+	if (result)
+		return result;
+	/* Of a shared mapping this makes another one of the same pages (mremap(2), old_size 0). */
+	wanted = (void *)(uintptr_t)arguments->address;
+	if (mremap(channel->area, 0, channel->area_bytes, MREMAP_MAYMOVE | MREMAP_FIXED, wanted) == MAP_FAILED) {
+		munmap(wanted, channel->area_bytes);
+		return CUDA_ERROR_MAP_FAILED;
+	}
+	pinned->area = arguments->address;
+	return CUDA_SUCCESS;
+}
+
+/* Is it a part of the area that is not pinned yet? */
+static bool area_part_is_free(const struct executor *executor, uint64_t address, uint64_t bytes)
+{
+	const struct pinned *pinned = &executor->pinned;
+	size_t index = range_lower(pinned, address);
+
+	return address >= pinned->area && address - pinned->area <= executor->channel.area_bytes &&
+	       bytes <= executor->channel.area_bytes - (address - pinned->area) &&
+	       (index == pinned->count || pinned->ranges[index].address >= address + bytes);
+}
+
+/* Sees to it that the range's pages are at its address; 'file' is -1 for a part of the area. */
+static CUresult range_back(struct executor *executor, const struct pinned_range *range, int file)
+{
+	if (range->is_of_area)
+		return area_part_is_free(executor, range->address, range->bytes) ? CUDA_SUCCESS
+										 : CUDA_ERROR_INVALID_VALUE;
+	if (!file_is_usable(file, range->bytes))
+		return CUDA_ERROR_INVALID_VALUE;
+	return place_take(range->address, range->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file);
+}
+
+static void range_leave(const struct pinned_range *range)
+{
+	/* The area stays: what lies there is the guest's, whatever a graph does to it. */
+	if (!range->is_of_area)
+		munmap((void *)(uintptr_t)range->address, range->bytes);
+}
+
 static CUresult range_map(struct executor *executor, const struct vgpu_host_map *arguments, int file)
 {
 	struct pinned *pinned = &executor->pinned;
@@ -138,25 +218,17 @@ static CUresult range_map(struct executor *executor, const struct vgpu_host_map 
 		.bytes = arguments->bytes,
 		.flags = arguments->register_flags,
 		.registered_in = executor->contexts.current,
+		.is_of_area = file < 0,
 	};
-	void *mapping;
 	size_t index;
 	CUresult result = ranges_reserve(pinned);
 
 	if (result)
 		return result;
 	barred_release(executor);
-	if (!file_is_usable(file, range.bytes))
-		return CUDA_ERROR_INVALID_VALUE;
-	mapping = mmap(wanted, range.bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE, file, 0);
-	if (mapping == MAP_FAILED)
-		/* The guest can choose another address. */
-		return errno == EEXIST ? CUDA_ERROR_ALREADY_MAPPED : CUDA_ERROR_MAP_FAILED;
-	if (mapping != wanted) {
-		/* Linux before 4.17 takes the address for a hint. */
-		munmap(mapping, range.bytes);
-		return CUDA_ERROR_ALREADY_MAPPED;
-	}
+	result = range_back(executor, &range, file);
+	if (result)
+		return result;
 	result = pinned_charge(executor, range.bytes);
 	if (!result) {
 		result = executor->driver.cuMemHostRegister_v2(wanted, range.bytes, range.flags);
@@ -164,7 +236,7 @@ static CUresult range_map(struct executor *executor, const struct vgpu_host_map 
 			pinned_release(executor, range.bytes);
 	}
 	if (result) {
-		munmap(wanted, range.bytes);
+		range_leave(&range);
 		return result;
 	}
 	index = range_lower(pinned, range.address);
@@ -181,19 +253,19 @@ CUresult pinned_map_execute(struct executor *executor, const struct request *req
 {
 	const struct vgpu_host_map *arguments = request->payload;
 	CUresult result;
-	int file;
+	int file = -1;
 
 	if (request->payload_bytes < sizeof(*arguments))
 		return EXECUTE_PROTOCOL;
-	if (executor->pass < 0)
+	if (executor->pass < 0 && !executor->pinned.area)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	/* Always, so that descriptors and requests stay in step. */
-	file = descriptor_take(executor->pass);
-	if (file < 0)
-		return CUDA_ERROR_INVALID_HANDLE;
-	if (arguments->address % PAGE_BYTES || arguments->bytes % PAGE_BYTES || arguments->bytes == 0 ||
-	    arguments->address < ADDRESS_MIN || arguments->address > ADDRESS_MAX ||
-	    arguments->bytes > ADDRESS_MAX - arguments->address ||
+	if (executor->pass >= 0) {
+		file = descriptor_take(executor->pass);
+		if (file < 0)
+			return CUDA_ERROR_INVALID_HANDLE;
+	}
+	if (!address_is_usable(arguments->address, arguments->bytes) ||
 	    (arguments->register_flags & ~(uint32_t)REGISTER_FLAGS_ALLOWED))
 		result = CUDA_ERROR_INVALID_VALUE;
 	else if (arguments->bytes > PINNED_BYTES_MAX - executor->pinned.bytes)
@@ -202,7 +274,8 @@ CUresult pinned_map_execute(struct executor *executor, const struct request *req
 		result = CUDA_ERROR_INVALID_CONTEXT;
 	else
 		result = range_map(executor, arguments, file);
-	close(file);
+	if (file >= 0)
+		close(file);
 	return result;
 }
 
@@ -229,8 +302,8 @@ CUresult pinned_unmap_execute(struct executor *executor, const struct request *r
 	}
 	barred_release(executor);
 	pinned->ranges[index].registered_in = NULL;
-	if (!range.is_named)
-		munmap((void *)(uintptr_t)range.address, range.bytes);
+	if (!range.is_named || range.is_of_area)
+		range_leave(&range);
 	else if (!range_bar(pinned, &range))
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	pinned->count--;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Pinned memory of a local guest process: its pages, mapped here at the same
- * address and registered with the driver, so that device and both processes see
- * the same bytes at the same place.
+ * Pinned memory of a guest process: its pages, mapped here at the same address and
+ * registered with the driver, so that device and both processes see the same bytes
+ * at the same place.
  *
- * The memory file comes from the guest. It must be sealed against shrinking:
- * a page that went away would end this process with SIGBUS.
+ * A local process brings a memory file, which must be sealed against shrinking: a
+ * page that went away would end this process with SIGBUS.  In a virtual machine the
+ * pages are parts of the channel's area, which is mapped once more, as a whole, at
+ * the address that the guest has it at.
  */
 #ifndef EXECUTOR_PINNED_H
 #define EXECUTOR_PINNED_H
@@ -25,6 +27,7 @@ struct pinned_range {
 	uint64_t bytes;
 	uint32_t flags;
 	struct context *registered_in; /* NULL: its context is gone, only the mapping is left */
+	bool is_of_area;	       /* a part of the channel's area */
 	bool is_named;		       /* a graph may copy there, whenever it is launched */
 };
 
@@ -34,6 +37,7 @@ struct pinned {
 	size_t count;
 	size_t capacity;
 	uint64_t bytes;
+	uint64_t area; /* where the channel's area is mapped for it; 0: not yet */
 	/* Addresses that graphs name and nothing is to lie at: without rights, as long as there are graphs. */
 	struct pinned_range *barred;
 	size_t barred_count;
@@ -41,6 +45,7 @@ struct pinned {
 
 CUresult pinned_map_execute(struct executor *executor, const struct request *request);
 CUresult pinned_unmap_execute(struct executor *executor, const struct request *request);
+CUresult pinned_area_execute(struct executor *executor, const struct request *request);
 
 /* Is [address, address + bytes) within one mapped range? Only such memory may be named by address. */
 bool pinned_holds(const struct pinned *pinned, uint64_t address, uint64_t bytes);

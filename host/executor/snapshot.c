@@ -14,7 +14,8 @@
 
 static uint64_t features_offered(const struct executor *executor)
 {
-	return (executor->pass >= 0 ? VGPU_FEATURE_HOST_MAP : 0) | (executor->can_share ? VGPU_FEATURE_SHARE : 0);
+	return (executor->pass >= 0 ? VGPU_FEATURE_HOST_MAP : 0) | (executor->can_share ? VGPU_FEATURE_SHARE : 0) |
+	       (executor->channel.area_bytes ? VGPU_FEATURE_HOST_AREA : 0);
 }
 
 /* Not before it is known that the guest process wants CUDA at all. */

@@ -251,6 +251,8 @@ void session_device_request(struct session *session, uint32_t index, uint32_t ge
 		.memory = session->memory,
 		.offset = index * session->channel_bytes,
 		.bytes = session->channel_bytes,
+		/* A guest of Xen gives pages that the driver cannot register. */
+		.has_area = !session->xen_domain,
 		.xen_domain = session->xen_domain,
 		.doorbell = -1,
 		.interrupt = -1,

@@ -343,7 +343,8 @@ static Property vgpu_properties[] = {
     DEFINE_PROP_UINT32("vm_id", VgpuState, vm_id, 0),
     DEFINE_PROP_STRING("socket", VgpuState, socket_path),
     DEFINE_PROP_UINT32("channels", VgpuState, channel_count, 32),
-    DEFINE_PROP_SIZE("channel_bytes", VgpuState, channel_bytes, 8 * MiB),
+    DEFINE_PROP_SIZE("channel_bytes", VgpuState, channel_bytes,
+                     VGPU_CHANNEL_BYTES_DEFAULT),
     DEFINE_PROP_BOOL("trace", VgpuState, trace, false),
 #if QEMU_VERSION_MAJOR < 10
     DEFINE_PROP_END_OF_LIST(),

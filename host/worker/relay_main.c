@@ -209,6 +209,8 @@ static bool start_take(struct control_message *message, const char *worker)
 	}
 	relay.channel_number = start->channel;
 	memory = channel_memory_of(start, message->fds[0]);
+	/* What lies there would not cross. */
+	memory.has_area = false;
 	error = channel_open(&relay.channel, &memory, message->fds[1], message->fds[2]);
 	if (error) {
 		relay_fault(&relay, VGPU_ERROR_NO_MEMORY, "cannot map the channel's memory: %s", strerror(-error));

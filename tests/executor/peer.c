@@ -67,7 +67,9 @@ static pid_t child_start(int control)
 
 static void start_send(struct peer *peer, int control, const char *driver, int counters, int pass)
 {
-	struct control_message message = {.fd_count = 9};
+	struct control_message message = {.fd_count = 0};
+	const int descriptors[] = {peer->memory, peer->doorbell, peer->interrupt, counters, pass};
+	size_t count = peer->is_machine ? 4 : 5;
 	int permit = memory_make(VGPU_SCHEDULE_PAGE_BYTES);
 	int tenant = memory_make(VGPU_SCHEDULE_PAGE_BYTES);
 
@@ -79,18 +81,16 @@ static void start_send(struct peer *peer, int control, const char *driver, int c
 
 	message.executor_start.channel_bytes = peer->channel_bytes;
 	message.executor_start.vm_id = 7;
-	message.executor_start.has_pass_socket = 1;
+	message.executor_start.has_pass_socket = !peer->is_machine;
+	message.executor_start.has_area = peer->is_machine;
 	message.executor_start.has_schedule = 1;
 	snprintf(message.executor_start.driver_library, sizeof(message.executor_start.driver_library), "%s", driver);
-	message.fds[0] = peer->memory;
-	message.fds[1] = peer->doorbell;
-	message.fds[2] = peer->interrupt;
-	message.fds[3] = counters;
-	message.fds[4] = pass;
-	message.fds[5] = permit;
-	message.fds[6] = tenant;
-	message.fds[7] = peer->wake;
-	message.fds[8] = peer->bell;
+	memcpy(message.fds, descriptors, count * sizeof(descriptors[0]));
+	message.fds[count++] = permit;
+	message.fds[count++] = tenant;
+	message.fds[count++] = peer->wake;
+	message.fds[count++] = peer->bell;
+	message.fd_count = count;
 	assert_int_equal(control_send(control, VGPU_CONTROL_EXECUTOR_START, &message), 0);
 	close(permit);
 	close(tenant);
@@ -104,14 +104,14 @@ static bool message_take(struct peer *peer, int timeout_ms, struct control_messa
 	return poll(&wait, 1, timeout_ms) > 0 && control_receive(peer->control, ret_message) == 1;
 }
 
-bool peer_start(struct peer *peer, const char *driver, uint64_t channel_bytes)
+static bool peer_start_as(struct peer *peer, const char *driver, uint64_t channel_bytes, bool is_machine)
 {
 	int sockets[2];
 	int passes[2];
 	int counters = memory_make(4096);
 	struct control_message message;
 
-	*peer = (struct peer){.channel_bytes = channel_bytes};
+	*peer = (struct peer){.channel_bytes = channel_bytes, .is_machine = is_machine};
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets), 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, passes), 0);
 	peer->control = sockets[0];
@@ -140,6 +140,11 @@ bool peer_start(struct peer *peer, const char *driver, uint64_t channel_bytes)
 	ring_attach(&peer->replies, &peer->header->reply, peer->channel + peer->header->reply_ring_offset,
 		    peer->header->reply_ring_bytes);
 	return true;
+}
+
+bool peer_start(struct peer *peer, const char *driver, uint64_t channel_bytes)
+{
+	return peer_start_as(peer, driver, channel_bytes, false);
 }
 
 static void peer_release(struct peer *peer)
@@ -295,19 +300,29 @@ uint32_t peer_call(struct peer *peer, uint16_t opcode, uint32_t context, const v
 	return UINT32_MAX;
 }
 
-void peer_open(struct peer *peer)
+static void peer_open_as(struct peer *peer, uint64_t channel_bytes, bool is_machine)
 {
 	struct vgpu_hello hello = {
 		.version = VGPU_PROTOCOL_VERSION,
 		.api_checksum = VGPU_API_CHECKSUM,
-		.features = VGPU_FEATURE_HOST_MAP,
+		.features = VGPU_FEATURE_HOST_MAP | VGPU_FEATURE_HOST_AREA,
 		.process_name = "test",
 	};
 	const char *driver = getenv("VGPU_TEST_DRIVER");
 
 	assert_non_null(driver);
-	assert_true(peer_start(peer, driver, VGPU_CHANNEL_BYTES_DEFAULT));
+	assert_true(peer_start_as(peer, driver, channel_bytes, is_machine));
 	assert_int_equal(peer_call(peer, VGPU_OPCODE_HELLO, 0, &hello, sizeof(hello)), CUDA_SUCCESS);
+}
+
+void peer_open(struct peer *peer)
+{
+	peer_open_as(peer, PEER_CHANNEL_BYTES, false);
+}
+
+void peer_open_machine(struct peer *peer, uint64_t channel_bytes)
+{
+	peer_open_as(peer, channel_bytes, true);
 }
 
 uint32_t peer_context_make(struct peer *peer, uint32_t index)

@@ -17,7 +17,8 @@
 #include "vgpu_ring.h"
 #include "vgpu_schedule.h"
 
-#define PEER_TIMEOUT_MS 10000
+#define PEER_TIMEOUT_MS	   10000
+#define PEER_CHANNEL_BYTES (8u << 20)
 
 struct peer {
 	pid_t process; /* 0: ended */
@@ -35,6 +36,7 @@ struct peer {
 	int bell;
 	uint8_t *channel;
 	size_t channel_bytes;
+	bool is_machine;
 	struct vgpu_channel_header *header;
 	struct ring commands;
 	struct ring replies;
@@ -59,6 +61,9 @@ bool peer_start(struct peer *peer, const char *driver, uint64_t channel_bytes);
 
 /* peer_start() with the test driver, and HELLO. */
 void peer_open(struct peer *peer);
+
+/* The same as a virtual machine's process: no descriptors cross, but the channel has an area. */
+void peer_open_machine(struct peer *peer, uint64_t channel_bytes);
 
 /* Closes the control socket and waits for the end. */
 struct peer_end peer_close(struct peer *peer);

@@ -138,7 +138,7 @@ static void starts_without_driver(void **state)
 	struct peer_end end;
 
 	(void)state;
-	assert_false(peer_start(&lone, "/nonexistent/libcuda.so.1", VGPU_CHANNEL_BYTES_DEFAULT));
+	assert_false(peer_start(&lone, "/nonexistent/libcuda.so.1", PEER_CHANNEL_BYTES));
 	assert_int_equal(lone.result, VGPU_ERROR_NO_DRIVER);
 	assert_non_null(strstr(lone.printed, "/nonexistent/libcuda.so.1"));
 	end = peer_wait(&lone);

@@ -316,7 +316,7 @@ static void no_hello(void **state)
 	struct vgpu_snapshot_request question = {0};
 
 	(void)state;
-	assert_true(peer_start(&peer, getenv("VGPU_TEST_DRIVER"), VGPU_CHANNEL_BYTES_DEFAULT));
+	assert_true(peer_start(&peer, getenv("VGPU_TEST_DRIVER"), PEER_CHANNEL_BYTES));
 	assert_true(peer_post(&peer, VGPU_OPCODE_SNAPSHOT, VGPU_FLAG_REPLY, 0, &question, sizeof(question)));
 	end_check("no HELLO");
 }
@@ -338,14 +338,14 @@ static void another_version(void **state)
 	struct vgpu_snapshot_request question = {0};
 
 	(void)state;
-	assert_true(peer_start(&peer, getenv("VGPU_TEST_DRIVER"), VGPU_CHANNEL_BYTES_DEFAULT));
+	assert_true(peer_start(&peer, getenv("VGPU_TEST_DRIVER"), PEER_CHANNEL_BYTES));
 	assert_int_equal(peer_call(&peer, VGPU_OPCODE_HELLO, 0, &hello, sizeof(hello)), CUDA_SUCCESS);
 	memcpy(&reply, peer.reply, sizeof(reply));
 	assert_int_equal(reply.api_checksum, VGPU_API_CHECKSUM);
 	assert_true(peer_post(&peer, VGPU_OPCODE_SNAPSHOT, VGPU_FLAG_REPLY, 0, &question, sizeof(question)));
 	end_check("another version");
 	/* Nor does a second HELLO help; each would be a line of the log. */
-	assert_true(peer_start(&peer, getenv("VGPU_TEST_DRIVER"), VGPU_CHANNEL_BYTES_DEFAULT));
+	assert_true(peer_start(&peer, getenv("VGPU_TEST_DRIVER"), PEER_CHANNEL_BYTES));
 	assert_int_equal(peer_call(&peer, VGPU_OPCODE_HELLO, 0, &hello, sizeof(hello)), CUDA_SUCCESS);
 	assert_true(peer_post(&peer, VGPU_OPCODE_HELLO, VGPU_FLAG_REPLY, 0, &hello, sizeof(hello)));
 	end_check("another version twice");

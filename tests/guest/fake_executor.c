@@ -84,7 +84,12 @@ static void fake_close(struct transport *transport)
 	(void)transport;
 }
 
-static const struct transport_operations operations = {fake_ring, fake_wait, fake_pass, fake_close};
+static const struct transport_operations operations = {
+	.ring = fake_ring,
+	.wait = fake_wait,
+	.pass = fake_pass,
+	.close = fake_close,
+};
 
 static uint32_t draw(struct fake_executor *fake)
 {

@@ -36,7 +36,8 @@ def runtime_programs():
 def end_to_end_programs():
     """Files of the guest for programs of tests/end_to_end that need cmocka; none where it is missing."""
     cmocka = ctypes.util.find_library('cmocka')
-    programs = [BUILD / 'tests' / 'end_to_end' / name for name in ('host_functions', 'ipc')]
+    programs = [BUILD / 'tests' / 'end_to_end' / name for name in
+                ('host_functions', 'ipc', 'managed_memory', 'batches', 'shared_allocation')]
     if not cmocka or not all(program.exists() for program in programs):
         return []
     library = subprocess.run(['sh', '-c', f'ldconfig -p | sed -n "s|.*{cmocka} .*x86-64.* => ||p" | head -n 1'],
@@ -105,6 +106,14 @@ class TwoMachines(unittest.TestCase):
         for command in ('host_functions', 'host_functions exit'):
             result = self.red.run(command, timeout=180)
             self.assertEqual(result.status, 0, result.output)
+
+    def test_memory(self):
+        """Memory that program and device see at one address, and memory that two programs share."""
+        if not end_to_end_programs():
+            self.skipTest('no cmocka')
+        for program in 'managed_memory', 'batches', 'shared_allocation':
+            result = self.red.run(program, timeout=180)
+            self.assertEqual(result.status, 0, f'{program}: {result.output}')
 
     def test_sharing_stays_in_its_machine(self):
         if not end_to_end_programs():
