@@ -46,11 +46,12 @@
 
 #include "vgpu_device.h"
 
-#define VGPU_CONTROL_MAGIC	 0x4c544356 /* "VCTL" */
-#define VGPU_CONTROL_BYTES_MAX	 1024
-#define VGPU_CONTROL_FDS_MAX	 12
-#define VGPU_CONTROL_TEXT_BYTES	 160
-#define VGPU_EXECUTOR_CONTROL_FD 3
+#define VGPU_CONTROL_MAGIC	  0x4c544356 /* "VCTL" */
+#define VGPU_CONTROL_BYTES_MAX	  1024
+#define VGPU_CONTROL_FDS_MAX	  12
+#define VGPU_CONTROL_TEXT_BYTES	  160
+#define VGPU_CONTROL_TENANT_BYTES 80
+#define VGPU_EXECUTOR_CONTROL_FD  3
 
 #define VGPU_SOCKET_PATH	  "/var/vgpu/mediator.sock"
 #define VGPU_SOCKET_PATH_FALLBACK "/tmp/vgpu-mediator.sock"
@@ -140,7 +141,9 @@ struct vgpu_control_executor_start {
 	uint32_t can_share;    /* SHARE_PUBLISH and the like are answered */
 	uint32_t has_area;     /* a part of the channel is for pinned memory, if it is large enough */
 	uint32_t reserved;
-	char driver_library[256]; /* path or soname for dlopen */
+	uint64_t process_namespace;		/* of a local client; 0: unknown. With 'tenant', for a worker */
+	char driver_library[256];		/* path or soname for dlopen */
+	char tenant[VGPU_CONTROL_TENANT_BYTES]; /* as the mediator names it; a relay tells the worker */
 };
 
 /* A device by its place on the PCI bus, the same for CUDA and NVML: domain (16 bits), bus (8), device (8). */

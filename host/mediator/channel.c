@@ -102,6 +102,8 @@ static void channel_die(struct channel *channel, enum vgpu_channel_error error, 
 	channel->stage = CHANNEL_DEAD;
 	if (was_ready)
 		adoption_channel_forget(channel);
+	else
+		worker_failure_note(channel->mediator, channel->request.gpu);
 	event_del(channel->start_timer);
 	request_descriptors_close(&channel->request);
 	log_write_limited(&channel->request.log->events, LOG_LEVEL_WARNING, "[CHANNEL] %s: %s: %s", channel->label,
@@ -216,8 +218,7 @@ static struct scheduler_join channel_join(struct channel *channel)
 		.devices = channel->counters.values->devices,
 		.overdue = kernel_overdue,
 		.owner = channel,
-		/* A worker has GPUs of its own. */
-		.sees_all = !channel->is_placed && !worker_of_pool(channel->mediator, channel->pool_id),
+		.sees_all = !channel->is_placed,
 	};
 }
 
@@ -285,7 +286,8 @@ static const struct executor_process_handlers executor_handlers = {
 static int executor_start(struct channel *channel)
 {
 	struct channel_request *request = &channel->request;
-	const char *worker = worker_of_pool(channel->mediator, channel->pool_id);
+	char worker_pool;
+	const char *worker = worker_of_gpu(channel->mediator, request->gpu, &worker_pool);
 	struct process_identity identity;
 	struct control_message message = {
 		.executor_start =
@@ -300,20 +302,21 @@ static int executor_start(struct channel *channel)
 				.has_area = request->has_area,
 				.xen_domain = request->xen_domain,
 				.xen_frame = request->xen_frame,
+				.process_namespace = request->process_namespace,
 			},
 		.fds = {request->memory, request->doorbell, request->interrupt, channel->counters.file,
 			request->pass_socket},
 		.fd_count = request->pass_socket >= 0 ? 5 : 4,
 	};
 
-	channel->is_placed = channel->gpu[0] != '\0';
+	channel->is_placed = channel->gpu[0] != '\0' || worker;
 	if (executor_user_take(request->tenant, &identity) < 0)
 		return -1;
+	snprintf(message.executor_start.tenant, sizeof(message.executor_start.tenant), "%s", request->tenant->name);
 	/* A worker knows its own driver. */
 	if (!worker)
 		snprintf(message.executor_start.driver_library, sizeof(message.executor_start.driver_library), "%s",
 			 probe_driver_library(channel->mediator->probe));
-	/* A relay takes none of the GPU's time; it joins so that it is kept and ended as an executor is. */
 	if (schedule_join(channel, &message) < 0)
 		return -1;
 	if (executor_process_start(channel->mediator, channel->label, &request->log->output, worker,
@@ -373,7 +376,7 @@ static bool channel_is_behind(const struct channel *channel)
 static enum vgpu_channel_error channel_start(struct channel *channel, char *ret_text)
 {
 	/* What this host's driver says does not matter where a worker has the GPU. */
-	enum probe_state driver = worker_of_pool(channel->mediator, channel->pool_id)
+	enum probe_state driver = pool_has_worker(channel->mediator, channel->pool_id)
 					  ? PROBE_READY
 					  : probe_state(channel->mediator->probe);
 	struct timeval delay = {.tv_sec = channel->mediator->configuration.executor_start_seconds};
@@ -445,7 +448,7 @@ enum vgpu_channel_error channel_open(struct mediator *mediator, const struct cha
 		request_descriptors_close(&taken);
 		return refuse(ret_text, VGPU_ERROR_NO_MEDIATOR, "the mediator is stopping");
 	}
-	if (probe_state(mediator->probe) == PROBE_FAILED && !worker_of_pool(mediator, request->pool_id)) {
+	if (probe_state(mediator->probe) == PROBE_FAILED && !pool_has_worker(mediator, request->pool_id)) {
 		request_descriptors_close(&taken);
 		return refuse(ret_text, VGPU_ERROR_NO_DRIVER, "no CUDA driver: %s", probe_reason(mediator->probe));
 	}

@@ -98,7 +98,7 @@ struct channel {
 	char gpu[PLACEMENT_UUID_BYTES];	   /* the only GPU that its executor sees; empty: all */
 	struct executor_process *executor; /* NULL: none or reaped */
 	struct counters_page counters;
-	struct shares *shares;		    /* what its executor has published; NULL: nothing */
+	struct share_table *shares;	    /* what its executor has published; NULL: nothing */
 	struct scheduler_process *schedule; /* NULL: no executor */
 	struct event *start_timer;	    /* PACED: the delay; else the time that the start may take */
 	/* What the executor said went wrong, for when it ends. */

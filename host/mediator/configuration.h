@@ -37,6 +37,7 @@ struct configuration {
 	char *worker_credentials;			/* NULL: the usual place */
 	char *relay;					/* NULL: beside the mediator */
 	unsigned worker_silence_ms;
+	bool worker_pack;
 	char *log; /* NULL: standard error */
 	char *log_level;
 	char local_pool; /* of local programs */

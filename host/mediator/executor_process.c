@@ -152,7 +152,9 @@ static int child_start(struct executor_process *executor, const char *worker, co
 	char address[256];
 	char silence[16];
 	char variable[128];
-	char *arguments[] = {path, worker ? address : NULL, silence, NULL};
+	char pack[] = "pack";
+	char *arguments[] = {path, worker ? address : NULL, silence,
+			     executor->mediator->configuration.worker_pack ? pack : NULL, NULL};
 	struct process_plan plan = {
 		.path = path,
 		.arguments = arguments,

@@ -20,6 +20,7 @@
 #include "counters.h"
 #include "process.h"
 #include "tenant.h"
+#include "worker.h"
 
 struct admin_socket;
 struct event;
@@ -71,7 +72,8 @@ struct mediator {
 	int (*reload)(struct mediator *mediator); /* reads the configuration again; 0, or -1 with lines in the log */
 	bool stopping;
 	uint64_t channel_events; /* channels opened and closed */
-	int keeper;		 /* -1: none */
+	struct worker_failure worker_failures[WORKER_FAILURES_MAX];
+	int keeper; /* -1: none */
 };
 
 #endif

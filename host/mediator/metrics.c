@@ -19,6 +19,7 @@
 #include "sensors.h"
 #include "session.h"
 #include "state.h"
+#include "worker.h"
 
 #define GPUS_MAX 32
 
@@ -215,6 +216,19 @@ static const struct scheduler_gpu *scheduler_find(const struct scheduler_gpu *gp
 	return NULL;
 }
 
+static void programs_write(struct evbuffer *output, const char *family, int which, const char *label,
+			   const struct scheduler_gpu *gpu)
+{
+	unsigned values[3] = {0};
+
+	if (gpu) {
+		values[0] = gpu->tenants;
+		values[1] = gpu->processes;
+		values[2] = gpu->waiting;
+	}
+	evbuffer_add_printf(output, "%s{gpu=\"%s\"} %u\n", family, label, values[which]);
+}
+
 static void gpus_write(const struct mediator *mediator, struct evbuffer *output)
 {
 	static const char *const names[] = {"vgpu_gpu_tenants", "vgpu_gpu_programs", "vgpu_gpu_waiting"};
@@ -223,6 +237,8 @@ static void gpus_write(const struct mediator *mediator, struct evbuffer *output)
 	unsigned count = probe_device_count(mediator->probe);
 	struct scheduler_gpu gpus[GPUS_MAX];
 	unsigned known = schedulers_look(mediator, gpus, GPUS_MAX);
+	const struct configuration_list *workers = &mediator->configuration.workers;
+	char label[METRICS_LABEL_BYTES];
 
 	if (known > GPUS_MAX)
 		known = GPUS_MAX;
@@ -246,15 +262,21 @@ static void gpus_write(const struct mediator *mediator, struct evbuffer *output)
 	for (int family = 0; family < 3; family++) {
 		metrics_head(output, names[family], "gauge", helps[family]);
 		for (unsigned i = 0; i < count; i++) {
-			const struct scheduler_gpu *gpu = scheduler_find(gpus, known, i);
-			unsigned values[3] = {0};
+			snprintf(label, sizeof(label), "%u", i);
+			programs_write(output, names[family], family, label, scheduler_find(gpus, known, i));
+		}
+		for (size_t i = 0; i < workers->count; i++) {
+			const char *worker = workers->values[i] + 2;
+			size_t first = 0;
 
-			if (gpu) {
-				values[0] = gpu->tenants;
-				values[1] = gpu->processes;
-				values[2] = gpu->waiting;
-			}
-			evbuffer_add_printf(output, "%s{gpu=\"%u\"} %u\n", names[family], i, values[family]);
+			/* Of one that several pools have only once. */
+			while (strcmp(workers->values[first] + 2, worker) != 0)
+				first++;
+			if (first < i)
+				continue;
+			metrics_label(label, sizeof(label), worker);
+			programs_write(output, names[family], family, label,
+				       scheduler_find(gpus, known, worker_gpu(worker)));
 		}
 	}
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "placement.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -86,6 +87,42 @@ bool placement_setting_is_known(const char *text)
 	return strcmp(text, PLACEMENT_PROGRAM) == 0 || strcmp(text, PLACEMENT_TENANT) == 0;
 }
 
+/* The pool's worker with the fewest programs, if it has fewer than that; of those that failed lately, or the others. */
+static bool worker_less_loaded(const struct mediator *mediator, uint32_t pool, bool have_failed, unsigned fewest,
+			       unsigned *ret_gpu)
+{
+	const char *worker;
+	bool found = false;
+	size_t at = 0;
+
+	while ((worker = worker_of_pool(mediator, pool, &at))) {
+		unsigned gpu = worker_gpu(worker);
+		unsigned programs = programs_on(mediator, gpu);
+
+		if (programs >= fewest || worker_has_failed(mediator, gpu) != have_failed)
+			continue;
+		*ret_gpu = gpu;
+		fewest = programs;
+		found = true;
+	}
+	return found;
+}
+
+/* Could a program of the pool be started on that GPU? */
+static bool gpu_serves(const struct channel *channel, const struct assignments *assignments, unsigned gpu)
+{
+	const char *worker;
+	size_t at = 0;
+
+	while ((worker = worker_of_pool(channel->mediator, channel->pool_id, &at))) {
+		if (worker_gpu(worker) == gpu)
+			return true;
+	}
+	/* It may have been given to another pool meanwhile. */
+	return gpu < probe_device_count(channel->mediator->probe) && gpu < GPUS_MAX && !assignments->are_faulty[gpu] &&
+	       (!assignments->pools[gpu] || assignments->pools[gpu] == (char)channel->pool_id);
+}
+
 /* Must both see the same GPU? */
 static bool belong_together(const struct channel *channel, const struct channel *other)
 {
@@ -107,19 +144,26 @@ static bool companion_find(const struct channel *channel, const struct assignmen
 
 	LIST_FOREACH(other, &channel->mediator->channels, link)
 	{
-		unsigned gpu = other->request.gpu;
-
 		if (other == channel || !other->executor || !other->is_placed || other->pool_id != channel->pool_id ||
-		    gpu >= probe_device_count(channel->mediator->probe) || gpu >= GPUS_MAX ||
-		    assignments->are_faulty[gpu] || !belong_together(channel, other))
+		    !gpu_serves(channel, assignments, other->request.gpu) || !belong_together(channel, other))
 			continue;
-		/* It may have been given to another pool meanwhile. */
-		if (assignments->pools[gpu] && assignments->pools[gpu] != (char)channel->pool_id)
-			continue;
-		*ret_gpu = gpu;
+		*ret_gpu = other->request.gpu;
 		return true;
 	}
 	return false;
+}
+
+/* Of a pool that has workers: one of them, or a GPU of this host that was given to that pool. */
+static unsigned pool_or_worker(const struct mediator *mediator, const struct assignments *assignments, char pool)
+{
+	unsigned gpu = 0;
+	/* Those of no pool are not for a pool that has its own. */
+	bool is_here = least_loaded(mediator, assignments, pool, &gpu);
+	unsigned fewest = is_here ? programs_on(mediator, gpu) : UINT_MAX;
+
+	if (!worker_less_loaded(mediator, (uint32_t)pool, false, fewest, &gpu) && !is_here)
+		worker_less_loaded(mediator, (uint32_t)pool, true, UINT_MAX, &gpu);
+	return gpu;
 }
 
 bool placement_choose(const struct channel *channel, unsigned *ret_gpu, char ret_uuid[PLACEMENT_UUID_BYTES])
@@ -131,24 +175,31 @@ bool placement_choose(const struct channel *channel, unsigned *ret_gpu, char ret
 
 	if (!assignments_read(mediator, &assignments))
 		return false;
-	/* A worker has GPUs of its own. */
-	if ((!assignments.any && !assignments.any_faulty) || worker_of_pool(mediator, channel->pool_id)) {
+	if (pool_has_worker(mediator, channel->pool_id)) {
+		if (!companion_find(channel, &assignments, &gpu))
+			gpu = pool_or_worker(mediator, &assignments, pool);
+	} else if (!assignments.any && !assignments.any_faulty) {
 		*ret_gpu = 0;
 		ret_uuid[0] = '\0';
 		return true;
-	}
-	if (!companion_find(channel, &assignments, &gpu) && !least_loaded(mediator, &assignments, pool, &gpu) &&
-	    !least_loaded(mediator, &assignments, '\0', &gpu))
+	} else if (!companion_find(channel, &assignments, &gpu) && !least_loaded(mediator, &assignments, pool, &gpu) &&
+		   !least_loaded(mediator, &assignments, '\0', &gpu)) {
 		return false;
+	}
 	*ret_gpu = gpu;
-	snprintf(ret_uuid, PLACEMENT_UUID_BYTES, "%s", probe_device(mediator->probe, gpu).uuid);
+	ret_uuid[0] = '\0';
+	if (gpu < probe_device_count(mediator->probe))
+		snprintf(ret_uuid, PLACEMENT_UUID_BYTES, "%s", probe_device(mediator->probe, gpu).uuid);
 	return true;
 }
 
 char placement_pool(const struct mediator *mediator, unsigned gpu)
 {
 	struct assignments assignments;
+	char pool;
 
+	if (worker_of_gpu(mediator, gpu, &pool))
+		return pool;
 	if (gpu >= GPUS_MAX || !assignments_read(mediator, &assignments))
 		return '\0';
 	return assignments.pools[gpu];

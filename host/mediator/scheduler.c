@@ -11,6 +11,7 @@
 #include "log.h"
 #include "placement.h"
 #include "scheduler_private.h"
+#include "worker.h"
 
 static struct scheduler_process *overdue_find(const struct scheduler *scheduler)
 {
@@ -413,9 +414,12 @@ void schedulers_log(const struct mediator *mediator)
 
 	LIST_FOREACH(scheduler, &mediator->schedulers, link)
 	{
-		log_info("[STATE] GPU %u: policy %s, slice %" PRIu64 " us, %" PRIu64 " grants, %s%s", scheduler->gpu,
-			 scheduler->queue.policy->name, scheduler->queue.slice_ns / 1000, scheduler->grants,
-			 scheduler->current ? "now " : "idle",
+		char pool;
+		const char *worker = worker_of_gpu(mediator, scheduler->gpu, &pool);
+
+		log_info("[STATE] GPU %u%s%s: policy %s, slice %" PRIu64 " us, %" PRIu64 " grants, %s%s",
+			 scheduler->gpu, worker ? " at " : "", worker ? worker : "", scheduler->queue.policy->name,
+			 scheduler->queue.slice_ns / 1000, scheduler->grants, scheduler->current ? "now " : "idle",
 			 scheduler->current ? scheduler->current->tenant->label : "");
 		LIST_FOREACH(share, &scheduler->shares, link)
 		log_info("[STATE]   %s weight=%u priority=%u contended_ms=%" PRIu64 " memory=%" PRIu64 "%s",

@@ -8,9 +8,6 @@
  *
  * A handle of physical memory is a descriptor, which keeps the memory: it is held
  * until it is withdrawn, and a tenant has SHARE_DESCRIPTORS_MAX of them.
- *
- * A token says where its handle is, for a guest may ask as often as it likes, and
- * is random besides.
  */
 #ifndef MEDIATOR_SHARE_H
 #define MEDIATOR_SHARE_H
@@ -18,10 +15,7 @@
 #include <stdint.h>
 
 struct channel;
-struct shares; /* of one channel; NULL: none were published */
 struct control_message;
-
-#define SHARE_DESCRIPTORS_MAX 1024u
 
 /* Takes a SHARE_PUBLISH or SHARE_QUERY of the channel's executor and answers it, or a SHARE_WITHDRAW. */
 void share_answer(struct channel *channel, const struct control_message *question);

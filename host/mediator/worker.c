@@ -10,18 +10,84 @@
 #include "installation.h"
 #include "mediator.h"
 
+#define WORKER_GPU_FIRST  0x40000000u /* this host has fewer */
+#define FAILURE_SECONDS	  30
 #define CREDENTIALS_USUAL "/etc/vgpu/worker.pem"
 
-const char *worker_of_pool(const struct mediator *mediator, uint32_t pool_id)
+const char *worker_of_pool(const struct mediator *mediator, uint32_t pool_id, size_t *at)
 {
 	const struct configuration_list *workers = &mediator->configuration.workers;
 
 	/* Their form "POOL=HOST:PORT" was checked when they were read. */
-	for (size_t i = 0; i < workers->count; i++) {
-		if ((uint32_t)workers->values[i][0] == pool_id)
-			return workers->values[i] + 2;
+	while (*at < workers->count) {
+		const char *value = workers->values[(*at)++];
+
+		if ((uint32_t)value[0] == pool_id)
+			return value + 2;
 	}
 	return NULL;
+}
+
+bool pool_has_worker(const struct mediator *mediator, uint32_t pool_id)
+{
+	size_t at = 0;
+
+	return worker_of_pool(mediator, pool_id, &at) != NULL;
+}
+
+unsigned worker_gpu(const char *worker)
+{
+	uint32_t hash = 2166136261u; /* FNV-1a */
+
+	for (; *worker; worker++)
+		hash = (hash ^ (uint8_t)*worker) * 16777619u;
+	return WORKER_GPU_FIRST | (hash & (WORKER_GPU_FIRST - 1));
+}
+
+const char *worker_of_gpu(const struct mediator *mediator, unsigned gpu, char *ret_pool)
+{
+	const struct configuration_list *workers = &mediator->configuration.workers;
+
+	for (size_t i = 0; gpu >= WORKER_GPU_FIRST && i < workers->count; i++) {
+		if (worker_gpu(workers->values[i] + 2) != gpu)
+			continue;
+		*ret_pool = workers->values[i][0];
+		return workers->values[i] + 2;
+	}
+	return NULL;
+}
+
+static time_t seconds_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
+}
+
+void worker_failure_note(struct mediator *mediator, unsigned gpu)
+{
+	struct worker_failure *place = &mediator->worker_failures[0];
+
+	if (gpu < WORKER_GPU_FIRST)
+		return;
+	/* The worker's own place, or the oldest. */
+	for (size_t i = 0; i < WORKER_FAILURES_MAX && place->gpu != gpu; i++) {
+		struct worker_failure *failure = &mediator->worker_failures[i];
+
+		if (failure->gpu == gpu || failure->until < place->until)
+			place = failure;
+	}
+	*place = (struct worker_failure){.gpu = gpu, .until = seconds_now() + FAILURE_SECONDS};
+}
+
+bool worker_has_failed(const struct mediator *mediator, unsigned gpu)
+{
+	for (size_t i = 0; i < WORKER_FAILURES_MAX; i++) {
+		if (mediator->worker_failures[i].gpu == gpu)
+			return seconds_now() < mediator->worker_failures[i].until;
+	}
+	return false;
 }
 
 int worker_credentials_add(const struct mediator *mediator, struct control_message *start, int *ret_file)

@@ -7,13 +7,39 @@
 #ifndef MEDIATOR_WORKER_H
 #define MEDIATOR_WORKER_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 struct control_message;
 struct mediator;
 
-/* The address of the pool's worker, or NULL: its executors run here. Valid until the settings are read again. */
-const char *worker_of_pool(const struct mediator *mediator, uint32_t pool_id);
+/*
+ * The addresses of the pool's workers, one after the other: *at is 0 for the first. NULL: there are no more. Valid
+ * until the settings are read again.
+ */
+const char *worker_of_pool(const struct mediator *mediator, uint32_t pool_id, size_t *at);
+bool pool_has_worker(const struct mediator *mediator, uint32_t pool_id);
+
+/*
+ * The number by which schedulers know a worker's GPUs, of which its programs see all: the same for all pools that have
+ * that worker, after a restart too, and none of this host's. And the worker of a number, NULL where it is none's, with
+ * the pool whose policy it has: the first one that has it.
+ */
+unsigned worker_gpu(const char *worker);
+const char *worker_of_gpu(const struct mediator *mediator, unsigned gpu, char *ret_pool);
+
+/* A worker whose programs did not start is avoided for a while, where its pool has others. */
+#define WORKER_FAILURES_MAX 16
+struct worker_failure {
+	unsigned gpu; /* worker_gpu() */
+	time_t until; /* CLOCK_MONOTONIC, seconds */
+};
+
+/* A program did not start on that GPU, which may be none of a worker's. */
+void worker_failure_note(struct mediator *mediator, unsigned gpu);
+bool worker_has_failed(const struct mediator *mediator, unsigned gpu);
 
 /*
  * Adds the credentials for the link to the start of a relay, as the last descriptor. Only the mediator

@@ -13,9 +13,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define FRAME_BYTES_MAX (sizeof(struct link_frame) + LINK_PAYLOAD_BYTES_MAX)
-#define IN_BYTES	(2 * FRAME_BYTES_MAX)
-#define NO_FRAME	SIZE_MAX
+#define FRAME_BYTES_MAX	 (sizeof(struct link_frame) + LINK_PAYLOAD_BYTES_MAX)
+#define IN_BYTES	 (2 * FRAME_BYTES_MAX)
+#define NO_FRAME	 SIZE_MAX
+#define TLS_RECORD_BYTES 16384u
+/* The kernel is not to hold much that has not left, for nothing gets before that. */
+#define UNSENT_BYTES (256 << 10)
 
 uint64_t link_now_ms(void)
 {
@@ -27,6 +30,7 @@ uint64_t link_now_ms(void)
 
 int link_create(struct link *link, SSL_CTX *context, int socket)
 {
+	int unsent = UNSENT_BYTES;
 	int one = 1;
 
 	*link = (struct link){.socket = socket, .open_frame = NO_FRAME, .heard_ms = link_now_ms()};
@@ -39,6 +43,7 @@ int link_create(struct link *link, SSL_CTX *context, int socket)
 	}
 	/* Batches are made here; the kernel must not wait for more. */
 	setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	setsockopt(socket, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
 	return 0;
 }
 
@@ -118,9 +123,28 @@ bool link_handshake(struct link *link, bool is_server, int timeout_ms)
 
 size_t link_room(const struct link *link)
 {
-	size_t used = link->out_end - link->out_begin + sizeof(struct link_frame);
+	size_t used = link->out_end - link->out_begin + sizeof(struct link_frame) + LINK_EARLY_BYTES;
 
 	return used < LINK_OUT_BYTES ? LINK_OUT_BYTES - used : 0;
+}
+
+/* Moves what waits to the start of the buffer. */
+static void out_compact(struct link *link)
+{
+	memmove(link->out, link->out + link->out_begin, link->out_end - link->out_begin);
+	if (link->open_frame != NO_FRAME)
+		link->open_frame -= link->out_begin;
+	link->next_frame -= link->out_begin;
+	link->out_end -= link->out_begin;
+	link->out_begin = 0;
+}
+
+static size_t frame_after(const struct link *link, size_t at)
+{
+	struct link_frame frame;
+
+	memcpy(&frame, link->out + at, sizeof(frame));
+	return at + sizeof(frame) + frame.bytes;
 }
 
 void *link_put(struct link *link, enum link_frame_type type, uint32_t bytes, bool append)
@@ -128,13 +152,8 @@ void *link_put(struct link *link, enum link_frame_type type, uint32_t bytes, boo
 	struct link_frame frame = {.bytes = bytes, .type = type};
 	void *place;
 
-	if (link->out_end + sizeof(frame) + bytes > LINK_OUT_BYTES) {
-		memmove(link->out, link->out + link->out_begin, link->out_end - link->out_begin);
-		if (link->open_frame != NO_FRAME)
-			link->open_frame -= link->out_begin;
-		link->out_end -= link->out_begin;
-		link->out_begin = 0;
-	}
+	if (link->out_end + sizeof(frame) + bytes > LINK_OUT_BYTES)
+		out_compact(link);
 	if (append && link->open_frame != NO_FRAME) {
 		struct link_frame open;
 
@@ -154,6 +173,28 @@ void *link_put(struct link *link, enum link_frame_type type, uint32_t bytes, boo
 	return place;
 }
 
+void *link_put_early(struct link *link, enum link_frame_type type, uint32_t bytes)
+{
+	struct link_frame frame = {.bytes = bytes, .type = type};
+	size_t whole = sizeof(frame) + bytes;
+	size_t at;
+
+	if (link->out_end - link->out_begin + whole > LINK_OUT_BYTES)
+		return NULL;
+	if (link->out_end + whole > LINK_OUT_BYTES)
+		out_compact(link);
+	at = link->next_frame;
+	/* A record of TLS may have been made already of what comes first; it must stay as it is. */
+	while (at < link->out_end && at - link->out_begin < TLS_RECORD_BYTES)
+		at = frame_after(link, at);
+	memmove(link->out + at + whole, link->out + at, link->out_end - at);
+	memcpy(link->out + at, &frame, sizeof(frame));
+	if (link->open_frame != NO_FRAME)
+		link->open_frame = link->open_frame >= at ? link->open_frame + whole : NO_FRAME;
+	link->out_end += whole;
+	return link->out + at + sizeof(frame);
+}
+
 bool link_flush(struct link *link)
 {
 	link->open_frame = NO_FRAME;
@@ -168,8 +209,11 @@ bool link_flush(struct link *link)
 		if (result != 1)
 			return is_temporary(link, result, "send");
 		link->out_begin += written;
+		link->sent_bytes += written;
+		while (link->next_frame < link->out_begin)
+			link->next_frame = frame_after(link, link->next_frame);
 	}
-	link->out_begin = link->out_end = 0;
+	link->out_begin = link->out_end = link->next_frame = 0;
 	return true;
 }
 

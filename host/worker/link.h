@@ -21,10 +21,12 @@
 #include <stdint.h>
 
 #include "vgpu_control.h"
+#include "vgpu_schedule.h"
 
-#define LINK_VERSION	       2u
+#define LINK_VERSION	       3u
 #define LINK_PAYLOAD_BYTES_MAX (256u << 10)
 #define LINK_OUT_BYTES	       (2u << 20)
+#define LINK_EARLY_BYTES       4096u /* of them, for link_put_early() alone */
 #define LINK_ALIVE_MS	       1000
 #define LINK_SILENCE_MS	       10000 /* unless the command line says otherwise */
 
@@ -42,8 +44,17 @@ enum link_frame_type {
 	LINK_CLOSE,    /* relay: end the executor; the worker answers with LINK_COUNTERS and closes */
 	LINK_CALLED,   /* worker: struct link_function: the guest is to call it */
 	LINK_RETURNED, /* relay: struct link_place: functions_returned */
+	LINK_TAKEN,    /* both: struct link_place: bytes of records in the ring, since the start */
+	LINK_PERMIT,   /* relay: struct link_permit: the permit page has changed */
+	LINK_SCHEDULE, /* worker: struct link_schedule: so has what the executor claims */
+	LINK_UPLOAD_PACKED,   /* relay: struct link_packed, then the bytes of an UPLOAD as a frame of zstd */
+	LINK_DOWNLOAD_PACKED, /* worker: the same of a DOWNLOAD, if the relay has asked for it */
 	LINK_FRAME_TYPE_COUNT,
 };
+
+#define LINK_HOST_BYTES 64
+
+#define LINK_FLAG_PACK 1u /* downloads may be packed */
 
 /* Little-endian, like all that goes over the wire. */
 struct link_frame {
@@ -57,6 +68,30 @@ struct link_open {
 	uint32_t channel;
 	uint32_t pool_id;
 	uint64_t channel_bytes;
+	/* Whose limits hold: the worker has one account for each of a host's tenants. NUL-terminated. */
+	char host[LINK_HOST_BYTES];
+	char tenant[VGPU_CONTROL_TENANT_BYTES];
+	uint32_t flags;
+	uint32_t reserved;
+	uint64_t process_namespace; /* without a VM: the programs of a tenant that are in one see each other; 0: none */
+};
+
+/* As in the permit page, but for the time: each machine has a clock of its own. */
+struct link_permit {
+	uint32_t word;
+	uint32_t drain_us;
+	uint64_t left_ns; /* until the slice is over, when this was sent; VGPU_TIME_NEVER: it is not */
+	uint64_t burst_ns;
+	uint64_t linger_ns;
+	struct vgpu_limits limits;
+	uint64_t slow_call_ms;
+};
+
+struct link_schedule {
+	uint32_t word;			      /* of the permit page that the executor had before this was read */
+	uint32_t is_overdue;		      /* a kernel takes longer than it may */
+	uint64_t arrived;		      /* bytes of records, before this was read */
+	struct vgpu_executor_schedule claims; /* deadline_ns means nothing here */
 };
 
 struct link_status {
@@ -67,6 +102,12 @@ struct link_status {
 
 struct link_place {
 	uint64_t value; /* a position, an offset or a word, as the frame's type says */
+};
+
+struct link_packed {
+	uint64_t place; /* as in struct link_place */
+	uint32_t bytes; /* unpacked, at most PACKING_PIECE_BYTES */
+	uint32_t reserved;
 };
 
 /* A host function, as in the channel's header. */
@@ -84,10 +125,12 @@ struct link {
 	bool is_dry; /* the last read found nothing more */
 	uint8_t *out;
 	size_t out_begin, out_end;
-	size_t open_frame; /* where the header of the frame is that may still grow; SIZE_MAX: none */
-	uint64_t heard_ms; /* when something last came */
-	uint64_t alive_ms; /* when a sign of life is due */
-	char reason[160];  /* why it was lost */
+	size_t open_frame;   /* where the header of the frame is that may still grow; SIZE_MAX: none */
+	size_t next_frame;   /* the first frame of which nothing has left */
+	uint64_t sent_bytes; /* that the kernel has taken */
+	uint64_t heard_ms;   /* when something last came */
+	uint64_t alive_ms;   /* when a sign of life is due */
+	char reason[160];    /* why it was lost */
 };
 
 struct link_view {
@@ -111,6 +154,12 @@ size_t link_room(const struct link *link);
  * link_room(). With 'append' they go on a frame of the same type that has not left yet.
  */
 void *link_put(struct link *link, enum link_frame_type type, uint32_t bytes, bool append);
+
+/*
+ * Room before what has not begun to leave, for what must not wait behind bulk data. NULL: there is none now, for
+ * LINK_EARLY_BYTES wait already.
+ */
+void *link_put_early(struct link *link, enum link_frame_type type, uint32_t bytes);
 
 /* Sends what the network takes, reads what is there. False: the link is lost, see reason. */
 bool link_flush(struct link *link);

@@ -8,11 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "control_socket.h"
+#include "mirror_control.h"
 #include "pause.h"
 #include "window_use.h"
 
-#define PIECE_BYTES	     (128u << 10)
 #define FRAMES_IN_A_ROW	     16
 #define ROUNDS_BETWEEN_LOOKS 256
 
@@ -80,38 +79,35 @@ static struct mirror_download download_forget(struct mirror *mirror, uint32_t se
 	return (struct mirror_download){0};
 }
 
-static bool commands_put(struct mirror *mirror, const struct link_view *view)
+/* True: at least one is in the ring. */
+static bool commands_put(struct mirror *mirror)
 {
-	while (mirror->commands_done < view->bytes) {
-		const uint8_t *record = view->payload + mirror->commands_done;
-		uint32_t left = view->bytes - mirror->commands_done;
-		struct vgpu_record header = {0};
-		enum ring_status status;
-		void *place;
+	struct records_in *in = &mirror->commands_in;
+	struct vgpu_record header;
+	const uint8_t *record;
+	bool progress = false;
+	int found;
 
-		if (left >= sizeof(header))
-			memcpy(&header, record, sizeof(header));
-		if (header.length < sizeof(header) || header.length > left || header.length > VGPU_RECORD_BYTES_MAX ||
-		    header.length % VGPU_RECORD_ALIGNMENT || header.opcode == VGPU_OPCODE_PAD) {
-			mirror_end(mirror, VGPU_ERROR_PROTOCOL, "the relay sent a record that is none");
-			return false;
-		}
-		status = ring_reserve(&mirror->commands, header.length, &place);
+	while ((found = records_next(in, &header, &record)) > 0) {
+		void *place;
+		enum ring_status status = ring_reserve(&mirror->commands, header.length, &place);
+
 		if (status == RING_FATAL)
 			mirror_end(mirror, VGPU_ERROR_EXECUTOR_DIED, "the executor broke the command ring");
-		if (status != RING_OK) {
-			mirror->command_waits = header.length;
-			return false;
-		}
+		mirror->command_waits = status == RING_OK ? 0 : header.length;
+		if (status != RING_OK)
+			break;
 		download_note(mirror, record, header.length);
 		memcpy(place, record, header.length);
 		if (ring_commit(&mirror->commands))
 			eventfd_ring(mirror->doorbell);
-		mirror->commands_done += header.length;
+		records_put(in, header.length);
+		progress = true;
 	}
-	mirror->commands_done = 0;
-	mirror->command_waits = 0;
-	return true;
+	if (found < 0)
+		mirror_end(mirror, VGPU_ERROR_PROTOCOL, "the relay sent a record that is none");
+	records_tell(in, mirror->link);
+	return progress;
 }
 
 /* The guest has returned from the function that was called last. */
@@ -130,29 +126,47 @@ static bool returned_take(struct mirror *mirror, const struct link_view *view)
 
 static bool upload_put(struct mirror *mirror, const struct link_view *view)
 {
-	struct link_place place;
-	uint64_t bytes, at;
+	const uint8_t *data;
+	uint64_t place, at;
+	uint32_t bytes;
 
-	if (view->bytes < sizeof(place))
+	data = view->type == LINK_UPLOAD ? bulk_view(view, &place, &bytes)
+					 : bulk_unpack(&mirror->unpacker, view, &place, &bytes);
+	if (!data)
 		return false;
-	memcpy(&place, view->payload, sizeof(place));
-	bytes = view->bytes - sizeof(place);
-	at = place.value % mirror->upload_bytes;
-	if (bytes > mirror->upload_bytes - at || place.value + bytes - mirror->upload_released > mirror->upload_bytes)
+	at = place % mirror->upload_bytes;
+	if (bytes > mirror->upload_bytes - at || place + bytes - mirror->upload_released > mirror->upload_bytes)
 		return false;
-	memcpy(mirror->memory + mirror->upload_offset + at, view->payload + sizeof(place), bytes);
+	memcpy(mirror->memory + mirror->upload_offset + at, data, bytes);
 	return true;
 }
 
-/* False: the frame waits, or it is none and the end is set. */
-static bool frame_take(struct mirror *mirror, const struct link_view *view)
+static bool taken_take(struct mirror *mirror, const struct link_view *view)
+{
+	struct link_place place;
+
+	if (view->bytes != sizeof(place))
+		return false;
+	memcpy(&place, view->payload, sizeof(place));
+	return records_taken(&mirror->replies_out, place.value);
+}
+
+static void frame_take(struct mirror *mirror, const struct link_view *view)
 {
 	bool is_valid = true;
 
 	switch (view->type) {
 	case LINK_COMMANDS:
-		return commands_put(mirror, view);
+		is_valid = records_hold(&mirror->commands_in, view->payload, view->bytes);
+		break;
+	case LINK_TAKEN:
+		is_valid = taken_take(mirror, view);
+		break;
+	case LINK_PERMIT:
+		is_valid = mirror_schedule_take(&mirror->schedule, view);
+		break;
 	case LINK_UPLOAD:
+	case LINK_UPLOAD_PACKED:
 		is_valid = upload_put(mirror, view);
 		break;
 	case LINK_RETURNED:
@@ -169,13 +183,11 @@ static bool frame_take(struct mirror *mirror, const struct link_view *view)
 	if (!is_valid)
 		mirror_end(mirror, VGPU_ERROR_PROTOCOL, "the relay sent a frame of type %d that is malformed",
 			   view->type);
-	return is_valid;
 }
 
 static bool frames_take(struct mirror *mirror)
 {
-	/* While a frame waits, more of them would have nowhere to go. */
-	bool is_lost = !mirror->command_waits && !link_fill(mirror->link);
+	bool is_lost = !link_fill(mirror->link);
 	struct link_view view;
 	bool progress = false;
 	int found = 0;
@@ -183,11 +195,12 @@ static bool frames_take(struct mirror *mirror)
 	for (int i = 0; i < FRAMES_IN_A_ROW && !mirror->is_over && !mirror->is_closing &&
 			(found = link_peek(mirror->link, &view)) > 0;
 	     i++) {
-		if (!frame_take(mirror, &view))
-			return progress;
+		frame_take(mirror, &view);
 		link_consume(mirror->link, &view);
 		progress = true;
 	}
+	if (!mirror->is_over && commands_put(mirror))
+		progress = true;
 	if (found < 0)
 		mirror_end(mirror, VGPU_ERROR_PROTOCOL, "%.140s", mirror->link->reason);
 	else if (is_lost && found == 0 && !mirror->is_closing)
@@ -252,17 +265,15 @@ static bool download_send(struct mirror *mirror)
 	const struct mirror_download *download = &mirror->held_download;
 
 	while (mirror->held_sent < download->bytes) {
-		const struct link_place place = {.value = download->offset + mirror->held_sent};
+		uint64_t offset = download->offset + mirror->held_sent;
 		uint64_t piece = download->bytes - mirror->held_sent;
-		uint8_t *payload;
 
-		if (piece > PIECE_BYTES)
-			piece = PIECE_BYTES;
-		if (link_room(mirror->link) < sizeof(place) + piece)
+		if (piece > PACKING_PIECE_BYTES)
+			piece = PACKING_PIECE_BYTES;
+		if (link_room(mirror->link) < sizeof(struct link_packed) + piece)
 			return false;
-		payload = link_put(mirror->link, LINK_DOWNLOAD, (uint32_t)(sizeof(place) + piece), false);
-		memcpy(payload, &place, sizeof(place));
-		memcpy(payload + sizeof(place), mirror->memory + mirror->download_offset + place.value, piece);
+		bulk_put(&mirror->packer, mirror->link, LINK_DOWNLOAD, LINK_DOWNLOAD_PACKED, offset,
+			 mirror->memory + mirror->download_offset + offset, (uint32_t)piece);
 		mirror->held_sent += piece;
 	}
 	return true;
@@ -294,10 +305,12 @@ static bool replies_take(struct mirror *mirror)
 
 	while (!mirror->is_over && (mirror->held_bytes || reply_take(mirror))) {
 		deferred_send(mirror);
-		if (!download_send(mirror) || link_room(mirror->link) < mirror->held_bytes)
+		if (!download_send(mirror) || link_room(mirror->link) < mirror->held_bytes ||
+		    !records_may_send(&mirror->replies_out, mirror->held_bytes))
 			break;
 		memcpy(link_put(mirror->link, LINK_REPLIES, mirror->held_bytes, true), mirror->record,
 		       mirror->held_bytes);
+		mirror->replies_out.sent += mirror->held_bytes;
 		mirror->held_bytes = 0;
 		progress = true;
 	}
@@ -324,10 +337,9 @@ static void life_check(struct mirror *mirror)
 
 	if (now >= link->alive_ms) {
 		counters_send(mirror);
+		mirror_schedule_send(&mirror->schedule, link, records_arrived(&mirror->commands_in), true);
 		link->alive_ms = now + LINK_ALIVE_MS;
 	}
-	if (mirror->command_waits)
-		link->heard_ms = now;
 	if (now - link->heard_ms > mirror->silence_ms)
 		mirror_end(mirror, VGPU_ERROR_EXECUTOR_DIED, "the relay has been silent for %llu ms",
 			   (unsigned long long)(now - link->heard_ms));
@@ -353,56 +365,18 @@ static bool sleep_prepare(struct mirror *mirror)
 	return status != RING_EMPTY;
 }
 
-/* Which processes belong to a tenant is known to the mediator alone: no others are shown. */
-static void tenant_answer(struct mirror *mirror, uint32_t first)
-{
-	struct control_message answer = {.tenant_reply = {.first = first}};
-
-	/* An executor that does not read it asks in vain. */
-	(void)control_send(mirror->control, VGPU_CONTROL_TENANT_REPLY, &answer);
-}
-
-/* Which processes may share is known to the mediator alone, which is elsewhere: none. */
-static void share_refuse(struct mirror *mirror, struct control_message *message)
-{
-	message->share.is_granted = 0;
-	(void)control_send(mirror->control, VGPU_CONTROL_SHARE_REPLY, message);
-}
-
-static void control_take(struct mirror *mirror)
-{
-	struct control_message message;
-	int received = control_receive(mirror->control, &message);
-
-	if (received < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (received <= 0) {
-		mirror_end(mirror, VGPU_ERROR_EXECUTOR_DIED, "the executor ended");
-		return;
-	}
-	control_message_release(&message);
-	if (message.header.type == VGPU_CONTROL_TENANT_QUERY)
-		tenant_answer(mirror, message.tenant_query.first);
-	else if (message.header.type == VGPU_CONTROL_SHARE_PUBLISH || message.header.type == VGPU_CONTROL_SHARE_QUERY)
-		share_refuse(mirror, &message);
-	else if (message.header.type == VGPU_CONTROL_EXECUTOR_FAULT)
-		mirror_end(mirror, message.channel.error, "%s", message.channel.text);
-	else
-		mirror_end(mirror, VGPU_ERROR_EXECUTOR_DIED, "the executor sent message %u", message.header.type);
-}
-
 static void mirror_sleep(struct mirror *mirror, int timeout_ms)
 {
 	struct pollfd waits[] = {
-		{.fd = mirror->link->socket, .events = POLLRDHUP},
+		{.fd = mirror->link->socket, .events = POLLIN | POLLRDHUP},
 		{.fd = mirror->interrupt, .events = POLLIN},
 		{.fd = mirror->control, .events = POLLIN | POLLRDHUP},
+		{.fd = mirror->schedule.bell, .events = POLLIN},
+		{.fd = mirror->accounts, .events = POLLIN},
 	};
 
 	if (timeout_ms && sleep_prepare(mirror))
 		return;
-	if (!mirror->command_waits)
-		waits[0].events |= POLLIN;
 	if (!link_is_flushed(mirror->link))
 		waits[0].events |= POLLOUT;
 	if (poll(waits, sizeof(waits) / sizeof(waits[0]), timeout_ms) < 0 && errno != EINTR)
@@ -410,14 +384,15 @@ static void mirror_sleep(struct mirror *mirror, int timeout_ms)
 	ring_wake(&mirror->replies);
 	if (waits[1].revents & POLLIN)
 		eventfd_clear(mirror->interrupt);
-	/* A relay never closes one direction alone. While it is not read, its end would not show otherwise. */
-	if (mirror->command_waits && waits[0].revents & (POLLRDHUP | POLLHUP | POLLERR))
-		mirror_end(mirror, VGPU_ERROR_EXECUTOR_DIED, "the relay closed the connection");
+	if (waits[3].revents & POLLIN)
+		mirror_schedule_ring(&mirror->schedule);
 	if (waits[2].revents) {
 		/* What it replied before its end is still delivered. */
 		replies_take(mirror);
-		control_take(mirror);
+		mirror_control_take(mirror);
 	}
+	if (waits[4].revents)
+		mirror_answer_take(mirror);
 }
 
 void mirror_run(struct mirror *mirror)
@@ -431,6 +406,7 @@ void mirror_run(struct mirror *mirror)
 
 		if (replies_take(mirror))
 			progress = true;
+		mirror_schedule_send(&mirror->schedule, mirror->link, records_arrived(&mirror->commands_in), false);
 		if (!link_flush(mirror->link)) {
 			mirror_end(mirror, VGPU_ERROR_EXECUTOR_DIED, "the link was lost: %.100s", mirror->link->reason);
 			break;
@@ -445,7 +421,7 @@ void mirror_run(struct mirror *mirror)
 			continue;
 		life_check(mirror);
 		if (!mirror->is_over && link_flush(mirror->link))
-			mirror_sleep(mirror, LINK_ALIVE_MS);
+			mirror_sleep(mirror, mirror_schedule_timeout(&mirror->schedule, LINK_ALIVE_MS));
 	}
 }
 

@@ -14,7 +14,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "accounts.h"
 #include "link.h"
+#include "mirror_schedule.h"
+#include "packing.h"
+#include "records.h"
 #include "vgpu_control.h"
 #include "vgpu_ring.h"
 
@@ -33,6 +37,7 @@ struct mirror {
 	pid_t executor;
 	int executor_exit; /* pidfd */
 	int control;
+	int accounts; /* the main process's end of the socket (accounts.h); -1: it is gone */
 	int doorbell;
 	int interrupt;
 	uint8_t *memory;
@@ -45,8 +50,12 @@ struct mirror {
 
 	uint64_t upload_released;
 	uint32_t functions_called; /* as the relay was told */
-	uint32_t commands_done;	   /* of a frame of commands that waits for room in the ring */
-	uint32_t command_waits;	   /* length of the record that does; 0: none */
+	struct mirror_schedule schedule;
+	struct packer packer;
+	struct unpacker unpacker;
+	struct records_in commands_in;
+	struct records_out replies_out;
+	uint32_t command_waits; /* length of the record that waits for room in the ring; 0: none */
 	struct mirror_download downloads[MIRROR_DOWNLOADS_MAX];
 	size_t download_count;
 	uint32_t held_bytes; /* of 'record', a reply that waits for room in the link; 0: none */
@@ -62,6 +71,8 @@ struct mirror {
 struct mirror_plan {
 	const char *executor;
 	const char *driver;
+	int accounts; /* socket to the main process (accounts.h) */
+	uint8_t certificate[ACCOUNT_CERTIFICATE_BYTES];
 	struct link_open open;
 };
 

@@ -16,7 +16,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "accounts.h"
 #include "control_socket.h"
+#include "memory_file.h"
 #include "mirror.h"
 
 #define COUNTERS_BYTES	  4096
@@ -24,18 +26,6 @@
 #define START_MS	  60000
 #define EXIT_NOT_STARTED  127
 #define DESCRIPTORS_MAX	  65536
-
-static int memory_create(const char *name, uint64_t bytes)
-{
-	int memory = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-
-	if (memory >= 0 && (ftruncate(memory, (off_t)bytes) < 0 ||
-			    fcntl(memory, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)) {
-		close(memory);
-		memory = -1;
-	}
-	return memory;
-}
 
 static _Noreturn void child_run(const struct mirror_plan *plan, int control, pid_t parent)
 {
@@ -86,8 +76,9 @@ static bool executor_start(struct mirror *mirror, const struct mirror_plan *plan
 	return true;
 }
 
-static bool start_send(struct mirror *mirror, const struct mirror_plan *plan, int memory, int counters)
+static bool start_send(struct mirror *mirror, const struct mirror_plan *plan, int memory, int counters, int tenant)
 {
+	const struct mirror_schedule *schedule = &mirror->schedule;
 	struct control_message message = {
 		.executor_start =
 			{
@@ -95,9 +86,12 @@ static bool start_send(struct mirror *mirror, const struct mirror_plan *plan, in
 				.vm_id = plan->open.vm_id,
 				.channel = plan->open.channel,
 				.pool_id = plan->open.pool_id,
+				.has_schedule = 1,
+				.can_share = 1,
 			},
-		.fds = {memory, mirror->doorbell, mirror->interrupt, counters},
-		.fd_count = 4,
+		.fds = {memory, mirror->doorbell, mirror->interrupt, counters, schedule->file, tenant, schedule->wake,
+			schedule->bell},
+		.fd_count = 8,
 	};
 
 	snprintf(message.executor_start.driver_library, sizeof(message.executor_start.driver_library), "%s",
@@ -165,45 +159,77 @@ static bool layout_take(struct mirror *mirror, uint64_t channel_bytes)
 	return true;
 }
 
+static bool open_is_valid(struct mirror *mirror, const struct link_open *open)
+{
+	if (open->version != LINK_VERSION) {
+		mirror_end(mirror, VGPU_ERROR_VERSION, "link version %u, this worker speaks %u", open->version,
+			   LINK_VERSION);
+		return false;
+	}
+	if (open->channel_bytes < VGPU_CHANNEL_BYTES_MIN || open->channel_bytes > CHANNEL_BYTES_MAX ||
+	    open->channel_bytes % 4096) {
+		mirror_end(mirror, VGPU_ERROR_REFUSED, "a channel of %llu bytes",
+			   (unsigned long long)open->channel_bytes);
+		return false;
+	}
+	return true;
+}
+
+/* The tenant's page and the counters. */
+static bool account_open(const struct mirror_plan *plan, int *ret_tenant, int *ret_counters)
+{
+	const struct account_group group = {.vm_id = plan->open.vm_id,
+					    .process_namespace = plan->open.process_namespace};
+	struct account_key key = {0};
+
+	memcpy(key.certificate, plan->certificate, sizeof(key.certificate));
+	/* Compared as bytes. */
+	snprintf(key.host, sizeof(key.host), "%s", plan->open.host);
+	snprintf(key.tenant, sizeof(key.tenant), "%s", plan->open.tenant);
+	return account_ask(plan->accounts, &key, &group, ret_tenant, ret_counters) == 0;
+}
+
 bool mirror_open(struct mirror *mirror, const struct mirror_plan *plan)
 {
 	uint64_t bytes = plan->open.channel_bytes;
 	int memory = -1;
 	int counters = -1;
+	int tenant = -1;
 	void *mapping = MAP_FAILED;
 	void *counters_mapping = MAP_FAILED;
 	bool result = false;
 
 	mirror->control = mirror->doorbell = mirror->interrupt = mirror->executor_exit = -1;
-	if (plan->open.version != LINK_VERSION) {
-		mirror_end(mirror, VGPU_ERROR_VERSION, "link version %u, this worker speaks %u", plan->open.version,
-			   LINK_VERSION);
+	mirror->accounts = plan->accounts;
+	if (!open_is_valid(mirror, &plan->open))
 		return false;
-	}
-	if (bytes < VGPU_CHANNEL_BYTES_MIN || bytes > CHANNEL_BYTES_MAX || bytes % 4096) {
-		mirror_end(mirror, VGPU_ERROR_REFUSED, "a channel of %llu bytes", (unsigned long long)bytes);
-		return false;
-	}
-	memory = memory_create("vgpu-channel", bytes);
-	counters = memory_create("vgpu-counters", COUNTERS_BYTES);
+	/* Without it the data goes as it is. */
+	if (plan->open.flags & LINK_FLAG_PACK)
+		(void)packer_open(&mirror->packer);
+	memory = memory_file_create("vgpu-channel", bytes);
 	mirror->doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	mirror->interrupt = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (memory >= 0)
 		mapping = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
-	if (counters >= 0)
+	if (account_open(plan, &tenant, &counters))
 		counters_mapping = mmap(NULL, COUNTERS_BYTES, PROT_READ, MAP_SHARED, counters, 0);
 	if (mapping == MAP_FAILED || counters_mapping == MAP_FAILED || mirror->doorbell < 0 || mirror->interrupt < 0 ||
-	    !executor_start(mirror, plan) || !start_send(mirror, plan, memory, counters)) {
+	    mirror_schedule_open(&mirror->schedule) < 0 || !executor_start(mirror, plan) ||
+	    account_executor_tell(plan->accounts, mirror->executor) < 0 ||
+	    !start_send(mirror, plan, memory, counters, tenant)) {
 		mirror_end(mirror, VGPU_ERROR_NO_MEMORY, "the worker cannot start an executor: %s", strerror(errno));
 	} else if (ready_await(mirror)) {
 		mirror->memory = mapping;
 		mirror->counters = counters_mapping;
+		mirror_schedule_begin(&mirror->schedule, counters_mapping);
 		result = layout_take(mirror, bytes);
 	}
 	if (memory >= 0)
 		close(memory);
 	if (counters >= 0)
 		close(counters);
+	if (tenant >= 0)
+		close(tenant);
 	/* The rest goes with this process, which serves nothing else. */
 	return result;
 }

@@ -10,7 +10,6 @@
 #include "pause.h"
 #include "window_use.h"
 
-#define PIECE_BYTES	     (128u << 10)
 #define CLOSE_MS	     1500 /* less than the mediator's patience before it kills */
 #define FRAMES_IN_A_ROW	     16
 #define ROUNDS_BETWEEN_LOOKS 256
@@ -50,18 +49,15 @@ static bool use_is_valid(const struct relay *relay, const struct window_use *use
 static bool upload_send(struct relay *relay, const struct window_use *use)
 {
 	while (relay->held_sent < use->bytes) {
-		struct link_place place = {.value = use->place + relay->held_sent};
+		uint64_t place = use->place + relay->held_sent;
 		uint64_t piece = use->bytes - relay->held_sent;
-		uint8_t *payload;
 
-		if (piece > PIECE_BYTES)
-			piece = PIECE_BYTES;
-		if (link_room(&relay->link) < sizeof(place) + piece)
+		if (piece > PACKING_PIECE_BYTES)
+			piece = PACKING_PIECE_BYTES;
+		if (link_room(&relay->link) < sizeof(struct link_packed) + piece)
 			return false;
-		payload = link_put(&relay->link, LINK_UPLOAD, (uint32_t)(sizeof(place) + piece), false);
-		memcpy(payload, &place, sizeof(place));
-		memcpy(payload + sizeof(place), relay->channel.upload + place.value % relay->channel.upload_bytes,
-		       piece);
+		bulk_put(&relay->packer, &relay->link, LINK_UPLOAD, LINK_UPLOAD_PACKED, place,
+			 relay->channel.upload + place % relay->channel.upload_bytes, (uint32_t)piece);
 		relay->held_sent += piece;
 	}
 	return true;
@@ -74,9 +70,10 @@ static bool record_send(struct relay *relay)
 
 	if (use.uploads && !upload_send(relay, &use))
 		return false;
-	if (link_room(&relay->link) < relay->held_bytes)
+	if (link_room(&relay->link) < relay->held_bytes || !records_may_send(&relay->commands_out, relay->held_bytes))
 		return false;
 	memcpy(link_put(&relay->link, LINK_COMMANDS, relay->held_bytes, true), relay->record, relay->held_bytes);
+	relay->commands_out.sent += relay->held_bytes;
 	if (use.uploads)
 		relay->upload_used = use.place + use.bytes;
 	else if (use.passes)
@@ -114,56 +111,54 @@ static bool commands_take(struct relay *relay)
 
 	while (!relay->fault && (relay->held_bytes || record_take(relay)) && record_send(relay))
 		progress = true;
+	if (progress)
+		relay_schedule_demand(&relay->schedule);
 	if (progress && commands->other - commands->own <= commands->bytes / 2 && ring_producer_waits(commands))
 		channel_notify(&relay->channel);
 	return progress;
 }
 
-/* False: it waits for room, or the frame is none. */
-static bool replies_put(struct relay *relay, const struct link_view *view)
+/* True: at least one is in the guest's ring. */
+static bool replies_put(struct relay *relay)
 {
-	while (relay->replies_done < view->bytes) {
-		uint32_t left = view->bytes - relay->replies_done;
-		struct vgpu_record header = {0};
-		enum ring_status status;
-		void *place;
+	struct records_in *in = &relay->replies_in;
+	struct vgpu_record header;
+	const uint8_t *record;
+	bool progress = false;
+	int found;
 
-		if (left >= sizeof(header))
-			memcpy(&header, view->payload + relay->replies_done, sizeof(header));
-		if (header.length < sizeof(header) || header.length > left || header.length > VGPU_RECORD_BYTES_MAX ||
-		    header.length % VGPU_RECORD_ALIGNMENT || header.opcode == VGPU_OPCODE_PAD) {
-			relay_fault(relay, VGPU_ERROR_PROTOCOL, "the worker sent a record that is none");
-			return false;
-		}
-		status = ring_reserve(&relay->channel.replies, header.length, &place);
+	while ((found = records_next(in, &header, &record)) > 0) {
+		void *place;
+		enum ring_status status = ring_reserve(&relay->channel.replies, header.length, &place);
+
 		if (status == RING_FATAL)
 			relay_fault(relay, VGPU_ERROR_PROTOCOL, "the reply ring's head is out of range");
-		if (status != RING_OK) {
-			relay->reply_waits = header.length;
-			return false;
-		}
-		memcpy(place, view->payload + relay->replies_done, header.length);
+		relay->reply_waits = status == RING_OK ? 0 : header.length;
+		if (status != RING_OK)
+			break;
+		memcpy(place, record, header.length);
 		if (ring_commit(&relay->channel.replies))
 			channel_notify(&relay->channel);
-		relay->replies_done += header.length;
+		records_put(in, header.length);
+		progress = true;
 	}
-	relay->replies_done = 0;
-	relay->reply_waits = 0;
-	return true;
+	if (found < 0)
+		relay_fault(relay, VGPU_ERROR_PROTOCOL, "the worker sent a record that is none");
+	records_tell(in, &relay->link);
+	return progress;
 }
 
 static bool download_put(struct relay *relay, const struct link_view *view)
 {
-	struct link_place place;
+	const uint8_t *data;
+	uint64_t place;
 	uint32_t bytes;
 
-	if (view->bytes < sizeof(place))
+	data = view->type == LINK_DOWNLOAD ? bulk_view(view, &place, &bytes)
+					   : bulk_unpack(&relay->unpacker, view, &place, &bytes);
+	if (!data || place > relay->channel.download_bytes || bytes > relay->channel.download_bytes - place)
 		return false;
-	memcpy(&place, view->payload, sizeof(place));
-	bytes = view->bytes - (uint32_t)sizeof(place);
-	if (place.value > relay->channel.download_bytes || bytes > relay->channel.download_bytes - place.value)
-		return false;
-	memcpy(relay->channel.download + place.value, view->payload + sizeof(place), bytes);
+	memcpy(relay->channel.download + place, data, bytes);
 	return true;
 }
 
@@ -179,14 +174,24 @@ static bool released_take(struct relay *relay, uint64_t position)
 /* One at a time: the guest has returned from the one before. */
 static bool function_take(struct relay *relay, const struct link_view *view)
 {
-	struct link_function called;
-
-	memcpy(&called, view->payload, sizeof(called));
-	if (called.called != relay->functions_called + 1 || relay->functions_returned != relay->functions_called)
+	memcpy(&relay->function, view->payload, sizeof(relay->function));
+	if (relay->function.called != relay->functions_called + 1 ||
+	    relay->functions_returned != relay->functions_called)
 		return false;
-	relay->functions_called = called.called;
-	channel_function_call(&relay->channel, called.function, (CUresult)called.status, called.called);
+	relay->functions_called = relay->function.called;
+	relay->function_waits = true;
 	return true;
+}
+
+/* It may read what the replies before it brought. */
+static void function_call(struct relay *relay)
+{
+	const struct link_function *function = &relay->function;
+
+	if (!relay->function_waits || records_are_held(&relay->replies_in))
+		return;
+	relay->function_waits = false;
+	channel_function_call(&relay->channel, function->function, (CUresult)function->status, function->called);
 }
 
 /* True: told the worker that the guest has returned from the function that was called last. */
@@ -194,7 +199,7 @@ static bool returned_send(struct relay *relay)
 {
 	const struct link_place place = {.value = relay->functions_called};
 
-	if (relay->functions_returned == relay->functions_called ||
+	if (relay->functions_returned == relay->functions_called || relay->function_waits ||
 	    channel_functions_returned(&relay->channel) != relay->functions_called ||
 	    link_room(&relay->link) < sizeof(place))
 		return false;
@@ -225,8 +230,7 @@ static void status_take(struct relay *relay, const struct link_view *view)
 		    "worker: %.140s", status.text);
 }
 
-/* False: the frame waits, or it is none and the fault is set. */
-static bool frame_take(struct relay *relay, const struct link_view *view)
+static void frame_take(struct relay *relay, const struct link_view *view)
 {
 	struct link_place place = {0};
 	bool is_valid = false;
@@ -235,8 +239,16 @@ static bool frame_take(struct relay *relay, const struct link_view *view)
 		memcpy(&place, view->payload, sizeof(place));
 	switch (view->type) {
 	case LINK_REPLIES:
-		return replies_put(relay, view);
+		is_valid = records_hold(&relay->replies_in, view->payload, view->bytes);
+		break;
+	case LINK_TAKEN:
+		is_valid = view->bytes == sizeof(place) && records_taken(&relay->commands_out, place.value);
+		break;
+	case LINK_SCHEDULE:
+		is_valid = relay_schedule_take(&relay->schedule, view, relay->commands_out.sent);
+		break;
 	case LINK_DOWNLOAD:
+	case LINK_DOWNLOAD_PACKED:
 		is_valid = download_put(relay, view);
 		break;
 	case LINK_RELEASED:
@@ -267,24 +279,25 @@ static bool frame_take(struct relay *relay, const struct link_view *view)
 	if (!is_valid)
 		relay_fault(relay, VGPU_ERROR_PROTOCOL, "the worker sent a frame of type %d that is malformed",
 			    view->type);
-	return is_valid;
 }
 
 static bool frames_take(struct relay *relay)
 {
-	/* While a frame waits, more of them would have nowhere to go. */
-	bool is_lost = !relay->reply_waits && !link_fill(&relay->link);
+	bool is_lost = !link_fill(&relay->link);
 	struct link_view view;
 	bool progress = false;
 	int found = 0;
 
 	for (int i = 0; i < FRAMES_IN_A_ROW && !relay->fault && (found = link_peek(&relay->link, &view)) > 0; i++) {
-		if (relay->close_end_ms && view.type != LINK_COUNTERS)
-			relay->replies_done = 0;
-		else if (!frame_take(relay, &view))
-			return progress;
+		if (!relay->close_end_ms || view.type == LINK_COUNTERS)
+			frame_take(relay, &view);
 		link_consume(&relay->link, &view);
 		progress = true;
+	}
+	if (!relay->fault && !relay->close_end_ms) {
+		if (replies_put(relay))
+			progress = true;
+		function_call(relay);
 	}
 	/* What came before the end has been looked at by now. */
 	if (found < 0 || (is_lost && found == 0))
@@ -302,9 +315,6 @@ static void life_check(struct relay *relay)
 		link_put(link, LINK_ALIVE, 0, false);
 		link->alive_ms = now + LINK_ALIVE_MS;
 	}
-	/* Who does not listen hears nothing. */
-	if (relay->reply_waits)
-		link->heard_ms = now;
 	if (now - link->heard_ms > relay->silence_ms)
 		relay_fault(relay, VGPU_ERROR_EXECUTOR_DIED, "the worker has been silent for %llu ms",
 			    (unsigned long long)(now - link->heard_ms));
@@ -339,16 +349,15 @@ static void close_begin(struct relay *relay)
 static void relay_sleep(struct relay *relay)
 {
 	struct pollfd waits[] = {
-		{.fd = relay->link.socket, .events = POLLRDHUP},
+		{.fd = relay->link.socket, .events = POLLIN | POLLRDHUP},
 		{.fd = relay->channel.doorbell, .events = POLLIN},
 		/* Nothing is expected of the mediator but its end. */
 		{.fd = relay->close_end_ms ? -1 : relay->control, .events = POLLRDHUP},
+		{.fd = relay->schedule.wake, .events = POLLIN},
 	};
 
 	if (sleep_prepare(relay))
 		return;
-	if (!relay->reply_waits)
-		waits[0].events |= POLLIN;
 	if (!link_is_flushed(&relay->link))
 		waits[0].events |= POLLOUT;
 	if (poll(waits, sizeof(waits) / sizeof(waits[0]), relay->close_end_ms ? 50 : LINK_ALIVE_MS) < 0 &&
@@ -359,20 +368,24 @@ static void relay_sleep(struct relay *relay)
 		channel_doorbell_clear(&relay->channel);
 	if (waits[2].revents)
 		close_begin(relay);
-	/* While it is not read, its end would not show otherwise. */
-	if (relay->reply_waits && waits[0].revents & (POLLRDHUP | POLLHUP | POLLERR)) {
-		snprintf(relay->link.reason, sizeof(relay->link.reason), "the other side closed the connection");
-		link_lost(relay);
-	}
+	if (waits[3].revents)
+		relay_schedule_wake(&relay->schedule);
 }
 
-/* A guest that is never quiet must not keep the relay from seeing that the mediator has closed the channel. */
-static void control_look(struct relay *relay)
+/* A guest that is never quiet must not keep the relay from seeing what the mediator does. */
+static void mediator_look(struct relay *relay)
 {
-	struct pollfd control = {.fd = relay->control, .events = POLLRDHUP};
+	struct pollfd waits[] = {
+		{.fd = relay->control, .events = POLLRDHUP},
+		{.fd = relay->schedule.wake, .events = POLLIN},
+	};
 
-	if (!relay->close_end_ms && poll(&control, 1, 0) > 0)
+	if (relay->close_end_ms || poll(waits, sizeof(waits) / sizeof(waits[0]), 0) <= 0)
+		return;
+	if (waits[0].revents)
 		close_begin(relay);
+	if (waits[1].revents)
+		relay_schedule_wake(&relay->schedule);
 }
 
 void relay_run(struct relay *relay)
@@ -386,6 +399,8 @@ void relay_run(struct relay *relay)
 
 		if (!relay->close_end_ms && returned_send(relay))
 			progress = true;
+		if (!relay->close_end_ms)
+			relay_schedule_send(&relay->schedule, &relay->link);
 		if (!link_flush(&relay->link)) {
 			/* It may have said why before it went. */
 			if (frames_take(relay) && !relay->fault)
@@ -396,7 +411,7 @@ void relay_run(struct relay *relay)
 		if (frames_take(relay))
 			progress = true;
 		if (++rounds % ROUNDS_BETWEEN_LOOKS == 0)
-			control_look(relay);
+			mediator_look(relay);
 		if (progress) {
 			pause_reset(&pause);
 			continue;

@@ -3,12 +3,12 @@
  * The host's end of a channel whose GPU is elsewhere.  To the guest it is the
  * executor: it writes the layout, takes commands, puts replies, fills the download
  * window, releases the upload window.  What it takes goes to the worker in batches;
- * posted calls therefore never wait for the network, until the link's buffer, the
- * worker's ring and the guest's ring are full.
+ * posted calls therefore never wait for the network, until what may be on the way
+ * (records.h) and the guest's ring are full.
  *
- * Memory is bounded: one record and one frame are held at a time; while one waits
- * for room, nothing more is taken from where it came.  No lock-up can come of it: a
- * guest that waits for anything reads its replies meanwhile.
+ * Memory is bounded: one record of the guest's and a window of replies are held; while
+ * a record waits for room, nothing more is taken from the ring that it came from.  No
+ * lock-up can come of it: a guest that waits for anything reads its replies meanwhile.
  *
  * Both sides are hostile to it: what the guest writes is checked as an executor
  * checks it, what the worker sends is checked before it touches the guest's memory.
@@ -21,6 +21,9 @@
 
 #include "channel.h"
 #include "link.h"
+#include "packing.h"
+#include "records.h"
+#include "relay_schedule.h"
 #include "vgpu_control.h"
 
 struct relay {
@@ -37,8 +40,14 @@ struct relay {
 	uint32_t functions_returned; /* as the worker was told */
 	uint32_t held_bytes;	     /* of 'record', which waits for room in the link; 0: none */
 	uint64_t held_sent;	     /* of the bytes that it names in the upload window */
-	uint32_t replies_done;	     /* of a frame of replies that waits for room in the guest's ring */
-	uint32_t reply_waits;	     /* length of the record that does; 0: none */
+	struct relay_schedule schedule;
+	struct packer packer;
+	struct unpacker unpacker;
+	struct records_out commands_out;
+	struct records_in replies_in;
+	uint32_t reply_waits;	       /* length of the record that waits for room in the guest's ring; 0: none */
+	bool function_waits;	       /* to be called, for replies that came before it */
+	struct link_function function; /* the one that was called last */
 
 	uint64_t close_end_ms; /* 0: not closing */
 	enum vgpu_channel_error fault;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* vgpu-relay: started by the mediator in the place of cuda-executor, for a channel whose GPU a worker has. */
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <poll.h>
 #include <signal.h>
@@ -18,17 +19,31 @@
 #include "relay.h"
 #include "sandbox.h"
 
-#define EXIT_START	  1
-#define EXIT_FAULT	  2
-#define EXIT_USAGE	  64
-#define CONNECT_MS	  5000 /* in all, a worker that restarts included */
-#define RETRY_FIRST_MS	  100
-#define RETRY_LAST_MS	  1600
-#define HANDSHAKE_MS	  5000
-#define START_MS	  60000 /* the mediator is less patient */
-#define COUNTERS_BYTES	  4096
-#define START_DESCRIPTORS 5 /* memory, doorbell, interrupt, counters; the credentials last */
-#define ADDRESS_BYTES	  256
+#define EXIT_START     1
+#define EXIT_FAULT     2
+#define EXIT_USAGE     64
+#define CONNECT_MS     5000 /* in all, a worker that restarts included */
+#define RETRY_FIRST_MS 100
+#define RETRY_LAST_MS  1600
+#define HANDSHAKE_MS   5000
+#define START_MS       60000 /* the mediator is less patient */
+#define COUNTERS_BYTES 4096
+#define MACHINE_FILE   "/etc/machine-id"
+#define ADDRESS_BYTES  256
+
+/* With the start, where the guest has no pass socket. */
+enum start_descriptor {
+	START_MEMORY,
+	START_DOORBELL,
+	START_INTERRUPT,
+	START_COUNTERS,
+	START_PERMIT,
+	START_TENANT,
+	START_WAKE,
+	START_BELL,
+	START_CREDENTIALS,
+	START_COUNT
+};
 
 static struct relay relay = {.control = VGPU_EXECUTOR_CONTROL_FD, .link = {.socket = -1}};
 
@@ -145,21 +160,39 @@ static bool link_open_to(const char *worker, int credentials)
 	return true;
 }
 
+/* By which a worker tells the tenants of this host from those of others. */
+static void host_name(char name[LINK_HOST_BYTES])
+{
+	int file = open(MACHINE_FILE, O_RDONLY | O_CLOEXEC);
+	ssize_t got = file < 0 ? -1 : read(file, name, LINK_HOST_BYTES - 1);
+
+	if (file >= 0)
+		close(file);
+	memset(name + (got > 0 ? got : 0), 0, LINK_HOST_BYTES - (size_t)(got > 0 ? got : 0));
+	if (got <= 0)
+		gethostname(name, LINK_HOST_BYTES - 1);
+	name[strcspn(name, "\n")] = '\0';
+}
+
 /* Sends OPEN and waits for the answer. */
 static bool worker_open(const struct vgpu_control_executor_start *start)
 {
-	const struct link_open open = {
+	struct link_open open = {
 		.version = LINK_VERSION,
 		.vm_id = start->vm_id,
 		.channel = start->channel,
 		.pool_id = start->pool_id,
 		.channel_bytes = start->channel_bytes,
+		.flags = relay.packer.context ? LINK_FLAG_PACK : 0,
+		.process_namespace = start->process_namespace,
 	};
 	uint64_t end = link_now_ms() + START_MS;
 	struct link_status status;
 	struct link_view view;
 	int found = 0;
 
+	host_name(open.host);
+	snprintf(open.tenant, sizeof(open.tenant), "%.*s", (int)sizeof(start->tenant), start->tenant);
 	memcpy(link_put(&relay.link, LINK_OPEN, sizeof(open), false), &open, sizeof(open));
 	while (found == 0) {
 		struct pollfd waits[] = {{.fd = relay.link.socket, .events = POLLIN},
@@ -196,35 +229,53 @@ static bool worker_open(const struct vgpu_control_executor_start *start)
 	return !relay.fault;
 }
 
+static bool schedule_take(const struct control_message *message, size_t pass)
+{
+	struct vgpu_executor_schedule *own = (void *)((uint8_t *)relay.counters + VGPU_SCHEDULE_OFFSET);
+	int error = relay_schedule_open(&relay.schedule, own, message->fds[START_PERMIT + pass],
+					message->fds[START_TENANT + pass], message->fds[START_WAKE + pass],
+					message->fds[START_BELL + pass]);
+
+	if (error)
+		relay_fault(&relay, VGPU_ERROR_NO_MEMORY, "cannot map the permit: %s", strerror(-error));
+	return error == 0;
+}
+
 static bool start_take(struct control_message *message, const char *worker)
 {
 	const struct vgpu_control_executor_start *start = &message->executor_start;
+	size_t pass = start->has_pass_socket ? 1 : 0;
 	struct channel_memory memory;
 	struct stat counters;
 	int error;
 
-	if (message->header.type != VGPU_CONTROL_EXECUTOR_START || message->fd_count < START_DESCRIPTORS) {
+	if (message->header.type != VGPU_CONTROL_EXECUTOR_START || !start->has_schedule ||
+	    message->fd_count != START_COUNT + pass) {
 		relay_fault(&relay, VGPU_ERROR_PROTOCOL, "the mediator sent no start");
 		return false;
 	}
 	relay.channel_number = start->channel;
-	memory = channel_memory_of(start, message->fds[0]);
+	memory = channel_memory_of(start, message->fds[START_MEMORY]);
 	/* What lies there would not cross. */
 	memory.has_area = false;
-	error = channel_open(&relay.channel, &memory, message->fds[1], message->fds[2]);
+	error = channel_open(&relay.channel, &memory, message->fds[START_DOORBELL], message->fds[START_INTERRUPT]);
 	if (error) {
 		relay_fault(&relay, VGPU_ERROR_NO_MEMORY, "cannot map the channel's memory: %s", strerror(-error));
 		return false;
 	}
-	message->fds[1] = message->fds[2] = -1;
+	message->fds[START_DOORBELL] = message->fds[START_INTERRUPT] = -1;
 	relay.counters = MAP_FAILED;
-	if (fstat(message->fds[3], &counters) == 0 && counters.st_size >= COUNTERS_BYTES)
-		relay.counters = mmap(NULL, COUNTERS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, message->fds[3], 0);
+	if (fstat(message->fds[START_COUNTERS], &counters) == 0 && counters.st_size >= COUNTERS_BYTES)
+		relay.counters =
+			mmap(NULL, COUNTERS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, message->fds[START_COUNTERS], 0);
 	if (relay.counters == MAP_FAILED) {
 		relay_fault(&relay, VGPU_ERROR_NO_MEMORY, "cannot map the counters");
 		return false;
 	}
-	return link_open_to(worker, message->fds[message->fd_count - 1]) && worker_open(start);
+	if (!schedule_take(message, pass))
+		return false;
+	message->fds[START_WAKE + pass] = message->fds[START_BELL + pass] = -1;
+	return link_open_to(worker, message->fds[START_CREDENTIALS + pass]) && worker_open(start);
 }
 
 int main(int count, char **arguments)
@@ -233,11 +284,14 @@ int main(int count, char **arguments)
 	bool is_started;
 	int error;
 
-	if (count < 2 || count > 3) {
-		fputs("usage: vgpu-relay HOST:PORT [SILENCE_MS]\n\nThe mediator starts it.\n", stderr);
+	if (count < 2 || count > 4) {
+		fputs("usage: vgpu-relay HOST:PORT [SILENCE_MS [pack]]\n\nThe mediator starts it.\n", stderr);
 		return EXIT_USAGE;
 	}
 	relay.silence_ms = count > 2 ? strtoul(arguments[2], NULL, 10) : LINK_SILENCE_MS;
+	/* Without it the data goes as it is. */
+	if (count > 3 && strcmp(arguments[3], "pack") == 0)
+		(void)packer_open(&relay.packer);
 	signal(SIGPIPE, SIG_IGN);
 	prctl(PR_SET_DUMPABLE, 0);
 	if (control_receive(relay.control, &message) <= 0)

@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "accounts.h"
 #include "credentials.h"
 #include "mirror.h"
 #include "sandbox.h"
@@ -74,35 +75,56 @@ static bool open_receive(struct link *link, struct link_open *ret_open)
 			return false;
 		}
 	}
-	if (view.type != LINK_OPEN || view.bytes != sizeof(*ret_open)) {
+	/* Of another version only that is looked at. */
+	*ret_open = (struct link_open){0};
+	memcpy(ret_open, view.payload, view.bytes < sizeof(*ret_open) ? view.bytes : sizeof(*ret_open));
+	if (view.type != LINK_OPEN || view.bytes < sizeof(ret_open->version) ||
+	    (ret_open->version == LINK_VERSION && view.bytes != sizeof(*ret_open))) {
 		snprintf(link->reason, sizeof(link->reason), "the first frame was no OPEN");
 		return false;
 	}
-	memcpy(ret_open, view.payload, sizeof(*ret_open));
+	ret_open->host[sizeof(ret_open->host) - 1] = '\0';
+	ret_open->tenant[sizeof(ret_open->tenant) - 1] = '\0';
 	link_consume(link, &view);
 	return true;
 }
 
+/* Of the host; zero with a pre-shared key, which all have. */
+static bool certificate_read(const struct link *link, uint8_t ret_digest[ACCOUNT_CERTIFICATE_BYTES])
+{
+	X509 *certificate = SSL_get1_peer_certificate(link->ssl);
+	unsigned bytes = 0;
+	int done;
+
+	if (!certificate)
+		return true;
+	done = X509_digest(certificate, EVP_sha256(), ret_digest, &bytes);
+	X509_free(certificate);
+	return done == 1 && bytes == ACCOUNT_CERTIFICATE_BYTES;
+}
+
 /* In a process of its own. */
-static void connection_serve(const struct settings *settings, SSL_CTX *context, int socket, const char *peer)
+static void connection_serve(const struct settings *settings, SSL_CTX *context, int socket, const char *peer,
+			     int accounts)
 {
 	static struct mirror mirror;
 	const struct link_status ready = {0};
-	struct mirror_plan plan = {.executor = settings->executor, .driver = settings->driver};
+	struct mirror_plan plan = {.executor = settings->executor, .driver = settings->driver, .accounts = accounts};
 	struct link link;
 	int error;
 
 	if (link_create(&link, context, socket) < 0)
 		return;
-	if (!link_handshake(&link, true, HANDSHAKE_MS) || !open_receive(&link, &plan.open)) {
+	if (!link_handshake(&link, true, HANDSHAKE_MS) || !open_receive(&link, &plan.open) ||
+	    !certificate_read(&link, plan.certificate)) {
 		say("%s: refused: %s", peer, link.reason);
 		return;
 	}
 	mirror.link = &link;
 	mirror.silence_ms = settings->silence_ms;
 	if (mirror_open(&mirror, &plan)) {
-		say("%s: vm_id=%u channel=%u pool=%c: executor pid %d", peer, plan.open.vm_id, plan.open.channel,
-		    (int)(plan.open.pool_id & 0x7f), (int)mirror.executor);
+		say("%s: vm_id=%u channel=%u pool=%c %s: executor pid %d", peer, plan.open.vm_id, plan.open.channel,
+		    (int)(plan.open.pool_id & 0x7f), plan.open.tenant, (int)mirror.executor);
 		memcpy(link_put(&link, LINK_STATUS, sizeof(ready), false), &ready, sizeof(ready));
 		error = sandbox_enter();
 		if (error)
@@ -151,7 +173,47 @@ static int listener_open(const char *address)
 	return listener;
 }
 
-static void connection_accept(const struct settings *settings, SSL_CTX *context, int listener, unsigned *connections)
+static void connection_start(const struct settings *settings, SSL_CTX *context, struct accounts *accounts, int socket,
+			     const char *peer)
+{
+	pid_t parent = getpid();
+	int accounts_socket;
+	struct connection *connection = connection_add(accounts, &accounts_socket);
+	pid_t child;
+
+	if (!connection) {
+		say("%s: refused: %s", peer, strerror(errno));
+		return;
+	}
+	child = fork();
+	if (child == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		accounts_forget(accounts);
+		if (getppid() == parent)
+			connection_serve(settings, context, socket, peer, accounts_socket);
+		_exit(0);
+	}
+	close(accounts_socket);
+	if (child < 0) {
+		say("%s: refused: %s", peer, strerror(errno));
+		connection_remove(connection);
+		return;
+	}
+	connection->process = child;
+}
+
+static unsigned connections_count(const struct accounts *accounts)
+{
+	const struct connection *connection;
+	unsigned count = 0;
+
+	LIST_FOREACH(connection, &accounts->connections, link)
+	count++;
+	return count;
+}
+
+static void connection_accept(const struct settings *settings, SSL_CTX *context, int listener,
+			      struct accounts *accounts)
 {
 	struct sockaddr_storage address;
 	socklen_t length = sizeof(address);
@@ -159,8 +221,6 @@ static void connection_accept(const struct settings *settings, SSL_CTX *context,
 	char host[NI_MAXHOST] = "?";
 	char port[NI_MAXSERV] = "?";
 	char peer[NI_MAXHOST + NI_MAXSERV + 2];
-	pid_t parent = getpid();
-	pid_t child;
 
 	if (socket < 0) {
 		/* Out of descriptors: the connection stays in the queue, and would be reported again at once. */
@@ -171,28 +231,67 @@ static void connection_accept(const struct settings *settings, SSL_CTX *context,
 	getnameinfo((struct sockaddr *)&address, length, host, sizeof(host), port, sizeof(port),
 		    NI_NUMERICHOST | NI_NUMERICSERV);
 	snprintf(peer, sizeof(peer), "%s:%s", host, port);
-	if (*connections >= settings->connections_max) {
+	if (connections_count(accounts) >= settings->connections_max)
 		say("%s: refused: the limit of %u connections is reached", peer, settings->connections_max);
-		close(socket);
-		return;
-	}
-	child = fork();
-	if (child == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (getppid() == parent)
-			connection_serve(settings, context, socket, peer);
-		_exit(0);
-	}
-	if (child < 0)
-		say("%s: refused: %s", peer, strerror(errno));
 	else
-		(*connections)++;
+		connection_start(settings, context, accounts, socket, peer);
 	close(socket);
+}
+
+/* True: it is to stop. */
+static bool signals_take(struct accounts *accounts, int signal_file)
+{
+	struct signalfd_siginfo information;
+	pid_t process;
+
+	while (read(signal_file, &information, sizeof(information)) == sizeof(information)) {
+		if (information.ssi_signo == SIGCHLD)
+			continue;
+		say("Stopping");
+		return true;
+	}
+	while ((process = waitpid(-1, NULL, WNOHANG)) > 0)
+		connection_reaped(accounts, process);
+	return false;
+}
+
+/* The main process's waits: listener, signals, then the connections' processes that may ask. */
+static size_t waits_make(const struct accounts *accounts, struct pollfd *waits, size_t count, size_t most)
+{
+	const struct connection *connection;
+
+	LIST_FOREACH(connection, &accounts->connections, link)
+	{
+		if (connection->socket >= 0 && count < most)
+			waits[count++] = (struct pollfd){.fd = connection->socket, .events = POLLIN};
+	}
+	return count;
+}
+
+static void questions_answer(struct accounts *accounts, const struct pollfd *waits, size_t count)
+{
+	struct connection *connection;
+
+	for (size_t i = 0; i < count; i++) {
+		if (!waits[i].revents)
+			continue;
+		LIST_FOREACH(connection, &accounts->connections, link)
+		{
+			if (connection->socket == waits[i].fd)
+				break;
+		}
+		if (connection)
+			connection_answer(accounts, connection);
+	}
 }
 
 static int serve(const struct settings *settings, SSL_CTX *context, int listener)
 {
-	unsigned connections = 0;
+	enum { LISTENER, SIGNALS, FIRST_CONNECTION };
+	size_t most = FIRST_CONNECTION + (size_t)settings->connections_max;
+	struct pollfd *waits = calloc(most, sizeof(*waits));
+	struct accounts accounts = {0};
+	int status = EXIT_FAILURE;
 	sigset_t signals;
 	int signal_file;
 
@@ -202,25 +301,30 @@ static int serve(const struct settings *settings, SSL_CTX *context, int listener
 	sigaddset(&signals, SIGINT);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
 	signal_file = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (signal_file < 0)
+	/* An executor whose connection's process died before it is reaped here: then its charges are given back. */
+	if (!waits || signal_file < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0) {
+		free(waits);
 		return EXIT_FAILURE;
-	for (;;) {
-		struct pollfd waits[] = {{.fd = listener, .events = POLLIN}, {.fd = signal_file, .events = POLLIN}};
-		struct signalfd_siginfo information;
-
-		if (poll(waits, 2, -1) < 0 && errno != EINTR)
-			return EXIT_FAILURE;
-		while (read(signal_file, &information, sizeof(information)) == sizeof(information)) {
-			if (information.ssi_signo == SIGCHLD)
-				continue;
-			say("Stopping");
-			return EXIT_SUCCESS; /* the connections' processes are killed with this one */
-		}
-		while (waitpid(-1, NULL, WNOHANG) > 0)
-			connections--;
-		if (waits[0].revents)
-			connection_accept(settings, context, listener, &connections);
 	}
+	for (;;) {
+		size_t count;
+
+		waits[LISTENER] = (struct pollfd){.fd = listener, .events = POLLIN};
+		waits[SIGNALS] = (struct pollfd){.fd = signal_file, .events = POLLIN};
+		count = waits_make(&accounts, waits, FIRST_CONNECTION, most);
+		if (poll(waits, count, -1) < 0 && errno != EINTR)
+			break;
+		questions_answer(&accounts, waits + FIRST_CONNECTION, count - FIRST_CONNECTION);
+		if (signals_take(&accounts, signal_file)) {
+			/* The connections' processes are killed with this one. */
+			status = EXIT_SUCCESS;
+			break;
+		}
+		if (waits[LISTENER].revents)
+			connection_accept(settings, context, listener, &accounts);
+	}
+	free(waits);
+	return status;
 }
 
 static const struct argp_option options[] = {

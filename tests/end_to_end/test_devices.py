@@ -30,6 +30,12 @@ def tenants_on(devices, *options, memory=f'{512 * MIB}', **settings):
     return tenants
 
 
+def assign(tenants, gpu, pool):
+    # The driver is asked for its GPUs when the mediator has started.
+    wait_until(lambda: len(admin(tenants, 'scan-gpus')) > gpu, 'the GPU is known')
+    admin(tenants, 'assign-gpu', str(gpu), pool)
+
+
 class Look:
     """A program that has asked NVML and then CUDA for the devices, and runs."""
 
@@ -63,8 +69,8 @@ class Devices(unittest.TestCase):
             with Look(tenants, 'one') as one:
                 self.assertEqual(one.seen['cuda'], [uuid(0), uuid(1), uuid(2)])
                 self.assertEqual(one.seen['nvml'], one.seen['cuda'])
-            admin(tenants, 'assign-gpu', '1', 'A')
-            admin(tenants, 'assign-gpu', '2', 'A')
+            assign(tenants, 1, 'A')
+            assign(tenants, 2, 'A')
             # Each takes two channels, so that the other GPU has fewer programs when the second is opened.
             with Look(tenants, 'one') as one:
                 self.assertEqual(len(one.seen['cuda']), 1)
@@ -102,7 +108,7 @@ class Devices(unittest.TestCase):
         """Programs of one tenant are spread over the GPUs of its pool, and no other pool's."""
         with tenants_on(3) as tenants:
             for gpu, pool in ((0, 'B'), (1, 'A'), (2, 'A')):
-                admin(tenants, 'assign-gpu', str(gpu), pool)
+                assign(tenants, gpu, pool)
             with Look(tenants, 'one') as first, Look(tenants, 'one') as second:
                 self.assertEqual({*first.seen['cuda'], *second.seen['cuda']}, {uuid(1), uuid(2)})
                 admin(tenants, 'set-pool', 'program:one', 'B')
@@ -116,8 +122,8 @@ class Devices(unittest.TestCase):
             tenants.mediator.options += ('--database', str(tenants.mediator.directory / 'vgpu.db'))
             tenants.mediator.stop()
             tenants.mediator.start()
-            for gpu in '0', '1':
-                admin(tenants, 'assign-gpu', gpu, 'A')
+            for gpu in 0, 1:
+                assign(tenants, gpu, 'A')
             with Look(tenants, 'one') as first, Look(tenants, 'one') as second, Look(tenants, 'other') as stranger:
                 self.assertEqual(first.seen, second.seen)
                 self.assertNotEqual(first.seen, stranger.seen)
@@ -133,7 +139,7 @@ class Devices(unittest.TestCase):
         """A tenant's limit is for all that it has, on whichever device."""
         with tenants_on(2, one='memory-mib=64', other='memory-mib=32') as tenants:
             for gpu, pool in (('0', 'A'), ('1', 'B')):
-                admin(tenants, 'assign-gpu', gpu, pool)
+                assign(tenants, int(gpu), pool)
             admin(tenants, 'set-pool', 'program:other', 'B')
             for name, limit in (('one', 64), ('other', 32)):
                 _, lines, error = tenants.run(name, 'memory')
@@ -213,7 +219,7 @@ class Devices(unittest.TestCase):
         """Each GPU has a scheduler of its own: who is alone on his GPU is never made to wait."""
         with tenants_on(2) as tenants:
             for gpu, pool in (('0', 'A'), ('1', 'B')):
-                admin(tenants, 'assign-gpu', gpu, pool)
+                assign(tenants, int(gpu), pool)
             admin(tenants, 'set-pool', 'program:far', 'B')
             end = time.monotonic() + 4
             work = ('saturate', '--blocks', '2', '--iterations', '5000', '--batch', '8', '--from', time.monotonic(),

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Programs whose GPU is at a worker, and everything that can go wrong on the way there."""
 
+import contextlib
+import json
 import os
 import re
 import select
@@ -8,6 +10,7 @@ import signal
 import socket
 import ssl
 import struct
+import subprocess
 import tempfile
 import threading
 import time
@@ -15,14 +18,16 @@ import unittest
 from pathlib import Path
 
 import tap
-from stack import build_directory, wait_until
+from stack import Mediator, build_directory, wait_until
 from worker_stack import FAR, Authority, Namespace, Worker, WorkerStack, free_port, psk_write
 
 EXAMPLES = build_directory() / 'examples'
 END_TO_END = build_directory() / 'tests' / 'end_to_end'
 COPY_LOOP = END_TO_END / 'copy_loop'
 
-OPEN, STATUS, COMMANDS, UPLOAD, REPLIES, DOWNLOAD, RELEASED, DEFERRED, COUNTERS, ALIVE, CLOSE, CALLED, RETURNED = range(1, 14)
+(OPEN, STATUS, COMMANDS, UPLOAD, REPLIES, DOWNLOAD, RELEASED, DEFERRED, COUNTERS, ALIVE, CLOSE, CALLED, RETURNED,
+ TAKEN, PERMIT, SCHEDULE, UPLOAD_PACKED, DOWNLOAD_PACKED) = range(1, 19)
+VERSION = 3
 CHANNEL_BYTES = 34 << 20
 
 
@@ -30,8 +35,15 @@ def frame(kind, payload=b''):
     return struct.pack('<II', len(payload), kind) + payload
 
 
-def open_frame(version=1, channel_bytes=CHANNEL_BYTES):
-    return frame(OPEN, struct.pack('<IIIIQ', version, 7, 0, ord('A'), channel_bytes))
+def open_frame(version=VERSION, channel_bytes=CHANNEL_BYTES):
+    return frame(OPEN, struct.pack('<IIIIQ64s80sIIQ', version, 7, 0, ord('A'), channel_bytes, b'host', b'vm:7',
+                                   0, 0, 0))
+
+
+def packed(place, says, has, byte=7):
+    """A frame's payload with a byte so many times, by zstd's format (RFC 8878): one block, run-length encoded."""
+    block = struct.pack('<I', 1 | 1 << 1 | has << 3)[:3]
+    return struct.pack('<QII', place, says, 0) + b'\x28\xb5\x2f\xfd\xa0' + struct.pack('<I', has) + block + bytes([byte])
 
 
 class Proxy:
@@ -44,6 +56,8 @@ class Proxy:
         self.pairs = []
         self.mute = False
         self.is_slow = False
+        self.bytes_there = 0
+        self.bytes_back = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self):
@@ -69,6 +83,10 @@ class Proxy:
                     data = source.recv(1 << (14 if self.is_slow else 16))
                     if not data:
                         raise OSError
+                    if source is near:
+                        self.bytes_there += len(data)
+                    else:
+                        self.bytes_back += len(data)
                     (far if source is near else near).sendall(data)
             except (OSError, ValueError):
                 near.close()
@@ -251,6 +269,25 @@ class Links(unittest.TestCase):
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
             proxy.close()
 
+    def test_packed_data(self):
+        """Over a slow link less than the data crosses, in either direction, and it is the same data."""
+        proxy = Proxy(free_port())
+        proxy.is_slow = True
+        crossed = {}
+        for pack in ('no', 'yes'):
+            with WorkerStack('--worker-pack', pack, connect_to=f'127.0.0.1:{proxy.port}') as stack:
+                proxy.target = stack.worker.port
+                proxy.bytes_there = proxy.bytes_back = 0
+                done = stack.mediator.run(EXAMPLES / 'vector_add', 4000000)
+                self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+                crossed[pack] = proxy.bytes_there, proxy.bytes_back
+        proxy.close()
+        print(f'# to the worker and back: {crossed}')
+        self.assertGreater(crossed['no'][0], 2 * 16000000)
+        self.assertGreater(crossed['no'][1], 16000000)
+        self.assertLess(crossed['yes'][0], 0.9 * crossed['no'][0])
+        self.assertLess(crossed['yes'][1], 0.9 * crossed['no'][1])
+
     def test_delayed_network(self):
         try:
             namespace = Namespace(10)
@@ -266,6 +303,84 @@ class Links(unittest.TestCase):
             done = stack.mediator.run(EXAMPLES / 'vector_add', 1000)
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
             self.assertNotIn('executor pid', stack.worker.text())
+
+
+@unittest.skipUnless((END_TO_END / 'ipc').exists(), 'cmocka is not installed')
+class Sharing(unittest.TestCase):
+    """CUDA IPC between programs of one tenant at one worker."""
+
+    def test_parent_and_child(self):
+        with WorkerStack() as stack:
+            done = stack.mediator.run(END_TO_END / 'ipc', CMOCKA_MESSAGE_OUTPUT='TAP')
+            self.assertEqual(done.returncode, 0, f'{done.stdout}\n{done.stderr}\n{stack.worker.text()[-4000:]}')
+
+    def test_exported_memory(self):
+        with WorkerStack() as stack:
+            done = stack.mediator.run(END_TO_END / 'shared_allocation', CMOCKA_MESSAGE_OUTPUT='TAP')
+            self.assertEqual(done.returncode, 0, f'{done.stdout}\n{done.stderr}\n{stack.worker.text()[-4000:]}')
+            wait_until(lambda: not stack.worker.children(), 'the worker has no process left')
+            descriptors = Path(f'/proc/{stack.worker.process.pid}/fd')
+            before = len(list(descriptors.iterdir()))
+            done = stack.mediator.run(END_TO_END / 'shared_allocation', 'many')
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            # As many as a tenant may have, or a quarter of what the service may have open.
+            self.assertGreater(json.loads(done.stdout.splitlines()[-1])['exported'], 100)
+            self.assertEqual(json.loads(done.stdout.splitlines()[-1])['result'], 2)
+            wait_until(lambda: len(list(descriptors.iterdir())) <= before, 'they are closed')
+
+    def test_tenants(self):
+        """Another tenant opens nothing, nor does anybody when the process that has published is gone."""
+        with WorkerStack('--tenant-per-program', 'yes') as stack:
+            other = stack.directory / 'other'
+            other.symlink_to(END_TO_END / 'ipc')
+            with self.given(stack) as handles:
+                self.take(stack.mediator, other, handles, 2)
+                self.take(stack.mediator, END_TO_END / 'ipc', handles, 0)
+            wait_until(lambda: not stack.worker.children(), 'the worker has no process left')
+            self.take(stack.mediator, END_TO_END / 'ipc', handles, 2)
+
+    def test_hosts(self):
+        """A tenant of the same name that another host's certificate speaks for is another one."""
+        with tempfile.TemporaryDirectory(prefix='vgpu-authority-') as folder:
+            authority = Authority(Path(folder))
+            options = {'worker_credentials': authority.bundle('worker'),
+                       'mediator_credentials': authority.bundle('host')}
+            with WorkerStack(**options) as stack, \
+                    Mediator('--worker', f'A=127.0.0.1:{stack.worker.port}', '--worker-credentials',
+                             str(authority.bundle('elsewhere'))) as elsewhere, self.given(stack) as handles:
+                self.take(elsewhere, END_TO_END / 'ipc', handles, 2)
+                self.take(stack.mediator, END_TO_END / 'ipc', handles, 0)
+
+    def test_processes_are_listed(self):
+        """NVML: the tenant's own at that worker, and what they have."""
+        use = build_directory() / 'tests' / 'nvml' / 'use'
+        library = {'VGPU_TEST_NVML': str(build_directory() / 'guest' / 'libnvml' / 'libnvidia-ml.so.1')}
+        with WorkerStack('--tenant-per-program', 'yes') as stack:
+            other = stack.directory / 'other'
+            other.symlink_to(use)
+            holders = [stack.mediator.spawn(program, 'hold', 32 << 20, stdin=subprocess.PIPE, **library)
+                       for program in (use, other)]
+            for holder in holders:
+                self.assertEqual(holder.stdout.readline(), 'held\n')
+            listed = stack.mediator.run(use, 'list', **library)
+            self.assertEqual(listed.stdout, f'{holders[0].pid} {32 << 20}\n', listed.stderr + stack.worker.text())
+            for holder in holders:
+                holder.communicate('end\n', timeout=60)
+
+    def take(self, mediator, program, handles, status):
+        done = mediator.run(program, 'take', handles)
+        self.assertEqual(done.returncode, status, done.stdout + done.stderr)
+
+    @contextlib.contextmanager
+    def given(self, stack):
+        """A file with handles of what a program has that runs meanwhile."""
+        handles = stack.directory / 'handles'
+        giver = stack.mediator.spawn(END_TO_END / 'ipc', 'give', handles, stdin=subprocess.PIPE)
+        try:
+            self.assertEqual(giver.stdout.readline(), 'given\n')
+            yield handles
+        finally:
+            giver.communicate(timeout=60)
 
 
 class Credentials(unittest.TestCase):
@@ -379,39 +494,77 @@ class HostilePeers(unittest.TestCase):
 
     def test_worker_refuses(self):
         upload = struct.pack('<Q', (17 << 20) - 100) + b'x' * 1000
+        def permit(word):
+            return struct.pack('<II11Q', word, 0, 0, 0, 0, *[0] * 8)
+
+        no_record = 'a record that is none'
         cases = {
-            'no open': frame(ALIVE),
-            'a version of the future': open_frame(version=9),
-            'a tiny channel': open_frame(channel_bytes=4096),
-            'an enormous channel': open_frame(channel_bytes=1 << 40),
-            'a short open': frame(OPEN, b'12'),
-            'a frame of 4 GiB': open_frame() + struct.pack('<II', 0xffffffff, COMMANDS),
-            'an unknown frame': open_frame() + frame(99),
-            'a frame of the other direction': open_frame() + frame(REPLIES, self.record(64)),
-            'a second open': open_frame() + open_frame(),
-            'half a record': open_frame() + frame(COMMANDS, b'12345678'),
-            'a record longer than the frame': open_frame() + frame(COMMANDS, self.record(1, length=64)),
-            'a record of no length': open_frame() + frame(COMMANDS, self.record(1, length=0)),
-            'a record of odd length': open_frame() + frame(COMMANDS, self.record(1, b'1' * 9)),
-            'padding': open_frame() + frame(COMMANDS, self.record(0)),
-            'an upload over the end': open_frame() + frame(UPLOAD, upload),
-            'an upload far ahead': open_frame() + frame(UPLOAD, struct.pack('<Q', 1 << 50) + b'x'),
-            'an upload of nothing': open_frame() + frame(UPLOAD, b'1234'),
-            'a return from no function': open_frame() + frame(RETURNED, struct.pack('<Q', 1)),
-            'a short return': open_frame() + frame(RETURNED, b'1234'),
-            'a request before the greeting': open_frame() + frame(COMMANDS, self.record(64)),
+            'no open': (frame(ALIVE), None),
+            'a version of the future': (open_frame(version=9), 'link version 9'),
+            'an open of the past': (frame(OPEN, struct.pack('<IIIIQ', 2, 7, 0, ord('A'), CHANNEL_BYTES)),
+                                    'link version 2'),
+            'a tiny channel': (open_frame(channel_bytes=4096), 'a channel of 4096 bytes'),
+            'an enormous channel': (open_frame(channel_bytes=1 << 40), 'a channel of 1099511627776 bytes'),
+            'a short open': (frame(OPEN, b'12'), None),
+            'a frame of 4 GiB': (open_frame() + struct.pack('<II', 0xffffffff, COMMANDS), 'a frame of type 3 and'),
+            'an unknown frame': (open_frame() + frame(99), 'a frame of type 99 and'),
+            'a frame of the other direction': (open_frame() + frame(REPLIES, self.record(64)), 'type 5'),
+            'a second open': (open_frame() + open_frame(), 'type 1'),
+            'half a record': (open_frame() + frame(COMMANDS, b'12345678'), no_record),
+            'a record longer than the frame': (open_frame() + frame(COMMANDS, self.record(1, length=64)), no_record),
+            'a record of no length': (open_frame() + frame(COMMANDS, self.record(1, length=0)), no_record),
+            'a record of odd length': (open_frame() + frame(COMMANDS, self.record(1, b'1' * 9)), no_record),
+            'padding': (open_frame() + frame(COMMANDS, self.record(0)), no_record),
+            'an upload over the end': (open_frame() + frame(UPLOAD, upload), 'type 4'),
+            'an upload far ahead': (open_frame() + frame(UPLOAD, struct.pack('<Q', 1 << 50) + b'x'), 'type 4'),
+            'an upload of nothing': (open_frame() + frame(UPLOAD, b'1234'), 'type 4'),
+            'a packed upload that grows': (open_frame() + frame(UPLOAD_PACKED, packed(0, 100, 1 << 17)), 'type 17'),
+            'a packed upload that is less': (open_frame() + frame(UPLOAD_PACKED, packed(0, 1 << 17, 100)), 'type 17'),
+            'a packed upload of a MiB': (open_frame() + frame(UPLOAD_PACKED, packed(0, 1 << 20, 1 << 20)), 'type 17'),
+            'a packed upload over the end': (open_frame() + frame(UPLOAD_PACKED, packed((17 << 20) - 100, 1000, 1000)),
+                                             'type 17'),
+            'a packed upload that is none': (open_frame() + frame(UPLOAD_PACKED, packed(0, 100, 100)[:-8]), 'type 17'),
+            'a short packed upload': (open_frame() + frame(UPLOAD_PACKED, b'12345678'), 'type 17'),
+            'what a packed upload may be': (open_frame() + frame(UPLOAD_PACKED, packed(0, 1 << 17, 1 << 17)) +
+                                            frame(99), 'a frame of type 99 and'),
+            'a return from no function': (open_frame() + frame(RETURNED, struct.pack('<Q', 1)), 'type 13'),
+            'a short return': (open_frame() + frame(RETURNED, b'1234'), 'type 13'),
+            'replies taken that were not sent': (open_frame() + frame(TAKEN, struct.pack('<Q', 8)), 'type 14'),
+            'a permit of no mode': (open_frame() + frame(PERMIT, permit(7)), 'type 15'),
+            'a short permit': (open_frame() + frame(PERMIT, permit(4)[:-8]), 'type 15'),
+            'a request before the greeting': (open_frame() + frame(COMMANDS, self.record(64)), 'HELLO'),
         }
-        for name, data in cases.items():
+        for name, (data, reason) in cases.items():
             with self.subTest(name), self.connect() as peer:
                 try:
                     peer.sendall(data)
                 except OSError:
                     pass
                 text = self.status(peer)
-                if name not in ('no open', 'a short open'):
-                    self.assertTrue(text, name)
+                if reason:
+                    self.assertIn(reason, text or '')
         done = self.stack.mediator.run(EXAMPLES / 'vector_add', 1000)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        wait_until(lambda: not self.stack.worker.children(), 'the worker has no process left')
+
+    def test_more_records_than_may_be_on_the_way(self):
+        with self.connect() as peer:
+            peer.sendall(open_frame())
+            ready = b''
+            while len(ready) < 8 + 168:
+                got = peer.recv(8 + 168 - len(ready))
+                self.assertTrue(got, self.stack.worker.text())
+                ready += got
+            self.assertEqual(struct.unpack_from('<III', ready), (168, STATUS, 0))
+            executor = int(re.findall(r'vm:7: executor pid (\d+)', self.stack.worker.text())[-1])
+            os.kill(executor, signal.SIGSTOP)
+            # A ring of a MiB, and half of one that waits for it.
+            records = frame(COMMANDS, 4 * self.record(1, bytes((1 << 16) - 16)))
+            try:
+                peer.sendall(records * 12)
+            except OSError:
+                pass
+            self.assertIn('type 3', self.status(peer) or '')
         wait_until(lambda: not self.stack.worker.children(), 'the worker has no process left')
 
     def test_relay_refuses(self):
@@ -436,6 +589,11 @@ class HostilePeers(unittest.TestCase):
             'a function before another has returned': ready + frame(CALLED, struct.pack('<QII', 1, 0, 1)) +
                                                       frame(CALLED, struct.pack('<QII', 1, 0, 2)),
             'a short function': ready + frame(CALLED, b'1234'),
+            'records taken that were not sent': ready + frame(TAKEN, struct.pack('<Q', 1 << 20)),
+            'a short schedule': ready + frame(SCHEDULE, b'12345678'),
+            'a charge beyond any memory': ready + frame(SCHEDULE, struct.pack('<15Q', *[1 << 60] * 15)),
+            'a packed download that grows': ready + frame(DOWNLOAD_PACKED, packed(0, 100, 1 << 17)),
+            'a packed download outside of the window': ready + frame(DOWNLOAD_PACKED, packed(1 << 40, 100, 100)),
             'nothing, and then the end': ready,
         }
         port = free_port()
@@ -456,6 +614,9 @@ class HostilePeers(unittest.TestCase):
                     self.assertNotEqual(program.returncode, 0, output)
             wait_until(lambda: not stack.mediator.executors(), 'no relay is left')
             self.assertIsNone(stack.mediator.process.poll())
+            for kind, count in ((TAKEN, 1), (SCHEDULE, 2), (DOWNLOAD_PACKED, 2)):
+                self.assertEqual(stack.mediator.text().count(f'executor: the worker sent a frame of type {kind} that'),
+                                 count)
 
 
 if __name__ == '__main__':

@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """A mediator whose pool A has its GPU at a real vgpu-worker on the loopback interface."""
 
+import collections
+import os
 import secrets
+import select
 import signal
 import socket
 import subprocess
 import tempfile
+import threading
+import time
 from pathlib import Path
 
 from stack import Mediator, build_directory, wait_until
@@ -117,6 +122,61 @@ class WorkerStack:
         self.mediator.__exit__()
         self.worker.stop()
         self.temporary.cleanup()
+
+
+class DelayLine:
+    """
+    Forwards connections to a port of this machine, every piece that long after it came, and each direction of a
+    connection at no more than 'rate' bytes a second.
+    """
+
+    def __init__(self, seconds, rate=0):
+        self.seconds = seconds
+        self.rate = rate
+        self.target = None
+        self.listener = socket.create_server(('127.0.0.1', 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            near, _ = self.listener.accept()
+            far = socket.create_connection(('127.0.0.1', self.target))
+            for end in (near, far):
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            # A process of its own: threads of one Python would take turns.
+            if os.fork() == 0:
+                self._forward(near, far)
+                os._exit(0)
+            near.close()
+            far.close()
+
+    def _forward(self, near, far):
+        waiting = {near: collections.deque(), far: collections.deque()}
+        free_at = {near: 0, far: 0}
+        other = {near: far, far: near}
+        # A line that is full takes nothing, so that the sender notices.
+        most = 1 << 17 if self.rate else 1 << 20
+        while True:
+            firsts = [queue[0][0] for queue in waiting.values() if queue]
+            pause = max(0, min(firsts) - time.monotonic()) if firsts else None
+            # select() comes late by as much as the delay itself: the last bit is spun.
+            open_ends = [end for end in (near, far) if not self.rate or free_at[end] <= time.monotonic()]
+            if len(open_ends) < 2:
+                full = max(0, max(free_at.values()) - time.monotonic())
+                pause = full if pause is None else min(pause, full)
+            ready = select.select(open_ends, [], [], None if pause is None else max(0, pause - 0.0002))[0]
+            now = time.monotonic()
+            for source in ready:
+                data = source.recv(most)
+                if not data:
+                    return
+                if self.rate:
+                    free_at[source] = max(free_at[source], now) + len(data) / self.rate
+                waiting[source].append((max(now, free_at[source]) + self.seconds, data))
+            for source, queue in waiting.items():
+                while queue and queue[0][0] <= time.monotonic():
+                    other[source].sendall(queue.popleft()[1])
 
 
 class Namespace:

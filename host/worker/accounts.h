@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What tenants have charged on this worker: one tenant page (vgpu_schedule.h) for all programs of a tenant, so that
+ * limits hold for them together and exactly, without asking the host. The service's main process keeps them; the
+ * process of a connection asks for its tenant's page, and when its executor is gone, however it ended, what that one
+ * had charged is given back.
+ *
+ * A tenant is known by the certificate of its host (none with a pre-shared key) and by the names that the host says:
+ * no host reaches another's accounts.
+ */
+#ifndef WORKER_ACCOUNTS_H
+#define WORKER_ACCOUNTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+
+#include "link.h"
+
+#define ACCOUNT_CERTIFICATE_BYTES 32
+
+/* Compared as bytes: what is behind a text's end is zero. */
+struct account_key {
+	uint8_t certificate[ACCOUNT_CERTIFICATE_BYTES]; /* SHA-256 */
+	char host[LINK_HOST_BYTES];
+	char tenant[VGPU_CONTROL_TENANT_BYTES];
+};
+
+/* Which programs of a tenant see each other: a VM's, or those of one process namespace of the host. */
+struct account_group {
+	uint32_t vm_id;
+	uint32_t reserved;
+	uint64_t process_namespace; /* 0: of the host's local programs none sees another */
+};
+
+/* The process of a connection, as the main process knows it. */
+struct connection {
+	LIST_ENTRY(connection) link;
+	pid_t process;	/* 0: it is gone, its executor not yet */
+	pid_t executor; /* 0: none that is still there */
+	int socket;	/* to the process; -1: closed */
+	struct account *account;
+	struct account_group group;
+	const volatile struct vgpu_executor_counters *counters; /* a page that its executor writes */
+	struct share_table *shares;				/* what that one has published; NULL: nothing */
+};
+
+LIST_HEAD(connection_list, connection);
+LIST_HEAD(account_list, account);
+
+struct accounts {
+	struct connection_list connections;
+	struct account_list accounts;
+};
+
+/* The main process: a new connection, before its process is there. NULL with errno; *ret_peer is for the process. */
+struct connection *connection_add(struct accounts *accounts, int *ret_peer);
+/* Its process was not started, or it is all gone. */
+void connection_remove(struct connection *connection);
+/* Its socket is readable. */
+void connection_answer(struct accounts *accounts, struct connection *connection);
+/* A process was reaped: a connection's, its executor, or neither. */
+void connection_reaped(struct accounts *accounts, pid_t process);
+
+/* The connection's process: what it has by being a copy of the main one is not for it. */
+void accounts_forget(struct accounts *accounts);
+/* Its tenant's page and the page for its executor's counters. 0, or -1 with errno. */
+int account_ask(int socket, const struct account_key *key, const struct account_group *group, int *ret_tenant,
+		int *ret_counters);
+/* The executor is there. 0, or -1 with errno. */
+int account_executor_tell(int socket, pid_t executor);
+/* From then on it passes its executor's questions about other processes on, and the answers back (vgpu_control.h). */
+
+#endif

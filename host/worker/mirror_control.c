@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "mirror_control.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+#include "control_socket.h"
+
+/* Where the main process does not take the question the answer is that there is nothing. */
+static void question_pass(struct mirror *mirror, struct control_message *question)
+{
+	struct pollfd accounts = {.fd = mirror->accounts, .events = POLLOUT};
+	struct control_message nothing = {0};
+
+	if (poll(&accounts, 1, 0) > 0 && accounts.revents == POLLOUT &&
+	    control_send(mirror->accounts, (enum vgpu_control_type)question->header.type, question) == 0)
+		return;
+	if (question->header.type == VGPU_CONTROL_SHARE_WITHDRAW)
+		return;
+	/* An executor that does not read asks in vain. */
+	if (question->header.type == VGPU_CONTROL_TENANT_QUERY) {
+		nothing.tenant_reply.first = question->tenant_query.first;
+		(void)control_send(mirror->control, VGPU_CONTROL_TENANT_REPLY, &nothing);
+	} else {
+		nothing.share.serial = question->share.serial;
+		nothing.share.kind = question->share.kind;
+		(void)control_send(mirror->control, VGPU_CONTROL_SHARE_REPLY, &nothing);
+	}
+}
+
+void mirror_control_take(struct mirror *mirror)
+{
+	struct control_message message;
+	int received = control_receive(mirror->control, &message);
+
+	if (received < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (received <= 0) {
+		mirror_end(mirror, VGPU_ERROR_EXECUTOR_DIED, "the executor ended");
+		return;
+	}
+	switch (message.header.type) {
+	case VGPU_CONTROL_TENANT_QUERY:
+	case VGPU_CONTROL_SHARE_PUBLISH:
+	case VGPU_CONTROL_SHARE_QUERY:
+	case VGPU_CONTROL_SHARE_WITHDRAW:
+		question_pass(mirror, &message);
+		break;
+	case VGPU_CONTROL_EXECUTOR_FAULT:
+		mirror_end(mirror, message.channel.error, "%s", message.channel.text);
+		break;
+	default:
+		mirror_end(mirror, VGPU_ERROR_EXECUTOR_DIED, "the executor sent message %u", message.header.type);
+	}
+	control_message_release(&message);
+}
+
+void mirror_answer_take(struct mirror *mirror)
+{
+	struct control_message answer;
+	int received = control_receive(mirror->accounts, &answer);
+
+	if (received < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (received <= 0) {
+		mirror->accounts = -1;
+		return;
+	}
+	/* What the tenant may have is in the permit page, as the relay said. */
+	if (answer.header.type == VGPU_CONTROL_TENANT_REPLY)
+		answer.tenant_reply.quota_bytes = mirror->schedule.permit->limits.memory_bytes;
+	/* An executor that does not read asks in vain. */
+	(void)control_send(mirror->control, (enum vgpu_control_type)answer.header.type, &answer);
+	control_message_release(&answer);
+}

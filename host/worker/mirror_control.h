@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The control messages of the mirror's executor: its end, and what it asks of the service's main process. */
+#ifndef WORKER_MIRROR_CONTROL_H
+#define WORKER_MIRROR_CONTROL_H
+
+#include "mirror.h"
+
+/* The executor's socket is readable or closed. */
+void mirror_control_take(struct mirror *mirror);
+
+/* The same of the main process's. */
+void mirror_answer_take(struct mirror *mirror);
+
+#endif

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "mirror_schedule.h"
+
+#include <fcntl.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "memory_file.h"
+#include "pause.h"
+
+/* Kernels that may not be longer than some time are looked at in a part of it. */
+#define WATCH_PART   8
+#define WATCH_MS_MIN 10
+#define WATCH_MS_MAX 250
+
+#define LOAD(field)	    __atomic_load_n(&(field), __ATOMIC_RELAXED)
+#define STORE(field, value) __atomic_store_n(&(field), value, __ATOMIC_RELAXED)
+
+int mirror_schedule_open(struct mirror_schedule *schedule)
+{
+	void *page;
+
+	schedule->file = memory_file_create("vgpu-permit", VGPU_SCHEDULE_PAGE_BYTES);
+	schedule->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	schedule->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (schedule->file < 0 || schedule->wake < 0 || schedule->bell < 0)
+		return -1;
+	page = mmap(NULL, VGPU_SCHEDULE_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, schedule->file, 0);
+	if (page == MAP_FAILED)
+		return -1;
+	schedule->permit = page;
+	schedule->permit->word = VGPU_PERMIT_WORD(0, VGPU_PERMIT_CLOSED);
+	return 0;
+}
+
+void mirror_schedule_begin(struct mirror_schedule *schedule, const void *counters)
+{
+	schedule->claims = (const void *)((const uint8_t *)counters + VGPU_SCHEDULE_OFFSET);
+}
+
+static void eventfd_ring(int descriptor)
+{
+	const uint64_t one = 1;
+	ssize_t written = write(descriptor, &one, sizeof(one));
+
+	/* It does not block, and a full counter wakes as well. */
+	(void)written;
+}
+
+static void watch_set(struct mirror_schedule *schedule)
+{
+	uint64_t interval = LOAD(schedule->permit->limits.kernel_ms) / WATCH_PART;
+
+	if (!LOAD(schedule->permit->limits.kernel_ms)) {
+		schedule->look_ms = 0;
+		return;
+	}
+	if (interval < WATCH_MS_MIN)
+		interval = WATCH_MS_MIN;
+	if (interval > WATCH_MS_MAX)
+		interval = WATCH_MS_MAX;
+	schedule->look_ms = link_now_ms() + interval;
+}
+
+bool mirror_schedule_take(struct mirror_schedule *schedule, const struct link_view *view)
+{
+	struct vgpu_permit_page *page = schedule->permit;
+	struct link_permit permit;
+	uint64_t until_ns;
+
+	if (view->bytes != sizeof(permit))
+		return false;
+	memcpy(&permit, view->payload, sizeof(permit));
+	if (VGPU_PERMIT_MODE(permit.word) > VGPU_PERMIT_SLICED)
+		return false;
+	if (__builtin_add_overflow(pause_now_ns(), permit.left_ns, &until_ns))
+		until_ns = VGPU_TIME_NEVER;
+	STORE(page->drain_us, permit.drain_us);
+	STORE(page->until_ns, until_ns);
+	STORE(page->burst_ns, permit.burst_ns);
+	STORE(page->linger_ns, permit.linger_ns);
+	STORE(page->limits.memory_bytes, permit.limits.memory_bytes);
+	STORE(page->limits.pinned_bytes, permit.limits.pinned_bytes);
+	STORE(page->limits.handles, permit.limits.handles);
+	STORE(page->limits.queue_depth, permit.limits.queue_depth);
+	STORE(page->limits.commands_per_second, permit.limits.commands_per_second);
+	STORE(page->limits.bytes_per_second, permit.limits.bytes_per_second);
+	STORE(page->limits.kernel_ms, permit.limits.kernel_ms);
+	STORE(page->slow_call_ms, permit.slow_call_ms);
+	__atomic_store_n(&page->word, permit.word, __ATOMIC_SEQ_CST);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	eventfd_ring(schedule->wake);
+	watch_set(schedule);
+	return true;
+}
+
+void mirror_schedule_ring(struct mirror_schedule *schedule)
+{
+	uint64_t count;
+	ssize_t got = read(schedule->bell, &count, sizeof(count));
+
+	/* It does not block, and to have read nothing is as good. */
+	(void)got;
+	schedule->is_due = true;
+}
+
+static struct link_schedule report_make(const struct mirror_schedule *schedule)
+{
+	const struct vgpu_executor_schedule *claims = schedule->claims;
+	struct link_schedule report = {.word = LOAD(schedule->permit->word)};
+	uint64_t deadline;
+
+	/* What the executor says with an answer was written before it. */
+	report.claims.done = __atomic_load_n(&claims->done, __ATOMIC_ACQUIRE);
+	report.claims.demand = LOAD(claims->demand);
+	report.claims.busy = LOAD(claims->busy);
+	report.claims.in_flight = LOAD(claims->in_flight);
+	report.claims.gpu_ns = LOAD(claims->gpu_ns);
+	report.claims.permit_waits = LOAD(claims->permit_waits);
+	report.claims.permit_wait_ns = LOAD(claims->permit_wait_ns);
+	report.claims.delays = LOAD(claims->delays);
+	report.claims.delay_ns = LOAD(claims->delay_ns);
+	report.claims.handles = LOAD(claims->handles);
+	report.claims.memory_charged = LOAD(claims->memory_charged);
+	report.claims.pinned_charged = LOAD(claims->pinned_charged);
+	report.claims.context_faults = LOAD(claims->context_faults);
+	report.claims.last_fault = LOAD(claims->last_fault);
+	deadline = LOAD(claims->deadline_ns);
+	report.is_overdue = deadline && pause_now_ns() > deadline && LOAD(schedule->permit->limits.kernel_ms) ? 1 : 0;
+	return report;
+}
+
+void mirror_schedule_send(struct mirror_schedule *schedule, struct link *link, uint64_t arrived, bool is_alive)
+{
+	struct link_schedule report;
+	void *place;
+
+	if (schedule->look_ms && link_now_ms() >= schedule->look_ms) {
+		watch_set(schedule);
+		schedule->is_due |= report_make(schedule).is_overdue;
+	}
+	/* The bell is only heard when the mirror sleeps. */
+	if (!schedule->is_due && !is_alive && LOAD(schedule->claims->done) == schedule->sent.claims.done &&
+	    LOAD(schedule->claims->demand) == schedule->sent.claims.demand)
+		return;
+	report = report_make(schedule);
+	report.arrived = arrived;
+	schedule->is_due = memcmp(&report, &schedule->sent, sizeof(report)) != 0;
+	if (!schedule->is_due)
+		return;
+	/* Before replies: while records wait for room at the other side, this must not. */
+	place = link_put_early(link, LINK_SCHEDULE, sizeof(report));
+	if (!place)
+		return;
+	memcpy(place, &report, sizeof(report));
+	schedule->sent = report;
+	schedule->is_due = false;
+}
+
+int mirror_schedule_timeout(const struct mirror_schedule *schedule, int timeout_ms)
+{
+	uint64_t now = link_now_ms();
+
+	if (!schedule->look_ms)
+		return timeout_ms;
+	if (schedule->look_ms <= now)
+		return 0;
+	return schedule->look_ms - now < (uint64_t)timeout_ms ? (int)(schedule->look_ms - now) : timeout_ms;
+}

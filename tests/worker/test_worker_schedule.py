@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tenants whose GPU is at a worker: what tests/end_to_end/test_schedule.py asks of executors here holds there too.
+
+Its tests run once more, with the mediator's pool at a worker; then what only a worker has.
+"""
+
+import os
+import re
+import signal
+import tempfile
+import time
+import unittest
+import urllib.request
+from pathlib import Path
+
+import tap
+import test_schedule
+from stack import build_directory, wait_until
+from test_admin import admin
+from test_schedule import lines_of
+from worker_stack import DelayLine, Worker, free_port, psk_write
+
+
+class Tenants(test_schedule.Tenants):
+    """The same, at a worker, with a network that delays each direction by 'delay' seconds."""
+
+    def __init__(self, *options, delay=0, **settings):
+        self.place = tempfile.TemporaryDirectory(prefix='vgpu-worker-tenants-')
+        key = psk_write(Path(self.place.name) / 'key.psk')
+        self.worker = Worker(Path(self.place.name), key)
+        line = DelayLine(delay) if delay else None
+        if line:
+            line.target = self.worker.port
+        super().__init__('--worker', f'A=127.0.0.1:{line.port if line else self.worker.port}', '--worker-credentials',
+                         str(key), *options, **settings)
+        self.mediator.driver = '/nonexistent/libcuda.so.1'
+        # What executors say is in the worker's log.
+        self.mediator.wait_for_line = self.wait_for_line
+
+    def __enter__(self):
+        self.worker.start()
+        try:
+            return super().__enter__()
+        except BaseException:
+            self.worker.stop()
+            raise
+
+    def executor_of(self, program):
+        name = Path(program.args[0]).name
+        return int(re.findall(rf'program:{name}: executor pid (\d+)', self.worker.text())[-1])
+
+    def wait_for_line(self, pattern):
+        return wait_until(lambda: re.search(pattern, self.mediator.text() + self.worker.text()),
+                          f'log line {pattern!r}')
+
+    def __exit__(self, *_):
+        super().__exit__()
+        self.worker.stop()
+        self.place.cleanup()
+
+
+test_schedule.Tenants = Tenants
+
+
+class Shares(test_schedule.Shares):
+    pass
+
+
+class Classes(test_schedule.Classes):
+    pass
+
+
+class Limits(test_schedule.Limits):
+    pass
+
+
+class Memory(test_schedule.Memory):
+    pass
+
+
+class Watchdog(test_schedule.Watchdog):
+    pass
+
+
+class Accounts(unittest.TestCase):
+    """What is charged at the worker."""
+
+    def test_killed_programs_leave_nothing(self):
+        """Whoever of them is killed: the program, its executor, or the worker's process between them."""
+        with Tenants(small='memory-mib=64') as tenants:
+            for kill in (lambda program, connection, executor: program.kill(),
+                         lambda program, connection, executor: os.kill(executor, signal.SIGKILL),
+                         lambda program, connection, executor: os.kill(connection, signal.SIGKILL)):
+                before = len(tenants.worker.text())
+                program = tenants.spawn('small', 'hog', '--to', time.monotonic() + 600)
+                wait_until(lambda: memory_of(tenants, 'small') >= 60 << 20, 'the mediator sees what is charged')
+                executor = int(re.findall(r'executor pid (\d+)', tenants.worker.text()[before:])[-1])
+                kill(program, tenants.worker.children()[0], executor)
+                wait_until(lambda: not tenants.worker.children(), 'the worker has no process left')
+                wait_until(lambda: not tenants.mediator.executors(), 'nor has the host')
+                program.kill()
+                program.communicate()
+                _, lines, error = tenants.run('small', 'hog')
+                self.assertGreaterEqual(lines[-1]['bytes'], 62 << 20, error)
+
+    def test_one_that_is_killed_leaves_the_others_their_charges(self):
+        with Tenants(small='memory-mib=64') as tenants:
+            killed = tenants.spawn('small', 'hog', '--to', time.monotonic() + 600)
+            wait_until(lambda: memory_of(tenants, 'small') >= 60 << 20, 'the first has all')
+            late = tenants.spawn('small', 'hog', '--from', time.monotonic() + 4, '--to', time.monotonic() + 600)
+            wait_until(lambda: len(tenants.worker.children()) == 2, 'the second has an executor')
+            killed.kill()
+            killed.communicate()
+            self.assertGreaterEqual(lines_of(late.stdout.readline() + late.stdout.readline())[-1]['bytes'], 62 << 20)
+            _, lines, _ = tenants.run('small', 'hog')
+            self.assertLessEqual(lines[-1]['bytes'], 4 << 20)
+            late.kill()
+            late.communicate()
+
+
+class Pools(unittest.TestCase):
+    def test_gpu_of_this_host_and_worker(self):
+        """Programs go where the fewest are, and both are scheduled, each on its own."""
+        with Tenants() as tenants:
+            tenants.mediator.stop()
+            tenants.mediator.driver = build_directory() / 'softgpu' / 'driver' / 'libsoftgpu.so.1'
+            tenants.mediator.start()
+            programs = []
+            for name in 'ab':
+                programs.append(self.begin(tenants, name))
+                self.assertEqual(len(tenants.worker.children()), len(programs))
+            wait_until(lambda: admin(tenants, 'scan-gpus'), 'the GPU is known')
+            admin(tenants, 'assign-gpu', '0', 'A')
+            for name in 'cd':
+                programs.append(self.begin(tenants, name))
+                self.assertEqual(len(tenants.worker.children()), 2)
+            wait_until(lambda: all(tenants.contended_ms().get(name, 0) > 100 for name in 'abcd'), 'all are at work')
+            state = tenants.mediator.text().rsplit('[STATE] up ', 1)[-1]
+            self.assertEqual(sorted(re.findall(r'\[STATE\] GPU \d+( at 127.0.0.1:\d+)?: policy fair', state)),
+                             ['', f' at 127.0.0.1:{tenants.worker.port}'], state)
+            for program in programs:
+                program.kill()
+                program.communicate()
+
+    def test_two_workers(self):
+        with tempfile.TemporaryDirectory(prefix='vgpu-second-') as folder:
+            port = free_port()
+            with Tenants('--worker', f'A=127.0.0.1:{port}') as tenants:
+                second = Worker(Path(folder), Path(tenants.place.name) / 'key.psk', port=port).start()
+                self.addCleanup(second.stop)
+                programs = [self.begin(tenants, name) for name in 'abcd']
+                self.assertEqual([len(worker.children()) for worker in (tenants.worker, second)], [2, 2])
+                for program in programs:
+                    program.kill()
+                    program.communicate()
+
+    def test_worker_that_is_not_there(self):
+        """One program learns it, the next ones go elsewhere."""
+        with Tenants('--worker', f'A=127.0.0.1:{free_port()}') as tenants:
+            first = self.begin(tenants, 'a')
+            failed, _, error = tenants.run('b', 'memory')
+            self.assertNotEqual(failed, 0)
+            self.assertIn('refused', error)
+            for name in 'cd':
+                status, _, error = tenants.run(name, 'memory')
+                self.assertEqual(status, 0, error)
+            first.kill()
+            first.communicate()
+
+    @staticmethod
+    def begin(tenants, name):
+        before = tenants.mediator.text().count('ready, executor')
+        program = tenants.spawn(name, 'saturate', '--blocks', '2', '--from', 0, '--to', time.monotonic() + 600,
+                                '--iterations', '5000', '--batch', '256')
+        wait_until(lambda: tenants.mediator.text().count('ready, executor') > before, f'{name} has an executor')
+        return program
+
+
+class Restarts(unittest.TestCase):
+    def test_scheduled_again_after_a_restart_of_the_mediator(self):
+        """Meanwhile the keeper has opened the permits; the next mediator shares the worker's GPU again."""
+        with Tenants('--keep', '60', a='weight=50', b='weight=50') as tenants:
+            tenants.mediator.options += ('--database', str(tenants.mediator.directory / 'vgpu.db'))
+            tenants.mediator.stop()
+            tenants.mediator.start()
+            programs = [tenants.spawn(name, 'saturate', '--blocks', '2', '--from', 0, '--to', time.monotonic() + 600,
+                                      '--iterations', '5000', '--batch', '256') for name in 'ab']
+            wait_until(lambda: all(tenants.contended_ms().get(name, 0) > 100 for name in 'ab'), 'both are at work')
+            tenants.mediator.stop()
+            tenants.mediator.start()
+            tenants.mediator.wait_for_line('adopted')
+            wait_until(lambda: all(tenants.contended_ms().get(name, 0) > 100 for name in 'ab'), 'they are shared again')
+            self.assertEqual([program.poll() for program in programs], [None, None])
+            for program in programs:
+                program.kill()
+                program.communicate()
+            tenants.mediator.stop(signal.SIGINT)
+
+
+class Metrics(unittest.TestCase):
+    def test_metrics_of_a_program_at_a_worker(self):
+        port = free_port()
+        with Tenants(f'--metrics=127.0.0.1:{port}', small='memory-mib=64') as tenants:
+            def value(pattern):
+                with urllib.request.urlopen(f'http://127.0.0.1:{port}/metrics', timeout=30) as answer:
+                    found = re.findall(rf'^{pattern} (\S+)$', answer.read().decode(), re.MULTILINE)
+                return float(found[0]) if found else None
+
+            self.assertEqual(value(rf'vgpu_gpu_programs\{{gpu="127\.0\.0\.1:{tenants.worker.port}"\}}'), 0)
+            program = tenants.spawn('small', 'hog', '--to', time.monotonic() + 600)
+            wait_until(lambda: (value(r'vgpu_pool_memory_bytes\{pool="A"\}') or 0) >= 60 << 20, 'its memory is seen')
+            self.assertEqual(value(rf'vgpu_gpu_programs\{{gpu="127\.0\.0\.1:{tenants.worker.port}"\}}'), 1)
+            self.assertEqual(value(rf'vgpu_gpu_tenants\{{gpu="127\.0\.0\.1:{tenants.worker.port}"\}}'), 1)
+            program.kill()
+            program.communicate()
+            wait_until(lambda: value(rf'vgpu_gpu_programs\{{gpu="127\.0\.0\.1:{tenants.worker.port}"\}}') == 0, 'nothing is left of it')
+
+
+def memory_of(tenants, name):
+    """What the mediator says that a tenant has charged, in bytes."""
+    before = len(tenants.mediator.text())
+    tenants.mediator.process.send_signal(signal.SIGUSR1)
+    wait_until(lambda: 'Total processed' in tenants.mediator.text()[before:], 'the state is logged')
+    found = re.findall(rf'program={name} .* memory=(\d+)', tenants.mediator.text()[before:])
+    return int(found[-1]) if found else 0
+
+
+class Ways(unittest.TestCase):
+    """Records, bulk data and permits on one connection."""
+
+    def test_posted_calls_do_not_wait_for_the_network(self):
+        with Tenants(delay=0.1) as tenants:
+            status, lines, error = tenants.run('far', 'issue', '--batch', '1000')
+            self.assertEqual(status, 0, error)
+            print(f'# {lines[-1]}')
+            self.assertLess(lines[-1]['issued'], 0.2)
+            self.assertGreaterEqual(lines[-1]['launches'], 0.2)
+
+    def test_permits_pass_what_waits(self):
+        """More records than rings and link hold wait for a permit, which must not wait behind them."""
+        with Tenants() as tenants:
+            end = time.monotonic() + 20
+            other = tenants.spawn('other', 'saturate', '--blocks', '2', '--iterations', '5000', '--batch', '64',
+                                  '--from', time.monotonic(), '--to', end)
+            tenants.wait_for_line('process \\d+ \\(other\\) connected')
+            status, lines, error = tenants.run('many', 'issue', '--blocks', '1', '--batch', '20000')
+            self.assertEqual(status, 0, error)
+            print(f'# {lines[-1]}')
+            output, _ = other.communicate(timeout=120)
+            self.assertEqual(other.returncode, 0, output)
+
+    def test_data_is_whole_while_permits_go_by(self):
+        with Tenants(delay=0.001) as tenants:
+            end = time.monotonic() + 6
+            programs = [tenants.spawn(name, 'check', '--blocks', '2', '--to', end) for name in ('one', 'two', 'three')]
+            for program in programs:
+                output, _ = program.communicate(timeout=120)
+                self.assertEqual(program.returncode, 0, output)
+                self.assertEqual(lines_of(output)[1]['wrong'], 0)
+                self.assertGreater(lines_of(output)[1]['rounds'], 1)
+
+    @unittest.skipIf(os.environ.get('VGPU_SANITIZED'), 'sanitized code is not the code whose speed counts')
+    def test_shares_over_a_slow_network(self):
+        """Each hand-over costs a round trip, and who causes it pays for it."""
+        with Tenants(delay=0.001, a='weight=25', b='weight=75') as tenants:
+            programs = [tenants.spawn(name, 'saturate', '--blocks', '2', '--from', 0, '--to', time.monotonic() + 600,
+                                      *work)
+                        for name, work in (('a', Shares.SHORT), ('b', Shares.LONG))]
+            wait_until(lambda: all(tenants.contended_ms().get(name, 0) > 100 for name in 'ab'), 'both are at work')
+            for attempts_left in 2, 1, 0:
+                before = tenants.contended_ms()
+                time.sleep(4)
+                after = tenants.contended_ms()
+                used = {name: after[name] - before[name] for name in 'ab'}
+                print(f'# {used}')
+                if abs(used['a'] / sum(used.values()) - 0.25) < 0.04:
+                    break
+                self.assertTrue(attempts_left, used)
+            for program in programs:
+                program.kill()
+                program.communicate()
+
+
+if __name__ == '__main__':
+    tap.main()
