@@ -10,7 +10,7 @@ export PATH := /usr/sbin:/usr/bin:/sbin:/bin:$(PATH)
 HOST_SIDE := host/mediator/mediator_phase3 host/executor/cuda-executor softgpu/driver/libsoftgpu.so.1 \
 	host/worker/vgpu-relay host/worker/vgpu-worker host/jobs/vgpu-jobs host/jobs/vgpu-job-runner host/admin/vgpu-admin
 # Where Xen's libraries are.
-XEN_SIDE := host/xen/vgpu-xen host/xen/vgpu-xen-jobs
+XEN_SIDE := host/xen/vgpu-xen host/xen/vgpu-xen-grants host/xen/vgpu-xen-jobs
 GUEST_LIBRARIES := guest/libcuda/libcuda.so.1 guest/libnvml/libnvidia-ml.so.1
 GUEST_TOOLS := guest/jobs/vgpu-run
 
@@ -63,8 +63,9 @@ install: host
 	test ! -e $(BUILD)/host/xen/vgpu-xen || { \
 		install -D -m 755 -t $(DESTDIR)$(PREFIX)/sbin $(addprefix $(BUILD)/,$(XEN_SIDE)) && \
 		install -D -m 755 host/xen/vgpu-xen-qemu $(DESTDIR)$(PREFIX)/libexec/vgpu/vgpu-xen-qemu && \
-		sed 's|^ExecStart=/usr/local/|ExecStart=$(PREFIX)/|' packaging/systemd/vgpu-xen-jobs.service \
-			>$(DESTDIR)/etc/systemd/system/vgpu-xen-jobs.service; }
+		for unit in vgpu-xen-grants.service vgpu-xen-jobs.service; do \
+			sed 's|^ExecStart=/usr/local/|ExecStart=$(PREFIX)/|' packaging/systemd/$$unit \
+				>$(DESTDIR)/etc/systemd/system/$$unit; done; }
 	test -e $(DESTDIR)/etc/vgpu/mediator.conf || \
 		install -D -m 644 packaging/mediator.conf $(DESTDIR)/etc/vgpu/mediator.conf
 

@@ -17,7 +17,8 @@
  * When this connection ends, every channel of it is closed.
  * BAR1's memory is a memory file. Only for a guest of Xen (xen_domain not 0) it is pages of the guest, and the
  * descriptor is Xen's privcmd device, restricted to that domain: who is given it maps the frames that
- * CHANNEL_OPEN names. The device zeroes them before the guest uses a channel again.
+ * CHANNEL_OPEN names. The device zeroes them before the guest uses a channel again. With xen_grants the descriptor is
+ * Xen's gntdev device instead, and CHANNEL_OPEN names the place in it that the guest's grants of this channel have.
  *
  * Local client (one connection per process, kept open as long as it lives):
  *   -> CLIENT_HELLO      <- HELLO_REPLY, and if accepted
@@ -96,7 +97,7 @@ struct vgpu_control_device_hello {
 	uint8_t vm_uuid[16]; /* zero: none */
 	char vm_name[64];    /* NUL-terminated, may be empty */
 	uint32_t xen_domain; /* 0: no guest of Xen */
-	uint32_t reserved;
+	uint32_t xen_grants; /* 1: its channels are memory that it grants (vgpu_xen_grants.h) */
 };
 
 struct vgpu_control_client_hello {
@@ -118,7 +119,11 @@ struct vgpu_control_channel {
 	uint32_t channel;
 	uint32_t generation; /* of CHANNEL_OPEN; a late answer to an earlier open is ignored */
 	uint32_t error;	     /* enum vgpu_channel_error */
-	uint32_t xen_frame;  /* CHANNEL_OPEN by a guest of Xen: guest frame number of the channel's first page */
+	/*
+	 * CHANNEL_OPEN by a guest of Xen: guest frame number of the channel's first page; with xen_grants the number
+	 * of the page in gntdev's file where the channel's are.
+	 */
+	uint32_t xen_frame;
 	char text[VGPU_CONTROL_TEXT_BYTES];
 };
 
@@ -135,12 +140,12 @@ struct vgpu_control_executor_start {
 	uint32_t channel;
 	uint32_t pool_id;
 	uint32_t has_pass_socket;
-	uint32_t has_schedule; /* 0: the executor is not scheduled and has no limits */
-	uint32_t xen_domain;   /* not 0: the memory is pages of this domain, see DEVICE_HELLO */
-	uint32_t xen_frame;    /* of the channel's first page */
-	uint32_t can_share;    /* SHARE_PUBLISH and the like are answered */
-	uint32_t has_area;     /* a part of the channel is for pinned memory, if it is large enough */
-	uint32_t reserved;
+	uint32_t has_schedule;			/* 0: the executor is not scheduled and has no limits */
+	uint32_t xen_domain;			/* not 0: the memory is pages of this domain, see DEVICE_HELLO */
+	uint32_t xen_frame;			/* of the channel's first page */
+	uint32_t can_share;			/* SHARE_PUBLISH and the like are answered */
+	uint32_t has_area;			/* a part of the channel is for pinned memory, if it is large enough */
+	uint32_t xen_grants;			/* as in DEVICE_HELLO */
 	uint64_t process_namespace;		/* of a local client; 0: unknown. With 'tenant', for a worker */
 	char driver_library[256];		/* path or soname for dlopen */
 	char tenant[VGPU_CONTROL_TENANT_BYTES]; /* as the mediator names it; a relay tells the worker */

@@ -2,9 +2,9 @@
 /*
  * How the guest library reaches an executor: a piece of shared memory laid out
  * as vgpu_channel.h says, a doorbell towards the executor and an interrupt from
- * it.  Two implementations: the PCI device's /dev/vgpu0 (pci.c) and a process of
- * the same machine, through the mediator's socket (local.c).  A test may bring
- * its own.
+ * it.  Three implementations: the PCI device's /dev/vgpu0 (pci.c), memory that a
+ * guest of Xen grants (xen.c), and a process of the same machine, through the
+ * mediator's socket (local.c).  A test may bring its own.
  *
  * Threads.  transport_ring() and transport_pass() may be called by any number of
  * threads; transport_wait() by one at a time.
@@ -48,8 +48,9 @@ struct transport_failure {
 };
 
 /*
- * Opens the transport that the environment variable VGPU_TRANSPORT names (pci or local); without it
- * pci where /dev/vgpu0 exists, else local.  Blocks until the executor is ready. NULL: see *ret_failure.
+ * Opens the transport that the environment variable VGPU_TRANSPORT names (pci, xen or local); without it
+ * pci where /dev/vgpu0 exists, else xen where /dev/xen/gntalloc exists and no mediator's socket does, else
+ * local.  Blocks until the executor is ready. NULL: see *ret_failure.
  */
 struct transport *transport_open(struct transport_failure *ret_failure);
 
@@ -89,6 +90,7 @@ static inline void transport_close(struct transport *transport)
 
 /* The implementations, as transport_open() uses them. */
 struct transport *transport_open_pci(const char *path, struct transport_failure *ret_failure);
+struct transport *transport_open_xen(struct transport_failure *ret_failure);
 /* path NULL: the socket paths of vgpu_control.h, one after the other. */
 struct transport *transport_open_local(const char *path, struct transport_failure *ret_failure);
 

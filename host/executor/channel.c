@@ -68,6 +68,7 @@ struct channel_memory channel_memory_of(const struct vgpu_control_executor_start
 		.bytes = start->channel_bytes,
 		.xen_domain = start->xen_domain,
 		.xen_frame = start->xen_frame,
+		.xen_grants = start->xen_grants,
 		.has_area = start->has_area,
 	};
 }

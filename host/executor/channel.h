@@ -37,8 +37,10 @@ struct channel_memory {
 	int file;
 	uint64_t offset; /* in the file; not for a guest of Xen */
 	uint64_t bytes;
-	uint32_t xen_domain; /* not 0: pages of this domain, 'file' is Xen's privcmd device */
-	uint32_t xen_frame;  /* guest frame number of the first page */
+	/* not 0: pages of this domain, 'file' is Xen's privcmd device, or with xen_grants gntdev */
+	uint32_t xen_domain;
+	uint32_t xen_frame; /* guest frame number of the first page, or number of the page in gntdev's file */
+	uint32_t xen_grants;
 	bool has_area;
 };
 

@@ -18,7 +18,19 @@ struct privcmd_mmapbatch_v2 {
 };
 #define IOCTL_PRIVCMD_MMAPBATCH_V2 _IOC(_IOC_NONE, 'P', 4, sizeof(struct privcmd_mmapbatch_v2))
 
-int channel_xen_map(const struct channel_memory *memory, uint8_t **ret_mapping)
+/* The backend has said which grants they are; they are mapped now, all or none (Linux drivers/xen/gntdev.c). */
+static int grants_map(const struct channel_memory *memory, uint8_t **ret_mapping)
+{
+	off_t offset = (off_t)memory->xen_frame * PAGE_BYTES;
+	void *mapping = mmap(NULL, memory->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, memory->file, offset);
+
+	if (mapping == MAP_FAILED)
+		return -errno;
+	*ret_mapping = mapping;
+	return 0;
+}
+
+static int frames_map(const struct channel_memory *memory, uint8_t **ret_mapping)
 {
 	size_t count = memory->bytes / PAGE_BYTES;
 	uint64_t *frames = calloc(count, sizeof(*frames));
@@ -56,4 +68,9 @@ free_lists:
 	free(errors);
 	free(frames);
 	return result;
+}
+
+int channel_xen_map(const struct channel_memory *memory, uint8_t **ret_mapping)
+{
+	return memory->xen_grants ? grants_map(memory, ret_mapping) : frames_map(memory, ret_mapping);
 }

@@ -5,7 +5,10 @@
 
 #include "channel.h"
 
-/* Maps the guest's frames. 0, or -errno: EFAULT when the guest has no memory at one of them. */
+/*
+ * Maps the guest's frames, or what it has granted. 0, or -errno: EFAULT when the guest has no memory at one of the
+ * frames, EINVAL when a grant is none or does not allow writing.
+ */
 int channel_xen_map(const struct channel_memory *memory, uint8_t **ret_mapping);
 
 #endif

@@ -136,7 +136,7 @@ CUresult graph_hold_check(const struct executor *executor, uint32_t holder)
 {
 	const struct graph_holds *holds = &executor->graph_holds;
 
-	for (size_t i = 0; i < holds->count; i++)
+	for (size_t i = 0; holds->gone && i < holds->count; i++)
 		if (!holds->list[i].held->object && is_named_by(executor, &holds->list[i], holder))
 			return CUDA_ERROR_CONTEXT_IS_DESTROYED;
 	return CUDA_SUCCESS;
@@ -208,6 +208,7 @@ static void held_settle(struct executor *executor)
 			continue;
 		}
 		*place = held->next;
+		executor->graph_holds.gone -= !held->object;
 		if (!held->id && held->object)
 			destroy(executor, held);
 		free(held);
@@ -263,8 +264,9 @@ bool graph_hold_end(struct executor *executor, uint32_t id)
 void graph_holds_forget_context(struct executor *executor, const struct context *context)
 {
 	for (struct graph_held *held = executor->graph_holds.held; held; held = held->next) {
-		if (held->context != context->id)
+		if (held->context != context->id || !held->object)
 			continue;
+		executor->graph_holds.gone++;
 		held->id = 0;
 		held->object = NULL;
 	}

@@ -34,6 +34,7 @@ struct graph_holds {
 	size_t count;
 	size_t capacity;
 	struct graph_held *held;
+	size_t gone; /* of those, with their context: a launch looks for nothing as long as there are none */
 };
 
 static inline uint64_t graph_holder_of_capture(uint64_t number)

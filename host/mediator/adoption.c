@@ -45,6 +45,7 @@ struct kept_session {
 	uint32_t channel_count;
 	uint64_t channel_bytes;
 	uint32_t xen_domain;
+	uint32_t xen_grants;
 	struct tenant_key tenant;
 	char name[SESSION_NAME_BYTES];
 	char version[32];
@@ -86,6 +87,7 @@ void adoption_session_keep(struct session *session)
 		.channel_count = session->channel_count,
 		.channel_bytes = session->channel_bytes,
 		.xen_domain = session->xen_domain,
+		.xen_grants = session->xen_grants,
 		.version = VGPU_VERSION,
 	};
 	struct keeper_entry entry = {
@@ -177,6 +179,7 @@ static bool session_adopt(struct mediator *mediator, struct keeper_entry *entry)
 		.channel_count = kept.channel_count,
 		.channel_bytes = kept.channel_bytes,
 		.xen_domain = kept.xen_domain,
+		.xen_grants = kept.xen_grants,
 		.name = kept.name,
 		.tenant = &kept.tenant,
 		.memory = entry->fds[SESSION_FD_MEMORY],

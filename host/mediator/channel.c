@@ -302,6 +302,7 @@ static int executor_start(struct channel *channel)
 				.has_area = request->has_area,
 				.xen_domain = request->xen_domain,
 				.xen_frame = request->xen_frame,
+				.xen_grants = request->xen_grants,
 				.process_namespace = request->process_namespace,
 			},
 		.fds = {request->memory, request->doorbell, request->interrupt, channel->counters.file,

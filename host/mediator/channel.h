@@ -79,6 +79,7 @@ struct channel_request {
 	bool has_area;	     /* for pinned memory, if it is large enough */
 	uint32_t xen_domain; /* not 0: the memory is pages of the guest, which the device zeroes */
 	uint32_t xen_frame;
+	uint32_t xen_grants;
 	/* Taken over, also when the request fails. */
 	int doorbell;
 	int interrupt;

@@ -316,6 +316,7 @@ struct session *session_restore(struct mediator *mediator, int socket, const str
 	session->channel_count = state->channel_count;
 	session->channel_bytes = state->channel_bytes;
 	session->xen_domain = state->xen_domain;
+	session->xen_grants = state->xen_grants;
 	session->memory = state->memory;
 	snprintf(session->name, sizeof(session->name), "%s", state->name);
 	if (session->kind == SESSION_DEVICE)

@@ -47,7 +47,8 @@ struct session {
 	uint32_t channel_count;
 	uint64_t channel_bytes;
 	uint32_t xen_domain; /* 0: no guest of Xen */
-	int memory;	     /* the VM's BAR1 or the program's channel; open until all channels are closed */
+	uint32_t xen_grants;
+	int memory; /* the VM's BAR1 or the program's channel; open until all channels are closed */
 	struct channel *channels[VGPU_CHANNELS_MAX]; /* a program has the first one only */
 	uint32_t channels_open;
 	uint32_t close_generations[VGPU_CHANNELS_MAX]; /* of the CHANNEL_CLOSE to be answered */
@@ -79,6 +80,7 @@ struct session_state {
 	uint32_t channel_count;
 	uint64_t channel_bytes;
 	uint32_t xen_domain;
+	uint32_t xen_grants;
 	const char *name;
 	const struct tenant_key *tenant;
 	int memory;

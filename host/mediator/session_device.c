@@ -74,18 +74,19 @@ static const char *memory_check(int memory, uint64_t bytes)
 }
 
 /*
- * Pages of a guest of Xen are reached through the privcmd device. Who opened it could have mapped them itself, so
- * the descriptor gives nobody more than he had.
+ * Pages of a guest of Xen are reached through the privcmd or the gntdev device. Who opened it could have mapped them
+ * itself, so the descriptor gives nobody more than he had.
  */
-static const char *xen_memory_check(int memory)
+static const char *xen_memory_check(int memory, bool is_granted)
 {
 	struct stat given;
 	struct stat device;
 
-	if (stat("/dev/xen/privcmd", &device) < 0)
+	if (stat(is_granted ? "/dev/xen/gntdev" : "/dev/xen/privcmd", &device) < 0)
 		return "a guest of Xen, and this is no host of Xen";
 	if (fstat(memory, &given) < 0 || !S_ISCHR(given.st_mode) || given.st_rdev != device.st_rdev)
-		return "the memory of a guest of Xen is not behind privcmd";
+		return is_granted ? "the grants of a guest of Xen are not behind gntdev"
+				  : "the memory of a guest of Xen is not behind privcmd";
 	return NULL;
 }
 
@@ -106,8 +107,10 @@ static const char *hello_check(const struct control_message *message)
 		return "the pool is none of A to Z";
 	if (hello->priority > VGPU_PRIORITY_HIGH)
 		return "the priority is unknown";
+	if (hello->xen_grants > 1 || (hello->xen_grants && !hello->xen_domain))
+		return "grants, and no guest of Xen";
 	if (hello->xen_domain)
-		return xen_memory_check(message->fds[0]);
+		return xen_memory_check(message->fds[0], hello->xen_grants);
 	return memory_check(message->fds[0], hello->channel_count * hello->channel_bytes);
 }
 
@@ -171,6 +174,7 @@ void session_device_hello(struct session *session, struct control_message *messa
 	session->channel_count = hello->channel_count;
 	session->channel_bytes = hello->channel_bytes;
 	session->xen_domain = hello->xen_domain;
+	session->xen_grants = hello->xen_grants;
 	session->memory = message->fds[0];
 	message->fds[0] = -1;
 	log_text_copy(session->name, sizeof(session->name), hello->vm_name, sizeof(hello->vm_name));
@@ -254,6 +258,7 @@ void session_device_request(struct session *session, uint32_t index, uint32_t ge
 		/* A guest of Xen gives pages that the driver cannot register. */
 		.has_area = !session->xen_domain,
 		.xen_domain = session->xen_domain,
+		.xen_grants = session->xen_grants,
 		.doorbell = -1,
 		.interrupt = -1,
 		.pass_socket = -1,

@@ -30,8 +30,9 @@ def packet(kind, body, magic=MAGIC, version=VERSION, size=None):
     return struct.pack("<IIII", magic, kind, 16 + len(body) if size is None else size, version) + body
 
 
-def device_hello(vm_id=1, pool="A", priority=1, channels=2, channel_bytes=4 * MEBIBYTE, name=b"test", **header):
-    body = struct.pack("<IIIIQ16s64sII", vm_id, ord(pool), priority, channels, channel_bytes, b"", name, 0, 0)
+def device_hello(vm_id=1, pool="A", priority=1, channels=2, channel_bytes=4 * MEBIBYTE, name=b"test", xen=(0, 0),
+                 **header):
+    body = struct.pack("<IIIIQ16s64sII", vm_id, ord(pool), priority, channels, channel_bytes, b"", name, *xen)
     return packet(DEVICE_HELLO, body, **header)
 
 

@@ -115,6 +115,8 @@ def test_bad_hellos_are_refused():
         refused(mediator, device_hello(priority=3), [good], text="priority")
         refused(mediator, device_hello(version=2 << 16), [good], error=harness.ERROR_VERSION, text="2.0")
         refused(mediator, harness.client_hello(version=0), error=harness.ERROR_VERSION, text="0.0")
+        for xen in ((0, 1), (5, 2), (5, 1), (5, 0)):
+            refused(mediator, device_hello(xen=xen), [good], text="guest of Xen")
         refused(mediator, device_hello(vm_id=0), [good], error=harness.ERROR_REFUSED, text="vm_id")
         for descriptor in (good, unsealed, read_only_later, small, read_only, plain):
             os.close(descriptor)

@@ -27,7 +27,7 @@ COPY_LOOP = END_TO_END / 'copy_loop'
 
 (OPEN, STATUS, COMMANDS, UPLOAD, REPLIES, DOWNLOAD, RELEASED, DEFERRED, COUNTERS, ALIVE, CLOSE, CALLED, RETURNED,
  TAKEN, PERMIT, SCHEDULE, UPLOAD_PACKED, DOWNLOAD_PACKED) = range(1, 19)
-VERSION = 3
+VERSION = 4
 CHANNEL_BYTES = 34 << 20
 # As the executor lays a channel out: of each window for bulk data, and of that of host functions.
 WINDOW_BYTES = (CHANNEL_BYTES - (0x150000 + (128 << 10))) // 2 & ~0xffff

@@ -59,7 +59,107 @@ jobs() {
 	right no-host-path '*could not write path*' xenstore-write /local/domain/0/data/vgpu-job/submit "1 0"
 }
 
+# What dom0 wants next, one after the other, of a guest that grants its memory.
+steps() {
+	insmod /lib/modules/xen-evtchn.ko
+	insmod /lib/modules/xen-gntalloc.ko
+	done=
+	while :; do
+		step=$(xenstore-read data/step 2>/dev/null)
+		if [ "$step" != "$done" ]; then
+			echo "GUEST step $step begins"
+			"step_${step#*-}"
+			echo "GUEST step $step done"
+			done=$step
+		fi
+		usleep 200000
+	done
+}
+step_compute() {
+	right vector_add '*PASS vector_add*' vector_add 100000
+	right matrix_product '*PASS matrix_product*' matrix_product
+}
+step_copy() {
+	copy_loop >/tmp/copied 2>&1 &
+	copy=$!
+	until grep -q . /tmp/copied; do usleep 200000; done
+	right copy copying cat /tmp/copied
+}
+# While one process copies: gntalloc's default is one channel's memory.
+step_limit() {
+	right limit '*raise the parameter*' vector_add 1000
+	echo 8192 >/sys/module/xen_gntalloc/parameters/limit
+	right two-processes '*PASS vector_add*' vector_add 1000
+}
+step_kill() {
+	kill -9 $copy
+	wait $copy
+}
+# The copying process notices by itself.
+step_lost() {
+	wait $copy
+	right lost '*DEVICE_UNAVAILABLE*' cat /tmp/copied
+}
+step_copies_on() {
+	sleep 2
+	kill -0 $copy && echo "GUEST copies-on right"
+	kill -9 $copy
+	wait $copy
+}
+step_user() {
+	right no-rights '*Permission denied*' su user -c 'vector_add 1000'
+	chgrp user /dev/xen/gntalloc /dev/xen/evtchn /dev/xen/xenbus
+	chmod 660 /dev/xen/gntalloc /dev/xen/evtchn /dev/xen/xenbus
+	right rights '*PASS vector_add*' su user -c 'vector_add 1000'
+}
+step_hostile() {
+	for case in nonce table-pages; do
+		right $case 'state 3 error 7: the first page*' hostile_grants $case
+	done
+	for case in pages instance; do
+		right $case 'state 3 error 7: such a channel*' hostile_grants $case
+	done
+	right reference 'state 3 error 7: the first page*' hostile_grants reference
+	right table-reference 'state 3 error 7: the table*' hostile_grants table-reference
+	for case in references one-page; do
+		right $case 'state 3 error 7: cannot map*' hostile_grants $case
+	done
+	right port 'state 3 error 7: the event channel*' hostile_grants port
+	for case in alike again garbage removed; do
+		right $case 'the host has ended it' hostile_grants $case
+	done
+	for port in 0 -1 abc 17a 99999999999999999999 018; do
+		xenstore-write "data/vgpu-grants/channel/$port/request" "1 0 0 1024 8"
+	done
+	xenstore-write data/vgpu-grants/channel/77/request "$(yes x | head -n 1500 | tr -d '\n')"
+	for port in 0 -1 abc 17a 99999999999999999999 018; do
+		xenstore rm "data/vgpu-grants/channel/$port"
+	done
+}
+free_kib() {
+	sed -n 's/^MemAvailable: *\([0-9]*\).*/\1/p' /proc/meminfo
+}
+# Ten channels of 4 MiB: the memory must come back, though the kernel frees it only when the host has let go.
+step_repeat() {
+	before=$(free_kib)
+	right repeat '' repeat
+	for i in $(seq 100); do
+		[ "$(free_kib)" -lt $((before - 16384)) ] || break
+		usleep 200000
+	done
+	[ "$(free_kib)" -ge $((before - 16384)) ] && echo "GUEST memory right"
+}
+repeat() {
+	for i in $(seq 10); do
+		vector_add 1000 | grep -q PASS || echo "$i failed"
+	done
+}
+step_off() {
+	poweroff -f
+}
+
 case $work in
+steps) steps ;;
 compute)
 	compute
 	echo "GUEST done"

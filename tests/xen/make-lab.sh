@@ -17,12 +17,14 @@ xen=$("$here/fetch.sh" "$cache")
 release=$(cat "$xen/release")
 tools=usr/lib/xen-$(cat "$xen/version")
 export LD_LIBRARY_PATH=$xen/root/usr/lib/x86_64-linux-gnu
+guest_kernel=$("$repository/guest/image/fetch-kernel.sh" "$cache")
 guest=$("$repository/guest/image/make-image.sh" "$cache" "$here/guest.sh:root/run.sh" \
 	"$xen/root/usr/bin/xenstore:bin/xenstore" \
 	"$build/guest/libcuda/libcuda.so.1:lib/libcuda.so.1" "$build/examples/vector_add:bin/vector_add" \
 	"$build/examples/matrix_product:bin/matrix_product" "$build/tests/end_to_end/copy_loop:bin/copy_loop" \
-	"$build/guest/jobs/vgpu-run:bin/vgpu-run")
-guest_kernel=$("$repository/guest/image/fetch-kernel.sh" "$cache")
+	"$build/guest/jobs/vgpu-run:bin/vgpu-run" "$build/tests/xen/hostile_grants:bin/hostile_grants" \
+	"$guest_kernel/modules/kernel/drivers/xen/xen-evtchn.ko:lib/modules/xen-evtchn.ko" \
+	"$guest_kernel/modules/kernel/drivers/xen/xen-gntalloc.ko:lib/modules/xen-gntalloc.ko")
 
 root=$(mktemp -d "$cache/lab.XXXXXX")
 trap 'rm -rf "$root"' EXIT
@@ -77,12 +79,12 @@ put "$build/softgpu/driver/libsoftgpu.so.1" softgpu/driver/libsoftgpu.so.1
 put "$build/host/worker/vgpu-relay" host/worker/vgpu-relay
 put "$build/host/worker/vgpu-worker" host/worker/vgpu-worker
 put "$build/guest/libcuda/libcuda.so.1" guest/libcuda.so.1
-for program in host/xen/vgpu-xen host/xen/vgpu-xen-jobs host/jobs/vgpu-jobs host/jobs/vgpu-job-runner; do
+for program in host/xen/vgpu-xen host/xen/vgpu-xen-grants host/xen/vgpu-xen-jobs host/jobs/vgpu-jobs host/jobs/vgpu-job-runner; do
 	put "$build/$program" "bin/${program##*/}"
 done
 install "$repository/host/xen/vgpu-xen-qemu" "$root/bin/vgpu-xen-qemu"
 install "$here/dom0.sh" "$root/init"
-install -m 644 -t "$root/root" "$here"/*.cfg
+install -m 644 -t "$root/root" "$here"/*.cfg "$here/dom0_grants.sh"
 
 # The guest's disk. Loaded from a disk by DMA a kernel is there at once; QEMU's -kernel would copy it byte by byte,
 # each of them trapped, for minutes.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Boots Xen with a Debian dom0 under emulation, and HVM guests in it that compute through vgpu-xen. TAP.
 
-usage: test_xen.py [LOG]        (environment: VGPU_BUILD, VGPU_CACHE)
+usage: test_xen.py [LOG]        (environment: VGPU_BUILD, VGPU_CACHE; VGPU_XEN_PART: devices or grants alone)
 """
 
 import os
@@ -14,7 +14,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get('VGPU_BUILD', ROOT / 'build'))
 CACHE = Path(os.environ.get('VGPU_CACHE', ROOT / '.cache'))
-SECONDS_MAX = 1200
+PART = os.environ.get('VGPU_XEN_PART', 'all')
+SECONDS_MAX = 3600
 # SMAP stops dom0, RDTSCP stops PVH guests, both only under emulation. With XSAVE registers of HVM guests or of dom0
 # got wrong values while such a guest ran, without any of our code in it.
 PROCESSOR = 'max,-smap,-rdtscp,-xsave,-avx'
@@ -37,9 +38,9 @@ def main():
     log = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(tempfile.mkdtemp()) / 'console.log'
     command = ['qemu-system-x86_64', '-accel', 'tcg,thread=multi', '-machine', 'pc', '-cpu', PROCESSOR, '-m', '2600',
                '-smp', '2', '-nographic', '-no-reboot', '-net', 'none', '-kernel', CACHE / 'xen/xen', '-append',
-               'console=com1 com1=115200,8n1 loglvl=warning guest_loglvl=warning noreboot '
+               'console=com1 com1=115200,8n1 conring_size=4M loglvl=warning guest_loglvl=warning noreboot '
                'dom0_mem=1024M,max:1024M',
-               '-initrd', f'{CACHE}/xen/vmlinux console=hvc0 earlyprintk=xen quiet,{lab}']
+               '-initrd', f'{CACHE}/xen/vmlinux console=hvc0 earlyprintk=xen quiet vgpu.part={PART},{lab}']
     with log.open('wb') as output:
         try:
             subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=output,
