@@ -117,12 +117,11 @@ CUresult graph_hold_add(struct executor *executor, uint64_t holder, uint32_t id)
 CUresult graph_hold_captured(struct executor *executor, CUstream stream, uint32_t id)
 {
 	uint64_t number;
-	CUresult result;
 
-	if (!executor->captures.count)
+	/* Where the driver does not tell, it refuses the call too, and that may end a capture. */
+	if (!executor->captures.count || capture_find(executor, stream, &number) || !number)
 		return CUDA_SUCCESS;
-	result = capture_find(executor, stream, &number);
-	return result || !number ? result : graph_hold_add(executor, graph_holder_of_capture(number), id);
+	return graph_hold_add(executor, graph_holder_of_capture(number), id);
 }
 
 static bool is_named_by(const struct executor *executor, const struct graph_hold *hold, uint32_t root)

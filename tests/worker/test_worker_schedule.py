@@ -202,11 +202,15 @@ class Metrics(unittest.TestCase):
         port = free_port()
         with Tenants(f'--metrics=127.0.0.1:{port}', small='memory-mib=64') as tenants:
             def value(pattern):
-                with urllib.request.urlopen(f'http://127.0.0.1:{port}/metrics', timeout=30) as answer:
-                    found = re.findall(rf'^{pattern} (\S+)$', answer.read().decode(), re.MULTILINE)
+                try:
+                    with urllib.request.urlopen(f'http://127.0.0.1:{port}/metrics', timeout=30) as answer:
+                        found = re.findall(rf'^{pattern} (\S+)$', answer.read().decode(), re.MULTILINE)
+                except urllib.error.URLError:
+                    return None
                 return float(found[0]) if found else None
 
-            self.assertEqual(value(rf'vgpu_gpu_programs\{{gpu="127\.0\.0\.1:{tenants.worker.port}"\}}'), 0)
+            wait_until(lambda: value(rf'vgpu_gpu_programs\{{gpu="127\.0\.0\.1:{tenants.worker.port}"\}}') == 0,
+                       'the metrics are there')
             program = tenants.spawn('small', 'hog', '--to', time.monotonic() + 600)
             wait_until(lambda: (value(r'vgpu_pool_memory_bytes\{pool="A"\}') or 0) >= 60 << 20, 'its memory is seen')
             self.assertEqual(value(rf'vgpu_gpu_programs\{{gpu="127\.0\.0\.1:{tenants.worker.port}"\}}'), 1)
