@@ -38,6 +38,7 @@ HANDLES = {
     'surface': ('CUsurfObject', 'VGPU_KIND_SURFACE'),
     'memory_handle': ('CUmemGenericAllocationHandle', 'VGPU_KIND_MEMORY_HANDLE'),
     'green_context': ('CUgreenCtx', 'VGPU_KIND_GREEN_CONTEXT'),
+    'user_object': ('CUuserObject', 'VGPU_KIND_USER_OBJECT'),
 }
 OPCODE_FIRST = 64
 

@@ -7,6 +7,7 @@
  *   reply_ring_offset      executor -> guest records
  *   upload_offset          bulk data to the host
  *   download_offset        bulk data to the guest
+ *   function_offset        what host functions move, a piece at a time, in either direction
  *   area_offset            memory that the guest can pin (HOST_AREA in vgpu_wire.h), where there is some
  *
  * The executor writes the layout before the channel becomes ready and keeps its
@@ -44,6 +45,13 @@ struct vgpu_ring_indices {
 	_Alignas(64) uint32_t consumer_sleeps; /* the consumer sleeps; notify it after moving the tail */
 };
 
+enum vgpu_function_use {
+	VGPU_FUNCTION_CALL = 0,
+	VGPU_FUNCTION_FETCH = 1,   /* the piece is to be put into the window */
+	VGPU_FUNCTION_DELIVER = 2, /* the piece is there */
+	VGPU_FUNCTION_END = 3,	   /* it will not be called any more */
+};
+
 struct vgpu_channel_header {
 	uint32_t magic;
 	uint32_t version; /* VGPU_PROTOCOL_VERSION of the executor */
@@ -56,6 +64,8 @@ struct vgpu_channel_header {
 	uint32_t upload_bytes;
 	uint32_t download_offset;
 	uint32_t download_bytes;
+	uint32_t function_offset;
+	uint32_t function_bytes; /* 0: of an executor that does not know it */
 
 	struct vgpu_ring_indices command;
 	struct vgpu_ring_indices reply;
@@ -75,10 +85,16 @@ struct vgpu_channel_header {
 	 * then counts functions_called up and interrupts the guest; the guest has returned from it once
 	 * functions_returned is the same. These are words, not records, because the executor's main thread may
 	 * be inside a call of the driver that waits for this very function.
+	 *
+	 * A copy of a graph from or to memory of the program that is not shared is a function too: in the
+	 * function window is, or is to be, a piece of the bytes that it copies, rows without a gap between them.
 	 */
 	_Alignas(64) uint64_t function; /* as the guest named it when it was launched; written by the executor */
 	uint32_t function_status;	/* CUresult, for a callback */
 	uint32_t functions_called;
+	uint32_t function_use;			  /* enum vgpu_function_use */
+	uint32_t function_piece_bytes;		  /* of a copy: in the function window, at most function_bytes */
+	uint64_t function_piece_offset;		  /* in what is copied */
 	_Alignas(64) uint32_t functions_returned; /* written by the guest, which then rings the doorbell */
 
 	/* CUresult of all calls once the channel is lost, written by the host; 0: it is not said. */

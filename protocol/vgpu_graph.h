@@ -10,8 +10,12 @@
  *   event record, event wait
  *            a struct vgpu_graph_event
  *   host     a struct vgpu_graph_host
+ *   program copy
+ *            a struct vgpu_graph_program_copy
  *   allocation, free
  *            a struct vgpu_graph_allocation, a struct vgpu_graph_free; of new nodes only
+ *   batch of memory operations
+ *            a struct vgpu_graph_operations, then its operations
  *   empty    nothing
  *
  * Nodes have wire ids. Who destroys a graph destroys those of its nodes.
@@ -55,6 +59,26 @@ struct vgpu_graph_memcpy {
 };
 _Static_assert(sizeof(struct vgpu_graph_memcpy) == 208, "wire format");
 
+/*
+ * Not a type of the API's: a memcpy of which one side is memory of the program that the executor does not share
+ * (CU_MEMORYTYPE_HOST, whatever else is said of it). It is a node with an embedded graph for the driver, which calls
+ * the function for the bytes.
+ */
+#define VGPU_GRAPH_PROGRAM_COPY 0x10000u
+struct vgpu_graph_program_copy {
+	struct vgpu_graph_memcpy memcpy;
+	uint64_t function; /* the guest's name for it, as in cuLaunchHostFunc */
+};
+_Static_assert(sizeof(struct vgpu_graph_program_copy) == 216, "wire format");
+
+/* What a stream in a capture depends on. */
+struct vgpu_graph_dependency {
+	uint32_t node;
+	uint32_t type; /* CUgraphNodeType */
+	CUgraphEdgeData data;
+};
+_Static_assert(sizeof(struct vgpu_graph_dependency) == 16, "wire format");
+
 struct vgpu_graph_child {
 	uint32_t graph;
 	uint32_t ownership; /* CUgraphChildGraphNodeOwnership */
@@ -73,6 +97,12 @@ struct vgpu_graph_allocation {
 
 struct vgpu_graph_free {
 	uint64_t address;
+};
+
+#define VGPU_GRAPH_OPERATIONS_MAX 256u /* documented for cuStreamBatchMemOp */
+struct vgpu_graph_operations {
+	uint32_t count; /* of CUstreamBatchMemOpParams that follow */
+	uint32_t flags;
 };
 
 struct vgpu_graph_host {

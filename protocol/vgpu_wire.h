@@ -81,10 +81,11 @@ struct vgpu_hello_reply {
 	uint32_t device_count;
 	uint32_t driver_is_software; /* 1: softgpu */
 };
-#define VGPU_FEATURE_HOST_MAP  0x1ull	  /* pinned memory is shared with the executor (local transport) */
-#define VGPU_FEATURE_SHARE     0x2ull	  /* processes of one tenant can share memory and events */
-#define VGPU_FEATURE_HOST_AREA 0x4ull	  /* the channel has an area of memory that can be pinned */
-#define VGPU_FEATURE_TELEMETRY 0x10000ull /* the channel is for NVML and nothing else (vgpu_nvml.h) */
+#define VGPU_FEATURE_HOST_MAP	  0x1ull     /* pinned memory is shared with the executor (local transport) */
+#define VGPU_FEATURE_SHARE	  0x2ull     /* processes of one tenant can share memory and events */
+#define VGPU_FEATURE_FUNCTION_END 0x4ull     /* the guest is told which host functions no graph has any more */
+#define VGPU_FEATURE_HOST_AREA	  0x8ull     /* the channel has an area of memory that can be pinned */
+#define VGPU_FEATURE_TELEMETRY	  0x10000ull /* the channel is for NVML and nothing else (vgpu_nvml.h) */
 
 /* SNAPSHOT: everything about one device that cannot change. Request: the ordinal. */
 #define VGPU_ATTRIBUTES_MAX 192
@@ -274,6 +275,7 @@ enum vgpu_kind {
 	VGPU_KIND_SURFACE,
 	VGPU_KIND_MEMORY_HANDLE, /* of physical memory: virtual memory management */
 	VGPU_KIND_GREEN_CONTEXT,
+	VGPU_KIND_USER_OBJECT, /* of graphs */
 	VGPU_KIND_COUNT,
 };
 
@@ -282,12 +284,13 @@ enum vgpu_kind {
  * them leaks; the largest programs known use a few thousand kernels.
  */
 static const uint32_t vgpu_kind_capacity[VGPU_KIND_COUNT] = {
-	[VGPU_KIND_CONTEXT] = 256,    [VGPU_KIND_STREAM] = 16384,	   [VGPU_KIND_EVENT] = 262144,
-	[VGPU_KIND_MODULE] = 65536,   [VGPU_KIND_FUNCTION] = 262144,	   [VGPU_KIND_LIBRARY] = 65536,
-	[VGPU_KIND_KERNEL] = 262144,  [VGPU_KIND_MEMORY_POOL] = 1024,	   [VGPU_KIND_LINK_STATE] = 1024,
-	[VGPU_KIND_GRAPH] = 65536,    [VGPU_KIND_GRAPH_NODE] = 262144,	   [VGPU_KIND_GRAPH_EXEC] = 65536,
-	[VGPU_KIND_ARRAY] = 65536,    [VGPU_KIND_MIPMAPPED_ARRAY] = 16384, [VGPU_KIND_TEXTURE] = 262144,
-	[VGPU_KIND_SURFACE] = 262144, [VGPU_KIND_MEMORY_HANDLE] = 262144,  [VGPU_KIND_GREEN_CONTEXT] = 256,
+	[VGPU_KIND_CONTEXT] = 256,	 [VGPU_KIND_STREAM] = 16384,	      [VGPU_KIND_EVENT] = 262144,
+	[VGPU_KIND_MODULE] = 65536,	 [VGPU_KIND_FUNCTION] = 262144,	      [VGPU_KIND_LIBRARY] = 65536,
+	[VGPU_KIND_KERNEL] = 262144,	 [VGPU_KIND_MEMORY_POOL] = 1024,      [VGPU_KIND_LINK_STATE] = 1024,
+	[VGPU_KIND_GRAPH] = 65536,	 [VGPU_KIND_GRAPH_NODE] = 262144,     [VGPU_KIND_GRAPH_EXEC] = 65536,
+	[VGPU_KIND_ARRAY] = 65536,	 [VGPU_KIND_MIPMAPPED_ARRAY] = 16384, [VGPU_KIND_TEXTURE] = 262144,
+	[VGPU_KIND_SURFACE] = 262144,	 [VGPU_KIND_MEMORY_HANDLE] = 262144,  [VGPU_KIND_GREEN_CONTEXT] = 256,
+	[VGPU_KIND_USER_OBJECT] = 65536,
 };
 
 #endif

@@ -76,14 +76,6 @@ API(cuStreamBeginCapture_ptsz, CUstream stream)
 	return capture_begin(stream, CU_STREAM_CAPTURE_MODE_GLOBAL, true);
 }
 
-/* words[0] of a stream's object: the id of the graph that its capture goes into, 0: it makes one. */
-static uint64_t *target_word(uint32_t stream)
-{
-	struct object *object = object_by_id(stream);
-
-	return object ? &object->words[0] : NULL;
-}
-
 static CUresult capture_begin_to(uint32_t context, uint32_t stream, struct object *object, const CUgraphNode *from,
 				 const CUgraphEdgeData *data, size_t count)
 {
@@ -99,7 +91,6 @@ static CUresult capture_begin_to(uint32_t context, uint32_t stream, struct objec
 	if (!result) {
 		graph->is_captured_to = true;
 		graph->is_known = false;
-		*target_word(stream) = object->id;
 	}
 	free(wire);
 	return result;
@@ -144,20 +135,21 @@ API(cuStreamBeginCaptureToGraph_ptsz, CUstream stream, CUgraph graph, const CUgr
 	return capture_to_graph(stream, graph, dependencies, data, count, mode, true);
 }
 
-/* The graph that a capture of the stream goes into; NULL: it makes one. */
-static struct object *target_find(uint32_t stream)
+/* The capture of a stream, and the object of the graph that it goes into; NULL: that has none yet. */
+static CUresult capture_find(uint32_t context, uint32_t stream, CUstreamCaptureStatus *ret_status,
+			     struct object **ret_graph)
 {
-	const uint64_t *word = target_word(stream);
+	uint32_t status = CU_STREAM_CAPTURE_STATUS_NONE, graph = 0, missing, bytes, none = 0;
+	uint64_t number;
+	CUresult result = host_cuStreamGetCaptureInfo_v3(context, stream, 0, &none, 0, &status, &number, &graph,
+							 &missing, &none, 0, &bytes);
 
-	return word && *word ? object_by_id((uint32_t)*word) : NULL;
-}
-
-static void target_release(uint32_t stream, struct object *target)
-{
-	*target_word(stream) = 0;
-	graphs_lock();
-	((struct graph *)target->detail)->is_captured_to = false;
-	graphs_unlock();
+	/* No graph has an object then. */
+	if (result == CUDA_ERROR_NOT_SUPPORTED)
+		result = host_cuStreamGetCaptureInfo(context, stream, &status, &number);
+	*ret_status = (CUstreamCaptureStatus)status;
+	*ret_graph = graph ? object_by_id(graph) : NULL;
+	return result;
 }
 
 static bool is_capturing(uint32_t context, uint32_t stream)
@@ -168,11 +160,26 @@ static bool is_capturing(uint32_t context, uint32_t stream)
 	return !host_cuStreamGetCaptureInfo(context, stream, &status, &id) && status != CU_STREAM_CAPTURE_STATUS_NONE;
 }
 
+/* Under the lock: the capture is over; a graph that it was to make is gone if it has ended badly. */
+static void graph_settle(struct object *object, CUresult result)
+{
+	struct graph *graph = object->detail;
+
+	graph->is_captured_to = false;
+	graph_answers_end(graph);
+	if (!result || !graph->is_of_capture) {
+		graph->is_of_capture = false;
+		return;
+	}
+	graph_forget(object);
+	object_release(object);
+}
+
 static CUresult capture_end(CUstream stream, CUgraph *graph, bool per_thread_default)
 {
-	struct object *object, *target;
+	CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
+	struct object *object, *target = NULL;
 	uint32_t context, id;
-	bool is_open;
 	CUresult result = capture_call_begin(stream, per_thread_default, &context, &id);
 
 	if (result)
@@ -180,17 +187,19 @@ static CUresult capture_end(CUstream stream, CUgraph *graph, bool per_thread_def
 	if (!graph)
 		return CUDA_ERROR_INVALID_VALUE;
 	*graph = NULL;
-	is_open = is_capturing(context, id);
-	target = target_find(id);
+	(void)capture_find(context, id, &status, &target);
 	object = target ? target : object_mint(VGPU_KIND_GRAPH, context);
 	if (!object)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	result = host_cuStreamEndCapture(context, id, object->id);
 	/* Whether the capture is over is not in the error. */
-	if (!result || (is_open && !is_capturing(context, id))) {
+	if (!result || (status != CU_STREAM_CAPTURE_STATUS_NONE && !is_capturing(context, id))) {
 		__atomic_sub_fetch(&captures_open, 1, __ATOMIC_ACQ_REL);
-		if (target)
-			target_release(id, target);
+		if (target) {
+			graphs_lock();
+			graph_settle(target, result);
+			graphs_unlock();
+		}
 	}
 	if (!result)
 		*graph = (CUgraph)object;
@@ -209,8 +218,7 @@ API(cuStreamEndCapture_ptsz, CUstream stream, CUgraph *graph)
 	return capture_end(stream, graph, true);
 }
 
-static CUresult capture_info(CUstream stream, CUstreamCaptureStatus *status, cuuint64_t *capture,
-			     bool per_thread_default)
+CUresult capture_info(CUstream stream, CUstreamCaptureStatus *status, cuuint64_t *capture, bool per_thread_default)
 {
 	uint32_t context, id, host_status = CU_STREAM_CAPTURE_STATUS_NONE;
 	uint64_t host_capture = 0;
@@ -248,41 +256,6 @@ API(cuStreamGetCaptureInfo, CUstream stream, CUstreamCaptureStatus *status, cuui
 API(cuStreamGetCaptureInfo_ptsz, CUstream stream, CUstreamCaptureStatus *status, cuuint64_t *id)
 {
 	return capture_info(stream, status, id, true);
-}
-
-/* The graph of a capture that goes on, and its nodes, have no handles here. */
-static CUresult capture_info_whole(CUstream stream, CUstreamCaptureStatus *status, cuuint64_t *id, bool wants_graph,
-				   bool per_thread_default)
-{
-	CUresult result = capture_info(stream, status, id, per_thread_default);
-
-	if (!result && wants_graph && *status == CU_STREAM_CAPTURE_STATUS_ACTIVE)
-		return CUDA_ERROR_NOT_SUPPORTED;
-	return result;
-}
-
-API(cuStreamGetCaptureInfo_v2, CUstream stream, CUstreamCaptureStatus *status, cuuint64_t *id, CUgraph *graph,
-    const CUgraphNode **nodes, size_t *count)
-{
-	return capture_info_whole(stream, status, id, graph || nodes || count, false);
-}
-
-API(cuStreamGetCaptureInfo_v2_ptsz, CUstream stream, CUstreamCaptureStatus *status, cuuint64_t *id, CUgraph *graph,
-    const CUgraphNode **nodes, size_t *count)
-{
-	return capture_info_whole(stream, status, id, graph || nodes || count, true);
-}
-
-API(cuStreamGetCaptureInfo_v3, CUstream stream, CUstreamCaptureStatus *status, cuuint64_t *id, CUgraph *graph,
-    const CUgraphNode **nodes, const CUgraphEdgeData **edges, size_t *count)
-{
-	return capture_info_whole(stream, status, id, graph || nodes || edges || count, false);
-}
-
-API(cuStreamGetCaptureInfo_v3_ptsz, CUstream stream, CUstreamCaptureStatus *status, cuuint64_t *id, CUgraph *graph,
-    const CUgraphNode **nodes, const CUgraphEdgeData **edges, size_t *count)
-{
-	return capture_info_whole(stream, status, id, graph || nodes || edges || count, true);
 }
 
 API(cuThreadExchangeStreamCaptureMode, CUstreamCaptureMode *mode)

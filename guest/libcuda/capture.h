@@ -3,12 +3,16 @@
 #ifndef VGPU_CAPTURE_H
 #define VGPU_CAPTURE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "call.h"
 
 /* Captures that go on in this process. */
 extern uint32_t captures_open;
+
+/* What cuStreamGetCaptureInfo answers. */
+CUresult capture_info(CUstream stream, CUstreamCaptureStatus *status, cuuint64_t *capture, bool per_thread_default);
 
 /* The part of the next that asks the host. */
 CUresult capture_refuse_open(uint32_t context, uint32_t stream);

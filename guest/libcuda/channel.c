@@ -32,7 +32,8 @@ static bool layout_valid(const struct vgpu_channel_header *layout, size_t bytes)
 	       ring_fits(bytes, layout->reply_ring_offset, layout->reply_ring_bytes) &&
 	       span_fits(bytes, layout->upload_offset, layout->upload_bytes) &&
 	       span_fits(bytes, layout->download_offset, layout->download_bytes) &&
-	       (!layout->area_bytes || span_fits(bytes, layout->area_offset, layout->area_bytes));
+	       (!layout->area_bytes || span_fits(bytes, layout->area_offset, layout->area_bytes)) &&
+	       (!layout->function_bytes || span_fits(bytes, layout->function_offset, layout->function_bytes));
 }
 
 /*

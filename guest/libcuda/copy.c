@@ -74,8 +74,16 @@ CUresult copy_up(const struct copy_order *order, CUdeviceptr to, const void *fro
 	if (known == CUDA_ERROR_INVALID_VALUE)
 		return known;
 	result = capture_refuse(order->context, order->stream);
-	if (!result)
-		result = transfer_up(&transfer);
+	if (result)
+		return copy_capture(order, result,
+				    &(CUDA_MEMCPY3D){.srcMemoryType = CU_MEMORYTYPE_HOST,
+						     .srcHost = from,
+						     .dstMemoryType = CU_MEMORYTYPE_DEVICE,
+						     .dstDevice = to,
+						     .WidthInBytes = bytes,
+						     .Height = 1,
+						     .Depth = 1});
+	result = transfer_up(&transfer);
 	/*
 	 * The bytes are staged, which is all that a copy from pageable memory promises, unless it may fail or
 	 * the program can look at the destination.
@@ -108,14 +116,33 @@ CUresult copy_down(const struct copy_order *order, void *to, CUdeviceptr from, s
 	if (copy_device_span_check(from, bytes) == CUDA_ERROR_INVALID_VALUE)
 		return CUDA_ERROR_INVALID_VALUE;
 	result = capture_refuse(order->context, order->stream);
-	return result ? result : transfer_down(&transfer);
+	if (result)
+		return copy_capture(order, result,
+				    &(CUDA_MEMCPY3D){.srcMemoryType = CU_MEMORYTYPE_DEVICE,
+						     .srcDevice = from,
+						     .dstMemoryType = CU_MEMORYTYPE_HOST,
+						     .dstHost = to,
+						     .WidthInBytes = bytes,
+						     .Height = 1,
+						     .Depth = 1});
+	return transfer_down(&transfer);
 }
 
 CUresult copy_host(const struct copy_order *order, void *to, const void *from, size_t bytes)
 {
-	/* In stream order, which for memory of the program means when the stream has come there. */
-	CUresult result = host_cuStreamSynchronize(order->context, order->stream);
+	CUresult result = order->waits ? CUDA_SUCCESS : capture_refuse(order->context, order->stream);
 
+	if (result)
+		return copy_capture(order, result,
+				    &(CUDA_MEMCPY3D){.srcMemoryType = CU_MEMORYTYPE_HOST,
+						     .srcHost = from,
+						     .dstMemoryType = CU_MEMORYTYPE_HOST,
+						     .dstHost = to,
+						     .WidthInBytes = bytes,
+						     .Height = 1,
+						     .Depth = 1});
+	/* In stream order, which for memory of the program means when the stream has come there. */
+	result = host_cuStreamSynchronize(order->context, order->stream);
 	if (!result)
 		memmove(to, from, bytes);
 	return result;

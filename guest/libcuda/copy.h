@@ -5,6 +5,7 @@
 
 #include "call.h"
 #include "object.h"
+#include "program_copy.h"
 #include "vgpu_graph.h"
 
 /* Where a copy stands: its context and stream, and whether the call is to return only when it is done. */
@@ -29,8 +30,25 @@ bool copy_host_is_shared(const void *host, size_t bytes);
 /* A span that begins in known device memory must end there. CUDA_ERROR_NOT_FOUND: nothing is known of it. */
 CUresult copy_device_span_check(uint64_t address, size_t bytes);
 
-/* A box for a graph's node; CUDA_ERROR_NOT_SUPPORTED: the executor cannot reach the memory. */
-CUresult copy_shape_describe(const CUDA_MEMCPY3D *copy, struct vgpu_graph_memcpy *ret_wire);
+/* A box for a graph. */
+struct copy_description {
+	/*
+	 * CU_GRAPH_NODE_TYPE_MEMCPY: the executor reaches both sides. VGPU_GRAPH_PROGRAM_COPY: it does not reach
+	 * one. CU_GRAPH_NODE_TYPE_HOST: it is all within the program's memory.
+	 */
+	uint32_t type;
+	struct vgpu_graph_memcpy wire;	   /* of the first two */
+	struct program_copy *program_copy; /* the caller's, of the last two, else NULL */
+};
+
+/* With 'as_program' memory that the executor shares is to count as the program's. */
+CUresult copy_shape_describe(const CUDA_MEMCPY3D *copy, bool as_program, struct copy_description *ret_description);
+
+/*
+ * For a copy that capture_refuse() has refused: it becomes a part of the graph, if its call is not to wait for it;
+ * otherwise the result is the refusal.
+ */
+CUresult copy_capture(const struct copy_order *order, CUresult refusal, const CUDA_MEMCPY3D *copy);
 
 /* cuMemcpy3D and what amounts to it. */
 CUresult copy_shape(const CUDA_MEMCPY3D *copy, CUstream stream, bool per_thread_default, bool waits);

@@ -4,6 +4,7 @@
  * has mapped they are one call on the host; the program's other memory goes
  * through the windows.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "array.h"
@@ -11,6 +12,7 @@
 #include "capture.h"
 #include "copy.h"
 #include "host_calls.h"
+#include "host_function.h"
 #include "memory.h"
 #include "transfer.h"
 
@@ -136,13 +138,14 @@ static CUresult side_read(const struct description *description, const CUDA_MEMC
 	return CUDA_SUCCESS;
 }
 
-/* Of sides that the executor can reach. */
+/* Of sides that the executor can reach, or that are called the program's. */
 static CUDA_MEMCPY3D shape_wire(const struct side *to, const struct side *from, const CUDA_MEMCPY3D *copy)
 {
 	static const CUmemorytype types[] = {
 		[SIDE_DEVICE] = CU_MEMORYTYPE_DEVICE,
 		[SIDE_ARRAY] = CU_MEMORYTYPE_ARRAY,
 		[SIDE_SHARED] = CU_MEMORYTYPE_HOST,
+		[SIDE_HOST] = CU_MEMORYTYPE_HOST,
 	};
 	CUDA_MEMCPY3D wire = {
 		.srcMemoryType = types[from->kind],
@@ -189,8 +192,11 @@ static CUresult shape_on_host(const struct copy_order *order, const struct side 
 static CUresult shape_in_program(const struct copy_order *order, const struct side *to, const struct side *from,
 				 const CUDA_MEMCPY3D *copy)
 {
-	CUresult result = host_cuStreamSynchronize(order->context, order->stream);
+	CUresult result = order->waits ? CUDA_SUCCESS : capture_refuse(order->context, order->stream);
 
+	if (result)
+		return copy_capture(order, result, copy);
+	result = host_cuStreamSynchronize(order->context, order->stream);
 	for (size_t slice = 0; slice < copy->Depth && !result; slice++) {
 		uint64_t to_slice = to->address + slice * to->slice_rows * to->row_bytes;
 		uint64_t from_slice = from->address + slice * from->slice_rows * from->row_bytes;
@@ -214,6 +220,8 @@ static CUresult shape_with_device(const struct copy_order *order, const struct s
 	if (known == CUDA_ERROR_INVALID_VALUE)
 		return known;
 	result = capture_refuse(order->context, order->stream);
+	if (result)
+		return copy_capture(order, result, copy);
 	for (size_t slice = 0; slice < slices && !result; slice++) {
 		struct transfer transfer = {
 			.device = device->address + slice * device->slice_rows * device->row_bytes,
@@ -255,7 +263,7 @@ static CUresult shape_with_array(const struct copy_order *order, const struct si
 	CUresult result = capture_refuse(order->context, order->stream);
 
 	if (result)
-		return result;
+		return copy_capture(order, result, copy);
 	return up ? array_transfer_up(&transfer) : array_transfer_down(&transfer);
 }
 
@@ -322,29 +330,109 @@ CUresult copy_shape(const CUDA_MEMCPY3D *copy, CUstream stream, bool per_thread_
 	return result ? result : shape_copy(&order, &to, &from, copy);
 }
 
-CUresult copy_shape_describe(const CUDA_MEMCPY3D *copy, struct vgpu_graph_memcpy *ret_wire)
+static bool is_program(const struct side *side, bool as_program)
+{
+	return side->kind == SIDE_HOST || (as_program && side->kind == SIDE_SHARED);
+}
+
+static struct program_rows rows_of(const struct side *side)
+{
+	return (struct program_rows){
+		.address = (uint8_t *)(uintptr_t)side->address,
+		.row_bytes = side->row_bytes,
+		.slice_bytes = side->slice_rows * side->row_bytes,
+	};
+}
+
+/* Of a copy to, from or (with 'source') within the program's memory. */
+static CUresult program_describe(const struct side *side, const struct side *source, const CUDA_MEMCPY3D *copy,
+				 struct program_copy **ret_program_copy)
+{
+	struct program_copy *program_copy = malloc(sizeof(*program_copy));
+
+	if (!program_copy)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	*program_copy = (struct program_copy){
+		.described = *copy,
+		.rows = rows_of(side),
+		.width_bytes = copy->WidthInBytes,
+		.height = copy->Height,
+		.depth = copy->Depth,
+	};
+	if (source)
+		program_copy->source = rows_of(source);
+	*ret_program_copy = program_copy;
+	return CUDA_SUCCESS;
+}
+
+static CUresult sides_describe(const struct side *to, const struct side *from, const CUDA_MEMCPY3D *copy,
+			       bool as_program, struct copy_description *ret_description)
+{
+	bool to_program = is_program(to, as_program), from_program = is_program(from, as_program);
+	const struct side *other = to_program ? from : to;
+
+	if ((to_program || from_program) && (other->kind == SIDE_HOST || other->kind == SIDE_SHARED)) {
+		ret_description->type = CU_GRAPH_NODE_TYPE_HOST;
+		return program_describe(to, from, copy, &ret_description->program_copy);
+	}
+	ret_description->type = CU_GRAPH_NODE_TYPE_MEMCPY;
+	ret_description->wire = (struct vgpu_graph_memcpy){
+		.copy = shape_wire(to, from, copy),
+		.source_array = from->array_id,
+		.destination_array = to->array_id,
+	};
+	/* A single row has no pitch, which could be larger than a pitch may be (CU_DEVICE_ATTRIBUTE_MAX_PITCH). */
+	if (copy->Height == 1 && copy->Depth == 1) {
+		ret_description->wire.copy.srcPitch = 0;
+		ret_description->wire.copy.srcHeight = 0;
+		ret_description->wire.copy.dstPitch = 0;
+		ret_description->wire.copy.dstHeight = 0;
+	}
+	if (!to_program && !from_program)
+		return CUDA_SUCCESS;
+	if (other->kind == SIDE_DEVICE &&
+	    copy_device_span_check(other->address, other->bytes) == CUDA_ERROR_INVALID_VALUE)
+		return CUDA_ERROR_INVALID_VALUE;
+	ret_description->type = VGPU_GRAPH_PROGRAM_COPY;
+	return program_describe(to_program ? to : from, NULL, copy, &ret_description->program_copy);
+}
+
+CUresult copy_shape_describe(const CUDA_MEMCPY3D *copy, bool as_program, struct copy_description *ret_description)
 {
 	struct side to, from;
 	CUresult result;
 
+	*ret_description = (struct copy_description){0};
 	if (copy->WidthInBytes == 0 || copy->Height == 0 || copy->Depth == 0)
 		return CUDA_ERROR_INVALID_VALUE;
 	result = sides_read(copy, &to, &from);
+	return result ? result : sides_describe(&to, &from, copy, as_program, ret_description);
+}
+
+CUresult copy_capture(const struct copy_order *order, CUresult refusal, const CUDA_MEMCPY3D *copy)
+{
+	struct copy_description description;
+	struct vgpu_graph_program_copy wire;
+	CUresult result;
+
+	if (refusal != CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED || order->waits)
+		return refusal;
+	result = copy_shape_describe(copy, false, &description);
+	if (!result && !description.program_copy)
+		result = CUDA_ERROR_UNKNOWN;
 	if (result)
 		return result;
-	if (to.kind == SIDE_HOST || from.kind == SIDE_HOST)
-		return CUDA_ERROR_NOT_SUPPORTED;
-	*ret_wire = (struct vgpu_graph_memcpy){
-		.copy = shape_wire(&to, &from, copy),
-		.source_array = from.array_id,
-		.destination_array = to.array_id,
-	};
-	/* A single row has no pitch, which could be larger than a pitch may be (CU_DEVICE_ATTRIBUTE_MAX_PITCH). */
-	if (copy->Height == 1 && copy->Depth == 1) {
-		ret_wire->copy.srcPitch = 0;
-		ret_wire->copy.srcHeight = 0;
-		ret_wire->copy.dstPitch = 0;
-		ret_wire->copy.dstHeight = 0;
+	wire.memcpy = description.wire;
+	result = host_function_keep_copy(description.program_copy, &wire.function);
+	if (result) {
+		free(description.program_copy);
+		return result;
 	}
-	return CUDA_SUCCESS;
+	if (description.type == CU_GRAPH_NODE_TYPE_HOST)
+		result = host_cuLaunchHostFunc(order->context, order->stream, wire.function);
+	else
+		result = host_vgpuCaptureProgramCopy(order->context, order->stream, &wire, sizeof(wire));
+	if (result)
+		host_function_drop(wire.function);
+	return result;
 }

@@ -20,7 +20,7 @@ static CUresult node_send(const struct addition *addition, const struct node_con
 			  const struct vgpu_graph_edge *edges)
 {
 	uint32_t first = addition->count < VGPU_GRAPH_EDGES_MAX ? (uint32_t)addition->count : VGPU_GRAPH_EDGES_MAX;
-	const struct vgpu_graph_node head = {.type = (uint32_t)content->parameters.type, .edge_count = first};
+	const struct vgpu_graph_node head = {.type = content->wire_type, .edge_count = first};
 	size_t edge_bytes = first * sizeof(*edges), bytes = sizeof(head) + edge_bytes + content->wire_bytes;
 	uint8_t *tail = malloc(bytes);
 	CUresult result;
@@ -122,7 +122,7 @@ static CUresult add(CUgraphNode *ret_node, CUgraph graph, const CUgraphNode *dep
 	addition.graph = object_find(graph, VGPU_KIND_GRAPH);
 	if (!addition.graph)
 		return CUDA_ERROR_INVALID_HANDLE;
-	result = node_content_make(parameters, context, &content);
+	result = node_content_make(parameters, context, false, &content);
 	return result ? result : node_add(&addition, content, ret_node);
 }
 
@@ -229,6 +229,14 @@ API(cuGraphAddKernelNode, CUgraphNode *node, CUgraph graph, const CUgraphNode *d
 	CUgraphNodeParams parameters;
 
 	return add(node, graph, dependencies, NULL, count, node_parameters_of_kernel_v1(kernel, &parameters));
+}
+
+API(cuGraphAddBatchMemOpNode, CUgraphNode *node, CUgraph graph, const CUgraphNode *dependencies, size_t count,
+    const CUDA_BATCH_MEM_OP_NODE_PARAMS *batch)
+{
+	CUgraphNodeParams parameters;
+
+	return add(node, graph, dependencies, NULL, count, node_parameters_of_batch(batch, &parameters));
 }
 
 API(cuGraphAddMemcpyNode, CUgraphNode *node, CUgraph graph, const CUgraphNode *dependencies, size_t count,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a node of a graph does: checked, and brought into the form that crosses the wire. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "context.h"
 #include "copy.h"
@@ -61,16 +62,46 @@ static CUresult memset_read(const CUDA_MEMSET_NODE_PARAMS_v2 *fill, struct node_
 	return context_choose(fill->ctx, content, &context);
 }
 
-static CUresult memcpy_read(const CUDA_MEMCPY_NODE_PARAMS *copy, struct node_content *content)
+/* Takes the copy on success. */
+static CUresult program_copy_read(const struct copy_description *description, struct node_content *content)
 {
-	struct object *context;
-	CUresult result = context_choose(copy->copyCtx, content, &context);
+	uint64_t function;
+	CUresult result = host_function_keep_copy(description->program_copy, &function);
 
 	if (result)
 		return result;
+	if (description->type == CU_GRAPH_NODE_TYPE_HOST) {
+		content->wire_bytes = sizeof(content->wire.host);
+		content->wire.host.function = function;
+		return CUDA_SUCCESS;
+	}
+	content->wire_bytes = sizeof(content->wire.program_copy);
+	content->wire.program_copy =
+		(struct vgpu_graph_program_copy){.memcpy = description->wire, .function = function};
+	return CUDA_SUCCESS;
+}
+
+static CUresult memcpy_read(const CUDA_MEMCPY_NODE_PARAMS *copy, bool as_program, struct node_content *content)
+{
+	struct copy_description description;
+	struct object *context;
+	CUresult result = context_choose(copy->copyCtx, content, &context);
+
+	if (!result)
+		result = copy_shape_describe(&copy->copyParams, as_program, &description);
+	if (result)
+		return result;
 	content->parameters.memcpy = *copy;
+	content->wire_type = description.type;
+	if (description.program_copy) {
+		result = program_copy_read(&description, content);
+		if (result)
+			free(description.program_copy);
+		return result;
+	}
 	content->wire_bytes = sizeof(content->wire.memcpy);
-	return copy_shape_describe(&copy->copyParams, &content->wire.memcpy);
+	content->wire.memcpy = description.wire;
+	return CUDA_SUCCESS;
 }
 
 static CUresult child_read(const CUDA_CHILD_GRAPH_NODE_PARAMS *child, struct node_content *content)
@@ -99,6 +130,40 @@ static CUresult host_read(const CUDA_HOST_NODE_PARAMS *host, struct node_content
 	return host_function_keep(host->fn, host->userData, &content->wire.host.function);
 }
 
+/* The node's own copy of them is what the program is told. */
+static CUresult operations_keep(const struct vgpu_graph_operations *head, const void *operations,
+				struct node_content *content)
+{
+	size_t bytes = head->count * sizeof(CUstreamBatchMemOpParams);
+
+	content->operations = malloc(sizeof(*head) + bytes);
+	if (!content->operations)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	*content->operations = *head;
+	if (bytes)
+		memcpy(content->operations + 1, operations, bytes);
+	content->wire_bytes = sizeof(*head) + bytes;
+	content->parameters.memOp.count = head->count;
+	content->parameters.memOp.flags = head->flags;
+	content->parameters.memOp.paramArray = (CUstreamBatchMemOpParams *)(content->operations + 1);
+	return CUDA_SUCCESS;
+}
+
+static CUresult operations_read(const CUDA_BATCH_MEM_OP_NODE_PARAMS *batch, struct node_content *content)
+{
+	const struct vgpu_graph_operations head = {.count = batch->count, .flags = batch->flags};
+	struct object *context;
+	CUresult result;
+
+	if (!batch->count || batch->count > VGPU_GRAPH_OPERATIONS_MAX || !batch->paramArray)
+		return CUDA_ERROR_INVALID_VALUE;
+	result = context_choose(batch->ctx, content, &context);
+	if (result)
+		return result;
+	content->parameters.memOp = *batch;
+	return operations_keep(&head, batch->paramArray, content);
+}
+
 static CUresult allocation_read(const CUDA_MEM_ALLOC_NODE_PARAMS *allocation, struct node_content *content)
 {
 	const CUmemLocation *location = &allocation->poolProps.location;
@@ -125,7 +190,7 @@ static CUresult allocation_read(const CUDA_MEM_ALLOC_NODE_PARAMS *allocation, st
 	return CUDA_SUCCESS;
 }
 
-static CUresult content_read(const CUgraphNodeParams *parameters, struct node_content *content)
+static CUresult content_read(const CUgraphNodeParams *parameters, bool as_program, struct node_content *content)
 {
 	switch (parameters->type) {
 	case CU_GRAPH_NODE_TYPE_KERNEL:
@@ -133,7 +198,7 @@ static CUresult content_read(const CUgraphNodeParams *parameters, struct node_co
 	case CU_GRAPH_NODE_TYPE_MEMSET:
 		return memset_read(&parameters->memset, content);
 	case CU_GRAPH_NODE_TYPE_MEMCPY:
-		return memcpy_read(&parameters->memcpy, content);
+		return memcpy_read(&parameters->memcpy, as_program, content);
 	case CU_GRAPH_NODE_TYPE_GRAPH:
 		return child_read(&parameters->graph, content);
 	case CU_GRAPH_NODE_TYPE_EVENT_RECORD:
@@ -144,6 +209,8 @@ static CUresult content_read(const CUgraphNodeParams *parameters, struct node_co
 		return event_read(parameters->eventWait.event, content);
 	case CU_GRAPH_NODE_TYPE_HOST:
 		return host_read(&parameters->host, content);
+	case CU_GRAPH_NODE_TYPE_BATCH_MEM_OP:
+		return operations_read(&parameters->memOp, content);
 	case CU_GRAPH_NODE_TYPE_MEM_ALLOC:
 		return allocation_read(&parameters->alloc, content);
 	case CU_GRAPH_NODE_TYPE_MEM_FREE:
@@ -158,7 +225,8 @@ static CUresult content_read(const CUgraphNodeParams *parameters, struct node_co
 	}
 }
 
-CUresult node_content_make(const CUgraphNodeParams *parameters, uint32_t context, struct node_content **ret_content)
+CUresult node_content_make(const CUgraphNodeParams *parameters, uint32_t context, bool as_program,
+			   struct node_content **ret_content)
 {
 	struct node_content *content = calloc(1, sizeof(*content));
 	CUresult result;
@@ -167,7 +235,8 @@ CUresult node_content_make(const CUgraphNodeParams *parameters, uint32_t context
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	content->context = context;
 	content->parameters.type = parameters->type;
-	result = content_read(parameters, content);
+	content->wire_type = (uint32_t)parameters->type;
+	result = content_read(parameters, as_program, content);
 	if (result)
 		node_content_free(content);
 	else
@@ -213,13 +282,19 @@ static CUresult memset_learn(uint32_t node, struct node_content *content)
 
 static CUresult memcpy_learn(uint32_t node, struct node_content *content)
 {
-	struct vgpu_graph_memcpy *wire = &content->wire.memcpy;
+	const struct vgpu_graph_memcpy *wire = &content->wire.memcpy;
+	const struct vgpu_graph_program_copy *program_copy = &content->wire.program_copy;
 	CUDA_MEMCPY3D *copy = &content->parameters.memcpy.copyParams;
 	uint32_t bytes = 0;
-	CUresult result = host_cuGraphMemcpyNodeGetParams(content->context, node, wire, sizeof(*wire), &bytes);
+	CUresult result =
+		host_cuGraphMemcpyNodeGetParams(content->context, node, &content->wire, sizeof(content->wire), &bytes);
 
 	if (result)
 		return result;
+	if (bytes == sizeof(*program_copy)) {
+		content->wire_type = VGPU_GRAPH_PROGRAM_COPY;
+		return host_function_copy_get(program_copy->function, copy) ? CUDA_SUCCESS : CUDA_ERROR_UNKNOWN;
+	}
 	if (bytes != sizeof(*wire))
 		return CUDA_ERROR_UNKNOWN;
 	*copy = wire->copy;
@@ -248,6 +323,23 @@ static CUresult allocation_learn(uint32_t node, struct node_content *content)
 	return memory_is_of_graph(range.address) ? CUDA_SUCCESS : memory_note(&range);
 }
 
+static CUresult operations_learn(uint32_t node, struct node_content *content)
+{
+	struct {
+		struct vgpu_graph_operations head;
+		CUstreamBatchMemOpParams operations[VGPU_GRAPH_OPERATIONS_MAX];
+	} wire;
+	uint32_t bytes = 0;
+	CUresult result = host_cuGraphBatchMemOpNodeGetParams(content->context, node, &wire, sizeof(wire), &bytes);
+
+	if (result)
+		return result;
+	if (bytes < sizeof(wire.head) || wire.head.count > VGPU_GRAPH_OPERATIONS_MAX ||
+	    bytes != sizeof(wire.head) + wire.head.count * sizeof(wire.operations[0]))
+		return CUDA_ERROR_UNKNOWN;
+	return operations_keep(&wire.head, wire.operations, content);
+}
+
 static CUresult free_learn(uint32_t node, struct node_content *content)
 {
 	uint64_t address = 0;
@@ -266,6 +358,7 @@ CUresult node_content_learn(const struct graph_node *node, uint32_t context, str
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	content->context = context;
 	content->parameters.type = node->type;
+	content->wire_type = (uint32_t)node->type;
 	if (node->type == CU_GRAPH_NODE_TYPE_KERNEL)
 		result = kernel_learn(node->object->id, content);
 	else if (node->type == CU_GRAPH_NODE_TYPE_MEMSET)
@@ -274,6 +367,8 @@ CUresult node_content_learn(const struct graph_node *node, uint32_t context, str
 		result = memcpy_learn(node->object->id, content);
 	else if (node->type == CU_GRAPH_NODE_TYPE_MEM_ALLOC)
 		result = allocation_learn(node->object->id, content);
+	else if (node->type == CU_GRAPH_NODE_TYPE_BATCH_MEM_OP)
+		result = operations_learn(node->object->id, content);
 	else if (node->type == CU_GRAPH_NODE_TYPE_MEM_FREE)
 		result = free_learn(node->object->id, content);
 	if (result)
@@ -285,19 +380,25 @@ CUresult node_content_learn(const struct graph_node *node, uint32_t context, str
 
 void node_content_free(struct node_content *content)
 {
-	if (content)
+	if (content) {
 		free(content->launch);
+		free(content->operations);
+	}
 	free(content);
 }
 
 void node_content_abandon(struct node_content *content)
 {
-	if (content->parameters.type == CU_GRAPH_NODE_TYPE_HOST)
+	if (content->wire_type == CU_GRAPH_NODE_TYPE_HOST)
 		host_function_drop(content->wire.host.function);
+	if (content->wire_type == VGPU_GRAPH_PROGRAM_COPY)
+		host_function_drop(content->wire.program_copy.function);
 	node_content_free(content);
 }
 
 const void *node_content_wire(const struct node_content *content)
 {
+	if (content->operations)
+		return content->operations;
 	return content->launch ? (const void *)&content->launch->wire : &content->wire;
 }

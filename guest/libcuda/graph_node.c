@@ -132,6 +132,16 @@ void graph_node_remove(struct graph_node *node)
 	node_free(node);
 }
 
+void graph_answers_end(struct graph *graph)
+{
+	while (graph->answers) {
+		struct graph_answer *answer = graph->answers;
+
+		graph->answers = answer->next;
+		free(answer);
+	}
+}
+
 void graph_forget(struct object *object)
 {
 	struct graph *graph = object->detail;
@@ -140,6 +150,7 @@ void graph_forget(struct object *object)
 		return;
 	for (size_t i = 0; i < graph->count; i++)
 		node_free(graph->nodes[i]);
+	graph_answers_end(graph);
 	free(graph->nodes);
 	free(graph);
 	object->detail = NULL;

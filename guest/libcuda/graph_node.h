@@ -35,6 +35,14 @@ struct graph_node {
 	uint64_t visit;	      /* the last walk that came here */
 };
 
+/* What a stream of a capture was told that it depends on: the program's until it asks again, or the capture ends. */
+struct graph_answer {
+	struct graph_answer *next;
+	uint32_t stream;
+	CUgraphEdgeData *edges;
+	CUgraphNode nodes[];
+};
+
 /* detail of a graph's object, made on first use. */
 struct graph {
 	struct graph_node **nodes;
@@ -42,24 +50,29 @@ struct graph {
 	size_t capacity;
 	bool is_known;	     /* all nodes are here, with their edges */
 	bool is_captured_to; /* and not to be destroyed meanwhile */
-	bool is_embedded;    /* in a node, with which it ends */
+	struct graph_answer *answers;
+	bool is_of_capture; /* that makes it, and has not ended */
+	bool is_embedded;   /* in a node, with which it ends */
 };
 
 /* What a node does, as the program said it and as it crosses the wire. */
 struct node_content {
 	CUgraphNodeParams parameters; /* a kernel's point into 'launch' */
 	uint32_t context;	      /* wire id */
+	uint32_t wire_type;	      /* of struct vgpu_graph_node */
 	size_t wire_bytes;
 	union {
 		struct vgpu_graph_memset memset;
 		struct vgpu_graph_memcpy memcpy;
+		struct vgpu_graph_program_copy program_copy;
 		struct vgpu_graph_child child;
 		struct vgpu_graph_event event;
 		struct vgpu_graph_host host;
 		struct vgpu_graph_allocation allocation;
 		struct vgpu_graph_free free;
 	} wire;
-	struct launch_record *launch; /* of a kernel, else NULL */
+	struct launch_record *launch;		  /* of a kernel, else NULL */
+	struct vgpu_graph_operations *operations; /* of a batch, with what follows; else NULL */
 };
 
 void graphs_lock(void);
@@ -79,6 +92,8 @@ struct graph_edge *graph_node_edge(const struct graph_node *node, const struct g
 void graph_node_disconnect(struct graph_node *node, const struct graph_node *from);
 /* Releases the object too. */
 void graph_node_remove(struct graph_node *node);
+/* A capture into it has ended. */
+void graph_answers_end(struct graph *graph);
 /* The end of the graph: its nodes, and what is known of it. */
 void graph_forget(struct object *graph);
 /* The node has the graph from now on. False: out of memory. */
@@ -109,10 +124,16 @@ const CUgraphNodeParams *node_parameters_of_memcpy(const CUDA_MEMCPY3D *copy, CU
 const CUgraphNodeParams *node_parameters_of_memset(const CUDA_MEMSET_NODE_PARAMS *fill, CUcontext context,
 						   CUgraphNodeParams *memory);
 
+const CUgraphNodeParams *node_parameters_of_batch(const CUDA_BATCH_MEM_OP_NODE_PARAMS *batch,
+						  CUgraphNodeParams *memory);
 const CUgraphNodeParams *node_parameters_of_host(const CUDA_HOST_NODE_PARAMS *host, CUgraphNodeParams *memory);
 
-/* The content is the caller's. 'context' is the current one's wire id. */
-CUresult node_content_make(const CUgraphNodeParams *parameters, uint32_t context, struct node_content **ret_content);
+/*
+ * The content is the caller's. 'context' is the current one's wire id. With 'as_program' it is for a node that is a
+ * copy of the program's memory already.
+ */
+CUresult node_content_make(const CUgraphNodeParams *parameters, uint32_t context, bool as_program,
+			   struct node_content **ret_content);
 /* Of a node that the host made: as it tells. */
 CUresult node_content_learn(const struct graph_node *node, uint32_t context, struct node_content **ret_content);
 void node_content_free(struct node_content *content);	 /* accepts NULL */

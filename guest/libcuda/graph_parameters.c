@@ -49,6 +49,14 @@ const CUgraphNodeParams *node_parameters_of_memset(const CUDA_MEMSET_NODE_PARAMS
 	return memory;
 }
 
+const CUgraphNodeParams *node_parameters_of_batch(const CUDA_BATCH_MEM_OP_NODE_PARAMS *batch, CUgraphNodeParams *memory)
+{
+	if (!batch)
+		return NULL;
+	*memory = (CUgraphNodeParams){.type = CU_GRAPH_NODE_TYPE_BATCH_MEM_OP, .memOp = *batch};
+	return memory;
+}
+
 const CUgraphNodeParams *node_parameters_of_host(const CUDA_HOST_NODE_PARAMS *host, CUgraphNodeParams *memory)
 {
 	if (!host)
@@ -59,7 +67,7 @@ const CUgraphNodeParams *node_parameters_of_host(const CUDA_HOST_NODE_PARAMS *ho
 
 static CUresult content_send(const struct node_content *content, uint32_t exec, uint32_t node)
 {
-	const struct vgpu_graph_node head = {.type = (uint32_t)content->parameters.type};
+	const struct vgpu_graph_node head = {.type = content->wire_type};
 	size_t bytes = sizeof(head) + content->wire_bytes;
 	uint8_t *tail = malloc(bytes);
 	CUresult result;
@@ -97,6 +105,22 @@ static CUresult content_set(uint32_t exec, CUgraphNode handle, struct node_conte
 	return CUDA_SUCCESS;
 }
 
+/* Is the node a copy of the program's memory? The host may have made it. */
+static bool is_program_copy(CUgraphNode handle, uint32_t context)
+{
+	struct graph_node *node;
+	bool is_one = false;
+
+	graphs_lock();
+	if (!graph_node_find(handle, &node) && node->type == CU_GRAPH_NODE_TYPE_MEMCPY) {
+		if (!node->content)
+			(void)node_content_learn(node, context, &node->content);
+		is_one = node->content && node->content->wire_type == VGPU_GRAPH_PROGRAM_COPY;
+	}
+	graphs_unlock();
+	return is_one;
+}
+
 static CUresult set(const CUgraphExec *exec, CUgraphNode node, const CUgraphNodeParams *parameters)
 {
 	struct node_content *content;
@@ -110,7 +134,9 @@ static CUresult set(const CUgraphExec *exec, CUgraphNode node, const CUgraphNode
 	if (exec)
 		result = object_id(*exec, VGPU_KIND_GRAPH_EXEC, &exec_id);
 	if (!result)
-		result = node_content_make(parameters, context, &content);
+		result = node_content_make(
+			parameters, context,
+			parameters->type == CU_GRAPH_NODE_TYPE_MEMCPY && is_program_copy(node, context), &content);
 	if (result)
 		return result;
 	graphs_lock();
@@ -207,6 +233,20 @@ API(cuGraphExecHostNodeSetParams, CUgraphExec exec, CUgraphNode node, const CUDA
 	return set(&exec, node, node_parameters_of_host(host, &parameters));
 }
 
+API(cuGraphBatchMemOpNodeSetParams, CUgraphNode node, const CUDA_BATCH_MEM_OP_NODE_PARAMS *batch)
+{
+	CUgraphNodeParams parameters;
+
+	return set(NULL, node, node_parameters_of_batch(batch, &parameters));
+}
+
+API(cuGraphExecBatchMemOpNodeSetParams, CUgraphExec exec, CUgraphNode node, const CUDA_BATCH_MEM_OP_NODE_PARAMS *batch)
+{
+	CUgraphNodeParams parameters;
+
+	return set(&exec, node, node_parameters_of_batch(batch, &parameters));
+}
+
 static CUresult event_set(const CUgraphExec *exec, CUgraphNode node, CUgraphNodeType type, CUevent event)
 {
 	CUgraphNodeParams parameters = {.type = type};
@@ -300,6 +340,11 @@ API(cuGraphMemsetNodeGetParams, CUgraphNode node, CUDA_MEMSET_NODE_PARAMS *fill)
 API(cuGraphHostNodeGetParams, CUgraphNode node, CUDA_HOST_NODE_PARAMS *host)
 {
 	return get(node, CU_GRAPH_NODE_TYPE_HOST, host, sizeof(*host));
+}
+
+API(cuGraphBatchMemOpNodeGetParams, CUgraphNode node, CUDA_BATCH_MEM_OP_NODE_PARAMS *batch)
+{
+	return get(node, CU_GRAPH_NODE_TYPE_BATCH_MEM_OP, batch, sizeof(*batch));
 }
 
 CUresult graph_allocation_get(CUgraphNode node, CUDA_MEM_ALLOC_NODE_PARAMS *ret_allocation)

@@ -19,12 +19,23 @@
 #include "host_calls.h"
 #include "session.h"
 
+enum function_kind {
+	FUNCTION_NONE, /* the place is free */
+	FUNCTION_PLAIN,
+	FUNCTION_CALLBACK,
+	FUNCTION_COPY,
+	FUNCTION_DESTRUCTOR,
+};
+
 struct host_function {
-	CUhostFn function;	   /* NULL and no callback either: the place is free */
-	CUstreamCallback callback; /* if there is no function */
+	enum function_kind kind;
+	CUhostFn function;
+	CUstreamCallback callback;
 	CUstream stream;
 	void *data;
-	bool is_kept; /* part of a graph, which may call it again as long as the process lives */
+	struct program_copy *copy; /* its own */
+	struct object *object;	   /* user object that ends */
+	bool is_kept;		   /* may come at any time, or never: a graph has it */
 	uint32_t life;
 	uint32_t next_free; /* index, NONE: the last */
 };
@@ -88,21 +99,35 @@ static bool function_put(const struct host_function *function, uint64_t *ret_nam
 	return true;
 }
 
-/* Copies what is to be called, and frees its place unless it is kept. False: there is no such function. */
-static bool function_take(uint64_t name, bool may_keep, struct host_function *ret_function)
+/* Under the mutex; NULL: there is no such function. */
+static struct host_function *place_find(uint64_t name)
 {
 	uint32_t index = (uint32_t)name;
+	struct host_function *place = index < functions.count ? &functions.places[index] : NULL;
+
+	return place && place->life == name >> 32 && place->kind != FUNCTION_NONE ? place : NULL;
+}
+
+/* A graph calls functions and copies again and again. */
+static bool is_lasting(const struct host_function *function)
+{
+	return function->is_kept && function->kind != FUNCTION_DESTRUCTOR;
+}
+
+/* Copies what is to be called, and frees its place unless it is to last. False: there is no such function. */
+static bool function_take(uint64_t name, bool may_last, struct host_function *ret_function)
+{
 	struct host_function *place;
 	bool found = false;
 
 	pthread_mutex_lock(&functions.mutex);
-	place = index < functions.count ? &functions.places[index] : NULL;
-	if (place && place->life == name >> 32 && (place->function || place->callback)) {
+	place = place_find(name);
+	if (place) {
 		found = true;
 		*ret_function = *place;
-		if (!place->is_kept || !may_keep) {
+		if (!may_last || !is_lasting(place)) {
 			*place = (struct host_function){.life = place->life, .next_free = functions.first_free};
-			functions.first_free = index;
+			functions.first_free = (uint32_t)name;
 		}
 	}
 	pthread_mutex_unlock(&functions.mutex);
@@ -143,14 +168,66 @@ static void function_expect_no_more(bool is_kept)
 		__atomic_sub_fetch(&kept, 1, __ATOMIC_ACQ_REL);
 }
 
-static void function_run(const struct host_function *function, CUresult status)
+static void function_forget(const struct host_function *function)
 {
-	if (function->function)
-		function->function(function->data);
-	else
+	free(function->copy);
+	function_expect_no_more(function->is_kept);
+}
+
+/* False: the host asks for what the copy does not have. */
+static bool copy_run(const struct channel *channel, const struct program_copy *copy, uint32_t use)
+{
+	const struct vgpu_channel_header *header = channel->header;
+	uint8_t *window = (uint8_t *)channel->header + channel->layout.function_offset;
+	uint64_t offset = __atomic_load_n(&header->function_piece_offset, __ATOMIC_RELAXED);
+	uint32_t bytes = __atomic_load_n(&header->function_piece_bytes, __ATOMIC_RELAXED);
+
+	if (bytes > channel->layout.function_bytes)
+		return false;
+	switch (use) {
+	case VGPU_FUNCTION_CALL:
+		program_copy_run(copy);
+		return true;
+	case VGPU_FUNCTION_FETCH:
+		return program_copy_fetch(copy, offset, bytes, window);
+	case VGPU_FUNCTION_DELIVER:
+		return program_copy_deliver(copy, offset, bytes, window);
+	default:
+		return false;
+	}
+}
+
+static bool function_run(const struct channel *channel, const struct host_function *function, uint32_t use)
+{
+	CUresult status = (CUresult)__atomic_load_n(&channel->header->function_status, __ATOMIC_RELAXED);
+	bool is_valid = true;
+
+	if (function->kind == FUNCTION_COPY)
+		is_valid = copy_run(channel, function->copy, use);
+	else if (function->kind == FUNCTION_CALLBACK)
 		function->callback(function->stream, status, function->data);
-	if (!function->is_kept)
-		function_expect_no_more(false);
+	else
+		function->function(function->data);
+	if (function->object)
+		object_release(function->object);
+	if (!is_lasting(function))
+		function_forget(function);
+	return is_valid;
+}
+
+/* As the header names it. False: the host names what there is not. */
+static bool function_called_run(const struct channel *channel)
+{
+	uint64_t name = __atomic_load_n(&channel->header->function, __ATOMIC_RELAXED);
+	uint32_t use = __atomic_load_n(&channel->header->function_use, __ATOMIC_RELAXED);
+	struct host_function function;
+
+	if (use == VGPU_FUNCTION_END) {
+		/* Where the call that was to give it to a graph has failed, it has been dropped. */
+		host_function_drop(name);
+		return true;
+	}
+	return function_take(name, true, &function) && function_run(channel, &function, use);
 }
 
 static void *functions_run(void *argument)
@@ -162,15 +239,12 @@ static void *functions_run(void *argument)
 	(void)argument;
 	thread_state.is_host_function = true;
 	for (;;) {
-		struct host_function function;
-
 		if (!function_await(channel, &returned))
 			return NULL;
-		if (!function_take(__atomic_load_n(&header->function, __ATOMIC_RELAXED), true, &function)) {
+		if (!function_called_run(channel)) {
 			channel_lose(channel);
 			return NULL;
 		}
-		function_run(&function, (CUresult)__atomic_load_n(&header->function_status, __ATOMIC_RELAXED));
 		__atomic_store_n(&header->functions_returned, ++returned, __ATOMIC_RELEASE);
 		transport_ring(channel->transport);
 	}
@@ -224,9 +298,44 @@ static CUresult function_name(const struct host_function *function, uint64_t *re
 
 CUresult host_function_keep(CUhostFn function, void *data, uint64_t *ret_name)
 {
-	const struct host_function wanted = {.function = function, .data = data, .is_kept = true};
+	const struct host_function wanted = {
+		.kind = FUNCTION_PLAIN, .function = function, .data = data, .is_kept = true};
 
 	return function_name(&wanted, ret_name);
+}
+
+CUresult host_function_keep_copy(struct program_copy *copy, uint64_t *ret_name)
+{
+	const struct host_function wanted = {.kind = FUNCTION_COPY, .copy = copy, .is_kept = true};
+
+	return session.channel->layout.function_bytes ? function_name(&wanted, ret_name) : CUDA_ERROR_NOT_SUPPORTED;
+}
+
+CUresult host_function_keep_object(struct object *object, CUhostFn destroy, void *data, uint64_t *ret_name)
+{
+	const struct host_function wanted = {
+		.kind = FUNCTION_DESTRUCTOR,
+		.function = destroy,
+		.data = data,
+		.object = object,
+		.is_kept = true,
+	};
+
+	return function_name(&wanted, ret_name);
+}
+
+bool host_function_copy_get(uint64_t name, CUDA_MEMCPY3D *ret_copy)
+{
+	const struct host_function *place;
+	bool found;
+
+	pthread_mutex_lock(&functions.mutex);
+	place = place_find(name);
+	found = place && place->kind == FUNCTION_COPY;
+	if (found)
+		*ret_copy = place->copy->described;
+	pthread_mutex_unlock(&functions.mutex);
+	return found;
 }
 
 void host_function_drop(uint64_t name)
@@ -234,7 +343,7 @@ void host_function_drop(uint64_t name)
 	struct host_function function;
 
 	if (function_take(name, false, &function))
-		function_expect_no_more(function.is_kept);
+		function_forget(&function);
 }
 
 static CUresult function_launch(const struct host_function *wanted, bool per_thread_default)
@@ -248,11 +357,11 @@ static CUresult function_launch(const struct host_function *wanted, bool per_thr
 		result = stream_id(function.stream, per_thread_default, &stream);
 	if (result)
 		return result;
-	function.is_kept = function.function && capture_refuse(context, stream);
+	function.is_kept = function.kind == FUNCTION_PLAIN && capture_refuse(context, stream);
 	result = function_name(&function, &name);
 	if (result)
 		return result;
-	if (function.function)
+	if (function.kind == FUNCTION_PLAIN)
 		result = host_cuLaunchHostFunc(context, stream, name);
 	else
 		result = host_cuStreamAddCallback(context, stream, name);
@@ -263,14 +372,16 @@ static CUresult function_launch(const struct host_function *wanted, bool per_thr
 
 API(cuLaunchHostFunc, CUstream stream, CUhostFn function, void *data)
 {
-	const struct host_function wanted = {.function = function, .stream = stream, .data = data};
+	const struct host_function wanted = {
+		.kind = FUNCTION_PLAIN, .function = function, .stream = stream, .data = data};
 
 	return function ? function_launch(&wanted, false) : CUDA_ERROR_INVALID_VALUE;
 }
 
 API(cuLaunchHostFunc_ptsz, CUstream stream, CUhostFn function, void *data)
 {
-	const struct host_function wanted = {.function = function, .stream = stream, .data = data};
+	const struct host_function wanted = {
+		.kind = FUNCTION_PLAIN, .function = function, .stream = stream, .data = data};
 
 	return function ? function_launch(&wanted, true) : CUDA_ERROR_INVALID_VALUE;
 }
@@ -278,7 +389,8 @@ API(cuLaunchHostFunc_ptsz, CUstream stream, CUhostFn function, void *data)
 static CUresult callback_add(CUstream stream, CUstreamCallback callback, void *data, unsigned int flags,
 			     bool per_thread_default)
 {
-	const struct host_function wanted = {.callback = callback, .stream = stream, .data = data};
+	const struct host_function wanted = {
+		.kind = FUNCTION_CALLBACK, .callback = callback, .stream = stream, .data = data};
 
 	if (!callback || flags)
 		return CUDA_ERROR_INVALID_VALUE;

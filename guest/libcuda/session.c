@@ -61,7 +61,7 @@ static CUresult hello(struct vgpu_hello_reply *ret_reply)
 	struct vgpu_hello hello = {
 		.version = VGPU_PROTOCOL_VERSION,
 		.api_checksum = VGPU_API_CHECKSUM,
-		.features = VGPU_FEATURE_SHARE | VGPU_FEATURE_HOST_AREA |
+		.features = VGPU_FEATURE_SHARE | VGPU_FEATURE_HOST_AREA | VGPU_FEATURE_FUNCTION_END |
 			    (session.channel->transport->can_pass ? VGPU_FEATURE_HOST_MAP : 0),
 		.process_id = (uint32_t)getpid(),
 	};

@@ -45,6 +45,12 @@ void account_context_remove(struct executor *executor, CUdevice device);
 /* The driver has taken so much more of the device for itself (overhead.h); a difference, modulo 2^64. */
 void account_overhead_add(struct executor *executor, CUdevice device, uint64_t bytes);
 
+/* What has no address, such as an array, is accounted for under this. */
+static inline uint64_t account_handle_key(const void *object)
+{
+	return (uintptr_t)object;
+}
+
 /* After an address was freed. */
 void account_remove(struct executor *executor, CUdeviceptr address);
 void account_forget_context(struct executor *executor, uint32_t context);

@@ -6,11 +6,6 @@
 /* What the driver's limits leave anyway; a bound for the products below. */
 #define EXTENT_MAX (1ull << 28)
 
-static uint64_t account_key(const void *object)
-{
-	return (uintptr_t)object;
-}
-
 /* About what it takes: bytes of the texels. Levels take a third more. */
 static uint64_t bytes_estimate(const CUDA_ARRAY3D_DESCRIPTOR *descriptor)
 {
@@ -84,7 +79,7 @@ CUresult execute_cuArray3DCreate_v2(struct executor *executor, const struct requ
 		if (result)
 			driver->cuArrayDestroy(array);
 	}
-	account_add(executor, "cuArray3DCreate", result, account_key(array), bytes, request->context);
+	account_add(executor, "cuArray3DCreate", result, account_handle_key(array), bytes, request->context);
 	if (result)
 		return result;
 	execute_mint(executor, arguments->array, request->context, array);
@@ -103,11 +98,13 @@ CUresult execute_cuArrayDestroy(struct executor *executor, const struct request 
 	/* A level ends with its mipmapped array. */
 	if (!handle || handle->owner)
 		return CUDA_ERROR_INVALID_HANDLE;
+	if (graph_hold_end(executor, arguments->array))
+		return CUDA_SUCCESS;
 	array = handle->object;
 	result = executor->driver.cuArrayDestroy(array);
 	if (result)
 		return result;
-	account_remove(executor, account_key(array));
+	account_remove(executor, account_handle_key(array));
 	execute_forget(executor, arguments->array);
 	return CUDA_SUCCESS;
 }
@@ -133,7 +130,7 @@ CUresult execute_cuMipmappedArrayCreate(struct executor *executor, const struct 
 	if (result)
 		return result;
 	result = driver->cuMipmappedArrayCreate(&mipmap, descriptor, arguments->levels);
-	account_add(executor, "cuMipmappedArrayCreate", result, account_key(mipmap), bytes, request->context);
+	account_add(executor, "cuMipmappedArrayCreate", result, account_handle_key(mipmap), bytes, request->context);
 	if (result)
 		return result;
 	execute_mint(executor, arguments->mipmap, request->context, mipmap);
@@ -173,11 +170,13 @@ CUresult execute_cuMipmappedArrayDestroy(struct executor *executor, const struct
 	CUresult result = execute_find(executor, VGPU_KIND_MIPMAPPED_ARRAY, arguments->mipmap, &mipmap);
 
 	(void)request;
+	if (!result && graph_hold_end(executor, arguments->mipmap))
+		return CUDA_SUCCESS;
 	if (!result)
 		result = executor->driver.cuMipmappedArrayDestroy(mipmap);
 	if (result)
 		return result;
-	account_remove(executor, account_key(mipmap));
+	account_remove(executor, account_handle_key(mipmap));
 	execute_forget(executor, arguments->mipmap);
 	return CUDA_SUCCESS;
 }

@@ -80,12 +80,61 @@ CUresult copy_shape_take(struct executor *executor, const CUDA_MEMCPY3D *wire, u
 	return result;
 }
 
+CUresult copy_shape_take_program(struct executor *executor, const struct vgpu_graph_memcpy *wire, void *memory,
+				 CUDA_MEMCPY3D *ret_copy, uint64_t *ret_bytes)
+{
+	CUDA_MEMCPY3D copy = wire->copy;
+	bool up = copy.srcMemoryType == CU_MEMORYTYPE_HOST;
+	/* A single row has no pitch, which could be larger than a pitch may be (CU_DEVICE_ATTRIBUTE_MAX_PITCH). */
+	bool has_rows = copy.Height > 1 || copy.Depth > 1;
+	CUresult result;
+
+	copy.reserved0 = NULL;
+	copy.reserved1 = NULL;
+	copy.srcArray = NULL;
+	copy.dstArray = NULL;
+	if (up == (copy.dstMemoryType == CU_MEMORYTYPE_HOST) || !copy.WidthInBytes || !copy.Height || !copy.Depth ||
+	    __builtin_mul_overflow(copy.WidthInBytes, copy.Height, ret_bytes) ||
+	    __builtin_mul_overflow(*ret_bytes, copy.Depth, ret_bytes))
+		return CUDA_ERROR_INVALID_VALUE;
+	if (up) {
+		copy.srcHost = memory;
+		copy.srcXInBytes = copy.srcY = copy.srcZ = copy.srcLOD = 0;
+		copy.srcPitch = has_rows ? copy.WidthInBytes : 0;
+		copy.srcHeight = has_rows ? copy.Height : 0;
+		result = side_check(executor, copy.dstMemoryType, wire->destination_array, 0, copy.dstPitch,
+				    copy.dstHeight, &copy, copy.dstXInBytes, copy.dstY, copy.dstZ, &copy.dstArray);
+	} else {
+		copy.dstHost = memory;
+		copy.dstXInBytes = copy.dstY = copy.dstZ = copy.dstLOD = 0;
+		copy.dstPitch = has_rows ? copy.WidthInBytes : 0;
+		copy.dstHeight = has_rows ? copy.Height : 0;
+		result = side_check(executor, copy.srcMemoryType, wire->source_array, 0, copy.srcPitch, copy.srcHeight,
+				    &copy, copy.srcXInBytes, copy.srcY, copy.srcZ, &copy.srcArray);
+	}
+	*ret_copy = copy;
+	return result;
+}
+
 void copy_shape_name(struct executor *executor, const CUDA_MEMCPY3D *copy)
 {
 	if (copy->srcMemoryType == CU_MEMORYTYPE_HOST)
 		pinned_name(&executor->pinned, (uintptr_t)copy->srcHost);
 	if (copy->dstMemoryType == CU_MEMORYTYPE_HOST)
 		pinned_name(&executor->pinned, (uintptr_t)copy->dstHost);
+}
+
+/* In a capture. */
+static CUresult copy_arrays_hold(struct executor *executor, CUstream stream, const CUDA_MEMCPY3D *copy,
+				 uint32_t source_array, uint32_t destination_array)
+{
+	CUresult result = CUDA_SUCCESS;
+
+	if (copy->srcMemoryType == CU_MEMORYTYPE_ARRAY)
+		result = graph_hold_captured(executor, stream, source_array);
+	if (!result && copy->dstMemoryType == CU_MEMORYTYPE_ARRAY)
+		result = graph_hold_captured(executor, stream, destination_array);
+	return result;
 }
 
 CUresult execute_cuMemcpy3DAsync_v2(struct executor *executor, const struct request *request,
@@ -100,8 +149,10 @@ CUresult execute_cuMemcpy3DAsync_v2(struct executor *executor, const struct requ
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (!result)
 		result = copy_shape_take(executor, &arguments->copy, arguments->srcArray, arguments->dstArray, &copy);
-	if (!result && executor->captures_open)
+	if (!result && executor->captures.count) {
 		copy_shape_name(executor, &copy);
+		result = copy_arrays_hold(executor, stream, &arguments->copy, arguments->srcArray, arguments->dstArray);
+	}
 	return result ? result : executor->driver.cuMemcpy3DAsync_v2(&copy, stream);
 }
 

@@ -9,19 +9,38 @@
  */
 #include "capture.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "executor.h"
 #include "executor_calls.h"
 #include "graph.h"
 
-/* In a stream's cache: a capture of it was begun, which makes a graph; else the id of the graph that it goes into. */
-#define CAPTURE_ORIGIN (1ull << 32)
+/* Of one guest: each has a stream of its own. */
+#define CAPTURES_FIRST 16
+
+struct capture *capture_by_number(const struct executor *executor, uint64_t number)
+{
+	for (size_t i = 0; i < executor->captures.count; i++)
+		if (executor->captures.list[i].number == number)
+			return &executor->captures.list[i];
+	return NULL;
+}
+
+static struct capture *capture_by_origin(const struct executor *executor, uint32_t stream_id)
+{
+	for (size_t i = 0; i < executor->captures.count; i++)
+		if (executor->captures.list[i].origin == stream_id)
+			return &executor->captures.list[i];
+	return NULL;
+}
 
 CUresult capture_check(struct executor *executor, CUstream stream)
 {
 	CUstreamCaptureStatus status;
 	CUresult result;
 
-	if (!executor->captures_open)
+	if (!executor->captures.count)
 		return CUDA_SUCCESS;
 	result = executor->driver.cuStreamIsCapturing(stream, &status);
 	if (result)
@@ -36,7 +55,7 @@ CUresult capture_find(struct executor *executor, CUstream stream, uint64_t *ret_
 	CUresult result;
 
 	*ret_capture = 0;
-	if (!executor->captures_open)
+	if (!executor->captures.count)
 		return CUDA_SUCCESS;
 	if (!executor->driver.cuStreamGetCaptureInfo)
 		return CUDA_ERROR_NOT_SUPPORTED;
@@ -48,6 +67,21 @@ CUresult capture_find(struct executor *executor, CUstream stream, uint64_t *ret_
 	return result;
 }
 
+static bool captures_reserve(struct captures *captures)
+{
+	size_t capacity = captures->capacity ? 2 * captures->capacity : CAPTURES_FIRST;
+	struct capture *list;
+
+	if (captures->count < captures->capacity)
+		return true;
+	list = realloc(captures->list, capacity * sizeof(*list));
+	if (!list)
+		return false;
+	captures->list = list;
+	captures->capacity = capacity;
+	return true;
+}
+
 /* Before a capture: waits that others have begun are marked while the stream still takes marks. */
 static CUresult begin_prepare(struct executor *executor, const struct request *request)
 {
@@ -55,16 +89,27 @@ static CUresult begin_prepare(struct executor *executor, const struct request *r
 
 	if (!driver->cuStreamEndCapture || !driver->cuStreamIsCapturing)
 		return CUDA_ERROR_NOT_SUPPORTED;
+	if (!captures_reserve(&executor->captures))
+		return CUDA_ERROR_OUT_OF_MEMORY;
 	pending_settle(executor);
 	gate_settle(executor);
 	return request->context && !context_enter(executor, request->context) ? CUDA_ERROR_INVALID_CONTEXT
 									      : CUDA_SUCCESS;
 }
 
+/* 'graph' is the id of the one that it goes into, 0: it makes one. */
+static void capture_add(struct executor *executor, uint32_t origin, CUstream stream, uint32_t graph)
+{
+	struct capture *capture = &executor->captures.list[executor->captures.count++];
+
+	*capture = (struct capture){.origin = origin, .graph = graph, .makes_graph = !graph};
+	/* Without a number nothing can be found out about it but by its stream. */
+	(void)capture_find(executor, stream, &capture->number);
+}
+
 CUresult execute_cuStreamBeginCapture_v2(struct executor *executor, const struct request *request,
 					 const struct wire_cuStreamBeginCapture_v2 *arguments)
 {
-	struct handle *handle;
 	CUstream stream;
 	CUresult result = execute_find_stream(executor, arguments->hStream, &stream);
 
@@ -75,35 +120,30 @@ CUresult execute_cuStreamBeginCapture_v2(struct executor *executor, const struct
 	if (!executor->driver.cuStreamBeginCapture_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	result = executor->driver.cuStreamBeginCapture_v2(stream, CU_STREAM_CAPTURE_MODE_RELAXED);
-	if (result)
-		return result;
-	executor->captures_open++;
-	handle = handles_find(&executor->handles, VGPU_KIND_STREAM, arguments->hStream);
-	if (handle)
-		handle->cache = CAPTURE_ORIGIN;
-	return CUDA_SUCCESS;
+	if (!result)
+		capture_add(executor, arguments->hStream, stream, 0);
+	return result;
 }
 
 /*
- * A capture into a graph that there is. The stream's cache is the graph's id until the capture ends, the
- * graph's is the stream's: so long the graph is not destroyed, nor any of its nodes.
+ * A capture into a graph that there is. The graph's cache is the stream's id until the capture ends: so long the
+ * graph is not destroyed, nor any of its nodes.
  */
 CUresult execute_cuStreamBeginCaptureToGraph(struct executor *executor, const struct request *request,
 					     const struct wire_cuStreamBeginCaptureToGraph *arguments, const void *tail)
 {
 	struct handle *graph = handles_find(&executor->handles, VGPU_KIND_GRAPH, arguments->hGraph);
-	struct handle *stream = handles_find(&executor->handles, VGPU_KIND_STREAM, arguments->hStream);
 	struct graph_edges edges;
-	CUstream found;
-	CUresult result = execute_find_stream(executor, arguments->hStream, &found);
+	CUstream stream;
+	CUresult result = execute_find_stream(executor, arguments->hStream, &stream);
 
-	if (!result && !stream)
+	if (!result && !arguments->hStream)
 		result = CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED; /* the default stream */
 	if (!result && !graph)
 		result = CUDA_ERROR_INVALID_HANDLE;
 	if (!result && graph->owner)
 		result = CUDA_ERROR_NOT_SUPPORTED; /* it would end with the node that it is embedded in */
-	if (!result && (graph->cache || stream->cache))
+	if (!result && (graph->cache || capture_by_origin(executor, arguments->hStream)))
 		result = CUDA_ERROR_ILLEGAL_STATE;
 	if (!result)
 		result = begin_prepare(executor, request);
@@ -113,43 +153,14 @@ CUresult execute_cuStreamBeginCaptureToGraph(struct executor *executor, const st
 		return CUDA_ERROR_NOT_SUPPORTED;
 	result = graph_edges_read(executor, arguments->hGraph, tail, arguments->edges_bytes, &edges);
 	if (!result)
-		result = executor->driver.cuStreamBeginCaptureToGraph(found, graph->object, edges.from, edges.data,
+		result = executor->driver.cuStreamBeginCaptureToGraph(stream, graph->object, edges.from, edges.data,
 								      edges.count, CU_STREAM_CAPTURE_MODE_RELAXED);
 	graph_edges_end(&edges);
 	if (result)
 		return result;
-	executor->captures_open++;
 	graph->cache = arguments->hStream;
-	stream->cache = arguments->hGraph;
+	capture_add(executor, arguments->hStream, stream, arguments->hGraph);
 	return CUDA_SUCCESS;
-}
-
-/* The graph that the capture of a stream went into is free again. */
-static void target_release(struct executor *executor, uint32_t stream_id)
-{
-	struct handle *stream = handles_find(&executor->handles, VGPU_KIND_STREAM, stream_id);
-	struct handle *graph =
-		stream ? handles_find(&executor->handles, VGPU_KIND_GRAPH, (uint32_t)stream->cache) : NULL;
-
-	if (stream)
-		stream->cache = 0;
-	if (graph)
-		graph->cache = 0;
-}
-
-/* 0: the capture of the stream makes a graph. */
-static uint32_t target_find(const struct executor *executor, uint32_t stream_id)
-{
-	const struct handle *stream = handles_find(&executor->handles, VGPU_KIND_STREAM, stream_id);
-
-	return stream ? (uint32_t)stream->cache : 0;
-}
-
-static bool is_origin(const struct executor *executor, uint32_t stream_id)
-{
-	const struct handle *stream = handles_find(&executor->handles, VGPU_KIND_STREAM, stream_id);
-
-	return stream && stream->cache;
 }
 
 /* 'unknown': the answer where the driver gives none. */
@@ -162,43 +173,89 @@ static bool is_capturing(const struct executor *executor, CUstream stream, bool 
 	return status != CU_STREAM_CAPTURE_STATUS_NONE;
 }
 
-/* The capture is over; what it allocated is of the graph, 0: of none. */
-static void capture_settle(struct executor *executor, uint32_t stream_id, uint64_t capture, uint32_t graph)
+/* The graph of a capture that has ended is as any other; one that it did not come to make is gone. */
+static void graph_settle(struct executor *executor, const struct capture *capture, CUresult result)
 {
-	executor->captures_open--;
-	target_release(executor, stream_id);
-	if (capture)
-		graph_memory_capture_end(executor, capture, graph);
-	if (!executor->captures_open)
-		graph_memory_captures_forget(executor);
+	struct handle *graph = handles_find(&executor->handles, VGPU_KIND_GRAPH, capture->graph);
+
+	if (!graph)
+		return;
+	graph->cache = 0;
+	if (result && capture->makes_graph)
+		execute_forget(executor, capture->graph);
 }
 
-/* A graph of its own gets the new id; one that the capture went into keeps what it has. */
+void captures_forget_streams(struct executor *executor)
+{
+	struct captures *captures = &executor->captures;
+
+	for (size_t i = captures->count; i-- > 0;) {
+		struct capture capture = captures->list[i];
+
+		if (handles_find(&executor->handles, VGPU_KIND_STREAM, capture.origin))
+			continue;
+		captures->list[i] = captures->list[--captures->count];
+		graph_settle(executor, &capture, CUDA_ERROR_CONTEXT_IS_DESTROYED);
+		if (capture.number) {
+			graph_memory_capture_end(executor, capture.number, 0);
+			graph_hold_capture_end(executor, capture.number, 0);
+		}
+	}
+}
+
+/*
+ * Ends a capture of the stream for the driver, and what is kept of it here; 'wanted' is the id of the graph that it
+ * makes, 0: nobody wants it. *ret_ended false: the capture goes on.
+ */
+static CUresult capture_finish(struct executor *executor, const struct request *request, uint32_t stream_id,
+			       CUstream stream, uint32_t wanted, bool *ret_ended)
+{
+	const struct driver *driver = &executor->driver;
+	struct capture *found = capture_by_origin(executor, stream_id);
+	struct capture capture = found ? *found : (struct capture){.makes_graph = true};
+	bool has_id = capture.graph != 0;
+	CUgraph graph = NULL;
+	CUresult result = driver->cuStreamEndCapture(stream, &graph);
+
+	/* Not what the error is, but whether the capture is over. */
+	*ret_ended = !result || !is_capturing(executor, stream, true);
+	if (!*ret_ended)
+		return result;
+	if (found)
+		*found = executor->captures.list[--executor->captures.count];
+	graph_settle(executor, &capture, result);
+	if (!result && !has_id) {
+		if (wanted)
+			execute_mint(executor, wanted, request->context, graph);
+		else if (driver->cuGraphDestroy)
+			driver->cuGraphDestroy(graph);
+		capture.graph = wanted;
+	}
+	if (capture.number) {
+		graph_memory_capture_end(executor, capture.number, result ? 0 : capture.graph);
+		graph_hold_capture_end(executor, capture.number, result ? 0 : capture.graph);
+	}
+	if (!executor->captures.count)
+		graph_memory_captures_forget(executor);
+	return result;
+}
+
+/* A graph that has an id keeps it, another one gets the new one. */
 CUresult execute_cuStreamEndCapture(struct executor *executor, const struct request *request,
 				    const struct wire_cuStreamEndCapture *arguments)
 {
-	uint32_t target = target_find(executor, arguments->hStream);
-	uint64_t capture = 0;
-	CUgraph graph = NULL;
+	const struct capture *capture = capture_by_origin(executor, arguments->hStream);
+	bool is_over;
 	CUstream stream;
 	CUresult result = execute_find_stream(executor, arguments->hStream, &stream);
 
-	if (!result && !target)
+	if (!result && !(capture && capture->graph))
 		result = execute_check_mint(executor, VGPU_KIND_GRAPH, arguments->phGraph);
 	if (result)
 		return result;
-	if (!executor->captures_open || !is_capturing(executor, stream, false))
+	if (!executor->captures.count || !is_capturing(executor, stream, false))
 		return CUDA_ERROR_ILLEGAL_STATE;
-	/* Of one that is invalid there is no number, and no graph will come. */
-	(void)capture_find(executor, stream, &capture);
-	result = executor->driver.cuStreamEndCapture(stream, &graph);
-	/* Not what the error is, but whether the capture is over. */
-	if (result && is_capturing(executor, stream, true))
-		return result;
-	if (!result && !target)
-		execute_mint(executor, arguments->phGraph, request->context, graph);
-	capture_settle(executor, arguments->hStream, capture, result ? 0 : target ? target : arguments->phGraph);
-	return result;
+	return capture_finish(executor, request, arguments->hStream, stream, arguments->phGraph, &is_over);
 }
 
 CUresult execute_cuStreamGetCaptureInfo(struct executor *executor, const struct request *request,
@@ -223,21 +280,20 @@ CUresult execute_cuStreamGetCaptureInfo(struct executor *executor, const struct 
 	return CUDA_SUCCESS;
 }
 
-/* What it would have made is nobody's. */
-static void capture_abandon(struct executor *executor, uint32_t stream_id, CUstream stream)
+/* A graph of its own that the capture of a stream makes, and that has an id, is nobody's with the stream. */
+static void capture_abandon(struct executor *executor, const struct request *request, uint32_t stream_id,
+			    CUstream stream)
 {
-	uint32_t target = target_find(executor, stream_id);
-	uint64_t capture = 0;
-	CUgraph graph = NULL;
-	CUresult result;
+	struct capture capture = *capture_by_origin(executor, stream_id);
+	const struct handle *graph;
+	bool is_over;
+	CUresult result = capture_finish(executor, request, stream_id, stream, 0, &is_over);
 
-	(void)capture_find(executor, stream, &capture);
-	result = executor->driver.cuStreamEndCapture(stream, &graph);
-	if (result && is_capturing(executor, stream, true))
+	if (result || !capture.graph || !capture.makes_graph)
 		return;
-	capture_settle(executor, stream_id, capture, result ? 0 : target);
-	if (!target && !result && graph)
-		executor->driver.cuGraphDestroy(graph);
+	graph = handles_find(&executor->handles, VGPU_KIND_GRAPH, capture.graph);
+	if (graph && executor->driver.cuGraphDestroy && !executor->driver.cuGraphDestroy(graph->object))
+		execute_forget(executor, capture.graph);
 }
 
 CUresult execute_cuStreamDestroy_v2(struct executor *executor, const struct request *request,
@@ -246,14 +302,13 @@ CUresult execute_cuStreamDestroy_v2(struct executor *executor, const struct requ
 	CUstream stream;
 	CUresult result = execute_find_stream(executor, arguments->hStream, &stream);
 
-	(void)request;
 	if (result)
 		return result;
 	/* A stream that is gone, or captured, takes no marks any more: its work would end uncounted. */
 	gate_settle(executor);
 	/* One that a capture only reached may end before it. */
-	if (is_origin(executor, arguments->hStream) && is_capturing(executor, stream, false))
-		capture_abandon(executor, arguments->hStream, stream);
+	if (capture_by_origin(executor, arguments->hStream) && is_capturing(executor, stream, false))
+		capture_abandon(executor, request, arguments->hStream, stream);
 	result = executor->driver.cuStreamDestroy_v2(stream);
 	if (!result)
 		execute_forget(executor, arguments->hStream);
@@ -272,8 +327,13 @@ CUresult execute_cuStreamWaitEvent(struct executor *executor, const struct reque
 		result = execute_find(executor, VGPU_KIND_EVENT, arguments->hEvent, &event);
 	if (result)
 		return result;
+	if (arguments->Flags & CU_EVENT_WAIT_EXTERNAL) {
+		result = graph_hold_captured(executor, stream, arguments->hEvent);
+		if (result)
+			return result;
+	}
 	/* It may make the stream a part of a capture. */
-	if (executor->captures_open)
+	if (executor->captures.count)
 		gate_settle(executor);
 	return executor->driver.cuStreamWaitEvent(stream, event, arguments->Flags);
 }

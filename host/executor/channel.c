@@ -11,6 +11,7 @@
 #define HEADER_BYTES	  4096u
 #define WINDOW_ALIGNMENT  (64u << 10)
 #define CHANNEL_BYTES_MAX (1ull << 31) /* offsets in the header have 32 bits */
+#define FUNCTION_BYTES	  (128u << 10)
 
 /* Of a channel that is to have one, what lies behind rings and windows. */
 static uint32_t area_bytes_of(uint64_t channel_bytes)
@@ -23,7 +24,9 @@ static void layout_write(struct channel *channel, bool has_area)
 	struct vgpu_channel_header *header = channel->header;
 	uint32_t command_offset = HEADER_BYTES;
 	uint32_t reply_offset = command_offset + VGPU_COMMAND_RING_BYTES;
-	uint32_t windows = (reply_offset + VGPU_REPLY_RING_BYTES + WINDOW_ALIGNMENT - 1) & ~(WINDOW_ALIGNMENT - 1);
+	uint32_t function_offset =
+		(reply_offset + VGPU_REPLY_RING_BYTES + WINDOW_ALIGNMENT - 1) & ~(WINDOW_ALIGNMENT - 1);
+	uint32_t windows = function_offset + FUNCTION_BYTES;
 	uint32_t area_bytes = has_area ? area_bytes_of(channel->bytes) : 0;
 	uint32_t area_offset = (uint32_t)(channel->bytes - area_bytes);
 	uint32_t window_bytes = (area_offset - windows) / 2 & ~(WINDOW_ALIGNMENT - 1);
@@ -41,6 +44,8 @@ static void layout_write(struct channel *channel, bool has_area)
 	header->download_bytes = window_bytes;
 	header->area_offset = area_offset;
 	header->area_bytes = area_bytes;
+	header->function_offset = function_offset;
+	header->function_bytes = FUNCTION_BYTES;
 	__atomic_store_n(&header->magic, VGPU_CHANNEL_MAGIC, __ATOMIC_RELEASE);
 
 	ring_attach(&channel->commands, &header->command, channel->memory + command_offset, VGPU_COMMAND_RING_BYTES);
@@ -51,6 +56,8 @@ static void layout_write(struct channel *channel, bool has_area)
 	channel->download_bytes = window_bytes;
 	channel->area = channel->memory + area_offset;
 	channel->area_bytes = area_bytes;
+	channel->function = channel->memory + function_offset;
+	channel->function_bytes = FUNCTION_BYTES;
 }
 
 struct channel_memory channel_memory_of(const struct vgpu_control_executor_start *start, int file)
@@ -148,12 +155,15 @@ void channel_error_defer(const struct channel *channel, uint32_t sequence, CUres
 				    __ATOMIC_RELAXED);
 }
 
-void channel_function_call(const struct channel *channel, uint64_t function, CUresult status, uint32_t called)
+void channel_function_call(const struct channel *channel, const struct channel_call *call, uint32_t called)
 {
 	struct vgpu_channel_header *header = channel->header;
 
-	__atomic_store_n(&header->function, function, __ATOMIC_RELAXED);
-	__atomic_store_n(&header->function_status, (uint32_t)status, __ATOMIC_RELAXED);
+	__atomic_store_n(&header->function, call->function, __ATOMIC_RELAXED);
+	__atomic_store_n(&header->function_status, (uint32_t)call->status, __ATOMIC_RELAXED);
+	__atomic_store_n(&header->function_use, (uint32_t)call->use, __ATOMIC_RELAXED);
+	__atomic_store_n(&header->function_piece_bytes, call->piece_bytes, __ATOMIC_RELAXED);
+	__atomic_store_n(&header->function_piece_offset, call->piece_offset, __ATOMIC_RELAXED);
 	__atomic_store_n(&header->functions_called, called, __ATOMIC_RELEASE);
 	channel_notify(channel);
 }

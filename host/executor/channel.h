@@ -24,6 +24,8 @@ struct channel {
 	uint32_t upload_bytes;
 	uint8_t *download;
 	uint32_t download_bytes;
+	uint8_t *function; /* its window */
+	uint32_t function_bytes;
 	uint8_t *area;	     /* of memory that the guest can pin */
 	uint32_t area_bytes; /* 0: there is none */
 	int doorbell;	     /* eventfds, the channel's own */
@@ -61,11 +63,20 @@ void channel_doorbell_clear(const struct channel *channel);
 /* Keeps the first error of a posted call until the guest takes it. */
 void channel_error_defer(const struct channel *channel, uint32_t sequence, CUresult result);
 
+/* A call of a host function; the piece is of a copy. */
+struct channel_call {
+	uint64_t function; /* the guest's name for it */
+	CUresult status;
+	enum vgpu_function_use use;
+	uint32_t piece_bytes;
+	uint64_t piece_offset;
+};
+
 /*
  * Calls a host function of the guest, of which 'called' have been called then; one at a time. And how many the
  * guest says it has returned from. Any thread may use these two.
  */
-void channel_function_call(const struct channel *channel, uint64_t function, CUresult status, uint32_t called);
+void channel_function_call(const struct channel *channel, const struct channel_call *call, uint32_t called);
 uint32_t channel_functions_returned(const struct channel *channel);
 
 /* Tells the guest how far it may reuse the upload window. */

@@ -113,8 +113,11 @@ static void children_forget(struct executor *executor, struct context *context)
 	account_forget_context(executor, context->id);
 	gate_forget_context(executor, context);
 	link_forget_context(executor, context->id);
+	program_copies_forget_context(executor, context);
+	graph_holds_forget_context(executor, context);
 	overhead_forget_modules(executor, context);
 	handles_forget_context(&executor->handles, context->id);
+	captures_forget_streams(executor);
 	free(context->free_marks);
 	context->free_marks = NULL;
 	context->flush_event = NULL;

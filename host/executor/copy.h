@@ -20,6 +20,7 @@
 
 #include "context.h"
 #include "execute.h"
+#include "vgpu_graph.h"
 
 #define UPLOADS_MAX   4096 /* in flight; a power of two */
 #define BOUNCES_COUNT 64
@@ -57,6 +58,13 @@ void copy_shape_name(struct executor *executor, const CUDA_MEMCPY3D *copy);
 /* A box that the guest describes, if it names what the guest may name; the arrays by their ids. */
 CUresult copy_shape_take(struct executor *executor, const CUDA_MEMCPY3D *wire, uint32_t source_array,
 			 uint32_t destination_array, CUDA_MEMCPY3D *ret_copy);
+
+/*
+ * A box of which one side is memory of the program, for which 'memory' stands, *ret_bytes without a gap (once they are
+ * known: asked with NULL first).
+ */
+CUresult copy_shape_take_program(struct executor *executor, const struct vgpu_graph_memcpy *wire, void *memory,
+				 CUDA_MEMCPY3D *ret_copy, uint64_t *ret_bytes);
 
 /* Registers the windows in the current context, if they are not registered yet. */
 void copy_windows_register(struct executor *executor);

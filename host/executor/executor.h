@@ -20,23 +20,27 @@
 #include <stdint.h>
 
 #include "account.h"
+#include "capture.h"
 #include "channel.h"
 #include "context.h"
 #include "copy.h"
 #include "driver_table.h"
 #include "execute.h"
 #include "gate.h"
+#include "graph_hold.h"
 #include "graph_memory.h"
 #include "handles.h"
 #include "latency.h"
 #include "pending.h"
 #include "pinned.h"
 #include "print.h"
+#include "program_copy.h"
 #include "reply.h"
 #include "share.h"
 #include "snapshot.h"
 #include "stage.h"
 #include "telemetry.h"
+#include "user_object.h"
 #include "vgpu_control.h"
 #include "virtual_ranges.h"
 
@@ -53,6 +57,7 @@ struct executor {
 	bool driver_is_software;
 	CUresult init_result;	       /* of cuInit */
 	bool is_greeted;	       /* HELLO was accepted */
+	uint64_t features;	       /* VGPU_FEATURE_* of both sides */
 	bool is_refused;	       /* HELLO was not */
 	const struct request *request; /* the one being executed */
 
@@ -68,14 +73,16 @@ struct executor {
 	struct contexts contexts;
 	struct replies replies;
 	struct pendings pendings;
-	uint64_t captures_open; /* streams that a capture was begun in; capture.h */
-	bool functions_ended;	/* functions of nodes of graphs that are there may be gone */
+	struct captures captures;
 	struct copies copies;
 	struct stage stage;
 	struct pinned pinned;
+	struct program_copies program_copies;
+	struct user_references user_references;
 	struct print print;
 	struct account account;
 	struct graph_memories graph_memories;
+	struct graph_holds graph_holds;
 	struct virtual_memory virtual_memory;
 	struct snapshots snapshots;
 	struct shares shares;

@@ -22,6 +22,9 @@ CUresult execute_cuGraphExecUpdate_v2(struct executor *executor, const struct re
 		return result;
 	if (!executor->driver.cuGraphExecUpdate_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
+	result = graph_hold_copy(executor, arguments->hGraph, arguments->hGraphExec);
+	if (result)
+		return result;
 	result = executor->driver.cuGraphExecUpdate_v2(exec, graph, &info);
 	if (!result)
 		graph_memory_instantiate(executor, arguments->hGraph, arguments->hGraphExec);
@@ -43,16 +46,56 @@ CUresult execute_cuGraphInstantiateWithFlags(struct executor *executor, const st
 		result = execute_find(executor, VGPU_KIND_GRAPH, arguments->hGraph, &graph);
 	if (!result)
 		result = graph_memory_check_instantiate(executor, arguments->hGraph, arguments->phGraphExec);
-	if (result)
+	if (!result && !executor->driver.cuGraphInstantiateWithFlags)
+		result = CUDA_ERROR_NOT_SUPPORTED;
+	if (!result)
+		result = graph_hold_copy(executor, arguments->hGraph, arguments->phGraphExec);
+	if (!result)
+		result = executor->driver.cuGraphInstantiateWithFlags(&exec, graph, arguments->flags);
+	if (result) {
+		/* Nobody has the id then. */
+		graph_holds_settle(executor);
 		return result;
-	if (!executor->driver.cuGraphInstantiateWithFlags)
-		return CUDA_ERROR_NOT_SUPPORTED;
-	result = executor->driver.cuGraphInstantiateWithFlags(&exec, graph, arguments->flags);
-	if (result)
-		return result;
+	}
 	execute_mint(executor, arguments->phGraphExec, request->context, exec);
 	graph_memory_instantiate(executor, arguments->hGraph, arguments->phGraphExec);
 	return CUDA_SUCCESS;
+}
+
+CUresult execute_cuGraphClone(struct executor *executor, const struct request *request,
+			      const struct wire_cuGraphClone *arguments)
+{
+	CUgraph clone = NULL;
+	void *graph;
+	CUresult result = execute_check_mint(executor, VGPU_KIND_GRAPH, arguments->phGraphClone);
+
+	if (!result)
+		result = execute_find(executor, VGPU_KIND_GRAPH, arguments->originalGraph, &graph);
+	if (!result && !executor->driver.cuGraphClone)
+		result = CUDA_ERROR_NOT_SUPPORTED;
+	if (!result)
+		result = graph_hold_copy(executor, arguments->originalGraph, arguments->phGraphClone);
+	if (!result)
+		result = executor->driver.cuGraphClone(&clone, graph);
+	if (result) {
+		graph_holds_settle(executor);
+		return result;
+	}
+	execute_mint(executor, arguments->phGraphClone, request->context, clone);
+	return CUDA_SUCCESS;
+}
+
+/* All that it names is there; in a stream that is captured it becomes a node. */
+static CUresult launch_hold(struct executor *executor, uint32_t exec, CUstream stream)
+{
+	uint64_t number;
+	CUresult result;
+
+	result = graph_hold_check(executor, exec);
+	if (result || !executor->captures.count)
+		return result;
+	result = capture_find(executor, stream, &number);
+	return result || !number ? result : graph_hold_copy(executor, exec, graph_holder_of_capture(number));
 }
 
 CUresult execute_cuGraphLaunch(struct executor *executor, const struct request *request,
@@ -67,6 +110,9 @@ CUresult execute_cuGraphLaunch(struct executor *executor, const struct request *
 		return result;
 	if (!executor->driver.cuGraphLaunch)
 		return CUDA_ERROR_NOT_SUPPORTED;
+	result = launch_hold(executor, arguments->hGraphExec, stream);
+	if (result)
+		return result;
 	result = executor->driver.cuGraphLaunch(exec->object, stream);
 	if (!result && exec->cache)
 		graph_memory_launch(executor, arguments->hGraphExec);

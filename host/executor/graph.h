@@ -20,6 +20,21 @@ bool graph_is_in(const struct executor *executor, uint32_t graph, uint32_t root)
 /* From now on the node owns the graph. */
 void graph_embed(struct executor *executor, uint32_t node, uint32_t child);
 
+/*
+ * How the guest is told of nodes of a graph: by the ids that they have or, where they have none, the next ones of
+ * 'ids'. If those do not suffice *ret_missing says how many more are needed, and nothing is done.
+ */
+struct graph_naming {
+	uint32_t graph;
+	const CUgraphNode *nodes;
+	const CUgraphEdgeData *edges; /* NULL: all plain */
+	size_t count;
+	const uint32_t *ids;
+	size_t id_count;
+};
+CUresult graph_dependencies_write(struct executor *executor, const struct graph_naming *naming,
+				  struct vgpu_graph_dependency *wire, size_t *ret_missing);
+
 /* Edges between nodes of a graph as the driver takes them; graph_edges_end() frees them. */
 struct graph_edges {
 	CUgraphNode *from;

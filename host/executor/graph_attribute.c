@@ -19,6 +19,10 @@ CUresult execute_cuGraphKernelNodeSetAttribute(struct executor *executor, const 
 		return EXECUTE_PROTOCOL;
 	if (!result)
 		result = launch_attribute_translate(executor, tail, &attribute);
+	if (!result && ((const struct vgpu_launch_attribute *)tail)->handle)
+		result = graph_hold_add(executor,
+					handles_find(&executor->handles, VGPU_KIND_GRAPH_NODE, arguments->hNode)->owner,
+					((const struct vgpu_launch_attribute *)tail)->handle);
 	if (result)
 		return result;
 	if (!executor->driver.cuGraphKernelNodeSetAttribute)
@@ -27,6 +31,23 @@ CUresult execute_cuGraphKernelNodeSetAttribute(struct executor *executor, const 
 }
 
 /* A value with a pointer of ours in it stays here. */
+/* An event is among what is copied. */
+CUresult execute_cuGraphKernelNodeCopyAttributes(struct executor *executor, const struct request *request,
+						 const struct wire_cuGraphKernelNodeCopyAttributes *arguments)
+{
+	const struct handle *to = handles_find(&executor->handles, VGPU_KIND_GRAPH_NODE, arguments->dst);
+	const struct handle *from = handles_find(&executor->handles, VGPU_KIND_GRAPH_NODE, arguments->src);
+	CUresult result;
+
+	(void)request;
+	if (!to || !from)
+		return CUDA_ERROR_INVALID_HANDLE;
+	if (!executor->driver.cuGraphKernelNodeCopyAttributes)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	result = to->owner == from->owner ? CUDA_SUCCESS : graph_hold_copy(executor, from->owner, to->owner);
+	return result ? result : executor->driver.cuGraphKernelNodeCopyAttributes(to->object, from->object);
+}
+
 static bool attribute_is_plain(uint32_t id)
 {
 	return id != CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_EVENT && id != CU_LAUNCH_ATTRIBUTE_LAUNCH_COMPLETION_EVENT &&

@@ -71,6 +71,8 @@ CUresult execute_cuGraphChildGraphNodeGetGraph(struct executor *executor, const 
 		return result;
 	if (!executor->driver.cuGraphChildGraphNodeGetGraph)
 		return CUDA_ERROR_NOT_SUPPORTED;
+	if (program_copy_find(executor, node->object, NULL))
+		return CUDA_ERROR_INVALID_VALUE;
 	result = executor->driver.cuGraphChildGraphNodeGetGraph(node->object, &graph);
 	if (result)
 		return result;

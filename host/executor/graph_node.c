@@ -12,6 +12,7 @@
 #include "graph.h"
 #include "host_function.h"
 #include "launch.h"
+#include "program_copy.h"
 #include "vgpu_graph.h"
 
 struct node_input {
@@ -19,8 +20,10 @@ struct node_input {
 	/* Of a kernel. */
 	void *extra[5];
 	size_t parameter_bytes;
-	uint32_t child;			 /* wire id of a graph that is to be embedded */
-	struct graph_edges dependencies; /* of a new node */
+	uint32_t child;					    /* wire id of a graph that is to be embedded */
+	const struct vgpu_graph_program_copy *program_copy; /* as it came; NULL: it is another type */
+	uint32_t named[2];				    /* wire ids of objects that the node names, 0: none */
+	struct graph_edges dependencies;		    /* of a new node */
 };
 
 static CUresult kernel_read(struct executor *executor, const uint8_t *payload, size_t bytes, struct node_input *input)
@@ -35,6 +38,7 @@ static CUresult kernel_read(struct executor *executor, const uint8_t *payload, s
 	result = execute_find_function(executor, launch->function, &function);
 	if (result)
 		return result;
+	input->named[0] = launch->function;
 	if (VGPU_ID_KIND(launch->function) == VGPU_KIND_KERNEL)
 		kernel->kern = (CUkernel)function;
 	else
@@ -85,9 +89,31 @@ static CUresult memcpy_read(struct executor *executor, CUcontext context, const 
 	input->parameters.memcpy.copyCtx = context;
 	result = copy_shape_take(executor, &wire->copy, wire->source_array, wire->destination_array,
 				 &input->parameters.memcpy.copyParams);
-	if (!result)
-		copy_shape_name(executor, &input->parameters.memcpy.copyParams);
+	if (result)
+		return result;
+	copy_shape_name(executor, &input->parameters.memcpy.copyParams);
+	if (wire->copy.srcMemoryType == CU_MEMORYTYPE_ARRAY)
+		input->named[0] = wire->source_array;
+	if (wire->copy.dstMemoryType == CU_MEMORYTYPE_ARRAY)
+		input->named[1] = wire->destination_array;
 	return result;
+}
+
+static CUresult program_copy_read(const uint8_t *payload, size_t bytes, struct node_input *input)
+{
+	if (bytes < sizeof(*input->program_copy))
+		return EXECUTE_PROTOCOL;
+	input->parameters.type = CU_GRAPH_NODE_TYPE_GRAPH;
+	input->parameters.graph.ownership = CU_GRAPH_CHILD_GRAPH_OWNERSHIP_CLONE;
+	input->program_copy = (const void *)payload;
+	return CUDA_SUCCESS;
+}
+
+/* The graph of a copy of the program's memory, until input_end(). */
+static CUresult program_copy_prepare(struct executor *executor, struct node_input *input)
+{
+	return input->program_copy ? program_copy_make(executor, input->program_copy, &input->parameters.graph.graph)
+				   : CUDA_SUCCESS;
 }
 
 static CUresult child_read(struct executor *executor, const uint8_t *payload, size_t bytes, struct node_input *input)
@@ -122,6 +148,7 @@ static CUresult event_read(struct executor *executor, const uint8_t *payload, si
 	result = execute_find(executor, VGPU_KIND_EVENT, wire->event, &event);
 	if (result)
 		return result;
+	input->named[0] = wire->event;
 	if (input->parameters.type == CU_GRAPH_NODE_TYPE_EVENT_RECORD)
 		input->parameters.eventRecord.event = event;
 	else
@@ -136,6 +163,23 @@ static CUresult host_read(const uint8_t *payload, size_t bytes, struct node_inpu
 	if (bytes < sizeof(*wire))
 		return EXECUTE_PROTOCOL;
 	input->parameters.host = host_function_node(wire->function);
+	return CUDA_SUCCESS;
+}
+
+static CUresult operations_read(CUcontext context, const uint8_t *payload, size_t bytes, struct node_input *input)
+{
+	const struct vgpu_graph_operations *wire = (const void *)payload;
+
+	if (bytes < sizeof(*wire) || wire->count > VGPU_GRAPH_OPERATIONS_MAX ||
+	    wire->count * sizeof(CUstreamBatchMemOpParams) > bytes - sizeof(*wire))
+		return EXECUTE_PROTOCOL;
+	/* The driver copies them, and takes nothing but device addresses from them. */
+	input->parameters.memOp = (CUDA_BATCH_MEM_OP_NODE_PARAMS){
+		.ctx = context,
+		.count = wire->count,
+		.paramArray = (CUstreamBatchMemOpParams *)(wire + 1),
+		.flags = wire->flags,
+	};
 	return CUDA_SUCCESS;
 }
 
@@ -176,6 +220,8 @@ static CUresult parameters_read(struct executor *executor, uint32_t type, const 
 	switch (type) {
 	case CU_GRAPH_NODE_TYPE_KERNEL:
 		return kernel_read(executor, payload, bytes, input);
+	case VGPU_GRAPH_PROGRAM_COPY:
+		return program_copy_read(payload, bytes, input);
 	case CU_GRAPH_NODE_TYPE_MEMSET:
 		return memset_read(context->object, payload, bytes, input);
 	case CU_GRAPH_NODE_TYPE_MEMCPY:
@@ -187,6 +233,8 @@ static CUresult parameters_read(struct executor *executor, uint32_t type, const 
 		return event_read(executor, payload, bytes, input);
 	case CU_GRAPH_NODE_TYPE_HOST:
 		return host_read(payload, bytes, input);
+	case CU_GRAPH_NODE_TYPE_BATCH_MEM_OP:
+		return operations_read(context->object, payload, bytes, input);
 	case CU_GRAPH_NODE_TYPE_MEM_ALLOC:
 		return allocation_read(payload, bytes, input);
 	case CU_GRAPH_NODE_TYPE_MEM_FREE:
@@ -222,8 +270,26 @@ static CUresult input_read(struct executor *executor, uint32_t graph, const void
 					bytes - edge_bytes, input);
 }
 
-static void input_end(struct node_input *input)
+/* What the node names is the holder's from now on (graph_hold.h). */
+static CUresult input_hold(struct executor *executor, uint32_t holder, const struct node_input *input)
 {
+	CUresult result = CUDA_SUCCESS;
+
+	for (size_t i = 0; !result && i < sizeof(input->named) / sizeof(input->named[0]); i++)
+		if (input->named[i])
+			result = graph_hold_add(executor, holder, input->named[i]);
+	if (!result && input->child && input->parameters.graph.ownership == CU_GRAPH_CHILD_GRAPH_OWNERSHIP_CLONE)
+		result = graph_hold_copy(executor, input->child, holder);
+	if (!result && input->program_copy)
+		result = program_copy_hold(executor, holder, input->program_copy);
+	return result;
+}
+
+static void input_end(const struct executor *executor, struct node_input *input)
+{
+	/* The node has a copy of it. */
+	if (input->program_copy && input->parameters.graph.graph)
+		executor->driver.cuGraphDestroy(input->parameters.graph.graph);
 	graph_edges_end(&input->dependencies);
 }
 
@@ -250,6 +316,20 @@ static CUresult node_add(struct executor *executor, uint32_t id, CUgraph graph, 
 	return result;
 }
 
+static CUgraph graph_of_node(const struct executor *executor, uint32_t id)
+{
+	const struct handle *node = handles_find(&executor->handles, VGPU_KIND_GRAPH_NODE, id);
+
+	return handles_find(&executor->handles, VGPU_KIND_GRAPH, node->owner)->object;
+}
+
+/* The graph has the function of a host node now. */
+static void function_own(struct executor *executor, CUgraph graph, const struct node_input *input)
+{
+	if (input->parameters.type == CU_GRAPH_NODE_TYPE_HOST)
+		host_function_own(executor, graph, (uintptr_t)input->parameters.host.userData);
+}
+
 CUresult execute_cuGraphAddNode_v2(struct executor *executor, const struct request *request,
 				   const struct wire_cuGraphAddNode_v2 *arguments, const void *tail)
 {
@@ -271,13 +351,18 @@ CUresult execute_cuGraphAddNode_v2(struct executor *executor, const struct reque
 	if (!result && moves)
 		result = graph_check_child(executor, arguments->hGraph, input.child);
 	if (!result)
+		result = input_hold(executor, arguments->hGraph, &input);
+	if (!result)
+		result = program_copy_prepare(executor, &input);
+	if (!result)
 		result = node_add(executor, arguments->hGraph, graph, &input, &node);
 	if (!result) {
 		execute_mint(executor, arguments->phGraphNode, request->context, node);
+		function_own(executor, graph, &input);
 		if (moves)
 			graph_embed(executor, arguments->phGraphNode, input.child);
 	}
-	input_end(&input);
+	input_end(executor, &input);
 	return result;
 }
 
@@ -290,7 +375,8 @@ static CUresult type_check(const struct executor *executor, CUgraphNode node, co
 
 	if (result)
 		return result;
-	if (is_of_memory(input))
+	/* A memcpy remains one of the kind that it is (program_copy.h). */
+	if (is_of_memory(input) || (input->program_copy && !program_copy_find(executor, node, NULL)))
 		return CUDA_ERROR_NOT_SUPPORTED;
 	return type == input->parameters.type ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
@@ -309,13 +395,21 @@ CUresult execute_cuGraphNodeSetParams(struct executor *executor, const struct re
 		return CUDA_ERROR_NOT_SUPPORTED;
 	result = input_read(executor, 0, tail, arguments->node_bytes, &input);
 	/* The embedded graph that there was may have an id. */
-	if (!result && input.parameters.type == CU_GRAPH_NODE_TYPE_GRAPH)
+	if (!result && input.parameters.type == CU_GRAPH_NODE_TYPE_GRAPH && !input.program_copy)
 		result = CUDA_ERROR_NOT_SUPPORTED;
 	if (!result)
 		result = type_check(executor, node, &input);
 	if (!result)
+		result = input_hold(executor,
+				    handles_find(&executor->handles, VGPU_KIND_GRAPH_NODE, arguments->hNode)->owner,
+				    &input);
+	if (!result && input.program_copy)
+		result = program_copy_replace(executor, node, input.program_copy);
+	else if (!result)
 		result = executor->driver.cuGraphNodeSetParams(node, &input.parameters);
-	input_end(&input);
+	if (!result)
+		function_own(executor, graph_of_node(executor, arguments->hNode), &input);
+	input_end(executor, &input);
 	return result;
 }
 
@@ -349,7 +443,11 @@ CUresult execute_cuGraphExecNodeSetParams(struct executor *executor, const struc
 	if (!result)
 		result = type_check(executor, node, &input);
 	if (!result)
+		result = input_hold(executor, arguments->hGraphExec, &input);
+	if (!result)
+		result = program_copy_prepare(executor, &input);
+	if (!result)
 		result = exec_node_set(executor, exec, node, &input.parameters);
-	input_end(&input);
+	input_end(executor, &input);
 	return result;
 }

@@ -104,9 +104,6 @@ static CUresult kernel_write(struct executor *executor, const CUDA_KERNEL_NODE_P
 	CUresult result;
 	uint32_t id;
 
-	/* Whether the driver keeps the function of a node whose module is unloaded is not documented. */
-	if (executor->functions_ended)
-		return CUDA_ERROR_NOT_SUPPORTED;
 	id = function_name(executor, kernel);
 	if (!id || capacity < sizeof(*launch))
 		return CUDA_ERROR_NOT_SUPPORTED;
@@ -171,6 +168,7 @@ CUresult execute_cuGraphMemcpyNodeGetParams(struct executor *executor, const str
 					    struct wire_cuGraphMemcpyNodeGetParams_reply *reply, void *tail,
 					    size_t capacity)
 {
+	const struct program_copy *program_copy;
 	struct vgpu_graph_memcpy *wire = tail;
 	uint32_t source = 0, destination = 0;
 	CUDA_MEMCPY3D copy;
@@ -180,6 +178,12 @@ CUresult execute_cuGraphMemcpyNodeGetParams(struct executor *executor, const str
 	(void)request;
 	if (result)
 		return result;
+	program_copy = program_copy_find(executor, node, NULL);
+	if (program_copy) {
+		reply->copy_bytes = sizeof(struct vgpu_graph_program_copy);
+		memcpy(tail, program_copy_wire(program_copy), reply->copy_bytes);
+		return CUDA_SUCCESS;
+	}
 	if (!executor->driver.cuGraphMemcpyNodeGetParams || capacity < sizeof(*wire))
 		return CUDA_ERROR_NOT_SUPPORTED;
 	memset(&copy, 0, sizeof(copy));
@@ -245,6 +249,35 @@ static CUresult memory_node_find(struct executor *executor, uint32_t id, CUgraph
 		return CUDA_ERROR_NOT_SUPPORTED;
 	result = executor->driver.cuGraphNodeGetType(*ret_node, &type);
 	return !result && type != wanted ? CUDA_ERROR_INVALID_VALUE : result;
+}
+
+CUresult execute_cuGraphBatchMemOpNodeGetParams(struct executor *executor, const struct request *request,
+						const struct wire_cuGraphBatchMemOpNodeGetParams *arguments,
+						struct wire_cuGraphBatchMemOpNodeGetParams_reply *reply, void *tail,
+						size_t capacity)
+{
+	struct vgpu_graph_operations *wire = tail;
+	CUDA_BATCH_MEM_OP_NODE_PARAMS batch = {0};
+	size_t bytes;
+	void *node;
+	CUresult result = memory_node_find(executor, arguments->hNode, CU_GRAPH_NODE_TYPE_BATCH_MEM_OP, &node);
+
+	(void)request;
+	if (result)
+		return result;
+	if (!executor->driver.cuGraphBatchMemOpNodeGetParams)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	result = executor->driver.cuGraphBatchMemOpNodeGetParams(node, &batch);
+	bytes = batch.count * sizeof(batch.paramArray[0]);
+	if (!result && (batch.count > VGPU_GRAPH_OPERATIONS_MAX || sizeof(*wire) + bytes > capacity))
+		result = CUDA_ERROR_NOT_SUPPORTED;
+	if (result)
+		return result;
+	*wire = (struct vgpu_graph_operations){.count = batch.count, .flags = batch.flags};
+	if (bytes)
+		memcpy(wire + 1, batch.paramArray, bytes);
+	reply->operations_bytes = (uint32_t)(sizeof(*wire) + bytes);
+	return CUDA_SUCCESS;
 }
 
 CUresult execute_cuGraphMemAllocNodeGetParams(struct executor *executor, const struct request *request,

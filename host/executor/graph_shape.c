@@ -6,6 +6,7 @@
 #include "executor.h"
 #include "executor_calls.h"
 #include "graph.h"
+#include "program_copy.h"
 #include "vgpu_graph.h"
 
 /* Nodes of one graph that have ids, in the order of their objects. */
@@ -58,22 +59,62 @@ static uint32_t name_find(const struct names *names, const void *node)
 	return found ? found->id : 0;
 }
 
-static CUresult node_name(struct executor *executor, CUgraphNode node, uint32_t id, uint32_t *ret_type)
+/* A copy of the program's memory is a memcpy for the guest. */
+static CUresult node_type(const struct executor *executor, CUgraphNode node, uint32_t *ret_type)
 {
 	CUgraphNodeType type;
-	CUresult result = execute_check_mint(executor, VGPU_KIND_GRAPH_NODE, id);
+	CUresult result = executor->driver.cuGraphNodeGetType(node, &type);
 
-	if (!result)
-		result = executor->driver.cuGraphNodeGetType(node, &type);
 	if (result)
 		return result;
-	execute_mint(executor, id, 0, node);
-	*ret_type = (uint32_t)type;
+	*ret_type = (uint32_t)(program_copy_find(executor, node, NULL) ? CU_GRAPH_NODE_TYPE_MEMCPY : type);
 	return CUDA_SUCCESS;
 }
 
+static CUresult node_name(struct executor *executor, uint32_t graph, CUgraphNode node, uint32_t id, uint32_t *ret_type)
+{
+	CUresult result = execute_check_mint(executor, VGPU_KIND_GRAPH_NODE, id);
+
+	if (!result)
+		result = node_type(executor, node, ret_type);
+	if (result)
+		return result;
+	execute_mint(executor, id, 0, node);
+	handles_find(&executor->handles, VGPU_KIND_GRAPH_NODE, id)->owner = graph;
+	return CUDA_SUCCESS;
+}
+
+CUresult graph_dependencies_write(struct executor *executor, const struct graph_naming *naming,
+				  struct vgpu_graph_dependency *wire, size_t *ret_missing)
+{
+	struct names names;
+	size_t unnamed = 0, given = 0;
+	CUresult result = CUDA_SUCCESS;
+
+	if (!executor->driver.cuGraphNodeGetType)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	if (!names_read(executor, naming->graph, &names))
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	for (size_t i = 0; i < naming->count; i++)
+		unnamed += !name_find(&names, naming->nodes[i]);
+	*ret_missing = unnamed > naming->id_count ? unnamed - naming->id_count : 0;
+	for (size_t i = 0; !result && !*ret_missing && i < naming->count; i++) {
+		wire[i] = (struct vgpu_graph_dependency){.node = name_find(&names, naming->nodes[i])};
+		if (naming->edges)
+			wire[i].data = naming->edges[i];
+		if (wire[i].node) {
+			result = node_type(executor, naming->nodes[i], &wire[i].type);
+			continue;
+		}
+		wire[i].node = naming->ids[given++];
+		result = node_name(executor, naming->graph, naming->nodes[i], wire[i].node, &wire[i].type);
+	}
+	free(names.nodes);
+	return result;
+}
+
 /* Gives the ids to the first nodes that have none. */
-static CUresult nodes_name(struct executor *executor, CUgraphNode const *nodes, size_t node_count,
+static CUresult nodes_name(struct executor *executor, uint32_t graph, CUgraphNode const *nodes, size_t node_count,
 			   const struct names *names, const uint32_t *ids, size_t id_count, uint32_t *types,
 			   struct wire_cuGraphGetNodes_reply *reply)
 {
@@ -88,7 +129,7 @@ static CUresult nodes_name(struct executor *executor, CUgraphNode const *nodes, 
 			reply->numUnnamed++;
 			continue;
 		}
-		result = node_name(executor, nodes[i], ids[given], &types[given]);
+		result = node_name(executor, graph, nodes[i], ids[given], &types[given]);
 		given += !result;
 	}
 	reply->types_bytes = (uint32_t)(given * sizeof(*types));
@@ -122,8 +163,8 @@ CUresult execute_cuGraphGetNodes(struct executor *executor, const struct request
 	if (!result)
 		result = driver->cuGraphGetNodes(graph, nodes, &count);
 	if (!result)
-		result = nodes_name(executor, nodes, count, &names, ids, arguments->ids_bytes / sizeof(uint32_t), types,
-				    reply);
+		result = nodes_name(executor, arguments->hGraph, nodes, count, &names, ids,
+				    arguments->ids_bytes / sizeof(uint32_t), types, reply);
 	free(names.nodes);
 	free(nodes);
 	return result;

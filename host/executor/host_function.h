@@ -16,8 +16,21 @@
 #include <stdint.h>
 
 #include "cuda_abi.h"
+#include "vgpu_channel.h"
 
 struct executor;
+
+/*
+ * From a thread of the driver's: fetches a copy's bytes from the guest, or delivers them to it, a piece at a time, or
+ * (END) tells it that a function will not be called any more.
+ */
+void host_function_copy(uint64_t function, enum vgpu_function_use use, uint8_t *memory, uint64_t bytes);
+
+/* For user objects of the driver: a function that has the guest call the one that its argument is the name of. */
+void host_function_run(void *function);
+
+/* The graph has come to have a node with the function: the guest is told when no graph has it any more. */
+void host_function_own(struct executor *executor, CUgraph graph, uint64_t function);
 
 /* A node that has the guest call a function. */
 CUDA_HOST_NODE_PARAMS host_function_node(uint64_t function);

@@ -83,6 +83,8 @@ static CUresult launch_configure(struct executor *executor, const struct vgpu_la
 
 		memcpy(&wire, wire_attributes + i * sizeof(wire), sizeof(wire));
 		result = launch_attribute_translate(executor, &wire, &attributes->values[config.numAttrs]);
+		if (!result && wire.handle)
+			result = graph_hold_captured(executor, stream, wire.handle);
 		if (result)
 			return result;
 		config.numAttrs++;
@@ -191,6 +193,8 @@ CUresult launch_execute(struct executor *executor, const struct request *request
 	result = execute_find_function(executor, launch->function, &function);
 	if (!result)
 		result = execute_find_stream(executor, launch->stream, &stream);
+	if (!result && executor->captures.count)
+		result = graph_hold_captured(executor, stream, launch->function);
 	if (result)
 		return result;
 	counter_add(&executor->counters->launches, 1);

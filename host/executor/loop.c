@@ -260,6 +260,7 @@ void loop_run(struct executor *executor)
 			progress = true;
 		if (share_poll(executor))
 			progress = true;
+		program_copies_poll(executor);
 		waits_for_gpu = copy_poll(executor) || executor->shares.count || executor->pendings.first ||
 				gate_is_watching(&executor->gate);
 		if (++rounds % ROUNDS_BETWEEN_PRINT_POLLS == 0)

@@ -68,6 +68,8 @@ CUresult execute_cuModuleUnload(struct executor *executor, const struct request 
 	(void)request;
 	if (result)
 		return result;
+	if (graph_hold_end(executor, arguments->hmod))
+		return CUDA_SUCCESS;
 	overhead_module_begin(executor, &mark);
 	result = executor->driver.cuModuleUnload(module);
 	if (result)
@@ -199,6 +201,8 @@ CUresult execute_cuLibraryUnload(struct executor *executor, const struct request
 		return result;
 	if (!executor->driver.cuLibraryUnload)
 		return CUDA_ERROR_NOT_SUPPORTED;
+	if (graph_hold_end(executor, arguments->library))
+		return CUDA_SUCCESS;
 	overhead_module_begin(executor, &mark);
 	result = executor->driver.cuLibraryUnload(library);
 	if (result)

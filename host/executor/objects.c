@@ -95,8 +95,6 @@ static uint32_t owner_find(const struct executor *executor)
 		return handle ? handle->owner : 0;
 	case VGPU_CALL_cuGraphAddNode_v2:
 		return ((const struct wire_cuGraphAddNode_v2 *)request->payload)->hGraph;
-	case VGPU_CALL_cuGraphGetNodes:
-		return ((const struct wire_cuGraphGetNodes *)request->payload)->hGraph;
 	case VGPU_CALL_cuMipmappedArrayGetLevel:
 		return ((const struct wire_cuMipmappedArrayGetLevel *)request->payload)->mipmap;
 	default:
@@ -112,16 +110,12 @@ void execute_mint(struct executor *executor, uint32_t id, uint32_t context, void
 	handle->owner = owner_find(executor);
 }
 
-static bool graphs_are_there(const struct executor *executor)
-{
-	return executor->handles.tables[VGPU_KIND_GRAPH].count || executor->handles.tables[VGPU_KIND_GRAPH_EXEC].count;
-}
-
 /* A graph or an executable has ended. */
 static void graphs_settle(struct executor *executor)
 {
 	graph_memory_settle(executor);
-	executor->functions_ended = executor->functions_ended && graphs_are_there(executor);
+	user_objects_settle(executor);
+	graph_holds_settle(executor);
 }
 
 void execute_forget(struct executor *executor, uint32_t id)
@@ -142,7 +136,7 @@ void execute_forget(struct executor *executor, uint32_t id)
 		/* The cache is the id of its embedded graph. */
 		if (handle && handle->cache) {
 			handles_forget_graph(&executor->handles, id);
-			graph_memory_settle(executor);
+			graphs_settle(executor);
 			return;
 		}
 		break;
@@ -156,9 +150,6 @@ void execute_forget(struct executor *executor, uint32_t id)
 		break;
 	case VGPU_KIND_MODULE:
 	case VGPU_KIND_LIBRARY:
-		executor->functions_ended = executor->captures_open || graphs_are_there(executor);
-		handles_forget_owned(&executor->handles, id);
-		break;
 	case VGPU_KIND_MIPMAPPED_ARRAY:
 		handles_forget_owned(&executor->handles, id);
 		break;

@@ -99,7 +99,7 @@ static void barred_release(struct executor *executor)
 	struct pinned *pinned = &executor->pinned;
 	const struct handles *handles = &executor->handles;
 
-	if (executor->captures_open || handles->tables[VGPU_KIND_GRAPH].count ||
+	if (executor->captures.count || handles->tables[VGPU_KIND_GRAPH].count ||
 	    handles->tables[VGPU_KIND_GRAPH_EXEC].count)
 		return;
 	for (size_t i = 0; i < pinned->barred_count; i++)
@@ -118,6 +118,28 @@ static bool range_bar(struct pinned *pinned, const struct pinned_range *range)
 		return false;
 	pinned->barred[pinned->barred_count++] = *range;
 	return true;
+}
+
+static void bytes_note(struct executor *executor, uint64_t bytes)
+{
+	executor->pinned.bytes += bytes;
+	__atomic_store_n(&executor->counters->pinned_bytes, executor->pinned.bytes, __ATOMIC_RELAXED);
+}
+
+CUresult pinned_own_charge(struct executor *executor, uint64_t bytes)
+{
+	CUresult result = bytes > PINNED_BYTES_MAX - executor->pinned.bytes ? CUDA_ERROR_OUT_OF_MEMORY
+									    : pinned_charge(executor, bytes);
+
+	if (!result)
+		bytes_note(executor, bytes);
+	return result;
+}
+
+void pinned_own_release(struct executor *executor, uint64_t bytes)
+{
+	pinned_release(executor, bytes);
+	bytes_note(executor, -bytes);
 }
 
 static bool file_is_usable(int file, uint64_t bytes)
@@ -244,8 +266,7 @@ static CUresult range_map(struct executor *executor, const struct vgpu_host_map 
 		(pinned->count - index) * sizeof(pinned->ranges[0]));
 	pinned->ranges[index] = range;
 	pinned->count++;
-	pinned->bytes += range.bytes;
-	__atomic_store_n(&executor->counters->pinned_bytes, pinned->bytes, __ATOMIC_RELAXED);
+	bytes_note(executor, range.bytes);
 	return CUDA_SUCCESS;
 }
 
@@ -309,9 +330,7 @@ CUresult pinned_unmap_execute(struct executor *executor, const struct request *r
 	pinned->count--;
 	memmove(&pinned->ranges[index], &pinned->ranges[index + 1],
 		(pinned->count - index) * sizeof(pinned->ranges[0]));
-	pinned->bytes -= range.bytes;
-	pinned_release(executor, range.bytes);
-	__atomic_store_n(&executor->counters->pinned_bytes, pinned->bytes, __ATOMIC_RELAXED);
+	pinned_own_release(executor, range.bytes);
 	return CUDA_SUCCESS;
 }
 
@@ -361,7 +380,7 @@ CUresult execute_cuMemcpyHtoDAsync_v2(struct executor *executor, const struct re
 		return result;
 	if (!pinned_holds(&executor->pinned, arguments->srcHost, arguments->ByteCount))
 		return CUDA_ERROR_INVALID_VALUE;
-	if (executor->captures_open)
+	if (executor->captures.count)
 		pinned_name(&executor->pinned, arguments->srcHost);
 	result = executor->driver.cuMemcpyHtoDAsync_v2(
 		arguments->dstDevice, (const void *)(uintptr_t)arguments->srcHost, arguments->ByteCount, stream);
@@ -381,7 +400,7 @@ CUresult execute_cuMemcpyDtoHAsync_v2(struct executor *executor, const struct re
 		return result;
 	if (!pinned_holds(&executor->pinned, arguments->dstHost, arguments->ByteCount))
 		return CUDA_ERROR_INVALID_VALUE;
-	if (executor->captures_open)
+	if (executor->captures.count)
 		pinned_name(&executor->pinned, arguments->dstHost);
 	result = executor->driver.cuMemcpyDtoHAsync_v2((void *)(uintptr_t)arguments->dstHost, arguments->srcDevice,
 						       arguments->ByteCount, stream);

@@ -53,6 +53,10 @@ bool pinned_holds(const struct pinned *pinned, uint64_t address, uint64_t bytes)
 /* A graph names this address, which a range holds: nothing else will lie there while there are graphs. */
 void pinned_name(struct pinned *pinned, uint64_t address);
 
+/* Host memory of the executor's own that is the guest's to pay for. */
+CUresult pinned_own_charge(struct executor *executor, uint64_t bytes);
+void pinned_own_release(struct executor *executor, uint64_t bytes);
+
 /* The registrations end with their context; the mappings stay until the guest gives them up. */
 void pinned_forget_context(struct executor *executor, struct context *context);
 

@@ -14,7 +14,8 @@
 
 static uint64_t features_offered(const struct executor *executor)
 {
-	return (executor->pass >= 0 ? VGPU_FEATURE_HOST_MAP : 0) | (executor->can_share ? VGPU_FEATURE_SHARE : 0) |
+	return VGPU_FEATURE_FUNCTION_END | (executor->pass >= 0 ? VGPU_FEATURE_HOST_MAP : 0) |
+	       (executor->can_share ? VGPU_FEATURE_SHARE : 0) |
 	       (executor->channel.area_bytes ? VGPU_FEATURE_HOST_AREA : 0);
 }
 
@@ -37,6 +38,7 @@ static void cuda_greet(struct executor *executor, const struct vgpu_hello *hello
 
 	driver_start(executor);
 	answer->features = hello->features & features_offered(executor);
+	executor->features = answer->features;
 	answer->api_checksum = VGPU_API_CHECKSUM;
 	answer->init_result = (uint32_t)executor->init_result;
 	if (driver->cuDriverGetVersion(&version) == CUDA_SUCCESS)

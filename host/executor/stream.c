@@ -17,6 +17,43 @@ CUresult execute_cuEventSynchronize(struct executor *executor, const struct requ
 	return pending_add_event(executor, request, arguments->hEvent);
 }
 
+CUresult execute_cuEventRecordWithFlags(struct executor *executor, const struct request *request,
+					const struct wire_cuEventRecordWithFlags *arguments)
+{
+	CUstream stream;
+	void *event;
+	CUresult result = execute_find(executor, VGPU_KIND_EVENT, arguments->hEvent, &event);
+
+	(void)request;
+	if (!result)
+		result = execute_find_stream(executor, arguments->hStream, &stream);
+	/* In a capture it is a node then. */
+	if (!result && arguments->flags & CU_EVENT_RECORD_EXTERNAL)
+		result = graph_hold_captured(executor, stream, arguments->hEvent);
+	if (result)
+		return result;
+	if (!executor->driver.cuEventRecordWithFlags)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	return executor->driver.cuEventRecordWithFlags(event, stream, arguments->flags);
+}
+
+CUresult execute_cuEventDestroy_v2(struct executor *executor, const struct request *request,
+				   const struct wire_cuEventDestroy_v2 *arguments)
+{
+	void *event;
+	CUresult result = execute_find(executor, VGPU_KIND_EVENT, arguments->hEvent, &event);
+
+	(void)request;
+	if (result)
+		return result;
+	if (graph_hold_end(executor, arguments->hEvent))
+		return CUDA_SUCCESS;
+	result = executor->driver.cuEventDestroy_v2(event);
+	if (!result)
+		execute_forget(executor, arguments->hEvent);
+	return result;
+}
+
 typedef CUresult batch_call(CUstream stream, unsigned int count, CUstreamBatchMemOpParams *operations,
 			    unsigned int flags);
 

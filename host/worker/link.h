@@ -23,7 +23,7 @@
 #include "vgpu_control.h"
 #include "vgpu_schedule.h"
 
-#define LINK_VERSION	       3u
+#define LINK_VERSION	       4u
 #define LINK_PAYLOAD_BYTES_MAX (256u << 10)
 #define LINK_OUT_BYTES	       (2u << 20)
 #define LINK_EARLY_BYTES       4096u /* of them, for link_put_early() alone */
@@ -42,8 +42,8 @@ enum link_frame_type {
 	LINK_COUNTERS, /* worker: struct vgpu_executor_counters; also the sign of life */
 	LINK_ALIVE,    /* relay: nothing but a sign of life */
 	LINK_CLOSE,    /* relay: end the executor; the worker answers with LINK_COUNTERS and closes */
-	LINK_CALLED,   /* worker: struct link_function: the guest is to call it */
-	LINK_RETURNED, /* relay: struct link_place: functions_returned */
+	LINK_CALLED,   /* worker: struct link_function, then the piece that it delivers: the guest is to call it */
+	LINK_RETURNED, /* relay: struct link_place: functions_returned, then the piece that was fetched */
 	LINK_TAKEN,    /* both: struct link_place: bytes of records in the ring, since the start */
 	LINK_PERMIT,   /* relay: struct link_permit: the permit page has changed */
 	LINK_SCHEDULE, /* worker: struct link_schedule: so has what the executor claims */
@@ -115,6 +115,9 @@ struct link_function {
 	uint64_t function;
 	uint32_t status;
 	uint32_t called;
+	uint32_t use;
+	uint32_t piece_bytes;
+	uint64_t piece_offset;
 };
 
 struct link {

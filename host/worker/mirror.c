@@ -3,8 +3,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -14,19 +12,6 @@
 
 #define FRAMES_IN_A_ROW	     16
 #define ROUNDS_BETWEEN_LOOKS 256
-
-void mirror_end(struct mirror *mirror, enum vgpu_channel_error error, const char *format, ...)
-{
-	va_list arguments;
-
-	if (mirror->is_over)
-		return;
-	mirror->is_over = true;
-	mirror->status.error = error;
-	va_start(arguments, format);
-	vsnprintf(mirror->status.text, sizeof(mirror->status.text), format, arguments);
-	va_end(arguments);
-}
 
 static void eventfd_ring(int descriptor)
 {
@@ -115,11 +100,12 @@ static bool returned_take(struct mirror *mirror, const struct link_view *view)
 {
 	struct link_place place;
 
-	if (view->bytes != sizeof(place))
+	if (view->bytes != sizeof(place) + mirror->function_fetches)
 		return false;
 	memcpy(&place, view->payload, sizeof(place));
 	if (place.value != mirror->functions_called)
 		return false;
+	memcpy(mirror->memory + mirror->function_offset, view->payload + sizeof(place), mirror->function_fetches);
 	__atomic_store_n(&mirror->header->functions_returned, mirror->functions_called, __ATOMIC_RELEASE);
 	return true;
 }
@@ -246,16 +232,31 @@ static bool function_send(struct mirror *mirror)
 	const struct vgpu_channel_header *header = mirror->header;
 	uint32_t called = __atomic_load_n(&header->functions_called, __ATOMIC_ACQUIRE);
 	struct link_function function;
+	uint32_t delivers;
+	uint8_t *payload;
 
-	if (called == mirror->functions_called || link_room(mirror->link) < sizeof(function))
+	if (called == mirror->functions_called)
 		return false;
 	function = (struct link_function){
 		.function = __atomic_load_n(&header->function, __ATOMIC_RELAXED),
 		.status = __atomic_load_n(&header->function_status, __ATOMIC_RELAXED),
 		.called = called,
+		.use = __atomic_load_n(&header->function_use, __ATOMIC_RELAXED),
+		.piece_bytes = __atomic_load_n(&header->function_piece_bytes, __ATOMIC_RELAXED),
+		.piece_offset = __atomic_load_n(&header->function_piece_offset, __ATOMIC_RELAXED),
 	};
+	if (function.piece_bytes > mirror->function_bytes) {
+		mirror_end(mirror, VGPU_ERROR_EXECUTOR_DIED, "the executor named more than the function window");
+		return false;
+	}
+	delivers = function.use == VGPU_FUNCTION_DELIVER ? function.piece_bytes : 0;
+	if (link_room(mirror->link) < sizeof(function) + delivers)
+		return false;
 	mirror->functions_called = called;
-	memcpy(link_put(mirror->link, LINK_CALLED, sizeof(function), false), &function, sizeof(function));
+	mirror->function_fetches = function.use == VGPU_FUNCTION_FETCH ? function.piece_bytes : 0;
+	payload = link_put(mirror->link, LINK_CALLED, (uint32_t)sizeof(function) + delivers, false);
+	memcpy(payload, &function, sizeof(function));
+	memcpy(payload + sizeof(function), mirror->memory + mirror->function_offset, delivers);
 	return true;
 }
 

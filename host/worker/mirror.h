@@ -47,9 +47,11 @@ struct mirror {
 	struct ring replies;
 	uint32_t upload_offset, upload_bytes;
 	uint32_t download_offset, download_bytes;
+	uint32_t function_offset, function_bytes;
 
 	uint64_t upload_released;
 	uint32_t functions_called; /* as the relay was told */
+	uint32_t function_fetches; /* bytes that the last of them is to bring */
 	struct mirror_schedule schedule;
 	struct packer packer;
 	struct unpacker unpacker;

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,19 @@
 #define START_MS	  60000
 #define EXIT_NOT_STARTED  127
 #define DESCRIPTORS_MAX	  65536
+
+void mirror_end(struct mirror *mirror, enum vgpu_channel_error error, const char *format, ...)
+{
+	va_list arguments;
+
+	if (mirror->is_over)
+		return;
+	mirror->is_over = true;
+	mirror->status.error = error;
+	va_start(arguments, format);
+	vsnprintf(mirror->status.text, sizeof(mirror->status.text), format, arguments);
+	va_end(arguments);
+}
 
 static _Noreturn void child_run(const struct mirror_plan *plan, int control, pid_t parent)
 {
@@ -142,6 +156,7 @@ static bool layout_take(struct mirror *mirror, uint64_t channel_bytes)
 	    !span_fits(layout.reply_ring_offset, layout.reply_ring_bytes, channel_bytes) ||
 	    !span_fits(layout.upload_offset, layout.upload_bytes, channel_bytes) ||
 	    !span_fits(layout.download_offset, layout.download_bytes, channel_bytes) ||
+	    !span_fits(layout.function_offset, layout.function_bytes, channel_bytes) ||
 	    (layout.command_ring_bytes & (layout.command_ring_bytes - 1)) ||
 	    (layout.reply_ring_bytes & (layout.reply_ring_bytes - 1))) {
 		mirror_end(mirror, VGPU_ERROR_VERSION, "the executor lays a channel out in another way");
@@ -156,6 +171,8 @@ static bool layout_take(struct mirror *mirror, uint64_t channel_bytes)
 	mirror->upload_bytes = layout.upload_bytes;
 	mirror->download_offset = layout.download_offset;
 	mirror->download_bytes = layout.download_bytes;
+	mirror->function_offset = layout.function_offset;
+	mirror->function_bytes = layout.function_bytes;
 	return true;
 }
 

@@ -174,11 +174,19 @@ static bool released_take(struct relay *relay, uint64_t position)
 /* One at a time: the guest has returned from the one before. */
 static bool function_take(struct relay *relay, const struct link_view *view)
 {
-	memcpy(&relay->function, view->payload, sizeof(relay->function));
-	if (relay->function.called != relay->functions_called + 1 ||
-	    relay->functions_returned != relay->functions_called)
+	struct link_function *function = &relay->function;
+	uint32_t delivers;
+
+	if (view->bytes < sizeof(*function))
 		return false;
-	relay->functions_called = relay->function.called;
+	memcpy(function, view->payload, sizeof(*function));
+	delivers = function->use == VGPU_FUNCTION_DELIVER ? function->piece_bytes : 0;
+	if (function->called != relay->functions_called + 1 || relay->functions_returned != relay->functions_called ||
+	    function->piece_bytes > relay->channel.function_bytes || view->bytes != sizeof(*function) + delivers)
+		return false;
+	memcpy(relay->channel.function, view->payload + sizeof(*function), delivers);
+	relay->functions_called = function->called;
+	relay->function_fetches = function->use == VGPU_FUNCTION_FETCH ? function->piece_bytes : 0;
 	relay->function_waits = true;
 	return true;
 }
@@ -191,19 +199,30 @@ static void function_call(struct relay *relay)
 	if (!relay->function_waits || records_are_held(&relay->replies_in))
 		return;
 	relay->function_waits = false;
-	channel_function_call(&relay->channel, function->function, (CUresult)function->status, function->called);
+	channel_function_call(&relay->channel,
+			      &(struct channel_call){
+				      .function = function->function,
+				      .status = (CUresult)function->status,
+				      .use = (enum vgpu_function_use)function->use,
+				      .piece_bytes = function->piece_bytes,
+				      .piece_offset = function->piece_offset,
+			      },
+			      function->called);
 }
 
 /* True: told the worker that the guest has returned from the function that was called last. */
 static bool returned_send(struct relay *relay)
 {
 	const struct link_place place = {.value = relay->functions_called};
+	uint8_t *payload;
 
 	if (relay->functions_returned == relay->functions_called || relay->function_waits ||
 	    channel_functions_returned(&relay->channel) != relay->functions_called ||
-	    link_room(&relay->link) < sizeof(place))
+	    link_room(&relay->link) < sizeof(place) + relay->function_fetches)
 		return false;
-	memcpy(link_put(&relay->link, LINK_RETURNED, sizeof(place), false), &place, sizeof(place));
+	payload = link_put(&relay->link, LINK_RETURNED, (uint32_t)sizeof(place) + relay->function_fetches, false);
+	memcpy(payload, &place, sizeof(place));
+	memcpy(payload + sizeof(place), relay->channel.function, relay->function_fetches);
 	relay->functions_returned = relay->functions_called;
 	return true;
 }
@@ -266,7 +285,7 @@ static void frame_take(struct relay *relay, const struct link_view *view)
 			counters_take(relay, view);
 		break;
 	case LINK_CALLED:
-		is_valid = view->bytes == sizeof(struct link_function) && function_take(relay, view);
+		is_valid = function_take(relay, view);
 		break;
 	case LINK_STATUS:
 		is_valid = view->bytes == sizeof(struct link_status);

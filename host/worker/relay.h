@@ -38,6 +38,7 @@ struct relay {
 	uint64_t upload_released;    /* as far as the worker gave it back */
 	uint32_t functions_called;   /* as the worker said */
 	uint32_t functions_returned; /* as the worker was told */
+	uint32_t function_fetches;   /* bytes that the last of them is to bring */
 	uint32_t held_bytes;	     /* of 'record', which waits for room in the link; 0: none */
 	uint64_t held_sent;	     /* of the bytes that it names in the upload window */
 	struct relay_schedule schedule;

@@ -1,30 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "capture.h"
+#include "capture_private.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-struct capture {
-	unsigned references; /* of frontiers */
-	CUstreamCaptureStatus status;
-	bool is_over;
-	uint64_t id;
-	const struct stream *origin; /* compared only */
-	const struct context *context;
-	bool blocking; /* a stream of it takes part in the default stream's implicit synchronisation */
-	struct graph_body *body;
-	size_t first;	      /* of the nodes that are its own */
-	struct graph *target; /* a reference: the graph that has those before; NULL: it makes one */
-	struct capture *next; /* of those that are open */
-};
-
-struct frontier {
-	struct capture *capture;
-	size_t *nodes;
-	size_t count;
-};
-
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct capture *open_captures;
 static _Atomic unsigned open_count; /* lets streams pass without the lock */
 static uint64_t last_id;
@@ -41,20 +20,45 @@ static void capture_close(struct capture *capture)
 	*link = capture->next;
 	capture->is_over = true;
 	open_count--;
-	if (capture->target)
-		capture->target->is_captured_to = false;
+	capture->graph->is_captured_to = false;
+}
+
+/* What a capture has made that ends badly.  Under the lock. */
+static void capture_undo(struct capture *capture)
+{
+	struct graph *graph = capture->graph;
+	size_t index;
+
+	if (capture->makes_graph) {
+		graph_end(graph);
+		return;
+	}
+	if (!graph_body_own(&graph->body))
+		return;
+	for (size_t place = 0; place < capture->count; place++) {
+		if (!capture->nodes[place].is_own || !graph_body_find(graph->body, capture->nodes[place].key, &index))
+			continue;
+		graph_node_retire(&graph->body->nodes[index]);
+		graph_body_remove(graph->body, index);
+	}
 }
 
 /* Under the lock. */
 static void frontier_drop(struct frontier *frontier)
 {
-	if (--frontier->capture->references == 0) {
-		capture_close(frontier->capture);
-		graph_body_release(frontier->capture->body);
-		if (frontier->capture->target)
-			object_release(&frontier->capture->target->object);
-		free(frontier->capture);
+	struct capture *capture = frontier->capture;
+
+	if (--capture->references == 0) {
+		if (!capture->is_over) {
+			capture_close(capture);
+			capture_undo(capture);
+		}
+		object_release(&capture->graph->object);
+		free(capture->nodes);
+		free(capture);
 	}
+	free(frontier->handles);
+	free(frontier->edges);
 	free(frontier->nodes);
 	free(frontier);
 }
@@ -63,13 +67,13 @@ void frontier_free(struct frontier *frontier)
 {
 	if (!frontier)
 		return;
-	pthread_mutex_lock(&lock);
+	graphs_lock();
 	frontier_drop(frontier);
-	pthread_mutex_unlock(&lock);
+	graphs_unlock();
 }
 
 /* Under the lock. */
-static struct frontier *frontier_make(struct capture *capture, const size_t *nodes, size_t count)
+static struct frontier *frontier_make(struct capture *capture, const uint64_t *nodes, size_t count)
 {
 	struct frontier *frontier = calloc(1, sizeof(*frontier));
 
@@ -88,8 +92,7 @@ static struct frontier *frontier_make(struct capture *capture, const size_t *nod
 	return frontier;
 }
 
-/* The stream's frontier in an open capture; NULL: it is in none.  Under the lock. */
-static struct frontier *frontier_of(struct stream *stream)
+struct frontier *frontier_of(struct stream *stream)
 {
 	if (stream->frontier && stream->frontier->capture->is_over) {
 		frontier_drop(stream->frontier);
@@ -115,17 +118,43 @@ bool capture_is_open(struct stream *stream)
 
 	if (!open_count)
 		return false;
-	pthread_mutex_lock(&lock);
+	graphs_lock();
 	is_open = frontier_of(stream) != NULL;
-	pthread_mutex_unlock(&lock);
+	graphs_unlock();
 	return is_open;
+}
+
+bool captured_reserve(struct capture *capture)
+{
+	size_t capacity = capture->capacity ? 2 * capture->capacity : 16;
+	struct captured *grown;
+
+	if (capture->count < capture->capacity)
+		return true;
+	grown = realloc(capture->nodes, capacity * sizeof(*grown));
+	if (!grown)
+		return false;
+	capture->nodes = grown;
+	capture->capacity = capacity;
+	return true;
+}
+
+size_t frontier_find(const struct frontier *frontier, size_t *indices)
+{
+	size_t found = 0;
+
+	for (size_t place = 0; place < frontier->count; place++)
+		found += graph_body_find(frontier->capture->graph->body, frontier->nodes[place], &indices[found]);
+	return found;
 }
 
 /* Under the lock. */
 static CUresult node_append(struct frontier *frontier, struct work *work)
 {
 	struct capture *capture = frontier->capture;
-	size_t *nodes;
+	uint64_t *nodes;
+	size_t *indices;
+	bool done;
 
 	if (capture->status != CU_STREAM_CAPTURE_STATUS_ACTIVE)
 		return CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
@@ -133,10 +162,15 @@ static CUresult node_append(struct frontier *frontier, struct work *work)
 	if (!nodes)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	frontier->nodes = nodes;
-	if (!graph_body_append(capture->body, work, nodes, frontier->count))
+	indices = malloc((frontier->count + 1) * sizeof(*indices));
+	done = indices && captured_reserve(capture) && graph_body_own(&capture->graph->body) &&
+	       graph_body_append(capture->graph->body, work, indices, frontier_find(frontier, indices));
+	free(indices);
+	if (!done)
 		return CUDA_ERROR_OUT_OF_MEMORY;
-	nodes[0] = capture->body->count - 1;
+	nodes[0] = capture->graph->body->nodes[capture->graph->body->count - 1].key;
 	frontier->count = 1;
+	capture->nodes[capture->count++] = (struct captured){.key = nodes[0], .is_own = true};
 	return CUDA_SUCCESS;
 }
 
@@ -147,7 +181,7 @@ bool capture_submit(struct stream *stream, struct work *work, CUresult *ret_resu
 
 	if (!open_count)
 		return false;
-	pthread_mutex_lock(&lock);
+	graphs_lock();
 	frontier = frontier_of(stream);
 	if (frontier) {
 		*ret_result = node_append(frontier, work);
@@ -158,7 +192,7 @@ bool capture_submit(struct stream *stream, struct work *work, CUresult *ret_resu
 			*ret_result = CUDA_ERROR_STREAM_CAPTURE_IMPLICIT;
 		}
 	}
-	pthread_mutex_unlock(&lock);
+	graphs_unlock();
 	return frontier || excluding;
 }
 
@@ -169,7 +203,7 @@ bool capture_refuse(struct stream *stream, CUresult *ret_result)
 
 	if (!open_count)
 		return false;
-	pthread_mutex_lock(&lock);
+	graphs_lock();
 	if (frontier_of(stream)) {
 		capture = stream->frontier->capture;
 	} else {
@@ -180,7 +214,7 @@ bool capture_refuse(struct stream *stream, CUresult *ret_result)
 		capture->status = CU_STREAM_CAPTURE_STATUS_INVALIDATED;
 		*ret_result = implicit ? CUDA_ERROR_STREAM_CAPTURE_IMPLICIT : CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
 	}
-	pthread_mutex_unlock(&lock);
+	graphs_unlock();
 	return capture != NULL;
 }
 
@@ -191,7 +225,7 @@ bool capture_record(struct stream *stream, struct frontier **ret_frontier, CUres
 	*ret_frontier = NULL;
 	if (!open_count)
 		return false;
-	pthread_mutex_lock(&lock);
+	graphs_lock();
 	frontier = frontier_of(stream);
 	if (frontier && frontier->capture->status != CU_STREAM_CAPTURE_STATUS_ACTIVE) {
 		*ret_result = CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
@@ -199,7 +233,7 @@ bool capture_record(struct stream *stream, struct frontier **ret_frontier, CUres
 		*ret_frontier = frontier_make(frontier->capture, frontier->nodes, frontier->count);
 		*ret_result = *ret_frontier ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
 	}
-	pthread_mutex_unlock(&lock);
+	graphs_unlock();
 	return frontier != NULL;
 }
 
@@ -209,27 +243,26 @@ bool frontier_is_captured(const struct frontier *frontier)
 
 	if (!frontier)
 		return false;
-	pthread_mutex_lock(&lock);
+	graphs_lock();
 	is_captured = !frontier->capture->is_over;
-	pthread_mutex_unlock(&lock);
+	graphs_unlock();
 	return is_captured;
 }
 
-/* The nodes of both, each once.  Under the lock. */
-static CUresult frontier_unite(struct frontier *to, const struct frontier *from)
+CUresult frontier_unite(struct frontier *to, const uint64_t *nodes, size_t count)
 {
-	size_t *nodes = realloc(to->nodes, (to->count + from->count + 1) * sizeof(*nodes));
+	uint64_t *grown = realloc(to->nodes, (to->count + count + 1) * sizeof(*grown));
 
-	if (!nodes)
+	if (!grown)
 		return CUDA_ERROR_OUT_OF_MEMORY;
-	to->nodes = nodes;
-	for (size_t index = 0; index < from->count; index++) {
+	to->nodes = grown;
+	for (size_t index = 0; index < count; index++) {
 		size_t place = 0;
 
-		while (place < to->count && nodes[place] != from->nodes[index])
+		while (place < to->count && grown[place] != nodes[index])
 			place++;
 		if (place == to->count)
-			nodes[to->count++] = from->nodes[index];
+			grown[to->count++] = nodes[index];
 	}
 	return CUDA_SUCCESS;
 }
@@ -254,7 +287,7 @@ static CUresult join(struct stream *stream, const struct frontier *frontier)
 		return CUDA_SUCCESS;
 	}
 	if (stream->frontier->capture == capture)
-		return frontier_unite(stream->frontier, frontier);
+		return frontier_unite(stream->frontier, frontier->nodes, frontier->count);
 	capture->status = CU_STREAM_CAPTURE_STATUS_INVALIDATED;
 	stream->frontier->capture->status = CU_STREAM_CAPTURE_STATUS_INVALIDATED;
 	return CUDA_ERROR_STREAM_CAPTURE_MERGE;
@@ -266,7 +299,7 @@ bool capture_join(struct stream *stream, const struct frontier *frontier, CUresu
 
 	if (!open_count)
 		return false;
-	pthread_mutex_lock(&lock);
+	graphs_lock();
 	frontier_of(stream);
 	if (frontier && !frontier->capture->is_over) {
 		*ret_result = join(stream, frontier);
@@ -277,14 +310,15 @@ bool capture_join(struct stream *stream, const struct frontier *frontier, CUresu
 	} else {
 		concerned = false;
 	}
-	pthread_mutex_unlock(&lock);
+	graphs_unlock();
 	return concerned;
 }
 
 /* Under the lock. */
-static CUresult begin(struct stream *stream, struct graph *target, const size_t *nodes, size_t count)
+static CUresult begin(struct stream *stream, struct graph *target, const uint64_t *nodes, size_t count)
 {
 	struct capture *capture;
+	CUgraph made = NULL;
 
 	if (frontier_of(stream) || (target && target->is_captured_to))
 		return CUDA_ERROR_ILLEGAL_STATE;
@@ -297,55 +331,71 @@ static CUresult begin(struct stream *stream, struct graph *target, const size_t 
 		.origin = stream,
 		.context = stream->context,
 		.blocking = stream->blocking,
-		.body = target ? graph_body_copy(target->body) : graph_body_make(),
+		.graph = target,
+		.makes_graph = !target,
 		.next = open_captures,
 	};
-	if (capture->body)
+	if (!target) {
+		struct graph_body *body = graph_body_make();
+
+		if (body && !graph_publish(body, &made))
+			capture->graph = (struct graph *)made;
+	}
+	if (capture->graph)
 		stream->frontier = frontier_make(capture, nodes, count);
 	if (!stream->frontier) {
-		graph_body_release(capture->body);
+		if (made)
+			graph_end(capture->graph);
 		free(capture);
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	}
-	capture->first = capture->body->count;
-	if (target) {
-		object_retain(&target->object);
-		capture->target = target;
-		target->is_captured_to = true;
-	}
+	object_retain(&capture->graph->object);
+	capture->graph->is_captured_to = true;
 	last_id++;
 	open_captures = capture;
 	open_count++;
 	return CUDA_SUCCESS;
 }
 
-CUresult capture_begin(struct stream *stream, struct graph *target, const size_t *nodes, size_t count)
+CUresult capture_begin(struct stream *stream, struct graph *target, const uint64_t *nodes, size_t count)
 {
 	CUresult result;
 
 	if (stream == stream->context->legacy)
 		return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
-	pthread_mutex_lock(&lock);
+	graphs_lock();
 	result = begin(stream, target, nodes, count);
-	pthread_mutex_unlock(&lock);
+	graphs_unlock();
 	return result;
+}
+
+bool frontier_has(const struct frontier *frontier, uint64_t key)
+{
+	for (size_t place = 0; place < frontier->count; place++)
+		if (frontier->nodes[place] == key)
+			return true;
+	return false;
 }
 
 /* Every node that nothing depends on is one that the origin's next node would depend on.  Under the lock. */
 static bool is_joined(const struct frontier *frontier)
 {
-	const struct graph_body *body = frontier->capture->body;
-	size_t first = frontier->capture->first, ends = 0, in_frontier = 0;
+	const struct capture *capture = frontier->capture;
+	const struct graph_body *body = capture->graph->body;
 
-	for (size_t index = first; index < body->count; index++)
-		ends += !body->nodes[index].has_dependents;
-	for (size_t index = 0; index < frontier->count; index++)
-		in_frontier += frontier->nodes[index] >= first && !body->nodes[frontier->nodes[index]].has_dependents;
-	return ends == in_frontier;
+	for (size_t place = 0; place < capture->count; place++) {
+		const struct captured *node = &capture->nodes[place];
+		size_t index;
+
+		if (!node->is_excused && graph_body_find(body, node->key, &index) &&
+		    !body->nodes[index].has_dependents && !frontier_has(frontier, node->key))
+			return false;
+	}
+	return true;
 }
 
 /* Under the lock. */
-static CUresult end(struct stream *stream, struct captured *ret_captured)
+static CUresult end(struct stream *stream, CUgraph *ret_graph)
 {
 	struct frontier *frontier = frontier_of(stream);
 	struct capture *capture;
@@ -361,24 +411,22 @@ static CUresult end(struct stream *stream, struct captured *ret_captured)
 	else if (!is_joined(frontier))
 		result = CUDA_ERROR_STREAM_CAPTURE_UNJOINED;
 	capture_close(capture);
-	if (!result) {
-		graph_body_retain(capture->body);
-		*ret_captured = (struct captured){capture->body, capture->target, capture->first};
-		if (capture->target)
-			object_retain(&capture->target->object);
-	}
+	if (result)
+		capture_undo(capture);
+	else
+		*ret_graph = (CUgraph)capture->graph;
 	frontier_drop(frontier);
 	stream->frontier = NULL;
 	return result;
 }
 
-CUresult capture_end(struct stream *stream, struct captured *ret_captured)
+CUresult capture_end(struct stream *stream, CUgraph *ret_graph)
 {
 	CUresult result;
 
-	pthread_mutex_lock(&lock);
-	result = end(stream, ret_captured);
-	pthread_mutex_unlock(&lock);
+	graphs_lock();
+	result = end(stream, ret_graph);
+	graphs_unlock();
 	return result;
 }
 
@@ -390,13 +438,13 @@ CUresult capture_status(struct stream *stream, CUstreamCaptureStatus *ret_status
 	*ret_id = 0;
 	if (!open_count)
 		return CUDA_SUCCESS;
-	pthread_mutex_lock(&lock);
+	graphs_lock();
 	if (frontier_of(stream)) {
 		*ret_status = stream->frontier->capture->status;
 		*ret_id = stream->frontier->capture->id;
 	} else if (capture_excluding(stream)) {
 		result = CUDA_ERROR_STREAM_CAPTURE_IMPLICIT;
 	}
-	pthread_mutex_unlock(&lock);
+	graphs_unlock();
 	return result;
 }

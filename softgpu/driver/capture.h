@@ -8,8 +8,8 @@
  * that waits for the event joins the capture with it.  When a capture ends, the
  * frontiers of all its streams and events lapse.
  *
- * One lock guards all captures and frontiers.  It is the innermost: an event's
- * may be held when it is taken.  All functions may be called by any thread.
+ * The graphs' lock guards all captures and frontiers.  An event's may be held when
+ * it is taken.  All functions may be called by any thread.
  */
 #ifndef SOFTGPU_DRIVER_CAPTURE_H
 #define SOFTGPU_DRIVER_CAPTURE_H
@@ -42,15 +42,18 @@ bool capture_join(struct stream *stream, const struct frontier *frontier, CUresu
 /* An event with this frontier stands for no point in time. */
 bool frontier_is_captured(const struct frontier *frontier);
 
-/* Under the graphs' lock if there is a target: the first nodes are to depend on these of it. */
-CUresult capture_begin(struct stream *stream, struct graph *target, const size_t *nodes, size_t count);
-
-struct captured {
-	struct graph_body *body; /* a reference */
-	struct graph *target;	 /* a reference, or NULL */
-	size_t former_count;	 /* nodes that the target had */
-};
-CUresult capture_end(struct stream *stream, struct captured *ret_captured);
+/*
+ * With a target, under the graphs' lock: what is captured goes into it, and the first nodes are to depend on these of
+ * it (their keys).
+ */
+CUresult capture_begin(struct stream *stream, struct graph *target, const uint64_t *nodes, size_t count);
+/* Of a capture that ends badly nothing is left in the target. */
+CUresult capture_end(struct stream *stream, CUgraph *ret_graph);
+/* What the stream's next node would depend on, in memory that is good until it is asked for again. */
+CUresult capture_dependencies(struct stream *stream, CUgraph *ret_graph, const CUgraphNode **ret_nodes,
+			      const CUgraphEdgeData **ret_edges, size_t *ret_count);
+CUresult capture_update(struct stream *stream, const CUgraphNode *nodes, const CUgraphEdgeData *edges, size_t count,
+			bool adds);
 /* CUDA_ERROR_STREAM_CAPTURE_IMPLICIT for a default stream that a capture excludes. */
 CUresult capture_status(struct stream *stream, CUstreamCaptureStatus *ret_status, uint64_t *ret_id);
 

@@ -32,21 +32,23 @@ static CUresult begin_to_graph(struct stream *stream, CUgraph handle, const CUgr
 			       const CUgraphEdgeData *edges, size_t count)
 {
 	size_t *indices = calloc(count ? count : 1, sizeof(*indices));
+	uint64_t *keys = calloc(count ? count : 1, sizeof(*keys));
 	struct graph *graph;
-	CUresult result;
+	CUresult result = indices && keys ? graph_acquire(handle, &graph) : CUDA_ERROR_OUT_OF_MEMORY;
 
-	if (!indices)
-		return CUDA_ERROR_OUT_OF_MEMORY;
-	result = graph_acquire(handle, &graph);
-	if (!result) {
-		graphs_lock();
-		result = graph_nodes_find(graph, dependencies, edges, count, indices);
-		if (!result)
-			result = capture_begin(stream, graph, indices, count);
-		graphs_unlock();
-		object_release(&graph->object);
-	}
+	if (result)
+		goto end;
+	graphs_lock();
+	result = graph_nodes_find(graph, dependencies, edges, count, indices);
+	for (size_t place = 0; !result && place < count; place++)
+		keys[place] = graph->body->nodes[indices[place]].key;
+	if (!result)
+		result = capture_begin(stream, graph, keys, count);
+	graphs_unlock();
+	object_release(&graph->object);
+end:
 	free(indices);
+	free(keys);
 	return result;
 }
 
@@ -67,22 +69,8 @@ ENTRY_STREAM(cuStreamBeginCaptureToGraph,
 	return result;
 }
 
-static CUresult captured_publish(const struct captured *captured, CUgraph *ret_graph)
-{
-	CUresult result;
-
-	if (!captured->target)
-		return graph_publish(captured->body, ret_graph);
-	result = graph_extend(captured->target, captured->body, captured->former_count);
-	if (!result)
-		*ret_graph = (CUgraph)captured->target;
-	object_release(&captured->target->object);
-	return result;
-}
-
 ENTRY_STREAM(cuStreamEndCapture, (CUstream stream, CUgraph *ret_graph), (stream, ret_graph))
 {
-	struct captured captured;
 	struct stream *target;
 	CUresult result = stream_get(stream, &target);
 
@@ -90,9 +78,7 @@ ENTRY_STREAM(cuStreamEndCapture, (CUstream stream, CUgraph *ret_graph), (stream,
 		return result;
 	if (ret_graph) {
 		*ret_graph = NULL;
-		result = capture_end(target, &captured);
-		if (!result)
-			result = captured_publish(&captured, ret_graph);
+		result = capture_end(target, ret_graph);
 	} else {
 		result = CUDA_ERROR_INVALID_VALUE;
 	}
@@ -125,28 +111,64 @@ ENTRY_STREAM(cuStreamIsCapturing, (CUstream stream, CUstreamCaptureStatus *ret_s
 	return cuStreamGetCaptureInfo_on(stream, ret_status, NULL);
 }
 
-/* The graph and the dependencies of an open capture are not given out: asking for them is refused. */
-ENTRY_STREAM(cuStreamGetCaptureInfo_v2,
-	     (CUstream stream, CUstreamCaptureStatus *ret_status, cuuint64_t *ret_id, CUgraph *ret_graph,
-	      const CUgraphNode **ret_dependencies, size_t *ret_count),
-	     (stream, ret_status, ret_id, ret_graph, ret_dependencies, ret_count))
-{
-	CUresult result = cuStreamGetCaptureInfo_on(stream, ret_status, ret_id);
-
-	if (!result && *ret_status == CU_STREAM_CAPTURE_STATUS_ACTIVE && (ret_graph || ret_dependencies || ret_count))
-		return CUDA_ERROR_NOT_SUPPORTED;
-	return result;
-}
-
 ENTRY_STREAM(cuStreamGetCaptureInfo_v3,
 	     (CUstream stream, CUstreamCaptureStatus *ret_status, cuuint64_t *ret_id, CUgraph *ret_graph,
 	      const CUgraphNode **ret_dependencies, const CUgraphEdgeData **ret_edges, size_t *ret_count),
 	     (stream, ret_status, ret_id, ret_graph, ret_dependencies, ret_edges, ret_count))
 {
-	CUresult result =
-		cuStreamGetCaptureInfo_v2_on(stream, ret_status, ret_id, ret_graph, ret_dependencies, ret_count);
+	const CUgraphNode *dependencies;
+	const CUgraphEdgeData *edges;
+	struct stream *target;
+	size_t count;
+	CUgraph graph;
+	CUresult result = cuStreamGetCaptureInfo_on(stream, ret_status, ret_id);
 
-	if (!result && *ret_status == CU_STREAM_CAPTURE_STATUS_ACTIVE && ret_edges)
-		return CUDA_ERROR_NOT_SUPPORTED;
+	if (result || *ret_status != CU_STREAM_CAPTURE_STATUS_ACTIVE)
+		return result;
+	result = stream_get(stream, &target);
+	if (result)
+		return result;
+	result = capture_dependencies(target, &graph, &dependencies, &edges, &count);
+	stream_release(target);
+	if (result)
+		return result;
+	if (ret_graph)
+		*ret_graph = graph;
+	if (ret_dependencies)
+		*ret_dependencies = dependencies;
+	if (ret_edges)
+		*ret_edges = edges;
+	if (ret_count)
+		*ret_count = count;
+	return CUDA_SUCCESS;
+}
+
+ENTRY_STREAM(cuStreamGetCaptureInfo_v2,
+	     (CUstream stream, CUstreamCaptureStatus *ret_status, cuuint64_t *ret_id, CUgraph *ret_graph,
+	      const CUgraphNode **ret_dependencies, size_t *ret_count),
+	     (stream, ret_status, ret_id, ret_graph, ret_dependencies, ret_count))
+{
+	return cuStreamGetCaptureInfo_v3_on(stream, ret_status, ret_id, ret_graph, ret_dependencies, NULL, ret_count);
+}
+
+ENTRY_STREAM(cuStreamUpdateCaptureDependencies_v2,
+	     (CUstream stream, CUgraphNode *nodes, const CUgraphEdgeData *edges, size_t count, unsigned int flags),
+	     (stream, nodes, edges, count, flags))
+{
+	struct stream *target;
+	CUresult result = stream_get(stream, &target);
+
+	if (result)
+		return result;
+	result = flags > CU_STREAM_SET_CAPTURE_DEPENDENCIES || (count && !nodes)
+			 ? CUDA_ERROR_INVALID_VALUE
+			 : capture_update(target, nodes, edges, count, flags == CU_STREAM_ADD_CAPTURE_DEPENDENCIES);
+	stream_release(target);
 	return result;
+}
+
+ENTRY_STREAM(cuStreamUpdateCaptureDependencies, (CUstream stream, CUgraphNode *nodes, size_t count, unsigned int flags),
+	     (stream, nodes, count, flags))
+{
+	return cuStreamUpdateCaptureDependencies_v2_on(stream, nodes, NULL, count, flags);
 }

@@ -10,7 +10,8 @@
 #include "event.h"
 #include "graph_memory.h"
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+/* What ends under it may take it again: the frontier of an event, the graph of a capture. */
+static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 
 void graphs_lock(void)
 {
@@ -28,27 +29,6 @@ static void graph_retire(struct object *object)
 
 	for (size_t index = 0; index < body->count; index++)
 		graph_node_retire(&body->nodes[index]);
-}
-
-CUresult graph_extend(struct graph *graph, struct graph_body *body, size_t former_count)
-{
-	struct graph_body *former;
-
-	graphs_lock();
-	former = graph->body;
-	if (former->count != former_count) {
-		graphs_unlock();
-		graph_body_release(body);
-		return CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
-	}
-	for (size_t index = 0; index < former_count; index++) {
-		body->nodes[index].handle = former->nodes[index].handle;
-		body->nodes[index].child = former->nodes[index].child;
-	}
-	graph->body = body;
-	graphs_unlock();
-	graph_body_release(former);
-	return CUDA_SUCCESS;
 }
 
 void graph_end(struct graph *graph)

@@ -13,6 +13,7 @@
 #include <pthread.h>
 
 #include "stream.h"
+#include "user_object.h"
 
 struct graph_node {
 	struct work *work;
@@ -32,6 +33,7 @@ struct graph_body {
 	struct graph_node *nodes;
 	size_t count;
 	size_t capacity;
+	struct user_references users;
 };
 
 struct graph {
@@ -84,9 +86,6 @@ CUresult graph_body_sort(struct graph_body *body);
 
 /* A published graph of the body.  Takes the caller's reference in every case. */
 CUresult graph_publish(struct graph_body *body, CUgraph *ret_graph);
-
-/* Puts what was captured behind the nodes of the graph, of which it began with a copy.  Takes the body. */
-CUresult graph_extend(struct graph *graph, struct graph_body *body, size_t former_count);
 
 /* The end of a graph's handle, whoever owned it. */
 void graph_end(struct graph *graph);

@@ -42,6 +42,7 @@ void graph_body_release(struct graph_body *body)
 		free(body->nodes[index].dependencies);
 	}
 	free(body->nodes);
+	user_references_end(&body->users);
 	pthread_mutex_destroy(&body->running);
 	free(body);
 }
@@ -67,6 +68,8 @@ static struct graph_body *body_copy(const struct graph_body *body, bool with_han
 	}
 	copy->nodes = nodes;
 	copy->capacity = body->count;
+	if (user_references_copy(&body->users, &copy->users))
+		goto fail;
 	for (size_t index = 0; index < body->count; index++) {
 		struct graph_node *node = &copy->nodes[index];
 

@@ -172,6 +172,8 @@ CUresult graph_node_work_make(const CUgraphNodeParams *parameters, struct work *
 		return allocation_work_make(&parameters->alloc, ret_work);
 	case CU_GRAPH_NODE_TYPE_MEM_FREE:
 		return graph_free_work(parameters->free.dptr, ret_work);
+	case CU_GRAPH_NODE_TYPE_BATCH_MEM_OP:
+		return batch_work_make(&parameters->memOp, ret_work);
 	case CU_GRAPH_NODE_TYPE_EMPTY:
 		*ret_work = work_nothing();
 		return *ret_work ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
@@ -427,5 +429,54 @@ ENTRY(cuGraphGetNodes, (CUgraph handle, CUgraphNode *nodes, size_t *ret_count))
 		*ret_count = graph->body->count;
 	graphs_unlock();
 	object_release(&graph->object);
+	return result;
+}
+
+/* Under the lock; the node's graph keeps the work. */
+static CUresult work_find(CUgraphNode node, struct work **ret_work)
+{
+	struct graph *graph;
+	size_t index;
+	CUresult result = graph_node_acquire(node, &graph, &index);
+
+	if (result)
+		return result;
+	*ret_work = graph->body->nodes[index].work;
+	object_release(&graph->object);
+	return CUDA_SUCCESS;
+}
+
+ENTRY(cuGraphHostNodeGetParams, (CUgraphNode node, CUDA_HOST_NODE_PARAMS *ret_parameters))
+{
+	struct work *work;
+	CUresult result = driver_check();
+
+	if (!result && !ret_parameters)
+		result = CUDA_ERROR_INVALID_VALUE;
+	if (result)
+		return result;
+	graphs_lock();
+	result = work_find(node, &work);
+	if (!result && !work_host_function_read(work, ret_parameters))
+		result = CUDA_ERROR_INVALID_VALUE;
+	graphs_unlock();
+	return result;
+}
+
+/* The operations are the node's. */
+ENTRY(cuGraphBatchMemOpNodeGetParams, (CUgraphNode node, CUDA_BATCH_MEM_OP_NODE_PARAMS *ret_parameters))
+{
+	struct work *work;
+	CUresult result = driver_check();
+
+	if (!result && !ret_parameters)
+		result = CUDA_ERROR_INVALID_VALUE;
+	if (result)
+		return result;
+	graphs_lock();
+	result = work_find(node, &work);
+	if (!result && !batch_work_read(work, ret_parameters))
+		result = CUDA_ERROR_INVALID_VALUE;
+	graphs_unlock();
 	return result;
 }

@@ -30,6 +30,7 @@ enum object_kind {
 	OBJECT_GRAPH,
 	OBJECT_GRAPH_EXEC,
 	OBJECT_GRAPH_NODE,
+	OBJECT_USER,
 };
 
 /* First member of every object. */

@@ -125,6 +125,12 @@ struct stream *stream_of_context(struct context *context);
 
 /* Work that calls a function of the program; NULL: out of memory. */
 struct work *work_host_function(CUhostFn function, void *user_data);
+/* False: it is other work. */
+bool work_host_function_read(const struct work *work, CUDA_HOST_NODE_PARAMS *ret_parameters);
+
+/* Operations on memory, checked; and what they are.  False: it is other work. */
+CUresult batch_work_make(const CUDA_BATCH_MEM_OP_NODE_PARAMS *parameters, struct work **ret_work);
+bool batch_work_read(struct work *work, CUDA_BATCH_MEM_OP_NODE_PARAMS *ret_parameters);
 
 /* Makes all later work of the context wait for 'work', which is taken in every case. */
 CUresult stream_gate_context(struct context *context, struct work *work);

@@ -292,6 +292,16 @@ struct work *work_host_function(CUhostFn function, void *user_data)
 	return &host->work;
 }
 
+bool work_host_function_read(const struct work *work, CUDA_HOST_NODE_PARAMS *ret_parameters)
+{
+	const struct host_work *host = (const struct host_work *)work;
+
+	if (work->run != host_run || !host->function)
+		return false;
+	*ret_parameters = (CUDA_HOST_NODE_PARAMS){.fn = host->function, .userData = host->user_data};
+	return true;
+}
+
 /* A callback is told of an error; a host function is not called after one (CUDA driver API). */
 static struct work *work_callback(CUstream handle, CUstreamCallback callback, void *user_data)
 {

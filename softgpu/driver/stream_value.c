@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cuStreamWaitValue, cuStreamWriteValue: streams that wait for, and write, words of memory. */
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "driver.h"
@@ -12,26 +13,29 @@
 #define POLL_NS_FIRST 2000
 #define POLL_NS_LAST  500000
 
-struct value_work {
-	struct work work;
+#define BATCH_OPERATIONS_MAXIMUM 256 /* CUDA driver API */
+
+/* What an operation waits for or writes. */
+struct value {
 	CUdeviceptr address;
 	uint64_t value;
-	unsigned bytes; /* 4 or 8 */
+	unsigned bytes; /* 4 or 8; 0: the operation has nothing to do */
 	unsigned flags;
+	bool waits;
 };
 
-static void value_free(struct work *work)
-{
-	free(work);
-}
+/* As many operations as there are, one after the other. */
+struct batch_work {
+	struct work work;
+	unsigned count;
+	CUstreamBatchMemOpParams operations[];
+};
 
-static CUresult write_run(struct work *work, struct stream *stream)
+static CUresult value_write(const struct value *write)
 {
-	const struct value_work *write = (const struct value_work *)work;
 	CUresult result = CUDA_ERROR_ILLEGAL_ADDRESS;
 	enum memory_class class;
 
-	(void)stream;
 	memory_lock();
 	class = memory_classify(write->address, write->bytes);
 	if (class == MEMORY_CLASS_DEVICE || class == MEMORY_CLASS_HOST) {
@@ -47,7 +51,7 @@ static CUresult write_run(struct work *work, struct stream *stream)
 }
 
 /* False: the memory is gone. */
-static bool value_read(const struct value_work *wait, uint64_t *ret_value)
+static bool value_read(const struct value *wait, uint64_t *ret_value)
 {
 	enum memory_class class;
 
@@ -63,7 +67,7 @@ static bool value_read(const struct value_work *wait, uint64_t *ret_value)
 	return true;
 }
 
-static bool value_matches(const struct value_work *wait, uint64_t value)
+static bool value_matches(const struct value *wait, uint64_t value)
 {
 	switch (wait->flags & 3) {
 	case CU_STREAM_WAIT_VALUE_GEQ: /* cyclically: as a signed difference */
@@ -78,9 +82,8 @@ static bool value_matches(const struct value_work *wait, uint64_t value)
 	}
 }
 
-static CUresult wait_run(struct work *work, struct stream *stream)
+static CUresult value_wait(const struct value *wait, const struct stream *stream)
 {
-	const struct value_work *wait = (const struct value_work *)work;
 	struct timespec pause = {.tv_nsec = POLL_NS_FIRST};
 	uint64_t value;
 
@@ -95,103 +98,65 @@ static CUresult wait_run(struct work *work, struct stream *stream)
 	}
 }
 
-static CUresult value_submit(CUstream handle, const struct value_work *prototype)
-{
-	struct context *context;
-	struct value_work *work;
-	struct stream *stream;
-	enum memory_class class;
-	CUresult result = context_current(&context);
-
-	if (result)
-		return result;
-	if (prototype->address % prototype->bytes)
-		return CUDA_ERROR_INVALID_VALUE;
-	memory_lock();
-	class = memory_classify(prototype->address, prototype->bytes);
-	memory_unlock();
-	if (class != MEMORY_CLASS_DEVICE && class != MEMORY_CLASS_HOST)
-		return CUDA_ERROR_INVALID_VALUE;
-	result = stream_acquire(context, handle, &stream);
-	if (result)
-		return result;
-	work = malloc(sizeof(*work));
-	if (work) {
-		*work = *prototype;
-		result = stream_submit(stream, &work->work, NULL);
-	} else {
-		result = CUDA_ERROR_OUT_OF_MEMORY;
-	}
-	stream_release(stream);
-	return result;
-}
-
-static CUresult value_wait(CUstream stream, CUdeviceptr address, uint64_t value, unsigned bytes, unsigned flags)
-{
-	const struct value_work wait = {
-		.work = {.run = wait_run, .free = value_free, .node_type = CU_GRAPH_NODE_TYPE_BATCH_MEM_OP},
-		.address = address,
-		.value = value,
-		.bytes = bytes,
-		.flags = flags,
-	};
-
-	/* FLUSH asks for remote writes to be made visible; there are none. */
-	if (flags & ~3u & ~(unsigned)CU_STREAM_WAIT_VALUE_FLUSH)
-		return CUDA_ERROR_INVALID_VALUE;
-	if (flags & CU_STREAM_WAIT_VALUE_FLUSH)
-		return CUDA_ERROR_NOT_SUPPORTED;
-	return value_submit(stream, &wait);
-}
-
-static CUresult value_write(CUstream stream, CUdeviceptr address, uint64_t value, unsigned bytes, unsigned flags)
-{
-	const struct value_work write = {
-		.work = {.run = write_run, .free = value_free, .node_type = CU_GRAPH_NODE_TYPE_BATCH_MEM_OP},
-		.address = address,
-		.value = value,
-		.bytes = bytes,
-		.flags = flags,
-	};
-
-	if (flags & ~(unsigned)CU_STREAM_WRITE_VALUE_NO_MEMORY_BARRIER)
-		return CUDA_ERROR_INVALID_VALUE;
-	return value_submit(stream, &write);
-}
-
-ENTRY_STREAM(cuStreamWaitValue32_v2, (CUstream stream, CUdeviceptr address, cuuint32_t value, unsigned int flags),
-	     (stream, address, value, flags))
-{
-	return value_wait(stream, address, value, 4, flags);
-}
-
-ENTRY_STREAM(cuStreamWaitValue64_v2, (CUstream stream, CUdeviceptr address, cuuint64_t value, unsigned int flags),
-	     (stream, address, value, flags))
-{
-	return value_wait(stream, address, value, 8, flags);
-}
-
-ENTRY_STREAM(cuStreamWriteValue32_v2, (CUstream stream, CUdeviceptr address, cuuint32_t value, unsigned int flags),
-	     (stream, address, value, flags))
-{
-	return value_write(stream, address, value, 4, flags);
-}
-
-ENTRY_STREAM(cuStreamWriteValue64_v2, (CUstream stream, CUdeviceptr address, cuuint64_t value, unsigned int flags),
-	     (stream, address, value, flags))
-{
-	return value_write(stream, address, value, 8, flags);
-}
-
-/* One operation of a batch; the whole batch is checked before any of it is submitted. */
-static CUresult operation_check(const CUstreamBatchMemOpParams *operation)
+static struct value value_of(const CUstreamBatchMemOpParams *operation)
 {
 	switch (operation->operation) {
 	case CU_STREAM_MEM_OP_WAIT_VALUE_32:
 	case CU_STREAM_MEM_OP_WAIT_VALUE_64:
-		if (operation->waitValue.flags & CU_STREAM_WAIT_VALUE_FLUSH)
-			return CUDA_ERROR_NOT_SUPPORTED;
-		return operation->waitValue.flags & ~3u ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+		return (struct value){
+			.address = operation->waitValue.address,
+			.value = operation->waitValue.value64,
+			.bytes = operation->operation == CU_STREAM_MEM_OP_WAIT_VALUE_64 ? 8 : 4,
+			.flags = operation->waitValue.flags,
+			.waits = true,
+		};
+	case CU_STREAM_MEM_OP_WRITE_VALUE_32:
+	case CU_STREAM_MEM_OP_WRITE_VALUE_64:
+		return (struct value){
+			.address = operation->writeValue.address,
+			.value = operation->writeValue.value64,
+			.bytes = operation->operation == CU_STREAM_MEM_OP_WRITE_VALUE_64 ? 8 : 4,
+			.flags = operation->writeValue.flags,
+		};
+	default:
+		return (struct value){0};
+	}
+}
+
+static CUresult batch_run(struct work *work, struct stream *stream)
+{
+	const struct batch_work *batch = (const struct batch_work *)work;
+	CUresult result = CUDA_SUCCESS;
+
+	for (unsigned index = 0; !result && index < batch->count; index++) {
+		struct value value = value_of(&batch->operations[index]);
+
+		/* Of 32 bits the rest is anything. */
+		if (value.bytes == 4)
+			value.value = (uint32_t)value.value;
+		if (value.waits)
+			result = value_wait(&value, stream);
+		else if (value.bytes)
+			result = value_write(&value);
+	}
+	return result;
+}
+
+static void batch_free(struct work *work)
+{
+	free(work);
+}
+
+static CUresult flags_check(const CUstreamBatchMemOpParams *operation)
+{
+	switch (operation->operation) {
+	case CU_STREAM_MEM_OP_WAIT_VALUE_32:
+	case CU_STREAM_MEM_OP_WAIT_VALUE_64:
+		/* FLUSH asks for remote writes to be made visible; there are none. */
+		if (operation->waitValue.flags & ~3u & ~(unsigned)CU_STREAM_WAIT_VALUE_FLUSH)
+			return CUDA_ERROR_INVALID_VALUE;
+		return operation->waitValue.flags & CU_STREAM_WAIT_VALUE_FLUSH ? CUDA_ERROR_NOT_SUPPORTED
+									       : CUDA_SUCCESS;
 	case CU_STREAM_MEM_OP_WRITE_VALUE_32:
 	case CU_STREAM_MEM_OP_WRITE_VALUE_64:
 		return operation->writeValue.flags & ~(unsigned)CU_STREAM_WRITE_VALUE_NO_MEMORY_BARRIER
@@ -204,39 +169,123 @@ static CUresult operation_check(const CUstreamBatchMemOpParams *operation)
 	}
 }
 
-static CUresult operation_submit(CUstream stream, const CUstreamBatchMemOpParams *operation)
+static CUresult operation_check(const CUstreamBatchMemOpParams *operation)
 {
-	switch (operation->operation) {
-	case CU_STREAM_MEM_OP_WAIT_VALUE_32:
-		return value_wait(stream, operation->waitValue.address, operation->waitValue.value, 4,
-				  operation->waitValue.flags);
-	case CU_STREAM_MEM_OP_WAIT_VALUE_64:
-		return value_wait(stream, operation->waitValue.address, operation->waitValue.value64, 8,
-				  operation->waitValue.flags);
-	case CU_STREAM_MEM_OP_WRITE_VALUE_32:
-		return value_write(stream, operation->writeValue.address, operation->writeValue.value, 4,
-				   operation->writeValue.flags);
-	case CU_STREAM_MEM_OP_WRITE_VALUE_64:
-		return value_write(stream, operation->writeValue.address, operation->writeValue.value64, 8,
-				   operation->writeValue.flags);
-	default:
-		return CUDA_SUCCESS;
-	}
+	struct value value = value_of(operation);
+	enum memory_class class;
+	CUresult result = flags_check(operation);
+
+	if (result || !value.bytes)
+		return result;
+	if (value.address % value.bytes)
+		return CUDA_ERROR_INVALID_VALUE;
+	memory_lock();
+	class = memory_classify(value.address, value.bytes);
+	memory_unlock();
+	return class == MEMORY_CLASS_DEVICE || class == MEMORY_CLASS_HOST ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
-#define BATCH_OPERATIONS_MAXIMUM 256 /* CUDA driver API */
+CUresult batch_work_make(const CUDA_BATCH_MEM_OP_NODE_PARAMS *parameters, struct work **ret_work)
+{
+	struct batch_work *batch;
 
+	if (!parameters->count || parameters->count > BATCH_OPERATIONS_MAXIMUM || !parameters->paramArray ||
+	    parameters->flags)
+		return CUDA_ERROR_INVALID_VALUE;
+	for (unsigned index = 0; index < parameters->count; index++) {
+		CUresult result = operation_check(&parameters->paramArray[index]);
+
+		if (result)
+			return result;
+	}
+	batch = calloc(1, sizeof(*batch) + parameters->count * sizeof(batch->operations[0]));
+	if (!batch)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	batch->work = (struct work){.run = batch_run, .free = batch_free, .node_type = CU_GRAPH_NODE_TYPE_BATCH_MEM_OP};
+	batch->count = parameters->count;
+	memcpy(batch->operations, parameters->paramArray, batch->count * sizeof(batch->operations[0]));
+	*ret_work = &batch->work;
+	return CUDA_SUCCESS;
+}
+
+bool batch_work_read(struct work *work, CUDA_BATCH_MEM_OP_NODE_PARAMS *ret_parameters)
+{
+	struct batch_work *batch = (struct batch_work *)work;
+
+	if (work->run != batch_run)
+		return false;
+	*ret_parameters = (CUDA_BATCH_MEM_OP_NODE_PARAMS){.count = batch->count, .paramArray = batch->operations};
+	return true;
+}
+
+static CUresult batch_submit(CUstream handle, unsigned count, CUstreamBatchMemOpParams *operations, unsigned flags)
+{
+	const CUDA_BATCH_MEM_OP_NODE_PARAMS parameters = {.count = count, .paramArray = operations, .flags = flags};
+	struct context *context;
+	struct stream *stream;
+	struct work *work;
+	CUresult result = context_current(&context);
+
+	if (!result)
+		result = batch_work_make(&parameters, &work);
+	if (result)
+		return result;
+	result = stream_acquire(context, handle, &stream);
+	if (result) {
+		work_discard(work);
+		return result;
+	}
+	result = stream_submit(stream, work, NULL);
+	stream_release(stream);
+	return result;
+}
+
+static CUresult wait_submit(CUstream stream, CUstreamBatchMemOpType type, CUdeviceptr address, uint64_t value,
+			    unsigned flags)
+{
+	CUstreamBatchMemOpParams operation = {
+		.waitValue = {.operation = type, .address = address, .value64 = value, .flags = flags}};
+
+	return batch_submit(stream, 1, &operation, 0);
+}
+
+static CUresult write_submit(CUstream stream, CUstreamBatchMemOpType type, CUdeviceptr address, uint64_t value,
+			     unsigned flags)
+{
+	CUstreamBatchMemOpParams operation = {
+		.writeValue = {.operation = type, .address = address, .value64 = value, .flags = flags}};
+
+	return batch_submit(stream, 1, &operation, 0);
+}
+
+ENTRY_STREAM(cuStreamWaitValue32_v2, (CUstream stream, CUdeviceptr address, cuuint32_t value, unsigned int flags),
+	     (stream, address, value, flags))
+{
+	return wait_submit(stream, CU_STREAM_MEM_OP_WAIT_VALUE_32, address, value, flags);
+}
+
+ENTRY_STREAM(cuStreamWaitValue64_v2, (CUstream stream, CUdeviceptr address, cuuint64_t value, unsigned int flags),
+	     (stream, address, value, flags))
+{
+	return wait_submit(stream, CU_STREAM_MEM_OP_WAIT_VALUE_64, address, value, flags);
+}
+
+ENTRY_STREAM(cuStreamWriteValue32_v2, (CUstream stream, CUdeviceptr address, cuuint32_t value, unsigned int flags),
+	     (stream, address, value, flags))
+{
+	return write_submit(stream, CU_STREAM_MEM_OP_WRITE_VALUE_32, address, value, flags);
+}
+
+ENTRY_STREAM(cuStreamWriteValue64_v2, (CUstream stream, CUdeviceptr address, cuuint64_t value, unsigned int flags),
+	     (stream, address, value, flags))
+{
+	return write_submit(stream, CU_STREAM_MEM_OP_WRITE_VALUE_64, address, value, flags);
+}
+
+/* The whole batch is checked before any of it is submitted. */
 ENTRY_STREAM(cuStreamBatchMemOp_v2,
 	     (CUstream stream, unsigned int count, CUstreamBatchMemOpParams *operations, unsigned int flags),
 	     (stream, count, operations, flags))
 {
-	CUresult result = CUDA_SUCCESS;
-
-	if (!count || count > BATCH_OPERATIONS_MAXIMUM || !operations || flags)
-		return CUDA_ERROR_INVALID_VALUE;
-	for (unsigned index = 0; !result && index < count; index++)
-		result = operation_check(&operations[index]);
-	for (unsigned index = 0; !result && index < count; index++)
-		result = operation_submit(stream, &operations[index]);
-	return result;
+	return batch_submit(stream, count, operations, flags);
 }

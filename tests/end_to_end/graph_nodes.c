@@ -948,21 +948,16 @@ static void test_errors(void **state)
 	WORKS(cuGraphDestroy(other));
 }
 
-/* What the host cannot reach; and handles of what is gone. */
+/* What is not built; and handles of what is gone. */
 static void test_refusals(void **state)
 {
-	static uint32_t pageable[WORDS];
-	CUDA_MEMCPY3D copy = copy_of(second, first);
-	CUgraphNodeParams parameters = {.type = CU_GRAPH_NODE_TYPE_BATCH_MEM_OP};
+	CUgraphNodeParams parameters = {.type = CU_GRAPH_NODE_TYPE_CONDITIONAL};
 	CUgraphNode node, gone;
 	CUgraphNodeType type;
 	CUgraph graph;
 
 	(void)state;
 	WORKS(cuGraphCreate(&graph, 0));
-	copy.srcMemoryType = CU_MEMORYTYPE_HOST;
-	copy.srcHost = pageable;
-	assert_int_equal(cuGraphAddMemcpyNode(&node, graph, NULL, 0, &copy, context), CUDA_ERROR_NOT_SUPPORTED);
 	assert_int_equal(cuGraphAddNode_v2(&node, graph, NULL, NULL, 0, &parameters), CUDA_ERROR_NOT_SUPPORTED);
 	gone = add_fill(graph, first, 1);
 	WORKS(cuGraphDestroyNode(gone));

@@ -33,6 +33,15 @@ CUresult cuEventCreate(CUevent *event, unsigned int flags);
 CUresult cuEventQuery(CUevent event);
 CUresult cuEventDestroy_v2(CUevent event);
 
+CUresult cuGraphCreate(CUgraph *graph, unsigned int flags);
+CUresult cuGraphAddBatchMemOpNode(CUgraphNode *node, CUgraph graph, const CUgraphNode *dependencies, size_t count,
+				  const CUDA_BATCH_MEM_OP_NODE_PARAMS *batch);
+CUresult cuGraphBatchMemOpNodeGetParams(CUgraphNode node, CUDA_BATCH_MEM_OP_NODE_PARAMS *batch);
+CUresult cuGraphBatchMemOpNodeSetParams(CUgraphNode node, const CUDA_BATCH_MEM_OP_NODE_PARAMS *batch);
+CUresult cuGraphExecBatchMemOpNodeSetParams(CUgraphExec exec, CUgraphNode node,
+					    const CUDA_BATCH_MEM_OP_NODE_PARAMS *batch);
+CUresult cuGraphGetNodes(CUgraph graph, CUgraphNode *nodes, size_t *count);
+
 #define WORKS(call) assert_int_equal(call, CUDA_SUCCESS)
 
 static CUcontext context;
@@ -192,12 +201,73 @@ static void test_context_events(void **state)
 	WORKS(cuEventDestroy_v2(event));
 }
 
+static CUDA_BATCH_MEM_OP_NODE_PARAMS batch_of(CUstreamBatchMemOpParams *operations, unsigned int count)
+{
+	return (CUDA_BATCH_MEM_OP_NODE_PARAMS){.ctx = context, .count = count, .paramArray = operations};
+}
+
+static CUstreamBatchMemOpParams write_of(CUdeviceptr address, cuuint32_t value)
+{
+	return (CUstreamBatchMemOpParams){
+		.writeValue = {.operation = CU_STREAM_MEM_OP_WRITE_VALUE_32, .address = address, .value = value}};
+}
+
+/* Batches as nodes of graphs: made, told, changed; and those that a capture makes. */
+static void test_nodes(void **state)
+{
+	CUstreamBatchMemOpParams operations[2] = {write_of(words, 21), write_of(words + 4, 22)};
+	CUDA_BATCH_MEM_OP_NODE_PARAMS batch = batch_of(operations, 2), told;
+	CUgraphNode node, captured;
+	CUgraphExec exec, other;
+	size_t count = 1;
+	CUgraph graph;
+
+	(void)state;
+	words_clear();
+	WORKS(cuGraphCreate(&graph, 0));
+	WORKS(cuGraphAddBatchMemOpNode(&node, graph, NULL, 0, &batch));
+	operations[0].writeValue.value = 99; /* the node has its own copy */
+	WORKS(cuGraphBatchMemOpNodeGetParams(node, &told));
+	assert_int_equal(told.count, 2);
+	assert_int_equal(told.paramArray[0].writeValue.value, 21);
+	assert_int_equal(told.paramArray[1].writeValue.address, words + 4);
+	WORKS(cuGraphInstantiateWithFlags(&exec, graph, 0));
+	WORKS(cuGraphLaunch(exec, first));
+	WORKS(cuStreamSynchronize(first));
+	assert_int_equal(word_read(8), 22ull << 32 | 21);
+	operations[0] = write_of(words, 31);
+	WORKS(cuGraphExecBatchMemOpNodeSetParams(exec, node, &batch));
+	operations[0] = write_of(words, 41);
+	WORKS(cuGraphBatchMemOpNodeSetParams(node, &batch));
+	WORKS(cuGraphInstantiateWithFlags(&other, graph, 0));
+	WORKS(cuGraphDestroy(graph));
+	WORKS(cuGraphLaunch(exec, first));
+	WORKS(cuStreamSynchronize(first));
+	assert_int_equal(word_read(4), 31);
+	WORKS(cuGraphLaunch(other, first));
+	WORKS(cuStreamSynchronize(first));
+	assert_int_equal(word_read(4), 41);
+	WORKS(cuGraphExecDestroy(exec));
+	WORKS(cuGraphExecDestroy(other));
+
+	WORKS(cuStreamBeginCapture_v2(first, CU_STREAM_CAPTURE_MODE_RELAXED));
+	WORKS(cuStreamBatchMemOp_v2(first, 2, operations, 0));
+	WORKS(cuStreamEndCapture(first, &graph));
+	WORKS(cuGraphGetNodes(graph, &captured, &count));
+	assert_int_equal(count, 1);
+	WORKS(cuGraphBatchMemOpNodeGetParams(captured, &told));
+	assert_int_equal(told.count, 2);
+	assert_int_equal(told.paramArray[0].writeValue.value, 41);
+	WORKS(cuGraphDestroy(graph));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_program_lets_go), cmocka_unit_test(test_stream_lets_go),
 		cmocka_unit_test(test_batch),		cmocka_unit_test(test_forms_of_before),
 		cmocka_unit_test(test_attributes),	cmocka_unit_test(test_context_events),
+		cmocka_unit_test(test_nodes),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

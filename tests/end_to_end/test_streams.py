@@ -39,6 +39,16 @@ class Streams(unittest.TestCase):
         self.passes('graph_memory', 'quota', options=('--tenant-per-program', 'yes', '--tenant',
                                                       'program:graph_memory memory-mib=256'))
 
+    def test_graph_captures(self):
+        self.passes('graph_captures')
+
+    def test_graph_copies(self):
+        self.passes('graph_copies')
+
+    def test_quota_of_graph_copies(self):
+        self.passes('graph_copies', 'quota', options=('--tenant-per-program', 'yes', '--tenant',
+                                                      'program:graph_copies pinned-mib=64'))
+
     def test_linker(self):
         self.passes('linker')
 

@@ -305,7 +305,7 @@ static void peer_open_as(struct peer *peer, uint64_t channel_bytes, bool is_mach
 	struct vgpu_hello hello = {
 		.version = VGPU_PROTOCOL_VERSION,
 		.api_checksum = VGPU_API_CHECKSUM,
-		.features = VGPU_FEATURE_HOST_MAP | VGPU_FEATURE_HOST_AREA,
+		.features = VGPU_FEATURE_HOST_MAP | VGPU_FEATURE_HOST_AREA | VGPU_FEATURE_FUNCTION_END,
 		.process_name = "test",
 	};
 	const char *driver = getenv("VGPU_TEST_DRIVER");

@@ -323,7 +323,7 @@ static void memory_is_checked(void **state)
 	assert_int_equal(add(NODE(1), GRAPH(1), CU_GRAPH_NODE_TYPE_MEMCPY, NULL, 0, &copy, sizeof(copy)),
 			 CUDA_ERROR_INVALID_HANDLE);
 	/* A type with pointers of the guest. */
-	assert_int_equal(add(NODE(1), GRAPH(1), CU_GRAPH_NODE_TYPE_BATCH_MEM_OP, NULL, 0, &copy, sizeof(copy)),
+	assert_int_equal(add(NODE(1), GRAPH(1), CU_GRAPH_NODE_TYPE_EXT_SEMAS_WAIT, NULL, 0, &copy, sizeof(copy)),
 			 CUDA_ERROR_NOT_SUPPORTED);
 	WORKS(cuGraphDestroy, .hGraph = GRAPH(1));
 }

@@ -230,13 +230,13 @@ class Soak:
             'executor_fds': sum(one.fds for one in executors),
             'executor_threads': sum(one.threads for one in executors),
             # Without the memory that is shared with the program, of which each page is touched sooner or later.
-            'executors': {one.pid: one.own_kib for one in executors if one.own_kib},
+            'executors': {one.pid: (one.own_kib, one.fds, one.threads) for one in executors if one.own_kib},
         }
 
     def sample_take(self, when):
         sample = {'seconds': when, 'started': self.started, **self.look()}
         self.samples.append(sample)
-        rss = list(sample['executors'].values()) or [0]
+        rss = [kib for kib, _, _ in sample['executors'].values()] or [0]
         print(f"| {when:.0f} | {self.started} | {sample['mediator_rss_kib']} | {sample['mediator_fds']} | "
               f"{sample['mediator_threads']} | {sample['keeper_rss_kib']} | {sample['keeper_fds']} | "
               f"{sample['memory_files']} | {sample['children']} | {sample['executor_fds']} | "
@@ -257,6 +257,8 @@ class Soak:
 
     COUNTED = ('mediator_fds', 'mediator_threads', 'keeper_fds', 'keeper_threads', 'memory_files', 'children')
     MEMORY = ('mediator_rss_kib', 'keeper_rss_kib')
+    # Of an executor that lives as long as the run; the others have fewer threads while they start.
+    LASTING = ('executor_own_kib', 'executor_fds_each', 'executor_threads_each')
 
     def is_at_rest(self, now, wanted):
         return all(now[name] <= wanted[name] for name in self.COUNTED)
@@ -272,14 +274,15 @@ class Soak:
             self.fail(f'{len(lasting)} executors have lasted for the whole time')
             return
         for sample in samples:
-            sample['lasting_rss_kib'] = sum(sample['executors'][pid] for pid in lasting) / len(lasting)
+            for place, name in enumerate(self.LASTING):
+                sample[name] = sum(sample['executors'][pid][place] for pid in lasting) / len(lasting)
         print('\n| | mean | rise in the run | accepted |\n|---|---|---|---|')
-        for name in (*self.COUNTED, *self.MEMORY, 'executor_fds', 'executor_threads', 'lasting_rss_kib'):
+        for name in (*self.COUNTED, *self.MEMORY, *self.LASTING):
             points = [(sample['seconds'], sample[name]) for sample in samples]
             rise, error = line_through(points)
             mean = sum(y for _, y in points) / len(points)
             accepted = GROWTH_PART * mean + 3 * error
-            if name == 'lasting_rss_kib':
+            if name == self.LASTING[0]:
                 accepted = max(accepted, GROWTH_EXECUTOR_KIB)
             print(f'| {name} | {mean:.1f} | {rise:+.1f} | {accepted:.1f} |')
             if rise > accepted:

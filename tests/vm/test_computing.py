@@ -36,8 +36,9 @@ def runtime_programs():
 def end_to_end_programs():
     """Files of the guest for programs of tests/end_to_end that need cmocka; none where it is missing."""
     cmocka = ctypes.util.find_library('cmocka')
-    programs = [BUILD / 'tests' / 'end_to_end' / name for name in
-                ('host_functions', 'ipc', 'managed_memory', 'batches', 'shared_allocation')]
+    programs = [BUILD / 'tests' / 'end_to_end' / name
+                for name in ('host_functions', 'ipc', 'managed_memory', 'batches', 'shared_allocation', 'graph_copies',
+                             'graph_captures')]
     if not cmocka or not all(program.exists() for program in programs):
         return []
     library = subprocess.run(['sh', '-c', f'ldconfig -p | sed -n "s|.*{cmocka} .*x86-64.* => ||p" | head -n 1'],
@@ -114,6 +115,13 @@ class TwoMachines(unittest.TestCase):
         for program in 'managed_memory', 'batches', 'shared_allocation':
             result = self.red.run(program, timeout=180)
             self.assertEqual(result.status, 0, f'{program}: {result.output}')
+
+    def test_copies_of_graphs(self):
+        if not end_to_end_programs():
+            self.skipTest('no cmocka')
+        for command in ('graph_copies', 'graph_captures'):
+            result = self.red.run(command, timeout=300)
+            self.assertEqual(result.status, 0, result.output)
 
     def test_sharing_stays_in_its_machine(self):
         if not end_to_end_programs():

@@ -27,8 +27,12 @@ COPY_LOOP = END_TO_END / 'copy_loop'
 
 (OPEN, STATUS, COMMANDS, UPLOAD, REPLIES, DOWNLOAD, RELEASED, DEFERRED, COUNTERS, ALIVE, CLOSE, CALLED, RETURNED,
  TAKEN, PERMIT, SCHEDULE, UPLOAD_PACKED, DOWNLOAD_PACKED) = range(1, 19)
-VERSION = 3
+VERSION = 4
 CHANNEL_BYTES = 34 << 20
+# As the executor lays a channel out: of each window for bulk data, and of that of host functions.
+WINDOW_BYTES = (CHANNEL_BYTES - (0x150000 + (128 << 10))) // 2 & ~0xffff
+FUNCTION_BYTES = 128 << 10
+CALL, FETCH, DELIVER = range(3)
 
 
 def frame(kind, payload=b''):
@@ -44,6 +48,10 @@ def packed(place, says, has, byte=7):
     """A frame's payload with a byte so many times, by zstd's format (RFC 8878): one block, run-length encoded."""
     block = struct.pack('<I', 1 | 1 << 1 | has << 3)[:3]
     return struct.pack('<QII', place, says, 0) + b'\x28\xb5\x2f\xfd\xa0' + struct.pack('<I', has) + block + bytes([byte])
+
+
+def called_frame(called, use=CALL, piece_bytes=0, payload=b''):
+    return frame(CALLED, struct.pack('<QIIIIQ', 1, 0, called, use, piece_bytes, 0) + payload)
 
 
 class Proxy:
@@ -139,6 +147,10 @@ class Programs(unittest.TestCase):
     def test_host_functions(self):
         self.passes(END_TO_END / 'host_functions')
         self.passes(END_TO_END / 'host_functions', 'exit')
+
+    def test_copies_of_graphs(self):
+        self.passes(END_TO_END / 'graph_copies')
+        self.passes(END_TO_END / 'graph_captures')
 
     def test_several_at_once(self):
         programs = [self.mediator.spawn(EXAMPLES / 'vector_add', 300000) for _ in range(4)]
@@ -493,7 +505,7 @@ class HostilePeers(unittest.TestCase):
         return struct.pack('<IHHII', size if length is None else length, opcode, flags, 1, 0) + payload
 
     def test_worker_refuses(self):
-        upload = struct.pack('<Q', (17 << 20) - 100) + b'x' * 1000
+        upload = struct.pack('<Q', WINDOW_BYTES - 100) + b'x' * 1000
         def permit(word):
             return struct.pack('<II11Q', word, 0, 0, 0, 0, *[0] * 8)
 
@@ -521,7 +533,7 @@ class HostilePeers(unittest.TestCase):
             'a packed upload that grows': (open_frame() + frame(UPLOAD_PACKED, packed(0, 100, 1 << 17)), 'type 17'),
             'a packed upload that is less': (open_frame() + frame(UPLOAD_PACKED, packed(0, 1 << 17, 100)), 'type 17'),
             'a packed upload of a MiB': (open_frame() + frame(UPLOAD_PACKED, packed(0, 1 << 20, 1 << 20)), 'type 17'),
-            'a packed upload over the end': (open_frame() + frame(UPLOAD_PACKED, packed((17 << 20) - 100, 1000, 1000)),
+            'a packed upload over the end': (open_frame() + frame(UPLOAD_PACKED, packed(WINDOW_BYTES - 100, 1000, 1000)),
                                              'type 17'),
             'a packed upload that is none': (open_frame() + frame(UPLOAD_PACKED, packed(0, 100, 100)[:-8]), 'type 17'),
             'a short packed upload': (open_frame() + frame(UPLOAD_PACKED, b'12345678'), 'type 17'),
@@ -529,6 +541,8 @@ class HostilePeers(unittest.TestCase):
                                             frame(99), 'a frame of type 99 and'),
             'a return from no function': (open_frame() + frame(RETURNED, struct.pack('<Q', 1)), 'type 13'),
             'a short return': (open_frame() + frame(RETURNED, b'1234'), 'type 13'),
+            'a return with a piece that nobody wants': (open_frame() + frame(RETURNED, struct.pack('<Q', 0) + b'x' * 64),
+                                                        'type 13'),
             'replies taken that were not sent': (open_frame() + frame(TAKEN, struct.pack('<Q', 8)), 'type 14'),
             'a permit of no mode': (open_frame() + frame(PERMIT, permit(7)), 'type 15'),
             'a short permit': (open_frame() + frame(PERMIT, permit(4)[:-8]), 'type 15'),
@@ -582,18 +596,22 @@ class HostilePeers(unittest.TestCase):
             'a record longer than the frame': ready + frame(REPLIES, self.record(1, length=4096)),
             'padding': ready + frame(REPLIES, self.record(0)),
             'a download outside of the window': ready + frame(DOWNLOAD, struct.pack('<Q', 1 << 40) + b'x'),
-            'a download over the end': ready + frame(DOWNLOAD, struct.pack('<Q', 16 << 20) + b'x' * (1 << 17)),
+            'a download over the end': ready + frame(DOWNLOAD, struct.pack('<Q', WINDOW_BYTES - 100) + b'x' * 1000),
             'a release of what was not used': ready + frame(RELEASED, struct.pack('<Q', 1 << 20)),
             'counters of another size': ready + frame(COUNTERS, b'1234'),
-            'a function out of turn': ready + frame(CALLED, struct.pack('<QII', 1, 0, 2)),
-            'a function before another has returned': ready + frame(CALLED, struct.pack('<QII', 1, 0, 1)) +
-                                                      frame(CALLED, struct.pack('<QII', 1, 0, 2)),
+            'a function out of turn': ready + called_frame(2),
+            'a function before another has returned': ready + called_frame(1) + called_frame(2),
             'a short function': ready + frame(CALLED, b'1234'),
             'records taken that were not sent': ready + frame(TAKEN, struct.pack('<Q', 1 << 20)),
             'a short schedule': ready + frame(SCHEDULE, b'12345678'),
             'a charge beyond any memory': ready + frame(SCHEDULE, struct.pack('<15Q', *[1 << 60] * 15)),
             'a packed download that grows': ready + frame(DOWNLOAD_PACKED, packed(0, 100, 1 << 17)),
             'a packed download outside of the window': ready + frame(DOWNLOAD_PACKED, packed(1 << 40, 100, 100)),
+            'a piece that is not there': ready + called_frame(1, DELIVER, 64),
+            'a piece of another size': ready + called_frame(1, DELIVER, 64, b'x' * 65),
+            'a piece with no use': ready + called_frame(1, FETCH, 64, b'x' * 64),
+            'more than the function window': ready + called_frame(1, DELIVER, FUNCTION_BYTES + 8,
+                                                                  b'x' * (FUNCTION_BYTES + 8)),
             'nothing, and then the end': ready,
         }
         port = free_port()
@@ -615,8 +633,9 @@ class HostilePeers(unittest.TestCase):
             wait_until(lambda: not stack.mediator.executors(), 'no relay is left')
             self.assertIsNone(stack.mediator.process.poll())
             for kind, count in ((TAKEN, 1), (SCHEDULE, 2), (DOWNLOAD_PACKED, 2)):
-                self.assertEqual(stack.mediator.text().count(f'executor: the worker sent a frame of type {kind} that'),
-                                 count)
+                # In its own words, for the mediator leaves out some of its lines where there are many.
+                found = re.findall(rf'\[vgpu-relay\] the worker sent a frame of type {kind} that', stack.mediator.text())
+                self.assertGreaterEqual(len(found), count)
 
 
 if __name__ == '__main__':

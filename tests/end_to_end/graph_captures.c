@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Captures that are looked into and changed while they go on, and user objects of graphs, with any libcuda.so.1. Run
+ * by test_streams.py.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "cuda_abi.h"
+#include "graph_calls.h"
+
+CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned int flags);
+CUresult cuStreamGetCaptureInfo_v2(CUstream stream, CUstreamCaptureStatus *status, cuuint64_t *id, CUgraph *graph,
+				   const CUgraphNode **nodes, size_t *count);
+CUresult cuStreamGetCaptureInfo_v3(CUstream stream, CUstreamCaptureStatus *status, cuuint64_t *id, CUgraph *graph,
+				   const CUgraphNode **nodes, const CUgraphEdgeData **edges, size_t *count);
+CUresult cuStreamUpdateCaptureDependencies(CUstream stream, CUgraphNode *nodes, size_t count, unsigned int flags);
+CUresult cuStreamUpdateCaptureDependencies_v2(CUstream stream, CUgraphNode *nodes, const CUgraphEdgeData *edges,
+					      size_t count, unsigned int flags);
+CUresult cuUserObjectCreate(CUuserObject *object, void *data, CUhostFn destroy, unsigned int count, unsigned int flags);
+CUresult cuUserObjectRetain(CUuserObject object, unsigned int count);
+CUresult cuUserObjectRelease(CUuserObject object, unsigned int count);
+CUresult cuGraphRetainUserObject(CUgraph graph, CUuserObject object, unsigned int count, unsigned int flags);
+CUresult cuGraphReleaseUserObject(CUgraph graph, CUuserObject object, unsigned int count);
+
+#define WORKS(call) assert_int_equal(call, CUDA_SUCCESS)
+
+enum { BYTES = 4096 };
+
+static CUcontext context;
+static CUstream stream, side;
+static CUevent fork_event, join_event;
+static CUdeviceptr first, second;
+
+static int setup(void **state)
+{
+	(void)state;
+	return cuInit(0) || cuDevicePrimaryCtxRetain(&context, 0) || cuCtxSetCurrent(context) ||
+	       cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING) || cuStreamCreate(&side, CU_STREAM_NON_BLOCKING) ||
+	       cuEventCreate(&fork_event, CU_EVENT_DISABLE_TIMING) ||
+	       cuEventCreate(&join_event, CU_EVENT_DISABLE_TIMING) || cuMemAlloc_v2(&first, BYTES) ||
+	       cuMemAlloc_v2(&second, BYTES);
+}
+
+/* A capture as it goes on. */
+struct info {
+	CUstreamCaptureStatus status;
+	cuuint64_t id;
+	CUgraph graph;
+	const CUgraphNode *nodes;
+	const CUgraphEdgeData *edges;
+	size_t count;
+};
+
+static struct info info_of(CUstream captured)
+{
+	struct info info = {.count = 99};
+
+	WORKS(cuStreamGetCaptureInfo_v3(captured, &info.status, &info.id, &info.graph, &info.nodes, &info.edges,
+					&info.count));
+	return info;
+}
+
+static void begin(void)
+{
+	WORKS(cuStreamBeginCapture_v2(stream, CU_STREAM_CAPTURE_MODE_RELAXED));
+}
+
+static void fill(CUstream captured, CUdeviceptr to, unsigned char value)
+{
+	WORKS(cuMemsetD8Async(to, value, BYTES, captured));
+}
+
+static void run(CUgraph graph)
+{
+	CUgraphExec exec = NULL;
+
+	WORKS(cuGraphInstantiateWithFlags(&exec, graph, 0));
+	WORKS(cuGraphLaunch(exec, stream));
+	WORKS(cuStreamSynchronize(stream));
+	WORKS(cuGraphExecDestroy(exec));
+}
+
+static void bytes_expect(CUdeviceptr address, unsigned char value)
+{
+	unsigned char bytes[BYTES];
+
+	WORKS(cuMemcpyDtoH_v2(bytes, address, BYTES));
+	for (int i = 0; i < BYTES; i++)
+		assert_int_equal(bytes[i], value);
+}
+
+static void expect_type(CUgraphNode node, CUgraphNodeType wanted)
+{
+	CUgraphNodeType type;
+
+	WORKS(cuGraphNodeGetType(node, &type));
+	assert_int_equal(type, wanted);
+}
+
+static void test_position(void **state)
+{
+	static const CUgraphEdgeData plain;
+	struct info info = info_of(stream), later;
+	const CUgraphNode *nodes;
+	CUgraph graph = NULL;
+	CUgraphNode filled;
+	size_t count = 0;
+
+	(void)state;
+	assert_int_equal(info.status, CU_STREAM_CAPTURE_STATUS_NONE);
+	begin();
+	info = info_of(stream);
+	assert_int_equal(info.status, CU_STREAM_CAPTURE_STATUS_ACTIVE);
+	assert_int_not_equal(info.id, 0);
+	assert_non_null(info.graph);
+	assert_int_equal(info.count, 0);
+	fill(stream, first, 1);
+	later = info_of(stream);
+	assert_int_equal(later.id, info.id);
+	assert_ptr_equal(later.graph, info.graph);
+	assert_int_equal(later.count, 1);
+	assert_true(!later.edges || memcmp(later.edges, &plain, sizeof(plain)) == 0);
+	filled = later.nodes[0];
+	expect_type(filled, CU_GRAPH_NODE_TYPE_MEMSET);
+	/* The same node by the same handle; and the graph's own. */
+	WORKS(cuStreamGetCaptureInfo_v2(stream, &info.status, NULL, &graph, &nodes, &count));
+	assert_int_equal(count, 1);
+	assert_ptr_equal(nodes[0], filled);
+	WORKS(cuGraphGetNodes(graph, NULL, &count));
+	assert_int_equal(count, 1);
+	fill(stream, second, 2);
+	later = info_of(stream);
+	assert_int_equal(later.count, 1);
+	assert_ptr_not_equal(later.nodes[0], filled);
+	WORKS(cuStreamEndCapture(stream, &graph));
+	assert_ptr_equal(graph, info.graph);
+	run(graph);
+	bytes_expect(first, 1);
+	bytes_expect(second, 2);
+	WORKS(cuGraphDestroy(graph));
+	assert_int_equal(info_of(stream).status, CU_STREAM_CAPTURE_STATUS_NONE);
+}
+
+/* Each stream has its own place in one graph; what was told of one holds while the other is asked. */
+static void test_streams(void **state)
+{
+	struct info info, other;
+	CUgraph graph = NULL;
+	CUgraphNode node;
+
+	(void)state;
+	begin();
+	fill(stream, first, 3);
+	WORKS(cuEventRecord(fork_event, stream));
+	WORKS(cuStreamWaitEvent(side, fork_event, 0));
+	info = info_of(stream);
+	other = info_of(side);
+	assert_ptr_equal(info.graph, other.graph);
+	assert_int_equal(other.count, 1);
+	assert_ptr_equal(info.nodes[0], other.nodes[0]);
+	fill(side, second, 4);
+	other = info_of(side);
+	node = other.nodes[0];
+	assert_ptr_not_equal(node, info.nodes[0]);
+	assert_ptr_equal(info_of(stream).nodes[0], info.nodes[0]);
+	assert_ptr_equal(other.nodes[0], node);
+	WORKS(cuEventRecord(join_event, side));
+	WORKS(cuStreamWaitEvent(stream, join_event, 0));
+	info = info_of(stream);
+	assert_int_equal(info.count, 2);
+	WORKS(cuStreamEndCapture(stream, &graph));
+	WORKS(cuGraphDestroy(graph));
+}
+
+static atomic_int called;
+
+static void call(void *data)
+{
+	(void)data;
+	called++;
+}
+
+/* A node that the program adds by itself, and has the stream go on from. */
+static void test_update(void **state)
+{
+	const CUDA_HOST_NODE_PARAMS host = {.fn = call};
+	struct info info;
+	CUgraph graph = NULL;
+	CUgraphNode node, nodes[4];
+	size_t count = 4;
+
+	(void)state;
+	begin();
+	fill(stream, first, 5);
+	info = info_of(stream);
+	WORKS(cuGraphAddHostNode(&node, info.graph, info.nodes, info.count, &host));
+	WORKS(cuStreamUpdateCaptureDependencies(stream, &node, 1, CU_STREAM_SET_CAPTURE_DEPENDENCIES));
+	info = info_of(stream);
+	assert_int_equal(info.count, 1);
+	assert_ptr_equal(info.nodes[0], node);
+	fill(stream, first, 6);
+	WORKS(cuStreamEndCapture(stream, &graph));
+	WORKS(cuGraphNodeGetDependentNodes_v2(node, nodes, NULL, &count));
+	assert_int_equal(count, 1);
+	expect_type(nodes[0], CU_GRAPH_NODE_TYPE_MEMSET);
+	called = 0;
+	run(graph);
+	assert_int_equal(called, 1);
+	bytes_expect(first, 6);
+	WORKS(cuGraphDestroy(graph));
+
+	/* Beside what there is; and what is taken away need not be joined. */
+	begin();
+	fill(stream, first, 7);
+	info = info_of(stream);
+	WORKS(cuGraphAddHostNode(&node, info.graph, NULL, 0, &host));
+	WORKS(cuStreamUpdateCaptureDependencies_v2(stream, &node, NULL, 1, CU_STREAM_ADD_CAPTURE_DEPENDENCIES));
+	assert_int_equal(info_of(stream).count, 2);
+	WORKS(cuStreamUpdateCaptureDependencies(stream, NULL, 0, CU_STREAM_SET_CAPTURE_DEPENDENCIES));
+	assert_int_equal(info_of(stream).count, 0);
+	fill(stream, second, 8);
+	WORKS(cuStreamEndCapture(stream, &graph));
+	run(graph);
+	bytes_expect(first, 7);
+	bytes_expect(second, 8);
+	WORKS(cuGraphDestroy(graph));
+	assert_int_not_equal(cuStreamUpdateCaptureDependencies(stream, NULL, 0, CU_STREAM_SET_CAPTURE_DEPENDENCIES),
+			     CUDA_SUCCESS);
+}
+
+/* Where a capture goes into a graph of the program, that is told. */
+static void test_own_graph(void **state)
+{
+	CUgraph graph, captured = NULL;
+	struct info info;
+	CUgraphNode node;
+
+	(void)state;
+	WORKS(cuGraphCreate(&graph, 0));
+	WORKS(cuGraphAddEmptyNode(&node, graph, NULL, 0));
+	WORKS(cuStreamBeginCaptureToGraph(stream, graph, &node, NULL, 1, CU_STREAM_CAPTURE_MODE_RELAXED));
+	info = info_of(stream);
+	assert_ptr_equal(info.graph, graph);
+	assert_int_equal(info.count, 1);
+	assert_ptr_equal(info.nodes[0], node);
+	fill(stream, first, 9);
+	expect_type(info_of(stream).nodes[0], CU_GRAPH_NODE_TYPE_MEMSET);
+	WORKS(cuStreamEndCapture(stream, &captured));
+	assert_ptr_equal(captured, graph);
+	WORKS(cuGraphDestroy(graph));
+}
+
+/* A capture that is broken has no graph, and the next one does. */
+static void test_invalid(void **state)
+{
+	struct info info;
+	CUgraph graph = NULL;
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		begin();
+		fill(stream, first, 10);
+		info = info_of(stream);
+		assert_int_equal(info.count, 1);
+		assert_int_equal(cuStreamSynchronize(stream), CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
+		WORKS(cuStreamGetCaptureInfo_v3(stream, &info.status, NULL, NULL, NULL, NULL, NULL));
+		assert_int_equal(info.status, CU_STREAM_CAPTURE_STATUS_INVALIDATED);
+		assert_int_equal(cuStreamEndCapture(stream, &graph), CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
+		assert_null(graph);
+	}
+	begin();
+	fill(stream, first, 11);
+	assert_int_equal(info_of(stream).count, 1);
+	WORKS(cuStreamEndCapture(stream, &graph));
+	run(graph);
+	bytes_expect(first, 11);
+	WORKS(cuGraphDestroy(graph));
+}
+
+/* More nodes than cross without being asked for a second time. */
+static void test_many(void **state)
+{
+	enum { MANY = 100 };
+	CUgraphNode nodes[MANY];
+	struct info info;
+	CUgraph graph = NULL;
+
+	(void)state;
+	begin();
+	fill(stream, first, 12);
+	info = info_of(stream);
+	for (int i = 0; i < MANY; i++)
+		WORKS(cuGraphAddEmptyNode(&nodes[i], info.graph, info.nodes, 1));
+	WORKS(cuStreamUpdateCaptureDependencies(stream, nodes, MANY, CU_STREAM_SET_CAPTURE_DEPENDENCIES));
+	info = info_of(stream);
+	assert_int_equal(info.count, MANY);
+	fill(stream, second, 0);
+	assert_int_equal(info_of(stream).count, 1);
+	WORKS(cuStreamEndCapture(stream, &graph));
+	WORKS(cuGraphDestroy(graph));
+	/* The driver's own, which have no handles here before they are told. */
+	begin();
+	WORKS(cuEventRecord(fork_event, stream));
+	WORKS(cuStreamWaitEvent(side, fork_event, 0));
+	for (int i = 0; i < 40; i++) {
+		WORKS(cuStreamUpdateCaptureDependencies(side, NULL, 0, CU_STREAM_SET_CAPTURE_DEPENDENCIES));
+		fill(side, second, 1);
+		WORKS(cuEventRecord(join_event, side));
+		WORKS(cuStreamWaitEvent(stream, join_event, 0));
+	}
+	info = info_of(stream);
+	assert_int_equal(info.count, 40);
+	for (size_t i = 0; i < info.count; i++)
+		expect_type(info.nodes[i], CU_GRAPH_NODE_TYPE_MEMSET);
+	WORKS(cuStreamEndCapture(stream, &graph));
+	WORKS(cuGraphDestroy(graph));
+}
+
+static atomic_int destroyed;
+
+static void destroy(void *data)
+{
+	destroyed += *(int *)data;
+}
+
+/* The destructor comes when it likes, but it does. */
+static void destroyed_expect(int value)
+{
+	const struct timespec pause = {.tv_nsec = 1000000};
+
+	for (int i = 0; i < 30000 && destroyed != value; i++)
+		nanosleep(&pause, NULL);
+	assert_int_equal(destroyed, value);
+}
+
+/* It is not there yet; what would have it come has been waited for. */
+static void destroyed_expect_still(int value)
+{
+	const struct timespec pause = {.tv_nsec = 20000000};
+
+	nanosleep(&pause, NULL);
+	assert_int_equal(destroyed, value);
+}
+
+static CUuserObject object_make(int *value, unsigned int count)
+{
+	CUuserObject object = NULL;
+
+	WORKS(cuUserObjectCreate(&object, value, destroy, count, CU_USER_OBJECT_NO_DESTRUCTOR_SYNC));
+	return object;
+}
+
+static void test_user_objects(void **state)
+{
+	static int one = 1, ten = 10;
+	CUgraphExec exec, second_exec;
+	CUgraph graph, clone, parent;
+	CUuserObject object;
+	CUgraphNode node;
+
+	(void)state;
+	destroyed = 0;
+	assert_int_equal(cuUserObjectCreate(&object, &one, destroy, 1, 0), CUDA_ERROR_INVALID_VALUE);
+	/* Without a graph. */
+	object = object_make(&one, 2);
+	WORKS(cuUserObjectRetain(object, 3));
+	WORKS(cuUserObjectRelease(object, 4));
+	destroyed_expect_still(0);
+	WORKS(cuUserObjectRelease(object, 1));
+	destroyed_expect(1);
+
+	/* A graph's, which takes it over. */
+	WORKS(cuGraphCreate(&graph, 0));
+	object = object_make(&ten, 1);
+	WORKS(cuGraphRetainUserObject(graph, object, 1, CU_GRAPH_USER_OBJECT_MOVE));
+	WORKS(cuGraphDestroy(graph));
+	destroyed_expect(11);
+
+	/* A graph's and the program's. */
+	WORKS(cuGraphCreate(&graph, 0));
+	object = object_make(&one, 1);
+	WORKS(cuGraphRetainUserObject(graph, object, 2, 0));
+	WORKS(cuUserObjectRelease(object, 1));
+	destroyed_expect_still(11);
+	WORKS(cuGraphReleaseUserObject(graph, object, 2));
+	destroyed_expect(12);
+
+	/* Executables and clones have references of their own. */
+	object = object_make(&ten, 1);
+	WORKS(cuGraphAddEmptyNode(&node, graph, NULL, 0));
+	WORKS(cuGraphRetainUserObject(graph, object, 1, CU_GRAPH_USER_OBJECT_MOVE));
+	WORKS(cuGraphInstantiateWithFlags(&exec, graph, 0));
+	WORKS(cuGraphClone(&clone, graph));
+	WORKS(cuGraphDestroy(graph));
+	WORKS(cuGraphInstantiateWithFlags(&second_exec, clone, 0));
+	WORKS(cuGraphDestroy(clone));
+	WORKS(cuGraphLaunch(exec, stream));
+	WORKS(cuGraphExecDestroy(exec));
+	WORKS(cuStreamSynchronize(stream));
+	destroyed_expect_still(12);
+	WORKS(cuGraphExecDestroy(second_exec));
+	destroyed_expect(22);
+
+	/* And embedded graphs. */
+	WORKS(cuGraphCreate(&graph, 0));
+	WORKS(cuGraphAddEmptyNode(&node, graph, NULL, 0));
+	object = object_make(&one, 1);
+	WORKS(cuGraphRetainUserObject(graph, object, 1, CU_GRAPH_USER_OBJECT_MOVE));
+	WORKS(cuGraphCreate(&parent, 0));
+	WORKS(cuGraphAddChildGraphNode(&node, parent, NULL, 0, graph));
+	WORKS(cuGraphDestroy(graph));
+	destroyed_expect_still(22);
+	WORKS(cuGraphDestroy(parent));
+	destroyed_expect(23);
+}
+
+/* As NCCL does: what a capture uses is kept by its graph. */
+static void test_object_of_capture(void **state)
+{
+	static int one = 1;
+	struct info info;
+	CUgraph graph = NULL;
+	CUgraphExec exec;
+
+	(void)state;
+	destroyed = 0;
+	begin();
+	fill(stream, first, 13);
+	info = info_of(stream);
+	WORKS(cuGraphRetainUserObject(info.graph, object_make(&one, 1), 1, CU_GRAPH_USER_OBJECT_MOVE));
+	WORKS(cuStreamEndCapture(stream, &graph));
+	WORKS(cuGraphInstantiateWithFlags(&exec, graph, 0));
+	WORKS(cuGraphDestroy(graph));
+	WORKS(cuGraphLaunch(exec, stream));
+	WORKS(cuStreamSynchronize(stream));
+	bytes_expect(first, 13);
+	destroyed_expect_still(0);
+	WORKS(cuGraphExecDestroy(exec));
+	destroyed_expect(1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_position),     cmocka_unit_test(test_streams),
+		cmocka_unit_test(test_update),	     cmocka_unit_test(test_own_graph),
+		cmocka_unit_test(test_invalid),	     cmocka_unit_test(test_many),
+		cmocka_unit_test(test_user_objects), cmocka_unit_test(test_object_of_capture),
+	};
+
+	return cmocka_run_group_tests(tests, setup, NULL);
+}
