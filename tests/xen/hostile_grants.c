@@ -15,7 +15,7 @@
 #include "xen_devices.h"
 #include "xenbus.h"
 
-enum { NO_REFERENCE = 0xfff0, NO_PORT = 99999, WAIT_S = 30, PAGES_ALIKE = 32 };
+enum { NO_REFERENCE = 0xfff0, NO_PORT = 99999, WAIT_S = 120, PAGES_ALIKE = 32 };
 
 struct guest {
 	struct xenbus store;
