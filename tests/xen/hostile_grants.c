@@ -161,6 +161,8 @@ int main(int count, char **arguments)
 	guest_open(&guest);
 	if (!case_prepare(&guest, name)) {
 		request_write(&guest, NULL);
+		/* The answer must still be there for who looks late. */
+		sleep(3);
 		answer_await(&guest, &answer);
 		printf("state %" PRIu32 " error %" PRIu32 ": %s\n", answer.state, answer.error, answer.text);
 		path_make(&guest, "", path);
