@@ -27,7 +27,7 @@ struct capture *capture_by_number(const struct executor *executor, uint64_t numb
 	return NULL;
 }
 
-static struct capture *capture_by_origin(const struct executor *executor, uint32_t stream_id)
+struct capture *capture_by_origin(const struct executor *executor, uint32_t stream_id)
 {
 	for (size_t i = 0; i < executor->captures.count; i++)
 		if (executor->captures.list[i].origin == stream_id)

@@ -25,6 +25,8 @@ struct captures {
 
 /* NULL: there is none with that number. */
 struct capture *capture_by_number(const struct executor *executor, uint64_t number);
+/* NULL: none was begun in the stream. */
+struct capture *capture_by_origin(const struct executor *executor, uint32_t stream_id);
 
 /* The graph that a capture of the stream goes into, as far as the driver tells; NULL: there is none. */
 CUgraph capture_graph(const struct executor *executor, CUstream stream);

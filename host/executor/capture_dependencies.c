@@ -101,8 +101,14 @@ CUresult execute_cuStreamGetCaptureInfo_v3(struct executor *executor, const stru
 		return result;
 	reply->captureStatus_out = (uint32_t)position.status;
 	reply->id_out = position.number;
-	if (position.status != CU_STREAM_CAPTURE_STATUS_ACTIVE)
+	if (position.status == CU_STREAM_CAPTURE_STATUS_NONE)
 		return CUDA_SUCCESS;
+	if (position.status != CU_STREAM_CAPTURE_STATUS_ACTIVE) {
+		/* The driver tells no more of it; who ends it is to know which graph goes with it. */
+		capture = capture_by_origin(executor, arguments->hStream);
+		reply->graph_out = capture ? capture->graph : 0;
+		return CUDA_SUCCESS;
+	}
 	capture = capture_by_number(executor, position.number);
 	if (!capture)
 		return CUDA_ERROR_UNKNOWN;

@@ -141,7 +141,9 @@ void relay_schedule_send(struct relay_schedule *schedule, struct link *link)
 	bool is_new;
 	void *place;
 
-	if (!schedule->is_due && LOAD(schedule->permit->word) == schedule->sent.word)
+	/* The eventfd is only looked at when the relay sleeps, or now and then. */
+	if (!schedule->is_due && LOAD(schedule->permit->word) == schedule->sent.word &&
+	    LOAD(schedule->permit->until_ns) == schedule->until_ns)
 		return;
 	permit = permit_read(schedule->permit, &until_ns);
 	is_new = permit.word != schedule->sent.word;

@@ -119,6 +119,8 @@ class Sharing(unittest.TestCase):
 
     def test_allocations_are_counted(self):
         with Mediator() as mediator:
+            # The mediator's own look at the driver is over.
+            mediator.wait_for_rest()
             before = mediator.file_descriptors()
             done = mediator.run(PROGRAMS / 'shared_allocation', 'many')
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)

@@ -145,6 +145,7 @@ static void captures_that_end_badly(void **state)
 	assert_int_equal(CALL(cuStreamSynchronize, .hStream = STREAM(1)), CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED);
 	assert_int_equal(ask(STREAM(1), GRAPH(2), NULL, 0), CUDA_SUCCESS);
 	assert_int_equal(told()->captureStatus_out, CU_STREAM_CAPTURE_STATUS_INVALIDATED);
+	assert_int_equal(told()->graph_out, GRAPH(1));
 	assert_int_equal(update(STREAM(1), CU_STREAM_SET_CAPTURE_DEPENDENCIES, &(uint32_t){NODE(1)}, 1),
 			 CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
 	assert_int_equal(CALL(cuStreamEndCapture, .hStream = STREAM(1), .phGraph = GRAPH(1)),

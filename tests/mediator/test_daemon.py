@@ -191,7 +191,8 @@ def test_the_packaged_configuration():
     # What is commented out shows built-in values: it must be as right.
     text += "".join(re.sub(r"^#(?=[a-z-]+ = )", "", line) + "\n" for line in text.splitlines()
                     if re.match(r"#(%s) = " % "|".join(("slow-wait", "policy", "slice", "aging", "quarantine-time",
-                                                        "heartbeat", "admin-group", "tenant")), line))
+                                                        "heartbeat", "admin-group", "placement",
+                                                        "tenant")), line))
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "packaged.conf")
         with open(path, "w") as file:
@@ -199,6 +200,13 @@ def test_the_packaged_configuration():
         with Mediator("--config=" + path, "--database=" + os.path.join(folder, "vgpu.db"), "--metrics=none",
                       "--keep=0") as mediator:
             assert mediator.wait_log("CUDA initialized")
+
+
+def test_unknown_names_in_settings():
+    for name, value in ("placement", "here"), ("policy", "luck"):
+        mediator = Mediator("--%s=%s" % (name, value), wait=False)
+        assert mediator.process.wait(harness.PATIENCE) == 1
+        assert '%s: "%s" is unknown' % (name, value) in mediator.log()
 
 
 def test_usual_places():

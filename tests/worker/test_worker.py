@@ -604,7 +604,7 @@ class HostilePeers(unittest.TestCase):
             'a short function': ready + frame(CALLED, b'1234'),
             'records taken that were not sent': ready + frame(TAKEN, struct.pack('<Q', 1 << 20)),
             'a short schedule': ready + frame(SCHEDULE, b'12345678'),
-            'a charge beyond any memory': ready + frame(SCHEDULE, struct.pack('<15Q', *[1 << 60] * 15)),
+            'a charge beyond any memory': ready + frame(SCHEDULE, struct.pack('<16Q', *[1 << 60] * 16)),
             'a packed download that grows': ready + frame(DOWNLOAD_PACKED, packed(0, 100, 1 << 17)),
             'a packed download outside of the window': ready + frame(DOWNLOAD_PACKED, packed(1 << 40, 100, 100)),
             'a piece that is not there': ready + called_frame(1, DELIVER, 64),
