@@ -31,11 +31,20 @@ static void channel_release(struct grants_channel *channel)
 {
 	struct grants_domain *domain = channel->domain;
 	uint32_t guest_port = channel->guest_port;
+	bool is_answer_unread = channel->is_refused && channel->head->guest_lives == VGPU_GRANTS_LIVES;
+	struct vgpu_grants_request request;
+	bool is_other;
 
 	grants_parts_close(channel);
 	channel->stage = GRANTS_FREE;
+	if (is_answer_unread)
+		is_other = grants_store_request(domain->store, domain->domain, guest_port, &request) ==
+				   GRANTS_STORE_REQUEST &&
+			   request.nonce != channel->nonce;
+	else
+		is_other = grants_store_forget(domain->store, domain->domain, guest_port, channel->nonce);
 	/* A new process has asked meanwhile, with the port of the one that ended. */
-	if (grants_store_forget(domain->store, domain->domain, guest_port, channel->nonce))
+	if (is_other)
 		grants_channel_look(domain, guest_port);
 }
 
@@ -72,6 +81,7 @@ static void channel_open(struct grants_domain *domain, uint32_t guest_port, cons
 	channel->domain = domain;
 	channel->guest_port = guest_port;
 	channel->nonce = request->nonce;
+	channel->is_refused = false;
 	problem = grants_parts_open(channel, request);
 	if (problem) {
 		answer(domain, guest_port, request->nonce, VGPU_CHANNEL_FAILED, VGPU_ERROR_PROTOCOL, problem);
@@ -126,6 +136,7 @@ static void message_take(struct grants_channel *channel, const struct vgpu_contr
 		channel->head->host_lives = VGPU_GRANTS_LIVES;
 		answer(domain, channel->guest_port, channel->nonce, VGPU_CHANNEL_READY, VGPU_ERROR_NONE, "");
 	} else if (type != VGPU_CONTROL_CHANNEL_READY && channel->stage == GRANTS_OPENING) {
+		channel->is_refused = true;
 		answer(domain, channel->guest_port, channel->nonce, VGPU_CHANNEL_FAILED, error, message->text);
 		channel_close(channel);
 	} else if (type == VGPU_CONTROL_CHANNEL_LOST && channel->stage == GRANTS_READY) {

@@ -42,7 +42,8 @@ struct grants_channel {
 	uint32_t generation;
 	uint32_t guest_port;
 	uint64_t nonce;
-	evtchn_port_t port;			/* ours, bound to the guest's */
+	bool is_refused;    /* the guest was answered FAILED: it removes the port's nodes when it has read that */
+	evtchn_port_t port; /* ours, bound to the guest's */
 	volatile struct vgpu_grants_head *head; /* in its first page */
 	uint64_t head_offset;			/* of that page, in own_grants */
 	uint64_t offset;			/* of all pages, in grants */

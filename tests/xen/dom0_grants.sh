@@ -6,7 +6,7 @@ steps=0
 step() {
 	steps=$((steps + 1))
 	xenstore-write "/local/domain/$(xl domid "$1")/data/step" "$steps-$2"
-	guest_said "$1" 100 "GUEST step $steps-$2 done"
+	guest_said "$1" 200 "GUEST step $steps-$2 done"
 }
 # Since the last step's beginning the guest has said that it was right, for each of WHAT.
 step_is_right() { # NAME WHAT...

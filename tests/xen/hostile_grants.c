@@ -15,7 +15,7 @@
 #include "xen_devices.h"
 #include "xenbus.h"
 
-enum { NO_REFERENCE = 0xfff0, NO_PORT = 99999, WAIT_S = 30, PAGES_ALIKE = 32 };
+enum { NO_REFERENCE = 0xfff0, NO_PORT = 99999, WAIT_S = 120, PAGES_ALIKE = 32 };
 
 struct guest {
 	struct xenbus store;
@@ -161,6 +161,8 @@ int main(int count, char **arguments)
 	guest_open(&guest);
 	if (!case_prepare(&guest, name)) {
 		request_write(&guest, NULL);
+		/* The answer must still be there for who looks late. */
+		sleep(3);
 		answer_await(&guest, &answer);
 		printf("state %" PRIu32 " error %" PRIu32 ": %s\n", answer.state, answer.error, answer.text);
 		path_make(&guest, "", path);
