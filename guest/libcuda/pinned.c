@@ -163,6 +163,15 @@ CUresult pinned_free(const struct memory_range *range, uint32_t context)
 
 #define ALLOCATION_FLAGS (CU_MEMHOSTALLOC_PORTABLE | CU_MEMHOSTALLOC_DEVICEMAP | CU_MEMHOSTALLOC_WRITECOMBINED)
 
+/* In a virtual machine more can be had than its area holds, or the driver registers; the device just does not see it.
+ */
+static bool is_for_lack_of_area(CUresult result)
+{
+	return !(session.features & VGPU_FEATURE_HOST_MAP) &&
+	       (result == CUDA_ERROR_OUT_OF_MEMORY || result == CUDA_ERROR_MAP_FAILED ||
+		result == CUDA_ERROR_NOT_SUPPORTED || result == CUDA_ERROR_INVALID_VALUE);
+}
+
 API(cuMemHostAlloc, void **pointer, size_t bytes, unsigned int flags)
 {
 	struct memory_range range = {.bytes = bytes, .flags = flags};
@@ -175,8 +184,7 @@ API(cuMemHostAlloc, void **pointer, size_t bytes, unsigned int flags)
 		return CUDA_ERROR_INVALID_VALUE;
 	range.kind = MEMORY_PINNED;
 	result = session_shares_memory() ? pinned_allocate(bytes, range.context, &address) : CUDA_ERROR_OUT_OF_MEMORY;
-	/* In a virtual machine more can be had than its area holds; the device just does not see it. */
-	if (result == CUDA_ERROR_OUT_OF_MEMORY && !(session.features & VGPU_FEATURE_HOST_MAP)) {
+	if (is_for_lack_of_area(result)) {
 		range.kind = MEMORY_PLAIN;
 		result = plain_allocate(page_round(bytes), &address);
 	}

@@ -15,6 +15,9 @@
 #define WORDS (1u << 16)
 #define BYTES (WORDS * 4u)
 
+#define PINNED_PIECES 10
+#define PINNED_BYTES  (8u << 20)
+
 #define WORKS(call) assert_int_equal(call, CUDA_SUCCESS)
 
 static CUcontext context;
@@ -96,6 +99,47 @@ static void test_copies(void **state)
 	free(plain);
 }
 
+/* Of the pieces, as many as the device can read. */
+static int pinned_allocate(void **pieces)
+{
+	CUdeviceptr device, seen;
+	int count = 0;
+
+	WORKS(cuMemAlloc_v2(&device, PINNED_BYTES));
+	for (int i = 0; i < PINNED_PIECES; i++) {
+		char *piece;
+
+		WORKS(cuMemHostAlloc(&pieces[i], PINNED_BYTES, CU_MEMHOSTALLOC_DEVICEMAP));
+		piece = pieces[i];
+		memset(piece, i + 1, PINNED_BYTES);
+		WORKS(cuMemcpyHtoD_v2(device, piece, PINNED_BYTES));
+		memset(piece, 0, PINNED_BYTES);
+		WORKS(cuMemcpyDtoH_v2(piece, device, PINNED_BYTES));
+		assert_int_equal(piece[0], i + 1);
+		assert_int_equal(piece[PINNED_BYTES - 1], i + 1);
+		count += cuMemHostGetDevicePointer_v2(&seen, piece, 0) == CUDA_SUCCESS;
+	}
+	WORKS(cuMemFree_v2(device));
+	return count;
+}
+
+/* More than a virtual machine shares with the device: what it does not share can be copied all the same. */
+static void test_much_pinned(void **state)
+{
+	void *pieces[PINNED_PIECES];
+	int count;
+
+	(void)state;
+	count = pinned_allocate(pieces);
+	assert_true(count > 0);
+	for (int i = 0; i < PINNED_PIECES; i++)
+		WORKS(cuMemFreeHost(pieces[i]));
+	/* What was shared can be shared again. */
+	assert_int_equal(pinned_allocate(pieces), count);
+	for (int i = 0; i < PINNED_PIECES; i++)
+		WORKS(cuMemFreeHost(pieces[i]));
+}
+
 static void test_pointer(void **state)
 {
 	CUdeviceptr managed = (uintptr_t)allocate();
@@ -172,8 +216,8 @@ static void test_refusals(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_both_sides), cmocka_unit_test(test_copies),   cmocka_unit_test(test_pointer),
-		cmocka_unit_test(test_advice),	   cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_both_sides), cmocka_unit_test(test_copies), cmocka_unit_test(test_much_pinned),
+		cmocka_unit_test(test_pointer),	   cmocka_unit_test(test_advice), cmocka_unit_test(test_refusals),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

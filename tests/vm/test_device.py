@@ -20,6 +20,7 @@ import mediator_stand_in as stand_in
 UUID = "11223344-5566-7788-99aa-bbccddeeff00"
 DEVICE_LINE = 'name "vgpu-cuda", bus PCI, desc "Virtual GPU (MMIO + BAR1 + CUDA Remoting)"'
 CHANNELS = 32
+CHANNEL_BYTES = 64 << 20
 GUESTS = {
     "main": {"vm_id": 1, "uuid": UUID, "pool_id": "B", "priority": "high"},
     # Its root may map the registers although the driver has them, and it comes back after a reset.
@@ -179,7 +180,7 @@ def mediator_comes_later(lab):
     guest = lab.main()
     mediator = lab.mediator = stand_in.MediatorStandIn(lab.socket)
     hello = mediator.wait("hello", timeout=5)
-    equal(hello, ("hello", 1, "B", 2, CHANNELS, 8 << 20, bytes.fromhex(UUID.replace("-", "")), "main"))
+    equal(hello, ("hello", 1, "B", 2, CHANNELS, CHANNEL_BYTES, bytes.fromhex(UUID.replace("-", "")), "main"))
     holds("vm_id 1 " in probe(guest, "info"), "vm_id")
     probe(guest, "echo 1000")
 
