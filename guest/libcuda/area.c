@@ -19,7 +19,6 @@ static struct {
 	uint8_t *memory; /* NULL: not open yet */
 	size_t pages;
 	uint8_t *taken; /* a bit for each page */
-	size_t next;	/* page to look from */
 } area = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 static CUresult address_offer(uint32_t context, const void *address)
@@ -105,12 +104,12 @@ static void pages_mark(size_t first, size_t count, bool is_taken)
 	}
 }
 
-/* The first of so many free pages in a row, of those from 'begin' on; area.pages: there are none. */
-static size_t run_find(size_t begin, size_t count)
+/* The first of so many free pages in a row; area.pages: there are none. */
+static size_t run_find(size_t count)
 {
-	size_t first = begin;
+	size_t first = 0;
 
-	for (size_t page = begin; page < area.pages; page++) {
+	for (size_t page = 0; page < area.pages; page++) {
 		if (page_is_taken(page))
 			first = page + 1;
 		else if (page + 1 - first == count)
@@ -126,12 +125,10 @@ void *area_take(size_t bytes)
 	size_t first;
 
 	pthread_mutex_lock(&area.mutex);
-	first = run_find(area.next, count);
-	if (first == area.pages)
-		first = run_find(0, count);
+	/* From the beginning, so that large pieces stay free behind. */
+	first = run_find(count);
 	if (count && first < area.pages) {
 		pages_mark(first, count, true);
-		area.next = first + count;
 		taken = area.memory + first * PAGE_BYTES;
 	}
 	pthread_mutex_unlock(&area.mutex);
