@@ -59,12 +59,16 @@ class Tenants:
         found = re.search(rf'client={program.pid}: ready, executor pid (\d+)', self.mediator.text())
         return int(found.group(1))
 
-    def contended_ms(self):
-        """How long each tenant had the GPU while others were there."""
+    def state(self):
+        """What the mediator says of its state; the sums that end it are in the log each second, too."""
         before = len(self.mediator.text())
         self.mediator.process.send_signal(signal.SIGUSR1)
-        wait_until(lambda: 'Total processed' in self.mediator.text()[before:], 'the state is logged')
-        found = re.findall(r'program=(\S+) weight=\d+ priority=\d+ contended_ms=(\d+)', self.mediator.text()[before:])
+        return wait_until(lambda: re.search(r'\[STATE\] up .*Total processed', self.mediator.text()[before:], re.DOTALL),
+                          'the state is logged').group(0)
+
+    def contended_ms(self):
+        """How long each tenant had the GPU while others were there."""
+        found = re.findall(r'program=(\S+) weight=\d+ priority=\d+ contended_ms=(\d+)', self.state())
         return {name: int(value) for name, value in found}
 
 

@@ -222,10 +222,7 @@ class Metrics(unittest.TestCase):
 
 def memory_of(tenants, name):
     """What the mediator says that a tenant has charged, in bytes."""
-    before = len(tenants.mediator.text())
-    tenants.mediator.process.send_signal(signal.SIGUSR1)
-    wait_until(lambda: 'Total processed' in tenants.mediator.text()[before:], 'the state is logged')
-    found = re.findall(rf'program={name} .* memory=(\d+)', tenants.mediator.text()[before:])
+    found = re.findall(rf'program={name} .* memory=(\d+)', tenants.state())
     return int(found[-1]) if found else 0
 
 
