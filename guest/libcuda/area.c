@@ -87,6 +87,11 @@ CUresult area_open(uint32_t context)
 	return result;
 }
 
+static size_t pages_of(size_t bytes)
+{
+	return bytes / PAGE_BYTES + (bytes % PAGE_BYTES != 0);
+}
+
 static bool page_is_taken(size_t page)
 {
 	return area.taken[page / PAGE_BITS] >> page % PAGE_BITS & 1;
@@ -120,7 +125,7 @@ static size_t run_find(size_t count)
 
 void *area_take(size_t bytes)
 {
-	size_t count = bytes / PAGE_BYTES + (bytes % PAGE_BYTES != 0);
+	size_t count = pages_of(bytes);
 	void *taken = NULL;
 	size_t first;
 
@@ -138,7 +143,6 @@ void *area_take(size_t bytes)
 void area_give(void *address, size_t bytes)
 {
 	pthread_mutex_lock(&area.mutex);
-	pages_mark((size_t)((uint8_t *)address - area.memory) / PAGE_BYTES,
-		   bytes / PAGE_BYTES + (bytes % PAGE_BYTES != 0), false);
+	pages_mark((size_t)((uint8_t *)address - area.memory) / PAGE_BYTES, pages_of(bytes), false);
 	pthread_mutex_unlock(&area.mutex);
 }

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "share.h"
 
-#include <sys/resource.h>
-
 #include "channel.h"
 #include "executor_process.h"
 #include "mediator.h"
@@ -15,11 +13,10 @@ void shares_forget(struct channel *channel)
 	channel->shares = NULL;
 }
 
-/* May the tenant have one more? The mediator itself needs most of those that it may have. */
+/* May the tenant have one more? */
 static bool descriptors_admit(const struct channel *asking)
 {
 	const struct channel *channel;
-	struct rlimit limit;
 	size_t of_tenant = 0, all = 0;
 
 	LIST_FOREACH(channel, &asking->mediator->channels, link)
@@ -30,7 +27,7 @@ static bool descriptors_admit(const struct channel *asking)
 		if (channel->request.tenant == asking->request.tenant)
 			of_tenant += held;
 	}
-	return of_tenant < SHARE_DESCRIPTORS_MAX && getrlimit(RLIMIT_NOFILE, &limit) == 0 && all < limit.rlim_cur / 4;
+	return share_descriptors_admit(of_tenant, all);
 }
 
 static bool publish(struct channel *channel, const struct control_message *question,

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* Of one executor; the oldest make room, for nobody says when a handle is of no use any more. */
@@ -40,6 +41,13 @@ static void share_clear(struct share_table *table, struct share *share)
 		table->descriptor_count--;
 	}
 	share->kind = 0;
+}
+
+bool share_descriptors_admit(size_t of_tenant, size_t all)
+{
+	struct rlimit limit;
+
+	return of_tenant < SHARE_DESCRIPTORS_MAX && getrlimit(RLIMIT_NOFILE, &limit) == 0 && all < limit.rlim_cur / 4;
 }
 
 struct share_table *share_table_create(void)

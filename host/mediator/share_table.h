@@ -8,14 +8,21 @@
 #define MEDIATOR_SHARE_TABLE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "control_socket.h"
 
+struct share_table;
+
 /* That a tenant may have published. */
 #define SHARE_DESCRIPTORS_MAX 1024u
 
-struct share_table;
+/*
+ * May a tenant that has 'of_tenant' descriptors published have one more, where all tenants have 'all'? The process
+ * itself needs most of those that it may have open.
+ */
+bool share_descriptors_admit(size_t of_tenant, size_t all);
 
 /* NULL: out of memory. */
 struct share_table *share_table_create(void);

@@ -2,7 +2,6 @@
 #include "neighbours.h"
 
 #include <errno.h>
-#include <sys/resource.h>
 
 #include "control_socket.h"
 #include "share_table.h"
@@ -16,11 +15,10 @@ static bool are_neighbours(const struct connection *one, const struct connection
 		(one->group.process_namespace && one->group.process_namespace == other->group.process_namespace));
 }
 
-/* May the tenant have one more? The service itself needs most of those that it may have. */
+/* May the tenant have one more? */
 static bool descriptors_admit(const struct accounts *accounts, const struct connection *asking)
 {
 	const struct connection *connection;
-	struct rlimit limit;
 	size_t of_tenant = 0, all = 0;
 
 	LIST_FOREACH(connection, &accounts->connections, link)
@@ -31,7 +29,7 @@ static bool descriptors_admit(const struct accounts *accounts, const struct conn
 		if (connection->account == asking->account)
 			of_tenant += held;
 	}
-	return of_tenant < SHARE_DESCRIPTORS_MAX && getrlimit(RLIMIT_NOFILE, &limit) == 0 && all < limit.rlim_cur / 4;
+	return share_descriptors_admit(of_tenant, all);
 }
 
 static bool publish(const struct accounts *accounts, struct connection *connection,

@@ -432,15 +432,23 @@ ENTRY(cuGraphGetNodes, (CUgraph handle, CUgraphNode *nodes, size_t *ret_count))
 	return result;
 }
 
-/* Under the lock; the node's graph keeps the work. */
-static CUresult work_find(CUgraphNode node, struct work **ret_work)
+/* The node's work, with the lock, which the caller releases; on failure it is released. 'answer' must not be NULL. */
+static CUresult work_lock(CUgraphNode node, const void *answer, struct work **ret_work)
 {
 	struct graph *graph;
 	size_t index;
-	CUresult result = graph_node_acquire(node, &graph, &index);
+	CUresult result = driver_check();
 
+	if (!result && !answer)
+		result = CUDA_ERROR_INVALID_VALUE;
 	if (result)
 		return result;
+	graphs_lock();
+	result = graph_node_acquire(node, &graph, &index);
+	if (result) {
+		graphs_unlock();
+		return result;
+	}
 	*ret_work = graph->body->nodes[index].work;
 	object_release(&graph->object);
 	return CUDA_SUCCESS;
@@ -449,15 +457,11 @@ static CUresult work_find(CUgraphNode node, struct work **ret_work)
 ENTRY(cuGraphHostNodeGetParams, (CUgraphNode node, CUDA_HOST_NODE_PARAMS *ret_parameters))
 {
 	struct work *work;
-	CUresult result = driver_check();
+	CUresult result = work_lock(node, ret_parameters, &work);
 
-	if (!result && !ret_parameters)
-		result = CUDA_ERROR_INVALID_VALUE;
 	if (result)
 		return result;
-	graphs_lock();
-	result = work_find(node, &work);
-	if (!result && !work_host_function_read(work, ret_parameters))
+	if (!work_host_function_read(work, ret_parameters))
 		result = CUDA_ERROR_INVALID_VALUE;
 	graphs_unlock();
 	return result;
@@ -467,15 +471,11 @@ ENTRY(cuGraphHostNodeGetParams, (CUgraphNode node, CUDA_HOST_NODE_PARAMS *ret_pa
 ENTRY(cuGraphBatchMemOpNodeGetParams, (CUgraphNode node, CUDA_BATCH_MEM_OP_NODE_PARAMS *ret_parameters))
 {
 	struct work *work;
-	CUresult result = driver_check();
+	CUresult result = work_lock(node, ret_parameters, &work);
 
-	if (!result && !ret_parameters)
-		result = CUDA_ERROR_INVALID_VALUE;
 	if (result)
 		return result;
-	graphs_lock();
-	result = work_find(node, &work);
-	if (!result && !batch_work_read(work, ret_parameters))
+	if (!batch_work_read(work, ret_parameters))
 		result = CUDA_ERROR_INVALID_VALUE;
 	graphs_unlock();
 	return result;
