@@ -4,6 +4,7 @@
 #include "executor.h"
 #include "executor_calls.h"
 #include "limit.h"
+#include "share_pool.h"
 
 CUresult execute_cuMemAlloc_v2(struct executor *executor, const struct request *request,
 			       const struct wire_cuMemAlloc_v2 *arguments, struct wire_cuMemAlloc_v2_reply *reply)
@@ -115,6 +116,8 @@ CUresult execute_cuMemAllocFromPoolAsync(struct executor *executor, const struct
 				 arguments->bytesize);
 	else
 		account_add(executor, "cuMemAllocAsync", result, address, arguments->bytesize, 0);
+	if (!result && !capture)
+		shared_pool_note(executor, arguments->pool, address);
 	(void)request;
 	reply->dptr = address;
 	return result;
@@ -148,7 +151,7 @@ CUresult execute_cuMemFreeAsync(struct executor *executor, const struct request 
 CUresult execute_cuMemPoolCreate(struct executor *executor, const struct request *request,
 				 const struct wire_cuMemPoolCreate *arguments)
 {
-	/* The rest of the properties describes sharing with other processes, which a guest cannot do. */
+	/* The rest of the properties describes sharing with other processes (share_pool.c). */
 	CUmemPoolProps properties = {
 		.allocType = CU_MEM_ALLOCATION_TYPE_PINNED,
 		.handleTypes = CU_MEM_HANDLE_TYPE_NONE,
