@@ -34,6 +34,8 @@ CUresult cuMemPoolImportFromShareableHandle(CUmemoryPool *pool, void *shareable,
 					    unsigned long long flags);
 CUresult cuMemPoolExportPointer(CUmemPoolPtrExportData *data, CUdeviceptr address);
 CUresult cuMemPoolImportPointer(CUdeviceptr *address, CUmemoryPool pool, CUmemPoolPtrExportData *data);
+CUresult cuDeviceGetDefaultMemPool(CUmemoryPool *pool, CUdevice device);
+CUresult cuDeviceSetMemPool(CUdevice device, CUmemoryPool pool);
 CUresult cuMemAllocAsync(CUdeviceptr *address, size_t bytes, CUstream stream);
 CUresult cuMemsetD32Async(CUdeviceptr to, unsigned int value, size_t words, CUstream stream);
 
@@ -220,7 +222,6 @@ static void test_refused(void **state)
 /* Memory of the device's current pool is that pool's, though no call names it. */
 static void test_current_pool(void **state)
 {
-	CUmemLocation location = properties.location;
 	CUmemPoolPtrExportData data;
 	CUmemoryPool pool, usual;
 	CUdeviceptr address;
@@ -229,14 +230,14 @@ static void test_current_pool(void **state)
 	(void)state;
 	WORKS(cuDeviceGetAttribute(&handle_types, CU_DEVICE_ATTRIBUTE_MEMPOOL_SUPPORTED_HANDLE_TYPES, 0));
 	assert_true(handle_types & DESCRIPTOR);
-	WORKS(cuMemGetDefaultMemPool(&usual, &location, CU_MEM_ALLOCATION_TYPE_PINNED));
+	WORKS(cuDeviceGetDefaultMemPool(&usual, 0));
 	WORKS(cuMemPoolCreate(&pool, &properties));
-	WORKS(cuMemSetMemPool(&location, CU_MEM_ALLOCATION_TYPE_PINNED, pool));
+	WORKS(cuDeviceSetMemPool(0, pool));
 	WORKS(cuMemAllocAsync(&address, BYTES, NULL));
 	WORKS(cuMemPoolExportPointer(&data, address));
 	WORKS(cuMemFreeAsync(address, NULL));
 	WORKS(cuCtxSynchronize());
-	WORKS(cuMemSetMemPool(&location, CU_MEM_ALLOCATION_TYPE_PINNED, usual));
+	WORKS(cuDeviceSetMemPool(0, usual));
 	WORKS(cuMemPoolDestroy(pool));
 }
 
