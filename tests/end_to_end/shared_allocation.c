@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "cuda_abi.h"
+#include "descriptor_pass.h"
 #include "memory_calls.h"
 
 CUresult cuMemExportToShareableHandle(void *shareable, CUmemGenericAllocationHandle handle,
@@ -102,34 +103,6 @@ static int take(int file, uint32_t expected, CUdeviceptr *ret_address, CUresult 
 	word++;
 	STEP(cuMemcpyHtoD_v2(*ret_address + BYTES - 4, &word, 4));
 	return 0;
-}
-
-static int descriptor_send(int socket, int file)
-{
-	char byte = 0, space[CMSG_SPACE(sizeof(int))] = {0};
-	struct iovec part = {&byte, 1};
-	struct msghdr packet = {
-		.msg_iov = &part, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof(space)};
-	struct cmsghdr *control = CMSG_FIRSTHDR(&packet);
-
-	control->cmsg_level = SOL_SOCKET;
-	control->cmsg_type = SCM_RIGHTS;
-	control->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(control), &file, sizeof(file));
-	return sendmsg(socket, &packet, 0) == 1 ? 0 : -1;
-}
-
-static int descriptor_receive(int socket)
-{
-	char byte, space[CMSG_SPACE(sizeof(int))] = {0};
-	struct iovec part = {&byte, 1};
-	struct msghdr packet = {
-		.msg_iov = &part, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof(space)};
-	int file = -1;
-
-	if (recvmsg(socket, &packet, 0) == 1 && CMSG_FIRSTHDR(&packet))
-		memcpy(&file, CMSG_DATA(CMSG_FIRSTHDR(&packet)), sizeof(file));
-	return file;
 }
 
 static int child_run(int socket)
