@@ -69,6 +69,9 @@ class Side:
     def spawn(self, name, command, environment, ready):
         """Starts a server; ready(text of its log) says when it can be used."""
         log = self.work / f'{name}.log'
+        # It may have been carried here in a way that forgets who may execute what.
+        if not os.access(command[0], os.X_OK):
+            os.chmod(command[0], 0o755)
         with log.open('wb') as output:
             process = subprocess.Popen([str(part) for part in command], env={**os.environ, **environment},
                                        stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
