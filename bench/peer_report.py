@@ -4,6 +4,7 @@
 import json
 import os
 import statistics
+import threading
 
 
 def jain(values):
@@ -38,9 +39,12 @@ class Report:
         self.fairness = {}  # mix: {side: [part of the GPU's time of each tenant] or a verdict}
         self.device = ''
         self.cut = False
+        self.saving = threading.Lock()
 
     def save(self, path):
-        if path:
+        if not path:
+            return
+        with self.saving:
             values = [{'name': name, 'unit': unit, 'turns': sides} for (name, unit), sides in self.values.items()]
             path.write_text(json.dumps({
                 'device': self.device, 'values': values, 'verdicts': self.verdicts, 'answers': self.answers,
