@@ -97,6 +97,7 @@ static void gpu_name(const struct gpu_events *events, const struct gpu *gpu, cha
 	snprintf(name, WORKER_GPU_NAME_BYTES, "%s", gpu->uuid);
 	if (gpu->worker[0]) {
 		index = worker_watch_index_of_uuid(events->mediator, gpu->worker, gpu->uuid);
+		snprintf(name, WORKER_GPU_NAME_BYTES, "%.180s %.90s", gpu->worker, gpu->uuid);
 		if (index != UINT_MAX)
 			worker_gpu_name(gpu->worker, index, name);
 		return;

@@ -53,7 +53,8 @@ enum link_frame_type {
 	LINK_FRAME_TYPE_COUNT,
 };
 
-#define LINK_HOST_BYTES 64
+#define LINK_HOST_BYTES	    64
+#define LINK_LINE_BYTES_MAX 512 /* of a TEXT in a channel: one line for the host's log, with its end */
 
 #define LINK_FLAG_PACK	1u /* downloads may be packed */
 #define LINK_FLAG_WATCH 2u /* no channel: the answer to OPEN is followed by TEXT and signs of life (watch.h) */

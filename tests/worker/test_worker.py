@@ -637,6 +637,7 @@ class HostilePeers(unittest.TestCase):
             'a piece with no use': ready + called_frame(1, FETCH, 64, b'x' * 64),
             'more than the function window': ready + called_frame(1, DELIVER, FUNCTION_BYTES + 8,
                                                                   b'x' * (FUNCTION_BYTES + 8)),
+            'a line that is too long': ready + frame(TEXT, b'x' * 513),
             'nothing, and then the end': ready,
         }
         port = free_port()

@@ -289,6 +289,75 @@ class Metrics(unittest.TestCase):
             wait_until(lambda: value(rf'vgpu_gpu_programs\{{gpu="127\.0\.0\.1:{tenants.worker.port}"\}}') == 0, 'nothing is left of it')
 
 
+class Errors(unittest.TestCase):
+    """What goes wrong at a worker is seen at the mediator."""
+
+    EXECUTOR = """#!/bin/sh
+case "$1" in
+--probe) echo driver_version=13000
+    for i in 1 2; do echo "device=$((i - 1)) name=\\"small\\" uuid=GPU-$i memory=1073741824 pci=0000:0$i:00.0"; done;;
+--gpu-events) LD_LIBRARY_PATH=NVML VGPU_EXECUTOR_NVML_EVENTS=FOLDER/events exec EXECUTOR "$@";;
+*) exec EXECUTOR "$@";;
+esac
+"""
+
+    @unittest.skipUnless((build_directory() / 'tests' / 'mediator' / 'libnvidia-ml.so.1').exists(), 'not built')
+    def test_errors_of_gpus(self):
+        """Counted by the worker's GPU; after one that matters its worker comes last, until it is cleared."""
+        port = free_port()
+        with tempfile.TemporaryDirectory(prefix='vgpu-errors-') as folder:
+            events = Path(folder) / 'events'
+            events.touch()
+            executor = Path(folder) / 'executor'
+            executor.write_text(self.EXECUTOR.replace('NVML', str(build_directory() / 'tests' / 'mediator'), 1)
+                                .replace('FOLDER', folder)
+                                .replace('exec EXECUTOR', f'exec {build_directory()}/host/executor/cuda-executor'))
+            executor.chmod(0o755)
+            key = psk_write(Path(folder) / 'key.psk')
+            broken = Worker(Path(folder), key, '--executor', str(executor)).start()
+            self.addCleanup(broken.stop)
+            with Tenants('--worker', f'A=127.0.0.1:{broken.port}', f'--metrics=127.0.0.1:{port}') as tenants:
+                # The same key for both.
+                key.write_text((Path(tenants.place.name) / 'key.psk').read_text())
+                broken.stop()
+                broken.start()
+                tenants.mediator.wait_for_line(f'{broken.port}: it has 2 GPUs')
+
+                def errors(xid):
+                    with urllib.request.urlopen(f'http://127.0.0.1:{port}/metrics', timeout=30) as answer:
+                        found = re.findall(rf'^vgpu_gpu_xid_errors_total\{{gpu="127\.0\.0\.1:{broken.port}#1",'
+                                           rf'xid="{xid}"\}} (\d+)$', answer.read().decode(), re.MULTILINE)
+                    return [int(value) for value in found]
+
+                events.write_text('2 8 13\n2 8 79\n')
+                wait_until(lambda: errors(79) == [1], 'the error is counted')
+                self.assertEqual(errors(13), [1])
+                tenants.mediator.wait_for_line(f'GPU 127.0.0.1:{broken.port}#1 .*Xid 79: it has fallen off the bus')
+                for name in 'abc':
+                    self.assertEqual(tenants.run(name, 'memory')[0], 0)
+                self.assertNotIn('executor pid', broken.text())
+                admin(tenants, 'clear-gpu', f'127.0.0.1:{broken.port}#1')
+                self.assertEqual(errors(79), [1])
+                programs = [Pools.begin(tenants, name) for name in 'de']
+                self.assertIn('executor pid', broken.text())
+                for program in programs:
+                    program.kill()
+                    program.communicate()
+
+    def test_slow_calls(self):
+        with Tenants('--slow-call-ms', '1') as tenants:
+            def logged():
+                """Some call of a program takes a millisecond, sooner or later."""
+                status, _, error = tenants.run('slow', 'memory')
+                self.assertEqual(status, 0, error)
+                return re.search(r'\[EXECUTOR\] .*\[cuda-executor\] vm_id=0 channel=0: (slow call: \w+ took \d+ ms)',
+                                 tenants.mediator.text())
+
+            self.assertIn(wait_until(logged, 'the mediator knows').group(1), tenants.worker.text())
+            # What else executors say stays there.
+            self.assertNotIn('(slow) connected', tenants.mediator.text())
+
+
 def memory_of(tenants, name):
     """What the mediator says that a tenant has charged, in bytes."""
     found = re.findall(rf'program={name} .* memory=(\d+)', tenants.state())
