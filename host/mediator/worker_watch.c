@@ -103,7 +103,6 @@ static void error_line(void *owner, const char *line)
 
 static void watch_free(struct worker_watch *watch)
 {
-	LIST_REMOVE(watch, link);
 	line_reader_close(&watch->output);
 	line_reader_close(&watch->error);
 	if (watch->again)
@@ -133,6 +132,7 @@ static void child_exited(struct process *process, int status)
 	line_reader_finish(&watch->output);
 	line_reader_finish(&watch->error);
 	if (!watch->is_wanted) {
+		LIST_REMOVE(watch, link);
 		watch_free(watch);
 		return;
 	}
@@ -235,10 +235,12 @@ void worker_watches_apply(struct mediator *mediator)
 		watch->is_wanted = false;
 		for (size_t i = 0; i < workers->count; i++)
 			watch->is_wanted |= strcmp(workers->values[i] + 2, watch->address) == 0;
-		if (!watch->is_wanted && watch->is_running)
+		if (!watch->is_wanted && watch->is_running) {
 			process_signal(&watch->process, SIGKILL);
-		else if (!watch->is_wanted)
+		} else if (!watch->is_wanted) {
+			LIST_REMOVE(watch, link);
 			watch_free(watch);
+		}
 		watch = next;
 	}
 	for (size_t i = 0; i < workers->count; i++) {
@@ -256,6 +258,7 @@ void worker_watches_destroy(struct mediator *mediator)
 			LIST_REMOVE(&watch->process, link);
 			process_signal(&watch->process, SIGKILL);
 		}
+		LIST_REMOVE(watch, link);
 		watch_free(watch);
 	}
 }
