@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -172,7 +173,9 @@ static void test_refused(void **state)
 	close(pipes[1]);
 	assert_int_not_equal(cuMemImportFromShareableHandle(&other, (void *)(intptr_t)-1, DESCRIPTOR), CUDA_SUCCESS);
 	WORKS(cuMemRelease(handle));
-	assert_int_not_equal(cuMemExportToShareableHandle(&file, handle, DESCRIPTOR, 0), CUDA_SUCCESS);
+	/* NVIDIA's driver ends the program. */
+	if (!getenv("VGPU_NATIVE"))
+		assert_int_not_equal(cuMemExportToShareableHandle(&file, handle, DESCRIPTOR, 0), CUDA_SUCCESS);
 }
 
 static int give_to_file(const char *path)
