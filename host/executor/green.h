@@ -24,8 +24,8 @@ struct green_description {
 };
 
 struct green_resource {
-	uint64_t token; /* 0: free */
-	CUdevResource resource;
+	uint64_t token;			      /* 0: free */
+	uint8_t bytes[sizeof(CUdevResource)]; /* as the driver gave them */
 };
 
 /* The tables are made when they are first needed; a token's place is its remainder. */

@@ -11,20 +11,22 @@
 static uint64_t resource_keep(struct executor *executor, const CUdevResource *resource)
 {
 	struct green_resources *kept = &executor->green_resources;
+	uint8_t bytes[sizeof(*resource)];
 	struct green_resource *place;
 
+	memcpy(bytes, resource, sizeof(bytes));
 	if (!kept->resources)
 		kept->resources = calloc(GREEN_RESOURCES_MAX, sizeof(*kept->resources));
 	if (!kept->resources)
 		return 0;
 	for (size_t i = 0; i < GREEN_RESOURCES_MAX && kept->resources[i].token; i++) {
-		if (memcmp(&kept->resources[i].resource, resource, sizeof(*resource)) == 0)
+		if (memcmp(kept->resources[i].bytes, bytes, sizeof(bytes)) == 0)
 			return kept->resources[i].token;
 	}
 	/* Tokens go round from 1, so that the places fill up from the first. */
 	place = &kept->resources[kept->resource_last % GREEN_RESOURCES_MAX];
 	place->token = ++kept->resource_last;
-	place->resource = *resource;
+	memcpy(place->bytes, bytes, sizeof(bytes));
 	return place->token;
 }
 
@@ -38,7 +40,7 @@ static CUresult resource_find(const struct executor *executor, uint64_t token, C
 	place = &kept->resources[(token - 1) % GREEN_RESOURCES_MAX];
 	if (place->token != token)
 		return CUDA_ERROR_INVALID_RESOURCE_TYPE;
-	*ret_resource = place->resource;
+	memcpy(ret_resource, place->bytes, sizeof(*ret_resource));
 	return CUDA_SUCCESS;
 }
 

@@ -27,7 +27,7 @@ COPY_LOOP = END_TO_END / 'copy_loop'
 
 (OPEN, STATUS, COMMANDS, UPLOAD, REPLIES, DOWNLOAD, RELEASED, DEFERRED, COUNTERS, ALIVE, CLOSE, CALLED, RETURNED,
  TAKEN, PERMIT, SCHEDULE, UPLOAD_PACKED, DOWNLOAD_PACKED) = range(1, 19)
-VERSION = 4
+VERSION = 5
 CHANNEL_BYTES = 34 << 20
 # As the executor lays a channel out: of each window for bulk data, and of that of host functions.
 WINDOW_BYTES = (CHANNEL_BYTES - (0x150000 + (128 << 10))) // 2 & ~0xffff
@@ -549,7 +549,6 @@ class HostilePeers(unittest.TestCase):
             'a return with a piece that nobody wants': (open_frame() + frame(RETURNED, struct.pack('<Q', 0) + b'x' * 64),
                                                         'type 13'),
             'replies taken that were not sent': (open_frame() + frame(TAKEN, struct.pack('<Q', 8)), 'type 14'),
-            'a permit of no mode': (open_frame() + frame(PERMIT, permit(7)), 'type 15'),
             'a short permit': (open_frame() + frame(PERMIT, permit(4)[:-8]), 'type 15'),
             'a request before the greeting': (open_frame() + frame(COMMANDS, self.record(64)), 'HELLO'),
         }
