@@ -7,6 +7,7 @@
  */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -216,6 +217,44 @@ static void test_streams(void **state)
 	WORKS(cuGreenCtxDestroy(green));
 }
 
+/* A kernel 'place' that writes the multiprocessor of each block. */
+static const char place_image[] = ".version 7.0\n.target sm_70\n.address_size 64\n"
+				  ".visible .entry place(.param .u64 to)\n{\n"
+				  "\t.reg .b32 %r<3>; .reg .b64 %d<4>;\n"
+				  "\tld.param.u64 %d1, [to];\n\tcvta.to.global.u64 %d1, %d1;\n"
+				  "\tmov.u32 %r1, %ctaid.x;\n\tmul.wide.u32 %d2, %r1, 4;\n\tadd.s64 %d3, %d1, %d2;\n"
+				  "\tmov.u32 %r2, %smid;\n\tst.global.u32 [%d3], %r2;\n\tret;\n}\n";
+
+/* A grid has no more multiprocessors than its context. */
+static void test_multiprocessors(void **state)
+{
+	static uint32_t places[WORDS];
+	static bool used[65536];
+	CUgreenCtx green = green_of(&groups[0]);
+	void *parameters[] = {&memory};
+	unsigned int count = 0;
+	CUfunction function;
+	CUmodule other;
+	CUstream stream;
+
+	(void)state;
+	WORKS(cuModuleLoadData(&other, place_image));
+	WORKS(cuModuleGetFunction(&function, other, "place"));
+	WORKS(cuGreenCtxStreamCreate(&stream, green, CU_STREAM_NON_BLOCKING, 0));
+	WORKS(cuLaunchKernel(function, WORDS, 1, 1, 1, 1, 1, 0, stream, parameters, NULL));
+	WORKS(cuStreamSynchronize(stream));
+	WORKS(cuMemcpyDtoH_v2(places, memory, sizeof(places)));
+	for (uint32_t i = 0; i < WORDS; i++) {
+		assert_in_range(places[i], 0, 65535);
+		count += !used[places[i]];
+		used[places[i]] = true;
+	}
+	assert_in_range(count, 1, groups[0].sm.smCount);
+	WORKS(cuStreamDestroy_v2(stream));
+	WORKS(cuModuleUnload(other));
+	WORKS(cuGreenCtxDestroy(green));
+}
+
 static void linger(void *data)
 {
 	(void)data;
@@ -390,10 +429,10 @@ static void test_many(void **state)
 int main(int count, char **arguments)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_primary),	      cmocka_unit_test(test_resources),
-		cmocka_unit_test(test_context),	      cmocka_unit_test(test_streams),
-		cmocka_unit_test(test_events),	      cmocka_unit_test(test_what_stays),
-		cmocka_unit_test(test_end_with_work),
+		cmocka_unit_test(test_primary),		cmocka_unit_test(test_resources),
+		cmocka_unit_test(test_context),		cmocka_unit_test(test_streams),
+		cmocka_unit_test(test_multiprocessors), cmocka_unit_test(test_events),
+		cmocka_unit_test(test_what_stays),	cmocka_unit_test(test_end_with_work),
 	};
 	const struct CMUnitTest ours[] = {
 		cmocka_unit_test(test_primary),
