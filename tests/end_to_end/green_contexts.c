@@ -109,7 +109,6 @@ static void test_resources(void **state)
 	assert_true(sum <= (unsigned int)multiprocessors);
 	if (remaining.type == CU_DEV_RESOURCE_TYPE_SM)
 		assert_true(sum + remaining.sm.smCount <= (unsigned int)multiprocessors);
-	assert_int_not_equal(cuDeviceGetDevResource(0, NULL, CU_DEV_RESOURCE_TYPE_SM), CUDA_SUCCESS);
 	assert_int_not_equal(cuDeviceGetDevResource(99, &again, CU_DEV_RESOURCE_TYPE_SM), CUDA_SUCCESS);
 	assert_int_not_equal(
 		cuDevSmResourceSplitByCount(NULL, &possible, &whole, NULL, 0, (unsigned int)multiprocessors + 1),
@@ -360,6 +359,7 @@ static void test_refused(void **state)
 		forged._internal_padding[i] ^= 0x55;
 		(void)cuDevResourceGenerateDesc(&description, &forged, 1);
 	}
+	assert_int_equal(cuDeviceGetDevResource(0, NULL, CU_DEV_RESOURCE_TYPE_SM), CUDA_ERROR_INVALID_VALUE);
 	/* What the program writes into the number changes nothing. */
 	forged = whole;
 	forged.sm.smCount = 12345;
