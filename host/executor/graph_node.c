@@ -22,6 +22,7 @@ struct node_input {
 	size_t parameter_bytes;
 	uint32_t child;					    /* wire id of a graph that is to be embedded */
 	const struct vgpu_graph_program_copy *program_copy; /* as it came; NULL: it is another type */
+	const uint32_t *bodies;				    /* wire ids for those of a conditional node */
 	uint32_t named[2];				    /* wire ids of objects that the node names, 0: none */
 	struct graph_edges dependencies;		    /* of a new node */
 };
@@ -209,6 +210,26 @@ static CUresult free_read(const uint8_t *payload, size_t bytes, struct node_inpu
 	return CUDA_SUCCESS;
 }
 
+static CUresult conditional_read(CUcontext context, const uint8_t *payload, size_t bytes, struct node_input *input)
+{
+	const struct vgpu_graph_conditional *wire = (const void *)payload;
+
+	if (bytes < sizeof(*wire) || wire->size > VGPU_GRAPH_BODIES_MAX ||
+	    wire->size * sizeof(uint32_t) > bytes - sizeof(*wire))
+		return EXECUTE_PROTOCOL;
+	/* How many a type has is the driver's to check. */
+	if (!wire->size || wire->type > CU_GRAPH_COND_TYPE_SWITCH)
+		return CUDA_ERROR_INVALID_VALUE;
+	input->parameters.conditional = (CUDA_CONDITIONAL_NODE_PARAMS){
+		.handle = wire->handle,
+		.type = (CUgraphConditionalNodeType)wire->type,
+		.size = wire->size,
+		.ctx = context,
+	};
+	input->bodies = (const void *)(wire + 1);
+	return CUDA_SUCCESS;
+}
+
 static CUresult parameters_read(struct executor *executor, uint32_t type, const uint8_t *payload, size_t bytes,
 				struct node_input *input)
 {
@@ -239,6 +260,8 @@ static CUresult parameters_read(struct executor *executor, uint32_t type, const 
 		return allocation_read(payload, bytes, input);
 	case CU_GRAPH_NODE_TYPE_MEM_FREE:
 		return free_read(payload, bytes, input);
+	case CU_GRAPH_NODE_TYPE_CONDITIONAL:
+		return conditional_read(context->object, payload, bytes, input);
 	case CU_GRAPH_NODE_TYPE_EMPTY:
 		return CUDA_SUCCESS;
 	default:
@@ -316,6 +339,28 @@ static CUresult node_add(struct executor *executor, uint32_t id, CUgraph graph, 
 	return result;
 }
 
+static CUresult bodies_check(struct executor *executor, uint32_t graph, const struct node_input *input)
+{
+	const CUDA_CONDITIONAL_NODE_PARAMS *conditional = &input->parameters.conditional;
+
+	if (!input->bodies)
+		return CUDA_SUCCESS;
+	return graph_condition_is_known(executor, graph, conditional->handle)
+		       ? graph_bodies_check(executor, input->bodies, conditional->size)
+		       : CUDA_ERROR_INVALID_VALUE;
+}
+
+/* What the driver said of a node that it has made. */
+static bool bodies_are_there(const struct node_input *input)
+{
+	const CUDA_CONDITIONAL_NODE_PARAMS *conditional = &input->parameters.conditional;
+
+	for (uint32_t i = 0; input->bodies && i < conditional->size; i++)
+		if (!conditional->phGraph_out || !conditional->phGraph_out[i])
+			return false;
+	return true;
+}
+
 static CUgraph graph_of_node(const struct executor *executor, uint32_t id)
 {
 	const struct handle *node = handles_find(&executor->handles, VGPU_KIND_GRAPH_NODE, id);
@@ -351,16 +396,26 @@ CUresult execute_cuGraphAddNode_v2(struct executor *executor, const struct reque
 	if (!result && moves)
 		result = graph_check_child(executor, arguments->hGraph, input.child);
 	if (!result)
+		result = bodies_check(executor, arguments->hGraph, &input);
+	if (!result)
 		result = input_hold(executor, arguments->hGraph, &input);
 	if (!result)
 		result = program_copy_prepare(executor, &input);
 	if (!result)
 		result = node_add(executor, arguments->hGraph, graph, &input, &node);
+	if (!result && !bodies_are_there(&input)) {
+		if (executor->driver.cuGraphDestroyNode)
+			(void)executor->driver.cuGraphDestroyNode(node);
+		result = CUDA_ERROR_UNKNOWN;
+	}
 	if (!result) {
 		execute_mint(executor, arguments->phGraphNode, request->context, node);
 		function_own(executor, graph, &input);
 		if (moves)
 			graph_embed(executor, arguments->phGraphNode, input.child);
+		if (input.bodies)
+			graph_bodies_mint(executor, arguments->phGraphNode, input.bodies,
+					  input.parameters.conditional.phGraph_out, input.parameters.conditional.size);
 	}
 	input_end(executor, &input);
 	return result;
@@ -376,7 +431,7 @@ static CUresult type_check(const struct executor *executor, CUgraphNode node, co
 	if (result)
 		return result;
 	/* A memcpy remains one of the kind that it is (program_copy.h). */
-	if (is_of_memory(input) || (input->program_copy && !program_copy_find(executor, node, NULL)))
+	if (is_of_memory(input) || input->bodies || (input->program_copy && !program_copy_find(executor, node, NULL)))
 		return CUDA_ERROR_NOT_SUPPORTED;
 	return type == input->parameters.type ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
