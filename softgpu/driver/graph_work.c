@@ -201,7 +201,7 @@ static CUresult children_settle(const struct graph_node *node, struct graph_body
 static CUresult node_settle(struct graph *graph, size_t index)
 {
 	const struct graph_node *node = &graph->body->nodes[index];
-	struct graph_body **bodies = calloc(graph_work_count(node->work), sizeof(struct graph_body *));
+	struct graph_body **bodies = calloc(graph_work_count(node->work) + 1, sizeof(struct graph_body *));
 	struct work *work = NULL;
 	bool is_changed;
 	CUresult result = bodies ? children_settle(node, bodies, &is_changed) : CUDA_ERROR_OUT_OF_MEMORY;
