@@ -220,6 +220,8 @@ class Bench:
 
     def classes_measure(self, folder):
         native_high = {}
+        single = self.requests({}, native=True, seconds=2)
+        print(f"native, 1 ms requests: alone p50 {single['median']:.0f} p99 {single['p99']:.0f} us", flush=True)
         for kind in 'short', 'long':
             native_high[kind] = self.requests({'a': kind}, native=True, seconds=3)
             print(f"native time slicing: 1 ms requests beside {kind} kernels: p50 {native_high[kind]['median']:.0f} "

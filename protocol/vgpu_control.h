@@ -183,14 +183,31 @@ struct vgpu_control_tenant_reply {
  * has its kind and handle, and no reply.
  * Of physical memory (VGPU_SHARE_ALLOCATION) the driver's handle is a descriptor: it comes with SHARE_PUBLISH and goes
  * with the reply to SHARE_QUERY, and the bytes of the handle are vgpu_share_allocation, which the mediator only
- * compares.
+ * compares. The same holds for a pool (VGPU_SHARE_POOL, vgpu_share_pool). Of an allocation from one
+ * (VGPU_SHARE_POINTER) the handle is vgpu_share_pointer. Other handles are shorter, with zeros behind.
  */
 #define VGPU_SHARE_TOKEN_BYTES	16
-#define VGPU_SHARE_HANDLE_BYTES 64
-enum vgpu_share_kind { VGPU_SHARE_MEMORY = 1, VGPU_SHARE_EVENT = 2, VGPU_SHARE_ALLOCATION = 3 };
+#define VGPU_SHARE_HANDLE_BYTES 80
+enum vgpu_share_kind {
+	VGPU_SHARE_MEMORY = 1,
+	VGPU_SHARE_EVENT = 2,
+	VGPU_SHARE_ALLOCATION = 3,
+	VGPU_SHARE_POOL = 4,
+	VGPU_SHARE_POINTER = 5,
+};
 struct vgpu_share_allocation {
 	uint64_t bytes;
 	uint64_t number; /* of the executor's allocations */
+};
+struct vgpu_share_pool {
+	uint64_t number;    /* that no other pool of a live executor's has */
+	uint32_t pci_place; /* of its device */
+	uint32_t reserved;
+};
+struct vgpu_share_pointer {
+	uint8_t data[64]; /* the driver's CUmemPoolPtrExportData */
+	uint64_t bytes;
+	uint64_t pool; /* its number */
 };
 struct vgpu_control_share {
 	struct vgpu_control_header header;
@@ -201,6 +218,12 @@ struct vgpu_control_share {
 	uint8_t token[VGPU_SHARE_TOKEN_BYTES];
 	uint8_t handle[VGPU_SHARE_HANDLE_BYTES];
 };
+
+/* Is a handle of the kind a descriptor? */
+static inline int vgpu_share_has_descriptor(uint32_t kind)
+{
+	return kind == VGPU_SHARE_ALLOCATION || kind == VGPU_SHARE_POOL;
+}
 
 /*
  * Counters of one executor: a memory file of one page, written by the executor (aligned 64-bit

@@ -8,9 +8,11 @@
  * operations: what they use together.
  *
  * A permit is OPEN (issue as you like: nobody else is there), SLICED (issue until 'until_ns', with
- * bounded work in flight), or CLOSED. Every change has a new 'word', after which the mediator writes
+ * bounded work in flight), CLOSED, or STANDBY (the only one of the highest class, without work: it may
+ * begin as under SLICED without end, and says so with 'demand', upon which the mediator takes the GPU
+ * from whoever has it and grants SLICED). Every change has a new 'word', after which the mediator writes
  * the executor's wake eventfd. The executor answers in its part and writes the scheduler's bell:
- *   - 'demand' = 1: it has work and no permit;
+ *   - 'demand' = 1: it has work and no permit, or has begun under STANDBY;
  *   - 'done' = word: it has stopped issuing under that word, and what it issued is finished (or takes
  *     longer than 'drain_us', then 'in_flight' stays set until it is).
  * Both hold 'busy' against each other as in Dekker's algorithm: the executor sets it and then looks at
@@ -29,7 +31,12 @@
 #define VGPU_TIME_NEVER		 UINT64_MAX
 #define VGPU_DRAIN_US		 250000u /* among equals */
 
-enum vgpu_permit_mode { VGPU_PERMIT_OPEN = 0, VGPU_PERMIT_CLOSED = 1, VGPU_PERMIT_SLICED = 2 };
+enum vgpu_permit_mode {
+	VGPU_PERMIT_OPEN = 0,
+	VGPU_PERMIT_CLOSED = 1,
+	VGPU_PERMIT_SLICED = 2,
+	VGPU_PERMIT_STANDBY = 3,
+};
 
 #define VGPU_PERMIT_MODE_BITS	  2
 #define VGPU_PERMIT_MODE(word)	  ((word)&3u)

@@ -22,7 +22,7 @@ release=$(cat "$kernel/release")
 driver=$("$here/../driver/build-module.sh" "$kernel/headers" "$cache/module-$release")
 
 # Every kernel module that these need comes along, in loading order.
-kernel_modules="virtio_pci virtio_console"
+kernel_modules="virtio_pci virtio_console virtio_blk"
 # Programs written for a GPU are linked with these, though nothing here needs them.
 libraries="libc.so.6 libm.so.6 libpthread.so.0 libdl.so.2 librt.so.1 libgcc_s.so.1 libstdc++.so.6"
 

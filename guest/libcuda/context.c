@@ -296,18 +296,6 @@ API(cuDeviceGetExecAffinitySupport, int *supported, CUexecAffinityType type, CUd
 	return CUDA_SUCCESS;
 }
 
-API(cuCtxGetExecAffinity, CUexecAffinityParam *affinity, CUexecAffinityType type)
-{
-	uint32_t context;
-	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
-
-	if (result)
-		return result;
-	if (!affinity || type != CU_EXEC_AFFINITY_TYPE_SM_COUNT)
-		return CUDA_ERROR_INVALID_VALUE;
-	return CUDA_ERROR_UNSUPPORTED_EXEC_AFFINITY;
-}
-
 API(cuCtxCreate_v3, CUcontext *pctx, CUexecAffinityParam *parameters, int count, unsigned int flags, CUdevice dev)
 {
 	if (!session_ready())

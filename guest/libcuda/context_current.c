@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The calling thread's current context, and questions about it. */
 #include "context.h"
+#include "device.h"
 #include "host_calls.h"
 #include "session.h"
 
@@ -85,6 +86,27 @@ API(cuCtxGetDevice_v2, CUdevice *device, CUcontext ctx)
 API(cuCtxGetDevice, CUdevice *device)
 {
 	return cuCtxGetDevice_v2(device, NULL);
+}
+
+/* Nothing limits the multiprocessors of a context: it has all, which the driver says too (measured, 580.159.04). */
+API(cuCtxGetExecAffinity, CUexecAffinityParam *affinity, CUexecAffinityType type)
+{
+	CUdevice device;
+	int processors;
+	uint32_t context;
+	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
+
+	if (result)
+		return result;
+	if (!affinity || type != CU_EXEC_AFFINITY_TYPE_SM_COUNT)
+		return CUDA_ERROR_INVALID_VALUE;
+	result = cuCtxGetDevice(&device);
+	if (!result)
+		result = device_attribute(device, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, &processors);
+	if (result)
+		return result;
+	*affinity = (CUexecAffinityParam){.type = type, .param.smCount.val = (unsigned int)processors};
+	return CUDA_SUCCESS;
 }
 
 API(cuCtxGetId, CUcontext ctx, unsigned long long *id)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "capture.h"
+#include "context.h"
 #include "host_calls.h"
 #include "memory.h"
 #include "session.h"
@@ -19,6 +20,11 @@ CUresult copy_begin(CUstream stream, bool per_thread_default, bool waits, struct
 
 	ret_order->waits = waits;
 	return result ? result : stream_id(stream, per_thread_default, &ret_order->stream);
+}
+
+bool copy_is_synchronous(uint64_t address)
+{
+	return memory_is_synchronous(address) || thread_state.current->words[CONTEXT_FLAGS] & CU_CTX_SYNC_MEMOPS;
 }
 
 bool copy_host_is_shared(const void *host, size_t bytes)
@@ -88,7 +94,7 @@ CUresult copy_up(const struct copy_order *order, CUdeviceptr to, const void *fro
 	 * The bytes are staged, which is all that a copy from pageable memory promises, unless it may fail or
 	 * the program can look at the destination.
 	 */
-	unsure.waits = order->waits && (known == CUDA_ERROR_NOT_FOUND || memory_is_shared(to));
+	unsure.waits = order->waits && (known == CUDA_ERROR_NOT_FOUND || copy_is_synchronous(to));
 	return copy_settle(&unsure, result);
 }
 

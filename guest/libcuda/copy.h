@@ -24,6 +24,9 @@ CUresult copy_down(const struct copy_order *order, void *to, CUdeviceptr from, s
 /* From the program's memory to the program's memory, when the stream has come there. */
 CUresult copy_host(const struct copy_order *order, void *to, const void *from, size_t bytes);
 
+/* Must a synchronous copy or fill to or from the address have ended when it returns? The current context is usable. */
+bool copy_is_synchronous(uint64_t address);
+
 /* Is it within memory that the executor has mapped? */
 bool copy_host_is_shared(const void *host, size_t bytes);
 

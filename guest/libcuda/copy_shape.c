@@ -183,7 +183,9 @@ static CUresult shape_on_host(const struct copy_order *order, const struct side 
 	CUresult result = host_cuMemcpy3DAsync_v2(order->context, &wire, from->array_id, to->array_id, order->stream);
 
 	/* A synchronous copy waits if it touches the host's memory (API synchronization behavior). */
-	if (!result && order->waits && (from->kind == SIDE_SHARED || to->kind == SIDE_SHARED))
+	if (!result && order->waits &&
+	    (from->kind == SIDE_SHARED || to->kind == SIDE_SHARED || copy_is_synchronous(from->address) ||
+	     copy_is_synchronous(to->address)))
 		result = host_cuStreamSynchronize(order->context, order->stream);
 	return result;
 }
@@ -237,7 +239,7 @@ static CUresult shape_with_device(const struct copy_order *order, const struct s
 		result = up ? transfer_up(&transfer) : transfer_down(&transfer);
 	}
 	/* As in copy_up(). */
-	if (!result && up && order->waits && (known == CUDA_ERROR_NOT_FOUND || memory_is_shared(device->address)))
+	if (!result && up && order->waits && (known == CUDA_ERROR_NOT_FOUND || copy_is_synchronous(device->address)))
 		result = host_cuStreamSynchronize(order->context, order->stream);
 	return result;
 }

@@ -18,7 +18,6 @@ static const CUdevice_attribute unsupported[] = {
 	CU_DEVICE_ATTRIBUTE_HOST_REGISTER_SUPPORTED,
 	CU_DEVICE_ATTRIBUTE_READ_ONLY_HOST_REGISTER_SUPPORTED,
 	CU_DEVICE_ATTRIBUTE_HANDLE_TYPE_FABRIC_SUPPORTED,
-	CU_DEVICE_ATTRIBUTE_MEMPOOL_SUPPORTED_HANDLE_TYPES,
 	CU_DEVICE_ATTRIBUTE_GPU_DIRECT_RDMA_WITH_CUDA_VMM_SUPPORTED,
 	CU_DEVICE_ATTRIBUTE_GPU_DIRECT_RDMA_SUPPORTED,
 	CU_DEVICE_ATTRIBUTE_GPU_DIRECT_RDMA_FLUSH_WRITES_OPTIONS,
@@ -43,7 +42,8 @@ static bool is_unsupported(CUdevice_attribute attribute)
 	if (attribute == CU_DEVICE_ATTRIBUTE_CAN_MAP_HOST_MEMORY || attribute == CU_DEVICE_ATTRIBUTE_MANAGED_MEMORY ||
 	    attribute == CU_DEVICE_ATTRIBUTE_CONCURRENT_MANAGED_ACCESS)
 		return !session_shares_memory();
-	if (attribute == CU_DEVICE_ATTRIBUTE_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR_SUPPORTED)
+	if (attribute == CU_DEVICE_ATTRIBUTE_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR_SUPPORTED ||
+	    attribute == CU_DEVICE_ATTRIBUTE_MEMPOOL_SUPPORTED_HANDLE_TYPES)
 		return !(session.features & VGPU_FEATURE_SHARE);
 	for (size_t i = 0; i < sizeof(unsupported) / sizeof(unsupported[0]); i++) {
 		if (unsupported[i] == attribute)
@@ -77,6 +77,8 @@ CUresult device_attribute(CUdevice device, CUdevice_attribute attribute, int *re
 	result = (CUresult)snapshot->attribute_results[attribute];
 	if (!result)
 		*ret_value = is_unsupported(attribute) ? 0 : snapshot->attribute_values[attribute];
+	if (!result && attribute == CU_DEVICE_ATTRIBUTE_MEMPOOL_SUPPORTED_HANDLE_TYPES)
+		*ret_value &= CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR;
 	return result;
 }
 

@@ -2,9 +2,11 @@
 /*
  * The synchronous fills, and copies within device memory.  They return before they
  * are done, except where the program can look at the memory: pinned and managed
- * memory (API reference, "API synchronization behavior").
+ * memory (API reference, "API synchronization behavior"); or where it has asked for
+ * it (CU_POINTER_ATTRIBUTE_SYNC_MEMOPS, CU_CTX_SYNC_MEMOPS).
  */
 #include "call.h"
+#include "copy.h"
 #include "host_calls.h"
 #include "memory.h"
 #include "object.h"
@@ -18,7 +20,7 @@ static CUresult fill_begin(bool per_thread_default, uint32_t *ret_context, uint3
 
 static CUresult fill_end(CUresult result, CUdeviceptr dst, uint32_t context, uint32_t stream)
 {
-	return result || !memory_is_shared(dst) ? result : host_cuStreamSynchronize(context, stream);
+	return result || !copy_is_synchronous(dst) ? result : host_cuStreamSynchronize(context, stream);
 }
 
 static CUresult fill_d8(CUdeviceptr dst, unsigned char value, size_t count, bool per_thread_default)
@@ -151,7 +153,7 @@ static CUresult copy_within(CUdeviceptr dst, CUdeviceptr src, size_t bytes, bool
 
 	if (!result)
 		result = host_cuMemcpyDtoDAsync_v2(context, dst, src, bytes, stream);
-	return fill_end(result, dst, context, stream);
+	return fill_end(result, memory_is_synchronous(src) ? src : dst, context, stream);
 }
 
 API(cuMemcpyDtoD_v2, CUdeviceptr dst, CUdeviceptr src, size_t bytes)

@@ -13,6 +13,7 @@ static size_t range_count;
 static size_t range_capacity;
 static uint64_t id_last;
 static struct lock ranges_lock;
+static bool any_synchronous; /* some range ever was, by the program's wish */
 
 /* The first range that ends behind the address. */
 static size_t lower_find(uint64_t address)
@@ -115,6 +116,32 @@ bool memory_advise(uint64_t address, const struct memory_advice *advice)
 		ranges[index].advice = *advice;
 	lock_release(&ranges_lock);
 	return found;
+}
+
+bool memory_set_synchrony(uint64_t address, enum memory_synchrony synchrony)
+{
+	bool found;
+	size_t index;
+
+	lock_take(&ranges_lock);
+	index = lower_find(address);
+	found = index < range_count && ranges[index].address <= address;
+	if (found)
+		ranges[index].synchrony = synchrony;
+	if (found && synchrony == SYNCHRONY_ON)
+		__atomic_store_n(&any_synchronous, true, __ATOMIC_RELAXED);
+	lock_release(&ranges_lock);
+	return found;
+}
+
+bool memory_is_synchronous(uint64_t address)
+{
+	struct memory_range range;
+
+	if (__atomic_load_n(&any_synchronous, __ATOMIC_RELAXED) && memory_lookup(address, &range) &&
+	    range.synchrony == SYNCHRONY_ON)
+		return true;
+	return memory_is_shared(address);
 }
 
 bool memory_overlaps(uint64_t address, uint64_t bytes)

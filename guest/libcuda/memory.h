@@ -34,6 +34,13 @@ struct memory_advice {
 	CUmemLocation prefetched; /* last */
 };
 
+/* CU_POINTER_ATTRIBUTE_SYNC_MEMOPS. */
+enum memory_synchrony {
+	SYNCHRONY_USUAL, /* the program has said nothing */
+	SYNCHRONY_OFF,
+	SYNCHRONY_ON, /* synchronous operations on the memory wait, also those that need not */
+};
+
 struct memory_range {
 	uint64_t address;
 	uint64_t bytes;
@@ -43,6 +50,7 @@ struct memory_range {
 	uint32_t owner;	  /* wire id of a variable's module or library, or of a mapping's memory handle */
 	uint32_t flags;	  /* of cuMemHostAlloc or cuMemHostRegister */
 	CUdevice device;
+	enum memory_synchrony synchrony;
 	struct memory_advice advice;
 };
 
@@ -68,6 +76,9 @@ bool memory_lookup(uint64_t address, struct memory_range *ret_range);
 /* Sets the advice of the range that the address lies in; false: none. */
 bool memory_advise(uint64_t address, const struct memory_advice *advice);
 
+/* Sets the synchrony of the range that the address lies in; false: none. */
+bool memory_set_synchrony(uint64_t address, enum memory_synchrony synchrony);
+
 /* Does any range overlap [address, address + bytes)? */
 bool memory_overlaps(uint64_t address, uint64_t bytes);
 
@@ -79,6 +90,10 @@ void memory_forget_owner(uint32_t owner);
 
 /* Is it memory that the program can look at while the device works on it? */
 bool memory_is_shared(uint64_t address);
+
+/* Must a synchronous operation on it have ended when it returns? As memory_is_shared(), and where the program says so.
+ */
+bool memory_is_synchronous(uint64_t address);
 
 /* Is it device memory, as far as anybody can tell? */
 bool memory_is_device(uint64_t address);

@@ -2,6 +2,7 @@
 /* What a pointer points to, answered from the map of memory. */
 #include "address_space.h"
 #include "context.h"
+#include "host_calls.h"
 #include "memory.h"
 #include "session.h"
 
@@ -83,7 +84,8 @@ static CUresult attribute_answer(const struct memory_range *range, CUdeviceptr p
 		return CUDA_SUCCESS;
 	/* Flags have four bytes (measured on driver 580). */
 	case CU_POINTER_ATTRIBUTE_SYNC_MEMOPS:
-		*(unsigned int *)answer = is_device;
+		*(unsigned int *)answer =
+			range->synchrony == SYNCHRONY_USUAL ? is_device : range->synchrony == SYNCHRONY_ON;
 		return CUDA_SUCCESS;
 	case CU_POINTER_ATTRIBUTE_IS_MANAGED:
 		*(unsigned int *)answer = range->kind == MEMORY_MANAGED;
@@ -185,4 +187,24 @@ API(cuPointerGetAttributes, unsigned int count, CUpointer_attribute *attributes,
 			return result;
 	}
 	return CUDA_SUCCESS;
+}
+
+/* Of managed memory there is nothing to tell the host: operations on it wait anyway. */
+API(cuPointerSetAttribute, const void *value, CUpointer_attribute attribute, CUdeviceptr ptr)
+{
+	struct memory_range range;
+	uint32_t context, flag;
+	CUresult result = call_begin(CALL_NEEDS_INIT, &context);
+
+	if (result)
+		return result;
+	if (!value || attribute != CU_POINTER_ATTRIBUTE_SYNC_MEMOPS || !memory_lookup(ptr, &range) ||
+	    (!memory_kind_is_device(range.kind) && range.kind != MEMORY_MANAGED))
+		return CUDA_ERROR_INVALID_VALUE;
+	flag = *(const unsigned int *)value != 0;
+	if (range.kind != MEMORY_MANAGED)
+		result = host_cuPointerSetAttribute(context, ptr, (uint32_t)attribute, flag);
+	if (!result)
+		(void)memory_set_synchrony(ptr, flag ? SYNCHRONY_ON : SYNCHRONY_OFF);
+	return result;
 }

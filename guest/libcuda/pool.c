@@ -5,12 +5,33 @@
 #include "host_calls.h"
 #include "lock.h"
 #include "memory.h"
+#include "pool.h"
 #include "session.h"
 
 /* Of each device; made when first asked for. */
 static struct object *default_pools[SESSION_DEVICES_MAX];
 static struct object *current_pools[SESSION_DEVICES_MAX]; /* NULL: the default one */
 static struct lock pools_lock;
+
+/*
+ * The pool that memory of the current context's device comes from if none is named, so that the host knows which it
+ * is; NULL: the host finds it.
+ */
+static CUmemoryPool pool_choose(CUstream stream)
+{
+	const struct object *current = context_current(), *object;
+	struct object *pool;
+
+	if (!current)
+		return NULL;
+	object = object_find(stream, VGPU_KIND_STREAM);
+	if (object && object->context != current->id)
+		return NULL;
+	lock_take(&pools_lock);
+	pool = current_pools[current->words[CONTEXT_DEVICE]];
+	lock_release(&pools_lock);
+	return (CUmemoryPool)pool;
+}
 
 static CUresult pool_allocate(CUdeviceptr *dptr, size_t bytes, CUmemoryPool pool, CUstream stream,
 			      bool per_thread_default)
@@ -74,12 +95,12 @@ static CUresult pool_free(CUdeviceptr dptr, CUstream stream, bool per_thread_def
 
 API(cuMemAllocAsync, CUdeviceptr *dptr, size_t bytes, CUstream stream)
 {
-	return pool_allocate(dptr, bytes, NULL, stream, false);
+	return pool_allocate(dptr, bytes, pool_choose(stream), stream, false);
 }
 
 API(cuMemAllocAsync_ptsz, CUdeviceptr *dptr, size_t bytes, CUstream stream)
 {
-	return pool_allocate(dptr, bytes, NULL, stream, true);
+	return pool_allocate(dptr, bytes, pool_choose(stream), stream, true);
 }
 
 API(cuMemAllocFromPoolAsync, CUdeviceptr *dptr, size_t bytes, CUmemoryPool pool, CUstream stream)
@@ -188,8 +209,10 @@ API(cuMemPoolCreate, CUmemoryPool *pool, const CUmemPoolProps *properties)
 		return result;
 	if (!pool || !properties || properties->allocType != CU_MEM_ALLOCATION_TYPE_PINNED)
 		return CUDA_ERROR_INVALID_VALUE;
-	/* A pool cannot be shared with other processes yet, and only device memory comes from one. */
-	if (properties->handleTypes != CU_MEM_HANDLE_TYPE_NONE ||
+	/* Descriptors are the one kind of handles for other processes, and only device memory comes from a pool. */
+	if ((properties->handleTypes != CU_MEM_HANDLE_TYPE_NONE &&
+	     (properties->handleTypes != CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR ||
+	      !(session.features & VGPU_FEATURE_SHARE))) ||
 	    properties->location.type != CU_MEM_LOCATION_TYPE_DEVICE)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (!context_primary(properties->location.id))
@@ -197,11 +220,16 @@ API(cuMemPoolCreate, CUmemoryPool *pool, const CUmemPoolProps *properties)
 	object = object_mint(VGPU_KIND_MEMORY_POOL, 0);
 	if (!object)
 		return CUDA_ERROR_OUT_OF_MEMORY;
-	result = host_cuMemPoolCreate(context, object->id, properties->location.id, properties->maxSize);
+	if (properties->handleTypes != CU_MEM_HANDLE_TYPE_NONE)
+		result = host_cuMemPoolCreateShared(context, object->id, properties->location.id,
+						    (uint32_t)properties->handleTypes, properties->maxSize);
+	else
+		result = host_cuMemPoolCreate(context, object->id, properties->location.id, properties->maxSize);
 	if (result) {
 		object_release(object);
 		return result;
 	}
+	object->words[POOL_HANDLE_TYPES] = (uint64_t)properties->handleTypes;
 	*pool = (CUmemoryPool)object;
 	return CUDA_SUCCESS;
 }

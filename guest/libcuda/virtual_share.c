@@ -1,39 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Physical memory that processes share.  On the host it is a descriptor of the
- * driver's; what the program has is one of a small file that holds the host's name
- * for it, so that it can go to other processes as the real one can.
+ * driver's; what the program has is one of a file that holds the host's name for it.
  */
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "host_calls.h"
+#include "name_file.h"
 #include "virtual.h"
-
-#define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
-
-/* -1: the system has no file for it. */
-static int name_file_make(const CUipcMemHandle *name)
-{
-	int file = memfd_create("cuda-memory", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-
-	if (file < 0)
-		return -1;
-	if (write(file, name, sizeof(*name)) == (ssize_t)sizeof(*name) && fcntl(file, F_ADD_SEALS, SEALS) == 0)
-		return file;
-	close(file);
-	return -1;
-}
-
-static bool name_file_read(int file, CUipcMemHandle *ret_name)
-{
-	struct stat status;
-
-	return fstat(file, &status) == 0 && S_ISREG(status.st_mode) && status.st_size == (off_t)sizeof(*ret_name) &&
-	       pread(file, ret_name, sizeof(*ret_name), 0) == (ssize_t)sizeof(*ret_name);
-}
 
 API(cuMemExportToShareableHandle, void *shareable, CUmemGenericAllocationHandle handle, CUmemAllocationHandleType type,
     unsigned long long flags)

@@ -169,14 +169,21 @@ static void slot_clear(struct executor *executor, struct allocation *slot)
 	account->slots[hole] = (struct allocation){0};
 }
 
-void account_remove(struct executor *executor, CUdeviceptr address)
+struct allocation *account_find(const struct executor *executor, CUdeviceptr address)
 {
 	struct allocation *slot;
 
 	if (!executor->account.capacity || !address)
-		return;
+		return NULL;
 	slot = slot_find(&executor->account, address);
-	if (slot->address)
+	return slot->address ? slot : NULL;
+}
+
+void account_remove(struct executor *executor, CUdeviceptr address)
+{
+	struct allocation *slot = account_find(executor, address);
+
+	if (slot)
 		slot_clear(executor, slot);
 }
 

@@ -18,6 +18,7 @@ struct allocation {
 	uint64_t bytes;
 	uint32_t context;
 	CUdevice device; /* of the context; -1: unknown */
+	uint64_t pool;	 /* number of the pool for other processes that it is from (share_pool.h); 0: none */
 };
 
 /* An open-addressed hash table, at most half full. */
@@ -50,6 +51,9 @@ static inline uint64_t account_handle_key(const void *object)
 {
 	return (uintptr_t)object;
 }
+
+/* What begins at the address; NULL: nothing. Until the next call. */
+struct allocation *account_find(const struct executor *executor, CUdeviceptr address);
 
 /* After an address was freed. */
 void account_remove(struct executor *executor, CUdeviceptr address);

@@ -51,13 +51,20 @@ static bool limits_need_counting(const struct vgpu_limits *limits)
 	       LOAD(limits->bytes_per_second);
 }
 
+/* Others are there, who would wait for what is in flight. */
+static bool gate_is_shared(const struct gate *gate)
+{
+	enum vgpu_permit_mode mode = VGPU_PERMIT_MODE(gate->word);
+
+	return mode == VGPU_PERMIT_SLICED || mode == VGPU_PERMIT_STANDBY;
+}
+
 /* Work is counted in bursts. */
 static bool gate_counts(const struct gate *gate)
 {
 	const struct vgpu_limits *limits = &gate->permit->limits;
 
-	return VGPU_PERMIT_MODE(gate->word) == VGPU_PERMIT_SLICED || LOAD(limits->queue_depth) ||
-	       LOAD(limits->kernel_ms);
+	return gate_is_shared(gate) || LOAD(limits->queue_depth) || LOAD(limits->kernel_ms);
 }
 
 /* Under the deadline's lock. */
@@ -206,8 +213,7 @@ static bool depth_admits(struct executor *executor, struct gate *gate, uint64_t 
 	uint32_t allowed = BURSTS_IN_FLIGHT;
 	bool is_full = burst_is_full(bursts);
 
-	/* Only where others are there, who would wait for both. */
-	if (VGPU_PERMIT_MODE(gate->word) == VGPU_PERMIT_SLICED && bursts->record_ns >= LONG_RECORD_BURSTS * burst_ns)
+	if (gate_is_shared(gate) && bursts->record_ns >= LONG_RECORD_BURSTS * burst_ns)
 		allowed = 1;
 	if (LOAD(gate->permit->limits.kernel_ms) &&
 	    bursts->ring[bursts->next % BURSTS_MAX].records >= BURST_RECORDS_LIMITED)
@@ -229,6 +235,15 @@ static bool depth_admits(struct executor *executor, struct gate *gate, uint64_t 
 	if (allowed > BURSTS_MAX - 2)
 		allowed = BURSTS_MAX - 2;
 	return bursts_outstanding(bursts) < allowed;
+}
+
+/* Under STANDBY: the mediator learns of it while the work is on its way already. */
+static void standby_begin(struct gate *gate)
+{
+	if (VGPU_PERMIT_MODE(gate->word) != VGPU_PERMIT_STANDBY || LOAD(gate->own->demand))
+		return;
+	__atomic_store_n(&gate->own->demand, 1, __ATOMIC_SEQ_CST);
+	bell_ring(gate);
 }
 
 static bool work_waits(const struct executor *executor)
@@ -257,6 +272,7 @@ bool gate_ask(struct executor *executor)
 		ending_begin(executor, gate, now);
 	if (gate->is_ending || gate->is_done)
 		return refuse(gate, now);
+	standby_begin(gate);
 	if (!gate_counts(gate))
 		return admit(executor, gate, now);
 	if (!depth_admits(executor, gate, now))

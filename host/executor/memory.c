@@ -4,6 +4,8 @@
 #include "executor.h"
 #include "executor_calls.h"
 #include "limit.h"
+#include "share_pool.h"
+#include "vgpu_address.h"
 
 CUresult execute_cuMemAlloc_v2(struct executor *executor, const struct request *request,
 			       const struct wire_cuMemAlloc_v2 *arguments, struct wire_cuMemAlloc_v2_reply *reply)
@@ -115,6 +117,8 @@ CUresult execute_cuMemAllocFromPoolAsync(struct executor *executor, const struct
 				 arguments->bytesize);
 	else
 		account_add(executor, "cuMemAllocAsync", result, address, arguments->bytesize, 0);
+	if (!result && !capture)
+		shared_pool_note(executor, arguments->pool, address);
 	(void)request;
 	reply->dptr = address;
 	return result;
@@ -148,7 +152,7 @@ CUresult execute_cuMemFreeAsync(struct executor *executor, const struct request 
 CUresult execute_cuMemPoolCreate(struct executor *executor, const struct request *request,
 				 const struct wire_cuMemPoolCreate *arguments)
 {
-	/* The rest of the properties describes sharing with other processes, which a guest cannot do. */
+	/* The rest of the properties describes sharing with other processes (share_pool.c). */
 	CUmemPoolProps properties = {
 		.allocType = CU_MEM_ALLOCATION_TYPE_PINNED,
 		.handleTypes = CU_MEM_HANDLE_TYPE_NONE,
@@ -212,6 +216,24 @@ CUresult execute_cuMemPoolGetAttribute(struct executor *executor, const struct r
 							is_int ? (void *)&narrow : (void *)&wide);
 	reply->value = is_int ? (cuuint64_t)narrow : wide;
 	return result;
+}
+
+/*
+ * It is the guest that waits, for the executor's own copies and fills are asynchronous ones; the driver says of which
+ * memory the attribute can be set.
+ */
+CUresult execute_cuPointerSetAttribute(struct executor *executor, const struct request *request,
+				       const struct wire_cuPointerSetAttribute *arguments)
+{
+	unsigned int value = arguments->value != 0;
+
+	(void)request;
+	if (!executor->driver.cuPointerSetAttribute)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	/* What lies elsewhere may be registered memory of this process's own. */
+	if (arguments->attribute != CU_POINTER_ATTRIBUTE_SYNC_MEMOPS || !vgpu_address_is_device(arguments->ptr, 1))
+		return CUDA_ERROR_INVALID_VALUE;
+	return executor->driver.cuPointerSetAttribute(&value, CU_POINTER_ATTRIBUTE_SYNC_MEMOPS, arguments->ptr);
 }
 
 CUresult execute_cuMemPoolSetAccess(struct executor *executor, const struct request *request,

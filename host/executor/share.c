@@ -8,6 +8,7 @@
 #include "control_socket.h"
 #include "executor.h"
 #include "executor_calls.h"
+#include "share_pool.h"
 #include "vgpu_api_wire.h"
 #include "virtual.h"
 
@@ -21,7 +22,7 @@ struct token_handle {
 	uint8_t zeros[CU_IPC_HANDLE_SIZE - 8 - VGPU_SHARE_TOKEN_BYTES];
 };
 _Static_assert(sizeof(struct token_handle) == CU_IPC_HANDLE_SIZE, "it is a handle");
-_Static_assert(VGPU_SHARE_HANDLE_BYTES == CU_IPC_HANDLE_SIZE, "the driver's handle fits");
+_Static_assert(VGPU_SHARE_HANDLE_BYTES >= CU_IPC_HANDLE_SIZE, "the driver's handle fits");
 
 static const char token_magic[8] = "vgpu-ipc";
 
@@ -55,28 +56,38 @@ static CUresult question_send(struct executor *executor, const struct request *r
 	return EXECUTE_DEFERRED;
 }
 
-static CUresult publish(struct executor *executor, const struct request *request, enum vgpu_share_kind kind,
-			const char *handle)
+CUresult share_publish(struct executor *executor, const struct request *request, struct control_message *message)
 {
-	struct control_message message = {.share = {.kind = (uint32_t)kind}};
-
-	if (!executor->can_share)
-		return CUDA_ERROR_NOT_SUPPORTED;
-	memcpy(message.share.handle, handle, sizeof(message.share.handle));
-	return question_send(executor, request, VGPU_CONTROL_SHARE_PUBLISH, &message, 0, 0);
+	return executor->can_share ? question_send(executor, request, VGPU_CONTROL_SHARE_PUBLISH, message, 0, 0)
+				   : CUDA_ERROR_NOT_SUPPORTED;
 }
 
-static CUresult query(struct executor *executor, const struct request *request, enum vgpu_share_kind kind,
-		      const char *handle, uint32_t flags, uint32_t id)
+static CUresult handle_publish(struct executor *executor, const struct request *request, enum vgpu_share_kind kind,
+			       const char *handle)
 {
 	struct control_message message = {.share = {.kind = (uint32_t)kind}};
-	struct token_handle token;
 
-	memcpy(&token, handle, sizeof(token));
-	if (!executor->can_share || memcmp(token.magic, token_magic, sizeof(token_magic)) != 0)
+	memcpy(message.share.handle, handle, CU_IPC_HANDLE_SIZE);
+	return share_publish(executor, request, &message);
+}
+
+CUresult share_query(struct executor *executor, const struct request *request, enum vgpu_share_kind kind,
+		     const char *token, uint32_t flags, uint32_t id)
+{
+	struct control_message message = {.share = {.kind = (uint32_t)kind}};
+	struct token_handle handle;
+
+	memcpy(&handle, token, sizeof(handle));
+	if (!executor->can_share || memcmp(handle.magic, token_magic, sizeof(token_magic)) != 0)
 		return CUDA_ERROR_INVALID_VALUE;
-	memcpy(message.share.token, token.token, sizeof(token.token));
+	memcpy(message.share.token, handle.token, sizeof(handle.token));
 	return question_send(executor, request, VGPU_CONTROL_SHARE_QUERY, &message, flags, id);
+}
+
+bool share_tell_withdrawn(struct executor *executor, struct control_message *message)
+{
+	return control_is_ready(executor, POLLOUT) &&
+	       control_send(executor->control, VGPU_CONTROL_SHARE_WITHDRAW, message) == 0;
 }
 
 CUresult execute_cuIpcGetMemHandle(struct executor *executor, const struct request *request,
@@ -90,7 +101,7 @@ CUresult execute_cuIpcGetMemHandle(struct executor *executor, const struct reque
 	if (!executor->driver.cuIpcGetMemHandle)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	result = executor->driver.cuIpcGetMemHandle(&handle, arguments->dptr);
-	return result ? result : publish(executor, request, VGPU_SHARE_MEMORY, handle.reserved);
+	return result ? result : handle_publish(executor, request, VGPU_SHARE_MEMORY, handle.reserved);
 }
 
 CUresult execute_cuIpcGetEventHandle(struct executor *executor, const struct request *request,
@@ -107,7 +118,7 @@ CUresult execute_cuIpcGetEventHandle(struct executor *executor, const struct req
 	if (!executor->driver.cuIpcGetEventHandle)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	result = executor->driver.cuIpcGetEventHandle(&handle, event);
-	return result ? result : publish(executor, request, VGPU_SHARE_EVENT, handle.reserved);
+	return result ? result : handle_publish(executor, request, VGPU_SHARE_EVENT, handle.reserved);
 }
 
 CUresult execute_cuIpcOpenMemHandle_v2(struct executor *executor, const struct request *request,
@@ -117,7 +128,7 @@ CUresult execute_cuIpcOpenMemHandle_v2(struct executor *executor, const struct r
 	(void)reply;
 	if (!executor->driver.cuIpcOpenMemHandle_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	return query(executor, request, VGPU_SHARE_MEMORY, arguments->handle.reserved, arguments->flags, 0);
+	return share_query(executor, request, VGPU_SHARE_MEMORY, arguments->handle.reserved, arguments->flags, 0);
 }
 
 CUresult execute_cuIpcOpenEventHandle(struct executor *executor, const struct request *request,
@@ -129,7 +140,7 @@ CUresult execute_cuIpcOpenEventHandle(struct executor *executor, const struct re
 		return result;
 	if (!executor->driver.cuIpcOpenEventHandle)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	return query(executor, request, VGPU_SHARE_EVENT, arguments->handle.reserved, 0, arguments->event);
+	return share_query(executor, request, VGPU_SHARE_EVENT, arguments->handle.reserved, 0, arguments->event);
 }
 
 static void allocation_name(const struct physical *physical, struct control_message *message)
@@ -166,7 +177,7 @@ CUresult execute_cuMemExportToShareableHandle(struct executor *executor, const s
 		physical->shared = ++executor->shares.last_number;
 	allocation_name(physical, &message);
 	message.fds[0] = descriptor;
-	result = question_send(executor, request, VGPU_CONTROL_SHARE_PUBLISH, &message, 0, 0);
+	result = share_publish(executor, request, &message);
 	close(descriptor);
 	return result;
 }
@@ -183,7 +194,8 @@ CUresult execute_cuMemImportFromShareableHandle(struct executor *executor, const
 	if (!executor->driver.cuMemImportFromShareableHandle ||
 	    !executor->driver.cuMemGetAllocationPropertiesFromHandle)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	return query(executor, request, VGPU_SHARE_ALLOCATION, arguments->shareable.reserved, 0, arguments->handle);
+	return share_query(executor, request, VGPU_SHARE_ALLOCATION, arguments->shareable.reserved, 0,
+			   arguments->handle);
 }
 
 bool share_withdraw(struct executor *executor, const struct physical *physical)
@@ -191,8 +203,7 @@ bool share_withdraw(struct executor *executor, const struct physical *physical)
 	struct control_message message = {.fd_count = 0};
 
 	allocation_name(physical, &message);
-	return control_is_ready(executor, POLLOUT) &&
-	       control_send(executor->control, VGPU_CONTROL_SHARE_WITHDRAW, &message) == 0;
+	return share_tell_withdrawn(executor, &message);
 }
 
 /* The reply to a request, built when the answer has come. */
@@ -207,7 +218,9 @@ static void token_give(const struct vgpu_control_share *share, struct answer *an
 	struct token_handle token = {0};
 
 	_Static_assert(sizeof(reply) == sizeof(struct wire_cuIpcGetEventHandle_reply) &&
-			       sizeof(reply) == sizeof(struct wire_cuMemExportToShareableHandle_reply),
+			       sizeof(reply) == sizeof(struct wire_cuMemExportToShareableHandle_reply) &&
+			       sizeof(reply) == sizeof(struct wire_cuMemPoolExportToShareableHandle_reply) &&
+			       sizeof(reply) == sizeof(struct wire_cuMemPoolExportPointer_reply),
 		       "the replies are alike");
 	memcpy(token.magic, token_magic, sizeof(token_magic));
 	memcpy(token.token, share->token, sizeof(token.token));
@@ -278,14 +291,46 @@ static CUresult allocation_open(struct executor *executor, const struct share_wa
 	return result;
 }
 
+static bool is_publishing(uint32_t opcode)
+{
+	return opcode == VGPU_CALL_cuIpcGetMemHandle || opcode == VGPU_CALL_cuIpcGetEventHandle ||
+	       opcode == VGPU_CALL_cuMemExportToShareableHandle ||
+	       opcode == VGPU_CALL_cuMemPoolExportToShareableHandle || opcode == VGPU_CALL_cuMemPoolExportPointer;
+}
+
+static CUresult pool_open(struct executor *executor, const struct share_wait *wait,
+			  const struct control_message *message, struct answer *answer)
+{
+	struct wire_cuMemPoolImportFromShareableHandle_reply reply = {0};
+	CUresult result = shared_pool_open(executor, wait, message, &reply.dev);
+
+	memcpy(answer->bytes, &reply, sizeof(reply));
+	answer->count = sizeof(reply);
+	return result;
+}
+
+static CUresult pointer_open(struct executor *executor, const struct share_wait *wait,
+			     const struct vgpu_control_share *share, struct answer *answer)
+{
+	struct wire_cuMemPoolImportPointer_reply reply = {0};
+	struct vgpu_share_pointer name;
+	CUresult result;
+
+	memcpy(&name, share->handle, sizeof(name));
+	result = shared_pool_open_pointer(executor, wait->id, &name, &reply.ptr);
+	reply.size = name.bytes;
+	memcpy(answer->bytes, &reply, sizeof(reply));
+	answer->count = sizeof(reply);
+	return result;
+}
+
 static CUresult request_finish(struct executor *executor, const struct share_wait *wait,
 			       const struct control_message *message, struct answer *answer)
 {
 	const struct vgpu_control_share *share = &message->share;
 	uint32_t opcode = wait->request.opcode;
 
-	if (opcode == VGPU_CALL_cuIpcGetMemHandle || opcode == VGPU_CALL_cuIpcGetEventHandle ||
-	    opcode == VGPU_CALL_cuMemExportToShareableHandle) {
+	if (is_publishing(opcode)) {
 		/* The tenant has given out all that it may. */
 		if (!share->is_granted)
 			return CUDA_ERROR_OUT_OF_MEMORY;
@@ -297,6 +342,10 @@ static CUresult request_finish(struct executor *executor, const struct share_wai
 		return CUDA_ERROR_INVALID_VALUE;
 	if (opcode == VGPU_CALL_cuMemImportFromShareableHandle)
 		return allocation_open(executor, wait, message, answer);
+	if (opcode == VGPU_CALL_cuMemPoolImportFromShareableHandle)
+		return pool_open(executor, wait, message, answer);
+	if (opcode == VGPU_CALL_cuMemPoolImportPointer)
+		return pointer_open(executor, wait, share, answer);
 	if (!context_enter(executor, wait->request.context))
 		return CUDA_ERROR_INVALID_CONTEXT;
 	return opcode == VGPU_CALL_cuIpcOpenEventHandle ? event_open(executor, wait, share)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * CUDA IPC and exported physical memory between guest processes of one tenant.  The driver's handles never
+ * CUDA IPC and exported physical memory and pools between guest processes of one tenant.  The driver's handles never
  * leave the host: the mediator keeps them and gives tokens for them
  * (vgpu_control.h), which are the handles that guests see.
  *
@@ -21,6 +21,7 @@
 #define SHARES_WAITING_MAX 64
 
 struct physical;
+struct control_message;
 
 /* A question to the mediator, and the request that it is for. */
 struct share_wait {
@@ -31,13 +32,26 @@ struct share_wait {
 	uint32_t flags;
 };
 
+struct shared_pool;
+
 struct shares {
 	struct share_wait waits[SHARES_WAITING_MAX]; /* in the order in which they were asked */
 	size_t count;
 	uint32_t serial;
 	uint64_t asked_ns;    /* the oldest, or when the last answer came */
-	uint64_t last_number; /* of physical memory that was published */
+	uint64_t last_number; /* of physical memory and pools that may be published */
+	struct shared_pool *pools;
 };
+
+/*
+ * Asks the mediator on behalf of the request: EXECUTE_DEFERRED, or why it cannot be asked. share_publish() is for a
+ * reply that is a token, share_query() for what has the token 'token', of which 'id' is to be made.
+ */
+CUresult share_publish(struct executor *executor, const struct request *request, struct control_message *message);
+CUresult share_query(struct executor *executor, const struct request *request, enum vgpu_share_kind kind,
+		     const char *token, uint32_t flags, uint32_t id);
+/* No answer: what 'message' names is published no more. False: the mediator cannot be told. */
+bool share_tell_withdrawn(struct executor *executor, struct control_message *message);
 
 /* Nobody can open the memory any more. False: the mediator cannot be told; it holds the memory. */
 bool share_withdraw(struct executor *executor, const struct physical *physical);

@@ -65,7 +65,7 @@ void share_charge(struct share *share, uint64_t used_ns, uint64_t now)
 		share->scheduler->mediator->counters.gpu_ns[pool] += used_ns;
 }
 
-void scheduler_process_grant(struct scheduler_process *process, enum vgpu_permit_mode mode, uint64_t until_ns)
+static void process_permit(struct scheduler_process *process, enum vgpu_permit_mode mode, uint64_t until_ns)
 {
 	const struct scheduler *scheduler = process->share->scheduler;
 	const struct configuration *configuration = &scheduler->mediator->configuration;
@@ -80,7 +80,22 @@ void scheduler_process_grant(struct scheduler_process *process, enum vgpu_permit
 	permit_times_set(&process->permit, burst_ns, configuration->linger_us * 1000ull);
 	permit_drain_set(&process->permit, VGPU_DRAIN_US);
 	permit_set(&process->permit, mode, until_ns);
+}
+
+void scheduler_process_grant(struct scheduler_process *process, enum vgpu_permit_mode mode, uint64_t until_ns)
+{
+	process_permit(process, mode, until_ns);
 	process->state = PROCESS_HOLDS;
+}
+
+void scheduler_process_stand_by(struct scheduler_process *process, bool may_begin)
+{
+	bool stands_by = permit_mode(&process->permit) == VGPU_PERMIT_STANDBY;
+
+	if (stands_by && !may_begin)
+		permit_set(&process->permit, VGPU_PERMIT_CLOSED, 0);
+	else if (may_begin && !stands_by && !claim(&process->claims->demand) && !claim(&process->claims->busy))
+		process_permit(process, VGPU_PERMIT_STANDBY, VGPU_TIME_NEVER);
 }
 
 /* True: it is out at once. */

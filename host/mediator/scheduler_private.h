@@ -89,6 +89,8 @@ bool share_is_alone(const struct scheduler *scheduler, const struct share *share
 void share_charge(struct share *share, uint64_t used_ns, uint64_t now);
 
 void scheduler_process_grant(struct scheduler_process *process, enum vgpu_permit_mode mode, uint64_t until_ns);
+/* Of one that is out: whether it may begin without a grant. One that has work is given nothing. */
+void scheduler_process_stand_by(struct scheduler_process *process, bool may_begin);
 /* True: it is out at once. */
 bool scheduler_process_revoke(struct scheduler_process *process);
 void scheduler_process_out(struct scheduler_process *process, uint64_t now);

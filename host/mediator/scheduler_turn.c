@@ -250,6 +250,41 @@ static void next_grant(struct scheduler *scheduler, uint64_t now)
 		current_end(scheduler, now);
 }
 
+/* No other tenant is in its class or in a higher one, and there are lower ones. */
+static bool share_is_first(const struct scheduler *scheduler, const struct share *share)
+{
+	const struct policy_queue *queue = &scheduler->queue;
+	const struct share *other;
+
+	LIST_FOREACH(other, &scheduler->shares, link)
+	{
+		if (other != share && !queue->policy->preempts(queue, &other->policy, &share->policy))
+			return false;
+	}
+	return !share_is_alone(scheduler, share);
+}
+
+/*
+ * Who would preempt anybody need not ask: its work goes to the GPU without waiting for our answer, which takes two
+ * wake-ups. A turn that has come by age is kept from it.
+ */
+static void standby_look(struct scheduler *scheduler)
+{
+	struct scheduler_process *process;
+	struct share *share;
+
+	LIST_FOREACH(share, &scheduler->shares, link)
+	{
+		bool may_begin = !(scheduler->current && scheduler->is_aged) && share_is_first(scheduler, share);
+
+		LIST_FOREACH(process, &share->processes, link)
+		{
+			if (process->state == PROCESS_OUT)
+				scheduler_process_stand_by(process, may_begin);
+		}
+	}
+}
+
 /* How often to look for kernels that take too long; VGPU_TIME_NEVER: nobody's are limited. */
 static uint64_t watch_interval(const struct scheduler *scheduler)
 {
@@ -325,6 +360,7 @@ void scheduler_turn(struct scheduler *scheduler)
 			current_look(scheduler, now);
 		for (unsigned i = 0; !scheduler->current && i < GRANTS_TRIED_MAX; i++)
 			next_grant(scheduler, now);
+		standby_look(scheduler);
 	}
 	timer_set(scheduler, now);
 }

@@ -33,7 +33,7 @@ static bool descriptors_admit(const struct channel *asking)
 static bool publish(struct channel *channel, const struct control_message *question,
 		    struct vgpu_control_share *ret_reply)
 {
-	bool has_room = question->share.kind == VGPU_SHARE_ALLOCATION && descriptors_admit(channel);
+	bool has_room = vgpu_share_has_descriptor(question->share.kind) && descriptors_admit(channel);
 
 	if (!channel->shares)
 		channel->shares = share_table_create();

@@ -21,7 +21,7 @@ _Static_assert(sizeof(struct token) == VGPU_SHARE_TOKEN_BYTES, "a token is as lo
 struct share {
 	struct token token;
 	uint32_t kind;	/* 0: the place is free */
-	int descriptor; /* of an allocation */
+	int descriptor; /* of a kind that has one */
 	uint8_t handle[VGPU_SHARE_HANDLE_BYTES];
 };
 
@@ -36,7 +36,7 @@ struct share_table {
 
 static void share_clear(struct share_table *table, struct share *share)
 {
-	if (share->kind == VGPU_SHARE_ALLOCATION) {
+	if (vgpu_share_has_descriptor(share->kind)) {
 		close(share->descriptor);
 		table->descriptor_count--;
 	}
@@ -105,7 +105,7 @@ static void reply_fill(const struct share *share, struct vgpu_control_share *rep
 
 static bool descriptor_take(const struct control_message *question, bool has_room, struct share *share)
 {
-	if (question->share.kind != VGPU_SHARE_ALLOCATION)
+	if (!vgpu_share_has_descriptor(question->share.kind))
 		return question->fd_count == 0;
 	if (question->fd_count != 1 || !has_room)
 		return false;
@@ -121,7 +121,7 @@ bool share_table_publish(struct share_table *table, const struct control_message
 	struct share share = {.kind = question->kind};
 	const struct share *found;
 
-	if (question->kind < VGPU_SHARE_MEMORY || question->kind > VGPU_SHARE_ALLOCATION)
+	if (question->kind < VGPU_SHARE_MEMORY || question->kind > VGPU_SHARE_POINTER)
 		return false;
 	found = handle_find(table, question, hash);
 	if (found) {
@@ -137,7 +137,7 @@ bool share_table_publish(struct share_table *table, const struct control_message
 		return false;
 	memcpy(share.handle, question->handle, sizeof(share.handle));
 	share_clear(table, &table->places[share.token.place]);
-	if (share.kind == VGPU_SHARE_ALLOCATION)
+	if (vgpu_share_has_descriptor(share.kind))
 		table->descriptor_count++;
 	table->hashes[share.token.place] = hash;
 	table->places[share.token.place] = share;
@@ -179,7 +179,7 @@ bool share_table_find(const struct share_table *table, const struct vgpu_control
 	if (!share->kind || share->kind != question->kind || share->token.secret != token.secret)
 		return false;
 	reply_fill(share, &reply->share);
-	if (share->kind == VGPU_SHARE_ALLOCATION)
+	if (vgpu_share_has_descriptor(share->kind))
 		reply->fds[reply->fd_count++] = share->descriptor;
 	return true;
 }

@@ -2,7 +2,7 @@
 /*
  * The handles that one executor has published, and their tokens: used by the mediator, and by a worker's service for
  * the executors there. A token says where its handle is, for a guest may ask as often as it likes, and is random
- * besides. A handle of physical memory is a descriptor, which is held until it is withdrawn.
+ * besides. A handle of physical memory or of a pool is a descriptor, which is held until it is withdrawn.
  */
 #ifndef MEDIATOR_SHARE_TABLE_H
 #define MEDIATOR_SHARE_TABLE_H

@@ -23,7 +23,7 @@
 #include "vgpu_control.h"
 #include "vgpu_schedule.h"
 
-#define LINK_VERSION	       4u
+#define LINK_VERSION	       5u
 #define LINK_PAYLOAD_BYTES_MAX (256u << 10)
 #define LINK_OUT_BYTES	       (2u << 20)
 #define LINK_EARLY_BYTES       4096u /* of them, for link_put_early() alone */

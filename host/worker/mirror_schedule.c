@@ -74,8 +74,6 @@ bool mirror_schedule_take(struct mirror_schedule *schedule, const struct link_vi
 	if (view->bytes != sizeof(permit))
 		return false;
 	memcpy(&permit, view->payload, sizeof(permit));
-	if (VGPU_PERMIT_MODE(permit.word) > VGPU_PERMIT_SLICED)
-		return false;
 	if (__builtin_add_overflow(pause_now_ns(), permit.left_ns, &until_ns))
 		until_ns = VGPU_TIME_NEVER;
 	STORE(page->drain_us, permit.drain_us);

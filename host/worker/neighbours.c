@@ -35,7 +35,7 @@ static bool descriptors_admit(const struct accounts *accounts, const struct conn
 static bool publish(const struct accounts *accounts, struct connection *connection,
 		    const struct control_message *question, struct vgpu_control_share *ret_reply)
 {
-	bool has_room = question->share.kind == VGPU_SHARE_ALLOCATION && descriptors_admit(accounts, connection);
+	bool has_room = vgpu_share_has_descriptor(question->share.kind) && descriptors_admit(accounts, connection);
 
 	if (!connection->shares)
 		connection->shares = share_table_create();

@@ -233,6 +233,8 @@ bool relay_schedule_take(struct relay_schedule *schedule, const struct link_view
 	STORE(own->deadline_ns, report.is_overdue ? DEADLINE_OVER : 0);
 	/* What was read before the executor had the permit that was sent last says nothing of it. */
 	if (report.word == schedule->sent.word) {
+		bool may_begin = VGPU_PERMIT_MODE(report.word) == VGPU_PERMIT_STANDBY;
+
 		schedule->is_answered |= claims->done == report.word;
 		/* What a revocation that is not answered has noted stays. */
 		if (claims->in_flight || schedule->is_answered || VGPU_PERMIT_MODE(report.word) != VGPU_PERMIT_CLOSED)
@@ -240,8 +242,9 @@ bool relay_schedule_take(struct relay_schedule *schedule, const struct link_view
 		STORE(own->busy, claims->busy || !schedule->is_answered);
 		schedule->has_demanded |= schedule->is_answered && claims->demand;
 		/* Also for what was on its way to the executor when it answered. */
-		STORE(own->demand,
-		      schedule->is_answered && (claims->demand || (schedule->has_demanded && sent != report.arrived)));
+		STORE(own->demand, (may_begin && claims->demand) ||
+					   (schedule->is_answered &&
+					    (claims->demand || (schedule->has_demanded && sent != report.arrived))));
 		if (claims->done == report.word)
 			__atomic_store_n(&own->done, claims->done, __ATOMIC_SEQ_CST);
 	}

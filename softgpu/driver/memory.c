@@ -138,7 +138,7 @@ CUresult memory_free(uint64_t base, unsigned kind_mask, struct memory_range *ret
 	if (result)
 		return result;
 	if (range.pool)
-		pool_return(range.pool, range.bytes);
+		pool_return(range.pool, range.bytes, range.pool_offset);
 	if (ret_range)
 		*ret_range = range;
 	return CUDA_SUCCESS;
@@ -256,7 +256,7 @@ void memory_release_owned(struct context *context)
 		}
 		range_remove(index);
 		if (range.pool)
-			pool_return(range.pool, range.bytes);
+			pool_return(range.pool, range.bytes, range.pool_offset);
 	}
 	pthread_rwlock_unlock(&lock);
 }

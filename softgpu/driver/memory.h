@@ -43,6 +43,7 @@ struct memory_range {
 	CUdevice device;	 /* whose memory it is; of host memory that of the context */
 	struct context *context; /* the owner; not a reference, since the owner releases its ranges first */
 	struct pool *pool;	 /* a reference, or NULL */
+	uint64_t pool_offset;	 /* in the pool's file, if it has one */
 	struct object *physical; /* of MEMORY_MAPPED: a reference */
 	uint32_t access_devices; /* MEMORY_MAPPED: a bit for each device that cuMemSetAccess lets at it */
 	bool live;		 /* MEMORY_GRAPH: a launch has allocated it, and nothing freed it */

@@ -13,21 +13,8 @@
 #include "graph_memory.h"
 #include "memory.h"
 #include "object.h"
+#include "pool_file.h"
 #include "stream.h"
-
-struct pool {
-	struct object object;
-	CUdevice device;
-	pthread_mutex_t lock;
-	int reuse_event;
-	int reuse_opportunistic;
-	int reuse_internal;
-	uint64_t release_threshold;
-	uint64_t used;
-	uint64_t used_high;
-	uint64_t maximum;		 /* 0: none */
-	_Atomic uint32_t access_devices; /* a bit for each device that was let at it, but its own */
-};
 
 static struct pool *default_pools[DEVICES_MAX]; /* never freed */
 static CUmemoryPool current_pools[DEVICES_MAX]; /* NULL: the default one */
@@ -37,21 +24,25 @@ static void pool_destroy(struct object *object)
 {
 	struct pool *pool = (struct pool *)object;
 
+	pool_file_close(pool->file);
 	pthread_mutex_destroy(&pool->lock);
 	free(pool);
 }
 
-static CUresult pool_create(CUdevice device, uint64_t maximum, struct pool **ret_pool)
+CUresult memory_pool_create(CUdevice device, uint64_t maximum, struct pool_file *file, struct pool **ret_pool)
 {
 	struct pool *pool = calloc(1, sizeof(*pool));
 
-	if (!pool)
+	if (!pool) {
+		pool_file_close(file);
 		return CUDA_ERROR_OUT_OF_MEMORY;
+	}
 	object_prepare(&pool->object, OBJECT_POOL, NULL, pool_destroy);
 	pthread_mutex_init(&pool->lock, NULL);
 	pool->reuse_event = pool->reuse_opportunistic = pool->reuse_internal = 1; /* the documented defaults */
 	pool->device = device;
 	pool->maximum = maximum;
+	pool->file = file;
 	if (!object_publish(&pool->object)) {
 		object_release(&pool->object);
 		return CUDA_ERROR_OUT_OF_MEMORY;
@@ -66,14 +57,14 @@ static CUresult default_pool_get(CUdevice device, CUmemoryPool *ret_handle)
 
 	pthread_mutex_lock(&pools_lock);
 	if (!default_pools[device])
-		result = pool_create(device, 0, &default_pools[device]);
+		result = memory_pool_create(device, 0, NULL, &default_pools[device]);
 	if (!result)
 		*ret_handle = (CUmemoryPool)default_pools[device];
 	pthread_mutex_unlock(&pools_lock);
 	return result;
 }
 
-static CUresult pool_acquire(CUmemoryPool handle, struct pool **ret_pool)
+CUresult pool_acquire(CUmemoryPool handle, struct pool **ret_pool)
 {
 	CUresult result = driver_check();
 
@@ -83,7 +74,7 @@ static CUresult pool_acquire(CUmemoryPool handle, struct pool **ret_pool)
 	return *ret_pool ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
-static bool pool_take(struct pool *pool, uint64_t bytes)
+bool pool_take(struct pool *pool, uint64_t bytes)
 {
 	bool taken = false;
 
@@ -100,8 +91,10 @@ static bool pool_take(struct pool *pool, uint64_t bytes)
 	return taken;
 }
 
-void pool_return(struct pool *pool, uint64_t bytes)
+void pool_return(struct pool *pool, uint64_t bytes, uint64_t offset)
 {
+	if (pool->file && !pool->is_imported)
+		pool_file_punch(pool->file, offset, bytes);
 	pthread_mutex_lock(&pool->lock);
 	pool->used -= bytes;
 	pthread_mutex_unlock(&pool->lock);
@@ -141,8 +134,8 @@ ENTRY(cuDeviceSetMemPool, (CUdevice device, CUmemoryPool handle))
 		return result;
 	if (!device_exists(device))
 		result = CUDA_ERROR_INVALID_DEVICE;
-	else if (pool->device != device)
-		result = CUDA_ERROR_INVALID_VALUE; /* the pool must be local to the device */
+	else if (pool->device != device || pool->is_imported)
+		result = CUDA_ERROR_INVALID_VALUE; /* the pool must be local to the device, and to the process */
 	object_release(&pool->object);
 	if (result)
 		return result;
@@ -154,6 +147,7 @@ ENTRY(cuDeviceSetMemPool, (CUdevice device, CUmemoryPool handle))
 
 ENTRY(cuMemPoolCreate, (CUmemoryPool * ret_pool, const CUmemPoolProps *properties))
 {
+	struct pool_file *file = NULL;
 	struct pool *pool;
 	CUresult result = driver_check();
 
@@ -161,13 +155,19 @@ ENTRY(cuMemPoolCreate, (CUmemoryPool * ret_pool, const CUmemPoolProps *propertie
 		return result;
 	if (!ret_pool || !properties || properties->allocType != CU_MEM_ALLOCATION_TYPE_PINNED)
 		return CUDA_ERROR_INVALID_VALUE;
-	/* Memory for other processes, and pools of host memory. */
-	if (properties->handleTypes != CU_MEM_HANDLE_TYPE_NONE ||
+	/* Descriptors are the one kind of handles; pools of host memory. */
+	if ((properties->handleTypes != CU_MEM_HANDLE_TYPE_NONE &&
+	     properties->handleTypes != CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR) ||
 	    properties->location.type != CU_MEM_LOCATION_TYPE_DEVICE)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (!device_exists(properties->location.id))
 		return CUDA_ERROR_INVALID_DEVICE;
-	result = pool_create(properties->location.id, properties->maxSize, &pool);
+	if (properties->handleTypes != CU_MEM_HANDLE_TYPE_NONE) {
+		file = pool_file_create(properties->location.id);
+		if (!file)
+			return CUDA_ERROR_OUT_OF_MEMORY;
+	}
+	result = memory_pool_create(properties->location.id, properties->maxSize, file, &pool);
 	if (!result)
 		*ret_pool = (CUmemoryPool)pool;
 	return result;
@@ -213,142 +213,6 @@ ENTRY(cuMemPoolTrimTo, (CUmemoryPool handle, size_t bytes_to_keep))
 	return result;
 }
 
-ENTRY(cuMemPoolGetAttribute, (CUmemoryPool handle, CUmemPool_attribute name, void *ret_value))
-{
-	struct pool *pool;
-	CUresult result = pool_acquire(handle, &pool);
-
-	if (result)
-		return result;
-	if (!ret_value) {
-		object_release(&pool->object);
-		return CUDA_ERROR_INVALID_VALUE;
-	}
-	pthread_mutex_lock(&pool->lock);
-	switch (name) {
-	case CU_MEMPOOL_ATTR_REUSE_FOLLOW_EVENT_DEPENDENCIES:
-		*(int *)ret_value = pool->reuse_event;
-		break;
-	case CU_MEMPOOL_ATTR_REUSE_ALLOW_OPPORTUNISTIC:
-		*(int *)ret_value = pool->reuse_opportunistic;
-		break;
-	case CU_MEMPOOL_ATTR_REUSE_ALLOW_INTERNAL_DEPENDENCIES:
-		*(int *)ret_value = pool->reuse_internal;
-		break;
-	case CU_MEMPOOL_ATTR_RELEASE_THRESHOLD:
-		*(cuuint64_t *)ret_value = pool->release_threshold;
-		break;
-	case CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT:
-	case CU_MEMPOOL_ATTR_USED_MEM_CURRENT:
-		*(cuuint64_t *)ret_value = pool->used;
-		break;
-	case CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH:
-	case CU_MEMPOOL_ATTR_USED_MEM_HIGH:
-		*(cuuint64_t *)ret_value = pool->used_high;
-		break;
-	default:
-		result = CUDA_ERROR_INVALID_VALUE;
-	}
-	pthread_mutex_unlock(&pool->lock);
-	object_release(&pool->object);
-	return result;
-}
-
-ENTRY(cuMemPoolSetAttribute, (CUmemoryPool handle, CUmemPool_attribute name, void *value))
-{
-	struct pool *pool;
-	CUresult result = pool_acquire(handle, &pool);
-
-	if (result)
-		return result;
-	if (!value) {
-		object_release(&pool->object);
-		return CUDA_ERROR_INVALID_VALUE;
-	}
-	pthread_mutex_lock(&pool->lock);
-	switch (name) {
-	case CU_MEMPOOL_ATTR_REUSE_FOLLOW_EVENT_DEPENDENCIES:
-		pool->reuse_event = *(int *)value;
-		break;
-	case CU_MEMPOOL_ATTR_REUSE_ALLOW_OPPORTUNISTIC:
-		pool->reuse_opportunistic = *(int *)value;
-		break;
-	case CU_MEMPOOL_ATTR_REUSE_ALLOW_INTERNAL_DEPENDENCIES:
-		pool->reuse_internal = *(int *)value;
-		break;
-	case CU_MEMPOOL_ATTR_RELEASE_THRESHOLD:
-		pool->release_threshold = *(cuuint64_t *)value;
-		break;
-	case CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH:
-	case CU_MEMPOOL_ATTR_USED_MEM_HIGH:
-		if (*(cuuint64_t *)value)
-			result = CUDA_ERROR_INVALID_VALUE; /* it can only be reset */
-		else
-			pool->used_high = pool->used;
-		break;
-	default:
-		result = CUDA_ERROR_INVALID_VALUE;
-	}
-	pthread_mutex_unlock(&pool->lock);
-	object_release(&pool->object);
-	return result;
-}
-
-/* What it says of one device.  The pool's own cannot be kept from it. */
-static CUresult pool_let(struct pool *pool, const CUmemAccessDesc *description)
-{
-	uint32_t bit;
-
-	if (description->location.type != CU_MEM_LOCATION_TYPE_DEVICE)
-		return CUDA_ERROR_INVALID_VALUE;
-	if (!device_exists(description->location.id))
-		return CUDA_ERROR_INVALID_DEVICE;
-	bit = 1u << description->location.id;
-	if (description->flags == CU_MEM_ACCESS_FLAGS_PROT_READWRITE)
-		pool->access_devices |= bit;
-	else if (description->location.id == pool->device)
-		return CUDA_ERROR_INVALID_DEVICE;
-	else if (description->flags == CU_MEM_ACCESS_FLAGS_PROT_NONE)
-		pool->access_devices &= ~bit;
-	else
-		return CUDA_ERROR_INVALID_VALUE;
-	return CUDA_SUCCESS;
-}
-
-ENTRY(cuMemPoolSetAccess, (CUmemoryPool handle, const CUmemAccessDesc *descriptions, size_t count))
-{
-	struct pool *pool;
-	CUresult result = pool_acquire(handle, &pool);
-
-	if (result)
-		return result;
-	if (count && !descriptions)
-		result = CUDA_ERROR_INVALID_VALUE;
-	for (size_t index = 0; !result && index < count; index++)
-		result = pool_let(pool, &descriptions[index]);
-	object_release(&pool->object);
-	return result;
-}
-
-ENTRY(cuMemPoolGetAccess, (CUmemAccess_flags * ret_flags, CUmemoryPool handle, CUmemLocation *location))
-{
-	struct pool *pool;
-	CUresult result = pool_acquire(handle, &pool);
-
-	if (result)
-		return result;
-	if (!ret_flags || !location || location->type != CU_MEM_LOCATION_TYPE_DEVICE)
-		result = CUDA_ERROR_INVALID_VALUE;
-	else if (!device_exists(location->id))
-		result = CUDA_ERROR_INVALID_DEVICE;
-	else if (location->id == pool->device || pool->access_devices & 1u << location->id)
-		*ret_flags = CU_MEM_ACCESS_FLAGS_PROT_READWRITE;
-	else
-		*ret_flags = CU_MEM_ACCESS_FLAGS_PROT_NONE;
-	object_release(&pool->object);
-	return result;
-}
-
 static CUresult pool_allocate(struct pool *pool, struct context *context, size_t bytes, CUdeviceptr *ret_address)
 {
 	struct memory_range range = {
@@ -357,12 +221,21 @@ static CUresult pool_allocate(struct pool *pool, struct context *context, size_t
 
 	if (!pool_take(pool, bytes))
 		return CUDA_ERROR_OUT_OF_MEMORY;
+	if (pool->file && !pool_file_extend(pool->file, bytes, &range.pool_offset)) {
+		pool_return(pool, 0, 0);
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	}
 	result = memory_allocate(&range, ARENA_PAGE_BYTES);
-	if (result)
-		pool_return(pool, bytes);
-	else
-		*ret_address = range.base;
-	return result;
+	if (result) {
+		pool_return(pool, bytes, range.pool_offset);
+		return result;
+	}
+	if (pool->file && !pool_file_map(pool->file, range.base, bytes, range.pool_offset)) {
+		(void)memory_free(range.base, MEMORY_MASK(MEMORY_DEVICE), NULL);
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	}
+	*ret_address = range.base;
+	return CUDA_SUCCESS;
 }
 
 static CUresult allocation_capture(struct stream *stream, CUdevice device, size_t bytes, CUdeviceptr *ret_address)
@@ -401,6 +274,10 @@ ENTRY_STREAM(cuMemAllocFromPoolAsync, (CUdeviceptr * ret_address, size_t bytes, 
 	result = pool_acquire(handle, &pool);
 	if (result)
 		return result;
+	if (pool->is_imported) {
+		result = CUDA_ERROR_INVALID_VALUE;
+		goto release_pool;
+	}
 	result = stream_acquire(context, stream, &target);
 	if (result)
 		goto release_pool;

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -179,14 +180,17 @@ static void test_atomics(void **state)
 static void test_affinity(void **state)
 {
 	CUexecAffinityParam affinity;
-	int supported = 7;
+	int supported = 7, processors;
 
 	(void)state;
 	WORKS(cuDeviceGetExecAffinitySupport(&supported, CU_EXEC_AFFINITY_TYPE_SM_COUNT, 0));
-	/* Where it is supported the context has one. */
-	if (!supported)
-		assert_int_equal(cuCtxGetExecAffinity(&affinity, CU_EXEC_AFFINITY_TYPE_SM_COUNT),
-				 CUDA_ERROR_UNSUPPORTED_EXEC_AFFINITY);
+	assert_int_equal(supported, 0);
+	/* Every context has all multiprocessors then (driver 580.159.04). */
+	WORKS(cuDeviceGetAttribute(&processors, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT, 0));
+	WORKS(cuCtxGetExecAffinity(&affinity, CU_EXEC_AFFINITY_TYPE_SM_COUNT));
+	assert_int_equal(affinity.type, CU_EXEC_AFFINITY_TYPE_SM_COUNT);
+	printf("result affinity %u\n", affinity.param.smCount.val);
+	assert_int_equal(affinity.param.smCount.val, processors);
 	assert_int_equal(cuDeviceGetExecAffinitySupport(&supported, CU_EXEC_AFFINITY_TYPE_SM_COUNT, 99),
 			 CUDA_ERROR_INVALID_DEVICE);
 }

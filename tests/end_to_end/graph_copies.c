@@ -63,11 +63,16 @@ static void words_expect(const uint32_t *words, uint32_t value)
 			fail_msg("word %u is %u, not %u", i, words[i], value + i);
 }
 
-static void increment_launch(CUdeviceptr words)
+static void increment_launch_in(CUstream where, CUdeviceptr words)
 {
 	void *parameters[] = {&words};
 
-	WORKS(cuLaunchKernel(increment, (WORDS + 127) / 128, 1, 1, 128, 1, 1, 0, stream, parameters, NULL));
+	WORKS(cuLaunchKernel(increment, (WORDS + 127) / 128, 1, 1, 128, 1, 1, 0, where, parameters, NULL));
+}
+
+static void increment_launch(CUdeviceptr words)
+{
+	increment_launch_in(stream, words);
 }
 
 static CUgraphExec instantiate(CUgraph graph)
@@ -154,6 +159,9 @@ static void test_order(void **state)
 	CUgraphExec exec;
 
 	(void)state;
+	/* Driver 580.159.04 itself reads the second copy's source before the function has run (2026-11-29, H200). */
+	if (getenv("VGPU_NATIVE"))
+		skip();
 	assert_non_null(between);
 	words_set(in, 5);
 	WORKS(cuStreamBeginCapture_v2(stream, CU_STREAM_CAPTURE_MODE_RELAXED));
@@ -457,6 +465,7 @@ static void test_embedded(void **state)
 	WORKS(cuEventRecord(fork_event, stream));
 	WORKS(cuStreamWaitEvent(side, fork_event, 0));
 	WORKS(cuMemcpyDtoHAsync_v2(out, device, BYTES, side));
+	increment_launch_in(side, device);
 	/* It is to be joined as anything is. */
 	assert_int_equal(cuStreamEndCapture(stream, &parent), CUDA_ERROR_STREAM_CAPTURE_UNJOINED);
 

@@ -154,10 +154,13 @@ static void test_captured(void **state)
 	begin();
 	address = capture(41, 1);
 	graph = end();
-	WORKS(cuPointerGetAttribute(&type, CU_POINTER_ATTRIBUTE_MEMORY_TYPE, address));
-	assert_int_equal(type, CU_MEMORYTYPE_DEVICE);
-	WORKS(cuPointerGetAttribute(&device, CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL, address));
-	assert_int_equal(device, 0);
+	/* NVIDIA's driver knows no such address before the graph has run (580.159.04, 2026-11-29). */
+	if (!getenv("VGPU_NATIVE")) {
+		WORKS(cuPointerGetAttribute(&type, CU_POINTER_ATTRIBUTE_MEMORY_TYPE, address));
+		assert_int_equal(type, CU_MEMORYTYPE_DEVICE);
+		WORKS(cuPointerGetAttribute(&device, CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL, address));
+		assert_int_equal(device, 0);
+	}
 	expect_types(graph, 1, 1);
 	exec = instantiate(graph, 0);
 	for (int turn = 0; turn < 3; turn++) {
@@ -369,9 +372,10 @@ static void test_attributes(void **state)
 	WORKS(cuMemFree_v2(address));
 	WORKS(cuGraphExecDestroy(exec));
 	WORKS(cuGraphDestroy(graph));
-	assert_true(attribute(CU_GRAPH_MEM_ATTR_USED_MEM_CURRENT) < used + LARGE);
 	assert_true(attribute(CU_GRAPH_MEM_ATTR_USED_MEM_HIGH) >= used + LARGE);
 	WORKS(cuDeviceGraphMemTrim(0));
+	/* Not before: NVIDIA's driver counts what was freed outside of a graph until then. */
+	assert_true(attribute(CU_GRAPH_MEM_ATTR_USED_MEM_CURRENT) < used + LARGE);
 	assert_true(attribute(CU_GRAPH_MEM_ATTR_RESERVED_MEM_HIGH) >= LARGE);
 	assert_true(attribute(CU_GRAPH_MEM_ATTR_RESERVED_MEM_CURRENT) < LARGE);
 	WORKS(cuDeviceSetGraphMemAttribute(0, CU_GRAPH_MEM_ATTR_USED_MEM_HIGH, &zero));

@@ -1,16 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Access to pools, copies between contexts and batches of copies, with any libcuda.so.1 and one device. Run by
- * test_memory.py. */
+/*
+ * Access to pools, copies between contexts, batches of copies, and operations that wait because the program asks for
+ * it, with any libcuda.so.1 and one device. Run by test_memory.py.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <cmocka.h>
 
 #include "cuda_abi.h"
-#include "memory_calls.h"
+#include "stream_calls.h"
+
+CUresult cuPointerGetAttribute(void *data, CUpointer_attribute attribute, CUdeviceptr address);
+CUresult cuPointerSetAttribute(const void *value, CUpointer_attribute attribute, CUdeviceptr address);
+CUresult cuMemcpyDtoD_v2(CUdeviceptr to, CUdeviceptr from, size_t bytes);
 
 #define BYTES 65536u
 
@@ -160,6 +167,57 @@ static void test_batch(void **state)
 	free(back);
 }
 
+static int ended;
+
+/* In the default stream; what comes behind it is not done for a while. */
+static void linger(void *data)
+{
+	(void)data;
+	nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL);
+	__atomic_store_n(&ended, 1, __ATOMIC_SEQ_CST);
+}
+
+static void linger_begin(void)
+{
+	__atomic_store_n(&ended, 0, __ATOMIC_SEQ_CST);
+	WORKS(cuLaunchHostFunc(NULL, linger, NULL));
+}
+
+static void test_synchronous_operations(void **state)
+{
+	CUdeviceptr memory, other;
+	unsigned int flag = 1, found = 77;
+	uint32_t host = 0;
+
+	(void)state;
+	WORKS(cuMemAlloc_v2(&memory, BYTES));
+	WORKS(cuMemAlloc_v2(&other, BYTES));
+	WORKS(cuPointerSetAttribute(&flag, CU_POINTER_ATTRIBUTE_SYNC_MEMOPS, memory));
+	WORKS(cuPointerGetAttribute(&found, CU_POINTER_ATTRIBUTE_SYNC_MEMOPS, memory + 100));
+	assert_int_equal(found, 1);
+	linger_begin();
+	WORKS(cuMemsetD32_v2(memory, 5, BYTES / 4));
+	assert_int_equal(__atomic_load_n(&ended, __ATOMIC_SEQ_CST), 1);
+	linger_begin();
+	WORKS(cuMemcpyDtoD_v2(memory, other, BYTES));
+	assert_int_equal(__atomic_load_n(&ended, __ATOMIC_SEQ_CST), 1);
+	linger_begin();
+	WORKS(cuMemcpyDtoD_v2(other, memory, BYTES));
+	assert_int_equal(__atomic_load_n(&ended, __ATOMIC_SEQ_CST), 1);
+	flag = 0;
+	WORKS(cuPointerSetAttribute(&flag, CU_POINTER_ATTRIBUTE_SYNC_MEMOPS, memory));
+	WORKS(cuPointerGetAttribute(&found, CU_POINTER_ATTRIBUTE_SYNC_MEMOPS, memory));
+	assert_int_equal(found, 0);
+	WORKS(cuCtxSynchronize());
+	/* Nothing else can be set, and of nothing else. */
+	assert_int_not_equal(cuPointerSetAttribute(&flag, CU_POINTER_ATTRIBUTE_BUFFER_ID, memory), CUDA_SUCCESS);
+	assert_int_not_equal(cuPointerSetAttribute(NULL, CU_POINTER_ATTRIBUTE_SYNC_MEMOPS, memory), CUDA_SUCCESS);
+	assert_int_not_equal(cuPointerSetAttribute(&flag, CU_POINTER_ATTRIBUTE_SYNC_MEMOPS, (uintptr_t)&host),
+			     CUDA_SUCCESS);
+	WORKS(cuMemFree_v2(memory));
+	WORKS(cuMemFree_v2(other));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -167,6 +225,7 @@ int main(void)
 		cmocka_unit_test(test_pool_of_location),
 		cmocka_unit_test(test_peer),
 		cmocka_unit_test(test_batch),
+		cmocka_unit_test(test_synchronous_operations),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

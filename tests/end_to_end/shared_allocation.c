@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -21,6 +22,7 @@
 #include <unistd.h>
 
 #include "cuda_abi.h"
+#include "descriptor_pass.h"
 #include "memory_calls.h"
 
 CUresult cuMemExportToShareableHandle(void *shareable, CUmemGenericAllocationHandle handle,
@@ -103,34 +105,6 @@ static int take(int file, uint32_t expected, CUdeviceptr *ret_address, CUresult 
 	return 0;
 }
 
-static int descriptor_send(int socket, int file)
-{
-	char byte = 0, space[CMSG_SPACE(sizeof(int))] = {0};
-	struct iovec part = {&byte, 1};
-	struct msghdr packet = {
-		.msg_iov = &part, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof(space)};
-	struct cmsghdr *control = CMSG_FIRSTHDR(&packet);
-
-	control->cmsg_level = SOL_SOCKET;
-	control->cmsg_type = SCM_RIGHTS;
-	control->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(control), &file, sizeof(file));
-	return sendmsg(socket, &packet, 0) == 1 ? 0 : -1;
-}
-
-static int descriptor_receive(int socket)
-{
-	char byte, space[CMSG_SPACE(sizeof(int))] = {0};
-	struct iovec part = {&byte, 1};
-	struct msghdr packet = {
-		.msg_iov = &part, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof(space)};
-	int file = -1;
-
-	if (recvmsg(socket, &packet, 0) == 1 && CMSG_FIRSTHDR(&packet))
-		memcpy(&file, CMSG_DATA(CMSG_FIRSTHDR(&packet)), sizeof(file));
-	return file;
-}
-
 static int child_run(int socket)
 {
 	CUdeviceptr address;
@@ -199,7 +173,9 @@ static void test_refused(void **state)
 	close(pipes[1]);
 	assert_int_not_equal(cuMemImportFromShareableHandle(&other, (void *)(intptr_t)-1, DESCRIPTOR), CUDA_SUCCESS);
 	WORKS(cuMemRelease(handle));
-	assert_int_not_equal(cuMemExportToShareableHandle(&file, handle, DESCRIPTOR, 0), CUDA_SUCCESS);
+	/* NVIDIA's driver ends the program. */
+	if (!getenv("VGPU_NATIVE"))
+		assert_int_not_equal(cuMemExportToShareableHandle(&file, handle, DESCRIPTOR, 0), CUDA_SUCCESS);
 }
 
 static int give_to_file(const char *path)

@@ -181,6 +181,29 @@ class Classes(unittest.TestCase):
         self.assertGreater(lines_of(output)[-1]['kernels'], 0)
         self.assertLess(high[1][-1]['median'] / 1e6, kernel / 4)
 
+    def test_high_class_begins_without_the_mediator(self):
+        """Its kernels are on their way before the mediator knows of them: it can be stopped."""
+        stop = 1.5
+        # When the mediator is stopped while it has granted a request, and waits for its end, the next one has to ask.
+        for attempts_left in 2, 1, 0:
+            with Tenants(low='priority=low', high='priority=high') as tenants:
+                now = time.monotonic()
+                low = tenants.spawn('low', 'saturate', '--blocks', '2', '--iterations', '5000', '--batch', '64',
+                                    '--from', now + 2, '--to', now + 7)
+                high = tenants.spawn('high', 'requests', '--blocks', '2', '--iterations', '100', '--pause', '100000',
+                                     '--from', now + 2, '--to', now + 7)
+                time.sleep(3)
+                tenants.mediator.process.send_signal(signal.SIGSTOP)
+                time.sleep(stop)
+                tenants.mediator.process.send_signal(signal.SIGCONT)
+                outputs = [program.communicate(timeout=120)[0] for program in (low, high)]
+            self.assertEqual((low.returncode, high.returncode), (0, 0), outputs)
+            longest = lines_of(outputs[1])[-1]['most'] / 1e6
+            print(f'# with the mediator stopped for {stop} s the longest request took {longest:.3f} s')
+            if longest < stop / 2 or not attempts_left:
+                break
+        self.assertLess(longest, stop / 2)
+
 
 class Limits(unittest.TestCase):
     def test_memory_is_the_quota(self):

@@ -126,6 +126,43 @@ class Sharing(unittest.TestCase):
             giver.communicate(timeout=60)
             mediator.wait_for_rest()
 
+    def test_pool(self):
+        with Mediator() as mediator:
+            # The mediator's own look at the driver is over.
+            mediator.wait_for_rest()
+            before = mediator.file_descriptors()
+            done = mediator.run(PROGRAMS / 'shared_pool', CMOCKA_MESSAGE_OUTPUT='TAP')
+            self.assertEqual(done.returncode, 0, f'{done.stdout}\n{done.stderr}\n{mediator.text()[-4000:]}')
+            mediator.wait_for_rest()
+            wait_until(lambda: mediator.file_descriptors() <= before, 'descriptors of pools are closed')
+
+    def test_pool_of_tenants(self):
+        """Neither another tenant's, nor one that has ended, though the descriptor is there."""
+        program = PROGRAMS / 'shared_pool'
+        with Mediator('--tenant-per-program', 'yes') as mediator, \
+                tempfile.TemporaryDirectory(prefix='vgpu-share-') as folder:
+            place, other = Path(folder) / 'place', Path(folder) / 'other'
+            other.symlink_to(program)
+            giver = mediator.spawn(program, 'give', place, stdin=subprocess.PIPE)
+            self.assertEqual(giver.stdout.readline(), 'given\n')
+            done = mediator.run(other, 'take', place)
+            self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
+            done = mediator.run(program, 'take', place)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            giver.stdin.write('x')
+            giver.stdin.flush()
+            self.assertEqual(giver.stdout.readline(), 'released\n')
+            done = mediator.run(program, 'take', place)
+            self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
+            giver.communicate(timeout=60)
+            mediator.wait_for_rest()
+
+    def test_quota_of_pools(self):
+        """Memory counts for each process that has it: 128 MiB here, and 64 MiB of 128 there."""
+        with Mediator('--tenant-per-program', 'yes', '--tenant', 'program:shared_pool memory-mib=224') as mediator:
+            done = mediator.run(PROGRAMS / 'shared_pool', 'quota')
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
     def test_allocations_are_counted(self):
         with Mediator() as mediator:
             # The mediator's own look at the driver is over.

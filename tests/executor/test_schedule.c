@@ -138,6 +138,44 @@ static void test_slice_ends(void **state)
 	peer_close(&peer);
 }
 
+/* The highest class begins without a grant, and says so; the grant that follows changes nothing. */
+static void test_standby(void **state)
+{
+	struct peer peer;
+	uint32_t context;
+
+	(void)state;
+	peer_open(&peer);
+	context = peer_context_make(&peer, 1);
+	permit_set(&peer, 2, VGPU_PERMIT_CLOSED, 0);
+	assert_true(value_becomes(&peer.claims->done, VGPU_PERMIT_WORD(2, VGPU_PERMIT_CLOSED)));
+	permit_set(&peer, 3, VGPU_PERMIT_STANDBY, VGPU_TIME_NEVER);
+	while (bell_rings(&peer, QUIET_MS))
+		continue;
+	assert_int_equal(peer.claims->demand, 0);
+	assert_int_equal(peer.claims->busy, 0);
+	memory_info_post(&peer, context);
+	assert_true(bell_rings(&peer, PATIENCE_MS));
+	assert_int_equal(peer.claims->demand, 1);
+	assert_int_equal(peer.claims->busy, 1);
+	assert_true(reply_comes(&peer));
+	memory_info_post(&peer, context);
+	assert_true(reply_comes(&peer));
+	assert_int_equal(peer.claims->permit_waits, 0);
+	permit_set(&peer, 4, VGPU_PERMIT_SLICED, now_ns() + 50000000);
+	assert_true(value_becomes(&peer.claims->demand, 0));
+	assert_true(value_becomes(&peer.claims->done, VGPU_PERMIT_WORD(4, VGPU_PERMIT_SLICED)));
+	/* Taken back, it asks as others do. */
+	permit_set(&peer, 5, VGPU_PERMIT_STANDBY, VGPU_TIME_NEVER);
+	permit_set(&peer, 6, VGPU_PERMIT_CLOSED, 0);
+	memory_info_post(&peer, context);
+	assert_true(value_becomes(&peer.claims->demand, 1));
+	assert_false(reply_is_there(&peer));
+	permit_set(&peer, 7, VGPU_PERMIT_SLICED, VGPU_TIME_NEVER);
+	assert_true(reply_comes(&peer));
+	peer_close(&peer);
+}
+
 static void test_memory_limit(void **state)
 {
 	struct wire_cuMemAlloc_v2 allocation = {.bytesize = 1 << 20};
@@ -174,9 +212,8 @@ static void test_memory_limit(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_closed),
-		cmocka_unit_test(test_idle_needs_no_answer),
-		cmocka_unit_test(test_slice_ends),
+		cmocka_unit_test(test_closed),	     cmocka_unit_test(test_idle_needs_no_answer),
+		cmocka_unit_test(test_slice_ends),   cmocka_unit_test(test_standby),
 		cmocka_unit_test(test_memory_limit),
 	};
 

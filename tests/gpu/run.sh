@@ -5,9 +5,10 @@
 #
 # On a machine with an NVIDIA GPU: the same programs natively and through mediator, executor and the guest
 # library over the local transport, in the same run. Steps: kernels memory streams examples programs frameworks speed
-# nvml bench shares storm worker (default: all; worker: the same again, with the GPU at a vgpu-worker over TLS), and
-# samples (NVIDIA's cuda-samples, in the folder SAMPLES, which is changed: docs/cuda-samples.md); JOBS_MAX commands at a
-# time, each for SECONDS_MAX at most. RESULTS gets the logs; the last lines say what passed.
+# nvml bench shares storm worker (default: all; worker: the same again, with the GPU at a vgpu-worker over TLS), guest
+# (PyTorch and CuPy in a virtual machine: guest.sh), and samples (NVIDIA's cuda-samples, in the folder SAMPLES, which is
+# changed: docs/cuda-samples.md); JOBS_MAX commands at a time, each for SECONDS_MAX at most. RESULTS gets the logs; the
+# last lines say what passed.
 set -uo pipefail
 bundle=$(cd "${1:?usage: run.sh BUNDLE RESULTS [STEP...]}" && pwd)
 mkdir -p "${2:?usage: run.sh BUNDLE RESULTS [STEP...]}"
@@ -110,7 +111,7 @@ for step in $steps; do
 		both_own virtual_memory managed_memory pool_peer batches
 		;;
 	streams)
-		both_own host_functions stream_values tensor_maps linker ipc private_tables graph_nodes graph_memory graph_copies graph_captures graph_queries graph_conditional shared_allocation
+		both_own host_functions stream_values tensor_maps linker ipc private_tables graph_nodes graph_memory graph_copies graph_captures graph_queries graph_conditional shared_allocation shared_pool
 		;;
 	examples)
 		both vector_add "$bundle/bin/vector_add"
@@ -244,6 +245,10 @@ for step in $steps; do
 		python3 "$here/samples.py" table "$results/samples.native.json" "$results/samples.remoted.json" |
 			tee "$results/samples.md"
 		verdict samples "${PIPESTATUS[0]}"
+		;;
+	guest)
+		"$here/guest.sh" "$bundle" "$work/mediator.sock" "$results"
+		verdict guest $?
 		;;
 	shares | storm)
 		# With mediators of their own.

@@ -4,24 +4,42 @@
 #include <dlfcn.h>
 #include <stdio.h>
 
+static char message[512];
+
+#define DRIVER_FIND(member, name, parameters)                                             \
+	*(void **)&driver->member = dlsym(driver->library, #name);                        \
+	if (driver->member == NULL) {                                                     \
+		snprintf(message, sizeof(message), "the library does not export " #name); \
+		return message;                                                           \
+	}
+
+static const char *driver_find(struct driver *driver)
+{
+	DRIVER_FUNCTIONS(DRIVER_FIND)
+	return NULL;
+}
+
+const char *driver_find_arrays(struct driver *driver)
+{
+	DRIVER_ARRAY_FUNCTIONS(DRIVER_FIND)
+	return NULL;
+}
+
 const char *driver_open(const char *path, struct driver *ret_driver)
 {
-	static char message[512];
 	struct driver driver = {0};
+	const char *problem;
+
 	driver.library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	if (driver.library == NULL) {
 		snprintf(message, sizeof(message), "%s", dlerror());
 		return message;
 	}
-#define DRIVER_FIND(member, name, parameters)                                             \
-	*(void **)&driver.member = dlsym(driver.library, #name);                          \
-	if (driver.member == NULL) {                                                      \
-		snprintf(message, sizeof(message), "%s does not export %s", path, #name); \
-		dlclose(driver.library);                                                  \
-		return message;                                                           \
+	problem = driver_find(&driver);
+	if (problem) {
+		driver_close(&driver);
+		return problem;
 	}
-	DRIVER_FUNCTIONS(DRIVER_FIND)
-#undef DRIVER_FIND
 	*ret_driver = driver;
 	return NULL;
 }

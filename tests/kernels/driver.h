@@ -36,22 +36,6 @@
 	F(copy_to_device, cuMemcpyHtoD_v2, (CUdeviceptr to, const void *from, size_t bytes))                           \
 	F(copy_to_host, cuMemcpyDtoH_v2, (void *to, CUdeviceptr from, size_t bytes))                                   \
 	F(set_bytes, cuMemsetD8_v2, (CUdeviceptr address, unsigned char value, size_t bytes))                          \
-	F(array_create, cuArray3DCreate_v2, (CUarray * array, const CUDA_ARRAY3D_DESCRIPTOR *descriptor))              \
-	F(array_destroy, cuArrayDestroy, (CUarray array))                                                              \
-	F(array_describe, cuArray3DGetDescriptor_v2, (CUDA_ARRAY3D_DESCRIPTOR * descriptor, CUarray array))            \
-	F(mipmap_create, cuMipmappedArrayCreate,                                                                       \
-	  (CUmipmappedArray * mipmap, const CUDA_ARRAY3D_DESCRIPTOR *descriptor, unsigned levels))                     \
-	F(mipmap_level, cuMipmappedArrayGetLevel, (CUarray * array, CUmipmappedArray mipmap, unsigned level))          \
-	F(mipmap_destroy, cuMipmappedArrayDestroy, (CUmipmappedArray mipmap))                                          \
-	F(copy_box, cuMemcpy3D_v2, (const CUDA_MEMCPY3D *copy))                                                        \
-	F(copy_box_async, cuMemcpy3DAsync_v2, (const CUDA_MEMCPY3D *copy, CUstream stream))                            \
-	F(texture_create, cuTexObjectCreate,                                                                           \
-	  (CUtexObject * texture, const CUDA_RESOURCE_DESC *resource, const CUDA_TEXTURE_DESC *description,            \
-	   const CUDA_RESOURCE_VIEW_DESC *view))                                                                       \
-	F(texture_destroy, cuTexObjectDestroy, (CUtexObject texture))                                                  \
-	F(texture_resource, cuTexObjectGetResourceDesc, (CUDA_RESOURCE_DESC * resource, CUtexObject texture))          \
-	F(surface_create, cuSurfObjectCreate, (CUsurfObject * surface, const CUDA_RESOURCE_DESC *resource))            \
-	F(surface_destroy, cuSurfObjectDestroy, (CUsurfObject surface))                                                \
 	F(stream_create, cuStreamCreate, (CUstream * stream, unsigned flags))                                          \
 	F(stream_synchronize, cuStreamSynchronize, (CUstream stream))                                                  \
 	F(event_create, cuEventCreate, (CUevent * event, unsigned flags))                                              \
@@ -65,15 +49,40 @@
 	  (CUfunction function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x, unsigned block_y, \
 	   unsigned block_z, unsigned shared_bytes, CUstream stream, void **parameters))
 
+/* The same for arrays, textures and surfaces, which few programs use. */
+#define DRIVER_ARRAY_FUNCTIONS(F)                                                                             \
+	F(array_create, cuArray3DCreate_v2, (CUarray * array, const CUDA_ARRAY3D_DESCRIPTOR *descriptor))     \
+	F(array_destroy, cuArrayDestroy, (CUarray array))                                                     \
+	F(array_describe, cuArray3DGetDescriptor_v2, (CUDA_ARRAY3D_DESCRIPTOR * descriptor, CUarray array))   \
+	F(mipmap_create, cuMipmappedArrayCreate,                                                              \
+	  (CUmipmappedArray * mipmap, const CUDA_ARRAY3D_DESCRIPTOR *descriptor, unsigned levels))            \
+	F(mipmap_level, cuMipmappedArrayGetLevel, (CUarray * array, CUmipmappedArray mipmap, unsigned level)) \
+	F(mipmap_destroy, cuMipmappedArrayDestroy, (CUmipmappedArray mipmap))                                 \
+	F(copy_box, cuMemcpy3D_v2, (const CUDA_MEMCPY3D *copy))                                               \
+	F(copy_box_async, cuMemcpy3DAsync_v2, (const CUDA_MEMCPY3D *copy, CUstream stream))                   \
+	F(texture_create, cuTexObjectCreate,                                                                  \
+	  (CUtexObject * texture, const CUDA_RESOURCE_DESC *resource, const CUDA_TEXTURE_DESC *description,   \
+	   const CUDA_RESOURCE_VIEW_DESC *view))                                                              \
+	F(texture_destroy, cuTexObjectDestroy, (CUtexObject texture))                                         \
+	F(texture_resource, cuTexObjectGetResourceDesc, (CUDA_RESOURCE_DESC * resource, CUtexObject texture)) \
+	F(surface_create, cuSurfObjectCreate, (CUsurfObject * surface, const CUDA_RESOURCE_DESC *resource))   \
+	F(surface_destroy, cuSurfObjectDestroy, (CUsurfObject surface))
+
 #define DRIVER_MEMBER(member, name, parameters) CUresult(*member) parameters;
 struct driver {
 	void *library;
 	DRIVER_FUNCTIONS(DRIVER_MEMBER)
+	DRIVER_ARRAY_FUNCTIONS(DRIVER_MEMBER)
 };
 #undef DRIVER_MEMBER
 
-/* Opens the library and finds every function; returns NULL or, on failure, a message that lives until the next call. */
+/*
+ * Opens the library and finds its functions, but those for arrays, which are NULL. Returns NULL or, on failure, a
+ * message that lives until the next call.
+ */
 const char *driver_open(const char *path, struct driver *ret_driver);
+/* Finds those for arrays too; apart, so that a library without one of them can be measured. The same answer. */
+const char *driver_find_arrays(struct driver *driver);
 void driver_close(struct driver *driver);
 
 /* "CUDA_ERROR_…", or a number for an error that the library does not know; lives until the thread's next call. */

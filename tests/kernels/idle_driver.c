@@ -13,6 +13,7 @@
 #define EXPORT			   __attribute__((visibility("default")))
 #define DECLARE(member, name, par) EXPORT CUresult name par;
 DRIVER_FUNCTIONS(DECLARE)
+DRIVER_ARRAY_FUNCTIONS(DECLARE)
 #undef DECLARE
 
 enum { VARIABLE_BYTES_MAX = 8192 };

@@ -102,6 +102,8 @@ static const char *open_device(const struct options *options, struct driver *ret
 	static char message[256];
 	struct driver driver;
 	const char *problem = driver_open(options->library, &driver);
+	if (problem == NULL)
+		problem = driver_find_arrays(&driver);
 	if (problem != NULL)
 		return problem;
 	CUdevice device;

@@ -326,6 +326,11 @@ class Sharing(unittest.TestCase):
             done = stack.mediator.run(END_TO_END / 'ipc', CMOCKA_MESSAGE_OUTPUT='TAP')
             self.assertEqual(done.returncode, 0, f'{done.stdout}\n{done.stderr}\n{stack.worker.text()[-4000:]}')
 
+    def test_pool(self):
+        with WorkerStack() as stack:
+            done = stack.mediator.run(END_TO_END / 'shared_pool', CMOCKA_MESSAGE_OUTPUT='TAP')
+            self.assertEqual(done.returncode, 0, f'{done.stdout}\n{done.stderr}\n{stack.worker.text()[-4000:]}')
+
     def test_exported_memory(self):
         with WorkerStack() as stack:
             done = stack.mediator.run(END_TO_END / 'shared_allocation', CMOCKA_MESSAGE_OUTPUT='TAP')

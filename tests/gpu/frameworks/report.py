@@ -3,6 +3,7 @@
 
     result NAME VALUE     must be the same natively and remoted (bit by bit: a digest of the bytes, a float in hex)
     time NAME SECONDS     compared as a ratio, by frameworks.py's table
+    late NAME SECONDS     the longest of what "time" is the median of
 
 Each script ends with status 0 only if its own checks hold; 77 means that the machine lacks the package.
 """

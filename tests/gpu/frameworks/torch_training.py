@@ -74,6 +74,7 @@ def train(name, model, bfloat):
     for step in (0, 1, 5, 29):
         result(f'{name}_loss_{step}', losses[step])
     print(f'time {name}_step {statistics.median(times[5:]):.6f}')
+    print(f'late {name}_step {max(times[5:]):.6f}')
 
 
 if __name__ == '__main__':

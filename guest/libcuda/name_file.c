@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "name_file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+
+int name_file_make(const CUipcMemHandle *name)
+{
+	int file = memfd_create("cuda-memory", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (file < 0)
+		return -1;
+	if (write(file, name, sizeof(*name)) == (ssize_t)sizeof(*name) && fcntl(file, F_ADD_SEALS, SEALS) == 0)
+		return file;
+	close(file);
+	return -1;
+}
+
+bool name_file_read(int file, CUipcMemHandle *ret_name)
+{
+	struct stat status;
+
+	return fstat(file, &status) == 0 && S_ISREG(status.st_mode) && status.st_size == (off_t)sizeof(*ret_name) &&
+	       pread(file, ret_name, sizeof(*ret_name), 0) == (ssize_t)sizeof(*ret_name);
+}
