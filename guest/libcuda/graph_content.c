@@ -374,6 +374,30 @@ static CUresult operations_learn(uint32_t node, struct node_content *content)
 	return operations_keep(&wire.head, wire.operations, content);
 }
 
+static CUresult host_learn(uint32_t node, struct node_content *content)
+{
+	CUresult result = host_cuGraphHostNodeGetParams(content->context, node, &content->wire.host.function);
+
+	if (result)
+		return result;
+	/* A copy within the program's memory is no function of the program's. */
+	return host_function_get(content->wire.host.function, &content->parameters.host) ? CUDA_SUCCESS
+											 : CUDA_ERROR_NOT_SUPPORTED;
+}
+
+static CUresult event_learn(uint32_t node, struct node_content *content)
+{
+	const struct object *event;
+	CUresult result = host_cuGraphEventRecordNodeGetEvent(content->context, node, &content->wire.event.event);
+
+	if (result)
+		return result;
+	event = object_by_id(content->wire.event.event);
+	/* Of both types; the wait's parameters are the same. */
+	content->parameters.eventRecord.event = (CUevent)event;
+	return event ? CUDA_SUCCESS : CUDA_ERROR_UNKNOWN;
+}
+
 static CUresult free_learn(uint32_t node, struct node_content *content)
 {
 	uint64_t address = 0;
@@ -405,6 +429,10 @@ CUresult node_content_learn(const struct graph_node *node, uint32_t context, str
 		result = operations_learn(node->object->id, content);
 	else if (node->type == CU_GRAPH_NODE_TYPE_MEM_FREE)
 		result = free_learn(node->object->id, content);
+	else if (node->type == CU_GRAPH_NODE_TYPE_HOST)
+		result = host_learn(node->object->id, content);
+	else if (node->type == CU_GRAPH_NODE_TYPE_EVENT_RECORD || node->type == CU_GRAPH_NODE_TYPE_WAIT_EVENT)
+		result = event_learn(node->object->id, content);
 	if (result)
 		node_content_free(content);
 	else

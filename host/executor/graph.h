@@ -71,6 +71,12 @@ bool graph_condition_is_known(const struct executor *executor, uint32_t graph, u
 /* After graphs have been forgotten. */
 void graph_conditions_settle(struct executor *executor);
 
+/* A conditional node as it came (vgpu_graph.h), and the ids for its bodies. */
+CUresult graph_conditional_read(CUcontext context, const uint8_t *payload, size_t bytes,
+				CUDA_CONDITIONAL_NODE_PARAMS *ret_conditional, const uint32_t **ret_bodies);
+/* Has the driver told the bodies of the node that it has made? */
+bool graph_bodies_are_there(const CUDA_CONDITIONAL_NODE_PARAMS *conditional);
+
 /*
  * The bodies of a new conditional node get these ids, which must be free, each another. Before the driver is asked
  * (CUDA_ERROR_INVALID_HANDLE and the like: they cannot), and after it.

@@ -73,6 +73,35 @@ CUresult execute_cuGraphConditionalHandleCreate(struct executor *executor, const
 	return CUDA_SUCCESS;
 }
 
+CUresult graph_conditional_read(CUcontext context, const uint8_t *payload, size_t bytes,
+				CUDA_CONDITIONAL_NODE_PARAMS *ret_conditional, const uint32_t **ret_bodies)
+{
+	const struct vgpu_graph_conditional *wire = (const void *)payload;
+
+	if (bytes < sizeof(*wire) || wire->size > VGPU_GRAPH_BODIES_MAX ||
+	    wire->size * sizeof(uint32_t) > bytes - sizeof(*wire))
+		return EXECUTE_PROTOCOL;
+	/* How many a type has is the driver's to check. */
+	if (!wire->size || wire->type > CU_GRAPH_COND_TYPE_SWITCH)
+		return CUDA_ERROR_INVALID_VALUE;
+	*ret_conditional = (CUDA_CONDITIONAL_NODE_PARAMS){
+		.handle = wire->handle,
+		.type = (CUgraphConditionalNodeType)wire->type,
+		.size = wire->size,
+		.ctx = context,
+	};
+	*ret_bodies = (const void *)(wire + 1);
+	return CUDA_SUCCESS;
+}
+
+bool graph_bodies_are_there(const CUDA_CONDITIONAL_NODE_PARAMS *conditional)
+{
+	for (uint32_t i = 0; i < conditional->size; i++)
+		if (!conditional->phGraph_out || !conditional->phGraph_out[i])
+			return false;
+	return true;
+}
+
 CUresult graph_bodies_check(struct executor *executor, const uint32_t *ids, size_t count)
 {
 	CUresult result = CUDA_SUCCESS;

@@ -210,26 +210,6 @@ static CUresult free_read(const uint8_t *payload, size_t bytes, struct node_inpu
 	return CUDA_SUCCESS;
 }
 
-static CUresult conditional_read(CUcontext context, const uint8_t *payload, size_t bytes, struct node_input *input)
-{
-	const struct vgpu_graph_conditional *wire = (const void *)payload;
-
-	if (bytes < sizeof(*wire) || wire->size > VGPU_GRAPH_BODIES_MAX ||
-	    wire->size * sizeof(uint32_t) > bytes - sizeof(*wire))
-		return EXECUTE_PROTOCOL;
-	/* How many a type has is the driver's to check. */
-	if (!wire->size || wire->type > CU_GRAPH_COND_TYPE_SWITCH)
-		return CUDA_ERROR_INVALID_VALUE;
-	input->parameters.conditional = (CUDA_CONDITIONAL_NODE_PARAMS){
-		.handle = wire->handle,
-		.type = (CUgraphConditionalNodeType)wire->type,
-		.size = wire->size,
-		.ctx = context,
-	};
-	input->bodies = (const void *)(wire + 1);
-	return CUDA_SUCCESS;
-}
-
 static CUresult parameters_read(struct executor *executor, uint32_t type, const uint8_t *payload, size_t bytes,
 				struct node_input *input)
 {
@@ -261,7 +241,8 @@ static CUresult parameters_read(struct executor *executor, uint32_t type, const 
 	case CU_GRAPH_NODE_TYPE_MEM_FREE:
 		return free_read(payload, bytes, input);
 	case CU_GRAPH_NODE_TYPE_CONDITIONAL:
-		return conditional_read(context->object, payload, bytes, input);
+		return graph_conditional_read(context->object, payload, bytes, &input->parameters.conditional,
+					      &input->bodies);
 	case CU_GRAPH_NODE_TYPE_EMPTY:
 		return CUDA_SUCCESS;
 	default:
@@ -350,17 +331,6 @@ static CUresult bodies_check(struct executor *executor, uint32_t graph, const st
 		       : CUDA_ERROR_INVALID_VALUE;
 }
 
-/* What the driver said of a node that it has made. */
-static bool bodies_are_there(const struct node_input *input)
-{
-	const CUDA_CONDITIONAL_NODE_PARAMS *conditional = &input->parameters.conditional;
-
-	for (uint32_t i = 0; input->bodies && i < conditional->size; i++)
-		if (!conditional->phGraph_out || !conditional->phGraph_out[i])
-			return false;
-	return true;
-}
-
 static CUgraph graph_of_node(const struct executor *executor, uint32_t id)
 {
 	const struct handle *node = handles_find(&executor->handles, VGPU_KIND_GRAPH_NODE, id);
@@ -403,7 +373,7 @@ CUresult execute_cuGraphAddNode_v2(struct executor *executor, const struct reque
 		result = program_copy_prepare(executor, &input);
 	if (!result)
 		result = node_add(executor, arguments->hGraph, graph, &input, &node);
-	if (!result && !bodies_are_there(&input)) {
+	if (!result && input.bodies && !graph_bodies_are_there(&input.parameters.conditional)) {
 		if (executor->driver.cuGraphDestroyNode)
 			(void)executor->driver.cuGraphDestroyNode(node);
 		result = CUDA_ERROR_UNKNOWN;

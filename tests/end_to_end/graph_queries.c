@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Nodes found again in copies of their graphs, and graphs written as graphviz reads them, with any libcuda.so.1. */
+/*
+ * Nodes found again in copies of their graphs, what nodes of captures do, and graphs written as graphviz reads them,
+ * with any libcuda.so.1.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -16,6 +19,9 @@
 #include "graph_calls.h"
 
 CUresult cuGraphNodeFindInClone(CUgraphNode *node, CUgraphNode original, CUgraph clone);
+CUresult cuGraphEventRecordNodeGetEvent(CUgraphNode node, CUevent *event);
+CUresult cuEventRecordWithFlags(CUevent event, CUstream stream, unsigned int flags);
+CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned int flags);
 CUresult cuGraphDebugDotPrint(CUgraph graph, const char *path, unsigned int flags);
 
 #define WORKS(call) assert_int_equal(call, CUDA_SUCCESS)
@@ -160,6 +166,63 @@ static void test_found_captured(void **state)
 	WORKS(cuGraphDestroy(graph));
 }
 
+static void nothing(void *data)
+{
+	(void)data;
+}
+
+static void parameters_expect(CUgraphNode node, CUevent recorded, CUevent waited)
+{
+	CUDA_HOST_NODE_PARAMS host;
+	CUgraphNodeType type;
+	CUevent event = NULL;
+
+	WORKS(cuGraphNodeGetType(node, &type));
+	if (type == CU_GRAPH_NODE_TYPE_HOST) {
+		WORKS(cuGraphHostNodeGetParams(node, &host));
+		assert_ptr_equal(host.fn, nothing);
+		assert_ptr_equal(host.userData, path);
+	} else if (type == CU_GRAPH_NODE_TYPE_EVENT_RECORD) {
+		WORKS(cuGraphEventRecordNodeGetEvent(node, &event));
+		assert_ptr_equal(event, recorded);
+	} else {
+		assert_int_equal(type, CU_GRAPH_NODE_TYPE_WAIT_EVENT);
+		WORKS(cuGraphEventWaitNodeGetEvent(node, &event));
+		assert_ptr_equal(event, waited);
+	}
+}
+
+/* Host functions and events of nodes that a capture has made, and of their copies. */
+static void test_captured_parameters(void **state)
+{
+	CUgraph graph = NULL, clone;
+	CUgraphNode nodes[3];
+	CUevent recorded, waited;
+	size_t count = 3;
+
+	(void)state;
+	WORKS(cuEventCreate(&recorded, CU_EVENT_DISABLE_TIMING));
+	WORKS(cuEventCreate(&waited, CU_EVENT_DISABLE_TIMING));
+	WORKS(cuStreamBeginCapture_v2(stream, CU_STREAM_CAPTURE_MODE_RELAXED));
+	WORKS(cuStreamWaitEvent(stream, waited, CU_EVENT_WAIT_EXTERNAL));
+	WORKS(cuLaunchHostFunc(stream, nothing, path));
+	WORKS(cuEventRecordWithFlags(recorded, stream, CU_EVENT_RECORD_EXTERNAL));
+	WORKS(cuStreamEndCapture(stream, &graph));
+	WORKS(cuGraphClone(&clone, graph));
+	WORKS(cuGraphGetNodes(clone, nodes, &count));
+	assert_int_equal(count, 3);
+	for (size_t i = 0; i < 3; i++)
+		parameters_expect(nodes[i], recorded, waited);
+	WORKS(cuGraphDestroy(clone));
+	WORKS(cuGraphGetNodes(graph, nodes, &count));
+	assert_int_equal(count, 3);
+	for (size_t i = 0; i < 3; i++)
+		parameters_expect(nodes[i], recorded, waited);
+	WORKS(cuGraphDestroy(graph));
+	WORKS(cuEventDestroy_v2(recorded));
+	WORKS(cuEventDestroy_v2(waited));
+}
+
 static char *text_read(void)
 {
 	FILE *file = fopen(path, "r");
@@ -278,6 +341,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_found),
 		cmocka_unit_test(test_found_captured),
+		cmocka_unit_test(test_captured_parameters),
 		cmocka_unit_test(test_written),
 	};
 
