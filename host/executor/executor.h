@@ -27,6 +27,7 @@
 #include "driver_table.h"
 #include "execute.h"
 #include "gate.h"
+#include "graph.h"
 #include "graph_hold.h"
 #include "graph_memory.h"
 #include "green.h"
@@ -85,6 +86,7 @@ struct executor {
 	struct account account;
 	struct graph_memories graph_memories;
 	struct graph_holds graph_holds;
+	struct graph_conditions graph_conditions;
 	struct virtual_memory virtual_memory;
 	struct snapshots snapshots;
 	struct shares shares;

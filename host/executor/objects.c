@@ -120,6 +120,7 @@ static void graphs_settle(struct executor *executor)
 	graph_memory_settle(executor);
 	user_objects_settle(executor);
 	graph_holds_settle(executor);
+	graph_conditions_settle(executor);
 }
 
 void execute_forget(struct executor *executor, uint32_t id)

@@ -226,7 +226,7 @@ static void test_current_pool(void **state)
 	CUmemPoolPtrExportData data;
 	CUmemoryPool pool, usual;
 	CUdeviceptr address;
-	int handle_types = 0;
+	int handle_types = 0, file;
 
 	(void)state;
 	WORKS(cuDeviceGetAttribute(&handle_types, CU_DEVICE_ATTRIBUTE_MEMPOOL_SUPPORTED_HANDLE_TYPES, 0));
@@ -235,11 +235,15 @@ static void test_current_pool(void **state)
 	WORKS(cuMemPoolCreate(&pool, &properties));
 	WORKS(cuDeviceSetMemPool(0, pool));
 	WORKS(cuMemAllocAsync(&address, BYTES, NULL));
+	/* Not before the pool itself. */
+	assert_int_equal(cuMemPoolExportPointer(&data, address), CUDA_ERROR_INVALID_VALUE);
+	WORKS(cuMemPoolExportToShareableHandle(&file, pool, DESCRIPTOR, 0));
 	WORKS(cuMemPoolExportPointer(&data, address));
 	WORKS(cuMemFreeAsync(address, NULL));
 	WORKS(cuCtxSynchronize());
 	WORKS(cuDeviceSetMemPool(0, usual));
 	WORKS(cuMemPoolDestroy(pool));
+	close(file);
 }
 
 static int give_to_file(const char *path)

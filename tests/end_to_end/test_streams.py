@@ -42,6 +42,15 @@ class Streams(unittest.TestCase):
     def test_graph_captures(self):
         self.passes('graph_captures')
 
+    def test_graph_queries(self):
+        self.passes('graph_queries')
+
+    def test_graph_conditional(self):
+        self.passes('graph_conditional')
+
+    def test_refusals_of_conditional_nodes(self):
+        self.passes('graph_conditional', 'refusals')
+
     def test_graph_copies(self):
         self.passes('graph_copies')
 
