@@ -2,6 +2,7 @@
 #include "control_socket.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -181,7 +182,7 @@ void control_message_release(struct control_message *message)
 	message->fd_count = 0;
 }
 
-int control_connect(const char *path)
+static int socket_connect(const char *path, int flags)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	size_t length = strlen(path);
@@ -193,7 +194,7 @@ int control_connect(const char *path)
 		return -1;
 	}
 	memcpy(address.sun_path, path, length + 1);
-	connected = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	connected = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | flags, 0);
 	if (connected < 0)
 		return -1;
 	do
@@ -202,6 +203,23 @@ int control_connect(const char *path)
 	if (error) {
 		close(connected);
 		errno = error;
+		return -1;
+	}
+	return connected;
+}
+
+int control_connect(const char *path)
+{
+	return socket_connect(path, 0);
+}
+
+int control_connect_now(const char *path)
+{
+	int connected = socket_connect(path, SOCK_NONBLOCK);
+
+	/* Whoever uses it later waits as he likes. */
+	if (connected >= 0 && fcntl(connected, F_SETFL, 0) < 0) {
+		close(connected);
 		return -1;
 	}
 	return connected;

@@ -46,7 +46,11 @@ int control_receive(int socket, struct control_message *ret_message);
 /* Closes the message's descriptors that are still there (-1: taken). */
 void control_message_release(struct control_message *message);
 
-/* Connects to a mediator's socket. Descriptor, or -1 with errno. */
+/*
+ * Connects to a mediator's socket. Descriptor, or -1 with errno. The first waits where too many others do so, the
+ * second fails (EAGAIN).
+ */
 int control_connect(const char *path);
+int control_connect_now(const char *path);
 
 #endif

@@ -102,7 +102,8 @@ struct vgpu_control_device_hello {
 
 struct vgpu_control_client_hello {
 	struct vgpu_control_header header;
-	uint32_t reserved[2];
+	uint32_t job_vm_id; /* not 0: it runs a job of that VM, which vgpu-jobs says, and nobody else may */
+	uint32_t reserved;
 	char process_name[64];
 };
 

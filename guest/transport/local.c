@@ -3,6 +3,8 @@
 #include "transport.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -17,7 +19,8 @@
 #include "vgpu_channel.h"
 
 /* The mediator has its own limit for an executor's start; this one only ends a wait for a stopped mediator. */
-#define START_TIMEOUT_MS 180000
+#define START_TIMEOUT_MS    180000
+#define CONNECTION_VARIABLE "VGPU_CONNECTION"
 
 struct local_transport {
 	struct transport base;
@@ -166,14 +169,14 @@ static void refusal_set(struct transport_failure *failure, uint32_t error, const
 			      text[0] ? text : "no reason given");
 }
 
-static int client_greet(int control, struct transport_failure *ret_failure)
+static int client_greet(int control, bool is_greeted, struct transport_failure *ret_failure)
 {
 	struct control_message message = {0};
 	int status = -1;
 
 	snprintf(message.client_hello.process_name, sizeof(message.client_hello.process_name), "%s",
 		 program_invocation_short_name);
-	if (control_send(control, VGPU_CONTROL_CLIENT_HELLO, &message) < 0) {
+	if (!is_greeted && control_send(control, VGPU_CONTROL_CLIENT_HELLO, &message) < 0) {
 		transport_failure_set(ret_failure, VGPU_ERROR_NO_MEDIATOR, "cannot talk to the mediator: %s",
 				      strerror(errno));
 		return -1;
@@ -227,6 +230,22 @@ static int channel_take(struct local_transport *local, struct control_message *m
 	return 0;
 }
 
+/*
+ * A connection on which another program has greeted the mediator for this one (vgpu-jobs); once, for it is one channel.
+ * -1: there is none.
+ */
+static int connection_inherited(void)
+{
+	const char *text = getenv(CONNECTION_VARIABLE);
+	char *end = NULL;
+	long number = text ? strtol(text, &end, 10) : -1;
+
+	if (!text || *end || number <= STDERR_FILENO || number > INT_MAX || fcntl((int)number, F_SETFD, FD_CLOEXEC) < 0)
+		return -1;
+	unsetenv(CONNECTION_VARIABLE);
+	return (int)number;
+}
+
 static int mediator_connect(const char *path, struct transport_failure *ret_failure)
 {
 	static const char *const defaults[] = {VGPU_SOCKET_PATH, VGPU_SOCKET_PATH_FALLBACK};
@@ -253,6 +272,7 @@ struct transport *transport_open_local(const char *path, struct transport_failur
 {
 	struct local_transport *local = calloc(1, sizeof(*local));
 	struct control_message message;
+	bool is_greeted;
 	int status;
 
 	if (!local) {
@@ -261,8 +281,11 @@ struct transport *transport_open_local(const char *path, struct transport_failur
 	}
 	local->base.operations = &local_operations;
 	local->doorbell = local->interrupt = local->pass = -1;
-	local->control = mediator_connect(path, ret_failure);
-	if (local->control < 0 || client_greet(local->control, ret_failure) < 0 ||
+	local->control = connection_inherited();
+	is_greeted = local->control >= 0;
+	if (!is_greeted)
+		local->control = mediator_connect(path, ret_failure);
+	if (local->control < 0 || client_greet(local->control, is_greeted, ret_failure) < 0 ||
 	    message_await(local->control, &message, ret_failure) < 0)
 		goto failed;
 	status = channel_take(local, &message, ret_failure);

@@ -16,14 +16,21 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "control_socket.h"
 #include "job.h"
 
-#define ANSWERS_BYTES_MAX     (1u << 20) /* that a VM has not read yet, before its next job */
-#define ANSWER_BYTES_MAX      (64u << 20)
-#define TEXT_TOO_BIG	      "{\"error\":\"the request is too long or too deep\"}\n"
-#define TEXT_NO_OBJECT	      "{\"error\":\"the request is no JSON object\"}\n"
-#define TEXT_RUNNER_LOST      "{\"error\":\"the job's process ended before its answer\"}\n"
-#define TEXT_RUNNER_NOT_THERE "{\"error\":\"the job cannot be run: out of resources\"}\n"
+/* Of the runner: the guest library takes it over (guest/transport/local.c). */
+#define CONNECTION	3
+#define CONNECTION_TEXT "VGPU_CONNECTION=3"
+
+#define VM_LINE_BYTES_MAX 16
+#define ANSWERS_BYTES_MAX (1u << 20) /* that a VM has not read yet, before its next job */
+#define ANSWER_BYTES_MAX  (64u << 20)
+#define TEXT_TOO_BIG	  "{\"error\":\"the request is too long or too deep\"}\n"
+#define TEXT_NO_OBJECT	  "{\"error\":\"the request is no JSON object\"}\n"
+#define TEXT_RUNNER_LOST  "{\"error\":\"the job's process ended before its answer\"}\n"
+#define TEXT_RUNNER_NOT_THERE \
+	"{\"error\":\"the job cannot be run: there is no mediator, or the host is out of resources\"}\n"
 
 void jobs_log(const char *format, ...)
 {
@@ -118,11 +125,29 @@ static void runner_event(struct bufferevent *pipe, short what, void *argument)
 	requests_take(client);
 }
 
-static _Noreturn void runner_exec(const struct jobs *jobs, int socket)
+/*
+ * A connection to the mediator that says whose job it is for, or -1. It is made here, for here nothing of a guest is
+ * looked at: the runner, which a guest's request may take over, gets this one and can make no other.
+ */
+static int mediator_greet(const struct client *client)
+{
+	struct control_message message = {.client_hello = {.job_vm_id = client->vm_id}};
+	int connection = control_connect_now(client->jobs->mediator);
+
+	snprintf(message.client_hello.process_name, sizeof(message.client_hello.process_name), "%s", client->name);
+	if (connection >= 0 && control_send(connection, VGPU_CONTROL_CLIENT_HELLO, &message) == 0)
+		return connection;
+	jobs_log("%s: no mediator at %s: %s", client->name, client->jobs->mediator, strerror(errno));
+	if (connection >= 0)
+		close(connection);
+	return -1;
+}
+
+static _Noreturn void runner_exec(const struct jobs *jobs, int socket, int connection)
 {
 	char *arguments[] = {strdup(jobs->runner), NULL};
-	char library[512], mediator[256];
-	char *environment[] = {"LANG=C.UTF-8", "VGPU_TRANSPORT=local", library, mediator, NULL};
+	char library[512];
+	char *environment[] = {"LANG=C.UTF-8", "VGPU_TRANSPORT=local", CONNECTION_TEXT, library, NULL};
 	const struct rlimit no_core = {0, 0};
 	const struct rlimit files = {256, 256};
 	sigset_t none;
@@ -131,10 +156,9 @@ static _Noreturn void runner_exec(const struct jobs *jobs, int socket)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	signal(SIGPIPE, SIG_DFL);
 	snprintf(library, sizeof(library), "LD_LIBRARY_PATH=%s", jobs->library);
-	snprintf(mediator, sizeof(mediator), "VGPU_SOCKET=%s", jobs->mediator);
-	if (dup2(socket, STDIN_FILENO) >= 0 && dup2(socket, STDOUT_FILENO) >= 0 &&
-	    setrlimit(RLIMIT_CORE, &no_core) == 0 && setrlimit(RLIMIT_NOFILE, &files) == 0 &&
-	    prctl(PR_SET_PDEATHSIG, SIGKILL) == 0)
+	if (dup2(socket, STDIN_FILENO) >= 0 && dup2(socket, STDOUT_FILENO) >= 0 && dup2(connection, CONNECTION) >= 0 &&
+	    fcntl(CONNECTION, F_SETFD, 0) == 0 && setrlimit(RLIMIT_CORE, &no_core) == 0 &&
+	    setrlimit(RLIMIT_NOFILE, &files) == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0)
 		execve(jobs->runner, arguments, environment);
 	dprintf(STDERR_FILENO, "[vgpu-jobs] cannot start %s: %s\n", jobs->runner, strerror(errno));
 	_exit(127);
@@ -142,16 +166,23 @@ static _Noreturn void runner_exec(const struct jobs *jobs, int socket)
 
 static bool runner_start(struct client *client)
 {
+	int connection;
 	int sockets[2];
 
 	if (client->runner)
 		return true;
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) < 0)
+	connection = mediator_greet(client);
+	if (connection < 0)
 		return false;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) < 0) {
+		close(connection);
+		return false;
+	}
 	client->runner_process = fork();
 	if (client->runner_process == 0)
-		runner_exec(client->jobs, sockets[1]);
+		runner_exec(client->jobs, sockets[1], connection);
 	close(sockets[1]);
+	close(connection);
 	if (client->runner_process > 0 && fcntl(sockets[0], F_SETFL, O_NONBLOCK) == 0)
 		client->runner = bufferevent_socket_new(client->jobs->base, sockets[0], BEV_OPT_CLOSE_ON_FREE);
 	if (!client->runner) {
@@ -191,12 +222,35 @@ static void request_run(struct client *client)
 	scan_reset(&client->scan);
 }
 
+/* The first line of a carrier may say whose jobs follow. False: more of it has to come. */
+static bool vm_line_take(struct client *client, struct evbuffer *input)
+{
+	char start[3];
+	char *line;
+
+	if (!client->may_name_vm || evbuffer_get_length(input) < sizeof(start))
+		return !client->may_name_vm;
+	evbuffer_copyout(input, start, sizeof(start));
+	if (memcmp(start, "VM ", sizeof(start)) == 0) {
+		line = evbuffer_readln(input, NULL, EVBUFFER_EOL_LF);
+		if (!line && evbuffer_get_length(input) < VM_LINE_BYTES_MAX)
+			return false;
+		if (line)
+			client->vm_id = (uint32_t)strtoul(line + sizeof(start), NULL, 10);
+		free(line);
+	}
+	client->may_name_vm = false;
+	return true;
+}
+
 /* Whole requests, one at a time. */
 static void requests_take(struct client *client)
 {
 	struct evbuffer *input = bufferevent_get_input(client->wire);
 	struct evbuffer *output = bufferevent_get_output(client->wire);
 
+	if (!vm_line_take(client, input))
+		return;
 	while (!client->is_running && !client->ends_after_answer && evbuffer_get_length(input) > 0 &&
 	       evbuffer_get_length(output) <= ANSWERS_BYTES_MAX) {
 		size_t bytes = evbuffer_get_contiguous_space(input);
@@ -253,16 +307,18 @@ static void wire_event(struct bufferevent *wire, short what, void *argument)
 	client_end(client);
 }
 
-struct client *client_create(struct jobs *jobs, int socket, const char *name, void (*ended)(void *owner), void *owner)
+struct client *client_create(struct jobs *jobs, int socket, const struct client_plan *plan)
 {
 	struct client *client = calloc(1, sizeof(*client));
 
 	if (!client || jobs->clients >= jobs->clients_max)
 		goto failed;
 	client->jobs = jobs;
-	client->ended = ended;
-	client->owner = owner;
-	snprintf(client->name, sizeof(client->name), "%s", name);
+	client->ended = plan->ended;
+	client->owner = plan->owner;
+	client->vm_id = plan->vm_id;
+	client->may_name_vm = plan->may_name_vm;
+	snprintf(client->name, sizeof(client->name), "%s", plan->name);
 	client->timer = evtimer_new(jobs->base, job_timed_out, client);
 	client->wire = bufferevent_socket_new(jobs->base, socket, BEV_OPT_CLOSE_ON_FREE);
 	if (!client->timer || !client->wire)
@@ -274,7 +330,7 @@ struct client *client_create(struct jobs *jobs, int socket, const char *name, vo
 	jobs->clients++;
 	return client;
 failed:
-	jobs_log("%s: refused: %u connections are there", name, jobs->clients);
+	jobs_log("%s: refused: %u connections are there", plan->name, jobs->clients);
 	if (client && client->timer)
 		event_free(client->timer);
 	if (client && client->wire)

@@ -10,6 +10,7 @@
 #define JOBS_CLIENT_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/queue.h>
 #include <sys/types.h>
 
@@ -18,6 +19,9 @@
 struct bufferevent;
 struct event;
 struct event_base;
+
+/* Of a VM whose number is not known; its jobs are those of the user of vgpu-jobs. */
+#define JOBS_NO_VM 0u
 
 struct jobs {
 	struct event_base *base;
@@ -32,6 +36,8 @@ struct jobs {
 struct client {
 	struct jobs *jobs;
 	char name[64];
+	uint32_t vm_id;
+	bool may_name_vm; /* its first line may be "VM n": a carrier of others' jobs that is trusted with that */
 	struct bufferevent *wire;
 	struct bufferevent *runner; /* NULL: none runs */
 	pid_t runner_process;
@@ -44,8 +50,16 @@ struct client {
 	void *owner;
 };
 
+struct client_plan {
+	const char *name;
+	uint32_t vm_id;
+	bool may_name_vm;
+	void (*ended)(void *owner);
+	void *owner;
+};
+
 /* Takes the socket over. NULL: the limit is reached or there is no memory; the socket is closed. */
-struct client *client_create(struct jobs *jobs, int socket, const char *name, void (*ended)(void *owner), void *owner);
+struct client *client_create(struct jobs *jobs, int socket, const struct client_plan *plan);
 
 void jobs_log(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

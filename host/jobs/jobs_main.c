@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -25,6 +26,7 @@
 #include "client.h"
 
 #define SOURCES_MAX   64
+#define MACHINES_MAX  256
 #define RETRY_SECONDS 1
 
 /* A QEMU chardev socket, which exists only while its VM runs. */
@@ -33,6 +35,13 @@ struct serial {
 	struct event *retry;
 	const char *path;
 	char name[64];
+	uint32_t vm_id;
+};
+
+/* Who a peer is, by what the host says of its connection: "vsock:CID", or an address. */
+struct machine {
+	char peer[56];
+	uint32_t vm_id;
 };
 
 struct settings {
@@ -42,6 +51,40 @@ struct settings {
 	const char *serials[SOURCES_MAX];
 	size_t serial_count;
 };
+
+static struct machine machines[MACHINES_MAX];
+static size_t machine_count;
+
+/* JOBS_NO_VM: it is no number of a VM. */
+static uint32_t vm_id_parse(const char *text)
+{
+	char *end;
+	unsigned long number = strtoul(text, &end, 10);
+
+	return *text >= '0' && *text <= '9' && !*end && number <= UINT32_MAX ? (uint32_t)number : JOBS_NO_VM;
+}
+
+static bool machine_add(const char *setting)
+{
+	const char *equals = strrchr(setting, '=');
+	struct machine *machine = &machines[machine_count];
+
+	if (!equals || machine_count == MACHINES_MAX || (size_t)(equals - setting) >= sizeof(machine->peer))
+		return false;
+	memcpy(machine->peer, setting, (size_t)(equals - setting));
+	machine->vm_id = vm_id_parse(equals + 1);
+	machine_count += machine->vm_id != JOBS_NO_VM;
+	return machine->vm_id != JOBS_NO_VM;
+}
+
+static uint32_t machine_find(const char *peer)
+{
+	for (size_t i = 0; i < machine_count; i++) {
+		if (strcmp(machines[i].peer, peer) == 0)
+			return machines[i].vm_id;
+	}
+	return JOBS_NO_VM;
+}
 
 static void serial_schedule(void *argument)
 {
@@ -62,7 +105,10 @@ static void serial_connect(evutil_socket_t none, short what, void *argument)
 	(void)what;
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s", serial->path);
 	if (connected >= 0 && connect(connected, (struct sockaddr *)&address, sizeof(address)) == 0) {
-		if (client_create(serial->jobs, connected, serial->name, serial_schedule, serial)) {
+		const struct client_plan plan = {
+			.name = serial->name, .vm_id = serial->vm_id, .ended = serial_schedule, .owner = serial};
+
+		if (client_create(serial->jobs, connected, &plan)) {
 			jobs_log("%s: connected to %s", serial->name, serial->path);
 			return;
 		}
@@ -76,6 +122,7 @@ static bool serial_add(struct jobs *jobs, const char *setting)
 {
 	struct serial *serial = calloc(1, sizeof(*serial));
 	const char *equals = strchr(setting, '=');
+	char *colon;
 
 	if (!serial || !equals || (size_t)(equals - setting) >= sizeof(serial->name)) {
 		free(serial);
@@ -83,6 +130,16 @@ static bool serial_add(struct jobs *jobs, const char *setting)
 	}
 	memcpy(serial->name, setting, (size_t)(equals - setting));
 	serial->path = equals + 1;
+	/* NAME:VM_ID */
+	colon = strrchr(serial->name, ':');
+	if (colon) {
+		*colon = '\0';
+		serial->vm_id = vm_id_parse(colon + 1);
+	}
+	if (colon && serial->vm_id == JOBS_NO_VM) {
+		free(serial);
+		return false;
+	}
 	serial->jobs = jobs;
 	serial->retry = evtimer_new(jobs->base, serial_connect, serial);
 	if (!serial->retry) {
@@ -93,30 +150,42 @@ static bool serial_add(struct jobs *jobs, const char *setting)
 	return true;
 }
 
-static void peer_name(const struct sockaddr *address, int length, char name[64])
+/* The name for the log, and the VM, if the operator has said which is at that address. */
+static uint32_t peer_identify(const struct sockaddr *address, int length, char name[64])
 {
+	char text[56] = "";
 	char host[48] = "?";
 
 	if (address->sa_family == AF_VSOCK) {
 		const struct sockaddr_vm *vm = (const struct sockaddr_vm *)(const void *)address;
 
 		snprintf(name, 64, "VM of context %u", vm->svm_cid);
+		snprintf(text, sizeof(text), "vsock:%u", vm->svm_cid);
 	} else if (address->sa_family == AF_UNIX) {
 		snprintf(name, 64, "a local program");
 	} else {
 		getnameinfo(address, (socklen_t)length, host, sizeof(host), NULL, 0, NI_NUMERICHOST);
 		snprintf(name, 64, "%s", host);
+		snprintf(text, sizeof(text), "%s", host);
 	}
+	return machine_find(text);
 }
 
 static void accepted(struct evconnlistener *listener, evutil_socket_t socket, struct sockaddr *address, int length,
 		     void *argument)
 {
+	struct client_plan plan = {0};
+	struct ucred peer;
+	socklen_t bytes = sizeof(peer);
 	char name[64];
 
 	(void)listener;
-	peer_name(address, length, name);
-	client_create(argument, socket, name, NULL, NULL);
+	plan.name = name;
+	plan.vm_id = peer_identify(address, length, name);
+	/* Root's vgpu-xen-jobs carries the jobs of all guests. */
+	plan.may_name_vm = address->sa_family == AF_UNIX &&
+			   getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) == 0 && peer.uid == 0;
+	client_create(argument, socket, &plan);
 }
 
 /* unix:PATH, vsock:PORT or HOST:PORT. */
@@ -166,7 +235,8 @@ static void stop(evutil_socket_t number, short what, void *argument)
 
 static const struct argp_option options[] = {
 	{"listen", 'l', "WHERE", 0, "unix:PATH, vsock:PORT or ADDRESS:PORT (repeatable)", 0},
-	{"serial", 's', "NAME=PATH", 0, "A VM's virtio-serial port: QEMU's chardev socket (repeatable)", 0},
+	{"serial", 's', "NAME[:VM_ID]=PATH", 0, "A VM's virtio-serial port: QEMU's chardev socket (repeatable)", 0},
+	{"vm", 'v', "PEER=VM_ID", 0, "Which VM is behind vsock:CID or an IP address (repeatable)", 0},
 	{"runner", 'r', "PATH", 0, "The vgpu-job-runner program", 0},
 	{"library", 'L', "FOLDER", 0, "Where the guest library libcuda.so.1 is", 0},
 	{"mediator", 'm', "PATH", 0, "The mediator's socket (/var/vgpu/mediator.sock)", 0},
@@ -189,6 +259,10 @@ static error_t option_parse(int key, char *argument, struct argp_state *state)
 		if (settings->serial_count == SOURCES_MAX)
 			argp_error(state, "too many ports");
 		settings->serials[settings->serial_count++] = argument;
+		return 0;
+	case 'v':
+		if (!machine_add(argument))
+			argp_error(state, "\"%s\" is no PEER=VM_ID", argument);
 		return 0;
 	case 'r':
 		settings->jobs.runner = argument;
@@ -230,6 +304,8 @@ int main(int count, char **arguments)
 	if (argp_parse(&parser, count, arguments, 0, NULL, &settings) || !base)
 		return EXIT_FAILURE;
 	signal(SIGPIPE, SIG_IGN);
+	/* Runners are of the same user, and are not to look into it. */
+	prctl(PR_SET_DUMPABLE, 0);
 	settings.jobs.base = base;
 	event_add(evsignal_new(base, SIGCHLD, children_reap, NULL), NULL);
 	event_add(evsignal_new(base, SIGTERM, stop, base), NULL);
@@ -243,7 +319,7 @@ int main(int count, char **arguments)
 	}
 	for (size_t i = 0; i < settings.serial_count; i++) {
 		if (!serial_add(&settings.jobs, settings.serials[i])) {
-			jobs_log("%s is no NAME=PATH", settings.serials[i]);
+			jobs_log("%s is no NAME[:VM_ID]=PATH", settings.serials[i]);
 			return EXIT_FAILURE;
 		}
 	}

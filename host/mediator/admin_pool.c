@@ -13,8 +13,6 @@
 #include "scheduler.h"
 #include "session.h"
 
-#define GPUS_MAX 32
-
 /* NULL, after admin_fail(). */
 static json_t *pool_row(struct admin_request *request, char letter)
 {
@@ -136,8 +134,8 @@ static int set_pool_name(struct admin_request *request)
 static int scan_gpus(struct admin_request *request)
 {
 	const struct probe *probe = request->mediator->probe;
-	struct scheduler_gpu gpus[GPUS_MAX];
-	unsigned known = schedulers_look(request->mediator, gpus, GPUS_MAX);
+	struct scheduler_gpu gpus[SCHEDULERS_MAX];
+	unsigned known = schedulers_look(request->mediator, gpus, SCHEDULERS_MAX);
 
 	request->result = json_array();
 	for (unsigned i = 0; i < probe_device_count(probe); i++) {
@@ -147,7 +145,7 @@ static int scan_gpus(struct admin_request *request)
 		char fault[128];
 
 		gpu_events_describe(request->mediator->gpu_events, device.uuid, fault, sizeof(fault));
-		for (unsigned at = 0; at < known && at < GPUS_MAX; at++) {
+		for (unsigned at = 0; at < known && at < SCHEDULERS_MAX; at++) {
 			if (gpus[at].gpu == i)
 				gpu = &gpus[at];
 		}
@@ -209,7 +207,13 @@ static int assign_gpu(struct admin_request *request)
 static int clear_gpu(struct admin_request *request)
 {
 	struct store_gpu gpu;
+	char name[ADMIN_VALUE_BYTES];
 
+	if (admin_text(request, "gpu", name, sizeof(name)) == 0 &&
+	    gpu_events_worker_clear(request->mediator->gpu_events, name)) {
+		log_info("[ADMIN] GPU %s: its errors are cleared by %s", name, request->who);
+		return 0;
+	}
 	if (gpu_take(request, &gpu) < 0)
 		return -1;
 	if (!gpu_events_clear(request->mediator->gpu_events, gpu.uuid))

@@ -19,8 +19,6 @@
 #include "state.h"
 #include "usage.h"
 
-#define GPUS_MAX 32
-
 /* Of connections and of programs. */
 static uint64_t refusals_count(const struct mediator *mediator)
 {
@@ -121,14 +119,14 @@ static json_t *tenant_usage(const struct mediator *mediator, const struct tenant
 static int show_usage(struct admin_request *request)
 {
 	const struct mediator *mediator = request->mediator;
-	struct scheduler_gpu gpus[GPUS_MAX];
-	unsigned count = schedulers_look(mediator, gpus, GPUS_MAX);
+	struct scheduler_gpu gpus[SCHEDULERS_MAX];
+	unsigned count = schedulers_look(mediator, gpus, SCHEDULERS_MAX);
 	json_t *gpu_rows = json_array();
 	json_t *rows = json_array();
 	const struct tenant *tenant;
 	struct timespec now;
 
-	for (unsigned i = 0; i < count && i < GPUS_MAX; i++)
+	for (unsigned i = 0; i < count && i < SCHEDULERS_MAX; i++)
 		json_array_append_new(gpu_rows,
 				      json_pack("{s:i, s:s, s:i, s:i, s:i, s:o}", "gpu", (int)gpus[i].gpu, "policy",
 						gpus[i].policy, "tenants", (int)gpus[i].tenants, "programs",

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "channel.h"
+#include "channel_private.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -26,13 +26,12 @@
 #include "vgpu_schedule.h"
 #include "worker.h"
 
-#define BEHIND_SECONDS	      3	  /* after the time in which executors are made to end */
 #define RESULT_LAUNCH_TIMEOUT 702 /* CUDA_ERROR_LAUNCH_TIMEOUT */
 
 static const char *const stage_names[] = {
-	[CHANNEL_WAITING] = "waiting",	 [CHANNEL_BEHIND] = "behind", [CHANNEL_PACED] = "paced",
-	[CHANNEL_STARTING] = "starting", [CHANNEL_READY] = "ready",   [CHANNEL_DEAD] = "dead",
-	[CHANNEL_CLOSING] = "closing",
+	[CHANNEL_WAITING] = "waiting",	 [CHANNEL_BEHIND] = "behind",	[CHANNEL_PACED] = "paced",
+	[CHANNEL_STARTING] = "starting", [CHANNEL_MOVING] = "moving",	[CHANNEL_READY] = "ready",
+	[CHANNEL_DEAD] = "dead",	 [CHANNEL_CLOSING] = "closing",
 };
 
 const char *channel_stage_name(enum channel_stage stage)
@@ -50,32 +49,9 @@ unsigned channels_count(const struct mediator *mediator)
 	return count;
 }
 
-static void descriptor_close(int *descriptor)
-{
-	if (*descriptor >= 0)
-		close(*descriptor);
-	*descriptor = -1;
-}
-
-static void request_descriptors_close(struct channel_request *request)
-{
-	descriptor_close(&request->doorbell);
-	descriptor_close(&request->interrupt);
-	descriptor_close(&request->pass_socket);
-}
-
-/* A hole in a memory file reads as zeroes, in every mapping of it, and its pages are the host's again. */
-static int memory_zero(const struct channel_request *request)
-{
-	if (request->xen_domain)
-		return 0;
-	return fallocate(request->memory, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)request->offset,
-			 (off_t)request->bytes);
-}
-
 static void channel_free(struct channel *channel)
 {
-	request_descriptors_close(&channel->request);
+	channel_descriptors_close(&channel->request);
 	shares_forget(channel);
 	counters_page_destroy(&channel->counters);
 	if (channel->start_timer)
@@ -85,7 +61,7 @@ static void channel_free(struct channel *channel)
 
 static void channel_finish(struct channel *channel)
 {
-	if (memory_zero(&channel->request) < 0)
+	if (channel_memory_zero(&channel->request) < 0)
 		log_write_limited(&channel->request.log->events, LOG_LEVEL_WARNING,
 				  "[CHANNEL] %s: its memory could not be zeroed: %s", channel->label, strerror(errno));
 	log_debug("[CHANNEL] %s: closed", channel->label);
@@ -95,7 +71,7 @@ static void channel_finish(struct channel *channel)
 }
 
 /* Reports the end of a channel that its owner did not ask for. The channel may be freed on return. */
-static void channel_die(struct channel *channel, enum vgpu_channel_error error, const char *text)
+void channel_die(struct channel *channel, enum vgpu_channel_error error, const char *text)
 {
 	bool was_ready = channel->stage == CHANNEL_READY;
 
@@ -105,7 +81,7 @@ static void channel_die(struct channel *channel, enum vgpu_channel_error error, 
 	else
 		worker_failure_note(channel->mediator, channel->request.gpu);
 	event_del(channel->start_timer);
-	request_descriptors_close(&channel->request);
+	channel_descriptors_close(&channel->request);
 	log_write_limited(&channel->request.log->events, LOG_LEVEL_WARNING, "[CHANNEL] %s: %s: %s", channel->label,
 			  was_ready ? "lost" : "failed", text);
 	if (was_ready)
@@ -120,6 +96,7 @@ static void executor_ready(struct channel *channel)
 		return;
 	channel->stage = CHANNEL_READY;
 	event_del(channel->start_timer);
+	channel_start_descriptors_close(channel);
 	log_write_limited(&channel->request.log->events, LOG_LEVEL_INFO, "[CHANNEL] %s: ready, executor pid %d",
 			  channel->label, (int)executor_process_pid(channel->executor));
 	/* First, for the handler may close it. */
@@ -158,9 +135,11 @@ static void executor_message(void *owner, const struct control_message *message)
 		return;
 	}
 	channel->fault_error = error_is_known(body->error) ? body->error : VGPU_ERROR_EXECUTOR_DIED;
+	log_text_copy(channel->fault_text, sizeof(channel->fault_text), body->text, sizeof(body->text));
+	if (channel_move(channel, channel->fault_text))
+		return;
 	if (channel->fault_error == VGPU_ERROR_PROTOCOL || channel->fault_error == VGPU_ERROR_KERNEL_TIMEOUT)
 		tenant_fault_note(channel->request.tenant, body->text);
-	log_text_copy(channel->fault_text, sizeof(channel->fault_text), body->text, sizeof(body->text));
 	log_write_limited(&channel->request.log->events, LOG_LEVEL_WARNING, "[CHANNEL] %s: executor: %s",
 			  channel->label, channel->fault_text);
 	executor_process_end(channel->executor);
@@ -209,7 +188,7 @@ static void kernel_overdue(void *owner)
 	channel_die(channel, channel->fault_error, channel->fault_text);
 }
 
-static struct scheduler_join channel_join(struct channel *channel)
+struct scheduler_join channel_join(struct channel *channel)
 {
 	const volatile void *claims = (const volatile char *)channel->counters.values + VGPU_SCHEDULE_OFFSET;
 
@@ -218,33 +197,9 @@ static struct scheduler_join channel_join(struct channel *channel)
 		.devices = channel->counters.values->devices,
 		.overdue = kernel_overdue,
 		.owner = channel,
-		.sees_all = !channel->is_placed,
+		/* Of this host, or of the worker that it was placed at. */
+		.sees_all = !channel->is_placed || worker_owns_gpu(channel->request.gpu),
 	};
-}
-
-/* Adds the descriptors of the executor's schedule to the message. 0, or -1 with errno. */
-static int schedule_join(struct channel *channel, struct control_message *message)
-{
-	struct scheduler_join join = channel_join(channel);
-	struct scheduler_descriptors descriptors;
-
-	channel->schedule = scheduler_join(channel->mediator, channel->request.gpu, channel->request.tenant, &join);
-	if (!channel->schedule)
-		return -1;
-	descriptors = scheduler_descriptors_of(channel->schedule);
-	message->executor_start.has_schedule = 1;
-	message->fds[message->fd_count++] = descriptors.permit;
-	message->fds[message->fd_count++] = descriptors.tenant;
-	message->fds[message->fd_count++] = descriptors.wake;
-	message->fds[message->fd_count++] = descriptors.bell;
-	return 0;
-}
-
-static void schedule_leave(struct channel *channel)
-{
-	if (channel->schedule)
-		scheduler_leave(channel->schedule);
-	channel->schedule = NULL;
 }
 
 static void channels_behind_start(struct mediator *mediator);
@@ -255,8 +210,11 @@ static void executor_ended(void *owner, const char *how)
 	struct mediator *mediator = channel->mediator;
 
 	channel->executor = NULL;
+	/* A relay that said nothing. */
+	if (channel->fault_error == VGPU_ERROR_NONE)
+		(void)channel_move(channel, how);
 	shares_forget(channel);
-	schedule_leave(channel);
+	channel_schedule_leave(channel);
 	counters_report(channel);
 	counters_page_retire(&channel->mediator->counters, channel->pool_id, &channel->counters);
 	usage_retire(&channel->request.tenant->usage, &channel->counters);
@@ -266,6 +224,8 @@ static void executor_ended(void *owner, const char *how)
 				  how);
 	if (channel->stage == CHANNEL_CLOSING)
 		channel_finish(channel);
+	else if (channel->stage == CHANNEL_MOVING)
+		channel_start_elsewhere(channel);
 	else if (channel->stage != CHANNEL_DEAD && channel->fault_error != VGPU_ERROR_NONE)
 		channel_die(channel, channel->fault_error, channel->fault_text);
 	else if (channel->stage != CHANNEL_DEAD) {
@@ -277,137 +237,10 @@ static void executor_ended(void *owner, const char *how)
 	channels_behind_start(mediator);
 }
 
-static const struct executor_process_handlers executor_handlers = {
+const struct executor_process_handlers channel_executor_handlers = {
 	.message = executor_message,
 	.ended = executor_ended,
 };
-
-/* 0, or -1 with errno. */
-static int executor_start(struct channel *channel)
-{
-	struct channel_request *request = &channel->request;
-	char worker_pool;
-	const char *worker = worker_of_gpu(channel->mediator, request->gpu, &worker_pool);
-	struct process_identity identity;
-	struct control_message message = {
-		.executor_start =
-			{
-				.channel_offset = request->offset,
-				.channel_bytes = request->bytes,
-				.vm_id = request->vm_id,
-				.channel = request->index,
-				.pool_id = request->pool_id,
-				.has_pass_socket = request->pass_socket >= 0,
-				.can_share = 1,
-				.has_area = request->has_area,
-				.xen_domain = request->xen_domain,
-				.xen_frame = request->xen_frame,
-				.xen_grants = request->xen_grants,
-				.process_namespace = request->process_namespace,
-			},
-		.fds = {request->memory, request->doorbell, request->interrupt, channel->counters.file,
-			request->pass_socket},
-		.fd_count = request->pass_socket >= 0 ? 5 : 4,
-	};
-
-	channel->is_placed = channel->gpu[0] != '\0' || worker;
-	if (executor_user_take(request->tenant, &identity) < 0)
-		return -1;
-	snprintf(message.executor_start.tenant, sizeof(message.executor_start.tenant), "%s", request->tenant->name);
-	/* A worker knows its own driver. */
-	if (!worker)
-		snprintf(message.executor_start.driver_library, sizeof(message.executor_start.driver_library), "%s",
-			 probe_driver_library(channel->mediator->probe));
-	if (schedule_join(channel, &message) < 0)
-		return -1;
-	if (executor_process_start(channel->mediator, channel->label, &request->log->output, worker,
-				   channel->gpu[0] ? channel->gpu : NULL, &identity, &message, &executor_handlers,
-				   channel, &channel->executor) < 0) {
-		int error = errno;
-
-		schedule_leave(channel);
-		errno = error;
-		return -1;
-	}
-	scheduler_descriptors_sent(channel->schedule);
-	channel->stage = CHANNEL_STARTING;
-	request->tenant->usage.starts++;
-	channel->mediator->counters.starts[channel->pool_id - 'A']++;
-	request_descriptors_close(request);
-	if (channel->mediator->keeper < 0)
-		descriptor_close(&channel->counters.file);
-	return 0;
-}
-
-static enum vgpu_channel_error error_from_errno(int error)
-{
-	return error == ENOENT || error == EACCES ? VGPU_ERROR_NO_DRIVER : VGPU_ERROR_NO_MEMORY;
-}
-
-static enum vgpu_channel_error refuse(char *text, enum vgpu_channel_error error, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static enum vgpu_channel_error refuse(char *text, enum vgpu_channel_error error, const char *format, ...)
-{
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(text, VGPU_CONTROL_TEXT_BYTES, format, arguments);
-	va_end(arguments);
-	return error;
-}
-
-/* Has a program of its tenant that was closed before this one was opened still an executor? */
-static bool channel_is_behind(const struct channel *channel)
-{
-	const struct channel *other;
-
-	if (channel->is_behind_nobody)
-		return false;
-	LIST_FOREACH(other, &channel->mediator->channels, link)
-	{
-		if (other->request.tenant == channel->request.tenant && other->stage == CHANNEL_CLOSING &&
-		    other->executor && other->closed < channel->opened)
-			return true;
-	}
-	return false;
-}
-
-/* Starts the executor, or sees to it that it is started later; if it cannot be, why. */
-static enum vgpu_channel_error channel_start(struct channel *channel, char *ret_text)
-{
-	/* What this host's driver says does not matter where a worker has the GPU. */
-	enum probe_state driver = pool_has_worker(channel->mediator, channel->pool_id)
-					  ? PROBE_READY
-					  : probe_state(channel->mediator->probe);
-	struct timeval delay = {.tv_sec = channel->mediator->configuration.executor_start_seconds};
-	bool is_behind = channel_is_behind(channel);
-	unsigned pause = 0;
-
-	if (driver == PROBE_FAILED)
-		return refuse(ret_text, VGPU_ERROR_NO_DRIVER, "no CUDA driver: %.*s", VGPU_CONTROL_TEXT_BYTES - 32,
-			      probe_reason(channel->mediator->probe));
-	if (driver == PROBE_READY && !is_behind && channel->request.pace)
-		pause = pace_take(channel->request.pace);
-	if (is_behind)
-		delay.tv_sec = channel->mediator->configuration.executor_stop_seconds + BEHIND_SECONDS;
-	if (pause > 0)
-		delay = (struct timeval){.tv_sec = pause / 1000000, .tv_usec = pause % 1000000};
-	if (event_add(channel->start_timer, &delay) < 0)
-		return refuse(ret_text, VGPU_ERROR_NO_MEMORY, "the host is out of memory");
-	if (pause > 0)
-		channel->stage = CHANNEL_PACED;
-	else if (driver != PROBE_READY)
-		channel->stage = CHANNEL_WAITING;
-	else if (is_behind)
-		channel->stage = CHANNEL_BEHIND;
-	else if (!placement_choose(channel, &channel->request.gpu, channel->gpu))
-		return refuse(ret_text, VGPU_ERROR_REFUSED, "pool %c has no GPU without faults",
-			      (char)channel->pool_id);
-	else if (executor_start(channel) < 0)
-		return refuse(ret_text, error_from_errno(errno), "the executor cannot be started: %s", strerror(errno));
-	return VGPU_ERROR_NONE;
-}
 
 static void channel_start_late(struct channel *channel)
 {
@@ -446,23 +279,24 @@ enum vgpu_channel_error channel_open(struct mediator *mediator, const struct cha
 	struct channel *channel;
 
 	if (mediator->stopping) {
-		request_descriptors_close(&taken);
-		return refuse(ret_text, VGPU_ERROR_NO_MEDIATOR, "the mediator is stopping");
+		channel_descriptors_close(&taken);
+		return channel_refuse(ret_text, VGPU_ERROR_NO_MEDIATOR, "the mediator is stopping");
 	}
 	if (probe_state(mediator->probe) == PROBE_FAILED && !pool_has_worker(mediator, request->pool_id)) {
-		request_descriptors_close(&taken);
-		return refuse(ret_text, VGPU_ERROR_NO_DRIVER, "no CUDA driver: %s", probe_reason(mediator->probe));
+		channel_descriptors_close(&taken);
+		return channel_refuse(ret_text, VGPU_ERROR_NO_DRIVER, "no CUDA driver: %s",
+				      probe_reason(mediator->probe));
 	}
 	error = admission_check(mediator, request, ret_text);
 	if (error != VGPU_ERROR_NONE) {
 		admission_refusal_note(mediator, request);
-		request_descriptors_close(&taken);
+		channel_descriptors_close(&taken);
 		return error;
 	}
 	channel = calloc(1, sizeof(*channel));
 	if (!channel) {
-		request_descriptors_close(&taken);
-		return refuse(ret_text, VGPU_ERROR_NO_MEMORY, "the host is out of memory");
+		channel_descriptors_close(&taken);
+		return channel_refuse(ret_text, VGPU_ERROR_NO_MEMORY, "the host is out of memory");
 	}
 	*channel = (struct channel){
 		.mediator = mediator,
@@ -476,16 +310,17 @@ enum vgpu_channel_error channel_open(struct mediator *mediator, const struct cha
 	channel->request.label = channel->label;
 	channel->start_timer = evtimer_new(mediator->base, start_timer_fired, channel);
 	if (!channel->start_timer) {
-		error = refuse(ret_text, VGPU_ERROR_NO_MEMORY, "the host is out of memory");
+		error = channel_refuse(ret_text, VGPU_ERROR_NO_MEMORY, "the host is out of memory");
 		goto fail;
 	}
-	if (memory_zero(&channel->request) < 0) {
-		error = refuse(ret_text, VGPU_ERROR_REFUSED, "the channel's memory cannot be zeroed: %s",
-			       strerror(errno));
+	if (channel_memory_zero(&channel->request) < 0) {
+		error = channel_refuse(ret_text, VGPU_ERROR_REFUSED, "the channel's memory cannot be zeroed: %s",
+				       strerror(errno));
 		goto fail;
 	}
 	if (counters_page_create(&channel->counters) < 0) {
-		error = refuse(ret_text, VGPU_ERROR_NO_MEMORY, "the host is out of memory: %s", strerror(errno));
+		error = channel_refuse(ret_text, VGPU_ERROR_NO_MEMORY, "the host is out of memory: %s",
+				       strerror(errno));
 		goto fail;
 	}
 	error = channel_start(channel, ret_text);
@@ -526,14 +361,14 @@ struct channel *channel_adopt(struct mediator *mediator, const struct channel_re
 	channel->schedule = scheduler_adopt(mediator, request->gpu, request->tenant, &join, &adoption->schedule);
 	if (!channel->schedule)
 		goto fail;
-	if (executor_process_adopt(mediator, channel->label, &request->log->output, &executor_handlers, channel,
+	if (executor_process_adopt(mediator, channel->label, &request->log->output, &channel_executor_handlers, channel,
 				   adoption->process, &executor, &channel->executor) < 0)
 		goto fail;
 	LIST_INSERT_HEAD(&mediator->channels, channel, link);
 	return channel;
 fail:
 	/* The host is out of memory; its executor ends with the last descriptor of its control socket. */
-	schedule_leave(channel);
+	channel_schedule_leave(channel);
 	channel_free(channel);
 	return NULL;
 }

@@ -8,6 +8,7 @@
  *             process of the limit) is free again when it has, as it is natively
  *   PACED     its VM has started many executors lately: waits its turn (pace.h)
  *   STARTING  the executor runs and has not said that it is ready
+ *   MOVING    the worker where it was to start does not serve it: starts elsewhere when that relay has ended
  *   READY
  *   DEAD      failed or lost, and reported; the executor is gone or going
  *   CLOSING   the owner asked; 'closed' follows
@@ -43,6 +44,7 @@ enum channel_stage {
 	CHANNEL_BEHIND,
 	CHANNEL_PACED,
 	CHANNEL_STARTING,
+	CHANNEL_MOVING,
 	CHANNEL_READY,
 	CHANNEL_DEAD,
 	CHANNEL_CLOSING,
@@ -86,15 +88,20 @@ struct channel_request {
 	int pass_socket; /* -1: none */
 };
 
+/* A program that as many workers have refused is not sent to another one. */
+#define CHANNEL_TRIED_MAX 8
+
 struct channel {
 	LIST_ENTRY(channel) link;
 	struct mediator *mediator;
 	struct channel_request request; /* descriptors -1 once the executor has them */
 	uint32_t pool_id;
 	enum channel_stage stage;
-	bool is_behind_nobody; /* it has waited long enough */
-	bool is_placed;	       /* its executor sees the GPU of the request alone */
-	uint64_t opened;       /* both count openings and closings of all channels */
+	bool is_behind_nobody;		   /* it has waited long enough */
+	bool is_placed;			   /* its executor sees the GPU of the request alone */
+	unsigned tried[CHANNEL_TRIED_MAX]; /* workers (worker_gpu()) where it did not start */
+	unsigned tried_count;
+	uint64_t opened; /* both count openings and closings of all channels */
 	uint64_t closed;
 	char gpu[PLACEMENT_UUID_BYTES];	   /* the only GPU that its executor sees; empty: all */
 	struct executor_process *executor; /* NULL: none or reaped */

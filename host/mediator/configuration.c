@@ -44,6 +44,8 @@ static const struct setting settings[] = {
 	{"xen-directory", SETTING_TEXT, FIELD(xen_directory), 0, 0, 0, "DIRECTORY", "Where Xen's QEMU chroots lie"},
 	{"device-user", SETTING_LIST, FIELD(device_users), 0, 0, 0, "USER",
 	 "May connect as a VM anywhere (repeatable)"},
+	{"jobs-user", SETTING_TEXT, FIELD(jobs_user), 0, 0, 0, "USER",
+	 "User of vgpu-jobs, who may say whose VM's job a program runs (vgpu-jobs)"},
 	{"vm-id-automatic", SETTING_FLAG, FIELD(vm_id_automatic), 0, 0, 0, "yes|no", "Accept devices without a vm_id"},
 	{"driver", SETTING_TEXT, FIELD(driver), 0, 0, 0, "LIBRARY", "CUDA driver library of the executors"},
 	{"executor", SETTING_TEXT, FIELD(executor), 0, 0, 0, "PATH", "The cuda-executor program"},

@@ -26,6 +26,7 @@ struct configuration {
 	char *socket_group;
 	char *xen_directory;
 	struct configuration_list device_users; /* who else may be a VM on a socket that all may use */
+	char *jobs_user;			/* NULL: the usual one, if it is there */
 	bool vm_id_automatic;			/* a device with vm_id 0 is given an identity, not refused */
 	char *driver;				/* NULL: NVIDIA's, else softgpu */
 	char *executor;				/* NULL: beside the mediator */

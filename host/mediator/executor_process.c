@@ -145,7 +145,7 @@ static void executor_exited(struct process *process, int status)
 
 _Static_assert(offsetof(struct executor_process, process) == 0, "executor_exited casts");
 
-static int child_start(struct executor_process *executor, const char *worker, const char *gpu,
+static int child_start(struct executor_process *executor, const char *worker, bool has_others, const char *gpu,
 		       const struct process_identity *identity, int child_control)
 {
 	char *path = worker ? worker_relay_find(executor->mediator) : executor_path_find(executor->mediator);
@@ -153,8 +153,14 @@ static int child_start(struct executor_process *executor, const char *worker, co
 	char silence[16];
 	char variable[128];
 	char pack[] = "pack";
-	char *arguments[] = {path, worker ? address : NULL, silence,
-			     executor->mediator->configuration.worker_pack ? pack : NULL, NULL};
+	char once[] = "once";
+	char *options[] = {executor->mediator->configuration.worker_pack ? pack : NULL, has_others ? once : NULL};
+	char *arguments[] = {path,
+			     worker ? address : NULL,
+			     silence,
+			     options[0] ? options[0] : options[1],
+			     options[0] ? options[1] : NULL,
+			     NULL};
 	struct process_plan plan = {
 		.path = path,
 		.arguments = arguments,
@@ -185,8 +191,8 @@ static int child_start(struct executor_process *executor, const char *worker, co
 }
 
 int executor_process_start(struct mediator *mediator, const char *label, struct log_limit *limit, const char *worker,
-			   const char *gpu, const struct process_identity *identity, struct control_message *start,
-			   const struct executor_process_handlers *handlers, void *owner,
+			   bool has_others, const char *gpu, const struct process_identity *identity,
+			   struct control_message *start, const struct executor_process_handlers *handlers, void *owner,
 			   struct executor_process **ret_process)
 {
 	struct executor_process *executor = calloc(1, sizeof(*executor));
@@ -222,7 +228,7 @@ int executor_process_start(struct mediator *mediator, const char *label, struct 
 	/* Queued before the child is there to read it. */
 	if (control_send(sockets[0], VGPU_CONTROL_EXECUTOR_START, start) < 0)
 		goto fail;
-	if (child_start(executor, worker, gpu, identity, sockets[1]) < 0)
+	if (child_start(executor, worker, has_others, gpu, identity, sockets[1]) < 0)
 		goto fail;
 	close(sockets[1]);
 	if (credentials >= 0)

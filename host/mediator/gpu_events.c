@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <event2/buffer.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -17,10 +18,12 @@
 #include "metrics_private.h"
 #include "probe.h"
 #include "process.h"
+#include "worker_watch.h"
 
-#define GPUS_MAX   32
-#define XIDS	   256 /* all that are known are less */
-#define UUID_BYTES 96
+#define GPUS_MAX     32
+#define XIDS	     256 /* all that are known are less */
+#define UUID_BYTES   96
+#define WORKER_BYTES 256
 
 #define XID_DOUBLE_BIT_ECC 48
 
@@ -47,6 +50,7 @@ static const struct fault {
 
 struct gpu {
 	char uuid[UUID_BYTES];
+	char worker[WORKER_BYTES]; /* empty: it is this host's */
 	uint64_t counts[XIDS];
 	const struct fault *fault; /* the first one, or the first fatal one; NULL: none */
 };
@@ -62,36 +66,45 @@ struct gpu_events {
 	unsigned count;
 };
 
-static const struct gpu *gpu_find(const struct gpu_events *events, const char *uuid)
+static const struct gpu *gpu_find(const struct gpu_events *events, const char *worker, const char *uuid)
 {
 	for (unsigned i = 0; events && i < events->count; i++) {
-		if (strcmp(events->gpus[i].uuid, uuid) == 0)
+		if (strcmp(events->gpus[i].uuid, uuid) == 0 && strcmp(events->gpus[i].worker, worker) == 0)
 			return &events->gpus[i];
 	}
 	return NULL;
 }
 
 /* NULL: there are too many. */
-static struct gpu *gpu_make(struct gpu_events *events, const char *uuid)
+static struct gpu *gpu_make(struct gpu_events *events, const char *worker, const char *uuid)
 {
-	struct gpu *gpu = (struct gpu *)(uintptr_t)gpu_find(events, uuid);
+	struct gpu *gpu = (struct gpu *)(uintptr_t)gpu_find(events, worker, uuid);
 
 	if (gpu || events->count == GPUS_MAX)
 		return gpu;
 	gpu = &events->gpus[events->count++];
 	snprintf(gpu->uuid, sizeof(gpu->uuid), "%s", uuid);
+	snprintf(gpu->worker, sizeof(gpu->worker), "%s", worker);
 	return gpu;
 }
 
 /* Its number, as in scan-gpus; or its UUID, where the driver does not show it to us. */
-static void gpu_name(const struct gpu_events *events, const struct gpu *gpu, char name[UUID_BYTES])
+static void gpu_name(const struct gpu_events *events, const struct gpu *gpu, char name[WORKER_GPU_NAME_BYTES])
 {
 	const struct probe *probe = events->mediator->probe;
+	unsigned index;
 
-	snprintf(name, UUID_BYTES, "%s", gpu->uuid);
+	snprintf(name, WORKER_GPU_NAME_BYTES, "%s", gpu->uuid);
+	if (gpu->worker[0]) {
+		index = worker_watch_index_of_uuid(events->mediator, gpu->worker, gpu->uuid);
+		snprintf(name, WORKER_GPU_NAME_BYTES, "%.180s %.90s", gpu->worker, gpu->uuid);
+		if (index != UINT_MAX)
+			worker_gpu_name(gpu->worker, index, name);
+		return;
+	}
 	for (unsigned i = 0; i < probe_device_count(probe); i++) {
 		if (strcmp(probe_device(probe, i).uuid, gpu->uuid) == 0)
-			snprintf(name, UUID_BYTES, "%u", i);
+			snprintf(name, WORKER_GPU_NAME_BYTES, "%u", i);
 	}
 }
 
@@ -106,7 +119,7 @@ static const struct fault *fault_find(unsigned xid)
 
 static void event_take(struct gpu_events *events, struct gpu *gpu, const char *what, const struct fault *fault)
 {
-	char name[UUID_BYTES];
+	char name[WORKER_GPU_NAME_BYTES];
 	bool is_new = fault && (!gpu->fault || (fault->is_fatal && !gpu->fault->is_fatal));
 
 	gpu_name(events, gpu, name);
@@ -121,23 +134,29 @@ static void event_take(struct gpu_events *events, struct gpu *gpu, const char *w
 				  what);
 }
 
-static void output_line(void *owner, const char *line)
+void gpu_events_take(struct gpu_events *events, const char *worker, const char *line)
 {
-	struct gpu_events *events = owner;
 	char uuid[UUID_BYTES];
 	char what[32];
 	struct gpu *gpu;
 	unsigned xid;
 
-	if (sscanf(line, "uuid=%95s xid=%u", uuid, &xid) == 2 && xid < XIDS && (gpu = gpu_make(events, uuid))) {
+	if (!events)
+		return;
+	if (sscanf(line, "uuid=%95s xid=%u", uuid, &xid) == 2 && xid < XIDS && (gpu = gpu_make(events, worker, uuid))) {
 		gpu->counts[xid]++;
 		snprintf(what, sizeof(what), "Xid %u", xid);
 		event_take(events, gpu, what, fault_find(xid));
-	} else if (sscanf(line, "uuid=%95s ecc=%u", uuid, &xid) == 2 && (gpu = gpu_make(events, uuid))) {
+	} else if (sscanf(line, "uuid=%95s ecc=%u", uuid, &xid) == 2 && (gpu = gpu_make(events, worker, uuid))) {
 		event_take(events, gpu, "ECC", fault_find(XID_DOUBLE_BIT_ECC));
 	} else {
 		log_write_limited(&events->log_limit, LOG_LEVEL_WARNING, "[GPU] %s", line);
 	}
+}
+
+static void output_line(void *owner, const char *line)
+{
+	gpu_events_take(owner, "", line);
 }
 
 static void error_line(void *owner, const char *line)
@@ -218,16 +237,41 @@ void gpu_events_refresh(struct gpu_events *events)
 	free(path);
 }
 
+bool gpu_events_worker_is_faulty(const struct gpu_events *events, const char *worker)
+{
+	for (unsigned i = 0; events && i < events->count; i++) {
+		const struct gpu *gpu = &events->gpus[i];
+
+		if (strcmp(gpu->worker, worker) == 0 && gpu->fault && gpu->fault->is_fatal)
+			return true;
+	}
+	return false;
+}
+
+bool gpu_events_worker_clear(struct gpu_events *events, const char *name)
+{
+	for (unsigned i = 0; events && i < events->count; i++) {
+		char own[WORKER_GPU_NAME_BYTES];
+
+		gpu_name(events, &events->gpus[i], own);
+		if (!events->gpus[i].worker[0] || !events->gpus[i].fault || strcmp(own, name) != 0)
+			continue;
+		events->gpus[i].fault = NULL;
+		return true;
+	}
+	return false;
+}
+
 bool gpu_events_is_faulty(const struct gpu_events *events, const char *uuid)
 {
-	const struct gpu *gpu = gpu_find(events, uuid);
+	const struct gpu *gpu = gpu_find(events, "", uuid);
 
 	return gpu && gpu->fault && gpu->fault->is_fatal;
 }
 
 void gpu_events_describe(const struct gpu_events *events, const char *uuid, char *text, size_t bytes)
 {
-	const struct gpu *gpu = gpu_find(events, uuid);
+	const struct gpu *gpu = gpu_find(events, "", uuid);
 
 	text[0] = '\0';
 	if (gpu && gpu->fault)
@@ -236,7 +280,7 @@ void gpu_events_describe(const struct gpu_events *events, const char *uuid, char
 
 bool gpu_events_clear(struct gpu_events *events, const char *uuid)
 {
-	struct gpu *gpu = (struct gpu *)(uintptr_t)gpu_find(events, uuid);
+	struct gpu *gpu = (struct gpu *)(uintptr_t)gpu_find(events, "", uuid);
 
 	if (!gpu || !gpu->fault)
 		return false;
@@ -250,14 +294,14 @@ bool gpu_events_look(const struct gpu_events *events, char *text, size_t bytes)
 
 	snprintf(text, bytes, "%s", events && events->is_running ? "no errors that matter" : "not watched");
 	for (unsigned i = 0; events && i < events->count; i++) {
-		char name[UUID_BYTES];
-		char what[128];
+		const struct fault *fault = events->gpus[i].fault;
+		char name[WORKER_GPU_NAME_BYTES];
 
-		gpu_events_describe(events, events->gpus[i].uuid, what, sizeof(what));
-		if (!what[0] || used >= bytes)
+		if (!fault || used >= bytes)
 			continue;
 		gpu_name(events, &events->gpus[i], name);
-		used += (size_t)snprintf(text + used, bytes - used, "%sGPU %s: %s", used ? "; " : "", name, what);
+		used += (size_t)snprintf(text + used, bytes - used, "%sGPU %s: Xid %u: %s", used ? "; " : "", name,
+					 fault->xid, fault->text);
 	}
 	return used == 0;
 }
@@ -266,7 +310,7 @@ void gpu_events_write(const struct gpu_events *events, struct evbuffer *output)
 {
 	metrics_head(output, "vgpu_gpu_xid_errors_total", "counter", "Xid errors that the driver reported.");
 	for (unsigned i = 0; events && i < events->count; i++) {
-		char name[UUID_BYTES];
+		char name[WORKER_GPU_NAME_BYTES];
 		char label[METRICS_LABEL_BYTES];
 
 		gpu_name(events, &events->gpus[i], name);

@@ -32,7 +32,9 @@
 #include "session.h"
 #include "state.h"
 #include "store.h"
+#include "worker_watch.h"
 
+#define JOBS_USER_USUAL	   "vgpu-jobs"
 #define EXIT_SOCKET_IN_USE 3
 #define DATABASE_DIRECTORY "/var/lib/vgpu"
 #define DATABASE_PATH	   DATABASE_DIRECTORY "/vgpu.db"
@@ -105,6 +107,15 @@ static void device_users_find(struct mediator *mediator, const struct configurat
 	}
 }
 
+static void jobs_user_find(struct mediator *mediator, const struct configuration *configuration)
+{
+	const struct passwd *entry = getpwnam(configuration->jobs_user ? configuration->jobs_user : JOBS_USER_USUAL);
+
+	mediator->jobs_user = entry ? entry->pw_uid : 0;
+	if (!entry && configuration->jobs_user)
+		log_warning("jobs-user: there is no user \"%s\"", configuration->jobs_user);
+}
+
 /* Takes over what can change while the daemon runs. 0, or -1 with a line in the log. */
 static int configuration_apply(struct mediator *mediator, const struct configuration *configuration)
 {
@@ -134,6 +145,7 @@ static int configuration_apply(struct mediator *mediator, const struct configura
 		log_warning("Executors run as root, for there is no user \"vgpu\": make one, or set executor-user");
 	log_level_set(level);
 	device_users_find(mediator, configuration);
+	jobs_user_find(mediator, configuration);
 	mediator->executor_identity = identity;
 	return 0;
 }
@@ -157,6 +169,7 @@ static int configuration_reload(struct mediator *mediator)
 	tenants_settings_apply(mediator);
 	if (probe_again)
 		probe_restart(mediator->probe);
+	worker_watches_apply(mediator);
 	log_info("The configuration was read again");
 	return 0;
 }
@@ -344,6 +357,7 @@ static int daemon_run(struct daemon *daemon)
 	sensors_refresh(mediator->sensors);
 	gpu_events_refresh(mediator->gpu_events);
 	probe_restart(mediator->probe);
+	worker_watches_apply(mediator);
 	discovery_scan(mediator->discovery);
 	heartbeat_schedule(daemon);
 	if (event_base_dispatch(mediator->base) < 0) {
@@ -380,6 +394,7 @@ int main(int argument_count, char **arguments)
 	admin_socket_close(mediator->admin_socket);
 	metrics_http_close(mediator->metrics);
 	sensors_destroy(mediator->sensors);
+	worker_watches_destroy(mediator);
 	gpu_events_destroy(mediator->gpu_events);
 	probe_destroy(mediator->probe);
 	discovery_destroy(mediator->discovery);

@@ -41,6 +41,7 @@ LIST_HEAD(channel_list, channel);
 LIST_HEAD(process_list, process);
 LIST_HEAD(scheduler_list, scheduler);
 LIST_HEAD(scheduler_bell_list, scheduler_bell);
+LIST_HEAD(worker_watch_list, worker_watch);
 
 struct mediator {
 	struct event_base *base;
@@ -65,6 +66,7 @@ struct mediator {
 	unsigned executor_users_next;		      /* executor_user.c */
 	uid_t device_users[CONFIGURATION_LIST_COUNT]; /* configuration.device_users, looked up */
 	size_t device_user_count;
+	uid_t jobs_user; /* configuration.jobs_user; 0: none */
 	struct counters counters;
 	uint64_t sessions_accepted;
 	uint64_t sessions_refused;
@@ -73,6 +75,7 @@ struct mediator {
 	bool stopping;
 	uint64_t channel_events; /* channels opened and closed */
 	struct worker_failure worker_failures[WORKER_FAILURES_MAX];
+	struct worker_watch_list worker_watches;
 	int keeper; /* -1: none */
 };
 

@@ -20,8 +20,7 @@
 #include "session.h"
 #include "state.h"
 #include "worker.h"
-
-#define GPUS_MAX 32
+#include "worker_watch.h"
 
 void metrics_head(struct evbuffer *output, const char *name, const char *type, const char *help)
 {
@@ -229,19 +228,35 @@ static void programs_write(struct evbuffer *output, const char *family, int whic
 	evbuffer_add_printf(output, "%s{gpu=\"%s\"} %u\n", family, label, values[which]);
 }
 
+/* Of each of the worker's GPUs; of the first one also while they are not known. */
+static void worker_programs_write(const struct mediator *mediator, struct evbuffer *output, const char *family,
+				  int which, const char *worker, const struct scheduler_gpu *gpus, unsigned known)
+{
+	unsigned count = worker_watch_gpu_count(mediator, worker);
+
+	for (unsigned i = 0; i == 0 || i < count; i++) {
+		char name[WORKER_GPU_NAME_BYTES];
+		char label[METRICS_LABEL_BYTES];
+
+		worker_gpu_name(worker, i, name);
+		metrics_label(label, sizeof(label), name);
+		programs_write(output, family, which, label, scheduler_find(gpus, known, worker_gpu(worker) + i));
+	}
+}
+
 static void gpus_write(const struct mediator *mediator, struct evbuffer *output)
 {
 	static const char *const names[] = {"vgpu_gpu_tenants", "vgpu_gpu_programs", "vgpu_gpu_waiting"};
 	static const char *const helps[] = {"Tenants with programs on the GPU.", "Programs on the GPU.",
 					    "Tenants that wait for the GPU."};
 	unsigned count = probe_device_count(mediator->probe);
-	struct scheduler_gpu gpus[GPUS_MAX];
-	unsigned known = schedulers_look(mediator, gpus, GPUS_MAX);
+	struct scheduler_gpu gpus[SCHEDULERS_MAX];
+	unsigned known = schedulers_look(mediator, gpus, SCHEDULERS_MAX);
 	const struct configuration_list *workers = &mediator->configuration.workers;
 	char label[METRICS_LABEL_BYTES];
 
-	if (known > GPUS_MAX)
-		known = GPUS_MAX;
+	if (known > SCHEDULERS_MAX)
+		known = SCHEDULERS_MAX;
 	metrics_head(output, "vgpu_gpu_info", "gauge", "A GPU of the mediator's driver.");
 	for (unsigned i = 0; i < count; i++) {
 		struct probe_device device = probe_device(mediator->probe, i);
@@ -274,9 +289,7 @@ static void gpus_write(const struct mediator *mediator, struct evbuffer *output)
 				first++;
 			if (first < i)
 				continue;
-			metrics_label(label, sizeof(label), worker);
-			programs_write(output, names[family], family, label,
-				       scheduler_find(gpus, known, worker_gpu(worker)));
+			worker_programs_write(mediator, output, names[family], family, worker, gpus, known);
 		}
 	}
 }

@@ -12,6 +12,7 @@
 #include "scheduler.h"
 #include "store.h"
 #include "worker.h"
+#include "worker_watch.h"
 
 #define GPUS_MAX 32 /* that a probe finds */
 
@@ -52,14 +53,17 @@ static bool assignments_read(const struct mediator *mediator, struct assignments
 
 static unsigned programs_on(const struct mediator *mediator, unsigned gpu)
 {
-	struct scheduler_gpu gpus[GPUS_MAX];
-	unsigned count = schedulers_look(mediator, gpus, GPUS_MAX);
+	struct scheduler_gpu gpus[SCHEDULERS_MAX];
+	unsigned count = schedulers_look(mediator, gpus, SCHEDULERS_MAX);
 
-	for (unsigned i = 0; i < count && i < GPUS_MAX; i++) {
-		if (gpus[i].gpu == gpu)
-			return gpus[i].processes;
+	unsigned programs = 0;
+
+	/* At a worker: on any of its GPUs. */
+	for (unsigned i = 0; i < count && i < SCHEDULERS_MAX; i++) {
+		if (gpus[i].gpu == gpu || (worker_owns_gpu(gpu) && gpus[i].gpu - gpu < WORKER_GPUS_MAX))
+			programs += gpus[i].processes;
 	}
-	return 0;
+	return programs;
 }
 
 /* Of the GPUs of that pool, or of none, that are not faulty, the one with the fewest programs. */
@@ -87,19 +91,32 @@ bool placement_setting_is_known(const char *text)
 	return strcmp(text, PLACEMENT_PROGRAM) == 0 || strcmp(text, PLACEMENT_TENANT) == 0;
 }
 
-/* The pool's worker with the fewest programs, if it has fewer than that; of those that failed lately, or the others. */
-static bool worker_less_loaded(const struct mediator *mediator, uint32_t pool, bool have_failed, unsigned fewest,
-			       unsigned *ret_gpu)
+static bool was_tried(const struct channel *channel, unsigned gpu)
 {
+	for (unsigned i = 0; i < channel->tried_count; i++) {
+		if (channel->tried[i] == gpu)
+			return true;
+	}
+	return false;
+}
+
+/* The pool's worker with the fewest programs, if it has fewer than that; of those that failed lately, or the others. */
+static bool worker_less_loaded(const struct channel *channel, bool have_failed, unsigned fewest, unsigned *ret_gpu)
+{
+	const struct mediator *mediator = channel->mediator;
 	const char *worker;
 	bool found = false;
 	size_t at = 0;
 
-	while ((worker = worker_of_pool(mediator, pool, &at))) {
+	while ((worker = worker_of_pool(mediator, channel->pool_id, &at))) {
 		unsigned gpu = worker_gpu(worker);
 		unsigned programs = programs_on(mediator, gpu);
 
-		if (programs >= fewest || worker_has_failed(mediator, gpu) != have_failed)
+		/* Its programs see all its GPUs, a faulty one too. */
+		bool has_failed =
+			worker_has_failed(mediator, gpu) || gpu_events_worker_is_faulty(mediator->gpu_events, worker);
+
+		if (programs >= fewest || has_failed != have_failed || was_tried(channel, gpu))
 			continue;
 		*ret_gpu = gpu;
 		fewest = programs;
@@ -116,7 +133,7 @@ static bool gpu_serves(const struct channel *channel, const struct assignments *
 
 	while ((worker = worker_of_pool(channel->mediator, channel->pool_id, &at))) {
 		if (worker_gpu(worker) == gpu)
-			return true;
+			return !was_tried(channel, gpu) && !worker_has_failed(channel->mediator, gpu);
 	}
 	/* It may have been given to another pool meanwhile. */
 	return gpu < probe_device_count(channel->mediator->probe) && gpu < GPUS_MAX && !assignments->are_faulty[gpu] &&
@@ -154,19 +171,31 @@ static bool companion_find(const struct channel *channel, const struct assignmen
 }
 
 /* Of a pool that has workers: one of them, or a GPU of this host that was given to that pool. */
-static unsigned pool_or_worker(const struct mediator *mediator, const struct assignments *assignments, char pool)
+static bool pool_or_worker(const struct channel *channel, const struct assignments *assignments, unsigned *ret_gpu)
 {
-	unsigned gpu = 0;
 	/* Those of no pool are not for a pool that has its own. */
-	bool is_here = least_loaded(mediator, assignments, pool, &gpu);
-	unsigned fewest = is_here ? programs_on(mediator, gpu) : UINT_MAX;
+	bool is_here = least_loaded(channel->mediator, assignments, (char)channel->pool_id, ret_gpu);
+	unsigned fewest = is_here ? programs_on(channel->mediator, *ret_gpu) : UINT_MAX;
 
-	if (!worker_less_loaded(mediator, (uint32_t)pool, false, fewest, &gpu) && !is_here)
-		worker_less_loaded(mediator, (uint32_t)pool, true, UINT_MAX, &gpu);
-	return gpu;
+	return worker_less_loaded(channel, false, fewest, ret_gpu) || is_here ||
+	       worker_less_loaded(channel, true, UINT_MAX, ret_gpu);
 }
 
-bool placement_choose(const struct channel *channel, unsigned *ret_gpu, char ret_uuid[PLACEMENT_UUID_BYTES])
+/* Has the pool, beside that worker, a GPU of this host or a worker that was not tried? */
+static bool others_are_there(const struct channel *channel, const struct assignments *assignments, unsigned gpu)
+{
+	unsigned own;
+	const char *worker;
+	size_t at = 0;
+
+	while ((worker = worker_of_pool(channel->mediator, channel->pool_id, &at))) {
+		if (worker_gpu(worker) != gpu && !was_tried(channel, worker_gpu(worker)))
+			return true;
+	}
+	return least_loaded(channel->mediator, assignments, (char)channel->pool_id, &own);
+}
+
+bool placement_choose(const struct channel *channel, struct channel_placement *ret_placement)
 {
 	const struct mediator *mediator = channel->mediator;
 	char pool = (char)channel->pool_id;
@@ -176,20 +205,19 @@ bool placement_choose(const struct channel *channel, unsigned *ret_gpu, char ret
 	if (!assignments_read(mediator, &assignments))
 		return false;
 	if (pool_has_worker(mediator, channel->pool_id)) {
-		if (!companion_find(channel, &assignments, &gpu))
-			gpu = pool_or_worker(mediator, &assignments, pool);
+		if (!companion_find(channel, &assignments, &gpu) && !pool_or_worker(channel, &assignments, &gpu))
+			return false;
 	} else if (!assignments.any && !assignments.any_faulty) {
-		*ret_gpu = 0;
-		ret_uuid[0] = '\0';
+		*ret_placement = (struct channel_placement){.gpu = 0};
 		return true;
 	} else if (!companion_find(channel, &assignments, &gpu) && !least_loaded(mediator, &assignments, pool, &gpu) &&
 		   !least_loaded(mediator, &assignments, '\0', &gpu)) {
 		return false;
 	}
-	*ret_gpu = gpu;
-	ret_uuid[0] = '\0';
+	*ret_placement = (struct channel_placement){.gpu = gpu};
 	if (gpu < probe_device_count(mediator->probe))
-		snprintf(ret_uuid, PLACEMENT_UUID_BYTES, "%s", probe_device(mediator->probe, gpu).uuid);
+		snprintf(ret_placement->uuid, PLACEMENT_UUID_BYTES, "%s", probe_device(mediator->probe, gpu).uuid);
+	ret_placement->has_others = worker_owns_gpu(gpu) && others_are_there(channel, &assignments, gpu);
 	return true;
 }
 

@@ -4,7 +4,7 @@
  * scheduled with those that use the same (scheduler_devices.c). Once one does, each program sees one GPU: the one of
  * its pool with the fewest programs, or, where its pool has none, of those that belong to no pool. A worker of the pool
  * counts as one GPU more. None starts on a GPU that is faulty (gpu_events.h); where all would see a faulty one, each
- * sees one of the others.
+ * sees one of the others. A worker that cannot be reached, or that has refused a program lately, comes last.
  *
  * A program has several channels (CUDA's and NVML's), which are to see the same GPU: those of a local process do, for
  * the kernel says whose they are. Of a VM's channels nobody does. With the setting "placement = tenant" all programs of
@@ -20,9 +20,17 @@
 struct channel;
 struct mediator;
 
-/* Its number and its UUID; an empty UUID: all GPUs. False: the pool has none without faults, or the database cannot be
- * read. */
-bool placement_choose(const struct channel *channel, unsigned *ret_gpu, char ret_uuid[PLACEMENT_UUID_BYTES]);
+struct channel_placement {
+	unsigned gpu;
+	char uuid[PLACEMENT_UUID_BYTES]; /* empty: all GPUs, of this host or of the worker */
+	bool has_others;		 /* if it cannot start there, it could elsewhere */
+};
+
+/*
+ * Where the channel's program is to start: nowhere where it has been tried already. False: the pool has no GPU without
+ * faults, or the database cannot be read.
+ */
+bool placement_choose(const struct channel *channel, struct channel_placement *ret_placement);
 
 /* Is it a value of the setting "placement"? */
 bool placement_setting_is_known(const char *text);

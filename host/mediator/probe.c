@@ -66,15 +66,23 @@ static struct probe_device device_of_line(const char *line)
 	return device;
 }
 
+uint32_t probe_device_parse(const char *line, struct probe_device *ret_device)
+{
+	unsigned domain, bus, slot;
+
+	*ret_device = device_of_line(line);
+	if (sscanf(ret_device->pci, "%x:%x:%x", &domain, &bus, &slot) != 3)
+		return UINT32_MAX;
+	return VGPU_PCI_PLACE(domain, bus, slot);
+}
+
 static void device_take(struct probe *probe, const char *line)
 {
 	unsigned index = probe->device_count++;
-	unsigned domain, bus, slot;
+	struct probe_device device;
 
 	snprintf(probe->devices[index], DEVICE_LINE_BYTES, "%s", line);
-	probe->pci_places[index] = UINT32_MAX;
-	if (sscanf(device_of_line(probe->devices[index]).pci, "%x:%x:%x", &domain, &bus, &slot) == 3)
-		probe->pci_places[index] = VGPU_PCI_PLACE(domain, bus, slot);
+	probe->pci_places[index] = probe_device_parse(probe->devices[index], &device);
 }
 
 static void output_line(void *owner, const char *line)

@@ -42,6 +42,9 @@ uint32_t probe_pci_place(const struct probe *probe, unsigned index);
 
 struct probe_device probe_device(const struct probe *probe, unsigned index);
 
+/* What a line of "cuda-executor --probe" that begins with "device=" says; its VGPU_PCI_PLACE, or UINT32_MAX. */
+uint32_t probe_device_parse(const char *line, struct probe_device *ret_device);
+
 /* Of PROBE_FAILED: why. */
 const char *probe_reason(const struct probe *probe);
 

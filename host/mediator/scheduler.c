@@ -12,6 +12,7 @@
 #include "placement.h"
 #include "scheduler_private.h"
 #include "worker.h"
+#include "worker_watch.h"
 
 static struct scheduler_process *overdue_find(const struct scheduler *scheduler)
 {
@@ -416,9 +417,12 @@ void schedulers_log(const struct mediator *mediator)
 	{
 		char pool;
 		const char *worker = worker_of_gpu(mediator, scheduler->gpu, &pool);
+		char name[WORKER_GPU_NAME_BYTES] = "";
 
+		if (worker)
+			worker_gpu_name(worker, scheduler->gpu & (WORKER_GPUS_MAX - 1), name);
 		log_info("[STATE] GPU %u%s%s: policy %s, slice %" PRIu64 " us, %" PRIu64 " grants, %s%s",
-			 scheduler->gpu, worker ? " at " : "", worker ? worker : "", scheduler->queue.policy->name,
+			 scheduler->gpu, worker ? " at " : "", name, scheduler->queue.policy->name,
 			 scheduler->queue.slice_ns / 1000, scheduler->grants, scheduler->current ? "now " : "idle",
 			 scheduler->current ? scheduler->current->tenant->label : "");
 		LIST_FOREACH(share, &scheduler->shares, link)

@@ -46,7 +46,7 @@ struct scheduler_join {
 	scheduler_overdue_handler *overdue;
 	void *owner;
 	const volatile struct vgpu_executor_device *devices; /* of the same page */
-	bool sees_all; /* GPUs: its scheduler is that of those which it says that it has contexts on */
+	bool sees_all; /* GPUs of its machine: its scheduler is that of those which it says that it has contexts on */
 };
 
 /*
@@ -90,6 +90,7 @@ struct scheduler_gpu {
 	unsigned waiting;
 	const struct tenant *current; /* NULL: nobody has it */
 };
+#define SCHEDULERS_MAX 256 /* that are looked at, workers' too */
 /* The number of them, at most 'count' of which are written. */
 unsigned schedulers_look(const struct mediator *mediator, struct scheduler_gpu *gpus, unsigned count);
 

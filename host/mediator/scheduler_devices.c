@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which scheduler a process is under. One that was placed on a GPU is under that GPU's. One that sees all of them
- * begins under GPU 0's and goes to that of the GPU which it has a context on. A permit is for all that a process does,
- * so GPUs that one process uses together have one scheduler, that of the lowest of them, and with it all who use any of
- * them: no two tenants are ever told at a time that they have a GPU. Tenants that have no GPU in common do not wait for
- * each other.
+ * Which scheduler a process is under. One that was placed on a GPU is under that GPU's. One that sees all of them, of
+ * this host or of its worker, begins under the first one's and goes to that of the GPU which it has a context on. A
+ * permit is for all that a process does, so GPUs that one process uses together have one scheduler, that of the lowest
+ * of them, and with it all who use any of them: no two tenants are ever told at a time that they have a GPU. Tenants
+ * that have no GPU in common do not wait for each other.
  *
  * Between the call that makes a context and the move a process works under its old permit: a moment, in which the GPU's
  * own time slicing serves both. What executors claim of their devices can only bring them to wait for more of the
@@ -14,6 +14,7 @@
  */
 #include <errno.h>
 #include <event2/event.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -21,6 +22,8 @@
 #include "log.h"
 #include "probe.h"
 #include "scheduler_private.h"
+#include "worker.h"
+#include "worker_watch.h"
 
 #define GPUS_MAX 32
 
@@ -108,22 +111,41 @@ void scheduler_bells_destroy(struct mediator *mediator)
 	}
 }
 
+/* The number of the first GPU where that one is. */
+static unsigned first_gpu(unsigned gpu)
+{
+	return worker_owns_gpu(gpu) ? gpu & ~(WORKER_GPUS_MAX - 1) : 0;
+}
+
+/* By its place, that of this host's GPU or of the worker's; UINT_MAX: it is not known. */
+static unsigned gpu_index(const struct mediator *mediator, unsigned first, uint32_t place)
+{
+	unsigned count = probe_device_count(mediator->probe);
+
+	if (worker_owns_gpu(first))
+		return worker_watch_index(mediator, first, place);
+	for (unsigned gpu = 0; gpu < count; gpu++) {
+		if (probe_pci_place(mediator->probe, gpu) == place)
+			return gpu;
+	}
+	return UINT_MAX;
+}
+
 /* The GPUs that it says it has contexts on, of those that there are. It may number them otherwise. */
-static uint32_t devices_claimed(const struct scheduler_process *process, const struct probe *probe)
+static uint32_t devices_claimed(const struct scheduler_process *process, const struct mediator *mediator)
 {
 	uint64_t claimed = __atomic_load_n(&process->claims->devices, __ATOMIC_ACQUIRE);
-	unsigned count = probe_device_count(probe);
 	uint32_t devices = 0;
 
 	if (!process->sees_all)
 		return 0;
 	for (unsigned i = 0; i < VGPU_COUNTED_DEVICES; i++) {
-		uint32_t place = process->device_claims[i].pci_place;
+		uint32_t place = __atomic_load_n(&process->device_claims[i].pci_place, __ATOMIC_RELAXED);
+		unsigned index =
+			claimed >> i & 1 ? gpu_index(mediator, first_gpu(process->bell->gpu), place) : UINT_MAX;
 
-		for (unsigned gpu = 0; claimed >> i & 1 && gpu < count && gpu < GPUS_MAX; gpu++) {
-			if (probe_pci_place(probe, gpu) == place)
-				devices |= 1u << gpu;
-		}
+		if (index < GPUS_MAX)
+			devices |= 1u << index;
 	}
 	return devices;
 }
@@ -142,7 +164,7 @@ static bool devices_look(struct mediator *mediator)
 		{
 			LIST_FOREACH(process, &share->processes, link)
 			{
-				uint32_t devices = devices_claimed(process, mediator->probe);
+				uint32_t devices = devices_claimed(process, mediator);
 
 				any |= devices != process->devices;
 				process->devices = devices;
@@ -152,7 +174,9 @@ static bool devices_look(struct mediator *mediator)
 	return any;
 }
 
+/* Of this host's GPUs, or of a worker's; by their numbers from the first one on. */
 struct groups {
+	unsigned first;
 	unsigned lowest[GPUS_MAX]; /* a GPU of the same group that is not above; its own: it is the lowest */
 };
 
@@ -179,12 +203,13 @@ static void group_join(struct groups *groups, uint32_t devices)
 	}
 }
 
-static void groups_make(const struct mediator *mediator, struct groups *ret_groups)
+static void groups_make(const struct mediator *mediator, unsigned first, struct groups *ret_groups)
 {
 	const struct scheduler_process *process;
 	const struct scheduler *scheduler;
 	const struct share *share;
 
+	ret_groups->first = first;
 	for (unsigned i = 0; i < GPUS_MAX; i++)
 		ret_groups->lowest[i] = i;
 	LIST_FOREACH(scheduler, &mediator->schedulers, link)
@@ -192,7 +217,10 @@ static void groups_make(const struct mediator *mediator, struct groups *ret_grou
 		LIST_FOREACH(share, &scheduler->shares, link)
 		{
 			LIST_FOREACH(process, &share->processes, link)
-			group_join(ret_groups, process->devices);
+			{
+				if (first_gpu(process->bell->gpu) == first)
+					group_join(ret_groups, process->devices);
+			}
 		}
 	}
 }
@@ -200,7 +228,10 @@ static void groups_make(const struct mediator *mediator, struct groups *ret_grou
 /* Without a context it is where it began. */
 static unsigned gpu_wanted(const struct groups *groups, const struct scheduler_process *process)
 {
-	return group_of(groups, process->devices ? (unsigned)__builtin_ctz(process->devices) : process->bell->gpu);
+	unsigned own =
+		process->devices ? (unsigned)__builtin_ctz(process->devices) : process->bell->gpu - groups->first;
+
+	return groups->first + group_of(groups, own);
 }
 
 /* NULL: all are where they belong. */
@@ -216,7 +247,8 @@ static struct scheduler_process *misplaced_find(const struct mediator *mediator,
 		{
 			LIST_FOREACH(process, &share->processes, link)
 			{
-				if (gpu_wanted(groups, process) != scheduler->gpu)
+				if (first_gpu(process->bell->gpu) == groups->first &&
+				    gpu_wanted(groups, process) != scheduler->gpu)
 					return process;
 			}
 		}
@@ -259,15 +291,12 @@ static bool process_move(struct scheduler_process *process, unsigned gpu)
 	return true;
 }
 
-void schedulers_regroup(struct mediator *mediator)
+static void machine_regroup(struct mediator *mediator, unsigned first)
 {
 	struct scheduler_process *process;
 	struct groups groups;
 
-	if (!devices_look(mediator) && !mediator->groups_may_part)
-		return;
-	mediator->groups_may_part = false;
-	groups_make(mediator, &groups);
+	groups_make(mediator, first, &groups);
 	/* From the start each time, for a move changes the lists; each process moves once. */
 	while ((process = misplaced_find(mediator, &groups))) {
 		if (!process_move(process, gpu_wanted(&groups, process))) {
@@ -276,4 +305,31 @@ void schedulers_regroup(struct mediator *mediator)
 			return;
 		}
 	}
+}
+
+/* Those where some process has begun, each once, from the lowest on: the next one from 'first' on. UINT_MAX: none. */
+static unsigned machine_next(const struct mediator *mediator, unsigned first)
+{
+	const struct scheduler_bell *bell;
+	unsigned next = UINT_MAX;
+
+	LIST_FOREACH(bell, &mediator->bells, link)
+	{
+		unsigned gpu = first_gpu(bell->gpu);
+
+		if (gpu >= first && gpu < next)
+			next = gpu;
+	}
+	return next;
+}
+
+void schedulers_regroup(struct mediator *mediator)
+{
+	unsigned first = 0;
+
+	if (!devices_look(mediator) && !mediator->groups_may_part)
+		return;
+	mediator->groups_may_part = false;
+	while ((first = machine_next(mediator, first)) != UINT_MAX)
+		machine_regroup(mediator, first++);
 }

@@ -36,7 +36,7 @@ struct scheduler_process {
 	const volatile struct vgpu_executor_device *device_claims;
 	struct scheduler_bell *bell;
 	bool sees_all;
-	uint32_t devices; /* that it claims, if it sees all: a bit for each GPU */
+	uint32_t devices; /* that it claims, if it sees all: a bit for each GPU, of this host or of its worker */
 	enum process_state state;
 	bool is_overrunning; /* what it has issued goes on without a permit */
 	uint64_t faults_seen;

@@ -319,9 +319,9 @@ struct session *session_restore(struct mediator *mediator, int socket, const str
 	session->xen_grants = state->xen_grants;
 	session->memory = state->memory;
 	snprintf(session->name, sizeof(session->name), "%s", state->name);
-	if (session->kind == SESSION_DEVICE)
+	if (session->vm_id)
 		session->log = &session->vm_log;
-	else
+	if (session->kind == SESSION_CLIENT)
 		session_client_watch(session);
 	return session;
 }

@@ -41,7 +41,7 @@ struct session {
 	char name[SESSION_NAME_BYTES]; /* the VM's or the program's, for logs */
 
 	struct tenant *tenant; /* NULL: not known yet */
-	uint32_t vm_id;	       /* 0: a local program */
+	uint32_t vm_id;	       /* 0: a local program; of a program that runs a VM's job that VM's */
 	uint32_t pool_id;      /* as the device or the configuration says */
 	uint32_t priority;
 	uint32_t channel_count;

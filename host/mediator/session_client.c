@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -13,22 +14,39 @@
 
 #include "admission.h"
 #include "adoption.h"
+#include "executor_user.h"
 #include "log.h"
 #include "mediator.h"
 #include "tenant_use.h"
 #include "vgpu_channel.h"
 
-static unsigned user_processes_count(const struct mediator *mediator, uid_t user)
+/* Of the same user, or jobs of the same VM. */
+static unsigned processes_count(const struct session *session)
 {
-	const struct session *session;
+	const struct session *other;
 	unsigned count = 0;
 
-	LIST_FOREACH(session, &mediator->sessions, link)
+	LIST_FOREACH(other, &session->mediator->sessions, link)
 	{
-		if (session->kind == SESSION_CLIENT && session->peer.uid == user)
-			count += session->channels_open;
+		if (other->kind == SESSION_CLIENT && other->vm_id == session->vm_id &&
+		    (session->vm_id || other->peer.uid == session->peer.uid))
+			count += other->channels_open;
 	}
 	return count;
+}
+
+/*
+ * May it say whose VM's job it runs? The user of vgpu-jobs may, who can do nothing else here; never an executor, whose
+ * guest may have taken it over.
+ */
+static bool jobs_are_allowed(const struct session *session)
+{
+	const struct mediator *mediator = session->mediator;
+	uid_t user = session->peer.uid;
+
+	if (executor_user_is(mediator, user))
+		return false;
+	return user == 0 || user == geteuid() || (mediator->jobs_user && user == mediator->jobs_user);
 }
 
 static void client_ends_close(struct session *session)
@@ -168,6 +186,10 @@ static struct tenant *client_tenant_take(struct session *session)
 {
 	struct tenant_key key = {.kind = TENANT_USER, .id = session->peer.uid};
 
+	if (session->vm_id) {
+		key = (struct tenant_key){.kind = TENANT_VM, .id = session->vm_id};
+		return tenant_take(session->mediator, &key, session->priority);
+	}
 	/* By a name that the program says itself: for measurements, and where all programs are trusted. */
 	if (session->mediator->configuration.tenant_per_program) {
 		key = (struct tenant_key){.kind = TENANT_PROGRAM};
@@ -179,16 +201,22 @@ static struct tenant *client_tenant_take(struct session *session)
 void session_client_request(struct session *session, char *label, size_t label_bytes,
 			    struct channel_request *ret_request)
 {
-	snprintf(label, label_bytes, "vm_id=0 uid=%u client=%d", (unsigned)session->peer.uid, (int)session->peer.pid);
+	if (session->vm_id)
+		snprintf(label, label_bytes, "vm_id=%u job=%" PRIu64, session->vm_id, session->number);
+	else
+		snprintf(label, label_bytes, "vm_id=0 uid=%u client=%d", (unsigned)session->peer.uid,
+			 (int)session->peer.pid);
 	*ret_request = (struct channel_request){
 		.owner = session,
 		.handlers = &client_handlers,
 		.label = label,
 		.log = session->log,
 		.tenant = session->tenant,
+		.vm_id = session->vm_id,
 		.user = session->peer.uid,
-		.process = session->peer.pid,
-		.process_namespace = tenant_process_namespace(session->peer.pid),
+		/* Of jobs it is vgpu-jobs, which has made the connection. */
+		.process = session->vm_id ? 0 : session->peer.pid,
+		.process_namespace = session->vm_id ? 0 : tenant_process_namespace(session->peer.pid),
 		.pool_id = session_pool(session),
 		.memory = session->memory,
 		.bytes = VGPU_CHANNEL_BYTES_LOCAL,
@@ -198,45 +226,66 @@ void session_client_request(struct session *session, char *label, size_t label_b
 	};
 }
 
-void session_client_hello(struct session *session, const struct control_message *message)
+/* A sentence in 'text' and false: it is refused. */
+static bool limits_check(struct session *session, const struct channel_request *request, char *text)
+{
+	const struct configuration *configuration = &session->mediator->configuration;
+	unsigned limit = session->vm_id ? configuration->vm_processes_max : configuration->user_processes_max;
+
+	if (processes_count(session) < limit)
+		return true;
+	admission_refusal_note(session->mediator, request);
+	if (session->vm_id)
+		snprintf(text, VGPU_CONTROL_TEXT_BYTES, "the limit of %u jobs of VM %u is reached", limit,
+			 session->vm_id);
+	else
+		snprintf(text, VGPU_CONTROL_TEXT_BYTES, "the limit of %u processes of user %u is reached", limit,
+			 (unsigned)session->peer.uid);
+	return false;
+}
+
+/* Whose program it is. False: an answer was sent. */
+static bool identity_take(struct session *session, const struct vgpu_control_client_hello *hello)
 {
 	struct mediator *mediator = session->mediator;
-	unsigned limit = mediator->configuration.user_processes_max;
-	const struct vgpu_control_client_hello *hello = &message->client_hello;
-	char label[96];
 	char text[VGPU_CONTROL_TEXT_BYTES];
-	struct channel_request request = {
-		.owner = session,
-		.handlers = &client_handlers,
-		.label = label,
-		.log = session->log,
-		.pool_id = (uint32_t)mediator->configuration.local_pool,
-		.user = session->peer.uid,
-		.process = session->peer.pid,
-		.process_namespace = tenant_process_namespace(session->peer.pid),
-		.bytes = VGPU_CHANNEL_BYTES_LOCAL,
-		.doorbell = -1,
-		.interrupt = -1,
-		.pass_socket = -1,
-	};
-	enum vgpu_channel_error error;
 
 	session->kind = SESSION_CLIENT;
-	session->pool_id = request.pool_id;
 	session->priority = VGPU_PRIORITY_MEDIUM;
 	log_text_copy(session->name, sizeof(session->name), hello->process_name, sizeof(hello->process_name));
+	if (hello->job_vm_id && !jobs_are_allowed(session)) {
+		snprintf(text, sizeof(text), "user %u may not run jobs of VMs (jobs-user)",
+			 (unsigned)session->peer.uid);
+		session_reply(session, VGPU_ERROR_REFUSED, text);
+		return false;
+	}
+	session->vm_id = hello->job_vm_id;
+	if (session->vm_id)
+		session->log = &session->vm_log;
 	session->tenant = client_tenant_take(session);
 	if (!session->tenant) {
 		session_tenant_missing(session);
-		return;
+		return false;
 	}
-	session->tenant->pool_told = session->pool_id;
-	request.tenant = session->tenant;
-	request.pool_id = session_pool(session);
-	if (user_processes_count(mediator, session->peer.uid) >= limit) {
-		admission_refusal_note(mediator, &request);
-		snprintf(text, sizeof(text), "the limit of %u processes of user %u is reached", limit,
-			 (unsigned)session->peer.uid);
+	/* What its device has said of a VM holds for its jobs too. */
+	if (!session->vm_id || !session->tenant->pool_told)
+		session->tenant->pool_told = (uint32_t)mediator->configuration.local_pool;
+	session->pool_id = session->tenant->pool_told;
+	return true;
+}
+
+void session_client_hello(struct session *session, const struct control_message *message)
+{
+	struct mediator *mediator = session->mediator;
+	char label[96];
+	char text[VGPU_CONTROL_TEXT_BYTES];
+	struct channel_request request;
+	enum vgpu_channel_error error;
+
+	if (!identity_take(session, &message->client_hello))
+		return;
+	session_client_request(session, label, sizeof(label), &request);
+	if (!limits_check(session, &request, text)) {
 		session_reply(session, VGPU_ERROR_REFUSED, text);
 		return;
 	}
@@ -246,7 +295,6 @@ void session_client_hello(struct session *session, const struct control_message 
 		session_reply(session, VGPU_ERROR_NO_MEMORY, text);
 		return;
 	}
-	snprintf(label, sizeof(label), "vm_id=0 uid=%u client=%d", (unsigned)session->peer.uid, (int)session->peer.pid);
 	error = channel_open(mediator, &request, &session->channels[0], text);
 	if (error != VGPU_ERROR_NONE) {
 		session_reply(session, error, text);
@@ -254,8 +302,8 @@ void session_client_hello(struct session *session, const struct control_message 
 	}
 	session->channels_open = 1;
 	session_client_watch(session);
-	log_write_limited(
-		&session->log->events, LOG_LEVEL_INFO,
-		"[CONNECTION] New connection: vm_id=0 pool=%c priority=medium local program \"%s\" pid=%d uid=%u",
-		(char)request.pool_id, session->name, (int)session->peer.pid, (unsigned)session->peer.uid);
+	log_write_limited(&session->log->events, LOG_LEVEL_INFO,
+			  "[CONNECTION] New connection: vm_id=%u pool=%c priority=medium %s \"%s\" pid=%d uid=%u",
+			  session->vm_id, (char)request.pool_id, session->vm_id ? "job of" : "local program",
+			  session->name, (int)session->peer.pid, (unsigned)session->peer.uid);
 }

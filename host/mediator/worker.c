@@ -9,6 +9,7 @@
 #include "control_socket.h"
 #include "installation.h"
 #include "mediator.h"
+#include "worker_watch.h"
 
 #define WORKER_GPU_FIRST  0x40000000u /* this host has fewer */
 #define FAILURE_SECONDS	  30
@@ -41,7 +42,12 @@ unsigned worker_gpu(const char *worker)
 
 	for (; *worker; worker++)
 		hash = (hash ^ (uint8_t)*worker) * 16777619u;
-	return WORKER_GPU_FIRST | (hash & (WORKER_GPU_FIRST - 1));
+	return WORKER_GPU_FIRST | (hash & (WORKER_GPU_FIRST - 1) & ~(WORKER_GPUS_MAX - 1));
+}
+
+bool worker_owns_gpu(unsigned gpu)
+{
+	return gpu >= WORKER_GPU_FIRST;
 }
 
 const char *worker_of_gpu(const struct mediator *mediator, unsigned gpu, char *ret_pool)
@@ -49,7 +55,7 @@ const char *worker_of_gpu(const struct mediator *mediator, unsigned gpu, char *r
 	const struct configuration_list *workers = &mediator->configuration.workers;
 
 	for (size_t i = 0; gpu >= WORKER_GPU_FIRST && i < workers->count; i++) {
-		if (worker_gpu(workers->values[i] + 2) != gpu)
+		if (worker_gpu(workers->values[i] + 2) != (gpu & ~(WORKER_GPUS_MAX - 1)))
 			continue;
 		*ret_pool = workers->values[i][0];
 		return workers->values[i] + 2;
@@ -84,21 +90,34 @@ void worker_failure_note(struct mediator *mediator, unsigned gpu)
 bool worker_has_failed(const struct mediator *mediator, unsigned gpu)
 {
 	for (size_t i = 0; i < WORKER_FAILURES_MAX; i++) {
-		if (mediator->worker_failures[i].gpu == gpu)
-			return seconds_now() < mediator->worker_failures[i].until;
+		if (mediator->worker_failures[i].gpu == gpu && seconds_now() < mediator->worker_failures[i].until)
+			return true;
 	}
-	return false;
+	return worker_watch_is_down(mediator, gpu);
+}
+
+void worker_failure_forget(struct mediator *mediator, unsigned gpu)
+{
+	for (size_t i = 0; i < WORKER_FAILURES_MAX; i++) {
+		if (mediator->worker_failures[i].gpu == gpu)
+			mediator->worker_failures[i] = (struct worker_failure){0};
+	}
+}
+
+int worker_credentials_open(const struct mediator *mediator)
+{
+	const char *path = mediator->configuration.worker_credentials;
+
+	return open(path ? path : CREDENTIALS_USUAL, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 }
 
 int worker_credentials_add(const struct mediator *mediator, struct control_message *start, int *ret_file)
 {
-	const char *path = mediator->configuration.worker_credentials;
-
 	if (start->fd_count == VGPU_CONTROL_FDS_MAX) {
 		errno = EMFILE;
 		return -1;
 	}
-	*ret_file = open(path ? path : CREDENTIALS_USUAL, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	*ret_file = worker_credentials_open(mediator);
 	if (*ret_file < 0)
 		return -1;
 	start->fds[start->fd_count++] = *ret_file;

@@ -23,11 +23,13 @@ const char *worker_of_pool(const struct mediator *mediator, uint32_t pool_id, si
 bool pool_has_worker(const struct mediator *mediator, uint32_t pool_id);
 
 /*
- * The number by which schedulers know a worker's GPUs, of which its programs see all: the same for all pools that have
- * that worker, after a restart too, and none of this host's. And the worker of a number, NULL where it is none's, with
- * the pool whose policy it has: the first one that has it.
+ * The number by which schedulers know a worker's first GPU; those of its others follow (worker_watch.h). Its programs
+ * see all of them. It is the same for all pools that have that worker, after a restart too, and none of this host's.
+ * And the worker of any of its GPUs' numbers, NULL where it is none's, with the pool whose policy it has: the first one
+ * that has it.
  */
 unsigned worker_gpu(const char *worker);
+bool worker_owns_gpu(unsigned gpu);
 const char *worker_of_gpu(const struct mediator *mediator, unsigned gpu, char *ret_pool);
 
 /* A worker whose programs did not start is avoided for a while, where its pool has others. */
@@ -39,13 +41,17 @@ struct worker_failure {
 
 /* A program did not start on that GPU, which may be none of a worker's. */
 void worker_failure_note(struct mediator *mediator, unsigned gpu);
+/* It is there again. */
+void worker_failure_forget(struct mediator *mediator, unsigned gpu);
+/* Either, or it cannot be reached now (worker_watch.h). */
 bool worker_has_failed(const struct mediator *mediator, unsigned gpu);
 
 /*
- * Adds the credentials for the link to the start of a relay, as the last descriptor. Only the mediator
- * reads their file: executors and relays run as a user that cannot. 0, or -1 with errno; close
- * *ret_file afterwards.
+ * Opens the file of the credentials for the link, or adds it to the start of a relay, as the last descriptor. Only the
+ * mediator can: executors and relays run as a user that cannot read it. The file, or 0 and close *ret_file afterwards;
+ * -1 with errno.
  */
+int worker_credentials_open(const struct mediator *mediator);
 int worker_credentials_add(const struct mediator *mediator, struct control_message *start, int *ret_file);
 
 /* The program by configuration, else beside the mediator. NULL when there is none; free the text. */

@@ -23,7 +23,7 @@
 #include "vgpu_control.h"
 #include "vgpu_schedule.h"
 
-#define LINK_VERSION	       5u
+#define LINK_VERSION	       6u
 #define LINK_PAYLOAD_BYTES_MAX (256u << 10)
 #define LINK_OUT_BYTES	       (2u << 20)
 #define LINK_EARLY_BYTES       4096u /* of them, for link_put_early() alone */
@@ -40,7 +40,7 @@ enum link_frame_type {
 	LINK_RELEASED, /* worker: struct link_place: upload_released */
 	LINK_DEFERRED, /* worker: struct link_place: deferred_error */
 	LINK_COUNTERS, /* worker: struct vgpu_executor_counters; also the sign of life */
-	LINK_ALIVE,    /* relay: nothing but a sign of life */
+	LINK_ALIVE,    /* relay, and worker in a watch: nothing but a sign of life */
 	LINK_CLOSE,    /* relay: end the executor; the worker answers with LINK_COUNTERS and closes */
 	LINK_CALLED,   /* worker: struct link_function, then the piece that it delivers: the guest is to call it */
 	LINK_RETURNED, /* relay: struct link_place: functions_returned, then the piece that was fetched */
@@ -49,12 +49,15 @@ enum link_frame_type {
 	LINK_SCHEDULE, /* worker: struct link_schedule: so has what the executor claims */
 	LINK_UPLOAD_PACKED,   /* relay: struct link_packed, then the bytes of an UPLOAD as a frame of zstd */
 	LINK_DOWNLOAD_PACKED, /* worker: the same of a DOWNLOAD, if the relay has asked for it */
+	LINK_TEXT, /* worker: text, as it comes: of a watch what the GPUs do, else lines for the host's log */
 	LINK_FRAME_TYPE_COUNT,
 };
 
-#define LINK_HOST_BYTES 64
+#define LINK_HOST_BYTES	    64
+#define LINK_LINE_BYTES_MAX 512 /* of a TEXT in a channel: one line for the host's log, with its end */
 
-#define LINK_FLAG_PACK 1u /* downloads may be packed */
+#define LINK_FLAG_PACK	1u /* downloads may be packed */
+#define LINK_FLAG_WATCH 2u /* no channel: the answer to OPEN is followed by TEXT and signs of life (watch.h) */
 
 /* Little-endian, like all that goes over the wire. */
 struct link_frame {
@@ -88,10 +91,11 @@ struct link_permit {
 };
 
 struct link_schedule {
-	uint32_t word;			      /* of the permit page that the executor had before this was read */
-	uint32_t is_overdue;		      /* a kernel takes longer than it may */
-	uint64_t arrived;		      /* bytes of records, before this was read */
-	struct vgpu_executor_schedule claims; /* deadline_ns means nothing here */
+	uint32_t word;				   /* of the permit page that the executor had before this was read */
+	uint32_t is_overdue;			   /* a kernel takes longer than it may */
+	uint64_t arrived;			   /* bytes of records, before this was read */
+	struct vgpu_executor_schedule claims;	   /* deadline_ns means nothing here */
+	uint32_t pci_places[VGPU_COUNTED_DEVICES]; /* of the devices that it counts */
 };
 
 struct link_status {

@@ -374,6 +374,7 @@ static void mirror_sleep(struct mirror *mirror, int timeout_ms)
 		{.fd = mirror->control, .events = POLLIN | POLLRDHUP},
 		{.fd = mirror->schedule.bell, .events = POLLIN},
 		{.fd = mirror->accounts, .events = POLLIN},
+		{.fd = mirror->log.pipe, .events = POLLIN},
 	};
 
 	if (timeout_ms && sleep_prepare(mirror))
@@ -394,6 +395,8 @@ static void mirror_sleep(struct mirror *mirror, int timeout_ms)
 	}
 	if (waits[4].revents)
 		mirror_answer_take(mirror);
+	if (waits[5].revents)
+		mirror_log_take(&mirror->log, mirror->link);
 }
 
 void mirror_run(struct mirror *mirror)
@@ -453,6 +456,8 @@ void mirror_close(struct mirror *mirror)
 	/* Its end of the control socket is its life; the kernel kills what is left when this process ends. */
 	if (mirror->executor_exit >= 0)
 		poll(&ended, 1, mirror->is_closing ? 1000 : 2000);
+	/* An executor that has failed says why. */
+	mirror_log_take(&mirror->log, mirror->link);
 	if (mirror->counters)
 		last_words_send(mirror);
 	else if (mirror->status.error) {

@@ -16,6 +16,7 @@
 
 #include "accounts.h"
 #include "link.h"
+#include "mirror_log.h"
 #include "mirror_schedule.h"
 #include "packing.h"
 #include "records.h"
@@ -53,6 +54,7 @@ struct mirror {
 	uint32_t functions_called; /* as the relay was told */
 	uint32_t function_fetches; /* bytes that the last of them is to bring */
 	struct mirror_schedule schedule;
+	struct mirror_log log;
 	struct packer packer;
 	struct unpacker unpacker;
 	struct records_in commands_in;

@@ -41,7 +41,7 @@ void mirror_end(struct mirror *mirror, enum vgpu_channel_error error, const char
 	va_end(arguments);
 }
 
-static _Noreturn void child_run(const struct mirror_plan *plan, int control, pid_t parent)
+static _Noreturn void child_run(const struct mirror_plan *plan, int control, int log, pid_t parent)
 {
 	char *arguments[] = {strdup(plan->executor), NULL};
 	const struct rlimit no_core = {0, 0};
@@ -53,8 +53,9 @@ static _Noreturn void child_run(const struct mirror_plan *plan, int control, pid
 		sigaction(number, &initial, NULL);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	/* The driver's allocations must lie where the guest's library keeps clear (executor/main.c). */
-	if (dup2(control, VGPU_EXECUTOR_CONTROL_FD) < 0 || setrlimit(RLIMIT_CORE, &no_core) < 0 ||
-	    personality(ADDR_COMPAT_LAYOUT) < 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
+	if (dup2(log, STDERR_FILENO) < 0 || dup2(control, VGPU_EXECUTOR_CONTROL_FD) < 0 ||
+	    setrlimit(RLIMIT_CORE, &no_core) < 0 || personality(ADDR_COMPAT_LAYOUT) < 0 ||
+	    prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
 		_exit(EXIT_NOT_STARTED);
 	if (syscall(SYS_close_range, VGPU_EXECUTOR_CONTROL_FD + 1u, ~0u, 0u) < 0) {
 		/* Linux before 5.9 */
@@ -71,19 +72,26 @@ static bool executor_start(struct mirror *mirror, const struct mirror_plan *plan
 {
 	int sockets[2];
 	pid_t parent = getpid();
+	int log;
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0)
+	if (mirror_log_open(&mirror->log, &log) < 0)
 		return false;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0) {
+		close(log);
+		return false;
+	}
 	mirror->control = sockets[0];
 	/* Our end only: an executor that does not read must not stop its mirror. */
 	if (fcntl(sockets[0], F_SETFL, O_NONBLOCK) < 0) {
 		close(sockets[1]);
+		close(log);
 		return false;
 	}
 	mirror->executor = fork();
 	if (mirror->executor == 0)
-		child_run(plan, sockets[1], parent);
+		child_run(plan, sockets[1], log, parent);
 	close(sockets[1]);
+	close(log);
 	if (mirror->executor < 0)
 		return false;
 	mirror->executor_exit = (int)syscall(SYS_pidfd_open, mirror->executor, 0);
@@ -218,6 +226,7 @@ bool mirror_open(struct mirror *mirror, const struct mirror_plan *plan)
 
 	mirror->control = mirror->doorbell = mirror->interrupt = mirror->executor_exit = -1;
 	mirror->accounts = plan->accounts;
+	mirror->log.pipe = -1;
 	if (!open_is_valid(mirror, &plan->open))
 		return false;
 	/* Without it the data goes as it is. */

@@ -38,6 +38,7 @@ int mirror_schedule_open(struct mirror_schedule *schedule)
 
 void mirror_schedule_begin(struct mirror_schedule *schedule, const void *counters)
 {
+	schedule->counters = counters;
 	schedule->claims = (const void *)((const uint8_t *)counters + VGPU_SCHEDULE_OFFSET);
 }
 
@@ -126,6 +127,10 @@ static struct link_schedule report_make(const struct mirror_schedule *schedule)
 	report.claims.pinned_charged = LOAD(claims->pinned_charged);
 	report.claims.context_faults = LOAD(claims->context_faults);
 	report.claims.last_fault = LOAD(claims->last_fault);
+	/* Before it an executor writes where a device is. */
+	report.claims.devices = __atomic_load_n(&claims->devices, __ATOMIC_ACQUIRE);
+	for (size_t i = 0; i < VGPU_COUNTED_DEVICES; i++)
+		report.pci_places[i] = LOAD(schedule->counters->devices[i].pci_place);
 	deadline = LOAD(claims->deadline_ns);
 	report.is_overdue = deadline && pause_now_ns() > deadline && LOAD(schedule->permit->limits.kernel_ms) ? 1 : 0;
 	return report;
@@ -142,7 +147,8 @@ void mirror_schedule_send(struct mirror_schedule *schedule, struct link *link, u
 	}
 	/* The bell is only heard when the mirror sleeps. */
 	if (!schedule->is_due && !is_alive && LOAD(schedule->claims->done) == schedule->sent.claims.done &&
-	    LOAD(schedule->claims->demand) == schedule->sent.claims.demand)
+	    LOAD(schedule->claims->demand) == schedule->sent.claims.demand &&
+	    LOAD(schedule->claims->devices) == schedule->sent.claims.devices)
 		return;
 	report = report_make(schedule);
 	report.arrived = arrived;

@@ -16,6 +16,7 @@
 struct mirror_schedule {
 	struct vgpu_permit_page *permit;
 	const struct vgpu_executor_schedule *claims;
+	const struct vgpu_executor_counters *counters;
 	int file; /* of the permit page */
 	int wake; /* eventfds */
 	int bell;

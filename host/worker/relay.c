@@ -249,6 +249,18 @@ static void status_take(struct relay *relay, const struct link_view *view)
 		    "worker: %.140s", status.text);
 }
 
+/* What the executor there says goes where an executor here would say it; what is no line does not look like one. */
+static void text_log(const struct link_view *view)
+{
+	char line[LINK_LINE_BYTES_MAX + 1];
+	size_t bytes = view->bytes && view->payload[view->bytes - 1] == '\n' ? view->bytes - 1 : view->bytes;
+
+	for (size_t i = 0; i < bytes; i++)
+		line[i] = view->payload[i] < ' ' || view->payload[i] > '~' ? '?' : (char)view->payload[i];
+	line[bytes] = '\0';
+	fprintf(stderr, "%s\n", line);
+}
+
 static void frame_take(struct relay *relay, const struct link_view *view)
 {
 	struct link_place place = {0};
@@ -286,6 +298,11 @@ static void frame_take(struct relay *relay, const struct link_view *view)
 		break;
 	case LINK_CALLED:
 		is_valid = function_take(relay, view);
+		break;
+	case LINK_TEXT:
+		is_valid = view->bytes <= LINK_LINE_BYTES_MAX;
+		if (is_valid)
+			text_log(view);
 		break;
 	case LINK_STATUS:
 		is_valid = view->bytes == sizeof(struct link_status);

@@ -35,8 +35,8 @@ static void *page_map(int file, int protection)
 	return mmap(NULL, VGPU_SCHEDULE_PAGE_BYTES, protection, MAP_SHARED, file, 0);
 }
 
-int relay_schedule_open(struct relay_schedule *schedule, struct vgpu_executor_schedule *own, int permit, int tenant,
-			int wake, int bell)
+int relay_schedule_open(struct relay_schedule *schedule, struct vgpu_executor_counters *counters, int permit,
+			int tenant, int wake, int bell)
 {
 	void *permit_page = page_map(permit, PROT_READ);
 	void *tenant_page = permit_page == MAP_FAILED ? MAP_FAILED : page_map(tenant, PROT_READ | PROT_WRITE);
@@ -46,7 +46,8 @@ int relay_schedule_open(struct relay_schedule *schedule, struct vgpu_executor_sc
 	*schedule = (struct relay_schedule){
 		.permit = permit_page,
 		.tenant = tenant_page,
-		.own = own,
+		.own = (void *)((uint8_t *)counters + VGPU_SCHEDULE_OFFSET),
+		.counters = counters,
 		.wake = wake,
 		.bell = bell,
 		.is_due = true,
@@ -194,6 +195,14 @@ static void charge_follow(uint64_t *tenant_sum, uint64_t *own_sum, uint64_t amou
 	}
 }
 
+/* Which GPUs are used, by their places, which the mediator knows. */
+static void devices_take(struct relay_schedule *schedule, const struct link_schedule *report)
+{
+	for (size_t i = 0; i < VGPU_COUNTED_DEVICES; i++)
+		STORE(schedule->counters->devices[i].pci_place, report->pci_places[i]);
+	__atomic_store_n(&schedule->own->devices, report->claims.devices, __ATOMIC_RELEASE);
+}
+
 static void figures_take(struct relay_schedule *schedule, const struct vgpu_executor_schedule *claims)
 {
 	struct vgpu_executor_schedule *own = schedule->own;
@@ -230,6 +239,7 @@ bool relay_schedule_take(struct relay_schedule *schedule, const struct link_view
 	if (claims->memory_charged > AMOUNT_MAX || claims->pinned_charged > AMOUNT_MAX || claims->handles > AMOUNT_MAX)
 		return false;
 	figures_take(schedule, claims);
+	devices_take(schedule, &report);
 	STORE(own->deadline_ns, report.is_overdue ? DEADLINE_OVER : 0);
 	/* What was read before the executor had the permit that was sent last says nothing of it. */
 	if (report.word == schedule->sent.word) {

@@ -20,7 +20,8 @@ struct relay_schedule {
 	const struct vgpu_permit_page *permit;
 	struct vgpu_tenant_page *tenant;
 	struct vgpu_executor_schedule *own;
-	int wake; /* eventfds */
+	struct vgpu_executor_counters *counters; /* the page that 'own' is in */
+	int wake;				 /* eventfds */
 	int bell;
 	bool is_due;		 /* the permit page may have changed in any way */
 	uint64_t until_ns;	 /* as it was sent */
@@ -30,8 +31,8 @@ struct relay_schedule {
 };
 
 /* The descriptors come with the start; wake and bell stay open. 0, or -errno. */
-int relay_schedule_open(struct relay_schedule *schedule, struct vgpu_executor_schedule *own, int permit, int tenant,
-			int wake, int bell);
+int relay_schedule_open(struct relay_schedule *schedule, struct vgpu_executor_counters *counters, int permit,
+			int tenant, int wake, int bell);
 
 /* The permit's eventfd was written. */
 void relay_schedule_wake(struct relay_schedule *schedule);

@@ -23,6 +23,7 @@
 #include "credentials.h"
 #include "mirror.h"
 #include "sandbox.h"
+#include "watch.h"
 
 #define HANDSHAKE_MS	  5000
 #define OPEN_MS		  5000
@@ -118,6 +119,15 @@ static void connection_serve(const struct settings *settings, SSL_CTX *context, 
 	if (!link_handshake(&link, true, HANDSHAKE_MS) || !open_receive(&link, &plan.open) ||
 	    !certificate_read(&link, plan.certificate)) {
 		say("%s: refused: %s", peer, link.reason);
+		return;
+	}
+	if (plan.open.version == LINK_VERSION && plan.open.flags & LINK_FLAG_WATCH) {
+		const struct watch_plan watch = {
+			.executor = settings->executor, .driver = settings->driver, .silence_ms = settings->silence_ms};
+
+		say("%s: a host watches the GPUs", peer);
+		watch_serve(&link, &watch);
+		say("%s: no longer watched: %s", peer, link.reason);
 		return;
 	}
 	mirror.link = &link;

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool grants_list_match(const char *line, const char *uuid, const char *name, struct grants_list_entry *ret_entry)
+/* 'place': where the device has to be, NULL: anywhere. */
+static bool line_match(const char *line, const char *place, const char *uuid, const char *name,
+		       struct grants_list_entry *ret_entry)
 {
 	static const char separators[] = " \t\r\n";
 	struct grants_list_entry *entry = ret_entry;
@@ -20,7 +22,7 @@ bool grants_list_match(const char *line, const char *uuid, const char *name, str
 	if (!word || !*word || (strcmp(word, uuid) != 0 && strcmp(word, name) != 0))
 		return false;
 	word = strtok_r(NULL, separators, &rest);
-	if (!word || strcmp(word, GRANTS_LIST_PLACE) != 0)
+	if (!word || (place && strcmp(word, place) != 0))
 		return false;
 	while ((word = strtok_r(NULL, separators, &rest))) {
 		if (count == GRANTS_LIST_WORDS)
@@ -31,7 +33,18 @@ bool grants_list_match(const char *line, const char *uuid, const char *name, str
 	return true;
 }
 
-bool grants_list_find(const char *path, const char *uuid, const char *name, struct grants_list_entry *ret_entry)
+bool grants_list_match(const char *line, const char *uuid, const char *name, struct grants_list_entry *ret_entry)
+{
+	return line_match(line, GRANTS_LIST_PLACE, uuid, name, ret_entry);
+}
+
+bool grants_list_match_any(const char *line, const char *uuid, const char *name, struct grants_list_entry *ret_entry)
+{
+	return line_match(line, NULL, uuid, name, ret_entry);
+}
+
+static bool file_find(const char *path, const char *place, const char *uuid, const char *name,
+		      struct grants_list_entry *ret_entry)
 {
 	FILE *file = fopen(path, "re");
 	char *line = NULL;
@@ -41,8 +54,18 @@ bool grants_list_find(const char *path, const char *uuid, const char *name, stru
 	if (!file)
 		return false;
 	while (!is_found && getline(&line, &room, file) >= 0)
-		is_found = grants_list_match(line, uuid, name, ret_entry);
+		is_found = line_match(line, place, uuid, name, ret_entry);
 	free(line);
 	fclose(file);
 	return is_found;
+}
+
+bool grants_list_find(const char *path, const char *uuid, const char *name, struct grants_list_entry *ret_entry)
+{
+	return file_find(path, GRANTS_LIST_PLACE, uuid, name, ret_entry);
+}
+
+bool grants_list_find_any(const char *path, const char *uuid, const char *name, struct grants_list_entry *ret_entry)
+{
+	return file_find(path, NULL, uuid, name, ret_entry);
 }

@@ -20,7 +20,11 @@ struct grants_list_entry {
  */
 bool grants_list_match(const char *line, const char *uuid, const char *name, struct grants_list_entry *ret_entry);
 
+/* The same for a guest with any device. */
+bool grants_list_match_any(const char *line, const char *uuid, const char *name, struct grants_list_entry *ret_entry);
+
 /* The first line of the file that matches. False: there is none. */
 bool grants_list_find(const char *path, const char *uuid, const char *name, struct grants_list_entry *ret_entry);
+bool grants_list_find_any(const char *path, const char *uuid, const char *name, struct grants_list_entry *ret_entry);
 
 #endif

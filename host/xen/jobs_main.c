@@ -25,6 +25,8 @@
 #include <unistd.h>
 #include <xenstore.h>
 
+#include "grants_list.h"
+#include "grants_store.h"
 #include "jobs_store.h"
 #include "vgpu_xenstore.h"
 
@@ -35,6 +37,7 @@ struct carrier {
 	struct event_base *base;
 	struct xs_handle *store;
 	const char *jobs; /* the socket of vgpu-jobs */
+	const char *list; /* of guests, with their VMs' numbers */
 	LIST_HEAD(, guest) guests;
 };
 
@@ -109,6 +112,24 @@ static void wire_event(struct bufferevent *wire, short what, void *argument)
 		problem_give(guest, "vgpu-jobs does not answer");
 }
 
+/* As the list of guests has it. 0: it has none. */
+static unsigned long vm_id_find(const struct guest *guest)
+{
+	struct grants_list_entry entry;
+	struct grants_identity identity;
+
+	if (!grants_store_identity(guest->carrier->store, guest->domain, &identity) ||
+	    !grants_list_find_any(guest->carrier->list, identity.uuid_text, identity.name, &entry))
+		return 0;
+	for (char **word = entry.words; word[0]; word++) {
+		if (strncmp(word[0], "--vm-id=", 8) == 0)
+			return strtoul(word[0] + 8, NULL, 10);
+		if (strcmp(word[0], "--vm-id") == 0 && word[1])
+			return strtoul(word[1], NULL, 10);
+	}
+	return 0;
+}
+
 static bool wire_open(struct guest *guest)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -125,6 +146,7 @@ static bool wire_open(struct guest *guest)
 		wire_close(guest);
 		return false;
 	}
+	evbuffer_add_printf(bufferevent_get_output(guest->wire), "VM %lu\n", vm_id_find(guest));
 	return true;
 }
 
@@ -245,6 +267,7 @@ static void store_readable(evutil_socket_t descriptor, short what, void *argumen
 }
 
 static const struct argp_option options[] = {
+	{"list", 'l', "FILE", 0, "The list of guests (/etc/vgpu/xen-guests)", 0},
 	{"jobs", 'j', "PATH", 0, "The Unix socket on which vgpu-jobs listens (/run/vgpu-jobs/socket)", 0},
 	{0},
 };
@@ -253,6 +276,10 @@ static error_t option_parse(int key, char *argument, struct argp_state *state)
 {
 	struct carrier *carrier = state->input;
 
+	if (key == 'l')
+		carrier->list = argument;
+	if (key == 'l')
+		return 0;
 	if (key != 'j')
 		return ARGP_ERR_UNKNOWN;
 	if (strlen(argument) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
@@ -268,7 +295,7 @@ int main(int count, char **arguments)
 		.parser = option_parse,
 		.doc = "Carries the JSON jobs of Xen's guests from XenStore to vgpu-jobs, and the answers back.",
 	};
-	struct carrier carrier = {.jobs = "/run/vgpu-jobs/socket"};
+	struct carrier carrier = {.jobs = "/run/vgpu-jobs/socket", .list = "/etc/vgpu/xen-guests"};
 	struct event *readable;
 
 	if (argp_parse(&parser, count, arguments, 0, NULL, &carrier))

@@ -101,16 +101,17 @@ class Mediator:
         wait_until(lambda: not self.executors(), 'executors are gone')
 
     def executors(self):
-        """Process ids of this mediator's executors (children that are not zombies)."""
+        """Process ids of this mediator's executors (children that are not zombies), but for what watches workers."""
         found = []
         for entry in Path('/proc').iterdir():
             if not entry.name.isdigit():
                 continue
             try:
                 fields = (entry / 'stat').read_text().rsplit(')', 1)[1].split()
+                arguments = (entry / 'cmdline').read_bytes().split(b'\0')
             except OSError:
                 continue
-            if int(fields[1]) == self.process.pid and fields[0] != 'Z':
+            if int(fields[1]) == self.process.pid and fields[0] != 'Z' and b'watch' not in arguments:
                 found.append(int(entry.name))
         return found
 

@@ -149,71 +149,6 @@ class Devices(unittest.TestCase):
                 self.assertLessEqual(lines[-1]['bytes'], limit * MIB, error)
                 self.assertGreater(lines[-1]['bytes'], (limit - 4) * MIB, error)
 
-    def looked_at(self, tenants, names):
-        """Waits and entitlements of tenants while they run: {name: (waits, entitlement)}."""
-        rows = {row['tenant']: row for row in admin(tenants, 'top', '--once', '--interval=1')}
-        found = {name: (rows[f'program:{name}']['waits'], rows[f'program:{name}']['entitlement']) for name in names}
-        print(f'# waits, entitlement: {found}')
-        return found
-
-    def saturate(self, tenants, environment=None, **devices):
-        """Programs that keep a device busy, with arguments; all compute when this returns."""
-        end = time.monotonic() + 300
-        running = [tenants.mediator.spawn(tenants.program(name), 'saturate', '--blocks', '2', '--iterations', '5000',
-                                          '--batch', '8', '--from', time.monotonic(), '--to', end, *arguments,
-                                          **environment or {}) for name, arguments in devices.items()]
-        wait_until(lambda: {row['tenant'] for row in admin(tenants, 'show-usage')['tenants'] if row['launches'] > 100} >=
-                   {f'program:{name}' for name in devices}, 'all compute')
-        return running
-
-    def end(self, running):
-        """None has met an error before."""
-        for program in running:
-            self.assertIsNone(program.poll())
-            program.kill()
-            program.communicate(timeout=60)
-
-    @unittest.skipIf(os.environ.get('VGPU_SANITIZED'), 'sanitized code is not the code whose speed counts')
-    def test_without_pools_each_gpu_has_its_scheduler(self):
-        with tenants_on(3, '--keep', '30') as tenants:
-            running = self.saturate(tenants, zero=(), one=('--device', '1'), two=('--device', '2'),
-                                    three=('--device', '2'))
-            before = self.looked_at(tenants, ('zero', 'one', 'two', 'three'))
-            self.assertEqual([entitlement for _, entitlement in before.values()], [1, 1, 0.5, 0.5])
-            after = self.looked_at(tenants, before)
-            self.assertEqual(after['zero'][0], before['zero'][0])
-            self.assertEqual(after['one'][0], before['one'][0])
-            self.assertGreater(after['two'][0], before['two'][0])
-            self.assertGreater(after['three'][0], before['three'][0])
-            # Two GPUs of one program have one scheduler, as long as it is there.
-            # By its place on the bus, however the program numbers it.
-            hidden = self.saturate(tenants, {'CUDA_VISIBLE_DEVICES': '1'}, hidden=())
-            self.assertEqual([entitlement for _, entitlement in self.looked_at(tenants, ('one', 'hidden')).values()],
-                             [0.5, 0.5])
-            self.end(hidden)
-            both = self.saturate(tenants, both=('--device', '1', '--also', '0'))
-            wait_until(lambda: self.looked_at(tenants, ('zero',))['zero'][1] == 1 / 3, 'GPUs 0 and 1 are scheduled together')
-            self.assertEqual([entitlement for _, entitlement in self.looked_at(tenants, ('one', 'two')).values()],
-                             [1 / 3, 1 / 2])
-            self.end(both)
-            wait_until(lambda: self.looked_at(tenants, ('zero',))['zero'][1] == 1, 'GPUs 0 and 1 are apart again')
-            self.end(running)
-            tenants.mediator.stop(signal.SIGINT)
-
-    @unittest.skipIf(os.environ.get('VGPU_SANITIZED'), 'sanitized code is not the code whose speed counts')
-    def test_schedulers_after_a_restart(self):
-        with tenants_on(2, '--keep', '30') as tenants:
-            running = self.saturate(tenants, zero=(), one=('--device', '1'))
-            tenants.mediator.stop()
-            tenants.mediator.start()
-            tenants.mediator.wait_for_line('adopted 2 connections and 2 executors')
-            wait_until(lambda: [entitlement for _, entitlement in self.looked_at(tenants, ('zero', 'one')).values()] ==
-                       [1, 1], 'each is alone on its GPU')
-            before = self.looked_at(tenants, ('zero', 'one'))
-            self.assertEqual(self.looked_at(tenants, ('zero', 'one')), before)
-            self.end(running)
-            tenants.mediator.stop(signal.SIGINT)
-
     @unittest.skipIf(os.environ.get('VGPU_SANITIZED'), 'sanitized code is not the code whose speed counts')
     def test_tenants_on_two_gpus_do_not_wait(self):
         """Each GPU has a scheduler of its own: who is alone on his GPU is never made to wait."""
@@ -240,6 +175,77 @@ class Devices(unittest.TestCase):
                 output, _ = program.communicate(timeout=60)
                 self.assertEqual(program.returncode, 0, output)
                 self.assertGreater(lines_of(output)[-1]['kernels'], 0)
+
+
+@unittest.skipIf(os.environ.get('VGPU_SANITIZED'), 'sanitized code is not the code whose speed counts')
+class Scheduled(unittest.TestCase):
+    """Without pools each GPU has its scheduler; tests/worker has the same at a worker."""
+
+    def tenants_on(self, devices, *options):
+        return tenants_on(devices, *options)
+
+    def looked_at(self, tenants, names):
+        """Waits and entitlements of tenants while they run: {name: (waits, entitlement)}."""
+        rows = {row['tenant']: row for row in admin(tenants, 'top', '--once', '--interval=1')}
+        found = {name: (rows[f'program:{name}']['waits'], rows[f'program:{name}']['entitlement']) for name in names}
+        print(f'# waits, entitlement: {found}')
+        return found
+
+    def saturate(self, tenants, environment=None, **devices):
+        """Programs that keep a device busy, with arguments; all compute when this returns."""
+        end = time.monotonic() + 300
+        running = [tenants.mediator.spawn(tenants.program(name), 'saturate', '--blocks', '2', '--iterations', '5000',
+                                          '--batch', '8', '--from', time.monotonic(), '--to', end, *arguments,
+                                          **environment or {}) for name, arguments in devices.items()]
+        wait_until(lambda: {row['tenant'] for row in admin(tenants, 'show-usage')['tenants'] if row['launches'] > 100} >=
+                   {f'program:{name}' for name in devices}, 'all compute')
+        return running
+
+    def end(self, running):
+        """None has met an error before."""
+        for program in running:
+            self.assertIsNone(program.poll())
+            program.kill()
+            program.communicate(timeout=60)
+
+    def test_each_gpu_has_its_scheduler(self):
+        with self.tenants_on(3, '--keep', '30') as tenants:
+            running = self.saturate(tenants, zero=(), one=('--device', '1'), two=('--device', '2'),
+                                    three=('--device', '2'))
+            before = self.looked_at(tenants, ('zero', 'one', 'two', 'three'))
+            self.assertEqual([entitlement for _, entitlement in before.values()], [1, 1, 0.5, 0.5])
+            after = self.looked_at(tenants, before)
+            self.assertEqual(after['zero'][0], before['zero'][0])
+            self.assertEqual(after['one'][0], before['one'][0])
+            self.assertGreater(after['two'][0], before['two'][0])
+            self.assertGreater(after['three'][0], before['three'][0])
+            # Two GPUs of one program have one scheduler, as long as it is there.
+            # By its place on the bus, however the program numbers it.
+            hidden = self.saturate(tenants, {'CUDA_VISIBLE_DEVICES': '1'}, hidden=())
+            self.assertEqual([entitlement for _, entitlement in self.looked_at(tenants, ('one', 'hidden')).values()],
+                             [0.5, 0.5])
+            self.end(hidden)
+            both = self.saturate(tenants, both=('--device', '1', '--also', '0'))
+            wait_until(lambda: self.looked_at(tenants, ('zero',))['zero'][1] == 1 / 3, 'GPUs 0 and 1 are scheduled together')
+            self.assertEqual([entitlement for _, entitlement in self.looked_at(tenants, ('one', 'two')).values()],
+                             [1 / 3, 1 / 2])
+            self.end(both)
+            wait_until(lambda: self.looked_at(tenants, ('zero',))['zero'][1] == 1, 'GPUs 0 and 1 are apart again')
+            self.end(running)
+            tenants.mediator.stop(signal.SIGINT)
+
+    def test_schedulers_after_a_restart(self):
+        with self.tenants_on(2, '--keep', '30') as tenants:
+            running = self.saturate(tenants, zero=(), one=('--device', '1'))
+            tenants.mediator.stop()
+            tenants.mediator.start()
+            tenants.mediator.wait_for_line('adopted 2 connections and 2 executors')
+            wait_until(lambda: [entitlement for _, entitlement in self.looked_at(tenants, ('zero', 'one')).values()] ==
+                       [1, 1], 'each is alone on its GPU')
+            before = self.looked_at(tenants, ('zero', 'one'))
+            self.assertEqual(self.looked_at(tenants, ('zero', 'one')), before)
+            self.end(running)
+            tenants.mediator.stop(signal.SIGINT)
 
 
 if __name__ == '__main__':

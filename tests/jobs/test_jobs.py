@@ -2,6 +2,7 @@
 """JSON jobs through vgpu-jobs, its runners, mediator, executor and software GPU."""
 
 import json
+import os
 import socket
 import subprocess
 import tempfile
@@ -218,6 +219,129 @@ class Jobs(unittest.TestCase):
         self.assertEqual(run('fly').returncode, 2)
         done = subprocess.run([RUN, '--to', '/nonexistent', 'dot', '1', '1'], capture_output=True, text=True, check=False)
         self.assertEqual(done.returncode, 1)
+
+
+class Daemon:
+    """vgpu-jobs for a mediator, with serial ports of VMs and options."""
+
+    def __init__(self, mediator, *options, ports=()):
+        self.directory = mediator.directory
+        self.log = self.directory / 'jobs.log'
+        arguments = [f'--serial={name}={self.directory}/{name.split(":")[0]}' for name in ports]
+        with open(self.log, 'w') as log:
+            self.process = subprocess.Popen(
+                [BUILD / 'host/jobs/vgpu-jobs', *arguments, *options, '--runner', BUILD / 'host/jobs/vgpu-job-runner',
+                 '--library', BUILD / 'guest/libcuda', '--mediator', str(mediator.socket)], stdin=subprocess.DEVNULL,
+                stdout=log, stderr=log)
+        self.ports = [Serial(self.directory / name.split(':')[0]) for name in ports]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait(30)
+
+    def runners(self):
+        path = Path(f'/proc/{self.process.pid}/task/{self.process.pid}/children')
+        return [int(number) for number in path.read_text().split()]
+
+
+def admin(mediator, *arguments):
+    wait_until(lambda: Path(f'{mediator.socket}.admin').exists(), 'the socket for administration')
+    done = subprocess.run([BUILD / 'host/admin/vgpu-admin', '--json', f'--socket={mediator.socket}.admin', *arguments],
+                          capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, (arguments, done)
+    return json.loads(done.stdout) if done.stdout else None
+
+
+def tenants_of(mediator):
+    return {row['tenant']: row for row in admin(mediator, 'show-usage')['tenants']}
+
+
+class Tenants(unittest.TestCase):
+    """The jobs of a VM are the VM's: its pool, its limits, its quarantine."""
+
+    def test_each_vm_has_its_own(self):
+        allocate = ptx_request(arguments=[{'type': 'f32', 'count': 1 << 20}, {'type': 'f32', 'value': 1},
+                                          {'type': 'u32', 'value': 0}])
+        with Mediator('--tenant', 'vm:7 memory-mib=2', '--tenant', 'vm:8 weight=20') as mediator, \
+                Daemon(mediator, ports=('one:7', 'two:8', 'three')) as jobs:
+            one, two, three = jobs.ports
+            for machine in jobs.ports:
+                self.assertEqual(machine.call(ADD), {'result': [5, 7, 9]})
+            found = tenants_of(mediator)
+            for name in ('vm:7', 'vm:8', f'user:{os.getuid()}'):
+                self.assertGreater(found[name]['launches'], 0, found)
+            self.assertEqual(found['vm:8']['weight'], 20)
+            # 4 MiB are more than the one has.
+            self.assertIn('OUT_OF_MEMORY', one.call(allocate)['error'])
+            self.assertNotIn('error', two.call(allocate))
+            admin(mediator, 'quarantine-vm', 'vm:7', '--for', '3600')
+            for machine in (one, two):
+                # The runner has ended with its kernel's fault: the next job needs a new program.
+                machine.call(ptx_request('wild', arguments=[]))
+            self.assertIn('no GPU', one.call(ADD)['error'])
+            self.assertEqual(two.call(ADD), {'result': [5, 7, 9]})
+            self.assertEqual(three.call(ADD), {'result': [5, 7, 9]})
+            self.assertGreater(tenants_of(mediator)['vm:8']['faults'], 0)
+
+    def test_pool_of_the_vm(self):
+        with Mediator(environment={'SOFTGPU_DEVICES': '2', 'SOFTGPU_MEMORY_BYTES': str(256 << 20)}) as mediator, \
+                Daemon(mediator, ports=('one:7', 'two:8')) as jobs:
+            wait_until(lambda: len(admin(mediator, 'scan-gpus')) == 2, 'the GPUs are known')
+            for gpu, pool in (('0', 'A'), ('1', 'B')):
+                admin(mediator, 'assign-gpu', gpu, pool)
+            admin(mediator, 'register-vm', '0a0b0c0d-1111-2222-3333-444455556666', 'two', '--vm-id', '8', '--pool', 'B')
+            for machine in jobs.ports:
+                self.assertEqual(machine.call(ADD), {'result': [5, 7, 9]})
+            self.assertEqual({gpu['gpu']: gpu['programs'] for gpu in admin(mediator, 'scan-gpus')}, {0: 1, 1: 1})
+            mediator.wait_for_line('vm_id=8 pool=B .* job of "two"')
+
+    def test_peers_by_address(self):
+        with socket.socket() as probe:
+            probe.bind(('127.0.0.1', 0))
+            port = probe.getsockname()[1]
+        with Mediator() as mediator, Daemon(mediator, '--listen', f'127.0.0.1:{port}', '--listen',
+                                            f'unix:{mediator.directory}/carrier', '--vm', '127.0.0.1=9') as jobs:
+            wait_until(lambda: 'Host daemon started' in jobs.log.read_text(), 'it listens')
+            with socket.create_connection(('127.0.0.1', port)) as stream:
+                stream.sendall(json.dumps(ADD).encode())
+                self.assertEqual(json.loads(stream.recv(4096)), {'result': [5, 7, 9]})
+                self.assertIn('vm:9', tenants_of(mediator))
+            # As vgpu-xen-jobs names the guest: root alone may.
+            with socket.socket(socket.AF_UNIX) as stream:
+                stream.connect(f'{mediator.directory}/carrier')
+                stream.sendall(b'VM 1')
+                stream.sendall(b'1\n' + json.dumps(ADD).encode())
+                self.assertEqual('result' in json.loads(stream.recv(4096)), os.getuid() == 0)
+                self.assertEqual('vm:11' in tenants_of(mediator), os.getuid() == 0)
+
+    def test_runner_cannot_be_another(self):
+        """It cannot connect to anything, the mediator included, whatever a request makes of it."""
+        with Mediator() as mediator, Daemon(mediator, ports=('one:7',)) as jobs:
+            self.assertEqual(jobs.ports[0].call(ADD), {'result': [5, 7, 9]})
+            runner, = jobs.runners()
+            status = Path(f'/proc/{runner}/status').read_text()
+            self.assertRegex(status, r'Seccomp:\s+2')
+            self.assertRegex(status, r'NoNewPrivs:\s+1')
+            self.assertRegex(status, r'CapEff:\s+0+\n')
+            environment = Path(f'/proc/{runner}/environ').read_bytes()
+            self.assertNotIn(b'VGPU_SOCKET', environment)
+
+    def test_no_mediator(self):
+        with tempfile.TemporaryDirectory(prefix='vgpu-jobs-') as folder:
+            nobody = Mediator(directory=folder)
+            with Daemon(nobody, ports=('one:7',)) as jobs:
+                self.assertIn('no mediator', jobs.ports[0].call(ADD)['error'])
+
+    def test_options(self):
+        for option in ('--serial=one:x=/nonexistent', '--serial=one:0=/nonexistent', '--vm=127.0.0.1', '--vm=vsock:3=0',
+                       '--vm=vsock:3=x'):
+            done = subprocess.run([BUILD / 'host/jobs/vgpu-jobs', option], capture_output=True, text=True, timeout=60,
+                                  check=False)
+            self.assertNotEqual(done.returncode, 0, option)
+            self.assertIn('is no', done.stderr)
 
 
 if __name__ == '__main__':

@@ -36,8 +36,8 @@ def device_hello(vm_id=1, pool="A", priority=1, channels=2, channel_bytes=4 * ME
     return packet(DEVICE_HELLO, body, **header)
 
 
-def client_hello(name=b"test program", **header):
-    return packet(CLIENT_HELLO, struct.pack("<II64s", 0, 0, name), **header)
+def client_hello(name=b"test program", job_vm_id=0, **header):
+    return packet(CLIENT_HELLO, struct.pack("<II64s", job_vm_id, 0, name), **header)
 
 
 def channel_message(kind, channel, generation, **header):

@@ -281,6 +281,29 @@ def test_ordinary_users():
         assert as_user(mediator, nobody, harness.device_hello(), True) == "0 "
 
 
+def test_jobs_user():
+    """Only the user of vgpu-jobs may say that a program runs a VM's job, and no executor."""
+    if os.geteuid() != 0:
+        raise Skip("needs root, to become another user")
+    nobody = 65534
+    hello = harness.client_hello(job_vm_id=7)
+    with Mediator("--socket-mode=0666") as mediator:
+        os.chmod(mediator.folder, 0o755)
+        refused = as_user(mediator, nobody, hello, False)
+        assert refused.startswith("%d user 65534 may not run jobs of VMs" % harness.ERROR_REFUSED), refused
+        with Peer(mediator.socket) as root:
+            root.send(hello)
+            assert root.receive().error == harness.ERROR_NONE
+        assert mediator.wait_log("vm_id=7 pool=A .* job of")
+    with Mediator("--socket-mode=0666", "--jobs-user=nobody") as mediator:
+        os.chmod(mediator.folder, 0o755)
+        assert as_user(mediator, nobody, hello, False) == "0 "
+        assert mediator.wait_log("vm_id=7 pool=A .* job of")
+    with Mediator("--socket-mode=0666", "--jobs-user=nobody", "--executor-user=nobody") as mediator:
+        os.chmod(mediator.folder, 0o755)
+        assert as_user(mediator, nobody, hello, False).startswith("%d " % harness.ERROR_REFUSED)
+
+
 def test_executor_user():
     if os.geteuid() != 0:
         raise Skip("needs root, to start executors as another user")

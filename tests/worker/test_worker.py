@@ -26,8 +26,10 @@ END_TO_END = build_directory() / 'tests' / 'end_to_end'
 COPY_LOOP = END_TO_END / 'copy_loop'
 
 (OPEN, STATUS, COMMANDS, UPLOAD, REPLIES, DOWNLOAD, RELEASED, DEFERRED, COUNTERS, ALIVE, CLOSE, CALLED, RETURNED,
- TAKEN, PERMIT, SCHEDULE, UPLOAD_PACKED, DOWNLOAD_PACKED) = range(1, 19)
-VERSION = 5
+ TAKEN, PERMIT, SCHEDULE, UPLOAD_PACKED, DOWNLOAD_PACKED, TEXT) = range(1, 20)
+VERSION = 6
+# Of OPEN.
+FLAG_WATCH = 2
 CHANNEL_BYTES = 34 << 20
 # As the executor lays a channel out: of each window for bulk data, and of that of host functions.
 WINDOW_BYTES = (CHANNEL_BYTES - (0x150000 + (128 << 10))) // 2 & ~0xffff
@@ -74,7 +76,11 @@ class Proxy:
                 near, _ = self.listener.accept()
             except OSError:
                 return
-            far = socket.create_connection(('127.0.0.1', self.target))
+            try:
+                far = socket.create_connection(('127.0.0.1', self.target))
+            except OSError:
+                near.close()
+                continue
             self.pairs.append((near, far))
             threading.Thread(target=self._forward, args=(near, far), daemon=True).start()
 
@@ -585,6 +591,20 @@ class HostilePeers(unittest.TestCase):
             self.assertIn('type 3', self.status(peer) or '')
         wait_until(lambda: not self.stack.worker.children(), 'the worker has no process left')
 
+    @staticmethod
+    def channel_accept(context, listener):
+        """A relay that has sent its OPEN; those that only watch are sent away."""
+        while True:
+            plain, _ = listener.accept()
+            plain.settimeout(30)
+            peer = context.wrap_socket(plain, server_side=True)
+            first = b''
+            while len(first) < len(open_frame()):
+                first += peer.recv(len(open_frame()) - len(first))
+            if not struct.unpack_from('<I', first, len(open_frame()) - 16)[0] & FLAG_WATCH:
+                return peer
+            peer.close()
+
     def test_relay_refuses(self):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.worker_bundle)
@@ -608,7 +628,7 @@ class HostilePeers(unittest.TestCase):
             'a short function': ready + frame(CALLED, b'1234'),
             'records taken that were not sent': ready + frame(TAKEN, struct.pack('<Q', 1 << 20)),
             'a short schedule': ready + frame(SCHEDULE, b'12345678'),
-            'a charge beyond any memory': ready + frame(SCHEDULE, struct.pack('<16Q', *[1 << 60] * 16)),
+            'a charge beyond any memory': ready + frame(SCHEDULE, struct.pack('<24Q', *[1 << 60] * 24)),
             'a packed download that grows': ready + frame(DOWNLOAD_PACKED, packed(0, 100, 1 << 17)),
             'a packed download outside of the window': ready + frame(DOWNLOAD_PACKED, packed(1 << 40, 100, 100)),
             'a piece that is not there': ready + called_frame(1, DELIVER, 64),
@@ -616,6 +636,7 @@ class HostilePeers(unittest.TestCase):
             'a piece with no use': ready + called_frame(1, FETCH, 64, b'x' * 64),
             'more than the function window': ready + called_frame(1, DELIVER, FUNCTION_BYTES + 8,
                                                                   b'x' * (FUNCTION_BYTES + 8)),
+            'a line that is too long': ready + frame(TEXT, b'x' * 513),
             'nothing, and then the end': ready,
         }
         port = free_port()
@@ -626,10 +647,7 @@ class HostilePeers(unittest.TestCase):
             for name, data in cases.items():
                 with self.subTest(name):
                     program = stack.mediator.spawn(EXAMPLES / 'vector_add', 1000)
-                    plain, _ = listener.accept()
-                    plain.settimeout(30)
-                    with context.wrap_socket(plain, server_side=True) as peer:
-                        peer.recv(64)
+                    with self.channel_accept(context, listener) as peer:
                         peer.sendall(data)
                         output, _ = program.communicate(timeout=60) if name != 'nothing, and then the end' else ('', 0)
                     output = output or program.communicate(timeout=60)[0]

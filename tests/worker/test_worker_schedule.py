@@ -7,6 +7,7 @@ Its tests run once more, with the mediator's pool at a worker; then what only a 
 import os
 import re
 import signal
+import socket
 import tempfile
 import time
 import unittest
@@ -14,6 +15,7 @@ import urllib.request
 from pathlib import Path
 
 import tap
+import test_devices
 import test_schedule
 from stack import build_directory, wait_until
 from test_admin import admin
@@ -24,10 +26,11 @@ from worker_stack import DelayLine, Worker, free_port, psk_write
 class Tenants(test_schedule.Tenants):
     """The same, at a worker, with a network that delays each direction by 'delay' seconds."""
 
-    def __init__(self, *options, delay=0, **settings):
+    def __init__(self, *options, delay=0, devices=1, **settings):
         self.place = tempfile.TemporaryDirectory(prefix='vgpu-worker-tenants-')
         key = psk_write(Path(self.place.name) / 'key.psk')
-        self.worker = Worker(Path(self.place.name), key)
+        several = {'SOFTGPU_DEVICES': str(devices), 'SOFTGPU_MEMORY_BYTES': str(512 << 20)} if devices > 1 else {}
+        self.worker = Worker(Path(self.place.name), key, environment=several)
         line = DelayLine(delay) if delay else None
         if line:
             line.target = self.worker.port
@@ -40,7 +43,9 @@ class Tenants(test_schedule.Tenants):
     def __enter__(self):
         self.worker.start()
         try:
-            return super().__enter__()
+            super().__enter__()
+            self.mediator.wait_for_line(r'it has \d+ GPUs')
+            return self
         except BaseException:
             self.worker.stop()
             raise
@@ -80,6 +85,14 @@ class Memory(test_schedule.Memory):
 
 class Watchdog(test_schedule.Watchdog):
     pass
+
+
+@unittest.skipIf(os.environ.get('VGPU_SANITIZED'), 'sanitized code is not the code whose speed counts')
+class Devices(test_devices.Scheduled):
+    """Each GPU of a worker has a scheduler, unless one program uses several of them."""
+
+    def tenants_on(self, devices, *options):
+        return Tenants(*options, devices=devices)
 
 
 class Accounts(unittest.TestCase):
@@ -148,6 +161,7 @@ class Pools(unittest.TestCase):
             with Tenants('--worker', f'A=127.0.0.1:{port}') as tenants:
                 second = Worker(Path(folder), Path(tenants.place.name) / 'key.psk', port=port).start()
                 self.addCleanup(second.stop)
+                tenants.mediator.wait_for_line(f'{port}: it has 1 GPUs')
                 programs = [self.begin(tenants, name) for name in 'abcd']
                 self.assertEqual([len(worker.children()) for worker in (tenants.worker, second)], [2, 2])
                 for program in programs:
@@ -155,17 +169,72 @@ class Pools(unittest.TestCase):
                     program.communicate()
 
     def test_worker_that_is_not_there(self):
-        """One program learns it, the next ones go elsewhere."""
+        """No program notices: they go to the other worker, the first one too."""
         with Tenants('--worker', f'A=127.0.0.1:{free_port()}') as tenants:
-            first = self.begin(tenants, 'a')
-            failed, _, error = tenants.run('b', 'memory')
-            self.assertNotEqual(failed, 0)
-            self.assertIn('refused', error)
-            for name in 'cd':
+            for name in 'abcd':
                 status, _, error = tenants.run(name, 'memory')
                 self.assertEqual(status, 0, error)
-            first.kill()
-            first.communicate()
+
+    def test_worker_that_refuses(self):
+        """It is there, with another key, and is avoided as well; a worker that hangs too."""
+        with tempfile.TemporaryDirectory(prefix='vgpu-second-') as folder, \
+                socket.create_server(('127.0.0.1', 0)) as hanging:
+            stranger = Worker(Path(folder), psk_write(Path(folder) / 'key.psk')).start()
+            self.addCleanup(stranger.stop)
+            with Tenants('--worker', f'A=127.0.0.1:{stranger.port}', '--worker',
+                         f'A=127.0.0.1:{hanging.getsockname()[1]}') as tenants:
+                running = [self.begin(tenants, name) for name in 'abc']
+                self.assertEqual(len(tenants.worker.children()), 3)
+                for program in running:
+                    program.kill()
+                    program.communicate()
+
+    def test_worker_that_goes_while_a_program_starts(self):
+        """It was there a moment ago: the program is moved while it starts."""
+        with tempfile.TemporaryDirectory(prefix='vgpu-second-') as folder:
+            port = free_port()
+            with Tenants('--worker', f'A=127.0.0.1:{port}') as tenants:
+                second = Worker(Path(folder), Path(tenants.place.name) / 'key.psk', port=port).start()
+                self.addCleanup(second.stop)
+                tenants.mediator.wait_for_line(f'{port}: it has 1 GPUs')
+                # What is connected goes on for a while, what comes now is not answered.
+                self.addCleanup(second.process.send_signal, signal.SIGCONT)
+                second.process.send_signal(signal.SIGSTOP)
+                running = [self.begin(tenants, name) for name in 'abcd']
+                self.assertEqual(len(tenants.worker.children()), 4)
+                tenants.mediator.wait_for_line('it is started elsewhere')
+                for program in running:
+                    program.kill()
+                    program.communicate()
+
+    def test_local_gpu_instead_of_a_worker(self):
+        with Tenants() as tenants:
+            tenants.mediator.stop()
+            tenants.mediator.driver = build_directory() / 'softgpu' / 'driver' / 'libsoftgpu.so.1'
+            tenants.mediator.start()
+            wait_until(lambda: admin(tenants, 'scan-gpus'), 'the GPU is known')
+            admin(tenants, 'assign-gpu', '0', 'A')
+            here = self.begin(tenants, 'a')
+            tenants.worker.stop()
+            # Fewer programs are at the worker, so that one is sent there first.
+            status, _, error = tenants.run('b', 'memory')
+            self.assertEqual(status, 0, error)
+            here.kill()
+            here.communicate()
+
+    def test_nothing_answers(self):
+        """A clear error within the time that a start may take, whether the worker is not there or hangs."""
+        with Tenants() as tenants:
+            tenants.worker.stop()
+            begun = time.monotonic()
+            status, _, error = tenants.run('a', 'memory')
+            self.assertNotEqual(status, 0)
+            self.assertIn('refused', error)
+            with socket.create_server(('127.0.0.1', tenants.worker.port)):
+                status, _, error = tenants.run('a', 'memory')
+                self.assertNotEqual(status, 0)
+                self.assertRegex(error, 'worker|ready in time')
+            self.assertLess(time.monotonic() - begun, 90)
 
     @staticmethod
     def begin(tenants, name):
@@ -218,6 +287,75 @@ class Metrics(unittest.TestCase):
             program.kill()
             program.communicate()
             wait_until(lambda: value(rf'vgpu_gpu_programs\{{gpu="127\.0\.0\.1:{tenants.worker.port}"\}}') == 0, 'nothing is left of it')
+
+
+class Errors(unittest.TestCase):
+    """What goes wrong at a worker is seen at the mediator."""
+
+    EXECUTOR = """#!/bin/sh
+case "$1" in
+--probe) echo driver_version=13000
+    for i in 1 2; do echo "device=$((i - 1)) name=\\"small\\" uuid=GPU-$i memory=1073741824 pci=0000:0$i:00.0"; done;;
+--gpu-events) LD_LIBRARY_PATH=NVML VGPU_EXECUTOR_NVML_EVENTS=FOLDER/events exec EXECUTOR "$@";;
+*) exec EXECUTOR "$@";;
+esac
+"""
+
+    @unittest.skipUnless((build_directory() / 'tests' / 'mediator' / 'libnvidia-ml.so.1').exists(), 'not built')
+    def test_errors_of_gpus(self):
+        """Counted by the worker's GPU; after one that matters its worker comes last, until it is cleared."""
+        port = free_port()
+        with tempfile.TemporaryDirectory(prefix='vgpu-errors-') as folder:
+            events = Path(folder) / 'events'
+            events.touch()
+            executor = Path(folder) / 'executor'
+            executor.write_text(self.EXECUTOR.replace('NVML', str(build_directory() / 'tests' / 'mediator'), 1)
+                                .replace('FOLDER', folder)
+                                .replace('exec EXECUTOR', f'exec {build_directory()}/host/executor/cuda-executor'))
+            executor.chmod(0o755)
+            key = psk_write(Path(folder) / 'key.psk')
+            broken = Worker(Path(folder), key, '--executor', str(executor)).start()
+            self.addCleanup(broken.stop)
+            with Tenants('--worker', f'A=127.0.0.1:{broken.port}', f'--metrics=127.0.0.1:{port}') as tenants:
+                # The same key for both.
+                key.write_text((Path(tenants.place.name) / 'key.psk').read_text())
+                broken.stop()
+                broken.start()
+                tenants.mediator.wait_for_line(f'{broken.port}: it has 2 GPUs')
+
+                def errors(xid):
+                    with urllib.request.urlopen(f'http://127.0.0.1:{port}/metrics', timeout=30) as answer:
+                        found = re.findall(rf'^vgpu_gpu_xid_errors_total\{{gpu="127\.0\.0\.1:{broken.port}#1",'
+                                           rf'xid="{xid}"\}} (\d+)$', answer.read().decode(), re.MULTILINE)
+                    return [int(value) for value in found]
+
+                events.write_text('2 8 13\n2 8 79\n')
+                wait_until(lambda: errors(79) == [1], 'the error is counted')
+                self.assertEqual(errors(13), [1])
+                tenants.mediator.wait_for_line(f'GPU 127.0.0.1:{broken.port}#1 .*Xid 79: it has fallen off the bus')
+                for name in 'abc':
+                    self.assertEqual(tenants.run(name, 'memory')[0], 0)
+                self.assertNotIn('executor pid', broken.text())
+                admin(tenants, 'clear-gpu', f'127.0.0.1:{broken.port}#1')
+                self.assertEqual(errors(79), [1])
+                programs = [Pools.begin(tenants, name) for name in 'de']
+                self.assertIn('executor pid', broken.text())
+                for program in programs:
+                    program.kill()
+                    program.communicate()
+
+    def test_slow_calls(self):
+        with Tenants('--slow-call-ms', '1') as tenants:
+            def logged():
+                """Some call of a program takes a millisecond, sooner or later."""
+                status, _, error = tenants.run('slow', 'memory')
+                self.assertEqual(status, 0, error)
+                return re.search(r'\[EXECUTOR\] .*\[cuda-executor\] vm_id=0 channel=0: (slow call: \w+ took \d+ ms)',
+                                 tenants.mediator.text())
+
+            self.assertIn(wait_until(logged, 'the mediator knows').group(1), tenants.worker.text())
+            # What else executors say stays there.
+            self.assertNotIn('(slow) connected', tenants.mediator.text())
 
 
 def memory_of(tenants, name):

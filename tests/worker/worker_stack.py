@@ -61,7 +61,7 @@ class Authority:
 class Worker:
     """A running vgpu-worker."""
 
-    def __init__(self, directory, credentials, *options, address='127.0.0.1', port=None, wrapper=()):
+    def __init__(self, directory, credentials, *options, address='127.0.0.1', port=None, wrapper=(), environment=None):
         self.build = build_directory()
         self.log = directory / 'worker.log'
         self.address = address
@@ -69,12 +69,14 @@ class Worker:
         self.command = [*wrapper, str(self.build / 'host' / 'worker' / 'vgpu-worker'), '--listen',
                         f'{address}:{self.port}', '--credentials', str(credentials), '--driver',
                         str(self.build / 'softgpu' / 'driver' / 'libsoftgpu.so.1'), *options]
+        self.environment = environment or {}
         self.process = None
 
     def start(self):
         before = len(self.text())
         with open(self.log, 'a') as output:
-            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                                            env={**os.environ, **self.environment})
         wait_until(lambda: 'listens on' in self.text()[before:] or self.process.poll() is not None,
                    'the worker listens')
         if self.process.poll() is not None:
@@ -90,9 +92,16 @@ class Worker:
         return self.log.read_text(errors='replace') if self.log.exists() else ''
 
     def children(self):
-        """Processes of connections."""
+        """Processes of connections, but for those that only watch the GPUs."""
         path = Path(f'/proc/{self.process.pid}/task/{self.process.pid}/children')
-        return [int(number) for number in path.read_text().split()]
+        return [int(number) for number in path.read_text().split() if self._name(number) != 'vgpu-watch']
+
+    @staticmethod
+    def _name(process):
+        try:
+            return Path(f'/proc/{process}/comm').read_text().strip()
+        except OSError:
+            return None
 
 
 class WorkerStack:
@@ -141,7 +150,11 @@ class DelayLine:
     def _accept(self):
         while True:
             near, _ = self.listener.accept()
-            far = socket.create_connection(('127.0.0.1', self.target))
+            try:
+                far = socket.create_connection(('127.0.0.1', self.target))
+            except OSError:
+                near.close()
+                continue
             for end in (near, far):
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             # A process of its own: threads of one Python would take turns.

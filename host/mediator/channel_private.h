@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a channel's files share: its life (channel.c) and the start of its executor (channel_start.c). */
+#ifndef MEDIATOR_CHANNEL_PRIVATE_H
+#define MEDIATOR_CHANNEL_PRIVATE_H
+
+#include "channel.h"
+#include "executor_process.h"
+
+/* channel.c */
+
+extern const struct executor_process_handlers channel_executor_handlers;
+
+/* Reports the end of a channel that its owner did not ask for. The channel may be freed on return. */
+void channel_die(struct channel *channel, enum vgpu_channel_error error, const char *text);
+
+struct scheduler_join channel_join(struct channel *channel);
+
+/* channel_start.c */
+
+/* Starts the executor, or sees to it that it is started later; if it cannot be, why. */
+enum vgpu_channel_error channel_start(struct channel *channel, char *ret_text);
+
+/* Its relay failed before it was ready. True: it will start elsewhere, when that has ended. */
+bool channel_move(struct channel *channel, const char *why);
+void channel_start_elsewhere(struct channel *channel);
+
+/* Has a program of its tenant that was closed before this one was opened still an executor? */
+bool channel_is_behind(const struct channel *channel);
+
+/* What is kept until it is certain that the executor need not be started again. */
+void channel_start_descriptors_close(struct channel *channel);
+
+void channel_descriptors_close(struct channel_request *request);
+
+/* 0, or -1 with errno. */
+int channel_memory_zero(const struct channel_request *request);
+
+void channel_schedule_leave(struct channel *channel);
+
+/* The error, with a sentence in 'text' (VGPU_CONTROL_TEXT_BYTES). */
+enum vgpu_channel_error channel_refuse(char *text, enum vgpu_channel_error error, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+#endif

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "mirror_log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#define READS_MAX 16
+#define SLOW_MARK ": slow call: " /* as host/executor/latency.c writes it */
+
+int mirror_log_open(struct mirror_log *log, int *ret_write_end)
+{
+	int ends[2];
+
+	log->pipe = -1;
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -1;
+	if (fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0) {
+		close(ends[0]);
+		close(ends[1]);
+		return -1;
+	}
+	log->pipe = ends[0];
+	*ret_write_end = ends[1];
+	return 0;
+}
+
+/* With its end. */
+static void line_take(struct mirror_log *log, struct link *link)
+{
+	ssize_t written = write(STDERR_FILENO, log->line, log->used);
+
+	/* A log that nobody reads must not stop a guest. */
+	(void)written;
+	if (memmem(log->line, log->used, SLOW_MARK, strlen(SLOW_MARK)) && link_room(link) >= log->used)
+		memcpy(link_put(link, LINK_TEXT, (uint32_t)log->used, false), log->line, log->used);
+	log->used = 0;
+}
+
+/* A line that is too long is several. */
+static void text_take(struct mirror_log *log, struct link *link, const char *text, size_t bytes)
+{
+	for (size_t i = 0; i < bytes; i++) {
+		log->line[log->used++] = text[i];
+		if (text[i] != '\n' && log->used == sizeof(log->line) - 1)
+			log->line[log->used++] = '\n';
+		if (log->line[log->used - 1] == '\n')
+			line_take(log, link);
+	}
+}
+
+void mirror_log_take(struct mirror_log *log, struct link *link)
+{
+	char text[4096];
+
+	for (int i = 0; i < READS_MAX && log->pipe >= 0; i++) {
+		ssize_t got = read(log->pipe, text, sizeof(text));
+
+		if (got < 0 && (errno == EAGAIN || errno == EINTR))
+			return;
+		if (got <= 0) {
+			close(log->pipe);
+			log->pipe = -1;
+			return;
+		}
+		text_take(log, link, text, (size_t)got);
+	}
+}

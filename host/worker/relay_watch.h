@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * vgpu-relay with "watch": the mediator has one for each worker, for as long as it runs. What the worker says of its
+ * GPUs (watch.h) goes to standard output; on standard error is why it has ended.
+ */
+#ifndef WORKER_RELAY_WATCH_H
+#define WORKER_RELAY_WATCH_H
+
+/* 'credentials' is their file. The exit status. */
+int relay_watch(const char *worker, int credentials, unsigned long silence_ms);
+
+#endif
