@@ -6,9 +6,11 @@ A Side runs its servers, each in a process group of its own with a log, and says
 to the GPU through it. The folder of peers has one folder for each; docs/benchmarks.md says how they are built:
 
     lupine/bin/lupine_driver_server, lupine/lib/ (what the server needs), lupine/client/libcuda.so.1 (and what it needs)
+    gvirtus/bin/gvirtus-backend, gvirtus/lib/, gvirtus/lib/frontend/libcudart.so.13
     hami/libvgpu.so
 """
 
+import json
 import os
 import secrets
 import signal
@@ -36,13 +38,11 @@ def path_list(*folders):
 
 def group_end(process):
     """Ends a process that leads its group, and what it left behind."""
-    for number, seconds in ((signal.SIGTERM, 10), (signal.SIGKILL, 10)):
+    for number in signal.SIGTERM, signal.SIGKILL:
         try:
             os.killpg(process.pid, number)
-            process.wait(seconds)
-        except ProcessLookupError:
-            break
-        except subprocess.TimeoutExpired:
+            process.wait(10)
+        except (ProcessLookupError, subprocess.TimeoutExpired):
             continue
     process.wait(10)
 
@@ -54,11 +54,13 @@ class NoStart(Exception):
 class Side:
     name = ''
     note = ''
+    # Only programs of the runtime API with a shared libcudart get there; others would meet the machine's own driver.
+    runtime_only = False
 
     def __init__(self, work, bundle, driver_folder):
         """driver_folder: where libcuda.so.1 is, None if the loader finds the GPU's own."""
         self.work = work / self.name.replace(' ', '-').replace(',', '')
-        self.work.mkdir()
+        self.work.mkdir(parents=True, exist_ok=True)
         self.bundle = bundle
         self.driver_folder = driver_folder
         self.processes = []
@@ -69,6 +71,9 @@ class Side:
     def spawn(self, name, command, environment, ready):
         """Starts a server; ready(text of its log) says when it can be used."""
         log = self.work / f'{name}.log'
+        # It may have been carried here in a way that forgets who may execute what.
+        if not os.access(command[0], os.X_OK):
+            os.chmod(command[0], 0o755)
         with log.open('wb') as output:
             process = subprocess.Popen([str(part) for part in command], env={**os.environ, **environment},
                                        stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True)
@@ -95,6 +100,11 @@ class Side:
         for process in reversed(self.processes):
             group_end(process)
         self.processes = []
+
+    def can_run(self, program):
+        """Whether the program is tried; tenants are in any case."""
+        del program
+        return True
 
     def environment(self):
         """What a program's environment has beside ours."""
@@ -156,7 +166,7 @@ class Worker(Local):
 
 
 class Lupine(Side):
-    """https://github.com/lupinemachines/lupine: HTTP/2 over TCP without TLS, a process of the server for each client."""
+    """lupinemachines/lupine: HTTP/2 over TCP without TLS, a process of the server for each client."""
     name = 'LUPINE'
     note = 'its server on the loopback interface, plain HTTP/2'
 
@@ -179,13 +189,16 @@ class Lupine(Side):
 
 
 class Hami(Side):
-    """https://github.com/Project-HAMi/HAMi-core: hooks in each program's process, no server; it slows tenants down."""
+    """Project-HAMi/HAMi-core: hooks in each program's process, no server; it slows tenants down."""
     name = 'HAMi-core'
-    note = 'preloaded; each of N tenants with a limit of 100/N percent of the multiprocessors'
+    note = 'preloaded; each of N tenants with a limit of 100/N percent of the multiprocessors; for fairness only'
 
     def __init__(self, work, bundle, driver_folder, folder):
         super().__init__(work, bundle, driver_folder)
         self.folder = folder
+
+    def can_run(self, program):
+        return False
 
     def environment(self):
         return self.tenant_environment('all', 1)
@@ -198,14 +211,49 @@ class Hami(Side):
                 'CUDA_DEVICE_MEMORY_SHARED_CACHE': str(self.work / f'{tenant}-{count}.cache')}
 
 
-PEERS = {'lupine': Lupine, 'hami': Hami}
+class Gvirtus(Side):
+    """gvirtus/GVirtuS: the runtime API over TCP, one process with one context for all clients."""
+    name = 'GVirtuS'
+    note = 'its backend on the loopback interface; the runtime API only'
+    runtime_only = True
+    toolkit = None
+
+    def __init__(self, work, bundle, driver_folder, folder):
+        super().__init__(work, bundle, driver_folder)
+        self.folder = folder
+        self.configuration = self.work / 'properties.json'
+
+    def can_run(self, program):
+        return program == 'runtime_bench'
+
+    def own_environment(self):
+        return {'GVIRTUS_HOME': str(self.folder), 'GVIRTUS_CONFIG': str(self.configuration),
+                'GVIRTUS_LOGLEVEL': '40000'}
+
+    def serve(self):
+        port = port_free()
+        endpoint = {'suite': 'tcp/ip', 'protocol': 'tcp', 'server_address': '127.0.0.1', 'port': str(port)}
+        self.configuration.write_text(json.dumps({
+            'communicator': [{'endpoint': endpoint, 'plugins': ['cudart']}], 'secure_application': False}))
+        libraries = [self.folder / 'lib'] + ([self.toolkit] if self.toolkit else [])
+        self.spawn('backend', [self.folder / 'bin/gvirtus-backend', self.configuration],
+                   {**self.own_environment(), 'LD_LIBRARY_PATH': self.driver_path(*libraries)},
+                   lambda _: port_listens(port))
+
+    def environment(self):
+        libraries = path_list(self.folder / 'lib', self.folder / 'lib/frontend')
+        return {**self.own_environment(), 'LD_LIBRARY_PATH': libraries}
 
 
-def sides_of(work, bundle, driver_folder, peers):
-    """Ours, and each peer that is in the folder peers (None: none)."""
+PEERS = {'lupine': Lupine, 'gvirtus': Gvirtus, 'hami': Hami}
+
+
+def sides_of(work, bundle, driver_folder, peers, toolkit):
+    """Ours, and each peer that is in the folder peers (None: none); toolkit: where libcudart is, or None."""
     sides = [Native(work, bundle, driver_folder), Local(work, bundle, driver_folder),
              Worker(work, bundle, driver_folder)]
     for folder, kind in PEERS.items():
         if peers and (peers / folder).is_dir():
             sides.append(kind(work, bundle, driver_folder, peers / folder))
+            sides[-1].toolkit = toolkit
     return sides

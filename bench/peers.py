@@ -2,35 +2,39 @@
 # SPDX-License-Identifier: Apache-2.0
 """The same unmodified programs natively, through ours and through each peer, in turns, in one run.
 
-usage: peers.py BUNDLE [PEERS] [--driver LIBRARY] [--only STEP]... [--turns N] [--budget SECONDS] [--json FILE] [--quick]
+usage: peers.py BUNDLE [PEERS] [--driver LIBRARY] [--only STEP]... [--turns N] [--budget SECONDS] [--json FILE]
+                [--quick]
 
 BUNDLE is what tests/gpu/bundle.sh made, PEERS a folder with the peers (peer_sides.py says how it is laid out). Steps:
 
-    bench       launch_bench, and vector_add as a whole process
+    bench       launch_bench, vector_add as a whole process, and runtime_bench where nvcc is
     frameworks  PyTorch: training, GPT-2; what they compute must be what they compute natively
     programs    which programs pass
     fairness    two and four tenants that saturate the GPU with kernels of 100 us and of 20 ms; Jain's index of their
                 GPU time
 
 A program that fails, or takes ten times as long as natively (60 to 240 s), is a result and is reported, and not run
-again. After --budget seconds nothing new is begun, and what then runs is not counted. The tables are in Markdown. --quick, for a software GPU, only shows that it runs. Exit status 1 if one of
-ours failed.
+again. After --budget seconds nothing new is begun, and what then runs is not counted. The tables are in Markdown.
+--quick, for a software GPU, only shows that it runs. Exit status 1 if one of ours failed.
 """
 
 import argparse
 import json
 import os
 import re
+import shutil
 import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from peer_sides import NoStart, group_end, sides_of  # noqa: E402  (beside this file, wherever it lies)
+from peer_report import Report  # noqa: E402  (beside this file, wherever it lies)
+from peer_sides import Native, NoStart, group_end, sides_of  # noqa: E402
 
 FRAMEWORKS = Path(__file__).resolve().parents[1] / 'tests/gpu/frameworks'
 STEPS = ('bench', 'frameworks', 'programs', 'fairness')
@@ -51,12 +55,9 @@ def percentile(samples, part):
     return ordered[len(ordered) - 1 - int((len(ordered) - 1) * (1 - part))]
 
 
-def jain(values):
-    return sum(values) ** 2 / (len(values) * sum(value * value for value in values)) if any(values) else 0.0
-
-
-def figure(value):
-    return f'{value:.4g}'
+def records(output):
+    """The lines of JSON; the last one may be half there."""
+    return [json.loads(line) for line in output.splitlines() if line.startswith('{') and line.endswith('}')]
 
 
 class Started:
@@ -94,6 +95,29 @@ class Started:
         return f'fails: {why}' + (f', {lines[-1][-100:]}' if lines else ''), texts[0], took
 
 
+def runtime_build(work):
+    """Returns (runtime_bench, the folder of its libcudart.so.13); (None, None) without nvcc.
+
+    Without compression, and launching by the function's address as until CUDA 12: what GVirtuS knows.
+    """
+    nvcc = os.environ.get('NVCC') or shutil.which('nvcc') or '/usr/local/cuda/bin/nvcc'
+    folders = [Path(nvcc).resolve().parent.parent / name for name in ('lib64', 'lib')]
+    folder = next((folder for folder in folders if (folder / 'libcudart.so.13').exists()), None)
+    here = Path(__file__).resolve().parent
+    legacy = '-D__NV_LEGACY_LAUNCH'
+    command = [nvcc, '-std=c++17', '-O2', '-cudart', 'shared', '--compress-mode=none', legacy, '-Xcompiler', legacy,
+               '-gencode', 'arch=compute_75,code=compute_75', '-gencode', 'arch=compute_90,code=[compute_90,sm_90]',
+               '-o', work / 'runtime_bench', here / 'runtime_bench.cu', here / 'samples.c']
+    try:
+        done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=120, check=False)
+    except OSError as reason:
+        done = subprocess.CompletedProcess(command, 1, '', str(reason))
+    if done.returncode or not folder:
+        Bench.say(f'no runtime_bench: {done.stderr.strip()[-300:] or "no libcudart.so.13"}')
+        return None, None
+    return work / 'runtime_bench', str(folder)
+
+
 class Bench:
     def __init__(self, options, work):
         self.options = options
@@ -105,35 +129,34 @@ class Bench:
             driver_folder = work / 'driver'
             driver_folder.mkdir()
             (driver_folder / 'libcuda.so.1').symlink_to(Path(options.driver).resolve())
+        for program in (self.bundle / 'bin').iterdir():
+            if not os.access(program, os.X_OK):
+                program.chmod(0o755)
         self.work = work
-        self.sides = sides_of(work, self.bundle, driver_folder, options.peers)
-        self.values = {}    # (measurement, unit): {side: [(median, p99 or None) of each turn]}
-        self.verdicts = {}  # program: {side: [verdict of each run]}
-        self.answers = {}   # program: {side: what it computed}
-        self.fairness = {}  # mix: {side: [part of the GPU's time of each tenant] or a verdict}
+        self.runtime, self.toolkit = runtime_build(work)
+        self.sides = sides_of(work, self.bundle, driver_folder, options.peers, self.toolkit)
+        self.report = Report(self.sides, options.turns)
         self.native_seconds = {}  # program: how long it took
-        self.device = ''
-        self.cut = False
 
     # -- running
 
     def over(self):
-        self.cut = self.cut or time.monotonic() > self.end
-        return self.cut
+        self.report.cut = self.report.cut or time.monotonic() > self.end
+        return self.report.cut
 
     def environment(self, extra, own=False):
         """own: a program of the bundle, which may find libraries there that the machine lacks."""
         environment = {**{name: value for name, value in os.environ.items() if name != 'VGPU_NATIVE'}, **extra}
         if own:
             environment['LD_LIBRARY_PATH'] = ':'.join(
-                filter(None, [environment.get('LD_LIBRARY_PATH'), str(self.bundle / 'lib')]))
+                filter(None, [environment.get('LD_LIBRARY_PATH'), str(self.bundle / 'lib'), self.toolkit]))
         return environment
 
     def run(self, side, program, command, seconds=240):
         """Returns (output, seconds it took, whether it passed) of a program through a side, which has ten times as
         long as natively; None if the budget is spent, or it failed before, natively or there."""
-        verdicts = self.verdicts.setdefault(program, {})
-        if self.over() or any(not run.startswith('pass') for name in ('native', side.name)
+        verdicts = self.report.verdicts.setdefault(program, {})
+        if self.over() or not side.can_run(program) or any(not run.startswith('pass') for name in ('native', side.name)
                               for run in verdicts.get(name, [])):
             return None
         if side.name != 'native' and program in self.native_seconds:
@@ -141,23 +164,24 @@ class Bench:
         left = self.end - time.monotonic()
         try:
             side.start()
-            environment = self.environment(side.environment(), own=Path(command[0]).parent == self.bundle / 'bin')
+            own = Path(command[0]).parent in (self.bundle / 'bin', self.work)
+            environment = self.environment(side.environment(), own)
             verdict, output, took = Started(command, environment).finish(min(seconds, left))
         except NoStart as reason:
             verdict, output, took = f'fails: {str(reason)[:300]}', '', 0
         if verdict.startswith(NO_END) and left < seconds:
-            self.cut = True
+            self.report.cut = True
             return None
         if side.name == 'native':
             self.native_seconds[program] = took
             named = re.search(r'(?:^device=|"device": ")([^"\n]+)', output, re.MULTILINE)
-            self.device = named.group(1) if named else self.device
+            self.report.device = named.group(1) if named else self.report.device
         verdicts.setdefault(side.name, []).append(verdict)
         self.say(f'{program}, {side.name}: {verdict}, {took:.1f} s')
         if verdict not in ('pass', 'skipped'):
             # What the server is left with must not be the next program's trouble.
             side.stop()
-        self.save()
+        self.report.save(self.options.json)
         return output, took, verdict == 'pass'
 
     @staticmethod
@@ -165,7 +189,12 @@ class Bench:
         print(f'# {text}', file=sys.stderr, flush=True)
 
     def add(self, name, unit, side, median, p99):
-        self.values.setdefault((name, unit), {}).setdefault(side.name, []).append((median, p99))
+        self.report.values.setdefault((name, unit), {}).setdefault(side.name, []).append((median, p99))
+
+    def add_records(self, side, done):
+        for record in records(done[0]) if done else ():
+            if 'median' in record:
+                self.add(record['name'], record['unit'], side, record['median'], record['p99'])
 
     def turn(self, number):
         """The sides in an order that moves; natively first, for what fails there says nothing of the others."""
@@ -175,16 +204,14 @@ class Bench:
     # -- steps
 
     def bench(self, number):
-        quick = self.options.quick
+        quick = ['--quick'] if self.options.quick else []
         for side in self.turn(number):
-            done = self.run(side, 'launch_bench', [self.bundle / 'bin/launch_bench', *(['--quick'] if quick else [])])
-            for line in done[0].splitlines() if done else []:
-                # The last line may be half there.
-                record = json.loads(line) if line.endswith('}') else {}
-                if 'median' in record:
-                    self.add(record['name'], record['unit'], side, record['median'], record['p99'])
+            done = self.run(side, 'launch_bench', [self.bundle / 'bin/launch_bench', *quick])
+            self.add_records(side, done)
         for side in self.turn(number):
             self.vector_add(side)
+        for side in self.turn(number) if self.runtime else ():
+            self.add_records(side, self.run(side, 'runtime_bench', [self.runtime, 'measure', *quick]))
 
     def vector_add(self, side):
         samples = {'process': []}
@@ -206,7 +233,7 @@ class Bench:
             return
         lines = [line.split() for line in done[0].splitlines()]
         if done[2]:
-            self.answers.setdefault(name, {})[side.name] = [words for words in lines if words[:1] == ['result']]
+            self.report.answers.setdefault(name, {})[side.name] = [words for words in lines if words[:1] == ['result']]
         late = {words[1]: float(words[2]) for words in lines if len(words) == 3 and words[0] == 'late'}
         for words in lines:
             if len(words) == 3 and words[0] == 'time':
@@ -223,33 +250,39 @@ class Bench:
             done = self.run(side, 'kernels_run', [self.bundle / 'bin/kernels_run', self.bundle / 'ptx'])
             if done:
                 cases = [line.split()[0] for line in done[0].splitlines() if line.startswith(('ok', 'not ok'))]
-                self.verdicts['kernels_run'][side.name][-1] += f' ({cases.count("ok")} of {len(cases)} cases)'
+                self.report.verdicts['kernels_run'][side.name][-1] += f' ({cases.count("ok")} of {len(cases)} cases)'
         for name in OWN_PROGRAMS:
             for side in self.turn(number):
                 self.run(side, name, [self.bundle / 'bin' / name])
-        for name in SCRIPTS:
-            for side in self.turn(number):
-                self.script(side, name)
+        # These are long and not timed: once it has passed natively, through all others at a time.
+        with ThreadPoolExecutor(len(self.sides)) as pool:
+            for name in SCRIPTS:
+                self.script(self.sides[0], name)
+                list(pool.map(lambda side, name=name: self.script(side, name), self.sides[1:]))
 
     # -- fairness
 
     def tenants(self, side, arguments, seconds):
         """Runs tenants beside each other; a verdict, and the last line of JSON of each."""
-        running = [Started([self.bundle / 'bin/tenant', *each],
-                           self.environment(side.tenant_environment(f't{place}', len(arguments))))
+        program = self.runtime if side.runtime_only else self.bundle / 'bin/tenant'
+        running = [Started([program, *each],
+                           self.environment(side.tenant_environment(f't{place}', len(arguments)), own=True))
                    for place, each in enumerate(arguments)]
         done = [tenant.finish(seconds) for tenant in running]
         for verdict, _, _ in done:
             if verdict != 'pass':
                 side.stop()
                 return verdict, []
-        return 'pass', [json.loads(output.splitlines()[-1]) for _, output, _ in done]
+        return 'pass', [records(output)[-1] for _, output, _ in done]
 
-    def calibrate(self):
-        """{kind: (iterations, microseconds)} of the kernels, natively with nobody else there."""
+    def calibrate(self, runtime_only):
+        """{kind: (iterations, microseconds)} of the kernels, natively with nobody else there; None if that fails."""
         kinds = {}
+        natively = Native(self.work / 'calibration', self.bundle, self.sides[0].driver_folder)
+        natively.runtime_only = runtime_only
         for kind, (microseconds, _) in KERNELS.items():
-            verdict, answers = self.tenants(self.sides[0], [['calibrate', '--microseconds', microseconds]], 120)
+            arguments = ['calibrate', microseconds] if runtime_only else ['calibrate', '--microseconds', microseconds]
+            verdict, answers = self.tenants(natively, [arguments], 120)
             if verdict != 'pass':
                 self.say(f'fairness: calibration {verdict}')
                 return None
@@ -264,8 +297,11 @@ class Bench:
         except NoStart as reason:
             return f'fails: {reason}'
         begin = time.monotonic() + warm
-        arguments = [['saturate', '--iterations', kinds[kind][0], '--batch', KERNELS[kind][1], '--from', begin,
-                      '--to', begin + seconds] for kind in mix]
+        if side.runtime_only:
+            arguments = [['saturate', kinds[kind][0], KERNELS[kind][1], begin, begin + seconds] for kind in mix]
+        else:
+            arguments = [['saturate', '--iterations', kinds[kind][0], '--batch', KERNELS[kind][1], '--from', begin,
+                          '--to', begin + seconds] for kind in mix]
         verdict, answers = self.tenants(side, arguments, warm + seconds + 60)
         if verdict != 'pass':
             return verdict
@@ -273,15 +309,19 @@ class Bench:
                 if answer['last'] > answer['first'] else 0.0 for kind, answer in zip(mix, answers)]
 
     def fairness_measure(self):
-        kinds = self.calibrate()
-        for name, mix in MIXES.items() if kinds else ():
+        kinds = {False: self.calibrate(False)}
+        if self.runtime and any(side.runtime_only for side in self.sides):
+            kinds[True] = self.calibrate(True)
+        for name in ['2 unlike'] if self.options.quick else MIXES:
             for side in self.sides:
+                if not kinds.get(side.runtime_only):
+                    continue
                 if self.over():
                     return
-                used = self.fairness_of(side, kinds, mix)
-                self.fairness.setdefault(name, {})[side.name] = used
+                used = self.fairness_of(side, kinds[side.runtime_only], MIXES[name])
+                self.report.fairness.setdefault(name, {})[side.name] = used
                 self.say(f'fairness, {name}, {side.name}: {used}')
-                self.save()
+                self.report.save(self.options.json)
 
     def measure(self):
         steps = self.options.only or STEPS
@@ -301,100 +341,6 @@ class Bench:
             self.programs(0)
         if 'fairness' in steps:
             self.fairness_measure()
-
-    # -- what is told
-
-    def save(self):
-        if self.options.json:
-            values = [{'name': name, 'unit': unit, 'turns': sides} for (name, unit), sides in self.values.items()]
-            self.options.json.write_text(json.dumps({
-                'device': self.device, 'values': values, 'verdicts': self.verdicts, 'answers': self.answers,
-                'fairness': self.fairness, 'cut': self.cut}, indent=1) + '\n')
-
-    @staticmethod
-    def table(head, rows, right_from):
-        print('| ' + ' | '.join(head) + ' |')
-        print('|' + '|'.join('---' if place < right_from else '---:' for place in range(len(head))) + '|')
-        for row in rows:
-            print('| ' + ' | '.join(cell.replace('|', '/') for cell in row) + ' |')
-        print()
-
-    @staticmethod
-    def across_turns(turns):
-        """Medians over the turns of the medians, and of the p99."""
-        late = [p99 for _, p99 in turns if p99 is not None]
-        return statistics.median(median for median, _ in turns), statistics.median(late) if late else None
-
-    def values_print(self):
-        head = ['measurement', 'unit']
-        for side in self.sides:
-            head += [f'{side.name}: p50 (p99)'] + (['ratio'] if side.name != 'native' else [])
-        rows = []
-        for (name, unit), turns in self.values.items():
-            native = self.across_turns(turns['native'])[0] if 'native' in turns else 0
-            row = [name, unit]
-            for side in self.sides:
-                cells = ['–', '–']
-                if side.name in turns:
-                    median, late = self.across_turns(turns[side.name])
-                    cells = [figure(median) + (f' ({figure(late)})' if late is not None else ''),
-                             f'{median / native:.3f}×' if native else '–']
-                row += cells[:1] if side.name == 'native' else cells
-            rows.append(row)
-        if rows:
-            self.table(head, rows, 2)
-
-    def verdict(self, program, side):
-        """Of all its runs; after a failure there are none."""
-        runs = self.verdicts[program].get(side.name)
-        if not runs:
-            return '–'
-        bad = [run for run in runs if not run.startswith(('pass', 'skipped'))]
-        answers = self.answers.get(program, {})
-        if bad:
-            return bad[0] + (f' (in run {len(runs)})' if len(runs) > 1 else '')
-        if side.name in answers and answers[side.name] != answers.get('native', answers[side.name]):
-            return 'other results than natively'
-        return runs[-1]
-
-    def verdicts_print(self):
-        if self.verdicts:
-            self.table(['program', *(side.name for side in self.sides)],
-                       [[program, *(self.verdict(program, side) for side in self.sides)] for program in self.verdicts],
-                       len(self.sides) + 1)
-
-    def fairness_print(self):
-        rows = []
-        for mix, sides in self.fairness.items():
-            for name, used in sides.items():
-                if isinstance(used, str):
-                    rows.append([mix, name, used, '–', '–', '–'])
-                    continue
-                total = sum(used) or 1e-9
-                rows.append([mix, name, ', '.join(f'{value / total:.4f}' for value in used), f'{total:.3f}',
-                             f'{jain(used):.4f}', f'{max(used) / max(min(used), 1e-9):.3f}'])
-        if rows:
-            self.table(['tenants', 'through', 'shares of GPU time', 'together', 'Jain', 'most to least'], rows, 3)
-
-    def print(self):
-        print(f'\n{self.device or "unknown device"}; {os.cpu_count()} processors; {self.options.turns} turns'
-              f'{"; cut short: the time was over" if self.cut else ""}\n')
-        for side in self.sides:
-            print(f'- {side.name}: {side.note}')
-        print('\nRatios are to native. Of several turns the median of the p50 and of the p99.\n')
-        self.values_print()
-        self.verdicts_print()
-        self.fairness_print()
-        sys.stdout.flush()
-
-    def ours_failed(self):
-        ours = [side for side in self.sides if side.name.startswith('ours')]
-        for program, verdicts in self.verdicts.items():
-            natively = [run for run in verdicts.get('native', []) if not run.startswith('pass')]
-            if not natively and any(not self.verdict(program, side).startswith(('pass', 'skipped', '–'))
-                                    for side in ours):
-                return True
-        return any(isinstance(sides.get(side.name), str) for sides in self.fairness.values() for side in ours)
 
 
 def interrupt(number, _frame):
@@ -422,13 +368,13 @@ def main():
         try:
             bench.measure()
         except KeyboardInterrupt:
-            bench.cut = True
+            bench.report.cut = True
         finally:
             for side in bench.sides:
                 side.stop()
-        bench.save()
-        bench.print()
-    sys.exit(1 if bench.ours_failed() else 0)
+        bench.report.save(options.json)
+        bench.report.print()
+    sys.exit(1 if bench.report.ours_failed() else 0)
 
 
 if __name__ == '__main__':

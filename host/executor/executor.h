@@ -29,6 +29,7 @@
 #include "gate.h"
 #include "graph_hold.h"
 #include "graph_memory.h"
+#include "green.h"
 #include "handles.h"
 #include "latency.h"
 #include "pending.h"
@@ -72,6 +73,7 @@ struct executor {
 
 	struct handles handles;
 	struct contexts contexts;
+	struct green_resources green_resources;
 	struct replies replies;
 	struct pendings pendings;
 	struct captures captures;

@@ -219,7 +219,6 @@ bool link_flush(struct link *link)
 
 bool link_fill(struct link *link)
 {
-	link->is_dry = false;
 	if (link->in_begin == link->in_end) {
 		link->in_begin = link->in_end = 0;
 	} else if (IN_BYTES - link->in_end < FRAME_BYTES_MAX) {
@@ -234,10 +233,8 @@ bool link_fill(struct link *link)
 		ERR_clear_error();
 		errno = 0;
 		result = SSL_read_ex(link->ssl, link->in + link->in_end, IN_BYTES - link->in_end, &got);
-		if (result != 1) {
-			link->is_dry = true;
+		if (result != 1)
 			return is_temporary(link, result, "receive");
-		}
 		link->in_end += got;
 		link->heard_ms = link_now_ms();
 	}

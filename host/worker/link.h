@@ -129,7 +129,6 @@ struct link {
 	SSL *ssl;
 	uint8_t *in;
 	size_t in_begin, in_end;
-	bool is_dry; /* the last read found nothing more */
 	uint8_t *out;
 	size_t out_begin, out_end;
 	size_t open_frame;   /* where the header of the frame is that may still grow; SIZE_MAX: none */

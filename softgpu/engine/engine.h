@@ -123,6 +123,7 @@ struct engine_launch {
 	uint32_t dynamic_shared_bytes;
 	const void *parameters; /* parameter_bytes of the function, laid out as the PTX declares them */
 	size_t parameter_bytes;
+	unsigned workers_max;	    /* that run blocks at a time; 0: as many as there are */
 	bool cooperative;	    /* all blocks are resident: grid-wide barriers work */
 	const _Atomic bool *cancel; /* NULL or polled by running warps: ends an endless kernel */
 };

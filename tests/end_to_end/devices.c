@@ -7,6 +7,7 @@
 #include <dlfcn.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -20,6 +21,7 @@
 #include "nvml_abi.h"
 
 CUresult cuDeviceGetUuid_v2(CUuuid *uuid, CUdevice device);
+CUresult cuDeviceGetName(char *name, int bytes, CUdevice device);
 CUresult cuDeviceGetPCIBusId(char *text, int bytes, CUdevice device);
 CUresult cuDeviceGetByPCIBusId(CUdevice *device, const char *text);
 CUresult cuCtxGetDevice_v2(CUdevice *device, CUcontext context);
@@ -49,6 +51,22 @@ static size_t free_bytes(void)
 
 	WORKS(cuMemGetInfo_v2(&free, &total));
 	return free;
+}
+
+/* A GPU's driver takes a little more for itself on the way. */
+static void free_bytes_expect(size_t wanted)
+{
+	size_t free = free_bytes();
+
+	assert_in_range(free, wanted - MIB, wanted + MIB);
+}
+
+static bool device_is_software(void)
+{
+	char name[64];
+
+	WORKS(cuDeviceGetName(name, sizeof(name), 0));
+	return strncmp(name, "softgpu", 7) == 0;
 }
 
 static void test_identity(void **state)
@@ -100,7 +118,7 @@ static void test_memory(void **state)
 	WORKS(cuPointerGetAttribute(&ordinal, CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL, pooled));
 	assert_int_equal(ordinal, 1);
 	WORKS(cuCtxSetCurrent(contexts[0]));
-	assert_int_equal(free_bytes(), before[0] - 4 * MIB);
+	free_bytes_expect(before[0] - 4 * MIB);
 	WORKS(cuCtxSetCurrent(contexts[1]));
 	assert_true(free_bytes() <= before[1] - 6 * MIB);
 	WORKS(cuMemFreeAsync(pooled, NULL));
@@ -111,7 +129,7 @@ static void test_memory(void **state)
 	for (int i = 0; i < 2; i++) {
 		WORKS(cuCtxSetCurrent(contexts[i]));
 		WORKS(cuMemFree_v2(memory[i]));
-		assert_int_equal(free_bytes(), before[i]);
+		free_bytes_expect(before[i]);
 	}
 }
 
@@ -187,6 +205,11 @@ static void test_fault(void **state)
 	WORKS(cuLaunchKernel(function, 1, 1, 1, 1, 1, 1, 0, NULL, (void *[]){&nobodys}, NULL));
 	assert_int_equal(cuCtxSynchronize(), CUDA_ERROR_ILLEGAL_ADDRESS);
 	WORKS(cuCtxSetCurrent(contexts[0]));
+	if (!device_is_software()) {
+		/* NVIDIA's driver (580.159.04) has such an error end all contexts of the process. */
+		assert_int_equal(cuCtxSynchronize(), CUDA_ERROR_ILLEGAL_ADDRESS);
+		return;
+	}
 	WORKS(cuCtxSynchronize());
 	WORKS(cuMemAlloc_v2(&memory, BYTES));
 	WORKS(cuMemsetD32_v2(memory, 1, WORDS));

@@ -49,6 +49,12 @@ class Streams(unittest.TestCase):
         self.passes('graph_copies', 'quota', options=('--tenant-per-program', 'yes', '--tenant',
                                                       'program:graph_copies pinned-mib=64'))
 
+    def test_green_contexts(self):
+        self.passes('green_contexts')
+
+    def test_refusals_of_green_contexts(self):
+        self.passes('green_contexts', 'ours')
+
     def test_linker(self):
         self.passes('linker')
 

@@ -6,7 +6,7 @@
 # On a machine with an NVIDIA GPU: the same programs natively and through mediator, executor and the guest
 # library over the local transport, in the same run. Steps: kernels memory streams examples programs frameworks speed
 # nvml bench shares storm worker (default: all; worker: the same again, with the GPU at a vgpu-worker over TLS), guest
-# (PyTorch and CuPy in a virtual machine: guest.sh), and samples (NVIDIA's cuda-samples, in the folder SAMPLES, which is
+# (PyTorch and CuPy in a virtual machine: guest.sh), several (two GPUs), and samples (NVIDIA's cuda-samples, in the folder SAMPLES, which is
 # changed: docs/cuda-samples.md); JOBS_MAX commands at a time, each for SECONDS_MAX at most. RESULTS gets the logs; the
 # last lines say what passed.
 set -uo pipefail
@@ -111,7 +111,7 @@ for step in $steps; do
 		both_own virtual_memory managed_memory pool_peer batches
 		;;
 	streams)
-		both_own host_functions stream_values tensor_maps linker ipc private_tables graph_nodes graph_memory graph_copies graph_captures shared_allocation shared_pool
+		both_own host_functions stream_values tensor_maps linker ipc private_tables graph_nodes graph_memory graph_copies graph_captures shared_allocation shared_pool green_contexts
 		;;
 	examples)
 		both vector_add "$bundle/bin/vector_add"
@@ -245,6 +245,16 @@ for step in $steps; do
 		python3 "$here/samples.py" table "$results/samples.native.json" "$results/samples.remoted.json" |
 			tee "$results/samples.md"
 		verdict samples "${PIPESTATUS[0]}"
+		;;
+	several)
+		# For a machine with two GPUs. The second mediator places each program on one of them.
+		LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$bundle/lib both devices "$bundle/bin/devices"
+		for script in "$here"/several/*_*.py "$here/frameworks/jax_features.py"; do
+			PYTHONPATH=$here/frameworks both "several-$(basename "$script" .py)" python3 "$script"
+		done
+		verdicts
+		python3 "$here/../../bench/placement.py" "$bundle" | tee "$results/placement.log"
+		verdict placement "${PIPESTATUS[0]}"
 		;;
 	guest)
 		"$here/guest.sh" "$bundle" "$work/mediator.sock" "$results"
