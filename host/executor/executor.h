@@ -50,8 +50,9 @@ struct executor {
 	struct channel channel;
 	struct vgpu_executor_counters *counters;
 	int control;
-	int pass;	/* -1: the transport has no pass socket */
-	bool can_share; /* the mediator keeps what processes of the tenant share */
+	int pass;	    /* -1: the transport has no pass socket */
+	bool tells_process; /* the mediator wants to know who has greeted */
+	bool can_share;	    /* the mediator keeps what processes of the tenant share */
 	uint32_t vm_id;
 	uint32_t channel_number;
 

@@ -219,7 +219,7 @@ static void test_fault(void **state)
 
 #define NVML(library, name, ...) ((int (*)())dlsym(library, #name))(__VA_ARGS__)
 
-static void nvml_print(void *library)
+static void nvml_print(void *library, const char *name)
 {
 	unsigned count = 0;
 	char uuid[96] = "";
@@ -227,14 +227,14 @@ static void nvml_print(void *library)
 
 	if (NVML(library, nvmlDeviceGetCount_v2, &count))
 		exit(1);
-	printf("\"nvml\": [");
+	printf("\"%s\": [", name);
 	for (unsigned i = 0; i < count; i++) {
 		if (NVML(library, nvmlDeviceGetHandleByIndex_v2, i, &device) ||
 		    NVML(library, nvmlDeviceGetUUID, device, uuid, (unsigned)sizeof(uuid)))
 			exit(1);
 		printf("%s\"%s\"", i ? ", " : "", uuid);
 	}
-	printf("], ");
+	printf("]");
 }
 
 static void cuda_print(void)
@@ -258,18 +258,25 @@ static void cuda_print(void)
 	printf("]");
 }
 
-static int look(void)
+/* Prints what NVML and CUDA show, in this order: "nc", "c" or "n"; then NVML once more. */
+static int look(const char *order)
 {
 	void *library = dlopen(getenv("VGPU_TEST_NVML"), RTLD_NOW);
 	CUcontext context;
-	CUresult result;
+	CUresult result = CUDA_ERROR_NO_DEVICE;
 	char line[16];
 
-	if (!library || NVML(library, nvmlInit_v2))
+	if (!library)
 		return 1;
 	printf("{");
-	nvml_print(library);
-	result = cuInit(0);
+	if (order[0] == 'n') {
+		if (NVML(library, nvmlInit_v2))
+			return 1;
+		nvml_print(library, "nvml");
+		printf(", ");
+	}
+	if (strchr(order, 'c'))
+		result = cuInit(0);
 	if (result && result != CUDA_ERROR_NO_DEVICE)
 		return 1;
 	if (result)
@@ -278,6 +285,10 @@ static int look(void)
 		cuda_print();
 	if (!result && cuDevicePrimaryCtxRetain(&context, 0))
 		return 1;
+	if (order[0] != 'n' && NVML(library, nvmlInit_v2))
+		return 1;
+	printf(", ");
+	nvml_print(library, "later");
 	printf("}\n");
 	fflush(stdout);
 	return fgets(line, sizeof(line), stdin) ? 0 : 1;
@@ -293,6 +304,6 @@ int main(int count, char **arguments)
 	};
 
 	if (count > 1 && strcmp(arguments[1], "look") == 0)
-		return look();
+		return look(count > 2 ? arguments[2] : "nc");
 	return cmocka_run_group_tests(tests, setup, NULL);
 }
