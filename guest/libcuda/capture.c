@@ -190,10 +190,12 @@ static CUresult capture_end(CUstream stream, CUgraph *graph, bool per_thread_def
 
 	if (result)
 		return result;
-	if (!graph)
-		return CUDA_ERROR_INVALID_VALUE;
-	*graph = NULL;
 	(void)capture_find(context, id, &status, &target);
+	/* Only who has named the graph himself need not be told which it is. */
+	if (!graph && (!target || ((const struct graph *)target->detail)->is_of_capture))
+		return CUDA_ERROR_INVALID_VALUE;
+	if (graph)
+		*graph = NULL;
 	object = target ? target : object_mint(VGPU_KIND_GRAPH, context);
 	if (!object)
 		return CUDA_ERROR_OUT_OF_MEMORY;
@@ -207,9 +209,9 @@ static CUresult capture_end(CUstream stream, CUgraph *graph, bool per_thread_def
 			graphs_unlock();
 		}
 	}
-	if (!result)
+	if (!result && graph)
 		*graph = (CUgraph)object;
-	else if (!target)
+	else if (result && !target)
 		object_release(object);
 	return result;
 }

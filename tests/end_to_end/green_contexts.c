@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -198,12 +199,16 @@ static void test_streams(void **state)
 	/* The context's own default stream, and all of the context. */
 	WORKS(cuCtxFromGreenCtx(&context, green));
 	WORKS(cuCtxSetCurrent(context));
-	launch(NULL);
-	WORKS(cuStreamSynchronize(NULL));
-	launch(stream);
-	launch(CU_STREAM_PER_THREAD);
-	WORKS(cuCtxSynchronize());
-	assert_true(last_word() >= 44);
+	/* NVIDIA's driver (580.159.04) knows the primary context's function in its own streams and the green ones
+	 * alone. */
+	if (!getenv("VGPU_NATIVE")) {
+		launch(NULL);
+		WORKS(cuStreamSynchronize(NULL));
+		launch(stream);
+		launch(CU_STREAM_PER_THREAD);
+		WORKS(cuCtxSynchronize());
+		assert_true(last_word() >= 44);
+	}
 	WORKS(cuCtxSetCurrent(primary));
 	/* The primary one's end of work is that of its green ones too. */
 	WORKS(cuMemsetD32Async(memory, 7, WORDS, stream));
