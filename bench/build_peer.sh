@@ -54,7 +54,7 @@ build_hami() {
 	cp "$work/build/libvgpu.so" "$out/"
 }
 
-# Its own CMakeLists.txt fetches; of its plugins only the runtime's, of its communicators only TCP (the common library
+# Its own CMakeLists.txt downloads; of its plugins only the runtime's, of its communicators only TCP (the common library
 # names RDMA's too).
 build_gvirtus() {
 	local common communicators tcp front back plugin face flags link name
@@ -82,9 +82,9 @@ build_gvirtus() {
 	objects() { for name in "$@"; do echo "$work/${name//\//_}.o"; done; }
 	mkdir -p "$out"/{bin,lib/frontend}
 	echo 'libcudart.so.13 { global: *; };' >"$work/cudart.version"
-	link="-llog4cplus -lrdmacm -libverbs -llz4 -ldl -lpthread -lstdc++fs"
+	link=(-llog4cplus -lrdmacm -libverbs -llz4 -ldl -lpthread -lstdc++fs)
 	shared() { # NAME ARGUMENT...
-		g++ -shared -Wl,-soname,"$(basename "$1")" -o "$out/lib/$1" -L"$out/lib" "${@:2}" $link
+		g++ -shared -Wl,-soname,"$(basename "$1")" -o "$out/lib/$1" -L"$out/lib" "${@:2}" "${link[@]}"
 	}
 	# shellcheck disable=SC2046,SC2086
 	{
@@ -96,7 +96,7 @@ build_gvirtus() {
 			-L"$cuda/lib64" -l:libcudart.so.13
 		shared frontend/libcudart.so.13 -Wl,--version-script="$work/cudart.version" $(objects $face) \
 			-lgvirtus-frontend -lgvirtus-communicators -lgvirtus-common
-		g++ -o "$out/bin/gvirtus-backend" -L"$out/lib" $(objects $back) -lgvirtus-communicators -lgvirtus-common $link
+		g++ -o "$out/bin/gvirtus-backend" -L"$out/lib" $(objects $back) -lgvirtus-communicators -lgvirtus-common "${link[@]}"
 	}
 	libraries "$out/lib" "$out"/bin/* "$out"/lib/*.so
 }

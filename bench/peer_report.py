@@ -97,7 +97,7 @@ class Report:
                     continue
                 total = sum(used) or 1e-9
                 rows.append([mix, name, ', '.join(f'{value / total:.4f}' for value in used), f'{total:.3f}',
-                             f'{jain(used):.4f}', f'{max(used) / max(min(used), 1e-9):.3f}'])
+                             f'{jain(used):.4f}', f'{max(used) / min(used):.3f}' if min(used) else '∞'])
         if rows:
             table(['tenants', 'through', 'shares of GPU time', 'together', 'Jain', 'most to least'], rows, 3)
 

@@ -166,7 +166,7 @@ class Worker(Local):
 
 
 class Lupine(Side):
-    """https://github.com/lupinemachines/lupine: HTTP/2 over TCP without TLS, a process of the server for each client."""
+    """lupinemachines/lupine: HTTP/2 over TCP without TLS, a process of the server for each client."""
     name = 'LUPINE'
     note = 'its server on the loopback interface, plain HTTP/2'
 
@@ -189,7 +189,7 @@ class Lupine(Side):
 
 
 class Hami(Side):
-    """https://github.com/Project-HAMi/HAMi-core: hooks in each program's process, no server; it slows tenants down."""
+    """Project-HAMi/HAMi-core: hooks in each program's process, no server; it slows tenants down."""
     name = 'HAMi-core'
     note = 'preloaded; each of N tenants with a limit of 100/N percent of the multiprocessors; for fairness only'
 
@@ -212,7 +212,7 @@ class Hami(Side):
 
 
 class Gvirtus(Side):
-    """https://github.com/gvirtus/GVirtuS: the runtime API over TCP, one process with one context for all clients."""
+    """gvirtus/GVirtuS: the runtime API over TCP, one process with one context for all clients."""
     name = 'GVirtuS'
     note = 'its backend on the loopback interface; the runtime API only'
     runtime_only = True
@@ -227,7 +227,8 @@ class Gvirtus(Side):
         return program == 'runtime_bench'
 
     def own_environment(self):
-        return {'GVIRTUS_HOME': str(self.folder), 'GVIRTUS_CONFIG': str(self.configuration), 'GVIRTUS_LOGLEVEL': '40000'}
+        return {'GVIRTUS_HOME': str(self.folder), 'GVIRTUS_CONFIG': str(self.configuration),
+                'GVIRTUS_LOGLEVEL': '40000'}
 
     def serve(self):
         port = port_free()
@@ -240,7 +241,8 @@ class Gvirtus(Side):
                    lambda _: port_listens(port))
 
     def environment(self):
-        return {**self.own_environment(), 'LD_LIBRARY_PATH': path_list(self.folder / 'lib', self.folder / 'lib/frontend')}
+        libraries = path_list(self.folder / 'lib', self.folder / 'lib/frontend')
+        return {**self.own_environment(), 'LD_LIBRARY_PATH': libraries}
 
 
 PEERS = {'lupine': Lupine, 'gvirtus': Gvirtus, 'hami': Hami}

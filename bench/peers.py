@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The same unmodified programs natively, through ours and through each peer, in turns, in one run.
 
-usage: peers.py BUNDLE [PEERS] [--driver LIBRARY] [--only STEP]... [--turns N] [--budget SECONDS] [--json FILE] [--quick]
+usage: peers.py BUNDLE [PEERS] [--driver LIBRARY] [--only STEP]... [--turns N] [--budget SECONDS] [--json FILE]
+                [--quick]
 
 BUNDLE is what tests/gpu/bundle.sh made, PEERS a folder with the peers (peer_sides.py says how it is laid out). Steps:
 
@@ -13,8 +14,8 @@ BUNDLE is what tests/gpu/bundle.sh made, PEERS a folder with the peers (peer_sid
                 GPU time
 
 A program that fails, or takes ten times as long as natively (60 to 240 s), is a result and is reported, and not run
-again. After --budget seconds nothing new is begun, and what then runs is not counted. The tables are in Markdown. --quick, for a software GPU, only shows that it runs. Exit status 1 if one of
-ours failed.
+again. After --budget seconds nothing new is begun, and what then runs is not counted. The tables are in Markdown.
+--quick, for a software GPU, only shows that it runs. Exit status 1 if one of ours failed.
 """
 
 import argparse

@@ -60,10 +60,11 @@ static void print(struct samples *samples, const char *name, const char *unit, b
 	const double *values = samples->values;
 	double median = count % 2 == 1 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
 	size_t tail = (count - 1) / 100;
-	printf("{\"name\": \"%s\", \"unit\": \"%s\", \"median\": %.6g, \"p99\": %.6g, \"least\": %.6g, "
+	size_t tenth = (count - 1) / 10;
+	printf("{\"name\": \"%s\", \"unit\": \"%s\", \"median\": %.6g, \"p90\": %.6g, \"p99\": %.6g, \"least\": %.6g, "
 	       "\"most\": %.6g, \"samples\": %zu, \"histogram\": [",
-	       name, unit, median, values[more_is_better ? tail : count - 1 - tail], values[0], values[count - 1],
-	       count);
+	       name, unit, median, values[more_is_better ? tenth : count - 1 - tenth],
+	       values[more_is_better ? tail : count - 1 - tail], values[0], values[count - 1], count);
 	print_histogram(samples);
 	printf("]}\n");
 	fflush(stdout);

@@ -27,6 +27,10 @@ SETTINGS = [
 ]
 
 
+def percentiles(sample):
+    return f"p50 {sample['median']:.0f} p90 {sample['p90']:.0f} p99 {sample['p99']:.0f} us"
+
+
 class Mediator:
     def __init__(self, folder, bundle, driver, *options):
         self.folder = folder
@@ -166,8 +170,7 @@ class Bench:
                         {'a': 1, 'b': 1})
             for kind in 'short', 'long':
                 beside = self.requests({'a': kind}, native=True, seconds=3)
-                print(f"MPS: 1 ms requests beside {kind} kernels: p50 {beside['median']:.0f} "
-                      f"p99 {beside['p99']:.0f} us", flush=True)
+                print(f"MPS: 1 ms requests beside {kind} kernels: {percentiles(beside)}", flush=True)
         finally:
             subprocess.run(['nvidia-cuda-mps-control'], input='quit\n', env=environment, check=False, text=True,
                            capture_output=True, timeout=30)
@@ -221,22 +224,29 @@ class Bench:
     def classes_measure(self, folder):
         native_high = {}
         single = self.requests({}, native=True, seconds=2)
-        print(f"native, 1 ms requests: alone p50 {single['median']:.0f} p99 {single['p99']:.0f} us", flush=True)
+        print(f"native, 1 ms requests: alone {percentiles(single)}", flush=True)
         for kind in 'short', 'long':
             native_high[kind] = self.requests({'a': kind}, native=True, seconds=3)
-            print(f"native time slicing: 1 ms requests beside {kind} kernels: p50 {native_high[kind]['median']:.0f} "
-                  f"p99 {native_high[kind]['p99']:.0f} us", flush=True)
+            print(f"native time slicing: 1 ms requests beside {kind} kernels: {percentiles(native_high[kind])}",
+                  flush=True)
         (folder / 'mediator.log').unlink(missing_ok=True)
         self.mediator = Mediator(folder, self.bundle, self.driver)
         single = self.requests({}, seconds=2)
         for kind in 'short', 'long':
             beside = self.requests({'t0': kind}, seconds=4)
-            print(f"high priority, 1 ms requests: alone p50 {single['median']:.0f} p99 {single['p99']:.0f} us; beside "
-                  f"{kind} kernels p50 {beside['median']:.0f} p99 {beside['p99']:.0f} us", flush=True)
+            print(f"high priority, 1 ms requests: alone {percentiles(single)}; beside "
+                  f"{kind} kernels {percentiles(beside)}", flush=True)
             self.goal(f'high priority beside {kind} kernels, p99 to alone', beside['p99'] / single['p99'],
                       beside['p99'] <= 1.25 * single['p99'])
             self.goal(f'high priority beside {kind} kernels, p99 to native time slicing',
                       beside['p99'] / native_high[kind]['p99'], beside['p99'] <= native_high[kind]['p99'])
+        self.mediator.stop()
+        # What is the scheduler's, and what the GPU's own switching between programs.
+        (folder / 'mediator.log').unlink(missing_ok=True)
+        self.mediator = Mediator(folder, self.bundle, self.driver, '--policy', 'none')
+        for kind in 'short', 'long':
+            beside = self.requests({'t0': kind}, seconds=4)
+            print(f"without a scheduler, 1 ms requests beside {kind} kernels: {percentiles(beside)}", flush=True)
         self.mediator.stop()
 
 

@@ -46,6 +46,8 @@ static const struct message_shape shapes[] = {
 	[VGPU_CONTROL_SHARE_QUERY] = SHAPE(struct vgpu_control_share),
 	[VGPU_CONTROL_SHARE_REPLY] = SHAPE(struct vgpu_control_share),
 	[VGPU_CONTROL_SHARE_WITHDRAW] = SHAPE(struct vgpu_control_share),
+	[VGPU_CONTROL_GUEST_PROCESS] = SHAPE(struct vgpu_control_guest_process),
+	[VGPU_CONTROL_GUEST_DEVICES] = SHAPE_WITH_TEXT(struct vgpu_control_guest_devices, visible),
 };
 
 #define SHAPE_COUNT (sizeof(shapes) / sizeof(shapes[0]))

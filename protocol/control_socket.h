@@ -23,6 +23,8 @@ struct control_message {
 		struct vgpu_control_tenant_query tenant_query;
 		struct vgpu_control_tenant_reply tenant_reply;
 		struct vgpu_control_share share;
+		struct vgpu_control_guest_process guest_process;
+		struct vgpu_control_guest_devices guest_devices;
 		unsigned char bytes[VGPU_CONTROL_BYTES_MAX];
 	};
 	int fds[VGPU_CONTROL_FDS_MAX]; /* owned by the receiver of the message */

@@ -32,6 +32,7 @@
  *   -> TENANT_QUERY      <- TENANT_REPLY (telemetry: which processes of the same tenant use a device)
  *   -> SHARE_PUBLISH     <- SHARE_REPLY  (a handle of the driver's, for other processes of the same tenant)
  *   -> SHARE_QUERY       <- SHARE_REPLY  (what another process of the same tenant has published)
+ *   -> GUEST_PROCESS     <- GUEST_DEVICES (with tells_process: who has greeted, and which device NVML is to show it)
  *   -> EXECUTOR_FAULT (the executor ends: the guest broke the protocol, or the host failed it)
  * A context that is lost is no fault: the guest process learns it from its calls' results, as on the real
  * driver, and may go on in another context.
@@ -78,6 +79,8 @@ enum vgpu_control_type {
 	VGPU_CONTROL_SHARE_QUERY = 51,
 	VGPU_CONTROL_SHARE_REPLY = 52,
 	VGPU_CONTROL_SHARE_WITHDRAW = 53,
+	VGPU_CONTROL_GUEST_PROCESS = 60,
+	VGPU_CONTROL_GUEST_DEVICES = 61,
 };
 
 struct vgpu_control_header {
@@ -141,15 +144,29 @@ struct vgpu_control_executor_start {
 	uint32_t channel;
 	uint32_t pool_id;
 	uint32_t has_pass_socket;
-	uint32_t has_schedule;			/* 0: the executor is not scheduled and has no limits */
-	uint32_t xen_domain;			/* not 0: the memory is pages of this domain, see DEVICE_HELLO */
-	uint32_t xen_frame;			/* of the channel's first page */
-	uint32_t can_share;			/* SHARE_PUBLISH and the like are answered */
-	uint32_t has_area;			/* a part of the channel is for pinned memory, if it is large enough */
-	uint32_t xen_grants;			/* as in DEVICE_HELLO */
+	uint32_t has_schedule;	/* 0: the executor is not scheduled and has no limits */
+	uint32_t xen_domain;	/* not 0: the memory is pages of this domain, see DEVICE_HELLO */
+	uint32_t xen_frame;	/* of the channel's first page */
+	uint32_t can_share;	/* SHARE_PUBLISH and the like are answered */
+	uint32_t has_area;	/* a part of the channel is for pinned memory, if it is large enough */
+	uint32_t xen_grants;	/* as in DEVICE_HELLO */
+	uint32_t tells_process; /* GUEST_PROCESS is answered */
+	uint32_t reserved;
 	uint64_t process_namespace;		/* of a local client; 0: unknown. With 'tenant', for a worker */
 	char driver_library[256];		/* path or soname for dlopen */
 	char tenant[VGPU_CONTROL_TENANT_BYTES]; /* as the mediator names it; a relay tells the worker */
+};
+
+/* What a guest said in its greeting. */
+struct vgpu_control_guest_process {
+	struct vgpu_control_header header;
+	uint32_t process_id;
+	uint32_t is_telemetry;
+};
+
+struct vgpu_control_guest_devices {
+	struct vgpu_control_header header;
+	char visible[64]; /* the only one for NVML, as in CUDA_VISIBLE_DEVICES; empty: those that CUDA would show */
 };
 
 /* A device by its place on the PCI bus, the same for CUDA and NVML: domain (16 bits), bus (8), device (8). */

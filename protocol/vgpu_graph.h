@@ -16,6 +16,8 @@
  *            a struct vgpu_graph_allocation, a struct vgpu_graph_free; of new nodes only
  *   batch of memory operations
  *            a struct vgpu_graph_operations, then its operations
+ *   conditional
+ *            a struct vgpu_graph_conditional, then the ids (uint32_t) of its bodies; of new nodes only
  *   empty    nothing
  *
  * Nodes have wire ids. Who destroys a graph destroys those of its nodes.
@@ -103,6 +105,14 @@ struct vgpu_graph_free {
 struct vgpu_graph_operations {
 	uint32_t count; /* of CUstreamBatchMemOpParams that follow */
 	uint32_t flags;
+};
+
+/* The handle is one that the driver gave for the graph, or for one that it is embedded in. */
+#define VGPU_GRAPH_BODIES_MAX 1024u
+struct vgpu_graph_conditional {
+	uint64_t handle;
+	uint32_t type; /* CUgraphConditionalNodeType */
+	uint32_t size; /* of ids that follow */
 };
 
 struct vgpu_graph_host {

@@ -6,12 +6,14 @@
 #include "capture.h"
 #include "context.h"
 #include "debug.h"
+#include "error_callback.h"
 #include "session.h"
 #include "vgpu_api_wire.h"
 
 CUresult call_begin(enum call_needs needs, uint32_t *ret_context)
 {
 	struct object *current;
+	CUresult result;
 
 	if (!session_ready()) {
 		*ret_context = 0;
@@ -21,7 +23,10 @@ CUresult call_begin(enum call_needs needs, uint32_t *ret_context)
 	if (needs == CALL_NEEDS_CONTEXT && __builtin_expect(!current, 0))
 		return context_current_error();
 	*ret_context = current ? current->id : 0;
-	return channel_take_deferred(session.channel);
+	result = channel_take_deferred(session.channel);
+	if (__builtin_expect(result != CUDA_SUCCESS, 0))
+		error_callbacks_check();
+	return result;
 }
 
 /* The payload's size, or too much. */
@@ -104,8 +109,10 @@ CUresult call_wait(uint16_t opcode, uint32_t context, const struct call_piece *p
 	if (!result && is_synchronisation(opcode))
 		result = channel_take_deferred(session.channel);
 	/* Programs poll for what is not ready: no error, and no time to look into the environment. */
-	if (result && result != CUDA_ERROR_NOT_READY)
+	if (result && result != CUDA_ERROR_NOT_READY) {
 		debug_note("call %u: error %d", opcode, (int)result);
+		error_callbacks_check();
+	}
 	return result;
 }
 

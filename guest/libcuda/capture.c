@@ -16,6 +16,12 @@ CUresult capture_refuse_open(uint32_t context, uint32_t stream)
 	uint64_t id;
 	CUresult result = host_cuStreamGetCaptureInfo(context, stream, &status, &id);
 
+	/*
+	 * To ask is not to use the default stream beside a capture that excludes that (API reference,
+	 * cuStreamIsCapturing), but the caller is about to, which ends the capture.
+	 */
+	if (result == CUDA_ERROR_STREAM_CAPTURE_IMPLICIT)
+		(void)host_cuStreamQuery(context, stream);
 	if (result)
 		return result;
 	return status == CU_STREAM_CAPTURE_STATUS_NONE ? CUDA_SUCCESS : CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;

@@ -19,7 +19,8 @@ CUresult capture_refuse_open(uint32_t context, uint32_t stream);
 
 /*
  * CUDA_SUCCESS if the stream is in no capture, else CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED: for work that
- * needs the program's own memory or code while it runs.
+ * needs the program's own memory or code while it runs. CUDA_ERROR_STREAM_CAPTURE_IMPLICIT: the default stream beside
+ * a capture that excludes it, which is invalid then.
  */
 static inline CUresult capture_refuse(uint32_t context, uint32_t stream)
 {

@@ -21,7 +21,7 @@ static uint64_t number_next(void)
 	return __atomic_add_fetch(&number_last, 1, __ATOMIC_RELAXED);
 }
 
-static void context_begin(struct object *context, CUdevice device, unsigned int flags)
+void context_begin(struct object *context, CUdevice device, unsigned int flags)
 {
 	context->words[CONTEXT_DEVICE] = (uint64_t)device;
 	context->words[CONTEXT_FLAGS] = flags;
@@ -110,9 +110,29 @@ static void children_release(struct object *context)
 	memory_forget_context(id);
 }
 
+void context_end(struct object *context)
+{
+	context_storage_end(context);
+	children_release(context);
+}
+
+static bool green_visit(struct object *object, void *argument)
+{
+	struct object *primary = argument;
+
+	if (object->context == primary->id) {
+		context_end(object);
+		object_release(object);
+		primary->words[CONTEXT_REFERENCES] -= primary->words[CONTEXT_REFERENCES] > 0;
+	}
+	return true;
+}
+
 /* Beside life and activity a primary context's object stays as it is. */
 static void primary_deactivate(struct object *context)
 {
+	/* On the host they end with it. */
+	object_each(VGPU_KIND_CONTEXT, green_visit, context);
 	context_storage_clear(context);
 	children_release(context);
 	context->words[CONTEXT_ACTIVE] = 0;
@@ -325,12 +345,11 @@ API(cuCtxDestroy_v2, CUcontext ctx)
 	if (!session_ready())
 		return CUDA_ERROR_NOT_INITIALIZED;
 	context = context_find(ctx);
-	if (!context || primaries[context->words[CONTEXT_DEVICE]] == context)
+	if (!context || primaries[context->words[CONTEXT_DEVICE]] == context || context->context)
 		return CUDA_ERROR_INVALID_CONTEXT;
 	if (thread_state.current == context)
 		context_stack_pop();
-	context_storage_end(context);
-	children_release(context);
+	context_end(context);
 	result = host_cuCtxDestroy_v2(0, context->id);
 	object_release(context);
 	return result;

@@ -56,6 +56,15 @@ static inline struct object *context_current(void)
 /* Why there is no usable current context. */
 CUresult context_current_error(void);
 
+/* A green context's object: its handles as CUgreenCtx and as CUcontext are not the same. NULL: it is none. */
+struct object *context_find_green(CUgreenCtx handle);
+CUgreenCtx context_green_handle(struct object *context); /* NULL: it is no green context */
+
+/* A new life of the object, whose host's context has just been made. */
+void context_begin(struct object *context, CUdevice device, unsigned int flags);
+/* What belongs to the context ends with it. */
+void context_end(struct object *context);
+
 /* The primary context of a device; NULL: no such device. */
 struct object *context_primary(CUdevice device);
 

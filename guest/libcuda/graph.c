@@ -167,3 +167,25 @@ API(cuGraphDestroy, CUgraph handle)
 	object_release(object);
 	return CUDA_SUCCESS;
 }
+
+API(cuGraphConditionalHandleCreate, CUgraphConditionalHandle *ret_handle, CUgraph graph, CUcontext context_handle,
+    unsigned int initial, unsigned int flags)
+{
+	struct object *context;
+	uint32_t current, graph_id;
+	uint64_t handle;
+	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &current);
+
+	if (result)
+		return result;
+	if (!ret_handle || flags & ~(unsigned int)CU_GRAPH_COND_ASSIGN_DEFAULT)
+		return CUDA_ERROR_INVALID_VALUE;
+	result = object_id(graph, VGPU_KIND_GRAPH, &graph_id);
+	if (!result)
+		result = context_of(context_handle, &context);
+	if (!result)
+		result = host_cuGraphConditionalHandleCreate(context->id, graph_id, initial, flags, &handle);
+	if (!result)
+		*ret_handle = handle;
+	return result;
+}

@@ -79,6 +79,16 @@ end:
 	return result;
 }
 
+/* The bodies of a conditional node are the node's from now on. */
+static void content_take(struct graph_node *node, struct node_content *content)
+{
+	node->content = content;
+	node->bodies = content->bodies;
+	node->body_count = content->body_count;
+	content->bodies = NULL;
+	content->body_count = 0;
+}
+
 /* Takes the content in every case. */
 static CUresult node_add(const struct addition *addition, struct node_content *content, CUgraphNode *ret_node)
 {
@@ -93,7 +103,7 @@ static CUresult node_add(const struct addition *addition, struct node_content *c
 		if (!result && content->parameters.type == CU_GRAPH_NODE_TYPE_MEM_ALLOC)
 			node_content_free(content);
 		else if (!result)
-			node->content = content;
+			content_take(node, content);
 		else if (node)
 			graph_node_remove(node);
 		else
@@ -126,13 +136,29 @@ static CUresult add(CUgraphNode *ret_node, CUgraph graph, const CUgraphNode *dep
 	return result ? result : node_add(&addition, content, ret_node);
 }
 
-/* Tells the address of what a new node allocates. */
+/* The program gets the list that the node has of its bodies. */
+static CUresult bodies_tell(CUgraphNode handle, CUgraphNodeParams *parameters)
+{
+	struct graph_node *node;
+	CUresult result;
+
+	graphs_lock();
+	result = graph_node_find(handle, &node);
+	if (!result)
+		parameters->conditional.phGraph_out = node->content->parameters.conditional.phGraph_out;
+	graphs_unlock();
+	return result;
+}
+
+/* Tells the address of what a new node allocates, and the bodies of a conditional node. */
 static CUresult add_and_tell(CUgraphNode *ret_node, CUgraph graph, const CUgraphNode *dependencies,
 			     const CUgraphEdgeData *edges, size_t count, CUgraphNodeParams *parameters)
 {
 	CUDA_MEM_ALLOC_NODE_PARAMS allocation;
 	CUresult result = add(ret_node, graph, dependencies, edges, count, parameters);
 
+	if (!result && parameters->type == CU_GRAPH_NODE_TYPE_CONDITIONAL)
+		return bodies_tell(*ret_node, parameters);
 	if (result || parameters->type != CU_GRAPH_NODE_TYPE_MEM_ALLOC)
 		return result;
 	result = graph_allocation_get(*ret_node, &allocation);

@@ -46,8 +46,7 @@ API(cuGraphKernelNodeGetAttribute, CUgraphNode node, CUkernelNodeAttrID attribut
 	return CUDA_SUCCESS;
 }
 
-/* Under the lock. */
-static CUresult child_name(struct graph_node *node, uint32_t context)
+CUresult graph_node_learn_child(struct graph_node *node, uint32_t context)
 {
 	struct object *object = object_mint(VGPU_KIND_GRAPH, context);
 	CUresult result;
@@ -78,7 +77,7 @@ API(cuGraphChildGraphNodeGetGraph, CUgraphNode handle, CUgraph *ret_graph)
 	if (!result && node->type != CU_GRAPH_NODE_TYPE_GRAPH)
 		result = CUDA_ERROR_INVALID_VALUE;
 	if (!result && !node->child)
-		result = child_name(node, context);
+		result = graph_node_learn_child(node, context);
 	if (!result)
 		*ret_graph = (CUgraph)node->child;
 	graphs_unlock();

@@ -190,6 +190,38 @@ static CUresult allocation_read(const CUDA_MEM_ALLOC_NODE_PARAMS *allocation, st
 	return CUDA_SUCCESS;
 }
 
+static CUresult conditional_read(const CUDA_CONDITIONAL_NODE_PARAMS *conditional, struct node_content *content)
+{
+	struct object *context;
+	CUresult result;
+
+	if (!conditional->size || conditional->type > CU_GRAPH_COND_TYPE_SWITCH)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (conditional->size > VGPU_GRAPH_BODIES_MAX)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	result = context_choose(conditional->ctx, content, &context);
+	if (!result)
+		result = graph_bodies_make(conditional->size, content->context, &content->bodies);
+	if (result)
+		return result;
+	content->body_count = conditional->size;
+	content->wire_bytes = sizeof(*content->conditional) + content->body_count * sizeof(uint32_t);
+	content->conditional = malloc(content->wire_bytes);
+	if (!content->conditional)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	*content->conditional = (struct vgpu_graph_conditional){
+		.handle = conditional->handle,
+		.type = (uint32_t)conditional->type,
+		.size = conditional->size,
+	};
+	for (size_t i = 0; i < content->body_count; i++)
+		((uint32_t *)(content->conditional + 1))[i] = content->bodies[i]->id;
+	content->parameters.conditional = *conditional;
+	/* A graph's handle is its object. */
+	content->parameters.conditional.phGraph_out = (CUgraph *)content->bodies;
+	return CUDA_SUCCESS;
+}
+
 static CUresult content_read(const CUgraphNodeParams *parameters, bool as_program, struct node_content *content)
 {
 	switch (parameters->type) {
@@ -218,6 +250,8 @@ static CUresult content_read(const CUgraphNodeParams *parameters, bool as_progra
 		content->wire_bytes = sizeof(content->wire.free);
 		content->wire.free.address = parameters->free.dptr;
 		return CUDA_SUCCESS;
+	case CU_GRAPH_NODE_TYPE_CONDITIONAL:
+		return conditional_read(&parameters->conditional, content);
 	case CU_GRAPH_NODE_TYPE_EMPTY:
 		return CUDA_SUCCESS;
 	default:
@@ -340,6 +374,30 @@ static CUresult operations_learn(uint32_t node, struct node_content *content)
 	return operations_keep(&wire.head, wire.operations, content);
 }
 
+static CUresult host_learn(uint32_t node, struct node_content *content)
+{
+	CUresult result = host_cuGraphHostNodeGetParams(content->context, node, &content->wire.host.function);
+
+	if (result)
+		return result;
+	/* A copy within the program's memory is no function of the program's. */
+	return host_function_get(content->wire.host.function, &content->parameters.host) ? CUDA_SUCCESS
+											 : CUDA_ERROR_NOT_SUPPORTED;
+}
+
+static CUresult event_learn(uint32_t node, struct node_content *content)
+{
+	const struct object *event;
+	CUresult result = host_cuGraphEventRecordNodeGetEvent(content->context, node, &content->wire.event.event);
+
+	if (result)
+		return result;
+	event = object_by_id(content->wire.event.event);
+	/* Of both types; the wait's parameters are the same. */
+	content->parameters.eventRecord.event = (CUevent)event;
+	return event ? CUDA_SUCCESS : CUDA_ERROR_UNKNOWN;
+}
+
 static CUresult free_learn(uint32_t node, struct node_content *content)
 {
 	uint64_t address = 0;
@@ -371,6 +429,10 @@ CUresult node_content_learn(const struct graph_node *node, uint32_t context, str
 		result = operations_learn(node->object->id, content);
 	else if (node->type == CU_GRAPH_NODE_TYPE_MEM_FREE)
 		result = free_learn(node->object->id, content);
+	else if (node->type == CU_GRAPH_NODE_TYPE_HOST)
+		result = host_learn(node->object->id, content);
+	else if (node->type == CU_GRAPH_NODE_TYPE_EVENT_RECORD || node->type == CU_GRAPH_NODE_TYPE_WAIT_EVENT)
+		result = event_learn(node->object->id, content);
 	if (result)
 		node_content_free(content);
 	else
@@ -381,8 +443,10 @@ CUresult node_content_learn(const struct graph_node *node, uint32_t context, str
 void node_content_free(struct node_content *content)
 {
 	if (content) {
+		graph_bodies_free(content->bodies, content->body_count);
 		free(content->launch);
 		free(content->operations);
+		free(content->conditional);
 	}
 	free(content);
 }
@@ -400,5 +464,7 @@ const void *node_content_wire(const struct node_content *content)
 {
 	if (content->operations)
 		return content->operations;
+	if (content->conditional)
+		return content->conditional;
 	return content->launch ? (const void *)&content->launch->wire : &content->wire;
 }

@@ -105,8 +105,45 @@ bool graph_node_embed(struct graph_node *node, struct object *child)
 	return true;
 }
 
+void graph_bodies_free(struct object **bodies, size_t count)
+{
+	for (size_t i = 0; bodies && i < count; i++) {
+		graph_forget(bodies[i]);
+		object_release(bodies[i]);
+	}
+	free(bodies);
+}
+
+CUresult graph_bodies_make(size_t count, uint32_t context, struct object ***ret_bodies)
+{
+	struct object **bodies = calloc(count, sizeof(struct object *));
+	size_t made = 0;
+
+	for (; bodies && made < count; made++) {
+		struct graph *graph = NULL;
+
+		bodies[made] = object_mint(VGPU_KIND_GRAPH, context);
+		if (bodies[made])
+			graph = graph_of(bodies[made]);
+		if (!graph)
+			break;
+		/* Nothing is in it yet. */
+		graph->is_known = true;
+		graph->is_embedded = true;
+	}
+	if (bodies && made == count) {
+		*ret_bodies = bodies;
+		return CUDA_SUCCESS;
+	}
+	if (bodies && bodies[made])
+		object_release(bodies[made]);
+	graph_bodies_free(bodies, made);
+	return CUDA_ERROR_OUT_OF_MEMORY;
+}
+
 static void node_free(struct graph_node *node)
 {
+	graph_bodies_free(node->bodies, node->body_count);
 	if (node->child) {
 		graph_forget(node->child);
 		object_release(node->child);

@@ -31,8 +31,11 @@ struct graph_node {
 	struct node_content *content;
 	struct graph_edge *dependencies;
 	size_t dependency_count;
-	struct object *child; /* its embedded graph, if that has an object */
-	uint64_t visit;	      /* the last walk that came here */
+	struct object *child;	/* its embedded graph, if that has an object */
+	struct object **bodies; /* of a conditional node */
+	size_t body_count;
+	uint64_t visit; /* the last walk that came here */
+	size_t place;	/* in the file that is being written of the graph */
 };
 
 /* What a stream of a capture was told that it depends on: the program's until it asks again, or the capture ends. */
@@ -73,6 +76,10 @@ struct node_content {
 	} wire;
 	struct launch_record *launch;		  /* of a kernel, else NULL */
 	struct vgpu_graph_operations *operations; /* of a batch, with what follows; else NULL */
+	/* Of a conditional node, with what follows; else NULL. A node that is made takes the bodies. */
+	struct vgpu_graph_conditional *conditional;
+	struct object **bodies;
+	size_t body_count;
 };
 
 void graphs_lock(void);
@@ -98,6 +105,11 @@ void graph_answers_end(struct graph *graph);
 void graph_forget(struct object *graph);
 /* The node has the graph from now on. False: out of memory. */
 bool graph_node_embed(struct graph_node *node, struct object *child);
+/* Objects for the bodies of a new conditional node. */
+CUresult graph_bodies_make(size_t count, uint32_t context, struct object ***ret_bodies);
+void graph_bodies_free(struct object **bodies, size_t count); /* accepts NULL */
+/* The graph of a child graph node that has none yet gets an object. */
+CUresult graph_node_learn_child(struct graph_node *node, uint32_t context);
 /* Asks the host how many nodes there are. */
 CUresult graph_count(const struct object *graph, uint32_t context, size_t *ret_count);
 

@@ -131,6 +131,9 @@ static CUresult set(const CUgraphExec *exec, CUgraphNode node, const CUgraphNode
 		return result;
 	if (!parameters)
 		return CUDA_ERROR_INVALID_VALUE;
+	/* What could be changed of one is not documented. */
+	if (parameters->type == CU_GRAPH_NODE_TYPE_CONDITIONAL)
+		return CUDA_ERROR_NOT_SUPPORTED;
 	if (exec)
 		result = object_id(*exec, VGPU_KIND_GRAPH_EXEC, &exec_id);
 	if (!result)

@@ -209,6 +209,46 @@ API(cuGraphNodeGetType, CUgraphNode handle, CUgraphNodeType *type)
 	return result;
 }
 
+/* Under the lock: all nodes of the copy have ids then, of which the host names one. */
+static CUresult clone_search(const struct graph_node *original, struct object *clone, uint32_t context,
+			     CUgraphNode *ret_node)
+{
+	struct graph_node *found;
+	uint32_t id = 0;
+	CUresult result = graph_learn(clone, context);
+
+	if (!result)
+		result = host_cuGraphNodeFindInClone(context, original->object->id, clone->id, &id);
+	if (result)
+		return result;
+	if (graph_node_find((CUgraphNode)object_by_id(id), &found) || found->graph != clone)
+		return CUDA_ERROR_UNKNOWN;
+	*ret_node = (CUgraphNode)found->object;
+	return CUDA_SUCCESS;
+}
+
+API(cuGraphNodeFindInClone, CUgraphNode *ret_node, CUgraphNode handle, CUgraph clone)
+{
+	struct graph_node *original;
+	struct object *object;
+	uint32_t context;
+	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
+
+	if (result)
+		return result;
+	if (!ret_node)
+		return CUDA_ERROR_INVALID_VALUE;
+	object = object_find(clone, VGPU_KIND_GRAPH);
+	if (!object)
+		return CUDA_ERROR_INVALID_HANDLE;
+	graphs_lock();
+	result = graph_node_find(handle, &original);
+	if (!result)
+		result = clone_search(original, object, context, ret_node);
+	graphs_unlock();
+	return result;
+}
+
 API(cuGraphDestroyNode, CUgraphNode handle)
 {
 	struct graph_node *node;

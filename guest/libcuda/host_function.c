@@ -338,6 +338,20 @@ bool host_function_copy_get(uint64_t name, CUDA_MEMCPY3D *ret_copy)
 	return found;
 }
 
+bool host_function_get(uint64_t name, CUDA_HOST_NODE_PARAMS *ret_host)
+{
+	const struct host_function *place;
+	bool found;
+
+	pthread_mutex_lock(&functions.mutex);
+	place = place_find(name);
+	found = place && place->kind == FUNCTION_PLAIN;
+	if (found)
+		*ret_host = (CUDA_HOST_NODE_PARAMS){.fn = place->function, .userData = place->data};
+	pthread_mutex_unlock(&functions.mutex);
+	return found;
+}
+
 void host_function_drop(uint64_t name)
 {
 	struct host_function function;

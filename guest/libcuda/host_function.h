@@ -17,6 +17,9 @@ CUresult host_function_keep_copy(struct program_copy *copy, uint64_t *ret_name);
 /* What the program described the copy of a name as. False: there is none. */
 bool host_function_copy_get(uint64_t name, CUDA_MEMCPY3D *ret_copy);
 
+/* What a host function is that the program gave. False: there is none of that name, or it is no such. */
+bool host_function_get(uint64_t name, CUDA_HOST_NODE_PARAMS *ret_host);
+
 /* Of a user object, whose end is a call of its destructor and releases it. */
 CUresult host_function_keep_object(struct object *object, CUhostFn destroy, void *data, uint64_t *ret_name);
 

@@ -195,7 +195,7 @@ CUresult library_module(struct owner *library, uint32_t context, CUmodule *ret_m
 
 	pthread_mutex_lock(&library->mutex);
 	module = library->modules;
-	while (module && module->object->context != context)
+	while (module && module->object->context != object_context_owner(context))
 		module = module->next;
 	if (!module)
 		result = module_make(library, context, &module);
@@ -295,7 +295,7 @@ API(cuKernelGetFunction, CUfunction *func, CUkernel kernel)
 	library = parent->owner->detail;
 	pthread_mutex_lock(&library->mutex);
 	function = parent->derived;
-	while (function && function->object->context != context)
+	while (function && function->object->context != object_context_owner(context))
 		function = function->next;
 	if (!function)
 		result = derived_make(parent, context, &function);

@@ -6,6 +6,7 @@
 
 #include "address_space.h"
 #include "lock.h"
+#include "object.h"
 
 /* Sorted by address, none overlapping another. */
 static struct memory_range *ranges;
@@ -68,6 +69,7 @@ CUresult memory_note(const struct memory_range *range)
 		memmove(&ranges[index + 1], &ranges[index], (range_count - index) * sizeof(ranges[0]));
 		ranges[index] = *range;
 		ranges[index].id = ++id_last;
+		ranges[index].context = object_context_owner(range->context);
 		range_count++;
 	} else {
 		result = CUDA_ERROR_OUT_OF_MEMORY;

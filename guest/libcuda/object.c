@@ -49,12 +49,21 @@ static struct object *slot_of(enum vgpu_kind kind, uint32_t index)
 	return table + (size_t)kind * SPAN_SLOTS + index;
 }
 
+uint32_t object_context_owner(uint32_t context)
+{
+	const struct object *object = context ? object_by_id(context) : NULL;
+
+	return object && object->context ? object->context : context;
+}
+
 struct object *object_mint(enum vgpu_kind kind, uint32_t context)
 {
 	struct kind_state *state = &kinds[kind];
 	struct object *object = NULL;
 	uint32_t index = 0;
 
+	if (kind != VGPU_KIND_STREAM)
+		context = object_context_owner(context);
 	lock_take(&state->lock);
 	if (state->free_count > QUARANTINE || (state->fresh == vgpu_kind_capacity[kind] && state->free_count > 0)) {
 		index = state->first - 1;

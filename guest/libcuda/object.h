@@ -16,15 +16,21 @@
 
 struct object {
 	uint32_t id;	   /* wire id; 0: the slot is free */
-	uint32_t context;  /* wire id of the context it belongs to, 0: none */
+	uint32_t context;  /* wire id of the context it belongs to, 0: none; of a green context its primary one's */
 	void *detail;	   /* of the subject's own, may be NULL */
 	uint64_t words[6]; /* of the subject's own */
 };
 _Static_assert(sizeof(struct object) == 64, "a slot is a cache line");
 
-/* A new object of 'kind'; NULL: none left. It is the caller's until object_release(). */
+/*
+ * A new object of 'kind'; NULL: none left. It is the caller's until object_release(). What is made in a green context
+ * belongs to the primary one, unless it is a stream.
+ */
 struct object *object_mint(enum vgpu_kind kind, uint32_t context);
 void object_release(struct object *object);
+
+/* The context that what is made in 'context' belongs to: itself, or a green one's primary one. */
+uint32_t object_context_owner(uint32_t context);
 
 /* The live object that 'handle' is, if it is one of 'kind'; else NULL. */
 struct object *object_find(const void *handle, enum vgpu_kind kind);

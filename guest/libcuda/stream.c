@@ -52,17 +52,34 @@ API(cuStreamGetCtx_ptsz, CUstream stream, CUcontext *pctx)
 
 API(cuStreamGetCtx_v2, CUstream stream, CUcontext *pctx, CUgreenCtx *green)
 {
-	CUresult result = cuStreamGetCtx(stream, pctx);
+	struct object *context;
+	CUresult result = stream_context(stream, &context);
 
-	/* No stream belongs to a green context: none can be made. */
-	if (!result && green)
-		*green = NULL;
-	return result;
+	if (result)
+		return result;
+	if (!pctx || !green)
+		return CUDA_ERROR_INVALID_VALUE;
+	*green = context_green_handle(context);
+	*pctx = (CUcontext)(*green ? context_primary((CUdevice)context->words[CONTEXT_DEVICE]) : context);
+	return CUDA_SUCCESS;
 }
 
 API(cuStreamGetCtx_v2_ptsz, CUstream stream, CUcontext *pctx, CUgreenCtx *green)
 {
 	return cuStreamGetCtx_v2(stream, pctx, green);
+}
+
+API(cuStreamGetGreenCtx, CUstream stream, CUgreenCtx *green)
+{
+	struct object *context;
+	CUresult result = stream_context(stream, &context);
+
+	if (result)
+		return result;
+	if (!green)
+		return CUDA_ERROR_INVALID_VALUE;
+	*green = context_green_handle(context);
+	return CUDA_SUCCESS;
 }
 
 API(cuStreamGetDevice, CUstream stream, CUdevice *device)

@@ -110,6 +110,7 @@ void account_add(struct executor *executor, const char *call, CUresult result, C
 	const struct context *owner;
 	struct allocation *slot;
 
+	context = context_owner_id(executor, context);
 	if (result || !address)
 		memory_release(executor, account->admitted);
 	else if (bytes > account->admitted)

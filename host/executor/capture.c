@@ -141,8 +141,6 @@ CUresult execute_cuStreamBeginCaptureToGraph(struct executor *executor, const st
 		result = CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED; /* the default stream */
 	if (!result && !graph)
 		result = CUDA_ERROR_INVALID_HANDLE;
-	if (!result && graph->owner)
-		result = CUDA_ERROR_NOT_SUPPORTED; /* it would end with the node that it is embedded in */
 	if (!result && (graph->cache || capture_by_origin(executor, arguments->hStream)))
 		result = CUDA_ERROR_ILLEGAL_STATE;
 	if (!result)

@@ -6,6 +6,7 @@
 #include "capture.h"
 #include "executor.h"
 #include "executor_calls.h"
+#include "green.h"
 #include "link.h"
 #include "log.h"
 #include "overhead.h"
@@ -17,6 +18,20 @@ struct context *context_find(const struct executor *executor, uint32_t id)
 	struct handle *handle = handles_find(&executor->handles, VGPU_KIND_CONTEXT, id);
 
 	return handle ? (struct context *)(uintptr_t)handle->cache : NULL;
+}
+
+uint32_t context_owner_id(const struct executor *executor, uint32_t id)
+{
+	const struct context *context = id ? context_find(executor, id) : NULL;
+
+	return context && context->owner ? context->owner : id;
+}
+
+struct context *context_owner(const struct executor *executor, struct context *context)
+{
+	struct context *owner = context && context->owner ? context_find(executor, context->owner) : NULL;
+
+	return owner ? owner : context;
 }
 
 static void current_set(struct executor *executor, struct context *context)
@@ -104,8 +119,23 @@ CUresult context_print_flush(struct executor *executor, struct context *context)
 	return driver->cuEventSynchronize(context->flush_event);
 }
 
-/* Forgets what ends with the context, before the driver destroys it. */
-static void children_forget(struct executor *executor, struct context *context)
+/* Those of a green context are the primary one's to the driver, and would stay. */
+static void marks_destroy(struct executor *executor, struct context *context)
+{
+	if (!context_enter(executor, context->id))
+		return;
+	for (size_t i = 0; i < context->free_mark_count; i++)
+		executor->driver.cuEventDestroy_v2(context->free_marks[i]);
+	if (context->flush_event)
+		executor->driver.cuEventDestroy_v2(context->flush_event);
+}
+
+void context_leave(struct executor *executor)
+{
+	current_set(executor, NULL);
+}
+
+void context_children_forget(struct executor *executor, struct context *context)
 {
 	pending_forget_context(executor, context);
 	copy_forget_context(executor, context);
@@ -118,6 +148,8 @@ static void children_forget(struct executor *executor, struct context *context)
 	overhead_forget_modules(executor, context);
 	handles_forget_context(&executor->handles, context->id);
 	captures_forget_streams(executor);
+	if (context->green)
+		marks_destroy(executor, context);
 	free(context->free_marks);
 	context->free_marks = NULL;
 	context->flush_event = NULL;
@@ -125,7 +157,7 @@ static void children_forget(struct executor *executor, struct context *context)
 	context->free_mark_capacity = 0;
 }
 
-static void context_remove(struct executor *executor, struct context *context)
+void context_remove(struct executor *executor, struct context *context)
 {
 	if (executor->contexts.current == context)
 		executor->contexts.current = NULL;
@@ -135,19 +167,18 @@ static void context_remove(struct executor *executor, struct context *context)
 	free(context);
 }
 
-/* The mark is of before the driver made it. */
-static CUresult context_add(struct executor *executor, uint32_t id, CUcontext object, bool is_primary,
-			    const struct overhead_mark *mark)
+CUresult context_add(struct executor *executor, const struct context *known, const struct overhead_mark *mark)
 {
 	struct context *context = calloc(1, sizeof(*context));
 	CUresult result;
 
 	if (!context)
 		return CUDA_ERROR_OUT_OF_MEMORY;
-	*context = (struct context){.id = id, .object = object, .device = mark->device, .is_primary = is_primary};
-	handles_mint(&executor->handles, id, 0, object)->cache = (uintptr_t)context;
+	*context = *known;
+	context->device = mark->device;
+	handles_mint(&executor->handles, context->id, 0, context->object)->cache = (uintptr_t)context;
 	account_context_add(executor, context->device);
-	if (!context_enter(executor, id))
+	if (!context_enter(executor, context->id))
 		return CUDA_SUCCESS;
 	result = overhead_context_end(executor, context, mark);
 	if (result) {
@@ -180,7 +211,8 @@ CUresult execute_cuDevicePrimaryCtxRetain(struct executor *executor, const struc
 	result = driver->cuDevicePrimaryCtxRetain(&object, arguments->dev);
 	if (result)
 		return result;
-	result = context_add(executor, arguments->pctx, object, true, &mark);
+	result = context_add(executor, &(struct context){.id = arguments->pctx, .object = object, .is_primary = true},
+			     &mark);
 	if (result)
 		driver->cuDevicePrimaryCtxRelease_v2(arguments->dev);
 	return result;
@@ -195,7 +227,8 @@ CUresult execute_cuDevicePrimaryCtxRelease_v2(struct executor *executor, const s
 	(void)request;
 	if (!context || !context->is_primary || context->device != arguments->dev)
 		return CUDA_ERROR_INVALID_CONTEXT;
-	children_forget(executor, context);
+	green_contexts_end(executor, context);
+	context_children_forget(executor, context);
 	/* Not the one that is about to be destroyed. */
 	current_set(executor, NULL);
 	result = executor->driver.cuDevicePrimaryCtxRelease_v2(context->device);
@@ -215,8 +248,10 @@ CUresult execute_cuDevicePrimaryCtxReset_v2(struct executor *executor, const str
 	while ((handle = handles_next(&executor->handles, VGPU_KIND_CONTEXT, &index))) {
 		struct context *context = (struct context *)(uintptr_t)handle->cache;
 
-		if (context->is_primary && context->device == arguments->dev)
-			children_forget(executor, context);
+		if (!context->is_primary || context->device != arguments->dev)
+			continue;
+		green_contexts_end(executor, context);
+		context_children_forget(executor, context);
 	}
 	current_set(executor, NULL);
 	result = executor->driver.cuDevicePrimaryCtxReset_v2(arguments->dev);
@@ -249,7 +284,7 @@ CUresult execute_cuCtxCreate_v2(struct executor *executor, const struct request 
 		return result;
 	/* The driver has pushed it; what was current before is no longer. */
 	executor->contexts.current = NULL;
-	result = context_add(executor, arguments->pctx, object, false, &mark);
+	result = context_add(executor, &(struct context){.id = arguments->pctx, .object = object}, &mark);
 	if (result)
 		driver->cuCtxDestroy_v2(object);
 	return result;
@@ -264,9 +299,9 @@ CUresult execute_cuCtxDestroy_v2(struct executor *executor, const struct request
 	(void)request;
 	if (!context)
 		return CUDA_ERROR_INVALID_CONTEXT;
-	if (context->is_primary)
+	if (context->is_primary || context->green)
 		return CUDA_ERROR_INVALID_CONTEXT;
-	children_forget(executor, context);
+	context_children_forget(executor, context);
 	result = executor->driver.cuCtxDestroy_v2(context->object);
 	print_forward(executor);
 	context_remove(executor, context);

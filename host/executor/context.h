@@ -19,6 +19,8 @@ struct context {
 	CUcontext object;
 	CUdevice device;
 	bool is_primary;
+	CUgreenCtx green;      /* NULL: it is no green context */
+	uint32_t owner;	       /* of a green context: the primary one's wire id, which outlives it */
 	bool is_faulty;	       /* an error of the program has ended it */
 	uint64_t own_bytes;    /* of device memory, charged for the context itself (overhead.h) */
 	uint64_t module_bytes; /* for its modules */
@@ -35,6 +37,28 @@ struct contexts {
 
 /* NULL: no such context. */
 struct context *context_find(const struct executor *executor, uint32_t id);
+
+/*
+ * What is made in a green context, but for streams, belongs to its primary context (API reference, cuCtxFromGreenCtx):
+ * the wire id, and the context itself, whose children such things are.
+ */
+uint32_t context_owner_id(const struct executor *executor, uint32_t id);
+struct context *context_owner(const struct executor *executor, struct context *context);
+
+struct overhead_mark;
+
+/*
+ * Adds a context that the driver has made, with what 'known' says of it, whose wire id has been checked, and makes it
+ * current. The mark is of before. A failure: the caller has the driver destroy it.
+ */
+CUresult context_add(struct executor *executor, const struct context *known, const struct overhead_mark *mark);
+
+/* Forgets what ends with the context, before the driver destroys it, and then the context. */
+void context_children_forget(struct executor *executor, struct context *context);
+void context_remove(struct executor *executor, struct context *context);
+
+/* No context is current. */
+void context_leave(struct executor *executor);
 
 /*
  * Makes the context current in the driver, if it is not. With id 0 or an id that there is not, none is

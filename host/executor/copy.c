@@ -46,7 +46,7 @@ void copy_windows_register(struct executor *executor)
 			driver->cuMemHostUnregister(channel->upload);
 	}
 	if (!result) {
-		executor->copies.registered_in = executor->contexts.current;
+		executor->copies.registered_in = context_owner(executor, executor->contexts.current);
 		return;
 	}
 	executor->copies.refused_in = executor->contexts.current;

@@ -27,8 +27,10 @@
 #include "driver_table.h"
 #include "execute.h"
 #include "gate.h"
+#include "graph.h"
 #include "graph_hold.h"
 #include "graph_memory.h"
+#include "green.h"
 #include "handles.h"
 #include "latency.h"
 #include "pending.h"
@@ -48,8 +50,9 @@ struct executor {
 	struct channel channel;
 	struct vgpu_executor_counters *counters;
 	int control;
-	int pass;	/* -1: the transport has no pass socket */
-	bool can_share; /* the mediator keeps what processes of the tenant share */
+	int pass;	    /* -1: the transport has no pass socket */
+	bool tells_process; /* the mediator wants to know who has greeted */
+	bool can_share;	    /* the mediator keeps what processes of the tenant share */
 	uint32_t vm_id;
 	uint32_t channel_number;
 
@@ -71,6 +74,7 @@ struct executor {
 
 	struct handles handles;
 	struct contexts contexts;
+	struct green_resources green_resources;
 	struct replies replies;
 	struct pendings pendings;
 	struct captures captures;
@@ -83,6 +87,7 @@ struct executor {
 	struct account account;
 	struct graph_memories graph_memories;
 	struct graph_holds graph_holds;
+	struct graph_conditions graph_conditions;
 	struct virtual_memory virtual_memory;
 	struct snapshots snapshots;
 	struct shares shares;

@@ -8,7 +8,7 @@
 #include "execute.h"
 #include "vgpu_graph.h"
 
-/* A graph that no node owns, and that no capture goes into (its handle's cache is the capture's stream then). */
+/* A graph that no node owns, and that no capture goes into, nor into one in it. */
 CUresult graph_check_free(const struct executor *executor, uint32_t graph);
 
 /* The same for one that a new node of 'parent' is to own: it must not be one that 'parent' is in. */
@@ -17,7 +17,10 @@ CUresult graph_check_child(const struct executor *executor, uint32_t parent, uin
 /* Is it the root, or embedded in it, at whatever depth? */
 bool graph_is_in(const struct executor *executor, uint32_t graph, uint32_t root);
 
-/* From now on the node owns the graph. */
+/* Does a capture go into the graph, or one that is embedded in it or (of a node's id) in the node? */
+bool graph_is_captured(const struct executor *executor, uint32_t id);
+
+/* From now on the node owns the graph; it may own several. */
 void graph_embed(struct executor *executor, uint32_t node, uint32_t child);
 
 /*
@@ -47,5 +50,39 @@ struct graph_edges {
 CUresult graph_edges_read(const struct executor *executor, uint32_t graph, const struct vgpu_graph_edge *wire,
 			  size_t bytes, struct graph_edges *ret_edges);
 void graph_edges_end(struct graph_edges *edges);
+
+/*
+ * Handles of conditions, as the driver gave them. They end with the graph that they were asked for; the driver gets no
+ * others from us.
+ */
+struct graph_condition {
+	uint64_t handle;
+	uint32_t graph;
+};
+
+struct graph_conditions {
+	struct graph_condition *list;
+	size_t count;
+	size_t capacity;
+};
+
+/* May a conditional node of the graph have the handle? It is the graph's, or of one that this is embedded in. */
+bool graph_condition_is_known(const struct executor *executor, uint32_t graph, uint64_t handle);
+/* After graphs have been forgotten. */
+void graph_conditions_settle(struct executor *executor);
+
+/* A conditional node as it came (vgpu_graph.h), and the ids for its bodies. */
+CUresult graph_conditional_read(CUcontext context, const uint8_t *payload, size_t bytes,
+				CUDA_CONDITIONAL_NODE_PARAMS *ret_conditional, const uint32_t **ret_bodies);
+/* Has the driver told the bodies of the node that it has made? */
+bool graph_bodies_are_there(const CUDA_CONDITIONAL_NODE_PARAMS *conditional);
+
+/*
+ * The bodies of a new conditional node get these ids, which must be free, each another. Before the driver is asked
+ * (CUDA_ERROR_INVALID_HANDLE and the like: they cannot), and after it.
+ */
+CUresult graph_bodies_check(struct executor *executor, const uint32_t *ids, size_t count);
+void graph_bodies_mint(struct executor *executor, uint32_t node, const uint32_t *ids, CUgraph const *graphs,
+		       size_t count);
 
 #endif

@@ -4,7 +4,8 @@
  *
  * An embedded graph that has an id is owned by its node: the id ends with the
  * node, and the guest cannot destroy the graph itself. A node whose graph has an
- * id says so in its handle's cache, so that no graph ever has two.
+ * id says so in its handle's cache, so that no graph ever has two. The bodies of a
+ * conditional node are embedded graphs too, which have ids from the beginning.
  */
 #include "graph.h"
 
@@ -27,7 +28,31 @@ CUresult graph_check_free(const struct executor *executor, uint32_t graph)
 
 	if (!handle)
 		return CUDA_ERROR_INVALID_HANDLE;
-	return handle->owner || handle->cache ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+	return handle->owner || graph_is_captured(executor, graph) ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+}
+
+/* Is the graph embedded in the node, at whatever depth? */
+static bool is_in_node(const struct executor *executor, uint32_t graph, uint32_t node)
+{
+	const struct handle *handle = handles_find(&executor->handles, VGPU_KIND_GRAPH, graph);
+
+	while (handle && handle->owner && handle->owner != node) {
+		graph = parent_of(executor, graph);
+		handle = handles_find(&executor->handles, VGPU_KIND_GRAPH, graph);
+	}
+	return handle && handle->owner == node;
+}
+
+bool graph_is_captured(const struct executor *executor, uint32_t id)
+{
+	for (size_t i = 0; i < executor->captures.count; i++) {
+		uint32_t target = executor->captures.list[i].graph;
+
+		if (target && (VGPU_ID_KIND(id) == VGPU_KIND_GRAPH ? graph_is_in(executor, target, id)
+								   : is_in_node(executor, target, id)))
+			return true;
+	}
+	return false;
 }
 
 CUresult graph_check_child(const struct executor *executor, uint32_t parent, uint32_t child)
@@ -93,7 +118,7 @@ CUresult execute_cuGraphDestroyNode(struct executor *executor, const struct requ
 	if (!node)
 		return CUDA_ERROR_INVALID_HANDLE;
 	graph = handles_find(&executor->handles, VGPU_KIND_GRAPH, node->owner);
-	if (graph && graph->cache)
+	if ((graph && graph->cache) || graph_is_captured(executor, arguments->hNode))
 		return CUDA_ERROR_INVALID_VALUE;
 	if (!executor->driver.cuGraphDestroyNode)
 		return CUDA_ERROR_NOT_SUPPORTED;

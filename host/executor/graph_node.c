@@ -22,6 +22,7 @@ struct node_input {
 	size_t parameter_bytes;
 	uint32_t child;					    /* wire id of a graph that is to be embedded */
 	const struct vgpu_graph_program_copy *program_copy; /* as it came; NULL: it is another type */
+	const uint32_t *bodies;				    /* wire ids for those of a conditional node */
 	uint32_t named[2];				    /* wire ids of objects that the node names, 0: none */
 	struct graph_edges dependencies;		    /* of a new node */
 };
@@ -239,6 +240,9 @@ static CUresult parameters_read(struct executor *executor, uint32_t type, const 
 		return allocation_read(payload, bytes, input);
 	case CU_GRAPH_NODE_TYPE_MEM_FREE:
 		return free_read(payload, bytes, input);
+	case CU_GRAPH_NODE_TYPE_CONDITIONAL:
+		return graph_conditional_read(context->object, payload, bytes, &input->parameters.conditional,
+					      &input->bodies);
 	case CU_GRAPH_NODE_TYPE_EMPTY:
 		return CUDA_SUCCESS;
 	default:
@@ -316,6 +320,17 @@ static CUresult node_add(struct executor *executor, uint32_t id, CUgraph graph, 
 	return result;
 }
 
+static CUresult bodies_check(struct executor *executor, uint32_t graph, const struct node_input *input)
+{
+	const CUDA_CONDITIONAL_NODE_PARAMS *conditional = &input->parameters.conditional;
+
+	if (!input->bodies)
+		return CUDA_SUCCESS;
+	return graph_condition_is_known(executor, graph, conditional->handle)
+		       ? graph_bodies_check(executor, input->bodies, conditional->size)
+		       : CUDA_ERROR_INVALID_VALUE;
+}
+
 static CUgraph graph_of_node(const struct executor *executor, uint32_t id)
 {
 	const struct handle *node = handles_find(&executor->handles, VGPU_KIND_GRAPH_NODE, id);
@@ -351,16 +366,26 @@ CUresult execute_cuGraphAddNode_v2(struct executor *executor, const struct reque
 	if (!result && moves)
 		result = graph_check_child(executor, arguments->hGraph, input.child);
 	if (!result)
+		result = bodies_check(executor, arguments->hGraph, &input);
+	if (!result)
 		result = input_hold(executor, arguments->hGraph, &input);
 	if (!result)
 		result = program_copy_prepare(executor, &input);
 	if (!result)
 		result = node_add(executor, arguments->hGraph, graph, &input, &node);
+	if (!result && input.bodies && !graph_bodies_are_there(&input.parameters.conditional)) {
+		if (executor->driver.cuGraphDestroyNode)
+			(void)executor->driver.cuGraphDestroyNode(node);
+		result = CUDA_ERROR_UNKNOWN;
+	}
 	if (!result) {
 		execute_mint(executor, arguments->phGraphNode, request->context, node);
 		function_own(executor, graph, &input);
 		if (moves)
 			graph_embed(executor, arguments->phGraphNode, input.child);
+		if (input.bodies)
+			graph_bodies_mint(executor, arguments->phGraphNode, input.bodies,
+					  input.parameters.conditional.phGraph_out, input.parameters.conditional.size);
 	}
 	input_end(executor, &input);
 	return result;
@@ -376,7 +401,7 @@ static CUresult type_check(const struct executor *executor, CUgraphNode node, co
 	if (result)
 		return result;
 	/* A memcpy remains one of the kind that it is (program_copy.h). */
-	if (is_of_memory(input) || (input->program_copy && !program_copy_find(executor, node, NULL)))
+	if (is_of_memory(input) || input->bodies || (input->program_copy && !program_copy_find(executor, node, NULL)))
 		return CUDA_ERROR_NOT_SUPPORTED;
 	return type == input->parameters.type ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }

@@ -4,6 +4,7 @@
 
 #include "executor.h"
 #include "executor_calls.h"
+#include "host_function.h"
 #include "vgpu_graph.h"
 
 /* The id of an object of the kind; 0: it has none. */
@@ -238,7 +239,7 @@ CUresult execute_cuGraphMemsetNodeGetParams(struct executor *executor, const str
 }
 
 /* A node of the type; the driver would read another one's parameters as this type's. */
-static CUresult memory_node_find(struct executor *executor, uint32_t id, CUgraphNodeType wanted, void **ret_node)
+static CUresult typed_node_find(struct executor *executor, uint32_t id, CUgraphNodeType wanted, void **ret_node)
 {
 	CUgraphNodeType type;
 	CUresult result = execute_find(executor, VGPU_KIND_GRAPH_NODE, id, ret_node);
@@ -260,7 +261,7 @@ CUresult execute_cuGraphBatchMemOpNodeGetParams(struct executor *executor, const
 	CUDA_BATCH_MEM_OP_NODE_PARAMS batch = {0};
 	size_t bytes;
 	void *node;
-	CUresult result = memory_node_find(executor, arguments->hNode, CU_GRAPH_NODE_TYPE_BATCH_MEM_OP, &node);
+	CUresult result = typed_node_find(executor, arguments->hNode, CU_GRAPH_NODE_TYPE_BATCH_MEM_OP, &node);
 
 	(void)request;
 	if (result)
@@ -286,7 +287,7 @@ CUresult execute_cuGraphMemAllocNodeGetParams(struct executor *executor, const s
 {
 	CUDA_MEM_ALLOC_NODE_PARAMS allocation = {0};
 	void *node;
-	CUresult result = memory_node_find(executor, arguments->hNode, CU_GRAPH_NODE_TYPE_MEM_ALLOC, &node);
+	CUresult result = typed_node_find(executor, arguments->hNode, CU_GRAPH_NODE_TYPE_MEM_ALLOC, &node);
 
 	(void)request;
 	if (result)
@@ -306,7 +307,7 @@ CUresult execute_cuGraphMemFreeNodeGetParams(struct executor *executor, const st
 {
 	CUdeviceptr address = 0;
 	void *node;
-	CUresult result = memory_node_find(executor, arguments->hNode, CU_GRAPH_NODE_TYPE_MEM_FREE, &node);
+	CUresult result = typed_node_find(executor, arguments->hNode, CU_GRAPH_NODE_TYPE_MEM_FREE, &node);
 
 	(void)request;
 	if (result)
@@ -316,4 +317,52 @@ CUresult execute_cuGraphMemFreeNodeGetParams(struct executor *executor, const st
 	result = executor->driver.cuGraphMemFreeNodeGetParams(node, &address);
 	reply->dptr_out = address;
 	return result;
+}
+
+CUresult execute_cuGraphHostNodeGetParams(struct executor *executor, const struct request *request,
+					  const struct wire_cuGraphHostNodeGetParams *arguments,
+					  struct wire_cuGraphHostNodeGetParams_reply *reply)
+{
+	CUDA_HOST_NODE_PARAMS host = {0};
+	void *node;
+	CUresult result = typed_node_find(executor, arguments->hNode, CU_GRAPH_NODE_TYPE_HOST, &node);
+
+	(void)request;
+	if (result)
+		return result;
+	if (!executor->driver.cuGraphHostNodeGetParams)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	result = executor->driver.cuGraphHostNodeGetParams(node, &host);
+	/* One of our own is none that the guest should know of. */
+	if (!result && host.fn != host_function_run)
+		result = CUDA_ERROR_NOT_SUPPORTED;
+	reply->function = result ? 0 : (uintptr_t)host.userData;
+	return result;
+}
+
+CUresult execute_cuGraphEventRecordNodeGetEvent(struct executor *executor, const struct request *request,
+						const struct wire_cuGraphEventRecordNodeGetEvent *arguments,
+						struct wire_cuGraphEventRecordNodeGetEvent_reply *reply)
+{
+	const struct driver *driver = &executor->driver;
+	CUevent event = NULL;
+	void *node;
+	CUresult result = typed_node_find(executor, arguments->hNode, CU_GRAPH_NODE_TYPE_EVENT_RECORD, &node);
+
+	(void)request;
+	if (!result) {
+		result = driver->cuGraphEventRecordNodeGetEvent ? driver->cuGraphEventRecordNodeGetEvent(node, &event)
+								: CUDA_ERROR_NOT_SUPPORTED;
+	} else if (result == CUDA_ERROR_INVALID_VALUE) {
+		result = typed_node_find(executor, arguments->hNode, CU_GRAPH_NODE_TYPE_WAIT_EVENT, &node);
+		if (!result)
+			result = driver->cuGraphEventWaitNodeGetEvent
+					 ? driver->cuGraphEventWaitNodeGetEvent(node, &event)
+					 : CUDA_ERROR_NOT_SUPPORTED;
+	}
+	if (result)
+		return result;
+	/* The guest may have destroyed it. */
+	reply->event_out = object_name(executor, VGPU_KIND_EVENT, event);
+	return reply->event_out ? CUDA_SUCCESS : CUDA_ERROR_NOT_SUPPORTED;
 }

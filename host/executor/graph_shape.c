@@ -229,6 +229,32 @@ CUresult execute_cuGraphGetEdges_v2(struct executor *executor, const struct requ
 	return result;
 }
 
+CUresult execute_cuGraphNodeFindInClone(struct executor *executor, const struct request *request,
+					const struct wire_cuGraphNodeFindInClone *arguments,
+					struct wire_cuGraphNodeFindInClone_reply *reply)
+{
+	CUgraphNode found = NULL;
+	struct names names;
+	void *original, *clone;
+	CUresult result = execute_find(executor, VGPU_KIND_GRAPH_NODE, arguments->hOriginalNode, &original);
+
+	(void)request;
+	if (!result)
+		result = execute_find(executor, VGPU_KIND_GRAPH, arguments->hClonedGraph, &clone);
+	if (!result && !executor->driver.cuGraphNodeFindInClone)
+		result = CUDA_ERROR_NOT_SUPPORTED;
+	if (!result)
+		result = executor->driver.cuGraphNodeFindInClone(&found, original, clone);
+	if (result)
+		return result;
+	if (!names_read(executor, arguments->hClonedGraph, &names))
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	reply->node_out = name_find(&names, found);
+	free(names.nodes);
+	/* One without an id, or of a graph that is embedded in the copy. */
+	return reply->node_out ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
 /* A node that the guest names as one of the graph. */
 static CUresult node_find(const struct executor *executor, uint32_t graph, uint32_t id, CUgraphNode *ret_node)
 {

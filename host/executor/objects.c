@@ -105,7 +105,11 @@ static uint32_t owner_find(const struct executor *executor)
 void execute_mint(struct executor *executor, uint32_t id, uint32_t context, void *object)
 {
 	bool is_of_context = kind_is_of_context(VGPU_ID_KIND(id));
-	struct handle *handle = handles_mint(&executor->handles, id, is_of_context ? context : 0, object);
+	struct handle *handle;
+
+	if (VGPU_ID_KIND(id) != VGPU_KIND_STREAM)
+		context = context_owner_id(executor, context);
+	handle = handles_mint(&executor->handles, id, is_of_context ? context : 0, object);
 
 	handle->owner = owner_find(executor);
 }
@@ -116,6 +120,7 @@ static void graphs_settle(struct executor *executor)
 	graph_memory_settle(executor);
 	user_objects_settle(executor);
 	graph_holds_settle(executor);
+	graph_conditions_settle(executor);
 }
 
 void execute_forget(struct executor *executor, uint32_t id)

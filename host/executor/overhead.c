@@ -117,7 +117,7 @@ void overhead_module_begin(struct executor *executor, struct overhead_mark *ret_
 
 CUresult overhead_module_end(struct executor *executor, const struct overhead_mark *mark)
 {
-	struct context *context = executor->contexts.current;
+	struct context *context = context_owner(executor, executor->contexts.current);
 
 	if (!context || !mark->is_known)
 		return CUDA_SUCCESS;
@@ -126,7 +126,7 @@ CUresult overhead_module_end(struct executor *executor, const struct overhead_ma
 
 void overhead_module_gone(struct executor *executor, const struct overhead_mark *mark)
 {
-	struct context *context = executor->contexts.current;
+	struct context *context = context_owner(executor, executor->contexts.current);
 	struct overhead_mark now;
 
 	if (!context || !mark->is_known)

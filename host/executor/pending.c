@@ -8,7 +8,8 @@
 /* A place in a stream. */
 struct place {
 	CUstream stream;
-	CUevent mark; /* NULL: the stream is to be idle */
+	struct context *context; /* whose default stream it is; NULL: the wait's */
+	CUevent mark;		 /* NULL: the stream is to be idle */
 	bool is_reached;
 };
 
@@ -72,7 +73,11 @@ static CUresult pending_query(struct executor *executor, struct pending *pending
 
 		if (place->is_reached)
 			continue;
+		if (place->context)
+			context_enter(executor, place->context->id);
 		result = place->mark ? driver->cuEventQuery(place->mark) : driver->cuStreamQuery(place->stream);
+		if (place->context)
+			context_enter(executor, pending->context->id);
 		if (result)
 			return result;
 		place->is_reached = true;
@@ -208,18 +213,27 @@ CUresult pending_add_context(struct executor *executor, const struct request *re
 {
 	CUresult result;
 	struct pending *pending = pending_make(executor, PENDING_CONTEXT, request,
-					       1 + (size_t)executor->handles.tables[VGPU_KIND_STREAM].count, &result);
+					       1 + (size_t)executor->handles.tables[VGPU_KIND_STREAM].count +
+						       executor->handles.tables[VGPU_KIND_CONTEXT].count,
+					       &result);
 	struct handle *handle;
 	uint32_t index = 0;
 	size_t count = 1;
 
 	if (!pending)
 		return result;
-	/* The legacy default stream, and all that were created. */
+	/* The legacy default stream, and all that were created; of a primary context those of its green ones too. */
 	pending->places[0].stream = NULL;
 	while ((handle = handles_next(&executor->handles, VGPU_KIND_STREAM, &index))) {
-		if (handle->context == request->context)
+		if (handle->context == request->context ||
+		    context_owner_id(executor, handle->context) == request->context)
 			pending->places[count++].stream = handle->object;
+	}
+	for (index = 0; (handle = handles_next(&executor->handles, VGPU_KIND_CONTEXT, &index));) {
+		struct context *context = (struct context *)(uintptr_t)handle->cache;
+
+		if (context->owner == request->context)
+			pending->places[count++].context = context;
 	}
 	pending->place_count = count;
 	return pending_add(executor, pending);
@@ -264,7 +278,12 @@ static CUresult places_mark(struct executor *executor, struct pending *pending)
 
 		if (place->is_reached || place->mark)
 			continue;
+		if (place->context)
+			context_enter(executor, place->context->id);
+		/* To the driver a green context's events are those of its primary context. */
 		result = context_mark_take(executor, pending->context, place->stream, &place->mark);
+		if (place->context)
+			context_enter(executor, pending->context->id);
 		if (result)
 			return result;
 		pending->has_marks = true;
@@ -309,6 +328,17 @@ void pending_forget_event(struct executor *executor, uint32_t event_id)
 	}
 }
 
+/* A green context's default stream has come to its end. */
+static void places_forget(struct pending *pending, const struct context *context)
+{
+	for (size_t i = 0; i < pending->place_count; i++) {
+		if (pending->places[i].context != context)
+			continue;
+		pending->places[i].context = NULL;
+		pending->places[i].is_reached = true;
+	}
+}
+
 void pending_forget_context(struct executor *executor, struct context *context)
 {
 	struct pending **link = &executor->pendings.first;
@@ -317,6 +347,7 @@ void pending_forget_context(struct executor *executor, struct context *context)
 		struct pending *pending = *link;
 
 		if (pending->context != context) {
+			places_forget(pending, context);
 			link = &pending->next;
 			continue;
 		}

@@ -239,7 +239,7 @@ static CUresult range_map(struct executor *executor, const struct vgpu_host_map 
 		.address = arguments->address,
 		.bytes = arguments->bytes,
 		.flags = arguments->register_flags,
-		.registered_in = executor->contexts.current,
+		.registered_in = context_owner(executor, executor->contexts.current),
 		.is_of_area = file < 0,
 	};
 	size_t index;

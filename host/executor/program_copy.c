@@ -79,7 +79,7 @@ static CUresult memory_make(struct executor *executor, struct program_copy *copy
 	copy->memory = memory;
 	result = executor->driver.cuMemHostRegister_v2(memory, copy->memory_bytes, CU_MEMHOSTREGISTER_PORTABLE);
 	if (!result)
-		copy->registered_in = executor->contexts.current;
+		copy->registered_in = context_owner(executor, executor->contexts.current);
 	else
 		memory_free(executor, copy);
 	return result;

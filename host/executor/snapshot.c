@@ -9,6 +9,7 @@
 #include "limit.h"
 #include "log.h"
 #include "nvml_functions.h"
+#include "tenant.h"
 #include "vgpu_api_wire.h"
 #include "visible.h"
 
@@ -67,6 +68,7 @@ CUresult hello_execute(struct executor *executor, const struct request *request,
 		return EXECUTE_PROTOCOL;
 	memcpy(&hello, request->payload, sizeof(hello));
 	hello.process_name[sizeof(hello.process_name) - 1] = '\0';
+	tenant_process_tell(executor, hello.process_id, hello.features & VGPU_FEATURE_TELEMETRY);
 	if (hello.features & VGPU_FEATURE_TELEMETRY)
 		telemetry_greet(executor, &answer);
 	else {

@@ -8,7 +8,12 @@
 CUresult execute_cuStreamSynchronize(struct executor *executor, const struct request *request,
 				     const struct wire_cuStreamSynchronize *arguments)
 {
-	return pending_add_stream(executor, request, arguments->hStream);
+	CUresult result = pending_add_stream(executor, request, arguments->hStream);
+
+	/* Our question was none of the program's, whose wait makes the capture invalid that excludes it. */
+	if (result == CUDA_ERROR_STREAM_CAPTURE_IMPLICIT && executor->driver.cuStreamQuery)
+		(void)executor->driver.cuStreamQuery(NULL);
+	return result;
 }
 
 CUresult execute_cuEventSynchronize(struct executor *executor, const struct request *request,

@@ -3,11 +3,13 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "control_socket.h"
 #include "executor.h"
+#include "log.h"
 
 /* The mediator answers from memory; one that is silent for so long is stopped. */
 #define ANSWER_TIMEOUT_MS 2000
@@ -20,8 +22,9 @@ static int64_t now_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-/* Waits for the next answer; other messages are not for us. */
-static bool answer_receive(int control, int64_t deadline_ms, struct control_message *ret_message)
+/* Waits for the next answer of that type; other messages are not for us. */
+static bool answer_receive(int control, enum vgpu_control_type type, int64_t deadline_ms,
+			   struct control_message *ret_message)
 {
 	for (;;) {
 		struct pollfd poller = {.fd = control, .events = POLLIN};
@@ -38,7 +41,7 @@ static bool answer_receive(int control, int64_t deadline_ms, struct control_mess
 		if (received <= 0)
 			return false;
 		control_message_release(ret_message);
-		if (ret_message->header.type == VGPU_CONTROL_TENANT_REPLY)
+		if (ret_message->header.type == type)
 			return true;
 	}
 }
@@ -72,7 +75,7 @@ bool tenant_use_fetch(struct executor *executor, uint32_t pci_place, struct tena
 		message.tenant_query.pci_place = pci_place;
 		message.tenant_query.first = (uint32_t)before;
 		if (control_send(executor->control, VGPU_CONTROL_TENANT_QUERY, &message) < 0 ||
-		    !answer_receive(executor->control, deadline_ms, &message) ||
+		    !answer_receive(executor->control, VGPU_CONTROL_TENANT_REPLY, deadline_ms, &message) ||
 		    !answer_take(ret_use, &message.tenant_reply))
 			return false;
 		/* Processes may have ended meanwhile. */
@@ -80,6 +83,23 @@ bool tenant_use_fetch(struct executor *executor, uint32_t pci_place, struct tena
 			break;
 	} while (ret_use->count < message.tenant_reply.total && ret_use->count < VGPU_NVML_PROCESSES_MAX);
 	return true;
+}
+
+void tenant_process_tell(struct executor *executor, uint32_t process_id, bool is_telemetry)
+{
+	struct control_message message = {.guest_process = {.process_id = process_id, .is_telemetry = is_telemetry}};
+
+	if (!executor->tells_process)
+		return;
+	if (control_send(executor->control, VGPU_CONTROL_GUEST_PROCESS, &message) < 0 ||
+	    !answer_receive(executor->control, VGPU_CONTROL_GUEST_DEVICES, now_ms() + ANSWER_TIMEOUT_MS, &message)) {
+		log_write("the mediator does not say which device NVML is to show");
+		return;
+	}
+	/* Both libraries read it when they start, which they have not yet. */
+	if (is_telemetry && message.guest_devices.visible[0] &&
+	    setenv("CUDA_VISIBLE_DEVICES", message.guest_devices.visible, 1) < 0)
+		log_write("NVML shows another device than CUDA: out of memory");
 }
 
 uint64_t tenant_used_bytes(const struct tenant_use *use)

@@ -26,6 +26,9 @@ struct tenant_use {
 /* False: the mediator does not answer. Of more processes than fit, the first. */
 bool tenant_use_fetch(struct executor *executor, uint32_t pci_place, struct tenant_use *ret_use);
 
+/* Says which process of the guest has greeted; for NVML the answer decides which device there is. Waits for it. */
+void tenant_process_tell(struct executor *executor, uint32_t process_id, bool is_telemetry);
+
 /* What its processes have of the device. */
 uint64_t tenant_used_bytes(const struct tenant_use *use);
 

@@ -15,6 +15,7 @@
 #include "adoption.h"
 #include "executor_process.h"
 #include "executor_user.h"
+#include "guest_process.h"
 #include "log.h"
 #include "mediator.h"
 #include "pace.h"
@@ -117,6 +118,10 @@ static void executor_message(void *owner, const struct control_message *message)
 
 	if (type == VGPU_CONTROL_EXECUTOR_READY) {
 		executor_ready(channel);
+		return;
+	}
+	if (type == VGPU_CONTROL_GUEST_PROCESS) {
+		guest_process_take(channel, &message->guest_process);
 		return;
 	}
 	if (type == VGPU_CONTROL_TENANT_QUERY) {

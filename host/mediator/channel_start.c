@@ -103,6 +103,7 @@ static int executor_start(struct channel *channel, bool has_others)
 				.pool_id = request->pool_id,
 				.has_pass_socket = request->pass_socket >= 0,
 				.can_share = 1,
+				.tells_process = !worker,
 				.has_area = request->has_area,
 				.xen_domain = request->xen_domain,
 				.xen_frame = request->xen_frame,

@@ -55,13 +55,19 @@ static unsigned programs_on(const struct mediator *mediator, unsigned gpu)
 {
 	struct scheduler_gpu gpus[SCHEDULERS_MAX];
 	unsigned count = schedulers_look(mediator, gpus, SCHEDULERS_MAX);
-
+	const struct channel *channel;
 	unsigned programs = 0;
 
 	/* At a worker: on any of its GPUs. */
 	for (unsigned i = 0; i < count && i < SCHEDULERS_MAX; i++) {
 		if (gpus[i].gpu == gpu || (worker_owns_gpu(gpu) && gpus[i].gpu - gpu < WORKER_GPUS_MAX))
 			programs += gpus[i].processes;
+	}
+	/* Who only looks at a GPU does not use it. */
+	LIST_FOREACH(channel, &mediator->channels, link)
+	{
+		if (channel->is_telemetry && channel->schedule && channel->request.gpu == gpu && programs > 0)
+			programs--;
 	}
 	return programs;
 }

@@ -254,11 +254,11 @@ void worker_watches_destroy(struct mediator *mediator)
 	struct worker_watch *watch;
 
 	while ((watch = LIST_FIRST(&mediator->worker_watches))) {
+		LIST_REMOVE(watch, link);
 		if (watch->is_running) {
 			LIST_REMOVE(&watch->process, link);
 			process_signal(&watch->process, SIGKILL);
 		}
-		LIST_REMOVE(watch, link);
 		watch_free(watch);
 	}
 }

@@ -77,14 +77,16 @@ struct context *context_top(void)
 CUresult context_current_unchecked(struct context **ret_context)
 {
 	CUresult result = driver_check();
+	struct context *top;
 
 	if (result)
 		return result;
 	if (!stack.count)
 		return CUDA_ERROR_INVALID_CONTEXT;
-	if (stack.entries[stack.count - 1]->destroyed)
+	top = stack.entries[stack.count - 1];
+	if (top->destroyed || (top->base && top->base->destroyed))
 		return CUDA_ERROR_CONTEXT_IS_DESTROYED;
-	*ret_context = stack.entries[stack.count - 1];
+	*ret_context = top->base ? top->base : top;
 	return CUDA_SUCCESS;
 }
 
@@ -103,12 +105,35 @@ CUresult context_current(struct context **ret_context)
 CUresult context_acquire(CUcontext handle, struct context **ret_context)
 {
 	struct context *context;
+	CUresult result = context_acquire_green(handle, &context);
+
+	if (result)
+		return result;
+	if (context->base)
+		object_retain(&context->base->object);
+	*ret_context = context->base ? context->base : context;
+	if (context->base)
+		object_release(&context->object);
+	return CUDA_SUCCESS;
+}
+
+struct context *context_for_streams(struct context *context)
+{
+	struct context *top = context_top();
+
+	return top && top->base == context ? top : context;
+}
+
+CUresult context_acquire_green(CUcontext handle, struct context **ret_context)
+{
+	struct context *context;
 	CUresult result;
 
 	if (!handle) {
 		result = context_current_unchecked(&context);
 		if (result)
 			return result;
+		context = context_for_streams(context);
 		object_retain(&context->object);
 	} else {
 		result = driver_check();
@@ -134,7 +159,7 @@ CUresult context_synchronize(struct context *context)
 {
 	stream_wait_context(context);
 	print_flush();
-	return context_check(context);
+	return context_check(context->base ? context->base : context);
 }
 
 bool context_flags_valid(unsigned flags)
@@ -149,7 +174,11 @@ bool context_flags_valid(unsigned flags)
 
 static void context_free(struct object *object)
 {
-	free(object);
+	struct context *context = (struct context *)object;
+
+	if (context->base)
+		object_release(&context->base->object);
+	free(context);
 }
 
 CUresult context_create(CUdevice device, unsigned flags, bool primary, struct context **ret_context)
@@ -186,10 +215,64 @@ CUresult context_create(CUdevice device, unsigned flags, bool primary, struct co
 	return CUDA_SUCCESS;
 }
 
-void context_destroy(struct context *context)
+CUresult context_create_green(struct context *base, unsigned multiprocessors, struct context **ret_context)
+{
+	struct context *context = calloc(1, sizeof(*context));
+	CUresult result;
+
+	if (!context)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	if (!arena_charge(base->device, device_context_bytes())) {
+		free(context);
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	}
+	object_prepare(&context->object, OBJECT_CONTEXT, NULL, context_free);
+	context->id = ++last_id;
+	context->device = base->device;
+	context->base = base;
+	context->multiprocessors = multiprocessors;
+	object_retain(&base->object);
+	result = stream_create(context, 0, 0, &context->legacy);
+	if (!result && !object_publish(&context->object)) {
+		stream_release(stream_take_legacy(context));
+		result = CUDA_ERROR_OUT_OF_MEMORY;
+	}
+	if (result) {
+		arena_discharge(base->device, device_context_bytes());
+		object_release(&context->object);
+		return result;
+	}
+	*ret_context = context;
+	return CUDA_SUCCESS;
+}
+
+/* The default stream and the gate end with their context. */
+static void own_streams_end(struct context *context)
 {
 	struct stream *legacy;
 
+	stream_gate_release(context);
+	legacy = stream_take_legacy(context);
+	if (legacy) {
+		stream_close(legacy);
+		stream_release(legacy);
+	}
+}
+
+void context_destroy_green(struct context *context)
+{
+	stream_wait_context(context);
+	print_flush();
+	context->destroyed = true;
+	stream_close_owned(context);
+	stream_wait_context(context);
+	own_streams_end(context);
+	arena_discharge(context->device, device_context_bytes());
+	object_release(&context->object);
+}
+
+void context_destroy(struct context *context)
+{
 	if (context->error)
 		context->cancelled = true;
 	stream_wait_context(context);
@@ -206,12 +289,7 @@ void context_destroy(struct context *context)
 	stream_close_owned(context);
 	/* Nothing new can start now; what slipped in between ends before its memory goes. */
 	stream_wait_context(context);
-	stream_gate_release(context);
-	legacy = stream_take_legacy(context);
-	if (legacy) {
-		stream_close(legacy);
-		stream_release(legacy);
-	}
+	own_streams_end(context);
 	memory_release_owned(context);
 	arena_discharge(context->device, device_context_bytes());
 	object_release(&context->object);

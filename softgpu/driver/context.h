@@ -21,6 +21,12 @@ struct stream;
 struct context {
 	struct object object;
 	uint64_t id;
+	/*
+	 * Of a green context (green.h): the primary one, a reference. What is made in a green context is the primary's,
+	 * but for streams: only these, the gate, the default stream, 'destroyed' and 'multiprocessors' are its own.
+	 */
+	struct context *base;
+	unsigned multiprocessors; /* of a green context: how many a grid has at a time */
 	CUdevice device;
 	bool primary;
 	_Atomic unsigned flags;
@@ -36,14 +42,23 @@ struct context {
 	struct stream *gate; /* under that lock: all later work waits for its work so far; NULL: there is none */
 };
 
-/* The calling thread's current context, checked: initialised, alive and without an error.  Borrowed. */
+/*
+ * The calling thread's current context, checked: initialised, alive and without an error.  Borrowed.  Where it is a
+ * green one: the primary context that it belongs to.
+ */
 CUresult context_current(struct context **ret_context);
 
 /* The same, but an error that sticks does not matter (destruction and the like). */
 CUresult context_current_unchecked(struct context **ret_context);
 
-/* A context given by handle; NULL stands for the current one.  The caller releases the object. */
+/* A context given by handle; NULL stands for the current one.  The caller releases the object.  Green ones as above. */
 CUresult context_acquire(CUcontext handle, struct context **ret_context);
+
+/* The same, a green one as itself. */
+CUresult context_acquire_green(CUcontext handle, struct context **ret_context);
+
+/* The current context 'context', or the green one that is current in its place: what streams are made in. */
+struct context *context_for_streams(struct context *context);
 
 /* Records the fault of a kernel or copy.  The first one stays. */
 void context_fail(struct context *context, CUresult error);
@@ -53,6 +68,10 @@ CUresult context_synchronize(struct context *context);
 
 CUresult context_create(CUdevice device, unsigned flags, bool primary, struct context **ret_context);
 void context_destroy(struct context *context); /* takes the caller's reference; already retired */
+
+/* A green context of a primary one. */
+CUresult context_create_green(struct context *base, unsigned multiprocessors, struct context **ret_context);
+void context_destroy_green(struct context *context); /* takes the caller's reference; already retired */
 
 bool context_flags_valid(unsigned flags);
 

@@ -65,8 +65,8 @@ ENTRY(cuCtxDestroy_v2, (CUcontext handle))
 	context = object_acquire(handle, OBJECT_CONTEXT);
 	if (!context)
 		return CUDA_ERROR_INVALID_CONTEXT;
-	/* A primary context is released, not destroyed. */
-	if (context->primary || !object_retire(context, OBJECT_CONTEXT)) {
+	/* A primary context is released, not destroyed; a green one has a call of its own. */
+	if (context->primary || context->base || !object_retire(context, OBJECT_CONTEXT)) {
 		object_release(&context->object);
 		return CUDA_ERROR_INVALID_CONTEXT;
 	}
@@ -180,13 +180,13 @@ ENTRY(cuCtxSynchronize, (void))
 	struct context *context;
 	CUresult result = context_current(&context);
 
-	return result ? result : context_synchronize(context);
+	return result ? result : context_synchronize(context_for_streams(context));
 }
 
 ENTRY(cuCtxSynchronize_v2, (CUcontext handle))
 {
 	struct context *context;
-	CUresult result = context_acquire(handle, &context);
+	CUresult result = context_acquire_green(handle, &context);
 
 	if (result)
 		return result;
@@ -344,7 +344,7 @@ ENTRY(cuCtxSetFlags, (unsigned int flags))
 ENTRY(cuCtxGetId, (CUcontext handle, unsigned long long *ret_id))
 {
 	struct context *context;
-	CUresult result = context_acquire(handle, &context);
+	CUresult result = context_acquire_green(handle, &context);
 
 	if (result)
 		return result;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "arena.h"
+#include "condition.h"
 #include "device_table.h"
 #include "entry.h"
 #include "memory.h"
@@ -56,7 +57,7 @@ __attribute__((destructor)) static void process_ends(void)
 
 static CUresult driver_start(void)
 {
-	struct engine_config config = {.print = print_append};
+	struct engine_config config = {.print = print_append, .condition_set = condition_set};
 	CUresult result;
 	int error;
 

@@ -219,7 +219,7 @@ static CUresult event_record(struct event *event, struct stream *stream, bool is
 		.node_type = CU_GRAPH_NODE_TYPE_EVENT_RECORD,
 	};
 	record->recording = recording;
-	if (is_whole && !work_depend_context(&record->work, stream->context)) {
+	if (is_whole && !work_depend_context(&record->work, stream->green ? stream->green : stream->context)) {
 		recording_release(recording); /* the event's, which will not have it */
 		work_discard(&record->work);
 		return CUDA_ERROR_OUT_OF_MEMORY;
@@ -291,7 +291,7 @@ ENTRY_STREAM(cuEventRecord, (CUevent handle, CUstream stream), (handle, stream))
 static CUresult pair_acquire(CUcontext context_handle, CUevent handle, struct context **ret_context,
 			     struct event **ret_event)
 {
-	CUresult result = context_acquire(context_handle, ret_context);
+	CUresult result = context_acquire_green(context_handle, ret_context);
 
 	if (result)
 		return result;
@@ -310,7 +310,7 @@ ENTRY(cuCtxRecordEvent, (CUcontext context_handle, CUevent handle))
 
 	if (result)
 		return result;
-	if (event->context != context)
+	if (event->context != (context->base ? context->base : context))
 		result = CUDA_ERROR_INVALID_HANDLE;
 	if (!result)
 		result = stream_create(context, CU_STREAM_NON_BLOCKING, 0, &stream);

@@ -20,6 +20,7 @@ bool event_join(CUevent handle, struct stream *stream, CUresult *ret_result);
  */
 CUresult event_record_node(CUevent handle, struct work **ret_work);
 CUresult event_wait_node(CUevent handle, struct work **ret_work);
+CUevent event_node_event(const struct work *node); /* NULL: it is other work */
 /* False: out of memory.  Other work is left alone. */
 bool event_node_record(const struct work *node, struct stream *stream, uint64_t sequence);
 bool event_node_depend(const struct work *node, struct work *launch);

@@ -55,6 +55,11 @@ static CUresult node_make(CUevent handle, CUgraphNodeType type, struct work **re
 	return CUDA_SUCCESS;
 }
 
+CUevent event_node_event(const struct work *work)
+{
+	return work->free == node_free ? (CUevent)((const struct node_work *)work)->event : NULL;
+}
+
 CUresult event_record_node(CUevent handle, struct work **ret_work)
 {
 	return node_make(handle, CU_GRAPH_NODE_TYPE_EVENT_RECORD, ret_work);

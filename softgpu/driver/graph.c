@@ -44,6 +44,7 @@ static void graph_destroy(struct object *object)
 
 CUresult graph_publish(struct graph_body *body, CUgraph *ret_graph)
 {
+	static _Atomic uint64_t last_number;
 	struct graph *graph = calloc(1, sizeof(*graph));
 
 	if (!graph) {
@@ -53,6 +54,7 @@ CUresult graph_publish(struct graph_body *body, CUgraph *ret_graph)
 	object_prepare(&graph->object, OBJECT_GRAPH, NULL, graph_destroy);
 	graph->object.retire = graph_retire;
 	graph->body = body;
+	graph->number = ++last_number;
 	if (!object_publish(&graph->object)) {
 		object_release(&graph->object);
 		return CUDA_ERROR_OUT_OF_MEMORY;
@@ -109,29 +111,6 @@ ENTRY(cuGraphDestroy, (CUgraph handle))
 	return result;
 }
 
-ENTRY(cuGraphClone, (CUgraph * ret_clone, CUgraph handle))
-{
-	struct graph_body *body;
-	struct graph *graph;
-	CUresult result;
-
-	if (!ret_clone)
-		return CUDA_ERROR_INVALID_VALUE;
-	result = graph_acquire(handle, &graph);
-	if (result)
-		return result;
-	graphs_lock();
-	result = graph_settle(graph);
-	if (!result && graph_body_has_memory(graph->body))
-		result = CUDA_ERROR_NOT_SUPPORTED;
-	body = result ? NULL : graph_body_copy(graph->body);
-	graphs_unlock();
-	if (!result)
-		result = body ? graph_publish(body, ret_clone) : CUDA_ERROR_OUT_OF_MEMORY;
-	object_release(&graph->object);
-	return result;
-}
-
 static void exec_destroy(struct object *object)
 {
 	struct graph_exec *exec = (struct graph_exec *)object;
@@ -162,6 +141,8 @@ ENTRY(cuGraphInstantiateWithFlags, (CUgraphExec * ret_exec, CUgraph handle, unsi
 	object_prepare(&exec->object, OBJECT_GRAPH_EXEC, NULL, exec_destroy);
 	graphs_lock();
 	result = graph->is_owned || graph->is_captured_to ? CUDA_ERROR_INVALID_VALUE : graph_settle(graph);
+	if (!result)
+		result = graph_body_check(graph->body);
 	graph_body_retain(graph->body);
 	exec->body = graph->body;
 	graphs_unlock();
@@ -206,76 +187,6 @@ ENTRY(cuGraphExecGetFlags, (CUgraphExec handle, cuuint64_t *ret_flags))
 	return result;
 }
 
-struct graph_work {
-	struct work work;
-	struct graph_body *body; /* a reference */
-};
-
-static CUresult graph_run(struct work *work, struct stream *stream)
-{
-	struct graph_body *body = ((struct graph_work *)work)->body;
-	CUresult result = CUDA_SUCCESS;
-
-	pthread_mutex_lock(&body->running);
-	for (size_t index = 0; !result && index < body->count; index++) {
-		struct work *node = body->nodes[index].work;
-
-		if (node->run && !body->nodes[index].is_disabled && !stream->context->error)
-			result = node->run(node, stream);
-	}
-	pthread_mutex_unlock(&body->running);
-	return result;
-}
-
-static void graph_work_free(struct work *work)
-{
-	graph_body_release(((struct graph_work *)work)->body);
-	free(work);
-}
-
-struct work *graph_work_make(struct graph_body *body)
-{
-	struct graph_work *work = calloc(1, sizeof(*work));
-
-	if (!work)
-		return NULL;
-	work->work = (struct work){.run = graph_run, .free = graph_work_free, .node_type = CU_GRAPH_NODE_TYPE_GRAPH};
-	work->body = body;
-	graph_body_retain(body);
-	return &work->work;
-}
-
-struct graph_body *graph_work_body(const struct work *work)
-{
-	return ((const struct graph_work *)work)->body;
-}
-
-CUresult graph_settle(struct graph *graph)
-{
-	for (size_t index = 0; index < graph->body->count; index++) {
-		struct graph_node *node = &graph->body->nodes[index];
-		struct work *work;
-		CUresult result;
-
-		if (!node->child)
-			continue;
-		result = graph_settle(node->child);
-		if (result)
-			return result;
-		if (graph_work_body(node->work) == node->child->body)
-			continue;
-		work = graph_work_make(node->child->body);
-		if (!work)
-			return CUDA_ERROR_OUT_OF_MEMORY;
-		if (!graph_body_own(&graph->body)) {
-			work_discard(work);
-			return CUDA_ERROR_OUT_OF_MEMORY;
-		}
-		graph_node_replace(&graph->body->nodes[index], work);
-	}
-	return CUDA_SUCCESS;
-}
-
 /* What a launch does about its nodes' events; false: out of memory. */
 static bool events_depend(const struct graph_body *body, struct work *launch)
 {
@@ -286,8 +197,8 @@ static bool events_depend(const struct graph_body *body, struct work *launch)
 
 		if (work->node_type == CU_GRAPH_NODE_TYPE_WAIT_EVENT)
 			done = event_node_depend(work, launch);
-		else if (work->node_type == CU_GRAPH_NODE_TYPE_GRAPH)
-			done = events_depend(graph_work_body(work), launch);
+		for (size_t place = 0; done && place < graph_work_count(work); place++)
+			done = events_depend(graph_work_body(work, place), launch);
 	}
 	return done;
 }
@@ -301,8 +212,8 @@ static bool events_record(const struct graph_body *body, struct stream *stream, 
 
 		if (work->node_type == CU_GRAPH_NODE_TYPE_EVENT_RECORD)
 			done = event_node_record(work, stream, sequence);
-		else if (work->node_type == CU_GRAPH_NODE_TYPE_GRAPH)
-			done = events_record(graph_work_body(work), stream, sequence);
+		for (size_t place = 0; done && place < graph_work_count(work); place++)
+			done = events_record(graph_work_body(work, place), stream, sequence);
 	}
 	return done;
 }
@@ -313,7 +224,7 @@ static CUresult body_launch(struct graph_body *body, struct stream *stream)
 	struct work *work;
 	CUresult result;
 
-	if (capture_is_open(stream) && graph_body_has_memory(body))
+	if (capture_is_open(stream) && !graph_body_can_be_copied(body))
 		return CUDA_ERROR_NOT_SUPPORTED;
 	work = graph_work_make(body);
 	if (!work)
@@ -373,100 +284,6 @@ ENTRY_STREAM(cuGraphUpload, (CUgraphExec handle, CUstream stream), (handle, stre
 	result = stream_acquire(context, stream, &target);
 	if (!result)
 		stream_release(target);
-	object_release(&exec->object);
-	return result;
-}
-
-CUgraphExecUpdateResult graph_bodies_compare(const struct graph_body *one, const struct graph_body *other)
-{
-	CUgraphExecUpdateResult result;
-
-	if (one->count != other->count)
-		return CU_GRAPH_EXEC_UPDATE_ERROR_TOPOLOGY_CHANGED;
-	for (size_t index = 0; index < one->count; index++) {
-		const struct graph_node *a = &one->nodes[index], *b = &other->nodes[index];
-
-		if (a->dependency_count != b->dependency_count ||
-		    memcmp(a->dependencies, b->dependencies, a->dependency_count * sizeof(*a->dependencies)) != 0)
-			return CU_GRAPH_EXEC_UPDATE_ERROR_TOPOLOGY_CHANGED;
-		if (a->work->node_type != b->work->node_type || a->work->run != b->work->run)
-			return CU_GRAPH_EXEC_UPDATE_ERROR_NODE_TYPE_CHANGED;
-		if (a->work->node_type != CU_GRAPH_NODE_TYPE_GRAPH)
-			continue;
-		result = graph_bodies_compare(graph_work_body(a->work), graph_work_body(b->work));
-		if (result != CU_GRAPH_EXEC_UPDATE_SUCCESS)
-			return result;
-	}
-	return CU_GRAPH_EXEC_UPDATE_SUCCESS;
-}
-
-static bool node_rename(struct graph_node *node, const struct graph_node *name)
-{
-	struct graph_body *embedded;
-	struct work *work;
-
-	node->key = name->key;
-	node->is_disabled = name->is_disabled;
-	if (node->work->node_type != CU_GRAPH_NODE_TYPE_GRAPH)
-		return true;
-	embedded = graph_body_renamed(graph_work_body(node->work), graph_work_body(name->work));
-	work = embedded ? graph_work_make(embedded) : NULL;
-	graph_body_release(embedded);
-	if (work)
-		graph_node_replace(node, work);
-	return work != NULL;
-}
-
-struct graph_body *graph_body_renamed(const struct graph_body *body, const struct graph_body *names)
-{
-	struct graph_body *copy = graph_body_copy(body);
-
-	for (size_t index = 0; copy && index < copy->count; index++) {
-		if (!node_rename(&copy->nodes[index], &names->nodes[index])) {
-			graph_body_release(copy);
-			copy = NULL;
-		}
-	}
-	return copy;
-}
-
-/* The nodes are known by the names that they have in the graph that the executable was made of. */
-static CUresult exec_update(struct graph_exec *exec, const struct graph_body *from, CUgraphExecUpdateResult *ret_result)
-{
-	struct graph_body *updated;
-
-	*ret_result = graph_bodies_compare(exec->body, from);
-	if (*ret_result != CU_GRAPH_EXEC_UPDATE_SUCCESS)
-		return CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE;
-	updated = graph_body_renamed(from, exec->body);
-	if (!updated)
-		return CUDA_ERROR_OUT_OF_MEMORY;
-	graph_body_release(exec->body);
-	exec->body = updated;
-	return CUDA_SUCCESS;
-}
-
-ENTRY(cuGraphExecUpdate_v2, (CUgraphExec handle, CUgraph graph_handle, CUgraphExecUpdateResultInfo *ret_info))
-{
-	struct graph_exec *exec;
-	struct graph *graph;
-	CUresult result;
-
-	if (!ret_info)
-		return CUDA_ERROR_INVALID_VALUE;
-	result = graph_exec_acquire(handle, &exec);
-	if (result)
-		return result;
-	result = graph_acquire(graph_handle, &graph);
-	if (!result) {
-		*ret_info = (CUgraphExecUpdateResultInfo){0};
-		graphs_lock();
-		result = graph_settle(graph);
-		if (!result)
-			result = exec_update(exec, graph->body, &ret_info->result);
-		graphs_unlock();
-		object_release(&graph->object);
-	}
 	object_release(&exec->object);
 	return result;
 }

@@ -19,8 +19,8 @@ struct graph_node {
 	struct work *work;
 	uint64_t key;		    /* names the node in all bodies that come from one another */
 	struct node_handle *handle; /* in the one graph that has the body; NULL: nobody asked */
-	/* The embedded graph, likewise; its body may have moved on from that in the work (graph_settle()). */
-	struct graph *child;
+	/* The graphs of the work's bodies, likewise; they may have moved on from those (graph_settle()). */
+	struct graph **children;
 	size_t *dependencies; /* indices of earlier nodes, each once */
 	size_t dependency_count;
 	bool has_dependents;
@@ -34,12 +34,16 @@ struct graph_body {
 	size_t count;
 	size_t capacity;
 	struct user_references users;
+	struct condition **conditions; /* a reference each: handles that the graph was asked for */
+	size_t condition_count;
 };
 
 struct graph {
 	struct object object;
 	struct graph_body *body; /* a reference */
-	bool is_owned;		 /* by a node, and destroyed with it */
+	uint64_t number;
+	uint64_t original; /* number of the graph that it was copied from, 0: none */
+	bool is_owned;	   /* by a node, and destroyed with it */
 	_Atomic bool is_captured_to;
 };
 
@@ -94,15 +98,42 @@ void graph_end(struct graph *graph);
 CUresult graph_acquire(CUgraph handle, struct graph **ret_graph);
 CUresult graph_exec_acquire(CUgraphExec handle, struct graph_exec **ret_exec);
 
-/* Work that runs the body, of which it takes a reference of its own; NULL: out of memory. */
+/*
+ * Work that runs one body of nodes (an embedded graph, a launch) or as many as a condition decides (a conditional
+ * node).  It has references of its own to them.  NULL: out of memory.
+ */
 struct work *graph_work_make(struct graph_body *body);
-struct graph_body *graph_work_body(const struct work *work);
+/* CUDA_ERROR_INVALID_VALUE: the description is none. The bodies are new. */
+CUresult conditional_work_make(const CUDA_CONDITIONAL_NODE_PARAMS *parameters, struct work **ret_work);
+/* The same with other bodies. */
+struct work *graph_work_with(const struct work *former, struct graph_body *const *bodies);
+/* The same with the names (keys) of the nodes of other work, whose bodies compare as the same. */
+struct work *graph_work_renamed(const struct work *work, const struct work *names);
+size_t graph_work_count(const struct work *work); /* 0: it is other work */
+struct graph_body *graph_work_body(const struct work *work, size_t place);
+const struct condition *graph_work_condition(const struct work *work);	  /* NULL: not conditional */
+bool graph_works_match(const struct work *one, const struct work *other); /* as many bodies, for the same decision */
+
+/* CUDA_ERROR_INVALID_VALUE: conditions and conditional nodes are not as they must be for an executable. */
+CUresult graph_body_check(const struct graph_body *body);
+/* Nothing that allocates, and no conditional nodes (API reference, cuGraphClone, CUDA_CHILD_GRAPH_NODE_PARAMS). */
+bool graph_body_can_be_copied(const struct graph_body *body);
+bool graph_body_is_conditional(const struct graph_body *body); /* not what is embedded in it */
 
 /* Under the lock: gives the nodes the bodies that their embedded graphs have now. */
 CUresult graph_settle(struct graph *graph);
 
 /* Under the lock: the node of a handle, and its graph with a reference for the caller. */
 CUresult graph_node_acquire(CUgraphNode handle, struct graph **ret_graph, size_t *ret_index);
+
+/* A copy of the graph, or what it has now until graph_settle() finds that it has changed. */
+CUresult graph_child_work_make(const CUDA_CHILD_GRAPH_NODE_PARAMS *child, struct work **ret_work);
+
+/* Under the lock: the graphs that a new node of 'parent' has from the beginning; NULL: it has none yet. */
+CUresult graph_children_take(const struct graph *parent, const CUgraphNodeParams *parameters, const struct work *work,
+			     struct graph ***ret_children);
+/* The first 'count' graphs end, and the list. */
+void graph_children_end(struct graph **children, size_t count);
 
 /* What the parameters describe; the work is the caller's. */
 CUresult graph_node_work_make(const CUgraphNodeParams *parameters, struct work **ret_work);

@@ -3,6 +3,7 @@
 #include "copy.h"
 #include "driver.h"
 #include "entry.h"
+#include "event.h"
 #include "graph_memory.h"
 #include "launch.h"
 
@@ -47,6 +48,8 @@ static CUresult node_describe(CUgraphNode handle, CUgraphNodeType type, void *re
 			graph_allocation_describe(work, ret_parameters);
 		else if (type == CU_GRAPH_NODE_TYPE_MEM_FREE)
 			*(CUdeviceptr *)ret_parameters = graph_free_address(work);
+		else if (type == CU_GRAPH_NODE_TYPE_EVENT_RECORD || type == CU_GRAPH_NODE_TYPE_WAIT_EVENT)
+			*(CUevent *)ret_parameters = event_node_event(work);
 		else
 			fill_work_describe(work, ret_parameters);
 		object_release(&graph->object);
@@ -78,6 +81,16 @@ ENTRY(cuGraphMemAllocNodeGetParams, (CUgraphNode node, CUDA_MEM_ALLOC_NODE_PARAM
 ENTRY(cuGraphMemFreeNodeGetParams, (CUgraphNode node, CUdeviceptr *ret_address))
 {
 	return node_describe(node, CU_GRAPH_NODE_TYPE_MEM_FREE, ret_address);
+}
+
+ENTRY(cuGraphEventRecordNodeGetEvent, (CUgraphNode node, CUevent *ret_event))
+{
+	return node_describe(node, CU_GRAPH_NODE_TYPE_EVENT_RECORD, ret_event);
+}
+
+ENTRY(cuGraphEventWaitNodeGetEvent, (CUgraphNode node, CUevent *ret_event))
+{
+	return node_describe(node, CU_GRAPH_NODE_TYPE_WAIT_EVENT, ret_event);
 }
 
 static CUresult attribute_set(CUgraphNode handle, const CUlaunchAttribute *attribute)

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "condition.h"
+
 static _Atomic uint64_t last_key;
 
 struct graph_body *graph_body_make(void)
@@ -42,6 +44,9 @@ void graph_body_release(struct graph_body *body)
 		free(body->nodes[index].dependencies);
 	}
 	free(body->nodes);
+	for (size_t place = 0; place < body->condition_count; place++)
+		condition_release(body->conditions[place]);
+	free(body->conditions);
 	user_references_end(&body->users);
 	pthread_mutex_destroy(&body->running);
 	free(body);
@@ -56,6 +61,18 @@ static size_t *indices_copy(const size_t *indices, size_t count)
 	return copy;
 }
 
+static bool conditions_copy(const struct graph_body *from, struct graph_body *to)
+{
+	if (!from->condition_count)
+		return true;
+	to->conditions = malloc(from->condition_count * sizeof(struct condition *));
+	for (size_t place = 0; to->conditions && place < from->condition_count; place++) {
+		to->conditions[to->condition_count++] = from->conditions[place];
+		condition_retain(from->conditions[place]);
+	}
+	return to->conditions != NULL;
+}
+
 static struct graph_body *body_copy(const struct graph_body *body, bool with_handles)
 {
 	struct graph_node *nodes = malloc((body->count ? body->count : 1) * sizeof(*nodes));
@@ -68,7 +85,7 @@ static struct graph_body *body_copy(const struct graph_body *body, bool with_han
 	}
 	copy->nodes = nodes;
 	copy->capacity = body->count;
-	if (user_references_copy(&body->users, &copy->users))
+	if (user_references_copy(&body->users, &copy->users) || !conditions_copy(body, copy))
 		goto fail;
 	for (size_t index = 0; index < body->count; index++) {
 		struct graph_node *node = &copy->nodes[index];
@@ -79,7 +96,7 @@ static struct graph_body *body_copy(const struct graph_body *body, bool with_han
 			goto fail;
 		if (!with_handles) {
 			node->handle = NULL;
-			node->child = NULL;
+			node->children = NULL;
 		}
 		work_share(node->work);
 		copy->count++;

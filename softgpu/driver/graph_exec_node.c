@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Nodes of executable graphs, which go by the nodes of the graphs that these were made of. */
+#include <stdlib.h>
+
 #include "entry.h"
 #include "graph.h"
 #include "launch.h"
@@ -26,24 +28,24 @@ static const struct graph_node *node_find(const struct graph_body *body, uint64_
 
 	if (graph_body_find(body, key, &index))
 		return &body->nodes[index];
-	for (index = 0; !found && index < body->count; index++)
-		if (body->nodes[index].work->node_type == CU_GRAPH_NODE_TYPE_GRAPH)
-			found = node_find(graph_work_body(body->nodes[index].work), key);
+	for (index = 0; !found && index < body->count; index++) {
+		const struct work *work = body->nodes[index].work;
+
+		for (size_t place = 0; !found && place < graph_work_count(work); place++)
+			found = node_find(graph_work_body(work, place), key);
+	}
 	return found;
 }
 
 /* As cuGraphExecUpdate() does with the whole: the nodes of the embedded graph keep their names.  Takes the work. */
 static CUresult embedded_replace(struct graph_node *node, struct work *work)
 {
-	const struct graph_body *former = graph_work_body(node->work), *wanted = graph_work_body(work);
-	struct graph_body *renamed;
 	struct work *replacement;
 
-	if (graph_bodies_compare(former, wanted) != CU_GRAPH_EXEC_UPDATE_SUCCESS)
+	if (graph_bodies_compare(graph_work_body(node->work, 0), graph_work_body(work, 0)) !=
+	    CU_GRAPH_EXEC_UPDATE_SUCCESS)
 		return CUDA_ERROR_INVALID_VALUE;
-	renamed = graph_body_renamed(wanted, former);
-	replacement = renamed ? graph_work_make(renamed) : NULL;
-	graph_body_release(renamed);
+	replacement = graph_work_renamed(work, node->work);
 	if (!replacement)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	graph_node_replace(node, replacement);
@@ -60,7 +62,8 @@ static CUresult node_change(struct graph_node *node, const struct change *change
 		return CUDA_SUCCESS;
 	}
 	if (node->work->node_type != change->work->node_type || node->work->node_type == CU_GRAPH_NODE_TYPE_MEM_ALLOC ||
-	    node->work->node_type == CU_GRAPH_NODE_TYPE_MEM_FREE)
+	    node->work->node_type == CU_GRAPH_NODE_TYPE_MEM_FREE ||
+	    node->work->node_type == CU_GRAPH_NODE_TYPE_CONDITIONAL)
 		return CUDA_ERROR_INVALID_VALUE;
 	if (node->work->node_type == CU_GRAPH_NODE_TYPE_GRAPH)
 		return embedded_replace(node, change->work);
@@ -76,13 +79,22 @@ static CUresult node_change(struct graph_node *node, const struct change *change
 
 static CUresult body_change(struct graph_body **body, uint64_t key, const struct change *change);
 
-/* In a body that is embedded in a node, which then has a copy of it. */
-static CUresult embedded_change(struct graph_body **body, size_t index, uint64_t key, const struct change *change)
+/* In one of the bodies that are embedded in a node, which then has a copy of it. */
+static CUresult embedded_change(struct graph_body **body, size_t index, size_t place, uint64_t key,
+				const struct change *change)
 {
-	struct graph_body *copy = graph_body_copy(graph_work_body((*body)->nodes[index].work));
-	struct work *work = copy ? graph_work_make(copy) : NULL;
+	const struct work *former = (*body)->nodes[index].work;
+	size_t count = graph_work_count(former);
+	struct graph_body **bodies = calloc(count, sizeof(struct graph_body *));
+	struct graph_body *copy = graph_body_copy(graph_work_body(former, place));
+	struct work *work = NULL;
 	CUresult result = CUDA_ERROR_OUT_OF_MEMORY;
 
+	for (size_t i = 0; bodies && i < count; i++)
+		bodies[i] = i == place ? copy : graph_work_body(former, i);
+	if (bodies && copy)
+		work = graph_work_with(former, bodies);
+	free(bodies);
 	/* The work has it alone from now on, so that it is changed in place. */
 	graph_body_release(copy);
 	if (work && graph_body_own(body))
@@ -103,8 +115,9 @@ static CUresult body_change(struct graph_body **body, uint64_t key, const struct
 	for (index = 0; index < (*body)->count; index++) {
 		const struct work *work = (*body)->nodes[index].work;
 
-		if (work->node_type == CU_GRAPH_NODE_TYPE_GRAPH && node_find(graph_work_body(work), key))
-			return embedded_change(body, index, key, change);
+		for (size_t place = 0; place < graph_work_count(work); place++)
+			if (node_find(graph_work_body(work, place), key))
+				return embedded_change(body, index, place, key, change);
 	}
 	return CUDA_ERROR_INVALID_VALUE;
 }

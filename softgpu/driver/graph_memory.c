@@ -115,8 +115,9 @@ bool graph_body_has_memory(const struct graph_body *body)
 
 		if (work->node_type == CU_GRAPH_NODE_TYPE_MEM_ALLOC || work->node_type == CU_GRAPH_NODE_TYPE_MEM_FREE)
 			return true;
-		if (work->node_type == CU_GRAPH_NODE_TYPE_GRAPH && graph_body_has_memory(graph_work_body(work)))
-			return true;
+		for (size_t place = 0; place < graph_work_count(work); place++)
+			if (graph_body_has_memory(graph_work_body(work, place)))
+				return true;
 	}
 	return false;
 }

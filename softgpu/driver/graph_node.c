@@ -27,8 +27,9 @@ void graph_node_retire(struct graph_node *node)
 {
 	if (node->handle)
 		object_release(object_retire(node->handle, OBJECT_GRAPH_NODE));
-	if (node->child)
-		graph_end(node->child);
+	if (node->children)
+		graph_children_end(node->children, graph_work_count(node->work));
+	node->children = NULL;
 }
 
 CUresult graph_node_handle(struct graph *graph, size_t index, CUgraphNode *ret_handle)
@@ -90,17 +91,6 @@ static bool edge_is_plain(const CUgraphEdgeData *edge)
 	return memcmp(edge, &plain, sizeof(plain)) == 0;
 }
 
-static bool graph_contains(const struct graph *graph, const struct graph *other)
-{
-	for (size_t index = 0; index < graph->body->count; index++) {
-		const struct graph *child = graph->body->nodes[index].child;
-
-		if (child && (child == other || graph_contains(child, other)))
-			return true;
-	}
-	return false;
-}
-
 static CUresult memset_work_make(const CUDA_MEMSET_NODE_PARAMS_v2 *parameters, struct work **ret_work)
 {
 	return fill_work_make(
@@ -113,27 +103,6 @@ static CUresult memset_work_make(const CUDA_MEMSET_NODE_PARAMS_v2 *parameters, s
 			.element_bytes = parameters->elementSize,
 		},
 		ret_work);
-}
-
-/* A copy of the graph, or what it has now until graph_settle() finds that it has changed. */
-static CUresult child_work_make(const CUDA_CHILD_GRAPH_NODE_PARAMS *child, struct work **ret_work)
-{
-	struct graph *graph;
-	CUresult result = graph_acquire(child->graph, &graph);
-
-	if (result)
-		return result;
-	graphs_lock();
-	result = graph_settle(graph);
-	if (!result && child->ownership == CU_GRAPH_CHILD_GRAPH_OWNERSHIP_CLONE && graph_body_has_memory(graph->body))
-		result = CUDA_ERROR_NOT_SUPPORTED;
-	if (!result) {
-		*ret_work = graph_work_make(graph->body);
-		result = *ret_work ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
-	}
-	graphs_unlock();
-	object_release(&graph->object);
-	return result;
 }
 
 static CUresult allocation_work_make(const CUDA_MEM_ALLOC_NODE_PARAMS *parameters, struct work **ret_work)
@@ -158,7 +127,7 @@ CUresult graph_node_work_make(const CUgraphNodeParams *parameters, struct work *
 	case CU_GRAPH_NODE_TYPE_MEMSET:
 		return memset_work_make(&parameters->memset, ret_work);
 	case CU_GRAPH_NODE_TYPE_GRAPH:
-		return child_work_make(&parameters->graph, ret_work);
+		return graph_child_work_make(&parameters->graph, ret_work);
 	case CU_GRAPH_NODE_TYPE_EVENT_RECORD:
 		return event_record_node(parameters->eventRecord.event, ret_work);
 	case CU_GRAPH_NODE_TYPE_WAIT_EVENT:
@@ -174,6 +143,8 @@ CUresult graph_node_work_make(const CUgraphNodeParams *parameters, struct work *
 		return graph_free_work(parameters->free.dptr, ret_work);
 	case CU_GRAPH_NODE_TYPE_BATCH_MEM_OP:
 		return batch_work_make(&parameters->memOp, ret_work);
+	case CU_GRAPH_NODE_TYPE_CONDITIONAL:
+		return conditional_work_make(&parameters->conditional, ret_work);
 	case CU_GRAPH_NODE_TYPE_EMPTY:
 		*ret_work = work_nothing();
 		return *ret_work ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
@@ -199,29 +170,6 @@ CUresult graph_nodes_find(const struct graph *graph, const CUgraphNode *dependen
 	return CUDA_SUCCESS;
 }
 
-/* Under the lock: the graph that a new node of 'parent' is to have for its own. */
-static CUresult child_take(const struct graph *parent, const CUgraphNodeParams *parameters, struct graph **ret_child)
-{
-	struct graph *child;
-	CUresult result;
-
-	*ret_child = NULL;
-	if (parameters->type != CU_GRAPH_NODE_TYPE_GRAPH ||
-	    parameters->graph.ownership == CU_GRAPH_CHILD_GRAPH_OWNERSHIP_CLONE)
-		return CUDA_SUCCESS;
-	if (parameters->graph.ownership != CU_GRAPH_CHILD_GRAPH_OWNERSHIP_MOVE)
-		return CUDA_ERROR_INVALID_VALUE;
-	result = graph_acquire(parameters->graph.graph, &child);
-	if (result)
-		return result;
-	if (child->is_owned || child->is_captured_to || child == parent || graph_contains(child, parent))
-		result = CUDA_ERROR_INVALID_VALUE;
-	/* Its handle keeps it. */
-	object_release(&child->object);
-	*ret_child = child;
-	return result;
-}
-
 /* Under the lock.  Takes the work on success. */
 static CUresult node_add(struct graph *graph, struct work *work, const size_t *dependencies, size_t count,
 			 CUgraphNode *ret_node)
@@ -238,11 +186,37 @@ static CUresult node_add(struct graph *graph, struct work *work, const size_t *d
 	return result;
 }
 
+/* Under the lock.  Takes the work on success. */
+static CUresult node_add_described(struct graph *graph, struct work *work, const size_t *dependencies, size_t count,
+				   CUgraphNodeParams *parameters, CUgraphNode *ret_node)
+{
+	bool is_conditional = parameters->type == CU_GRAPH_NODE_TYPE_CONDITIONAL;
+	struct graph **children;
+	CUresult result = graph_children_take(graph, parameters, work, &children);
+
+	if (result)
+		return result;
+	result = node_add(graph, work, dependencies, count, ret_node);
+	if (result) {
+		/* One that is moved is the caller's still. */
+		graph_children_end(children, is_conditional ? graph_work_count(work) : 0);
+		return result;
+	}
+	graph->body->nodes[graph->body->count - 1].children = children;
+	if (children && !is_conditional)
+		children[0]->is_owned = true;
+	if (is_conditional)
+		parameters->conditional.phGraph_out = (CUgraph *)children;
+	if (parameters->type == CU_GRAPH_NODE_TYPE_MEM_ALLOC)
+		graph_allocation_describe(work, &parameters->alloc);
+	return CUDA_SUCCESS;
+}
+
 ENTRY(cuGraphAddNode_v2, (CUgraphNode * ret_node, CUgraph handle, const CUgraphNode *dependencies,
 			  const CUgraphEdgeData *edges, size_t count, CUgraphNodeParams *parameters))
 {
-	struct graph *graph, *child;
 	struct work *work = NULL;
+	struct graph *graph;
 	size_t *indices;
 	CUresult result;
 
@@ -257,15 +231,7 @@ ENTRY(cuGraphAddNode_v2, (CUgraphNode * ret_node, CUgraph handle, const CUgraphN
 		graphs_lock();
 		result = graph_nodes_find(graph, dependencies, edges, count, indices);
 		if (!result)
-			result = child_take(graph, parameters, &child);
-		if (!result)
-			result = node_add(graph, work, indices, count, ret_node);
-		if (!result && child) {
-			graph->body->nodes[graph->body->count - 1].child = child;
-			child->is_owned = true;
-		}
-		if (!result && parameters->type == CU_GRAPH_NODE_TYPE_MEM_ALLOC)
-			graph_allocation_describe(work, &parameters->alloc);
+			result = node_add_described(graph, work, indices, count, parameters, ret_node);
 		graphs_unlock();
 		if (result)
 			work_discard(work);
@@ -276,54 +242,9 @@ ENTRY(cuGraphAddNode_v2, (CUgraphNode * ret_node, CUgraph handle, const CUgraphN
 }
 
 /* Under the lock. */
-static CUresult child_publish(struct graph_node *node)
-{
-	/* Without the handles of the graph that the work was made of. */
-	struct graph_body *body = graph_body_copy(graph_work_body(node->work));
-	CUgraph handle;
-	CUresult result = body ? graph_publish(body, &handle) : CUDA_ERROR_OUT_OF_MEMORY;
-
-	if (result)
-		return result;
-	node->child = (struct graph *)handle;
-	node->child->is_owned = true;
-	return CUDA_SUCCESS;
-}
-
-ENTRY(cuGraphChildGraphNodeGetGraph, (CUgraphNode handle, CUgraph *ret_graph))
-{
-	struct graph_node *node;
-	struct graph *graph;
-	size_t index;
-	CUresult result = driver_check();
-
-	if (!result && !ret_graph)
-		result = CUDA_ERROR_INVALID_VALUE;
-	if (result)
-		return result;
-	graphs_lock();
-	result = graph_node_acquire(handle, &graph, &index);
-	if (result)
-		goto unlock;
-	if (!graph_body_own(&graph->body))
-		result = CUDA_ERROR_OUT_OF_MEMORY;
-	node = &graph->body->nodes[index];
-	if (!result && node->work->node_type != CU_GRAPH_NODE_TYPE_GRAPH)
-		result = CUDA_ERROR_INVALID_VALUE;
-	if (!result && !node->child)
-		result = child_publish(node);
-	if (!result)
-		*ret_graph = (CUgraph)node->child;
-	object_release(&graph->object);
-unlock:
-	graphs_unlock();
-	return result;
-}
-
-/* Under the lock. */
 static CUresult parameters_replace(struct graph_body **body, size_t index, struct work *work)
 {
-	if ((*body)->nodes[index].work->node_type != work->node_type || (*body)->nodes[index].child ||
+	if ((*body)->nodes[index].work->node_type != work->node_type || (*body)->nodes[index].children ||
 	    work->node_type == CU_GRAPH_NODE_TYPE_MEM_ALLOC || work->node_type == CU_GRAPH_NODE_TYPE_MEM_FREE)
 		return CUDA_ERROR_INVALID_VALUE;
 	if (work->node_type == CU_GRAPH_NODE_TYPE_KERNEL) {

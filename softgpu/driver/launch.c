@@ -21,6 +21,7 @@ struct request {
 	void **parameters;
 	void **extra;
 	bool cooperative;
+	unsigned multiprocessors; /* 0: the device's */
 };
 
 struct launch_work {
@@ -62,6 +63,8 @@ static CUresult launch_run(struct work *work, struct stream *stream)
 	struct engine_result result = {0};
 
 	launch.cancel = &stream->context->cancelled;
+	if (stream->green)
+		launch.workers_max = stream->green->multiprocessors;
 	memory_engine_device_set(stream->context->device);
 	engine_launch(driver_engine(), &launch, &result);
 	return result_of(result.fault);
@@ -103,7 +106,7 @@ static CUresult request_check(const struct request *request, const struct functi
 	if (!request->cooperative)
 		return CUDA_SUCCESS;
 	resident = occupancy_blocks(info, (unsigned)threads, request->dynamic_shared_bytes) *
-		   device_multiprocessor_count();
+		   (request->multiprocessors ? (int)request->multiprocessors : device_multiprocessor_count());
 	return (uint64_t)request->grid[0] * request->grid[1] > (uint64_t)resident / request->grid[2]
 		       ? CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE
 		       : CUDA_SUCCESS;
@@ -194,7 +197,7 @@ static CUresult request_prepare(const struct request *request, struct context *c
 	return result;
 }
 
-static CUresult launch(const struct request *request)
+static CUresult launch(struct request *request)
 {
 	struct context *context;
 	struct launch_work *work;
@@ -206,6 +209,7 @@ static CUresult launch(const struct request *request)
 	result = stream_acquire(context, request->stream, &stream);
 	if (result)
 		return result;
+	request->multiprocessors = stream->green ? stream->green->multiprocessors : 0;
 	result = request_prepare(request, stream->context, &work);
 	if (!result)
 		result = stream_submit(stream, &work->work, NULL);
@@ -240,7 +244,7 @@ ENTRY_STREAM(cuLaunchKernel,
 	      void **extra),
 	     (function, grid_x, grid_y, grid_z, block_x, block_y, block_z, shared_bytes, stream, parameters, extra))
 {
-	const struct request request = {
+	struct request request = {
 		.handle = function,
 		.grid = {grid_x, grid_y, grid_z},
 		.block = {block_x, block_y, block_z},
@@ -259,7 +263,7 @@ ENTRY_STREAM(cuLaunchCooperativeKernel,
 	      void **parameters),
 	     (function, grid_x, grid_y, grid_z, block_x, block_y, block_z, shared_bytes, stream, parameters))
 {
-	const struct request request = {
+	struct request request = {
 		.handle = function,
 		.grid = {grid_x, grid_y, grid_z},
 		.block = {block_x, block_y, block_z},

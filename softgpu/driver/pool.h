@@ -28,6 +28,7 @@ struct pool {
 	uint64_t maximum;		 /* 0: none */
 	_Atomic uint32_t access_devices; /* a bit for each device that was let at it, but its own */
 	struct pool_file *file;		 /* NULL: it cannot be shared with other processes */
+	bool is_exported;		 /* its descriptor has been given: only then what is told of its pointers */
 	bool is_imported;		 /* another process's: nothing is allocated from it here */
 };
 

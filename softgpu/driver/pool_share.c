@@ -38,6 +38,7 @@ ENTRY(cuMemPoolExportToShareableHandle,
 			result = CUDA_ERROR_OUT_OF_MEMORY;
 		else
 			*(int *)ret_handle = copy;
+		pool->is_exported |= !result;
 	}
 	object_release(&pool->object);
 	return result;
@@ -80,7 +81,8 @@ ENTRY(cuMemPoolExportPointer, (CUmemPoolPtrExportData * ret_data, CUdeviceptr ad
 	pool = object_acquire(range.pool, OBJECT_POOL);
 	if (!pool)
 		return CUDA_ERROR_INVALID_VALUE;
-	if (!pool->file || pool->is_imported) {
+	/* As NVIDIA's driver has it (580.159.04, measured). */
+	if (!pool->is_exported) {
 		result = CUDA_ERROR_INVALID_VALUE;
 	} else {
 		data.file = pool_file_identity(pool->file);

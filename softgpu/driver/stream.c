@@ -31,6 +31,8 @@ static void stream_destroy(struct object *object)
 	pthread_mutex_unlock(&lock);
 	pthread_cond_destroy(&stream->wake);
 	object_release(&stream->context->object);
+	if (stream->green)
+		object_release(&stream->green->object);
 	free(stream);
 }
 
@@ -42,6 +44,11 @@ CUresult stream_create(struct context *context, unsigned flags, int priority, st
 	if (!stream)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	object_prepare(&stream->object, OBJECT_STREAM, context, stream_destroy);
+	if (context->base) {
+		object_retain(&context->object);
+		stream->green = context;
+		context = context->base;
+	}
 	stream->context = context;
 	stream->flags = flags;
 	stream->priority = priority;
@@ -77,48 +84,6 @@ void stream_release(struct stream *stream)
 		object_release(&stream->object);
 }
 
-bool work_depend(struct work *work, struct stream *stream, uint64_t sequence)
-{
-	if (stream_reached(stream, sequence))
-		return true;
-	if (work->dependency_count == work->dependency_capacity) {
-		size_t capacity = work->dependency_capacity ? work->dependency_capacity * 2 : 4;
-		struct dependency *grown = realloc(work->dependencies, capacity * sizeof(*grown));
-
-		if (!grown)
-			return false;
-		work->dependencies = grown;
-		work->dependency_capacity = capacity;
-	}
-	object_retain(&stream->object);
-	work->dependencies[work->dependency_count++] = (struct dependency){stream, sequence};
-	return true;
-}
-
-void work_discard(struct work *work)
-{
-	for (size_t index = 0; index < work->dependency_count; index++)
-		stream_release(work->dependencies[index].stream);
-	free(work->dependencies);
-	work->free(work);
-}
-
-static void nothing_free(struct work *work)
-{
-	free(work);
-}
-
-struct work *work_nothing(void)
-{
-	struct work *work = calloc(1, sizeof(*work));
-
-	if (work) {
-		work->free = nothing_free;
-		work->node_type = CU_GRAPH_NODE_TYPE_EMPTY;
-	}
-	return work;
-}
-
 bool stream_reached(const struct stream *stream, uint64_t sequence)
 {
 	return stream->completed >= sequence;
@@ -140,6 +105,9 @@ static bool depend_implicitly(struct stream *stream, struct work *work)
 	struct context *context = stream->context;
 
 	if (context->gate && !work_depend(work, context->gate, context->gate->submitted))
+		return false;
+	if (stream->green && stream->green->gate &&
+	    !work_depend(work, stream->green->gate, stream->green->gate->submitted))
 		return false;
 	if (!stream->blocking)
 		return true;
@@ -361,16 +329,27 @@ static uint64_t oldest_ticket(const struct stream *stream)
 	return stream->first ? stream->first->ticket : UINT64_MAX;
 }
 
+static struct context *base_of(struct context *context)
+{
+	return context->base ? context->base : context;
+}
+
+/* All streams of a primary context, those of its green ones too, or those of a green one. */
+static bool stream_is_in(const struct stream *stream, const struct context *context)
+{
+	return !context->base || stream->green == context;
+}
+
 void stream_wait_context(struct context *context)
 {
 	struct stream *stream;
 	uint64_t goal;
 
 	pthread_mutex_lock(&lock);
-	goal = context->work_count;
-	stream = context->streams;
+	goal = base_of(context)->work_count;
+	stream = base_of(context)->streams;
 	while (stream) {
-		if (oldest_ticket(stream) > goal) {
+		if (!stream_is_in(stream, context) || oldest_ticket(stream) > goal) {
 			stream = stream->next;
 			continue;
 		}
@@ -380,7 +359,7 @@ void stream_wait_context(struct context *context)
 		pthread_mutex_unlock(&lock);
 		stream_release(stream);
 		pthread_mutex_lock(&lock);
-		stream = context->streams;
+		stream = base_of(context)->streams;
 	}
 	pthread_mutex_unlock(&lock);
 }
@@ -390,9 +369,9 @@ bool work_depend_context(struct work *work, struct context *context)
 	bool is_done = true;
 
 	pthread_mutex_lock(&lock);
-	for (struct stream *stream = context->streams; stream && is_done; stream = stream->next)
+	for (struct stream *stream = base_of(context)->streams; stream && is_done; stream = stream->next)
 		/* One whose last reference is gone has no work. */
-		if (!stream_reached(stream, stream->submitted))
+		if (stream_is_in(stream, context) && !stream_reached(stream, stream->submitted))
 			is_done = work_depend(work, stream, stream->submitted);
 	pthread_mutex_unlock(&lock);
 	return is_done;
@@ -476,7 +455,9 @@ struct stream *stream_take_legacy(struct context *context)
 void stream_close_owned(struct context *context)
 {
 	pthread_mutex_lock(&lock);
-	for (struct stream *stream = context->streams; stream; stream = stream->next) {
+	for (struct stream *stream = base_of(context)->streams; stream; stream = stream->next) {
+		if (!stream_is_in(stream, context))
+			continue;
 		stream->closed = true;
 		pthread_cond_signal(&stream->wake);
 	}

@@ -65,6 +65,7 @@ struct stream_attributes {
 struct stream {
 	struct object object;
 	struct context *context; /* a reference */
+	struct context *green;	 /* that it was made in: a reference; NULL: in none */
 	uint64_t id;
 	unsigned flags;
 	int priority;
@@ -84,7 +85,11 @@ struct stream {
 	struct stream *previous;
 };
 
+/* In a context, or a green one. */
 CUresult stream_create(struct context *context, unsigned flags, int priority, struct stream **ret_stream);
+
+/* Takes over a new stream, and gives its handle. */
+CUresult stream_publish(struct stream *stream, CUstream *ret_handle);
 
 /* Ends the stream when its work is done.  The caller's reference stays the caller's. */
 void stream_close(struct stream *stream);
@@ -96,7 +101,7 @@ void stream_release(struct stream *stream); /* accepts NULL */
 /* Makes 'work' wait for work that was submitted earlier.  Before submission; false: out of memory. */
 bool work_depend(struct work *work, struct stream *stream, uint64_t sequence);
 
-/* The same for all work of the context that was submitted earlier. */
+/* The same for all work of the context, or of a green one, that was submitted earlier. */
 bool work_depend_context(struct work *work, struct context *context);
 
 /* Work that only waits for its dependencies; NULL: out of memory. */
@@ -115,7 +120,8 @@ CUresult stream_perform(struct stream *stream, struct work *work);
 bool stream_idle(struct stream *stream);
 bool stream_reached(const struct stream *stream, uint64_t sequence);
 void stream_wait(struct stream *stream, uint64_t sequence);
-void stream_wait_context(struct context *context); /* all work of all its streams submitted so far */
+/* All work of all streams of the context, or of a green one, submitted so far. */
+void stream_wait_context(struct context *context);
 
 struct stream_attributes stream_attributes_read(struct stream *stream);
 void stream_attributes_write(struct stream *stream, const struct stream_attributes *attributes);
@@ -132,14 +138,14 @@ bool work_host_function_read(const struct work *work, CUDA_HOST_NODE_PARAMS *ret
 CUresult batch_work_make(const CUDA_BATCH_MEM_OP_NODE_PARAMS *parameters, struct work **ret_work);
 bool batch_work_read(struct work *work, CUDA_BATCH_MEM_OP_NODE_PARAMS *ret_parameters);
 
-/* Makes all later work of the context wait for 'work', which is taken in every case. */
+/* Makes all later work of the context, or of a green one, wait for 'work', which is taken in every case. */
 CUresult stream_gate_context(struct context *context, struct work *work);
 void stream_gate_release(struct context *context);
 
 /* For the end of the context: its default stream, with the context's reference to it. */
 struct stream *stream_take_legacy(struct context *context);
 
-/* Closes all of its streams and invalidates their handles. */
+/* Closes all streams of the context, or of a green one, and invalidates their handles. */
 void stream_close_owned(struct context *context);
 
 #endif

@@ -6,8 +6,19 @@
 #include "driver.h"
 #include "entry.h"
 #include "event.h"
+#include "green.h"
 #include "print.h"
 #include "stream.h"
+
+CUresult stream_publish(struct stream *stream, CUstream *ret_handle)
+{
+	if (!object_publish(&stream->object)) {
+		stream_release(stream);
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	}
+	*ret_handle = (CUstream)stream;
+	return CUDA_SUCCESS;
+}
 
 ENTRY(cuStreamCreateWithPriority, (CUstream * ret_stream, unsigned int flags, int priority))
 {
@@ -20,15 +31,8 @@ ENTRY(cuStreamCreateWithPriority, (CUstream * ret_stream, unsigned int flags, in
 	if (!ret_stream || flags & ~(unsigned)CU_STREAM_NON_BLOCKING)
 		return CUDA_ERROR_INVALID_VALUE;
 	(void)priority; /* clamped to the range, which is a single value */
-	result = stream_create(context, flags, 0, &stream);
-	if (result)
-		return result;
-	if (!object_publish(&stream->object)) {
-		stream_release(stream);
-		return CUDA_ERROR_OUT_OF_MEMORY;
-	}
-	*ret_stream = (CUstream)stream;
-	return CUDA_SUCCESS;
+	result = stream_create(context_for_streams(context), flags, 0, &stream);
+	return result ? result : stream_publish(stream, ret_stream);
 }
 
 ENTRY(cuStreamCreate, (CUstream * ret_stream, unsigned int flags))
@@ -75,7 +79,7 @@ ENTRY_STREAM(cuStreamSynchronize, (CUstream stream), (stream))
 		return result;
 	}
 	/* The default stream stands for all blocking streams: its next work would wait for theirs. */
-	if (target == target->context->legacy) {
+	if (target == (target->green ? target->green : target->context)->legacy) {
 		struct work *work = work_nothing();
 
 		result = work ? stream_perform(target, work) : CUDA_ERROR_OUT_OF_MEMORY;
@@ -186,24 +190,44 @@ ENTRY_STREAM(cuStreamGetCtx, (CUstream stream, CUcontext *ret_context), (stream,
 	if (result)
 		return result;
 	if (ret_context)
-		*ret_context = (CUcontext)target->context;
+		*ret_context = (CUcontext)(target->green ? target->green : target->context);
 	else
 		result = CUDA_ERROR_INVALID_VALUE;
 	stream_release(target);
 	return result;
 }
 
-/* No stream belongs to a green context. */
+/* The primary context, and the green one if it is of one. */
 ENTRY_STREAM(cuStreamGetCtx_v2, (CUstream stream, CUcontext *ret_context, CUgreenCtx *ret_green),
 	     (stream, ret_context, ret_green))
 {
-	CUresult result;
+	struct stream *target;
+	CUresult result = stream_get(stream, &target);
 
-	if (!ret_green)
-		return CUDA_ERROR_INVALID_VALUE;
-	result = cuStreamGetCtx_on(stream, ret_context);
-	if (!result)
-		*ret_green = NULL;
+	if (result)
+		return result;
+	if (ret_context && ret_green) {
+		*ret_context = (CUcontext)target->context;
+		*ret_green = green_handle(target->green);
+	} else {
+		result = CUDA_ERROR_INVALID_VALUE;
+	}
+	stream_release(target);
+	return result;
+}
+
+ENTRY_STREAM(cuStreamGetGreenCtx, (CUstream stream, CUgreenCtx *ret_green), (stream, ret_green))
+{
+	struct stream *target;
+	CUresult result = stream_get(stream, &target);
+
+	if (result)
+		return result;
+	if (ret_green)
+		*ret_green = green_handle(target->green);
+	else
+		result = CUDA_ERROR_INVALID_VALUE;
+	stream_release(target);
 	return result;
 }
 

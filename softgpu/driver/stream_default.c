@@ -39,7 +39,7 @@ static void own_tidy(struct own_streams *own)
 	for (size_t index = 0; index < own->count; index++) {
 		struct stream *stream = own->streams[index];
 
-		if (stream->context->destroyed) {
+		if (stream->context->destroyed || (stream->green && stream->green->destroyed)) {
 			stream_close(stream);
 			stream_release(stream);
 		} else {
@@ -51,6 +51,7 @@ static void own_tidy(struct own_streams *own)
 
 static CUresult own_acquire(struct context *context, struct stream **ret_stream)
 {
+	struct context *place = context_for_streams(context);
 	struct own_streams *own, *grown;
 	struct stream *stream;
 	CUresult result;
@@ -60,7 +61,8 @@ static CUresult own_acquire(struct context *context, struct stream **ret_stream)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	own = pthread_getspecific(own_key);
 	for (size_t index = 0; own && index < own->count; index++) {
-		if (own->streams[index]->context == context) {
+		if (own->streams[index]->context == context &&
+		    own->streams[index]->green == (place->base ? place : NULL)) {
 			*ret_stream = own->streams[index];
 			object_retain(&(*ret_stream)->object);
 			return CUDA_SUCCESS;
@@ -77,7 +79,7 @@ static CUresult own_acquire(struct context *context, struct stream **ret_stream)
 		free(grown); /* only a first setting can fail: nothing is lost */
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	}
-	result = stream_create(context, 0, 0, &stream);
+	result = stream_create(place, 0, 0, &stream);
 	if (result)
 		return result;
 	grown->streams[grown->count++] = stream;
@@ -93,7 +95,7 @@ CUresult stream_acquire(struct context *context, CUstream handle, struct stream 
 	if (handle == CU_STREAM_PER_THREAD)
 		return own_acquire(context, ret_stream);
 	if (!handle || handle == CU_STREAM_LEGACY) {
-		stream = stream_of_context(context);
+		stream = stream_of_context(context_for_streams(context));
 		if (!stream)
 			return CUDA_ERROR_CONTEXT_IS_DESTROYED;
 	} else {

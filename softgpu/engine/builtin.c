@@ -23,6 +23,7 @@ static const struct {
 	[BUILTIN_MALLOC] = {"malloc", 1, {8}, 8},
 	[BUILTIN_FREE] = {"free", 1, {8}, 0},
 	[BUILTIN_ASSERTFAIL] = {"__assertfail", 5, {8, 8, 4, 8, 8}, 0},
+	[BUILTIN_SET_CONDITIONAL] = {"cudaGraphSetConditional", 2, {8, 4}, 0},
 };
 
 enum builtin builtin_find(const char *name)
@@ -162,6 +163,20 @@ static void builtin_assertfail(struct warp *warp, const struct call_site *site)
 	exec_fault(warp, ENGINE_FAULT_ASSERT, 0);
 }
 
+static void builtin_set_conditional(struct warp *warp, const struct call_site *site)
+{
+	const struct engine_config *config = &warp->block->launch->engine->config;
+
+	LANES_OF(warp->mask, lane)
+	{
+		uint64_t handle = argument_read(warp, site, lane, 0);
+
+		if (!config->condition_set || !config->condition_set(config->condition_user, handle,
+								     (uint32_t)argument_read(warp, site, lane, 1)))
+			exec_fault(warp, ENGINE_FAULT_ILLEGAL_ADDRESS, handle);
+	}
+}
+
 void builtin_call(struct warp *warp, const struct instruction *ins)
 {
 	const struct call_site *site = ins->extra;
@@ -183,6 +198,9 @@ void builtin_call(struct warp *warp, const struct instruction *ins)
 			if (address && !heap_free(heap, address))
 				exec_fault(warp, ENGINE_FAULT_ILLEGAL_ADDRESS, address);
 		}
+		break;
+	case BUILTIN_SET_CONDITIONAL:
+		builtin_set_conditional(warp, site);
 		break;
 	default:
 		builtin_assertfail(warp, site);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Functions that every CUDA program may call on the device: vprintf, malloc, free, __assertfail. */
+/* Functions that every CUDA program may call on the device: vprintf, malloc, free, __assertfail; and
+ * cudaGraphSetConditional. */
 #ifndef SOFTGPU_BUILTIN_H
 #define SOFTGPU_BUILTIN_H
 
@@ -11,6 +12,7 @@ enum builtin {
 	BUILTIN_MALLOC,
 	BUILTIN_FREE,
 	BUILTIN_ASSERTFAIL,
+	BUILTIN_SET_CONDITIONAL,
 };
 
 /* The name of an undefined function; BUILTIN_NONE when it is none of ours. */

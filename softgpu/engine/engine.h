@@ -56,6 +56,9 @@ struct engine_config {
 	void (*print)(void *user, const char *text, size_t bytes);
 	void *print_user;
 	size_t heap_bytes; /* device malloc() heap; 0: 8 MiB */
+	/* cudaGraphSetConditional(); NULL or false: a handle that is none, which ends the launch. */
+	bool (*condition_set)(void *user, uint64_t handle, uint32_t value);
+	void *condition_user;
 };
 
 enum engine_status engine_create(const struct engine_config *config, struct engine **ret_engine);
@@ -123,6 +126,7 @@ struct engine_launch {
 	uint32_t dynamic_shared_bytes;
 	const void *parameters; /* parameter_bytes of the function, laid out as the PTX declares them */
 	size_t parameter_bytes;
+	unsigned workers_max;	    /* that run blocks at a time; 0: as many as there are */
 	bool cooperative;	    /* all blocks are resident: grid-wide barriers work */
 	const _Atomic bool *cancel; /* NULL or polled by running warps: ends an endless kernel */
 };

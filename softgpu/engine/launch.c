@@ -25,6 +25,7 @@ struct grid_run {
 	struct launch launch;
 	const _Atomic bool *cancel;
 	bool cooperative;
+	unsigned helpers_max;
 	uint64_t block_count;
 	_Atomic uint64_t next_block;
 	_Atomic uint64_t operations;
@@ -172,7 +173,7 @@ static void *worker_main(void *user)
 	while (!engine->stopping) {
 		struct grid_run *run = engine->runs;
 
-		while (run && atomic_load(&run->next_block) >= run->block_count)
+		while (run && (atomic_load(&run->next_block) >= run->block_count || run->helpers >= run->helpers_max))
 			run = run->next;
 		if (!run) {
 			pthread_cond_wait(&engine->work, &engine->lock);
@@ -258,7 +259,11 @@ static bool workspace_create(struct engine *engine, struct launch *launch)
 void engine_launch(struct engine *engine, const struct engine_launch *request, struct engine_result *ret_result)
 {
 	const struct engine_function *function = request->function;
-	struct grid_run run = {.cancel = request->cancel, .cooperative = request->cooperative};
+	struct grid_run run = {
+		.cancel = request->cancel,
+		.cooperative = request->cooperative,
+		.helpers_max = request->workers_max ? request->workers_max - 1 : engine->worker_count,
+	};
 	struct launch *launch = &run.launch;
 	uint64_t threads = 1;
 	uint8_t *parameters = calloc(1, (size_t)function->info.parameter_bytes + 64);
@@ -299,7 +304,7 @@ void engine_launch(struct engine *engine, const struct engine_launch *request, s
 	pthread_cond_init(&run.idle, NULL);
 	if (request->cooperative && !workspace_create(engine, launch))
 		run_fail(&run, ENGINE_FAULT_OUT_OF_MEMORY, 0);
-	else if (run.block_count > 1 && engine->thread_count)
+	else if (run.block_count > 1 && engine->thread_count && run.helpers_max)
 		run_with_helpers(engine, &run);
 	else
 		run_blocks(&run, 0);

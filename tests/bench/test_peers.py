@@ -38,9 +38,9 @@ class Peers(unittest.TestCase):
         """Returns (what it printed, what it wrote as JSON)."""
         file = Path(self.folder.name) / 'results.json'
         done = subprocess.run(
-            [sys.executable, ROOT / 'bench/peers.py', self.bundle, *peers, '--driver', BUILD / 'softgpu/driver/libsoftgpu.so.1',
-             '--quick', '--json', file, *arguments], capture_output=True, text=True, timeout=240, check=False,
-            env={**os.environ, 'NVCC': nvcc})
+            [sys.executable, ROOT / 'bench/peers.py', self.bundle, *peers, '--driver',
+             BUILD / 'softgpu/driver/libsoftgpu.so.1', '--quick', '--json', file, *arguments],
+            capture_output=True, text=True, timeout=280, check=False, env={**os.environ, 'NVCC': nvcc})
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         return done.stdout, json.loads(file.read_text())
 

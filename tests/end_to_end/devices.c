@@ -7,6 +7,7 @@
 #include <dlfcn.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -20,6 +21,7 @@
 #include "nvml_abi.h"
 
 CUresult cuDeviceGetUuid_v2(CUuuid *uuid, CUdevice device);
+CUresult cuDeviceGetName(char *name, int bytes, CUdevice device);
 CUresult cuDeviceGetPCIBusId(char *text, int bytes, CUdevice device);
 CUresult cuDeviceGetByPCIBusId(CUdevice *device, const char *text);
 CUresult cuCtxGetDevice_v2(CUdevice *device, CUcontext context);
@@ -49,6 +51,22 @@ static size_t free_bytes(void)
 
 	WORKS(cuMemGetInfo_v2(&free, &total));
 	return free;
+}
+
+/* A GPU's driver takes a little more for itself on the way. */
+static void free_bytes_expect(size_t wanted)
+{
+	size_t free = free_bytes();
+
+	assert_in_range(free, wanted - MIB, wanted + MIB);
+}
+
+static bool device_is_software(void)
+{
+	char name[64];
+
+	WORKS(cuDeviceGetName(name, sizeof(name), 0));
+	return strncmp(name, "softgpu", 7) == 0;
 }
 
 static void test_identity(void **state)
@@ -100,7 +118,7 @@ static void test_memory(void **state)
 	WORKS(cuPointerGetAttribute(&ordinal, CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL, pooled));
 	assert_int_equal(ordinal, 1);
 	WORKS(cuCtxSetCurrent(contexts[0]));
-	assert_int_equal(free_bytes(), before[0] - 4 * MIB);
+	free_bytes_expect(before[0] - 4 * MIB);
 	WORKS(cuCtxSetCurrent(contexts[1]));
 	assert_true(free_bytes() <= before[1] - 6 * MIB);
 	WORKS(cuMemFreeAsync(pooled, NULL));
@@ -111,7 +129,7 @@ static void test_memory(void **state)
 	for (int i = 0; i < 2; i++) {
 		WORKS(cuCtxSetCurrent(contexts[i]));
 		WORKS(cuMemFree_v2(memory[i]));
-		assert_int_equal(free_bytes(), before[i]);
+		free_bytes_expect(before[i]);
 	}
 }
 
@@ -187,6 +205,11 @@ static void test_fault(void **state)
 	WORKS(cuLaunchKernel(function, 1, 1, 1, 1, 1, 1, 0, NULL, (void *[]){&nobodys}, NULL));
 	assert_int_equal(cuCtxSynchronize(), CUDA_ERROR_ILLEGAL_ADDRESS);
 	WORKS(cuCtxSetCurrent(contexts[0]));
+	if (!device_is_software()) {
+		/* NVIDIA's driver (580.159.04) has such an error end all contexts of the process. */
+		assert_int_equal(cuCtxSynchronize(), CUDA_ERROR_ILLEGAL_ADDRESS);
+		return;
+	}
 	WORKS(cuCtxSynchronize());
 	WORKS(cuMemAlloc_v2(&memory, BYTES));
 	WORKS(cuMemsetD32_v2(memory, 1, WORDS));
@@ -196,7 +219,7 @@ static void test_fault(void **state)
 
 #define NVML(library, name, ...) ((int (*)())dlsym(library, #name))(__VA_ARGS__)
 
-static void nvml_print(void *library)
+static void nvml_print(void *library, const char *name)
 {
 	unsigned count = 0;
 	char uuid[96] = "";
@@ -204,14 +227,14 @@ static void nvml_print(void *library)
 
 	if (NVML(library, nvmlDeviceGetCount_v2, &count))
 		exit(1);
-	printf("\"nvml\": [");
+	printf("\"%s\": [", name);
 	for (unsigned i = 0; i < count; i++) {
 		if (NVML(library, nvmlDeviceGetHandleByIndex_v2, i, &device) ||
 		    NVML(library, nvmlDeviceGetUUID, device, uuid, (unsigned)sizeof(uuid)))
 			exit(1);
 		printf("%s\"%s\"", i ? ", " : "", uuid);
 	}
-	printf("], ");
+	printf("]");
 }
 
 static void cuda_print(void)
@@ -235,18 +258,25 @@ static void cuda_print(void)
 	printf("]");
 }
 
-static int look(void)
+/* Prints what NVML and CUDA show, in this order: "nc", "c" or "n"; then NVML once more. */
+static int look(const char *order)
 {
 	void *library = dlopen(getenv("VGPU_TEST_NVML"), RTLD_NOW);
 	CUcontext context;
-	CUresult result;
+	CUresult result = CUDA_ERROR_NO_DEVICE;
 	char line[16];
 
-	if (!library || NVML(library, nvmlInit_v2))
+	if (!library)
 		return 1;
 	printf("{");
-	nvml_print(library);
-	result = cuInit(0);
+	if (order[0] == 'n') {
+		if (NVML(library, nvmlInit_v2))
+			return 1;
+		nvml_print(library, "nvml");
+		printf(", ");
+	}
+	if (strchr(order, 'c'))
+		result = cuInit(0);
 	if (result && result != CUDA_ERROR_NO_DEVICE)
 		return 1;
 	if (result)
@@ -255,6 +285,10 @@ static int look(void)
 		cuda_print();
 	if (!result && cuDevicePrimaryCtxRetain(&context, 0))
 		return 1;
+	if (order[0] != 'n' && NVML(library, nvmlInit_v2))
+		return 1;
+	printf(", ");
+	nvml_print(library, "later");
 	printf("}\n");
 	fflush(stdout);
 	return fgets(line, sizeof(line), stdin) ? 0 : 1;
@@ -270,6 +304,6 @@ int main(int count, char **arguments)
 	};
 
 	if (count > 1 && strcmp(arguments[1], "look") == 0)
-		return look();
+		return look(count > 2 ? arguments[2] : "nc");
 	return cmocka_run_group_tests(tests, setup, NULL);
 }

@@ -16,6 +16,8 @@
 #include "cuda_abi.h"
 #include "graph_calls.h"
 
+CUresult cuStreamIsCapturing(CUstream stream, CUstreamCaptureStatus *status);
+CUresult cuMemcpyAsync(CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream);
 CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned int flags);
 CUresult cuStreamGetCaptureInfo_v2(CUstream stream, CUstreamCaptureStatus *status, cuuint64_t *id, CUgraph *graph,
 				   const CUgraphNode **nodes, size_t *count);
@@ -447,13 +449,59 @@ static void test_object_of_capture(void **state)
 	destroyed_expect(1);
 }
 
+enum attempt { UP, DOWN, WITHIN_PROGRAM, WAIT, ATTEMPTS };
+
+static CUresult default_stream_use(enum attempt attempt)
+{
+	unsigned char bytes[BYTES] = {0}, others[BYTES];
+
+	switch (attempt) {
+	case UP:
+		return cuMemcpyHtoD_v2(first, bytes, BYTES);
+	case DOWN:
+		return cuMemcpyDtoH_v2(bytes, first, BYTES);
+	case WITHIN_PROGRAM:
+		return cuMemcpyAsync((uintptr_t)others, (uintptr_t)bytes, BYTES, NULL);
+	default:
+		return cuStreamSynchronize(NULL);
+	}
+}
+
+/*
+ * A capture in a blocking stream excludes the default stream: who asks leaves it valid (API reference,
+ * cuStreamIsCapturing), who uses that stream does not (programming guide, "Prohibited and Unhandled Operations").
+ */
+static void test_default_stream(void **state)
+{
+	CUstreamCaptureStatus status;
+	CUstream blocking;
+	CUgraph graph;
+
+	(void)state;
+	WORKS(cuStreamCreate(&blocking, CU_STREAM_DEFAULT));
+	for (enum attempt attempt = UP; attempt < ATTEMPTS; attempt++) {
+		WORKS(cuStreamBeginCapture_v2(blocking, CU_STREAM_CAPTURE_MODE_RELAXED));
+		fill(blocking, first, 1);
+		assert_int_equal(cuStreamIsCapturing(NULL, &status), CUDA_ERROR_STREAM_CAPTURE_IMPLICIT);
+		WORKS(cuStreamIsCapturing(blocking, &status));
+		assert_int_equal(status, CU_STREAM_CAPTURE_STATUS_ACTIVE);
+		assert_int_equal(default_stream_use(attempt), CUDA_ERROR_STREAM_CAPTURE_IMPLICIT);
+		WORKS(cuStreamIsCapturing(blocking, &status));
+		assert_int_equal(status, CU_STREAM_CAPTURE_STATUS_INVALIDATED);
+		assert_int_equal(cuStreamEndCapture(blocking, &graph), CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
+		WORKS(cuStreamSynchronize(NULL));
+	}
+	WORKS(cuStreamDestroy_v2(blocking));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_position),     cmocka_unit_test(test_streams),
-		cmocka_unit_test(test_update),	     cmocka_unit_test(test_own_graph),
-		cmocka_unit_test(test_invalid),	     cmocka_unit_test(test_many),
-		cmocka_unit_test(test_user_objects), cmocka_unit_test(test_object_of_capture),
+		cmocka_unit_test(test_position),       cmocka_unit_test(test_streams),
+		cmocka_unit_test(test_update),	       cmocka_unit_test(test_own_graph),
+		cmocka_unit_test(test_invalid),	       cmocka_unit_test(test_many),
+		cmocka_unit_test(test_user_objects),   cmocka_unit_test(test_object_of_capture),
+		cmocka_unit_test(test_default_stream),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

@@ -419,6 +419,8 @@ static void test_shapes(void **state)
 	WORKS(cuGraphDestroy(graph));
 
 	WORKS(cuMemsetD32_v2(device, 0, WORDS));
+	/* The stream does not wait for the default one. */
+	WORKS(cuStreamSynchronize(NULL));
 	WORKS(cuStreamBeginCapture_v2(stream, CU_STREAM_CAPTURE_MODE_RELAXED));
 	WORKS(cuMemcpy2DAsync_v2(&plane, stream));
 	WORKS(cuStreamEndCapture(stream, &captured));

@@ -951,7 +951,7 @@ static void test_errors(void **state)
 /* What is not built; and handles of what is gone. */
 static void test_refusals(void **state)
 {
-	CUgraphNodeParams parameters = {.type = CU_GRAPH_NODE_TYPE_CONDITIONAL};
+	CUgraphNodeParams parameters = {.type = CU_GRAPH_NODE_TYPE_EXT_SEMAS_SIGNAL};
 	CUgraphNode node, gone;
 	CUgraphNodeType type;
 	CUgraph graph;

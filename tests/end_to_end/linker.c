@@ -21,6 +21,8 @@ CUresult cuLinkAddFile_v2(CUlinkState state, CUjitInputType type, const char *pa
 			  CUjit_option *options, void **values);
 CUresult cuLinkComplete(CUlinkState state, void **image, size_t *bytes);
 CUresult cuLinkDestroy(CUlinkState state);
+CUresult cuLogsRegisterCallback(CUlogsCallback callback, void *data, CUlogsCallbackHandle *handle);
+CUresult cuLogsUnregisterCallback(CUlogsCallbackHandle handle);
 CUresult cuLogsCurrent(CUlogIterator *iterator, unsigned int flags);
 CUresult cuLogsDumpToMemory(CUlogIterator *iterator, char *buffer, size_t *size, unsigned int flags);
 CUresult cuLogsDumpToFile(CUlogIterator *iterator, const char *path, unsigned int flags);
@@ -216,6 +218,66 @@ static void test_error_log(void **state)
 	assert_int_not_equal(cuLogsDumpToMemory(&end, NULL, &size, 0), CUDA_SUCCESS);
 }
 
+struct heard {
+	unsigned int messages;
+	unsigned int warnings;
+	size_t bytes;
+	CUlogsCallbackHandle handle; /* unregisters itself, if it is set */
+};
+
+static void hear(void *data, CUlogLevel level, char *message, size_t length)
+{
+	struct heard *heard = data;
+
+	heard->messages += strlen(message) == length;
+	heard->warnings += level == CU_LOG_LEVEL_WARNING;
+	heard->bytes += length;
+	if (heard->handle)
+		(void)cuLogsUnregisterCallback(heard->handle);
+}
+
+/* Who has registered is told what the log has of a failure before the call returns. */
+static void test_error_callbacks(void **state)
+{
+	static char broken[] = HEADER ".visible .entry broken()\n{\n\tret\n}\n";
+	struct heard first = {0}, second = {0};
+	CUlogsCallbackHandle handle, other;
+	CUlogIterator iterator;
+	unsigned int before;
+	CUmodule module;
+	char text[4096];
+	size_t size = sizeof(text);
+	CUresult result = cuLogsRegisterCallback(hear, &first, &handle);
+
+	(void)state;
+	/* Drivers before 12.9. */
+	if (result == CUDA_ERROR_NOT_SUPPORTED)
+		skip();
+	WORKS(result);
+	WORKS(cuLogsRegisterCallback(hear, &second, &other));
+	WORKS(cuLogsCurrent(&iterator, 0));
+	assert_int_equal(first.messages, 0);
+	assert_int_not_equal(cuModuleLoadData(&module, broken), CUDA_SUCCESS);
+	before = first.messages;
+	assert_int_equal(second.messages, before);
+	assert_int_equal(first.warnings, second.warnings);
+	WORKS(cuLogsDumpToMemory(&iterator, text, &size, 0));
+	assert_int_equal(before == 0, size == 0);
+	assert_int_equal(first.bytes == 0, size == 0);
+	WORKS(cuLogsUnregisterCallback(handle));
+	/* What the real driver does where a callback ends itself is not documented. */
+	if (!getenv("VGPU_NATIVE"))
+		second.handle = other;
+	assert_int_not_equal(cuModuleLoadData(&module, broken), CUDA_SUCCESS);
+	assert_int_equal(first.messages, before);
+	if (getenv("VGPU_NATIVE"))
+		WORKS(cuLogsUnregisterCallback(other));
+	before = second.messages;
+	assert_int_not_equal(cuModuleLoadData(&module, broken), CUDA_SUCCESS);
+	assert_int_equal(second.messages, before);
+	assert_int_not_equal(cuLogsRegisterCallback(NULL, NULL, &handle), CUDA_SUCCESS);
+}
+
 /* A context takes its links along. */
 static void test_end_of_context(void **state)
 {
@@ -235,9 +297,10 @@ static void test_end_of_context(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_two_texts), cmocka_unit_test(test_file),
-		cmocka_unit_test(test_errors),	  cmocka_unit_test(test_large_image),
-		cmocka_unit_test(test_error_log), cmocka_unit_test(test_end_of_context),
+		cmocka_unit_test(test_two_texts),      cmocka_unit_test(test_file),
+		cmocka_unit_test(test_errors),	       cmocka_unit_test(test_large_image),
+		cmocka_unit_test(test_error_log),      cmocka_unit_test(test_error_callbacks),
+		cmocka_unit_test(test_end_of_context),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "cuda_abi.h"
+#include "green_calls.h"
 #include "memory_calls.h"
 
 #define MIB	      ((size_t)1 << 20)
@@ -102,6 +103,40 @@ static void test_library(void **state)
 	assert_int_equal(free_bytes(), TOTAL - CONTEXT_BYTES);
 }
 
+static void test_green_context(void **state)
+{
+	CUdevResourceDesc description;
+	CUdevResource resource;
+	CUcontext converted;
+	CUgreenCtx green;
+	CUdeviceptr memory;
+	CUmodule module;
+
+	(void)state;
+	WORKS(cuDeviceGetDevResource(0, &resource, CU_DEV_RESOURCE_TYPE_SM));
+	WORKS(cuDevResourceGenerateDesc(&description, &resource, 1));
+	WORKS(cuGreenCtxCreate(&green, description, 0, CU_GREEN_CTX_DEFAULT_STREAM));
+	assert_int_equal(free_bytes(), TOTAL - 2 * CONTEXT_BYTES);
+	/* What is made in it is the primary context's, and still charged when it has ended. */
+	WORKS(cuCtxFromGreenCtx(&converted, green));
+	WORKS(cuCtxSetCurrent(converted));
+	WORKS(cuMemAlloc_v2(&memory, 4 * MIB));
+	WORKS(cuModuleLoadData(&module, image));
+	WORKS(cuCtxSetCurrent(context));
+	assert_int_equal(free_bytes(), TOTAL - 2 * CONTEXT_BYTES - 4 * MIB - MODULE_BYTES);
+	WORKS(cuGreenCtxDestroy(green));
+	assert_int_equal(free_bytes(), TOTAL - CONTEXT_BYTES - 4 * MIB - MODULE_BYTES);
+	WORKS(cuModuleUnload(module));
+	WORKS(cuMemFree_v2(memory));
+	assert_int_equal(free_bytes(), TOTAL - CONTEXT_BYTES);
+	/* One for which too little is left. */
+	WORKS(cuMemAlloc_v2(&memory, TOTAL - CONTEXT_BYTES - 4 * MIB));
+	assert_int_equal(cuGreenCtxCreate(&green, description, 0, CU_GREEN_CTX_DEFAULT_STREAM),
+			 CUDA_ERROR_OUT_OF_MEMORY);
+	WORKS(cuMemFree_v2(memory));
+	assert_int_equal(free_bytes(), TOTAL - CONTEXT_BYTES);
+}
+
 /* Modules end with their context; the context itself is still there after a reset. */
 static void test_context_with_modules(void **state)
 {
@@ -123,6 +158,7 @@ int main(void)
 		cmocka_unit_test(test_context),
 		cmocka_unit_test(test_modules),
 		cmocka_unit_test(test_library),
+		cmocka_unit_test(test_green_context),
 		cmocka_unit_test(test_context_with_modules),
 	};
 

@@ -42,12 +42,27 @@ class Streams(unittest.TestCase):
     def test_graph_captures(self):
         self.passes('graph_captures')
 
+    def test_graph_queries(self):
+        self.passes('graph_queries')
+
+    def test_graph_conditional(self):
+        self.passes('graph_conditional')
+
+    def test_refusals_of_conditional_nodes(self):
+        self.passes('graph_conditional', 'refusals')
+
     def test_graph_copies(self):
         self.passes('graph_copies')
 
     def test_quota_of_graph_copies(self):
         self.passes('graph_copies', 'quota', options=('--tenant-per-program', 'yes', '--tenant',
                                                       'program:graph_copies pinned-mib=64'))
+
+    def test_green_contexts(self):
+        self.passes('green_contexts')
+
+    def test_refusals_of_green_contexts(self):
+        self.passes('green_contexts', 'ours')
 
     def test_linker(self):
         self.passes('linker')

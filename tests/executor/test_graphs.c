@@ -238,10 +238,15 @@ static void graphs_outlive_captures_into_them(void **state)
 	NOTHING(cuGraphDestroy, .hGraph = GRAPH(3));
 	WORKS(cuGraphDestroyNode, .hNode = NODE(1));
 	WORKS(cuGraphDestroy, .hGraph = GRAPH(1));
-	/* One that is embedded would end with its node. */
+	/* One that is embedded would end with its node, or with that one's graph. */
 	WORKS(cuGraphCreate, .phGraph = GRAPH(1));
 	assert_int_equal(add_child(NODE(1), GRAPH(2), GRAPH(1), CU_GRAPH_CHILD_GRAPH_OWNERSHIP_MOVE), CUDA_SUCCESS);
-	assert_int_equal(capture_to(STREAM(1), GRAPH(1), 0), CUDA_ERROR_NOT_SUPPORTED);
+	assert_int_equal(capture_to(STREAM(1), GRAPH(1), 0), CUDA_SUCCESS);
+	INVALID(cuGraphDestroyNode, .hNode = NODE(1));
+	INVALID(cuGraphDestroy, .hGraph = GRAPH(2));
+	WORKS(cuStreamEndCapture, .hStream = STREAM(1), .phGraph = GRAPH(3));
+	WORKS(cuGraphDestroyNode, .hNode = NODE(1));
+	NOTHING(cuGraphDestroy, .hGraph = GRAPH(1));
 	WORKS(cuGraphDestroy, .hGraph = GRAPH(2));
 }
 

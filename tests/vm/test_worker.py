@@ -34,7 +34,7 @@ class Guests(unittest.TestCase):
                 vm_id=number, image=image, socket=str(cls.stack.mediator.socket), name=name,
                 extra_qemu=['-chardev', f'socket,id=job,path={path},server=on,wait=off', '-device',
                             'virtserialport,chardev=job,name=vgpu.job']))
-            serials += ['--serial', f'{name}={path}']
+            serials += ['--serial', f'{name}:{number}={path}']
         cls.log = Path(cls.stack.directory) / 'jobs.log'
         with open(cls.log, 'w') as log:
             daemon = subprocess.Popen(
@@ -74,6 +74,8 @@ class Guests(unittest.TestCase):
                 self.assertEqual(json.loads(run.result().output), {'result': [5, 7, 9]})
         for name in ('VM-A', 'VM-B'):
             wait_until(lambda n=name: f'Received GPU request from {n}' in self.log.read_text(), 'it is logged')
+        for number, name in enumerate(('VM-A', 'VM-B'), 1):
+            self.stack.mediator.wait_for_line(f'vm_id={number} pool=A .*job of "{name}"')
         result = self.guests[0].run(PORT + 'vgpu-run vector_add 1,2,3 4', 60)
         self.assertEqual(result.status, 1)
         self.assertIn('3 elements', result.output)
