@@ -265,7 +265,12 @@ class Bench:
     def tenants(self, side, arguments, seconds):
         """Runs tenants beside each other; a verdict, and the last line of JSON of each."""
         program = self.runtime if side.runtime_only else self.bundle / 'bin/tenant'
-        running = [Started([program, *each],
+        # To our mediator tenants are programs of different names.
+        names = [self.work / f'{program.name}-{place}' for place in range(len(arguments))]
+        for name in names:
+            name.unlink(missing_ok=True)
+            name.symlink_to(program.resolve())
+        running = [Started([names[place], *each],
                            self.environment(side.tenant_environment(f't{place}', len(arguments)), own=True))
                    for place, each in enumerate(arguments)]
         done = [tenant.finish(seconds) for tenant in running]
