@@ -11,7 +11,8 @@
 
 void account_open(struct account *account)
 {
-	*account = (struct account){.log_limit = {.free_count = 200, .per_second = 10}};
+	/* The mediator takes so many lines of a peer's executors, among which those of errors are to be. */
+	*account = (struct account){.log_limit = {.free_count = 40, .per_second = 5}};
 }
 
 /* NULL: one that is not counted. */
