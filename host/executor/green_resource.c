@@ -208,10 +208,13 @@ CUresult execute_cuDevResourceGenerateDesc(struct executor *executor, const stru
 	reply->description = description_known(kept, hash);
 	if (reply->description)
 		return CUDA_SUCCESS;
+	/* The driver keeps each for good. */
+	if (kept->description_last == GREEN_DESCRIPTIONS_MAX)
+		return CUDA_ERROR_OUT_OF_MEMORY;
 	result = executor->driver.cuDevResourceGenerateDesc(&description, given, (unsigned int)count);
 	if (result)
 		return result;
-	place = &kept->descriptions[kept->description_last % GREEN_DESCRIPTIONS_MAX];
+	place = &kept->descriptions[kept->description_last];
 	*place =
 		(struct green_description){.token = ++kept->description_last, .hash = hash, .description = description};
 	reply->description = place->token;
@@ -223,11 +226,9 @@ CUresult green_description_find(const struct executor *executor, uint64_t token,
 	const struct green_resources *kept = &executor->green_resources;
 	const struct green_description *place;
 
-	if (!kept->descriptions || !token)
+	if (!token || token > kept->description_last)
 		return CUDA_ERROR_INVALID_VALUE;
-	place = &kept->descriptions[(token - 1) % GREEN_DESCRIPTIONS_MAX];
-	if (place->token != token)
-		return CUDA_ERROR_INVALID_VALUE;
+	place = &kept->descriptions[token - 1];
 	*ret_description = place->description;
 	return CUDA_SUCCESS;
 }

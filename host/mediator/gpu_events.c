@@ -20,10 +20,11 @@
 #include "process.h"
 #include "worker_watch.h"
 
-#define GPUS_MAX     32
-#define XIDS	     256 /* all that are known are less */
-#define UUID_BYTES   96
-#define WORKER_BYTES 256
+#define GPUS_MAX      128
+#define GPUS_HERE_MAX 32  /* of them, for this host's alone */
+#define XIDS	      256 /* all that are known are less */
+#define UUID_BYTES    96
+#define WORKER_BYTES  256
 
 #define XID_DOUBLE_BIT_ECC 48
 
@@ -82,6 +83,10 @@ static struct gpu *gpu_make(struct gpu_events *events, const char *worker, const
 
 	if (gpu || events->count == GPUS_MAX)
 		return gpu;
+	/* A worker has the GPUs that it has listed, and those of all workers leave room for this host's. */
+	if (worker[0] && (events->count >= GPUS_MAX - GPUS_HERE_MAX ||
+			  worker_watch_index_of_uuid(events->mediator, worker, uuid) == UINT_MAX))
+		return NULL;
 	gpu = &events->gpus[events->count++];
 	snprintf(gpu->uuid, sizeof(gpu->uuid), "%s", uuid);
 	snprintf(gpu->worker, sizeof(gpu->worker), "%s", worker);

@@ -312,7 +312,10 @@ struct session *session_restore(struct mediator *mediator, int socket, const str
 	session->vm_id = state->vm_id;
 	session->pool_id = state->pool_id;
 	session->priority = state->priority;
-	session->tenant->pool_told = state->pool_id;
+	if (session->kind == SESSION_DEVICE)
+		tenant_device_take(session->tenant, state->pool_id, state->priority);
+	else if (!session->vm_id || !session->tenant->pool_told)
+		session->tenant->pool_told = state->pool_id;
 	session->channel_count = state->channel_count;
 	session->channel_bytes = state->channel_bytes;
 	session->xen_domain = state->xen_domain;

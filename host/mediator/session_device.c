@@ -169,7 +169,7 @@ void session_device_hello(struct session *session, struct control_message *messa
 	session->log = &session->vm_log;
 	session->vm_id = vm_id;
 	session->pool_id = hello->pool_id;
-	session->tenant->pool_told = hello->pool_id;
+	tenant_device_take(session->tenant, hello->pool_id, hello->priority);
 	session->priority = hello->priority;
 	session->channel_count = hello->channel_count;
 	session->channel_bytes = hello->channel_bytes;

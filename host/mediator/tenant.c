@@ -238,6 +238,15 @@ void tenant_settings_refresh(struct mediator *mediator, const char *name)
 		scheduler_settings_apply(mediator);
 }
 
+void tenant_device_take(struct tenant *tenant, uint32_t pool_id, uint32_t priority)
+{
+	tenant->pool_told = pool_id;
+	if (tenant->priority_told == priority)
+		return;
+	tenant->priority_told = priority;
+	tenant_settings_refresh(tenant->mediator, tenant->name);
+}
+
 void tenants_destroy(struct mediator *mediator)
 {
 	struct tenant *tenant;

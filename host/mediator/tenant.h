@@ -91,6 +91,9 @@ void tenants_settings_apply(struct mediator *mediator);
 /* The same for the tenant of that name, if it is there. */
 void tenant_settings_refresh(struct mediator *mediator, const char *name);
 
+/* What its VM's device says, which counts more than what its jobs have brought before the device was there. */
+void tenant_device_take(struct tenant *tenant, uint32_t pool_id, uint32_t priority);
+
 void tenants_destroy(struct mediator *mediator);
 
 /*

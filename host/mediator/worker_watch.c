@@ -66,8 +66,7 @@ static struct worker_watch *watch_find(const struct mediator *mediator, unsigned
 
 static void up_note(struct worker_watch *watch)
 {
-	if (watch->state != WATCH_UP)
-		log_info("[WORKER] %s: it has %u GPUs", watch->address, watch->gpus.count);
+	log_info("[WORKER] %s: it has %u GPUs", watch->address, watch->gpus.count);
 	watch->state = WATCH_UP;
 	watch->reason_logged[0] = '\0';
 	worker_failure_forget(watch->mediator, watch->gpu);
@@ -86,7 +85,8 @@ static void output_line(void *owner, const char *line)
 	} else if (strncmp(line, "device=", 7) == 0 && said->count < WORKER_GPUS_MAX) {
 		said->pci_places[said->count] = probe_device_parse(line, &device);
 		snprintf(said->uuids[said->count++], UUID_BYTES, "%s", device.uuid);
-	} else if (strcmp(line, "ready") == 0) {
+	} else if (strcmp(line, "ready") == 0 && watch->state != WATCH_UP) {
+		/* Once for a connection: what follows costs all tenants time. */
 		watch->gpus = *said;
 		up_note(watch);
 	} else if (strncmp(line, "uuid=", 5) == 0) {

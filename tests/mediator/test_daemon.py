@@ -304,6 +304,17 @@ def test_jobs_user():
         assert as_user(mediator, nobody, hello, False).startswith("%d " % harness.ERROR_REFUSED)
 
 
+def test_device_after_job():
+    """What a VM's device says of its class and pool holds, though a job of the VM was there first."""
+    with Mediator() as mediator, Peer(mediator.socket) as job:
+        job.send(harness.client_hello(job_vm_id=7))
+        answer = job.receive()
+        if answer.error == harness.ERROR_REFUSED:
+            raise Skip("needs a user that may run jobs")
+        with Device(mediator.socket, vm_id=7, pool="B", priority=0):
+            assert mediator.wait_log("vm_id=7 pool=B priority=low")
+
+
 def test_executor_user():
     if os.geteuid() != 0:
         raise Skip("needs root, to start executors as another user")
