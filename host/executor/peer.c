@@ -48,6 +48,25 @@ CUresult execute_cuMemcpyPeerAsync(struct executor *executor, const struct reque
 						  source->object, arguments->ByteCount, stream);
 }
 
+CUresult execute_cuMemcpyPeer(struct executor *executor, const struct request *request,
+			      const struct wire_cuMemcpyPeer *arguments)
+{
+	const struct context *destination = context_find(executor, arguments->dstContext);
+	const struct context *source = context_find(executor, arguments->srcContext);
+	CUstream stream;
+	CUresult result = execute_find_stream(executor, 0, &stream);
+
+	(void)request;
+	if (result)
+		return result;
+	if (!destination || !source)
+		return CUDA_ERROR_INVALID_CONTEXT;
+	if (!executor->driver.cuMemcpyPeer)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	return executor->driver.cuMemcpyPeer(arguments->dstDevice, destination->object, arguments->srcDevice,
+					     source->object, arguments->ByteCount);
+}
+
 /* A negative peer is the host. */
 CUresult execute_cuDeviceGetP2PAtomicCapabilities(struct executor *executor, const struct request *request,
 						  const struct wire_cuDeviceGetP2PAtomicCapabilities *arguments,

@@ -4,6 +4,7 @@
 #include "driver.h"
 #include "context.h"
 #include "entry.h"
+#include "stream.h"
 
 static CUresult copy_linear(CUstream stream, enum copy_space to, uint64_t destination, enum copy_space from,
 			    uint64_t source, size_t bytes, bool asynchronous)
@@ -85,16 +86,36 @@ static CUresult contexts_check(CUcontext first, CUcontext second)
 	return CUDA_SUCCESS;
 }
 
+/* API reference, cuMemcpyPeer: serialized with the work of both contexts and of the current one. */
+static CUresult context_wait(CUcontext handle)
+{
+	struct context *context;
+	CUresult result = context_acquire(handle, &context);
+
+	if (result)
+		return result;
+	stream_wait_context(context);
+	object_release(&context->object);
+	return CUDA_SUCCESS;
+}
+
 ENTRY_DEFAULT_STREAM(cuMemcpyPeer,
 		     (CUdeviceptr destination, CUcontext destination_context, CUdeviceptr source,
 		      CUcontext source_context, size_t bytes),
 		     (destination, destination_context, source, source_context, bytes))
 {
-	CUresult result = contexts_check(destination_context, source_context);
+	struct context *current;
+	CUresult result = context_current(&current);
 
-	if (result)
-		return result;
-	return copy_linear(stream, COPY_DEVICE, destination, COPY_DEVICE, source, bytes, false);
+	if (!result)
+		result = context_wait(destination_context);
+	if (!result)
+		result = context_wait(source_context);
+	if (!result)
+		result = copy_linear(stream, COPY_DEVICE, destination, COPY_DEVICE, source, bytes, false);
+	if (!result)
+		stream_wait_context(current);
+	return result;
 }
 
 ENTRY_STREAM(cuMemcpyPeerAsync,
