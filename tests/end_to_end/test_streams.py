@@ -111,9 +111,8 @@ class Sharing(unittest.TestCase):
             self.assertEqual(done.returncode, 0, f'{done.stdout}\n{done.stderr}\n{mediator.text()[-4000:]}')
             mediator.wait_for_rest()
 
-    def test_allocation_of_tenants(self):
+    def taken_by_its_tenant_alone(self, program):
         """Neither another tenant's, nor what its process has given up, though the descriptor is there."""
-        program = PROGRAMS / 'shared_allocation'
         with Mediator('--tenant-per-program', 'yes') as mediator, \
                 tempfile.TemporaryDirectory(prefix='vgpu-share-') as folder:
             place, other = Path(folder) / 'place', Path(folder) / 'other'
@@ -131,6 +130,9 @@ class Sharing(unittest.TestCase):
             self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
             giver.communicate(timeout=60)
             mediator.wait_for_rest()
+
+    def test_allocation_of_tenants(self):
+        self.taken_by_its_tenant_alone(PROGRAMS / 'shared_allocation')
 
     def test_pool(self):
         with Mediator() as mediator:
@@ -143,25 +145,7 @@ class Sharing(unittest.TestCase):
             wait_until(lambda: mediator.file_descriptors() <= before, 'descriptors of pools are closed')
 
     def test_pool_of_tenants(self):
-        """Neither another tenant's, nor one that has ended, though the descriptor is there."""
-        program = PROGRAMS / 'shared_pool'
-        with Mediator('--tenant-per-program', 'yes') as mediator, \
-                tempfile.TemporaryDirectory(prefix='vgpu-share-') as folder:
-            place, other = Path(folder) / 'place', Path(folder) / 'other'
-            other.symlink_to(program)
-            giver = mediator.spawn(program, 'give', place, stdin=subprocess.PIPE)
-            self.assertEqual(giver.stdout.readline(), 'given\n')
-            done = mediator.run(other, 'take', place)
-            self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
-            done = mediator.run(program, 'take', place)
-            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-            giver.stdin.write('x')
-            giver.stdin.flush()
-            self.assertEqual(giver.stdout.readline(), 'released\n')
-            done = mediator.run(program, 'take', place)
-            self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
-            giver.communicate(timeout=60)
-            mediator.wait_for_rest()
+        self.taken_by_its_tenant_alone(PROGRAMS / 'shared_pool')
 
     def test_quota_of_pools(self):
         """Memory counts for each process that has it: 128 MiB here, and 64 MiB of 128 there."""
