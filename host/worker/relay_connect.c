@@ -136,13 +136,14 @@ bool relay_connect(struct link *link, const struct relay_connect_plan *plan, str
 
 void relay_host_name(char name[LINK_HOST_BYTES])
 {
+	char text[LINK_HOST_BYTES] = "";
 	int file = open(MACHINE_FILE, O_RDONLY | O_CLOEXEC);
-	ssize_t got = file < 0 ? -1 : read(file, name, LINK_HOST_BYTES - 1);
+	ssize_t got = file < 0 ? -1 : read(file, text, sizeof(text) - 1);
 
 	if (file >= 0)
 		close(file);
-	memset(name + (got > 0 ? got : 0), 0, LINK_HOST_BYTES - (size_t)(got > 0 ? got : 0));
 	if (got <= 0)
-		gethostname(name, LINK_HOST_BYTES - 1);
-	name[strcspn(name, "\n")] = '\0';
+		gethostname(text, sizeof(text) - 1);
+	memset(text + strcspn(text, "\n"), 0, sizeof(text) - strcspn(text, "\n"));
+	memcpy(name, text, sizeof(text));
 }
