@@ -408,7 +408,7 @@ def test_connections_are_few_and_short():
         time.sleep(0.2)
         # One more for the moment in which it is accepted to be closed.
         assert max(held) <= 65, max(held)
-        assert served.daemon.descriptors() - descriptors <= 64
+        assert wait_until(lambda: served.daemon.descriptors() - descriptors <= 64)
         assert wait_until(lambda: served.daemon.descriptors() == descriptors, 40)
         print("# the last one was closed after %.1f s" % (time.monotonic() - start))
         assert served.scrape()
