@@ -67,19 +67,27 @@ release_primary:
 	return result;
 }
 
+/* As call_begin(), of a call about a green context. */
+static CUresult green_call_begin(CUgreenCtx ctx, uint32_t *ret_current, struct object **ret_context)
+{
+	CUresult result = call_begin(CALL_NEEDS_INIT, ret_current);
+
+	if (result)
+		return result;
+	*ret_context = context_find_green(ctx);
+	return *ret_context ? CUDA_SUCCESS : CUDA_ERROR_INVALID_CONTEXT;
+}
+
 API(cuGreenCtxDestroy, CUgreenCtx ctx)
 {
 	struct object *context;
 	CUresult released;
 	CUdevice device;
 	uint32_t current;
-	CUresult result = call_begin(CALL_NEEDS_INIT, &current);
+	CUresult result = green_call_begin(ctx, &current, &context);
 
 	if (result)
 		return result;
-	context = context_find_green(ctx);
-	if (!context)
-		return CUDA_ERROR_INVALID_CONTEXT;
 	device = (CUdevice)context->words[CONTEXT_DEVICE];
 	context_end(context);
 	result = host_cuGreenCtxDestroy(0, context->id);
@@ -108,15 +116,12 @@ API(cuCtxFromGreenCtx, CUcontext *pctx, CUgreenCtx ctx)
 
 API(cuGreenCtxGetId, CUgreenCtx ctx, unsigned long long *id)
 {
-	const struct object *context;
+	struct object *context;
 	uint32_t current;
-	CUresult result = call_begin(CALL_NEEDS_INIT, &current);
+	CUresult result = green_call_begin(ctx, &current, &context);
 
 	if (result)
 		return result;
-	context = context_find_green(ctx);
-	if (!context)
-		return CUDA_ERROR_INVALID_CONTEXT;
 	if (!id)
 		return CUDA_ERROR_INVALID_VALUE;
 	*id = context->words[CONTEXT_LIFE];
@@ -125,16 +130,13 @@ API(cuGreenCtxGetId, CUgreenCtx ctx, unsigned long long *id)
 
 API(cuGreenCtxStreamCreate, CUstream *stream, CUgreenCtx ctx, unsigned int flags, int priority)
 {
-	const struct object *context;
+	struct object *context;
 	struct object *object;
 	uint32_t current;
-	CUresult result = call_begin(CALL_NEEDS_INIT, &current);
+	CUresult result = green_call_begin(ctx, &current, &context);
 
 	if (result)
 		return result;
-	context = context_find_green(ctx);
-	if (!context)
-		return CUDA_ERROR_INVALID_CONTEXT;
 	if (!stream || flags != CU_STREAM_NON_BLOCKING)
 		return CUDA_ERROR_INVALID_VALUE;
 	object = object_mint(VGPU_KIND_STREAM, context->id);
@@ -152,15 +154,12 @@ typedef CUresult event_call(uint32_t current, uint32_t context, uint32_t event);
 
 static CUresult event_pass(CUgreenCtx ctx, CUevent event, event_call *call)
 {
-	const struct object *context;
+	struct object *context;
 	uint32_t current, id;
-	CUresult result = call_begin(CALL_NEEDS_INIT, &current);
+	CUresult result = green_call_begin(ctx, &current, &context);
 
 	if (result)
 		return result;
-	context = context_find_green(ctx);
-	if (!context)
-		return CUDA_ERROR_INVALID_CONTEXT;
 	result = object_id(event, VGPU_KIND_EVENT, &id);
 	return result ? result : call(current, context->id, id);
 }

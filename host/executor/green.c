@@ -122,16 +122,21 @@ CUresult execute_cuGreenCtxStreamCreate(struct executor *executor, const struct 
 	return result;
 }
 
+static CUresult green_event_find(struct executor *executor, uint32_t context_id, uint32_t event_id,
+				 const struct context **ret_context, void **ret_event)
+{
+	*ret_context = green_find(executor, context_id);
+	return *ret_context ? execute_find(executor, VGPU_KIND_EVENT, event_id, ret_event) : CUDA_ERROR_INVALID_CONTEXT;
+}
+
 CUresult execute_cuGreenCtxRecordEvent(struct executor *executor, const struct request *request,
 				       const struct wire_cuGreenCtxRecordEvent *arguments)
 {
-	const struct context *context = green_find(executor, arguments->ctx);
+	const struct context *context;
 	void *event;
-	CUresult result = execute_find(executor, VGPU_KIND_EVENT, arguments->event, &event);
+	CUresult result = green_event_find(executor, arguments->ctx, arguments->event, &context, &event);
 
 	(void)request;
-	if (!context)
-		return CUDA_ERROR_INVALID_CONTEXT;
 	if (result)
 		return result;
 	return executor->driver.cuGreenCtxRecordEvent ? executor->driver.cuGreenCtxRecordEvent(context->green, event)
@@ -141,13 +146,11 @@ CUresult execute_cuGreenCtxRecordEvent(struct executor *executor, const struct r
 CUresult execute_cuGreenCtxWaitEvent(struct executor *executor, const struct request *request,
 				     const struct wire_cuGreenCtxWaitEvent *arguments)
 {
-	const struct context *context = green_find(executor, arguments->ctx);
+	const struct context *context;
 	void *event;
-	CUresult result = execute_find(executor, VGPU_KIND_EVENT, arguments->event, &event);
+	CUresult result = green_event_find(executor, arguments->ctx, arguments->event, &context, &event);
 
 	(void)request;
-	if (!context)
-		return CUDA_ERROR_INVALID_CONTEXT;
 	if (result)
 		return result;
 	return executor->driver.cuGreenCtxWaitEvent ? executor->driver.cuGreenCtxWaitEvent(context->green, event)

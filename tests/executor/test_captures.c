@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "peer.h"
+#include "one_peer.h"
 #include "vgpu_graph.h"
 
 #define GRAPH(index)  VGPU_ID(VGPU_KIND_GRAPH, index)
@@ -19,33 +19,15 @@
 
 #define WORDS 64u
 
-static struct peer peer;
-static uint32_t context;
 static uint64_t device;
-
-#define CALL(name, ...) \
-	peer_call(&peer, VGPU_CALL_##name, context, &(struct wire_##name){__VA_ARGS__}, sizeof(struct wire_##name))
-#define WORKS(...)   assert_int_equal(CALL(__VA_ARGS__), CUDA_SUCCESS)
-#define INVALID(...) assert_int_equal(CALL(__VA_ARGS__), CUDA_ERROR_INVALID_VALUE)
-#define NOTHING(...) assert_int_equal(CALL(__VA_ARGS__), CUDA_ERROR_INVALID_HANDLE)
 
 static int setup(void **state)
 {
-	(void)state;
-	peer_open(&peer);
-	context = peer_context_make(&peer, 1);
+	assert_int_equal(peer_setup(state), 0);
 	WORKS(cuMemAlloc_v2, .bytesize = WORDS * 4);
 	device = ((const struct wire_cuMemAlloc_v2_reply *)peer.reply)->dptr;
 	for (uint32_t i = 1; i <= 2; i++)
 		WORKS(cuStreamCreateWithPriority, .phStream = STREAM(i), .flags = CU_STREAM_NON_BLOCKING);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	if (peer.process)
-		assert_false(peer_close(&peer).by_signal);
 	return 0;
 }
 
@@ -490,20 +472,20 @@ static void user_objects_are_counted(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(captures_are_named_once, setup, teardown),
-		cmocka_unit_test_setup_teardown(captures_that_end_badly, setup, teardown),
-		cmocka_unit_test_setup_teardown(captures_end_with_their_context, setup, teardown),
-		cmocka_unit_test_setup_teardown(dependencies_are_of_the_graph, setup, teardown),
-		cmocka_unit_test_setup_teardown(copies_are_checked, setup, teardown),
-		cmocka_unit_test_setup_teardown(copies_stay_what_they_are, setup, teardown),
-		cmocka_unit_test_setup_teardown(copies_are_paid_for, setup, teardown),
-		cmocka_unit_test_setup_teardown(functions_end_with_their_graphs, setup, teardown),
-		cmocka_unit_test_setup_teardown(half_a_copy, setup, teardown),
-		cmocka_unit_test_setup_teardown(half_a_captured_copy, setup, teardown),
-		cmocka_unit_test_setup_teardown(more_ids_than_may_be, setup, teardown),
-		cmocka_unit_test_setup_teardown(operations_that_are_not_there, setup, teardown),
-		cmocka_unit_test_setup_teardown(more_operations_than_may_be, setup, teardown),
-		cmocka_unit_test_setup_teardown(user_objects_are_counted, setup, teardown),
+		cmocka_unit_test_setup_teardown(captures_are_named_once, setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(captures_that_end_badly, setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(captures_end_with_their_context, setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(dependencies_are_of_the_graph, setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(copies_are_checked, setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(copies_stay_what_they_are, setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(copies_are_paid_for, setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(functions_end_with_their_graphs, setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(half_a_copy, setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(half_a_captured_copy, setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(more_ids_than_may_be, setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(operations_that_are_not_there, setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(more_operations_than_may_be, setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(user_objects_are_counted, setup, peer_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

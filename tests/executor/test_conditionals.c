@@ -6,38 +6,13 @@
 
 #include <cmocka.h>
 
-#include "peer.h"
+#include "one_peer.h"
 #include "vgpu_graph.h"
 
 #define GRAPH(index)  VGPU_ID(VGPU_KIND_GRAPH, index)
 #define NODE(index)   VGPU_ID(VGPU_KIND_GRAPH_NODE, index)
 #define EXEC(index)   VGPU_ID(VGPU_KIND_GRAPH_EXEC, index)
 #define STREAM(index) VGPU_ID(VGPU_KIND_STREAM, index)
-
-static struct peer peer;
-static uint32_t context;
-
-static int setup(void **state)
-{
-	(void)state;
-	peer_open(&peer);
-	context = peer_context_make(&peer, 1);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	if (peer.process)
-		assert_false(peer_close(&peer).by_signal);
-	return 0;
-}
-
-#define CALL(name, ...) \
-	peer_call(&peer, VGPU_CALL_##name, context, &(struct wire_##name){__VA_ARGS__}, sizeof(struct wire_##name))
-#define WORKS(...)   assert_int_equal(CALL(__VA_ARGS__), CUDA_SUCCESS)
-#define INVALID(...) assert_int_equal(CALL(__VA_ARGS__), CUDA_ERROR_INVALID_VALUE)
-#define NOTHING(...) assert_int_equal(CALL(__VA_ARGS__), CUDA_ERROR_INVALID_HANDLE)
 
 struct request {
 	struct wire_cuGraphAddNode_v2 arguments;
@@ -221,13 +196,13 @@ static void sizes_that_overflow(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(handles_are_their_graphs, setup, teardown),
-		cmocka_unit_test_setup_teardown(bodies_end_with_their_node, setup, teardown),
-		cmocka_unit_test_setup_teardown(captures_keep_bodies, setup, teardown),
-		cmocka_unit_test_setup_teardown(bodies_have_ids_of_their_own, setup, teardown),
-		cmocka_unit_test_setup_teardown(bodies_that_are_not_there, setup, teardown),
-		cmocka_unit_test_setup_teardown(more_bodies_than_may_be, setup, teardown),
-		cmocka_unit_test_setup_teardown(sizes_that_overflow, setup, teardown),
+		cmocka_unit_test_setup_teardown(handles_are_their_graphs, peer_setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(bodies_end_with_their_node, peer_setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(captures_keep_bodies, peer_setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(bodies_have_ids_of_their_own, peer_setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(bodies_that_are_not_there, peer_setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(more_bodies_than_may_be, peer_setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(sizes_that_overflow, peer_setup, peer_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,38 +10,13 @@
 
 #include <cmocka.h>
 
-#include "peer.h"
+#include "one_peer.h"
 #include "vgpu_graph.h"
 
 #define GRAPH(index)  VGPU_ID(VGPU_KIND_GRAPH, index)
 #define NODE(index)   VGPU_ID(VGPU_KIND_GRAPH_NODE, index)
 #define EXEC(index)   VGPU_ID(VGPU_KIND_GRAPH_EXEC, index)
 #define STREAM(index) VGPU_ID(VGPU_KIND_STREAM, index)
-
-static struct peer peer;
-static uint32_t context;
-
-static int setup(void **state)
-{
-	(void)state;
-	peer_open(&peer);
-	context = peer_context_make(&peer, 1);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	if (peer.process)
-		assert_false(peer_close(&peer).by_signal);
-	return 0;
-}
-
-#define CALL(name, ...) \
-	peer_call(&peer, VGPU_CALL_##name, context, &(struct wire_##name){__VA_ARGS__}, sizeof(struct wire_##name))
-#define WORKS(...)   assert_int_equal(CALL(__VA_ARGS__), CUDA_SUCCESS)
-#define INVALID(...) assert_int_equal(CALL(__VA_ARGS__), CUDA_ERROR_INVALID_VALUE)
-#define NOTHING(...) assert_int_equal(CALL(__VA_ARGS__), CUDA_ERROR_INVALID_HANDLE)
 
 /* A request with what follows it. */
 struct request {
@@ -482,21 +457,21 @@ static void memory_of_graphs_is_checked(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(nodes_end_with_their_graph, setup, teardown),
-		cmocka_unit_test_setup_teardown(nodes_have_one_id, setup, teardown),
-		cmocka_unit_test_setup_teardown(embedded_graphs_end_with_their_node, setup, teardown),
-		cmocka_unit_test_setup_teardown(graphs_outlive_captures_into_them, setup, teardown),
-		cmocka_unit_test_setup_teardown(edges_that_are_not_there, setup, teardown),
-		cmocka_unit_test_setup_teardown(more_edges_than_may_be, setup, teardown),
-		cmocka_unit_test_setup_teardown(edge_counts_that_overflow, setup, teardown),
-		cmocka_unit_test_setup_teardown(parameters_that_are_not_there, setup, teardown),
-		cmocka_unit_test_setup_teardown(half_a_memset, setup, teardown),
-		cmocka_unit_test_setup_teardown(memory_is_checked, setup, teardown),
-		cmocka_unit_test_setup_teardown(types_are_checked, setup, teardown),
-		cmocka_unit_test_setup_teardown(half_an_allocation, setup, teardown),
-		cmocka_unit_test_setup_teardown(memory_of_graphs_is_checked, setup, teardown),
-		cmocka_unit_test_setup_teardown(pinned_memory_is_checked, setup, teardown),
-		cmocka_unit_test_setup_teardown(captures_end_with_their_stream, setup, teardown),
+		cmocka_unit_test_setup_teardown(nodes_end_with_their_graph, peer_setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(nodes_have_one_id, peer_setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(embedded_graphs_end_with_their_node, peer_setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(graphs_outlive_captures_into_them, peer_setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(edges_that_are_not_there, peer_setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(more_edges_than_may_be, peer_setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(edge_counts_that_overflow, peer_setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(parameters_that_are_not_there, peer_setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(half_a_memset, peer_setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(memory_is_checked, peer_setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(types_are_checked, peer_setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(half_an_allocation, peer_setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(memory_of_graphs_is_checked, peer_setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(pinned_memory_is_checked, peer_setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(captures_end_with_their_stream, peer_setup, peer_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,34 +7,10 @@
 
 #include <cmocka.h>
 
-#include "peer.h"
+#include "one_peer.h"
 
 #define HANDLE(index) VGPU_ID(VGPU_KIND_MEMORY_HANDLE, index)
 #define GRANULE	      (2ull << 20)
-
-static struct peer peer;
-static uint32_t context;
-
-static int setup(void **state)
-{
-	(void)state;
-	peer_open(&peer);
-	context = peer_context_make(&peer, 1);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	if (peer.process)
-		assert_false(peer_close(&peer).by_signal);
-	return 0;
-}
-
-#define CALL(name, ...) \
-	peer_call(&peer, VGPU_CALL_##name, context, &(struct wire_##name){__VA_ARGS__}, sizeof(struct wire_##name))
-#define WORKS(...)   assert_int_equal(CALL(__VA_ARGS__), CUDA_SUCCESS)
-#define INVALID(...) assert_int_equal(CALL(__VA_ARGS__), CUDA_ERROR_INVALID_VALUE)
 
 static uint64_t reserve(uint64_t bytes)
 {
@@ -162,11 +138,11 @@ static void the_limit_counts_it(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(reservations_are_checked, setup, teardown),
-		cmocka_unit_test_setup_teardown(handles_are_checked, setup, teardown),
-		cmocka_unit_test_setup_teardown(mappings_are_checked, setup, teardown),
-		cmocka_unit_test_setup_teardown(the_limit_counts_it, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_context_takes_none_with_it, setup, teardown),
+		cmocka_unit_test_setup_teardown(reservations_are_checked, peer_setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(handles_are_checked, peer_setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(mappings_are_checked, peer_setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(the_limit_counts_it, peer_setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(a_context_takes_none_with_it, peer_setup, peer_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
