@@ -16,6 +16,9 @@
 #include "memory.h"
 #include "transfer.h"
 
+/* CU_DEVICE_ATTRIBUTE_MAX_PITCH of every device. */
+#define PITCH_MAX INT32_MAX
+
 enum side_kind {
 	SIDE_DEVICE,
 	SIDE_ARRAY,
@@ -80,6 +83,8 @@ static CUresult linear_read(const struct description *description, const CUDA_ME
 
 	if (__builtin_add_overflow(description->x_bytes, copy->WidthInBytes, &row_reach) ||
 	    __builtin_add_overflow(description->y, copy->Height, &slice_reach))
+		return CUDA_ERROR_INVALID_VALUE;
+	if (pitch > PITCH_MAX && (copy->Height > 1 || copy->Depth > 1))
 		return CUDA_ERROR_INVALID_VALUE;
 	if (!pitch)
 		pitch = row_reach;
