@@ -79,6 +79,9 @@ bool memory_advise(uint64_t address, const struct memory_advice *advice);
 /* Sets the synchrony of the range that the address lies in; false: none. */
 bool memory_set_synchrony(uint64_t address, enum memory_synchrony synchrony);
 
+/* Is all of [address, address + bytes) in ranges that a device reaches? They may lie side by side. */
+bool memory_is_spanned(uint64_t address, uint64_t bytes);
+
 /* Does any range overlap [address, address + bytes)? */
 bool memory_overlaps(uint64_t address, uint64_t bytes);
 

@@ -212,11 +212,11 @@ static void context_calls(void)
 	INVALID("context.limit_null", cuCtxGetLimit(NULL, CU_LIMIT_STACK_SIZE));
 	IS("context.stack_huge", UNSAID, cuCtxSetLimit(CU_LIMIT_STACK_SIZE, (size_t)1 << 40));
 	INVALID("context.flags_null", cuCtxGetFlags(NULL));
-	IS("context.set_flags_unknown", UNSAID, cuCtxSetFlags(0xffff));
+	INVALID("context.set_flags_unknown", cuCtxSetFlags(0xffff));
 	INVALID("context.device_null", cuCtxGetDevice(NULL));
-	IS("context.cache_unknown", UNSAID, cuCtxSetCacheConfig((CUfunc_cache)99));
+	INVALID("context.cache_unknown", cuCtxSetCacheConfig((CUfunc_cache)99));
 	INVALID("context.cache_null", cuCtxGetCacheConfig(NULL));
-	IS("context.shared_unknown", UNSAID, cuCtxSetSharedMemConfig((CUsharedconfig)99));
+	INVALID("context.shared_unknown", cuCtxSetSharedMemConfig((CUsharedconfig)99));
 	IS("context.priorities_null", CUDA_SUCCESS, cuCtxGetStreamPriorityRange(NULL, NULL));
 	IS("context.priorities_half", CUDA_SUCCESS, cuCtxGetStreamPriorityRange(&low, NULL));
 	INVALID("context.version_null", cuCtxGetApiVersion(NULL, NULL));

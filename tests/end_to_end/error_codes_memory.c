@@ -130,23 +130,23 @@ void fill_calls(void)
 {
 	IS("fill.d8_0", CUDA_SUCCESS, cuMemsetD8_v2(memory, 1, 0));
 	IS("fill.d8_nowhere_0", UNSAID, cuMemsetD8_v2(NOWHERE, 1, 0));
-	IS("fill.d8_null", UNSAID, cuMemsetD8_v2(0, 1, 16));
-	IS("fill.d8_nowhere", UNSAID, cuMemsetD8_v2(NOWHERE, 1, 16));
-	IS("fill.d8_nowhere_async", UNSAID, cuMemsetD8Async(NOWHERE, 1, 16, stream));
-	IS("fill.d8_too_long", UNSAID, cuMemsetD8_v2(memory, 1, (size_t)1 << 40));
-	IS("fill.d16_odd", UNSAID, cuMemsetD16_v2(memory + 1, 1, 4));
-	IS("fill.d32_misaligned", UNSAID, cuMemsetD32_v2(memory + 2, 1, 4));
-	IS("fill.d32_misaligned_async", UNSAID, cuMemsetD32Async(memory + 2, 1, 4, stream));
+	INVALID("fill.d8_null", cuMemsetD8_v2(0, 1, 16));
+	INVALID("fill.d8_nowhere", cuMemsetD8_v2(NOWHERE, 1, 16));
+	INVALID("fill.d8_nowhere_async", cuMemsetD8Async(NOWHERE, 1, 16, stream));
+	INVALID("fill.d8_too_long", cuMemsetD8_v2(memory, 1, (size_t)1 << 40));
+	INVALID("fill.d16_odd", cuMemsetD16_v2(memory + 1, 1, 4));
+	INVALID("fill.d32_misaligned", cuMemsetD32_v2(memory + 2, 1, 4));
+	INVALID("fill.d32_misaligned_async", cuMemsetD32Async(memory + 2, 1, 4, stream));
 	IS("fill.d2d32_height_0", CUDA_SUCCESS, cuMemsetD2D32_v2(memory, 64, 1, 4, 0));
 	IS("fill.d2d32_width_0", CUDA_SUCCESS, cuMemsetD2D32_v2(memory, 64, 1, 0, 4));
-	IS("fill.d2d32_pitch_small", UNSAID, cuMemsetD2D32_v2(memory, 8, 1, 4, 4));
-	IS("fill.d2d32_pitch_odd", UNSAID, cuMemsetD2D32_v2(memory, 66, 1, 4, 4));
-	IS("fill.d2d32_misaligned", UNSAID, cuMemsetD2D32_v2(memory + 2, 64, 1, 4, 4));
+	INVALID("fill.d2d32_pitch_small", cuMemsetD2D32_v2(memory, 8, 1, 4, 4));
+	INVALID("fill.d2d32_pitch_odd", cuMemsetD2D32_v2(memory, 66, 1, 4, 4));
+	INVALID("fill.d2d32_misaligned", cuMemsetD2D32_v2(memory + 2, 64, 1, 4, 4));
 	IS("fill.d2d32_pitch_0_row", UNSAID, cuMemsetD2D32_v2(memory, 0, 1, 4, 1));
-	IS("fill.d2d8_pitch_small", UNSAID, cuMemsetD2D8_v2(memory, 3, 1, 4, 4));
-	IS("fill.d2d16_pitch_odd", UNSAID, cuMemsetD2D16_v2(memory, 65, 1, 4, 4));
-	IS("fill.d2d8_nowhere", UNSAID, cuMemsetD2D8_v2(NOWHERE, 64, 1, 4, 4));
-	IS("fill.d2d8_pitch_huge", UNSAID, cuMemsetD2D8_v2(memory, (size_t)1 << 40, 1, 4, 4));
+	INVALID("fill.d2d8_pitch_small", cuMemsetD2D8_v2(memory, 3, 1, 4, 4));
+	INVALID("fill.d2d16_pitch_odd", cuMemsetD2D16_v2(memory, 65, 1, 4, 4));
+	INVALID("fill.d2d8_nowhere", cuMemsetD2D8_v2(NOWHERE, 64, 1, 4, 4));
+	INVALID("fill.d2d8_pitch_huge", cuMemsetD2D8_v2(memory, (size_t)1 << 40, 1, 4, 4));
 }
 
 void pool_calls(void)
