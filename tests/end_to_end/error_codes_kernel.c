@@ -181,8 +181,8 @@ void launch_calls(void)
 	IS("launch.most_64", CUDA_SUCCESS, launch(most, 1, 64, 0));
 	INVALID("launch.most_65", launch(most, 1, 65, 0));
 	IS("launch.exact_32", CUDA_SUCCESS, launch(exact, 1, 32, 0));
-	IS("launch.exact_64", UNSAID, launch(exact, 1, 64, 0));
-	IS("launch.exact_16", UNSAID, launch(exact, 1, 16, 0));
+	INVALID("launch.exact_64", launch(exact, 1, 64, 0));
+	INVALID("launch.exact_16", launch(exact, 1, 16, 0));
 	INVALID("launch.no_parameters", cuLaunchKernel(most, 1, 1, 1, 1, 1, 1, 0, stream, NULL, NULL));
 	IS("launch.none_no_parameters", CUDA_SUCCESS, cuLaunchKernel(none, 1, 1, 1, 1, 1, 1, 0, stream, NULL, NULL));
 	IS("launch.extra", CUDA_SUCCESS, cuLaunchKernel(most, 1, 1, 1, 1, 1, 1, 0, stream, NULL, extra));
@@ -195,7 +195,7 @@ void launch_calls(void)
 	IS("launch.extra_unknown", UNSAID, cuLaunchKernel(most, 1, 1, 1, 1, 1, 1, 0, stream, NULL, extra));
 	IS("launch.cooperative", CUDA_SUCCESS,
 	   cuLaunchCooperativeKernel(most, 1, 1, 1, 1, 1, 1, 0, stream, parameters));
-	IS("launch.cooperative_large", UNSAID,
+	IS("launch.cooperative_large", CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE,
 	   cuLaunchCooperativeKernel(most, 1 << 20, 1, 1, 64, 1, 1, 0, stream, parameters));
 	INVALID("launch.ex_null", cuLaunchKernelEx(NULL, none, NULL, NULL));
 	IS("launch.ex", CUDA_SUCCESS, cuLaunchKernelEx(&config, none, NULL, NULL));
@@ -253,7 +253,7 @@ void array_calls(void)
 	INVALID("array.channels_0", cuArrayCreate_v2(&array, &plane));
 	plane.NumChannels = 1;
 	plane.Format = (CUarray_format)0x77;
-	IS("array.format_unknown", UNSAID, cuArrayCreate_v2(&array, &plane));
+	INVALID("array.format_unknown", cuArrayCreate_v2(&array, &plane));
 	plane.Format = CU_AD_FORMAT_FLOAT;
 	IS("array.create", CUDA_SUCCESS, cuArrayCreate_v2(&array, &plane));
 	IS("array.destroy_null", UNSAID, cuArrayDestroy(NULL));

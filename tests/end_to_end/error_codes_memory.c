@@ -102,8 +102,8 @@ void pointer_calls(void)
 	char name[64];
 
 	INVALID("pointer.null_data", cuPointerGetAttribute(NULL, CU_POINTER_ATTRIBUTE_MEMORY_TYPE, memory));
-	IS("pointer.unknown", UNSAID, cuPointerGetAttribute(value, (CUpointer_attribute)99, memory));
-	IS("pointer.unknown_0", UNSAID, cuPointerGetAttribute(value, (CUpointer_attribute)0, memory));
+	INVALID("pointer.unknown", cuPointerGetAttribute(value, (CUpointer_attribute)99, memory));
+	INVALID("pointer.unknown_0", cuPointerGetAttribute(value, (CUpointer_attribute)0, memory));
 	INVALID("pointer.of_null", cuPointerGetAttribute(value, CU_POINTER_ATTRIBUTE_MEMORY_TYPE, 0));
 	INVALID("pointer.of_nowhere", cuPointerGetAttribute(value, CU_POINTER_ATTRIBUTE_MEMORY_TYPE, NOWHERE));
 	for (size_t i = 0; i < sizeof(of_host) / sizeof(of_host[0]); i++) {
@@ -174,7 +174,7 @@ void pool_calls(void)
 	value = 1;
 	INVALID("pool.set_used", cuMemPoolSetAttribute(own, CU_MEMPOOL_ATTR_USED_MEM_CURRENT, &value));
 	INVALID("pool.set_high", cuMemPoolSetAttribute(own, CU_MEMPOOL_ATTR_USED_MEM_HIGH, &value));
-	IS("pool.trim_null", UNSAID, cuMemPoolTrimTo(NULL, 0));
+	INVALID("pool.trim_null", cuMemPoolTrimTo(NULL, 0));
 	IS("pool.access_none_of_own_device", UNSAID, cuMemPoolSetAccess(own, &access, 1));
 	IS("pool.access_count_0", UNSAID, cuMemPoolSetAccess(own, &access, 0));
 	INVALID("pool.alloc_null", cuMemAllocAsync(NULL, 16, stream));
