@@ -4,7 +4,7 @@
 # run.sh BUNDLE RESULTS [STEP...]
 #
 # On a machine with an NVIDIA GPU: the same programs natively and through mediator, executor and the guest
-# library over the local transport, in the same run. Steps: kernels memory streams examples programs frameworks speed
+# library over the local transport, in the same run. Steps: kernels memory streams errors examples programs frameworks speed
 # nvml bench shares storm worker (default: all; worker: the same again, with the GPU at a vgpu-worker over TLS), guest
 # (PyTorch and CuPy in a virtual machine: guest.sh), several (two GPUs), users (executors as users of their own), and samples (NVIDIA's cuda-samples, in the folder SAMPLES, which is
 # changed: docs/cuda-samples.md); JOBS_MAX commands at a time, each for SECONDS_MAX at most. RESULTS gets the logs; the
@@ -14,7 +14,7 @@ bundle=$(cd "${1:?usage: run.sh BUNDLE RESULTS [STEP...]}" && pwd)
 mkdir -p "${2:?usage: run.sh BUNDLE RESULTS [STEP...]}"
 results=$(cd "$2" && pwd)
 shift 2
-steps=${*:-kernels memory streams examples programs frameworks speed nvml bench shares storm worker}
+steps=${*:-kernels memory streams errors examples programs frameworks speed nvml bench shares storm worker}
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
 passed=0 failed=0 skipped=0
@@ -112,6 +112,9 @@ for step in $steps; do
 		;;
 	streams)
 		both_own host_functions stream_values tensor_maps linker ipc private_tables graph_nodes graph_memory graph_copies graph_captures graph_queries graph_conditional shared_allocation shared_pool green_contexts
+		;;
+	errors)
+		both_own error_codes
 		;;
 	examples)
 		both vector_add "$bundle/bin/vector_add"
