@@ -72,6 +72,9 @@ class Streams(unittest.TestCase):
     def test_refusals_of_green_contexts(self):
         self.passes('green_contexts', 'ours')
 
+    def test_legacy_launches(self):
+        self.passes('legacy_launches')
+
     def test_linker(self):
         self.passes('linker')
 

@@ -111,7 +111,7 @@ for step in $steps; do
 		both_own virtual_memory managed_memory pool_peer batches
 		;;
 	streams)
-		both_own host_functions stream_values tensor_maps linker ipc private_tables graph_nodes graph_memory graph_copies graph_captures graph_queries graph_conditional event_answers shared_allocation shared_pool green_contexts
+		both_own host_functions stream_values tensor_maps linker ipc private_tables graph_nodes graph_memory graph_copies graph_captures graph_queries graph_conditional event_answers legacy_launches shared_allocation shared_pool green_contexts
 		;;
 	errors)
 		both_own error_codes
