@@ -103,6 +103,8 @@ static uint32_t owner_find(const struct executor *executor)
 		return ((const struct wire_cuGraphAddNode_v2 *)request->payload)->hGraph;
 	case VGPU_CALL_cuMipmappedArrayGetLevel:
 		return ((const struct wire_cuMipmappedArrayGetLevel *)request->payload)->mipmap;
+	case VGPU_CALL_cuArrayGetPlane:
+		return ((const struct wire_cuArrayGetPlane *)request->payload)->array;
 	default:
 		return 0;
 	}
@@ -158,6 +160,12 @@ void execute_forget(struct executor *executor, uint32_t id)
 		break;
 	case VGPU_KIND_EVENT:
 		pending_forget_event(executor, id);
+		break;
+	case VGPU_KIND_ARRAY:
+		handle = handles_find(&executor->handles, VGPU_KIND_ARRAY, id);
+		/* The cache says that it has planes. */
+		if (handle && handle->cache)
+			handles_forget_owned(&executor->handles, id);
 		break;
 	case VGPU_KIND_MODULE:
 	case VGPU_KIND_LIBRARY:
