@@ -37,7 +37,7 @@
 #include "samples.h"
 #include "tenant_ptx.h"
 
-enum { EACH_MAX = 100000 };
+#define EACH_MAX 100000
 
 enum { THREADS = 256, BATCHES = 2, STREAMS_MAX = 8, ATTRIBUTE_MULTIPROCESSORS = 16, CALIBRATION_KERNELS = 20 };
 
@@ -180,13 +180,9 @@ static void pause_for(double microseconds)
 		nanosleep(&pause, NULL);
 }
 
-struct request {
-	uint64_t start_ns, end_ns;
-};
-
 static void requests(struct tenant *tenant)
 {
-	static struct request each[EACH_MAX];
+	static uint64_t each[EACH_MAX][2];
 	const struct options *options = &tenant->options;
 	struct samples samples;
 	size_t count = 0;
@@ -201,7 +197,7 @@ static void requests(struct tenant *tenant)
 		if ((double)start / 1e9 >= options->from) {
 			samples_add(&samples, (double)(end - start) / 1e3);
 			if (count < EACH_MAX)
-				each[count++] = (struct request){start, end};
+				memcpy(each[count++], (uint64_t[2]){start, end}, sizeof(each[0]));
 		}
 		pause_for(options->pause);
 	}
@@ -210,8 +206,7 @@ static void requests(struct tenant *tenant)
 		return;
 	printf("{\"each\": [");
 	for (size_t i = 0; i < count; i++)
-		printf("%s[%llu, %llu]", i ? ", " : "", (unsigned long long)each[i].start_ns,
-		       (unsigned long long)each[i].end_ns);
+		printf("%s[%llu, %llu]", i ? ", " : "", (unsigned long long)each[i][0], (unsigned long long)each[i][1]);
 	printf("]}\n");
 }
 
