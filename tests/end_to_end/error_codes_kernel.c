@@ -35,7 +35,7 @@ void module_calls(void)
 	IS("module.load_empty", UNSAID, cuModuleLoadData(&module, ""));
 	IS("module.load_nonsense", UNSAID, cuModuleLoadData(&module, "this is no image"));
 	IS("module.load_wrong", UNSAID, cuModuleLoadData(&module, wrong_text));
-	IS("module.load_newer", UNSAID, cuModuleLoadData(&module, newer));
+	IS("module.load_newer", CUDA_ERROR_UNSUPPORTED_PTX_VERSION, cuModuleLoadData(&module, newer));
 	IS("module.load_target", UNSAID, cuModuleLoadData(&module, wrong_target));
 	IS("module.load_elf", UNSAID, cuModuleLoadData(&module, "\177ELF\2\1\1"));
 	IS("module.load_no_file", CUDA_ERROR_FILE_NOT_FOUND, cuModuleLoad(&module, "/nonexistent/file"));
