@@ -37,10 +37,16 @@ CUresult execute_find_stream(struct executor *executor, uint32_t id, CUstream *r
 	return CUDA_SUCCESS;
 }
 
-CUresult execute_find_function(struct executor *executor, uint32_t id, CUfunction *ret_function)
+struct handle *execute_function_handle(struct executor *executor, uint32_t id)
 {
 	enum vgpu_kind kind = VGPU_ID_KIND(id) == VGPU_KIND_KERNEL ? VGPU_KIND_KERNEL : VGPU_KIND_FUNCTION;
-	struct handle *handle = handles_find(&executor->handles, kind, id);
+
+	return handles_find(&executor->handles, kind, id);
+}
+
+CUresult execute_find_function(struct executor *executor, uint32_t id, CUfunction *ret_function)
+{
+	struct handle *handle = execute_function_handle(executor, id);
 
 	if (!handle)
 		return CUDA_ERROR_INVALID_HANDLE;
