@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "registered_move.h"
 
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -55,10 +56,16 @@ static bool has_prefix(const char *text, const char *prefix)
 	return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
-static bool is_ordinary(const struct mapping *mapping)
+/* Without a file, or variables of the program or of a library, which are as good as that once they are loaded. */
+static bool is_ordinary(const struct mapping *mapping, uint64_t address)
 {
-	return mapping->inode == 0 && strcmp(mapping->permissions, "rw-p") == 0 &&
-	       (!mapping->name[0] || strcmp(mapping->name, "[heap]") == 0 || has_prefix(mapping->name, "[anon:"));
+	Dl_info object;
+
+	if (strcmp(mapping->permissions, "rw-p") != 0)
+		return false;
+	if (mapping->inode)
+		return dladdr((void *)(uintptr_t)address, &object);
+	return !mapping->name[0] || strcmp(mapping->name, "[heap]") == 0 || has_prefix(mapping->name, "[anon:");
 }
 
 static bool kind_visit(const struct mapping *mapping, void *argument)
@@ -68,7 +75,7 @@ static bool kind_visit(const struct mapping *mapping, void *argument)
 	if (has_prefix(mapping->name, "/[aio]") || has_prefix(mapping->name, "anon_inode:[io_uring]"))
 		wish->is_refused = true;
 	else if (mapping->start <= wish->next && mapping->end > wish->next && wish->next < wish->end) {
-		wish->is_refused |= !is_ordinary(mapping);
+		wish->is_refused |= !is_ordinary(mapping, wish->next);
 		wish->next = mapping->end;
 	}
 	return !wish->is_refused;
@@ -91,11 +98,26 @@ static bool nothing_is_pinned(void)
 	return line && strtoull(line + strlen("VmPin:"), NULL, 10) == 0;
 }
 
+/* The kernel and the C library know words there, such as that for who waits for the thread's end. */
+static bool is_own_stack(uint64_t start, uint64_t end)
+{
+	pthread_attr_t attributes;
+	void *stack = NULL;
+	size_t bytes = 0;
+
+	if (pthread_getattr_np(pthread_self(), &attributes))
+		return true;
+	(void)pthread_attr_getstack(&attributes, &stack, &bytes);
+	pthread_attr_destroy(&attributes);
+	return start < (uintptr_t)stack + bytes && end > (uintptr_t)stack;
+}
+
 bool move_is_possible(uint64_t start, uint64_t end)
 {
 	struct kind_wish wish = {.next = start, .end = end};
 
-	return mappings_each(kind_visit, &wish) && !wish.is_refused && wish.next >= end && nothing_is_pinned();
+	return !is_own_stack(start, end) && mappings_each(kind_visit, &wish) && !wish.is_refused && wish.next >= end &&
+	       nothing_is_pinned();
 }
 
 struct piece {

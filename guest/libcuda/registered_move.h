@@ -20,8 +20,9 @@
 #include <stdint.h>
 
 /*
- * Are the pages private memory without a file, all of them, and do only threads of the program write there? No: where
- * the process has memory that hardware (VmPin) or the kernel's asynchronous operations may know by its pages.
+ * Are the pages private memory without a file or variables, all of them, no stack of the caller's, and do only threads
+ * of the program write there? No: where the process has memory that hardware (VmPin) or the kernel's asynchronous
+ * operations may know by its pages.
  */
 bool move_is_possible(uint64_t start, uint64_t end);
 

@@ -129,7 +129,7 @@ static bool thread_meet(const char *name)
 
 static bool threads_meet(void)
 {
-	_Alignas(8) char entries[4096];
+	_Alignas(8) char entries[4096] = {0};
 	long got;
 
 	(void)system_call(SYS_lseek, still.directory, 0, SEEK_SET, 0);
@@ -147,7 +147,7 @@ static bool threads_meet(void)
 static bool thread_await(struct thread *thread)
 {
 	const struct timespec pause = {.tv_nsec = PAUSE_NS};
-	int status;
+	int status = 0;
 
 	for (unsigned int tries = 0;; tries++) {
 		long result = system_call(SYS_wait4, thread->id, (long)&status, __WALL | WNOHANG, 0);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Memory of the program's own that it registers, with any libcuda.so.1. Run by test_memory.py; with the argument
- * "quota" as a tenant with 4 MiB of pinned memory, with "loss" its executor is killed meanwhile.
+ * "quota" as a tenant with 4 MiB of pinned memory, with "loss" its executor is killed meanwhile, with "machine" in a
+ * virtual machine, whose channel has an area of 48 MiB, with "traced" under a debugger.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,7 +15,9 @@
 
 #include <cmocka.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -29,12 +32,12 @@ CUresult cuMemHostGetFlags(unsigned int *flags, void *address);
 #define PAGE  4096u
 #define WORDS (1u << 16)
 #define BYTES (WORDS * 4u)
-#define LARGE ((size_t)200 << 20)
 
 #define WORKS(call) assert_int_equal(call, CUDA_SUCCESS)
 
 static CUcontext context;
 static CUfunction increment;
+static size_t large = (size_t)200 << 20;
 
 static int setup(void **state)
 {
@@ -130,6 +133,26 @@ static void test_both_sides(void **state)
 	}
 }
 
+static uint32_t variables[WORDS] = {1, 2, 3};
+static uint32_t zeros[WORDS];
+
+static void test_variables(void **state)
+{
+	(void)state;
+	for (uint32_t turn = 0; turn < 2; turn++) {
+		WORKS(cuMemHostRegister_v2(variables, BYTES, 0));
+		WORKS(cuMemHostRegister_v2(zeros + PAGE, PAGE, 0));
+		kernel_run(device_pointer(variables), WORDS);
+		kernel_run(device_pointer(zeros + PAGE), PAGE / 4);
+		WORKS(cuMemHostUnregister(zeros + PAGE));
+		WORKS(cuMemHostUnregister(variables));
+		assert_int_equal(variables[0], 2 + turn);
+		assert_int_equal(variables[WORDS - 1], 1 + turn);
+		assert_int_equal(zeros[PAGE - 1], 0);
+		assert_int_equal(zeros[PAGE], 1 + turn);
+	}
+}
+
 static void test_copies(void **state)
 {
 	uint32_t *words = malloc(BYTES + 64);
@@ -172,28 +195,28 @@ static void test_copies(void **state)
 /* More than is moved at a time. */
 static void test_large(void **state)
 {
-	uint8_t *bytes = mmap(NULL, LARGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *bytes = mmap(NULL, large, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct timespec times[3];
 
 	(void)state;
 	assert_true(bytes != MAP_FAILED);
-	bytes_set(bytes, LARGE, 3);
+	bytes_set(bytes, large, 3);
 	clock_gettime(CLOCK_MONOTONIC, &times[0]);
-	WORKS(cuMemHostRegister_v2(bytes, LARGE, 0));
+	WORKS(cuMemHostRegister_v2(bytes, large, 0));
 	clock_gettime(CLOCK_MONOTONIC, &times[1]);
-	bytes_expect(bytes, LARGE, 3);
-	bytes_set(bytes + LARGE - BYTES, BYTES, 0);
+	bytes_expect(bytes, large, 3);
+	bytes_set(bytes + large - BYTES, BYTES, 0);
 	for (uint32_t i = 0; i < WORDS; i++)
-		((uint32_t *)(void *)(bytes + LARGE - BYTES))[i] = i;
-	kernel_run(device_pointer(bytes + LARGE - BYTES), WORDS);
+		((uint32_t *)(void *)(bytes + large - BYTES))[i] = i;
+	kernel_run(device_pointer(bytes + large - BYTES), WORDS);
 	for (uint32_t i = 0; i < WORDS; i++)
-		assert_int_equal(((uint32_t *)(void *)(bytes + LARGE - BYTES))[i], i + 1);
+		assert_int_equal(((uint32_t *)(void *)(bytes + large - BYTES))[i], i + 1);
 	clock_gettime(CLOCK_MONOTONIC, &times[2]);
 	WORKS(cuMemHostUnregister(bytes));
-	bytes_expect(bytes, LARGE - BYTES, 3);
+	bytes_expect(bytes, large - BYTES, 3);
 	print_message("# 200 MiB were registered in %ld ms\n",
 		      (times[1].tv_sec - times[0].tv_sec) * 1000 + (times[1].tv_nsec - times[0].tv_nsec) / 1000000);
-	munmap(bytes, LARGE);
+	munmap(bytes, large);
 }
 
 #define WRITERS 6
@@ -311,6 +334,82 @@ static void test_threads_come_and_go(void **state)
 	__atomic_store_n(&ends, true, __ATOMIC_RELAXED);
 	for (size_t i = 0; i < 3; i++)
 		pthread_join(makers[i], NULL);
+	free(words);
+}
+
+static uint32_t signals_seen;
+
+static void signal_note(int signal)
+{
+	(void)signal;
+	__atomic_fetch_add(&signals_seen, 1, __ATOMIC_RELAXED);
+}
+
+static void *wait_for_byte(void *argument)
+{
+	const int *from = argument;
+	char byte = 0;
+
+	/* As it is without anybody's signal: it neither fails nor returns early. */
+	return (void *)(intptr_t)(read(*from, &byte, 1) == 1 && byte == 'x');
+}
+
+struct shooter {
+	pthread_t target;
+	bool ends;
+	uint32_t sent;
+};
+
+static void *signals_send(void *argument)
+{
+	struct shooter *shooter = argument;
+
+	/* Signals of this kind queue up, so each of them arrives. */
+	while (!__atomic_load_n(&shooter->ends, __ATOMIC_RELAXED)) {
+		shooter->sent += pthread_kill(shooter->target, SIGRTMIN) == 0;
+		usleep(50);
+	}
+	return NULL;
+}
+
+/* What the other threads wait for, and the signals that they get, are as if nothing happened. */
+static void test_others_wait(void **state)
+{
+	uint32_t *words = malloc(BYTES);
+	const struct sigaction action = {.sa_handler = signal_note, .sa_flags = SA_RESTART};
+	struct writer writer = {.word = malloc(4)};
+	struct shooter shooter = {0};
+	pthread_t reader, shooting;
+	bool ends = false;
+	void *is_right = NULL;
+	int pipe_ends[2];
+
+	(void)state;
+	assert_true(words && writer.word);
+	assert_int_equal(pipe(pipe_ends), 0);
+	sigaction(SIGRTMIN, &action, NULL);
+	writer.ends = &ends;
+	assert_int_equal(pthread_create(&writer.thread, NULL, write_always, &writer), 0);
+	assert_int_equal(pthread_create(&reader, NULL, wait_for_byte, &pipe_ends[0]), 0);
+	shooter.target = writer.thread;
+	assert_int_equal(pthread_create(&shooting, NULL, signals_send, &shooter), 0);
+	for (int i = 0; i < MOVES; i++) {
+		WORKS(cuMemHostRegister_v2(words, BYTES, 0));
+		WORKS(cuMemHostUnregister(words));
+	}
+	assert_int_equal(write(pipe_ends[1], "x", 1), 1);
+	pthread_join(reader, &is_right);
+	assert_non_null(is_right);
+	__atomic_store_n(&shooter.ends, true, __ATOMIC_RELAXED);
+	pthread_join(shooting, NULL);
+	for (int i = 0; i < 3000 && __atomic_load_n(&signals_seen, __ATOMIC_RELAXED) < shooter.sent; i++)
+		usleep(10000);
+	assert_int_equal(signals_seen, shooter.sent);
+	__atomic_store_n(&ends, true, __ATOMIC_RELAXED);
+	pthread_join(writer.thread, NULL);
+	close(pipe_ends[0]);
+	close(pipe_ends[1]);
+	free((void *)(uintptr_t)writer.word);
 	free(words);
 }
 
@@ -546,6 +645,67 @@ static void test_quota(void **state)
 	free(bytes);
 }
 
+/* More than the channel's area has is only noted. */
+static void test_beyond_area(void **state)
+{
+	size_t count = (size_t)64 << 20;
+	uint8_t *bytes = mmap(NULL, count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *few = malloc(BYTES);
+	CUdeviceptr device;
+
+	(void)state;
+	assert_true(bytes != MAP_FAILED && few);
+	bytes_set(bytes, count, 4);
+	WORKS(cuMemHostRegister_v2(bytes, count, 0));
+	assert_int_not_equal(cuMemHostGetDevicePointer_v2(&device, bytes, 0), CUDA_SUCCESS);
+	copies_work(bytes, BYTES);
+	/* It has kept nothing of the area. */
+	for (int i = 0; i < 100; i++) {
+		WORKS(cuMemHostRegister_v2(few, BYTES, 0));
+		(void)device_pointer(few);
+		WORKS(cuMemHostUnregister(few));
+	}
+	WORKS(cuMemHostUnregister(bytes));
+	munmap(bytes, count);
+	free(few);
+}
+
+/* A debugger is there, so the threads cannot be made to stand still: it is only noted. */
+static void test_traced(void **state)
+{
+	uint8_t *bytes = malloc(BYTES);
+	CUdeviceptr device;
+
+	(void)state;
+	assert_non_null(bytes);
+	bytes_set(bytes, BYTES, 4);
+	for (int i = 0; i < 20; i++) {
+		WORKS(cuMemHostRegister_v2(bytes, BYTES, 0));
+		assert_int_not_equal(cuMemHostGetDevicePointer_v2(&device, bytes, 0), CUDA_SUCCESS);
+		copies_work(bytes, BYTES);
+		WORKS(cuMemHostUnregister(bytes));
+	}
+	free(bytes);
+}
+
+/* Runs the rest of the program in a child, as its debugger; how that ended. */
+static int debug(void)
+{
+	int status = 0, ends[2];
+	char byte = 0;
+	pid_t child;
+
+	if (pipe(ends) || (child = fork()) < 0)
+		return 1;
+	if (child == 0)
+		return read(ends[0], &byte, 1) == 1 ? -1 : 1;
+	if (ptrace(PTRACE_SEIZE, child, NULL, NULL) || write(ends[1], &byte, 1) != 1)
+		return 1;
+	while (waitpid(child, &status, __WALL) == child && WIFSTOPPED(status))
+		ptrace(PTRACE_CONT, child, NULL, (void *)(uintptr_t)(status >> 16 ? 0 : WSTOPSIG(status)));
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
 /* The test kills the executor once it is told so, and then says something. */
 static void test_loss(void **state)
 {
@@ -569,19 +729,16 @@ static void test_loss(void **state)
 int main(int count, char **arguments)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_both_sides),
-		cmocka_unit_test(test_copies),
-		cmocka_unit_test(test_large),
-		cmocka_unit_test(test_others_write),
-		cmocka_unit_test(test_threads_come_and_go),
-		cmocka_unit_test(test_fork),
-		cmocka_unit_test(test_forgotten),
-		cmocka_unit_test(test_kinds),
-		cmocka_unit_test(test_neighbours),
-		cmocka_unit_test(test_context_ends),
-		cmocka_unit_test(test_pointer),
-		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_both_sides),   cmocka_unit_test(test_variables),
+		cmocka_unit_test(test_copies),	     cmocka_unit_test(test_large),
+		cmocka_unit_test(test_others_write), cmocka_unit_test(test_threads_come_and_go),
+		cmocka_unit_test(test_others_wait),  cmocka_unit_test(test_fork),
+		cmocka_unit_test(test_forgotten),    cmocka_unit_test(test_kinds),
+		cmocka_unit_test(test_neighbours),   cmocka_unit_test(test_context_ends),
+		cmocka_unit_test(test_pointer),	     cmocka_unit_test(test_refusals),
 	};
+	const struct CMUnitTest machine[] = {cmocka_unit_test(test_beyond_area)};
+	const struct CMUnitTest traced[] = {cmocka_unit_test(test_traced)};
 	const struct CMUnitTest quota[] = {cmocka_unit_test(test_quota)};
 	const struct CMUnitTest loss[] = {cmocka_unit_test(test_loss)};
 
@@ -589,5 +746,15 @@ int main(int count, char **arguments)
 		return cmocka_run_group_tests(quota, setup, NULL);
 	if (count > 1 && strcmp(arguments[1], "loss") == 0)
 		return cmocka_run_group_tests(loss, setup, NULL);
+	if (count > 1 && strcmp(arguments[1], "traced") == 0) {
+		int result = debug();
+
+		return result < 0 ? cmocka_run_group_tests(traced, setup, NULL) : result;
+	}
+	if (count > 1 && strcmp(arguments[1], "machine") == 0) {
+		large = (size_t)20 << 20;
+		if (cmocka_run_group_tests(machine, setup, NULL))
+			return 1;
+	}
 	return cmocka_run_group_tests(tests, setup, NULL);
 }

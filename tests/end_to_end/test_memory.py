@@ -31,6 +31,9 @@ class Memory(unittest.TestCase):
     def test_registered_is_charged(self):
         self.passes('registered_memory', '--tenant', 'default pinned-mib=4', arguments=['quota'])
 
+    def test_registered_under_a_debugger(self):
+        self.passes('registered_memory', arguments=['traced'])
+
     def test_registered_outlives_the_executor(self):
         with Mediator() as mediator:
             mediator.wait_for_rest()
