@@ -11,6 +11,7 @@
 #include "array_transfer.h"
 #include "capture.h"
 #include "copy.h"
+#include "doubt.h"
 #include "host_calls.h"
 #include "host_function.h"
 #include "memory.h"
@@ -80,6 +81,8 @@ static CUresult linear_read(const struct description *description, const CUDA_ME
 
 	if (__builtin_add_overflow(description->x_bytes, copy->WidthInBytes, &row_reach) ||
 	    __builtin_add_overflow(description->y, copy->Height, &slice_reach))
+		return CUDA_ERROR_INVALID_VALUE;
+	if (pitch > DOUBT_PITCH_MAX && (copy->Height > 1 || copy->Depth > 1))
 		return CUDA_ERROR_INVALID_VALUE;
 	if (!pitch)
 		pitch = row_reach;
@@ -239,6 +242,9 @@ static CUresult shape_with_device(const struct copy_order *order, const struct s
 		result = up ? transfer_up(&transfer) : transfer_down(&transfer);
 	}
 	/* As in copy_up(). */
+	if (!result && up && !order->waits && known == CUDA_ERROR_NOT_FOUND &&
+	    doubt_span(device->address, device->bytes, 1))
+		return capture_settle_open(order->context, order->stream);
 	if (!result && up && order->waits && (known == CUDA_ERROR_NOT_FOUND || copy_is_synchronous(device->address)))
 		result = host_cuStreamSynchronize(order->context, order->stream);
 	return result;
