@@ -108,7 +108,7 @@ for step in $steps; do
 		done
 		;;
 	memory)
-		both_own virtual_memory managed_memory registered_memory pool_peer batches
+		both_own virtual_memory managed_memory registered_memory registered_threads pool_peer batches
 		;;
 	streams)
 		both_own host_functions stream_values tensor_maps linker ipc private_tables graph_nodes graph_memory graph_copies graph_captures graph_queries graph_conditional shared_allocation shared_pool green_contexts
