@@ -20,6 +20,7 @@ CUresult copy_begin(CUstream stream, bool per_thread_default, bool waits, struct
 	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &ret_order->context);
 
 	ret_order->waits = waits;
+	ret_order->peers = NULL;
 	return result ? result : stream_id(stream, per_thread_default, &ret_order->stream);
 }
 

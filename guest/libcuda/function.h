@@ -34,6 +34,7 @@ struct function {
 	struct function *derived;	      /* of a kernel: its functions, one for each context */
 	uint64_t proven[LAUNCH_KINDS_PROVEN]; /* kinds of launches that the host has taken, 0: none (launch.c) */
 	uint32_t proofs;
+	struct launch_legacy *legacy; /* NULL: launched as today */
 	char name[];
 };
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "context.h"
+#include "event.h"
 #include "host_calls.h"
 #include "memory.h"
 #include "object.h"
@@ -120,6 +121,7 @@ API(cuIpcOpenEventHandle, CUevent *ret_event, CUipcEventHandle handle)
 	event = object_mint(VGPU_KIND_EVENT, context);
 	if (!event)
 		return CUDA_ERROR_OUT_OF_MEMORY;
+	event_escape(event);
 	result = host_cuIpcOpenEventHandle(context, event->id, &handle);
 	if (result)
 		object_release(event);

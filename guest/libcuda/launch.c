@@ -10,6 +10,7 @@
 #include "capture.h"
 #include "context.h"
 #include "device.h"
+#include "event.h"
 #include "function.h"
 #include "launch.h"
 #include "session.h"
@@ -104,7 +105,7 @@ CUresult launch_attributes_translate(const CUlaunchAttribute *attributes, uint32
 			return CUDA_ERROR_NOT_SUPPORTED;
 		else
 			continue;
-		if (object_id(event, VGPU_KIND_EVENT, &wire[i].handle))
+		if (event_id_escaping(event, &wire[i].handle))
 			return CUDA_ERROR_INVALID_HANDLE;
 		/* The pointer means nothing to the host. */
 		memset(wire[i].value, 0, sizeof(event));

@@ -260,6 +260,17 @@ API(cuLibraryGetManaged, CUdeviceptr *dptr, size_t *bytes, CUlibrary library, co
 	return result ? result : CUDA_ERROR_NOT_SUPPORTED;
 }
 
+API(cuLibraryGetUnifiedFunction, void **pointer, CUlibrary library, const char *symbol)
+{
+	struct owner *owner;
+	uint32_t context;
+	CUresult result = library_begin(library, CALL_NEEDS_INIT, &context, &owner);
+
+	if (result)
+		return result;
+	return pointer && symbol ? CUDA_ERROR_NOT_FOUND : CUDA_ERROR_INVALID_VALUE;
+}
+
 /* A kernel's function in a context, with the library's mutex held. */
 static CUresult derived_make(struct function *kernel, uint32_t context, struct function **ret_function)
 {

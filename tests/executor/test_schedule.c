@@ -30,6 +30,7 @@ static void permit_set(struct peer *peer, uint32_t number, enum vgpu_permit_mode
 {
 	uint64_t one = 1;
 
+	peer->permit->burst_count = 2;
 	peer->permit->burst_ns = 500000;
 	peer->permit->linger_ns = 1000000;
 	__atomic_store_n(&peer->permit->until_ns, until_ns, __ATOMIC_SEQ_CST);

@@ -111,7 +111,7 @@ for step in $steps; do
 		both_own virtual_memory managed_memory registered_memory registered_threads pool_peer batches
 		;;
 	streams)
-		both_own host_functions stream_values tensor_maps linker ipc private_tables graph_nodes graph_memory graph_copies graph_captures graph_queries graph_conditional shared_allocation shared_pool green_contexts
+		both_own host_functions stream_values tensor_maps linker ipc private_tables graph_nodes graph_memory graph_copies graph_captures graph_queries graph_conditional event_answers legacy_launches shared_allocation shared_pool green_contexts
 		;;
 	errors)
 		both_own error_codes
@@ -252,6 +252,7 @@ for step in $steps; do
 	several)
 		# For a machine with two GPUs. The second mediator places each program on one of them.
 		LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$bundle/lib both devices "$bundle/bin/devices"
+		LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$bundle/lib both device_boxes "$bundle/bin/device_boxes"
 		for script in "$here"/several/*_*.py "$here/frameworks/jax_features.py"; do
 			PYTHONPATH=$here/frameworks both "several-$(basename "$script" .py)" python3 "$script"
 		done
