@@ -61,13 +61,26 @@ API(cuMemAllocPitch_v2, CUdeviceptr *dptr, size_t *pitch, size_t width, size_t h
 	return CUDA_SUCCESS;
 }
 
+/* That no context is current comes last: nothing is to be freed, or nothing is there (measured, driver 580). */
+static CUresult contextless_free(CUdeviceptr dptr)
+{
+	CUresult result = context_current_error();
+	struct memory_range range;
+
+	if (result != CUDA_ERROR_INVALID_CONTEXT || (dptr && memory_lookup(dptr, &range)))
+		return result;
+	return dptr ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+}
+
 API(cuMemFree_v2, CUdeviceptr dptr)
 {
 	struct memory_range range;
 	uint32_t context;
 	CUresult freed;
-	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
+	CUresult result = call_begin(CALL_NEEDS_INIT, &context);
 
+	if (!result && !context)
+		result = contextless_free(dptr);
 	if (result || !dptr)
 		return result;
 	if (memory_is_of_graph(dptr)) {

@@ -346,6 +346,8 @@ API(cuCtxDestroy_v2, CUcontext ctx)
 
 	if (!session_ready())
 		return CUDA_ERROR_NOT_INITIALIZED;
+	if (!ctx)
+		return CUDA_ERROR_INVALID_VALUE;
 	context = context_find(ctx);
 	if (!context || primaries[context->words[CONTEXT_DEVICE]] == context || context->context)
 		return CUDA_ERROR_INVALID_CONTEXT;

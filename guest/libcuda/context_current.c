@@ -11,6 +11,8 @@ API(cuCtxPushCurrent_v2, CUcontext ctx)
 
 	if (!session_ready())
 		return CUDA_ERROR_NOT_INITIALIZED;
+	if (!ctx)
+		return CUDA_ERROR_INVALID_VALUE;
 	context = context_find(ctx);
 	return context ? context_stack_push(context) : CUDA_ERROR_INVALID_CONTEXT;
 }

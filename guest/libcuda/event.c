@@ -41,8 +41,11 @@ static CUresult completion_ask(CUevent handle, CUresult (*ask)(uint32_t context,
 	struct object *event;
 	uint32_t context;
 	uint64_t recorded;
-	CUresult result = call_begin(CALL_NEEDS_INIT, &context);
+	CUresult result;
 
+	if (!handle)
+		return CUDA_ERROR_INVALID_HANDLE;
+	result = call_begin(CALL_NEEDS_INIT, &context);
 	if (result)
 		return result;
 	event = object_find(handle, VGPU_KIND_EVENT);

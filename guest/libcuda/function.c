@@ -245,7 +245,7 @@ API(cuFuncGetName, const char **name, CUfunction hfunc)
 
 	if (!session_ready())
 		return CUDA_ERROR_NOT_INITIALIZED;
-	if (!name)
+	if (!name || !hfunc)
 		return CUDA_ERROR_INVALID_VALUE;
 	if (!function)
 		return CUDA_ERROR_INVALID_HANDLE;

@@ -118,6 +118,8 @@ static CUresult child_read(const CUDA_CHILD_GRAPH_NODE_PARAMS *child, struct nod
 
 static CUresult event_read(CUevent event, struct node_content *content)
 {
+	if (!event)
+		return CUDA_ERROR_INVALID_VALUE;
 	content->wire_bytes = sizeof(content->wire.event);
 	return event_id_escaping(event, &content->wire.event.event);
 }

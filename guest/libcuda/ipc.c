@@ -93,12 +93,12 @@ API(cuIpcGetEventHandle, CUipcEventHandle *ret_handle, CUevent event)
 	uint32_t context, id, bytes = 0;
 	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
 
+	if (!result && (!ret_handle || !event))
+		result = CUDA_ERROR_INVALID_VALUE;
 	if (!result)
 		result = object_id(event, VGPU_KIND_EVENT, &id);
 	if (result)
 		return result;
-	if (!ret_handle)
-		return CUDA_ERROR_INVALID_VALUE;
 	result = host_cuIpcGetEventHandle(context, id, &handle, sizeof(handle), &bytes);
 	if (result)
 		return result;

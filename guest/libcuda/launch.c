@@ -174,6 +174,9 @@ static CUresult launch_post(const struct launch *launch, uint32_t context, uint3
 	if (buffer.bytes > CHANNEL_PAYLOAD_MAX / 2)
 		return CUDA_ERROR_INVALID_VALUE;
 	padded_bytes = (buffer.bytes + 7) & ~(size_t)7;
+	/* More than the kernel has, beyond padding (measured, driver 580). */
+	if (padded_bytes > ((info->parameter_bytes + 7u) & ~(size_t)7))
+		return CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;
 	result = channel_begin(session.channel, VGPU_OPCODE_LAUNCH, context,
 			       sizeof(*wire) + padded_bytes + attribute_bytes, NULL, &payload);
 	if (result)

@@ -186,8 +186,13 @@ API(cuMemHostAlloc, void **pointer, size_t bytes, unsigned int flags)
 
 	if (result)
 		return result;
-	if (!pointer || bytes == 0 || bytes > PINNED_BYTES_MAX || (flags & ~(unsigned int)ALLOCATION_FLAGS))
+	if (!pointer || bytes > PINNED_BYTES_MAX || (flags & ~(unsigned int)ALLOCATION_FLAGS))
 		return CUDA_ERROR_INVALID_VALUE;
+	/* As the driver has it (580.159.04): there is nothing, and cuMemFreeHost() takes it. */
+	if (bytes == 0) {
+		*pointer = NULL;
+		return CUDA_SUCCESS;
+	}
 	range.kind = MEMORY_PINNED;
 	result = session_shares_memory() ? pinned_allocate(bytes, range.context, &address) : CUDA_ERROR_OUT_OF_MEMORY;
 	if (is_for_lack_of_area(result)) {
@@ -224,7 +229,7 @@ API(cuMemFreeHost, void *pointer)
 	uint32_t context;
 	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
 
-	if (result)
+	if (result || !pointer)
 		return result;
 	if (!memory_remove((uintptr_t)pointer, 1u << MEMORY_PINNED | 1u << MEMORY_PLAIN, &range))
 		return CUDA_ERROR_INVALID_VALUE;

@@ -49,8 +49,11 @@ static CUresult pool_allocate(CUdeviceptr *dptr, size_t bytes, CUmemoryPool pool
 		result = object_id(pool, VGPU_KIND_MEMORY_POOL, &pool_id);
 	if (result)
 		return result;
-	if (bytes == 0)
-		return CUDA_ERROR_INVALID_VALUE;
+	/* As the driver has it (580.159.04): there is nothing, and cuMemFreeAsync() takes it. */
+	if (bytes == 0) {
+		*dptr = 0;
+		return CUDA_SUCCESS;
+	}
 	result = capture_refuse(context, stream_number);
 	if (result && result != CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED)
 		return result;
@@ -216,7 +219,7 @@ API(cuMemPoolCreate, CUmemoryPool *pool, const CUmemPoolProps *properties)
 	    properties->location.type != CU_MEM_LOCATION_TYPE_DEVICE)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (!context_primary(properties->location.id))
-		return CUDA_ERROR_INVALID_DEVICE;
+		return CUDA_ERROR_INVALID_VALUE;
 	object = object_mint(VGPU_KIND_MEMORY_POOL, 0);
 	if (!object)
 		return CUDA_ERROR_OUT_OF_MEMORY;

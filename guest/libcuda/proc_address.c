@@ -64,14 +64,16 @@ static CUresult find(const char *symbol, void **pfn, int version, cuuint64_t fla
 	found = proc_address_find(symbol, version, flags == CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM, pfn);
 	if (status)
 		*status = found;
-	/* Who looks at the status is told there; who does not has only the result. */
-	return found == CU_GET_PROC_ADDRESS_SUCCESS || status ? CUDA_SUCCESS : CUDA_ERROR_NOT_FOUND;
+	return found == CU_GET_PROC_ADDRESS_SUCCESS ? CUDA_SUCCESS : CUDA_ERROR_NOT_FOUND;
 }
 
 API(cuGetProcAddress_v2, const char *symbol, void **pfn, int cudaVersion, cuuint64_t flags,
     CUdriverProcAddressQueryResult *symbolStatus)
 {
-	return find(symbol, pfn, cudaVersion, flags, symbolStatus);
+	CUresult result = find(symbol, pfn, cudaVersion, flags, symbolStatus);
+
+	/* Who looks at the status is told there; the driver says no more to who does not (measured, 580.159.04). */
+	return result == CUDA_ERROR_NOT_FOUND ? CUDA_SUCCESS : result;
 }
 
 API(cuGetProcAddress, const char *symbol, void **pfn, int cudaVersion, cuuint64_t flags)

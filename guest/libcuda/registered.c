@@ -151,9 +151,12 @@ static CUresult range_share(struct memory_range *range)
 
 static CUresult range_note(struct memory_range *range)
 {
+	struct memory_range pinned;
 	struct share share;
 	CUresult result;
 
+	if (memory_lookup(range->address, &pinned) && (pinned.kind == MEMORY_PINNED || pinned.kind == MEMORY_PLAIN))
+		return CUDA_ERROR_INVALID_VALUE;
 	if (memory_overlaps(range->address, range->bytes))
 		return CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED;
 	result = range_share(range);
@@ -211,9 +214,11 @@ API(cuMemHostUnregister, void *pointer)
 
 	if (result)
 		return result;
-	if (!memory_remove((uintptr_t)pointer, REGISTERED_KINDS, &range))
-		return CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
-	return range_end(&range, context);
+	if (memory_remove((uintptr_t)pointer, REGISTERED_KINDS, &range))
+		return range_end(&range, context);
+	/* What is known otherwise, or within a range, is not a question of registration (measured, driver 580). */
+	return !pointer || memory_lookup((uintptr_t)pointer, &range) ? CUDA_ERROR_INVALID_VALUE
+								     : CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
 }
 
 void registered_forget_context(uint32_t context)

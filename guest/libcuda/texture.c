@@ -110,7 +110,8 @@ static CUresult resource_translate(const CUDA_RESOURCE_DESC *resource, struct wi
 	*wire = (struct wire_resource){0};
 	switch (resource->resType) {
 	case CU_RESOURCE_TYPE_ARRAY:
-		return object_id(resource->res.array.hArray, VGPU_KIND_ARRAY, &wire->id);
+		return resource->res.array.hArray ? object_id(resource->res.array.hArray, VGPU_KIND_ARRAY, &wire->id)
+						  : CUDA_ERROR_INVALID_VALUE;
 	case CU_RESOURCE_TYPE_MIPMAPPED_ARRAY:
 		return object_id(resource->res.mipmap.hMipmappedArray, VGPU_KIND_MIPMAPPED_ARRAY, &wire->id);
 	case CU_RESOURCE_TYPE_LINEAR:
@@ -174,7 +175,7 @@ API(cuTexObjectDestroy, CUtexObject handle)
 	uint32_t context;
 	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
 
-	if (result)
+	if (result || !handle)
 		return result;
 	texture = map_take(&textures, handle);
 	if (!texture)
@@ -260,7 +261,7 @@ API(cuSurfObjectDestroy, CUsurfObject handle)
 	uint32_t context;
 	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
 
-	if (result)
+	if (result || !handle)
 		return result;
 	surface = map_take(&surfaces, handle);
 	if (!surface)

@@ -363,6 +363,9 @@ CUresult execute_cuGraphAddNode_v2(struct executor *executor, const struct reque
 	result = input_read(executor, arguments->hGraph, tail, arguments->node_bytes, &input);
 	moves = input.parameters.type == CU_GRAPH_NODE_TYPE_GRAPH &&
 		input.parameters.graph.ownership == CU_GRAPH_CHILD_GRAPH_OWNERSHIP_MOVE;
+	/* NVIDIA's driver (580.159.04) does not come back from adding a graph to itself. */
+	if (!result && input.child && graph_is_in(executor, arguments->hGraph, input.child))
+		result = CUDA_ERROR_INVALID_VALUE;
 	if (!result && moves)
 		result = graph_check_child(executor, arguments->hGraph, input.child);
 	if (!result)

@@ -53,7 +53,7 @@ CUresult launch_attribute_translate(struct executor *executor, const struct vgpu
 	case CU_LAUNCH_ATTRIBUTE_NVLINK_UTIL_CENTRIC_SCHEDULING:
 		break;
 	default:
-		return CUDA_ERROR_NOT_SUPPORTED;
+		return CUDA_ERROR_INVALID_VALUE;
 	}
 	*ret_attribute = attribute;
 	return CUDA_SUCCESS;

@@ -690,6 +690,9 @@ static void test_child(void **state)
 	(void)state;
 	clear();
 	WORKS(cuGraphCreate(&graph, 0));
+	/* With it NVIDIA's driver (580.159.04) ends the process. */
+	if (!getenv("VGPU_NATIVE"))
+		INVALID(cuGraphAddChildGraphNode(&node, child, NULL, 0, child));
 	WORKS(cuGraphAddChildGraphNode(&node, graph, NULL, 0, child));
 	expect_type(node, CU_GRAPH_NODE_TYPE_GRAPH);
 	add_copy(graph, node, second, first);

@@ -158,6 +158,11 @@ static void embedded_graphs_end_with_their_node(void **state)
 			 CUDA_ERROR_INVALID_VALUE);
 	assert_int_equal(add_child(NODE(4), GRAPH(4), GRAPH(4), CU_GRAPH_CHILD_GRAPH_OWNERSHIP_MOVE),
 			 CUDA_ERROR_INVALID_VALUE);
+	/* Nor a copy of itself, or of a graph that it is in. */
+	assert_int_equal(add_child(NODE(4), GRAPH(4), GRAPH(4), CU_GRAPH_CHILD_GRAPH_OWNERSHIP_CLONE),
+			 CUDA_ERROR_INVALID_VALUE);
+	assert_int_equal(add_child(NODE(4), GRAPH(1), GRAPH(3), CU_GRAPH_CHILD_GRAPH_OWNERSHIP_CLONE),
+			 CUDA_ERROR_INVALID_VALUE);
 	INVALID(cuGraphChildGraphNodeGetGraph, .phGraph = GRAPH(5), .hNode = NODE(3));
 	/* A copy's embedded graph gets one id. */
 	assert_int_equal(add_child(NODE(4), GRAPH(4), GRAPH(3), CU_GRAPH_CHILD_GRAPH_OWNERSHIP_CLONE), CUDA_SUCCESS);

@@ -191,7 +191,7 @@ static void test_copies_2d(void **state)
 		assert_int_equal(to[row * HOST_PITCH + WIDTH], 0xee);
 	}
 	copy.srcMemoryType = CU_MEMORYTYPE_ARRAY;
-	assert_int_equal(cuMemcpy2D_v2(&copy), CUDA_ERROR_INVALID_HANDLE);
+	assert_int_equal(cuMemcpy2D_v2(&copy), CUDA_ERROR_INVALID_VALUE);
 	assert_int_equal(cuMemFree_v2(device), CUDA_SUCCESS);
 }
 
