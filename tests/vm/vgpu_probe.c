@@ -276,7 +276,6 @@ static void map_refused(const struct channel *channel, uint64_t offset, uint64_t
 	CHECK(at == MAP_FAILED, "mapped %llu bytes at %llx", (unsigned long long)bytes, (unsigned long long)offset);
 }
 
-/* What the driver must refuse, and what a child must not inherit. */
 /* A page of the channel's memory that is mapped by itself is the same as in the whole. */
 static void part_checked(const struct channel *channel, uint64_t offset)
 {
@@ -292,6 +291,7 @@ static void part_checked(const struct channel *channel, uint64_t offset)
 	munmap((void *)part, PAGE_BYTES);
 }
 
+/* What the driver must refuse, and what a child must not inherit. */
 static int run_limits(void)
 {
 	const int both = PROT_READ | PROT_WRITE;
