@@ -2,7 +2,7 @@
 /*
  * Memory of the program's own that it registers, with any libcuda.so.1. Run by test_memory.py; with the argument
  * "quota" as a tenant with 4 MiB of pinned memory, with "loss" its executor is killed meanwhile, with "machine" in a
- * virtual machine, whose channel has an area of 48 MiB, with "traced" under a debugger.
+ * virtual machine, whose channel has an area of 60 MiB, with "traced" under a debugger.
  */
 #include <setjmp.h>
 #include <stdarg.h>
