@@ -26,8 +26,8 @@ END_TO_END = build_directory() / 'tests' / 'end_to_end'
 COPY_LOOP = END_TO_END / 'copy_loop'
 
 (OPEN, STATUS, COMMANDS, UPLOAD, REPLIES, DOWNLOAD, RELEASED, DEFERRED, COUNTERS, ALIVE, CLOSE, CALLED, RETURNED,
- TAKEN, PERMIT, SCHEDULE, UPLOAD_PACKED, DOWNLOAD_PACKED, TEXT) = range(1, 20)
-VERSION = 6
+ TAKEN, PERMIT, SCHEDULE, UPLOAD_PACKED, DOWNLOAD_PACKED, TEXT, OFFER, LANE) = range(1, 22)
+VERSION = 7
 # Of OPEN.
 FLAG_WATCH = 2
 CHANNEL_BYTES = 34 << 20
@@ -41,9 +41,9 @@ def frame(kind, payload=b''):
     return struct.pack('<II', len(payload), kind) + payload
 
 
-def open_frame(version=VERSION, channel_bytes=CHANNEL_BYTES):
+def open_frame(version=VERSION, channel_bytes=CHANNEL_BYTES, lanes=0):
     return frame(OPEN, struct.pack('<IIIIQ64s80sIIQ', version, 7, 0, ord('A'), channel_bytes, b'host', b'vm:7',
-                                   0, 0, 0))
+                                   0, lanes, 0))
 
 
 def packed(place, says, has, byte=7):
@@ -192,15 +192,15 @@ class Programs(unittest.TestCase):
         raise AssertionError('no process of the worker serves the program')
 
     def executor_of(self, program):
-        """Found by the port that the program's relay has at its end of the link."""
+        """Found by one of the ports that the program's relay has at its ends of the link."""
         relay = re.search(rf'client={program.pid}: ready, executor pid (\d+)', self.mediator.text()).group(1)
         inodes = {os.readlink(entry) for entry in Path(f'/proc/{relay}/fd').iterdir() if entry.is_symlink()}
-        port = None
+        ports = []
         for line in Path('/proc/net/tcp').read_text().splitlines()[1:]:
             fields = line.split()
             if f'socket:[{fields[9]}]' in inodes:
-                port = int(fields[1].split(':')[1], 16)
-        return int(re.search(rf'127.0.0.1:{port}: .*executor pid (\d+)', self.stack.worker.text()).group(1))
+                ports.append(str(int(fields[1].split(':')[1], 16)))
+        return int(re.search(rf'127.0.0.1:({"|".join(ports)}): .*executor pid (\d+)', self.stack.worker.text()).group(2))
 
     def test_executor_killed(self):
         program = self.copying()
