@@ -108,7 +108,7 @@ for step in $steps; do
 		done
 		;;
 	memory)
-		both_own virtual_memory managed_memory pool_peer batches
+		both_own bulk_copies virtual_memory managed_memory pool_peer batches
 		;;
 	streams)
 		both_own host_functions stream_values tensor_maps linker ipc private_tables graph_nodes graph_memory graph_copies graph_captures graph_queries graph_conditional shared_allocation shared_pool green_contexts
@@ -214,7 +214,7 @@ for step in $steps; do
 			LD_LIBRARY_PATH=$bundle/guest${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} "$@"; }
 		far "$bundle/bin/kernels_run" "$bundle/ptx" >"$results/worker/kernels.log" 2>&1
 		verdict "worker: kernels" $?
-		for program in "$bundle"/bin/vector_add "$bundle"/bin/matrix_product "$work"/programs/*; do
+		for program in "$bundle"/bin/{vector_add,matrix_product,bulk_copies} "$work"/programs/*; do
 			[ -f "$program" ] && [ -x "$program" ] || continue
 			name=$(basename "$program")
 			far timeout "$seconds_max" "$program" >"$results/worker/$name.log" 2>&1

@@ -94,10 +94,10 @@ class Worker:
     def children(self):
         """Processes of connections, but for those that only watch the GPUs."""
         path = Path(f'/proc/{self.process.pid}/task/{self.process.pid}/children')
-        return [int(number) for number in path.read_text().split() if self._name(number) != 'vgpu-watch']
+        return [int(number) for number in path.read_text().split() if self.name(number) != 'vgpu-watch']
 
     @staticmethod
-    def _name(process):
+    def name(process):
         try:
             return Path(f'/proc/{process}/comm').read_text().strip()
         except OSError:
