@@ -40,7 +40,7 @@ struct configuration {
 	unsigned worker_silence_ms;
 	bool worker_pack;
 	unsigned worker_lanes; /* more than a relay can have: as it sees fit */
-	char *log; /* NULL: standard error */
+	char *log;	       /* NULL: standard error */
 	char *log_level;
 	char local_pool; /* of local programs */
 	unsigned heartbeat_seconds;

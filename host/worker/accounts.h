@@ -86,7 +86,8 @@ void accounts_forget(struct accounts *accounts);
 /* Its tenant's page and the page for its executor's counters. 0, or -1 with errno. */
 int account_ask(int socket, const struct account_key *key, const struct account_group *group, int *ret_tenant,
 		int *ret_counters);
-/* It may have so many lanes, by a token and with the same certificate. Before its executor is there. 0, or -1 with errno. */
+/* It may have so many lanes, by a token and with the same certificate. Before its executor is there. 0, or -1 with
+ * errno. */
 int account_lanes_tell(int socket, const uint8_t token[LINK_TOKEN_BYTES], unsigned count,
 		       const int files[ACCOUNT_LANE_FILES]);
 /* The process of a lane: its channel's files. -1 with errno: there is no such channel, or it has all its lanes. */

@@ -11,26 +11,34 @@
 /* A wake-up that is lost would be a mistake of ours; it should not hang. */
 #define LOOK_MS 1000
 
-static void lose(struct lane *lane, const char *reason)
+/* False: they are not known yet, or lie outside of the memory. */
+static bool windows_read(struct lane *lane)
 {
-	lanes_lose(lane->page, lane->bell, reason);
+	struct lanes_windows windows;
+
+	if (lane->windows.out_bytes)
+		return true;
+	if (!__atomic_load_n(&lane->page->is_open, __ATOMIC_ACQUIRE))
+		return false;
+	windows = lane->page->windows;
+	if ((uint64_t)windows.in_offset + windows.in_bytes > lane->memory_bytes ||
+	    (uint64_t)windows.out_offset + windows.out_bytes > lane->memory_bytes)
+		return false;
+	lane->windows = windows;
+	return true;
 }
 
-/* False: the windows are not known, or what says where they are is not to be believed. */
-static bool window_has(const struct lane *lane, uint32_t offset, uint32_t window_bytes, uint64_t place, uint64_t bytes)
+static bool window_has(uint32_t window_bytes, uint64_t place, uint64_t bytes)
 {
-	return __atomic_load_n(&lane->page->is_open, __ATOMIC_ACQUIRE) &&
-	       (uint64_t)offset + window_bytes <= lane->memory_bytes && bytes <= window_bytes &&
-	       place <= window_bytes - bytes;
+	return bytes > 0 && bytes <= LANE_PIECE_BYTES && bytes <= window_bytes && place <= window_bytes - bytes;
 }
 
-static bool head_is_valid(const struct lane *lane)
+static bool head_is_valid(struct lane *lane)
 {
 	const struct lane_head *head = &lane->in_head;
 
-	return head->bytes > 0 && head->bytes <= LANE_PIECE_BYTES && head->reserved == 0 &&
-	       lanes_number_is_valid(lane->page, head->number) &&
-	       window_has(lane, lane->page->windows.in_offset, lane->page->windows.in_bytes, head->place, head->bytes);
+	return head->reserved == 0 && lanes_number_is_valid(lane->page, head->number) && windows_read(lane) &&
+	       window_has(lane->windows.in_bytes, head->place, head->bytes);
 }
 
 /* 1: some bytes came, 0: none now, -1: the lane is lost. */
@@ -45,7 +53,7 @@ static int some_receive(struct lane *lane)
 		wanted = sizeof(lane->in_head) - got;
 	} else {
 		got -= sizeof(lane->in_head);
-		to = lane->memory + lane->page->windows.in_offset + lane->in_head.place + got;
+		to = lane->memory + lane->windows.in_offset + lane->in_head.place + got;
 		wanted = lane->in_head.bytes - got;
 	}
 	came = link_read(lane->link, to, wanted);
@@ -86,18 +94,15 @@ static bool pieces_receive(struct lane *lane)
 static bool piece_begin(struct lane *lane)
 {
 	struct lanes_piece *piece = &lane->out_piece;
-	const struct lanes_windows *windows = &lane->page->windows;
 	uint64_t number;
 
 	if (!lanes_piece_take(lane->page, lane->bell, piece, &number))
 		return false;
-	if (piece->bytes > LANE_PIECE_BYTES ||
-	    !window_has(lane, windows->out_offset, windows->out_bytes, piece->place, piece->bytes)) {
+	if (!windows_read(lane) || !window_has(lane->windows.out_bytes, piece->place, piece->bytes)) {
 		snprintf(lane->link->reason, sizeof(lane->link->reason), "a piece to send is none");
 		return false;
 	}
-	lane->out_head =
-		(struct lane_head){.number = number, .place = piece->place, .bytes = (uint32_t)piece->bytes};
+	lane->out_head = (struct lane_head){.number = number, .place = piece->place, .bytes = (uint32_t)piece->bytes};
 	lane->out_left = sizeof(lane->out_head) + piece->bytes;
 	return true;
 }
@@ -117,7 +122,7 @@ static bool pieces_send(struct lane *lane)
 			from = (const uint8_t *)&lane->out_head + sizeof(lane->out_head) - wanted;
 		} else {
 			wanted = lane->out_left;
-			from = lane->memory + lane->page->windows.out_offset + lane->out_piece.place + bytes - wanted;
+			from = lane->memory + lane->windows.out_offset + lane->out_piece.place + bytes - wanted;
 		}
 		left = link_write(lane->link, from, wanted);
 		if (left == 0)
@@ -155,6 +160,7 @@ void lane_run(struct lane *lane)
 {
 	struct link *link = lane->link;
 
+	link_frames_end(link);
 	while (!link->reason[0] && !__atomic_load_n(&lane->page->is_over, __ATOMIC_ACQUIRE)) {
 		bool progress = pieces_receive(lane);
 
@@ -164,5 +170,5 @@ void lane_run(struct lane *lane)
 			wait(lane);
 	}
 	if (link->reason[0])
-		lose(lane, link->reason);
+		lanes_lose(lane->page, lane->bell, link->reason);
 }

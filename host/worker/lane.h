@@ -23,12 +23,13 @@ struct lane_head {
 };
 
 struct lane {
-	struct link *link; /* whose TLS and socket it uses; flushed, and with nothing read that was not looked at */
+	struct link *link; /* whose TLS and socket it uses; flushed, and all that has come was looked at */
 	struct lanes_page *page;
 	uint8_t *memory; /* the channel's */
 	uint64_t memory_bytes;
 	int wake; /* as in struct lanes */
 	int bell;
+	struct lanes_windows windows; /* as the page has them when the first piece comes or leaves */
 	/* Sending: of head and bytes together. */
 	struct lanes_piece out_piece;
 	struct lane_head out_head;

@@ -22,7 +22,7 @@ static void status_send(struct link *link, const struct link_status *status)
 	(void)link_flush(link);
 }
 
-static void refuse(struct link *link, enum vgpu_channel_error error, const char *text)
+static bool refuse(struct link *link, enum vgpu_channel_error error, const char *text)
 {
 	struct link_status status = {.error = error};
 
@@ -30,6 +30,7 @@ static void refuse(struct link *link, enum vgpu_channel_error error, const char 
 	status_send(link, &status);
 	SSL_shutdown(link->ssl);
 	snprintf(link->reason, sizeof(link->reason), "%s", text);
+	return false;
 }
 
 /* 0, or -1 with errno. */
@@ -48,7 +49,7 @@ static int memory_map(struct lane *lane, int file)
 	return 0;
 }
 
-void lane_serve(struct link *link, const struct link_lane *greeting,
+bool lane_serve(struct link *link, const struct link_lane *greeting,
 		const uint8_t certificate[ACCOUNT_CERTIFICATE_BYTES], int accounts)
 {
 	const struct link_status ready = {0};
@@ -57,37 +58,25 @@ void lane_serve(struct link *link, const struct link_lane *greeting,
 	int error;
 
 	prctl(PR_SET_NAME, NAME);
-	if (greeting->version != LINK_VERSION) {
-		refuse(link, VGPU_ERROR_VERSION, "a lane of another version");
-		return;
-	}
+	if (greeting->version != LINK_VERSION)
+		return refuse(link, VGPU_ERROR_VERSION, "a lane of another version");
 	/* It has to wait for the answer before it sends a piece. */
-	if (link->in_begin != link->in_end) {
-		refuse(link, VGPU_ERROR_PROTOCOL, "more than a greeting came");
-		return;
-	}
-	if (account_lane_ask(accounts, greeting->token, certificate, files) < 0) {
-		refuse(link, VGPU_ERROR_REFUSED, "no channel has such a lane");
-		return;
-	}
+	if (link->in_begin != link->in_end)
+		return refuse(link, VGPU_ERROR_PROTOCOL, "more than a greeting came");
+	if (account_lane_ask(accounts, greeting->token, certificate, files) < 0)
+		return refuse(link, VGPU_ERROR_REFUSED, "no channel has such a lane");
 	close(accounts);
 	lane.wake = files[ACCOUNT_LANE_WAKE];
 	lane.bell = files[ACCOUNT_LANE_BELL];
 	lane.page = lanes_page_map(files[ACCOUNT_LANE_PAGE]);
-	if (!lane.page || memory_map(&lane, files[ACCOUNT_LANE_MEMORY]) < 0) {
-		refuse(link, VGPU_ERROR_NO_MEMORY, "the worker is out of memory");
-		return;
-	}
+	if (!lane.page || memory_map(&lane, files[ACCOUNT_LANE_MEMORY]) < 0)
+		return refuse(link, VGPU_ERROR_NO_MEMORY, "the worker is out of memory");
 	close(files[ACCOUNT_LANE_PAGE]);
 	close(files[ACCOUNT_LANE_MEMORY]);
 	error = sandbox_enter();
-	if (error) {
-		refuse(link, VGPU_ERROR_EXECUTOR_DIED, strerror(-error));
-		return;
-	}
+	if (error)
+		return refuse(link, VGPU_ERROR_EXECUTOR_DIED, strerror(-error));
 	status_send(link, &ready);
-	if (!link->reason[0])
-		lane_run(&lane);
-	else
-		lanes_lose(lane.page, lane.bell, link->reason);
+	lane_run(&lane);
+	return true;
 }

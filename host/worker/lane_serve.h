@@ -7,11 +7,13 @@
 #ifndef WORKER_LANE_SERVE_H
 #define WORKER_LANE_SERVE_H
 
+#include <stdbool.h>
+
 #include "accounts.h"
 #include "link.h"
 
-/* Until the lane is lost, which link->reason then tells, also if it was refused. */
-void lane_serve(struct link *link, const struct link_lane *greeting,
+/* Until the lane is lost, which its channel's process is told. False: it was refused, see link->reason. */
+bool lane_serve(struct link *link, const struct link_lane *greeting,
 		const uint8_t certificate[ACCOUNT_CERTIFICATE_BYTES], int accounts);
 
 #endif

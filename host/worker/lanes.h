@@ -74,8 +74,8 @@ int lanes_create(struct lanes *lanes, unsigned count, int *file);
 void lanes_open(struct lanes *lanes, const struct lanes_windows *windows);
 
 /*
- * Hands over at most LANE_PUT_BYTES of the outgoing window, which stay as they are until the other side has them. False:
- * there is no room now; the bell rings when there is.
+ * Hands over at most LANE_PUT_BYTES of the outgoing window, which stay as they are until the other side has them.
+ * False: there is no room now; the bell rings when there is.
  */
 bool lanes_put(struct lanes *lanes, uint64_t place, uint64_t bytes);
 

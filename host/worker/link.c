@@ -18,7 +18,8 @@
 #define NO_FRAME	 SIZE_MAX
 #define TLS_RECORD_BYTES 16384u
 /* The kernel is not to hold much that has not left, for nothing gets before that. */
-#define UNSENT_BYTES (256 << 10)
+#define UNSENT_BYTES  (256 << 10)
+#define QUIET_SECONDS 30
 /* Read from the kernel at once: by itself OpenSSL reads a record's header and its body by a call each. */
 #define READ_BYTES (64 << 10)
 /* AES-GCM is not to encrypt more than 2^24.5 records under one key (RFC 8446, 5.5), and OpenSSL does not see to it. */
@@ -35,6 +36,7 @@ uint64_t link_now_ms(void)
 int link_create(struct link *link, SSL_CTX *context, int socket)
 {
 	int unsent = UNSENT_BYTES;
+	int idle = QUIET_SECONDS;
 	int one = 1;
 
 	*link = (struct link){.socket = socket, .open_frame = NO_FRAME, .heard_ms = link_now_ms()};
@@ -50,6 +52,10 @@ int link_create(struct link *link, SSL_CTX *context, int socket)
 	/* Batches are made here; the kernel must not wait for more. */
 	setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	setsockopt(socket, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
+	/* A lane may be quiet for as long as its program likes: what forgets such connections is to see something. */
+	setsockopt(socket, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+	setsockopt(socket, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+	setsockopt(socket, IPPROTO_TCP, TCP_KEEPINTVL, &idle, sizeof(idle));
 	return 0;
 }
 
@@ -199,6 +205,13 @@ void *link_put_early(struct link *link, enum link_frame_type type, uint32_t byte
 		link->open_frame = link->open_frame >= at ? link->open_frame + whole : NO_FRAME;
 	link->out_end += whole;
 	return link->out + at + sizeof(frame);
+}
+
+void link_frames_end(struct link *link)
+{
+	free(link->in);
+	free(link->out);
+	link->in = link->out = NULL;
 }
 
 size_t link_write(struct link *link, const void *data, size_t bytes)

@@ -278,8 +278,7 @@ bool mirror_open(struct mirror *mirror, const struct mirror_plan *plan)
 		counters_mapping = mmap(NULL, COUNTERS_BYTES, PROT_READ, MAP_SHARED, counters, 0);
 	if (mapping == MAP_FAILED || counters_mapping == MAP_FAILED || mirror->doorbell < 0 || mirror->interrupt < 0 ||
 	    mirror_schedule_open(&mirror->schedule) < 0 || !lanes_offer(mirror, plan, memory) ||
-	    !executor_start(mirror, plan) ||
-	    account_executor_tell(plan->accounts, mirror->executor) < 0 ||
+	    !executor_start(mirror, plan) || account_executor_tell(plan->accounts, mirror->executor) < 0 ||
 	    !start_send(mirror, plan, memory, counters, tenant)) {
 		mirror_end(mirror, VGPU_ERROR_NO_MEMORY, "the worker cannot start an executor: %s", strerror(errno));
 	} else if (ready_await(mirror)) {

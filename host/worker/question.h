@@ -36,7 +36,8 @@ void files_close(int files[QUESTION_FILES_MAX]);
 /* An answer of exactly so many files. -1 with errno: it is refused, or nobody answers. */
 int answer_await(int socket, size_t count, int *ret_files);
 
-/* The main process: what account_lanes_tell() and account_lane_ask() say. False: it is not to be believed, or refused. */
+/* The main process: what account_lanes_tell() and account_lane_ask() say. False: it is not to be believed, or refused.
+ */
 bool lanes_register(struct connection *connection, const struct question *question, int files[QUESTION_FILES_MAX]);
 bool lane_admit(struct accounts *accounts, struct connection *connection, const struct question *question);
 /* The connection's process is gone, and so are its lanes. */

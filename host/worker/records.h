@@ -18,12 +18,13 @@
 /* The other side is told when so much more is in the ring: then nobody waits who could go on. */
 #define RECORDS_TOLD_BYTES (RECORDS_WINDOW_BYTES / 4)
 /*
- * A record of the link's own, which comes to no ring: what follows is held until so many pieces have come over the lanes
- * (lanes.h). It looks like a record of padding, of which nothing else ever crosses.
+ * A record of the link's own, which comes to no ring: what follows is held until so many pieces have come over the
+ * lanes (lanes.h). It looks like a record of padding, of which nothing else ever crosses.
  */
 #define RECORDS_AWAIT_BYTES (sizeof(struct vgpu_record) + sizeof(uint64_t))
 
-_Static_assert(RECORDS_WINDOW_BYTES - RECORDS_TOLD_BYTES >= VGPU_RECORD_BYTES_MAX + RECORDS_AWAIT_BYTES + sizeof(struct link_frame),
+_Static_assert(RECORDS_WINDOW_BYTES - RECORDS_TOLD_BYTES >=
+		       VGPU_RECORD_BYTES_MAX + RECORDS_AWAIT_BYTES + sizeof(struct link_frame),
 	       "a sender waits only for more than what is told about");
 
 struct records_out {
@@ -33,8 +34,8 @@ struct records_out {
 
 struct records_in {
 	struct lanes *lanes; /* NULL: there is nothing to await */
-	uint64_t put;  /* bytes in the ring, since the start */
-	uint64_t told; /* of them, as the other side knows */
+	uint64_t put;	     /* bytes in the ring, since the start */
+	uint64_t told;	     /* of them, as the other side knows */
 	uint32_t begin, end;
 	_Alignas(8) uint8_t bytes[RECORDS_WINDOW_BYTES];
 };

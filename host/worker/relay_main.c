@@ -195,7 +195,8 @@ int main(int count, char **arguments)
 	int error;
 
 	if (count < 2) {
-		fputs("usage: vgpu-relay HOST:PORT [SILENCE_MS [pack] [once] [watch] [lanes=N]]\n\nThe mediator starts it.\n",
+		fputs("usage: vgpu-relay HOST:PORT [SILENCE_MS [pack] [once] [watch] [lanes=N]]\n\nThe mediator starts "
+		      "it.\n",
 		      stderr);
 		return EXIT_USAGE;
 	}

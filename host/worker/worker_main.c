@@ -26,9 +26,9 @@
 #include "sandbox.h"
 #include "watch.h"
 
-#define HANDSHAKE_MS	  5000
-#define OPEN_MS		  5000
-#define CONNECTIONS_MAX	  128
+#define HANDSHAKE_MS	5000
+#define OPEN_MS		5000
+#define CONNECTIONS_MAX 128
 /* Beyond them, that have not said yet what they are for, or that watch. */
 #define OTHERS_MAX	  16
 #define ACCEPT_RETRY_MS	  100
@@ -150,8 +150,8 @@ static void connection_serve(const struct settings *settings, SSL_CTX *context, 
 		return;
 	}
 	if (greeting.type == LINK_LANE) {
-		lane_serve(&link, &greeting.lane, plan.certificate, accounts);
-		say("%s: a lane ends: %s", peer, link.reason);
+		if (!lane_serve(&link, &greeting.lane, plan.certificate, accounts))
+			say("%s: a lane was refused: %s", peer, link.reason);
 		return;
 	}
 	plan.open = greeting.open;
@@ -167,8 +167,9 @@ static void connection_serve(const struct settings *settings, SSL_CTX *context, 
 	mirror.link = &link;
 	mirror.silence_ms = settings->silence_ms;
 	if (mirror_open(&mirror, &plan)) {
-		say("%s: vm_id=%u channel=%u pool=%c %s: executor pid %d", peer, plan.open.vm_id, plan.open.channel,
-		    (int)(plan.open.pool_id & 0x7f), plan.open.tenant, (int)mirror.executor);
+		say("%s: vm_id=%u channel=%u pool=%c %s: executor pid %d, %u lanes", peer, plan.open.vm_id,
+		    plan.open.channel, (int)(plan.open.pool_id & 0x7f), plan.open.tenant, (int)mirror.executor,
+		    mirror.lanes.count);
 		memcpy(link_put(&link, LINK_STATUS, sizeof(ready), false), &ready, sizeof(ready));
 		error = sandbox_enter();
 		if (error)
@@ -379,7 +380,8 @@ static const struct argp_option options[] = {
 	{"executor", 'e', "PATH", 0, "The cuda-executor program (beside this one)", 0},
 	{"driver", 'd', "LIBRARY", 0, "CUDA driver library (libcuda.so.1)", 0},
 	{"connections-max", 'm', "N", 0, "Guest processes at a time (128)", 0},
-	{"lanes-max", 'n', "N", 0, "Further connections of a guest process for its bulk data (8, the most); 0: none", 0},
+	{"lanes-max", 'n', "N", 0, "Further connections of a guest process for its bulk data (8, the most); 0: none",
+	 0},
 	{"silence-ms", 's', "MS", 0, "A peer that is silent for longer is gone (10000)", 0},
 	{0},
 };

@@ -5,23 +5,22 @@ import contextlib
 import json
 import os
 import re
-import select
 import signal
 import socket
 import ssl
 import struct
 import subprocess
 import tempfile
-import threading
 import time
 import unittest
 from pathlib import Path
 
 import tap
 from stack import Mediator, build_directory, wait_until
-from link_peer import (ALIVE, CALL, CALLED, CHANNEL_BYTES, COMMANDS, COUNTERS, DELIVER, DOWNLOAD, DOWNLOAD_PACKED, FETCH,
-                       FLAG_WATCH, FUNCTION_BYTES, OFFER, OPEN, PERMIT, RELEASED, REPLIES, RETURNED, SCHEDULE, STATUS, TAKEN,
-                       TEXT, UPLOAD, UPLOAD_PACKED, VERSION, WINDOW_BYTES, Proxy, called_frame, frame, open_frame, packed)
+from link_peer import (ALIVE, CALLED, CHANNEL_BYTES, COMMANDS, COUNTERS, DELIVER, DOWNLOAD, DOWNLOAD_PACKED, FETCH,
+                       FLAG_WATCH, FUNCTION_BYTES, OFFER, OPEN, PERMIT, RELEASED, REPLIES, RETURNED, SCHEDULE, STATUS,
+                       TAKEN, TEXT, UPLOAD, UPLOAD_PACKED, WINDOW_BYTES, Proxy, await_record, called_frame, frame,
+                       lane_frame, last_status, offer_frame, open_frame, packed, record)
 from worker_stack import FAR, Authority, Namespace, Worker, WorkerStack, free_port, psk_write
 
 EXAMPLES = build_directory() / 'examples'
