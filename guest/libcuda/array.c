@@ -50,6 +50,14 @@ static uint32_t element_bytes_of(CUarray_format format, uint32_t channels)
 	}
 }
 
+/* Of several planes, of packed chroma, or compressed. */
+static bool is_block_format(CUarray_format format)
+{
+	return (format >= CU_AD_FORMAT_BC1_UNORM && format <= CU_AD_FORMAT_P010) ||
+	       (format >= CU_AD_FORMAT_P016 && format <= CU_AD_FORMAT_Y410) ||
+	       (format >= CU_AD_FORMAT_NV12 && format <= CU_AD_FORMAT_YUV444_16bit_SemiPlanar);
+}
+
 static CUresult descriptor_check(const CUDA_ARRAY3D_DESCRIPTOR *descriptor, uint32_t *ret_element_bytes)
 {
 	uint32_t channels = descriptor->NumChannels;
@@ -59,7 +67,9 @@ static CUresult descriptor_check(const CUDA_ARRAY3D_DESCRIPTOR *descriptor, uint
 	if (descriptor->Flags & (CUDA_ARRAY3D_SPARSE | CUDA_ARRAY3D_DEFERRED_MAPPING))
 		return CUDA_ERROR_NOT_SUPPORTED;
 	*ret_element_bytes = element_bytes_of(descriptor->Format, channels);
-	return *ret_element_bytes ? CUDA_SUCCESS : CUDA_ERROR_NOT_SUPPORTED;
+	if (*ret_element_bytes)
+		return CUDA_SUCCESS;
+	return is_block_format(descriptor->Format) ? CUDA_ERROR_NOT_SUPPORTED : CUDA_ERROR_INVALID_VALUE;
 }
 
 const struct array *array_find(CUarray handle, uint32_t *ret_id)

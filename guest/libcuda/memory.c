@@ -146,6 +146,24 @@ bool memory_is_synchronous(uint64_t address)
 	return memory_is_shared(address);
 }
 
+bool memory_is_spanned(uint64_t address, uint64_t bytes)
+{
+	uint64_t end;
+	size_t index;
+
+	if (__builtin_add_overflow(address, bytes, &end))
+		return false;
+	lock_take(&ranges_lock);
+	index = lower_find(address);
+	while (address < end && index < range_count && ranges[index].address <= address &&
+	       (memory_kind_is_device(ranges[index].kind) || memory_kind_is_shared(ranges[index].kind))) {
+		address = ranges[index].address + ranges[index].bytes;
+		index++;
+	}
+	lock_release(&ranges_lock);
+	return address >= end;
+}
+
 bool memory_overlaps(uint64_t address, uint64_t bytes)
 {
 	bool found;

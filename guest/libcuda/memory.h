@@ -19,6 +19,7 @@ enum memory_kind {
 	MEMORY_GRAPH,	   /* of a graph, whose launches allocate it at the same address */
 	MEMORY_GLOBAL,	   /* a variable of a module */
 	MEMORY_MAPPED,	   /* cuMemMap; the owner is the memory handle */
+	MEMORY_OPENED,	   /* another process's, cuIpcOpenMemHandle */
 	MEMORY_MANAGED,	   /* cuMemAllocManaged: shared with the executor, at the same address */
 	MEMORY_PINNED,	   /* shared with the executor, at the same address */
 	MEMORY_PLAIN,	   /* asked for as pinned, but the executor cannot reach it */
@@ -57,7 +58,7 @@ struct memory_range {
 static inline bool memory_kind_is_device(enum memory_kind kind)
 {
 	return kind == MEMORY_DEVICE || kind == MEMORY_POOL || kind == MEMORY_GRAPH || kind == MEMORY_GLOBAL ||
-	       kind == MEMORY_MAPPED;
+	       kind == MEMORY_MAPPED || kind == MEMORY_OPENED;
 }
 
 /* The same bytes at the same address here and in the executor. */
@@ -78,6 +79,9 @@ bool memory_advise(uint64_t address, const struct memory_advice *advice);
 
 /* Sets the synchrony of the range that the address lies in; false: none. */
 bool memory_set_synchrony(uint64_t address, enum memory_synchrony synchrony);
+
+/* Is all of [address, address + bytes) in ranges that a device reaches? They may lie side by side. */
+bool memory_is_spanned(uint64_t address, uint64_t bytes);
 
 /* Does any range overlap [address, address + bytes)? */
 bool memory_overlaps(uint64_t address, uint64_t bytes);

@@ -86,6 +86,8 @@ struct link_permit {
 	uint32_t word;
 	uint32_t drain_us;
 	uint64_t left_ns; /* until the slice is over, when this was sent; VGPU_TIME_NEVER: it is not */
+	uint32_t burst_count;
+	uint32_t reserved;
 	uint64_t burst_ns;
 	uint64_t linger_ns;
 	struct vgpu_limits limits;

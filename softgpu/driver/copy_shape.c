@@ -258,7 +258,11 @@ ENTRY_STREAM(cuMemcpy3DAsync_v2, (const CUDA_MEMCPY3D *copy, CUstream stream), (
 
 ENTRY_DEFAULT_STREAM(cuMemcpy3DPeer, (const CUDA_MEMCPY3D_PEER *copy), (copy))
 {
-	return copy_3d_peer(stream, copy, false);
+	CUresult result = copy ? copy_context_wait(copy->srcContext) : CUDA_ERROR_INVALID_VALUE;
+
+	if (!result)
+		result = copy_context_wait(copy->dstContext);
+	return result ? result : copy_3d_peer(stream, copy, false);
 }
 
 ENTRY_STREAM(cuMemcpy3DPeerAsync, (const CUDA_MEMCPY3D_PEER *copy, CUstream stream), (copy, stream))

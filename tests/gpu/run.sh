@@ -4,9 +4,9 @@
 # run.sh BUNDLE RESULTS [STEP...]
 #
 # On a machine with an NVIDIA GPU: the same programs natively and through mediator, executor and the guest
-# library over the local transport, in the same run. Steps: kernels memory streams examples programs frameworks speed
+# library over the local transport, in the same run. Steps: kernels memory streams errors examples programs frameworks speed
 # nvml bench shares storm worker (default: all; worker: the same again, with the GPU at a vgpu-worker over TLS), guest
-# (PyTorch and CuPy in a virtual machine: guest.sh), several (two GPUs), and samples (NVIDIA's cuda-samples, in the folder SAMPLES, which is
+# (PyTorch and CuPy in a virtual machine: guest.sh), several (two GPUs), users (executors as users of their own), and samples (NVIDIA's cuda-samples, in the folder SAMPLES, which is
 # changed: docs/cuda-samples.md); JOBS_MAX commands at a time, each for SECONDS_MAX at most. RESULTS gets the logs; the
 # last lines say what passed.
 set -uo pipefail
@@ -14,7 +14,7 @@ bundle=$(cd "${1:?usage: run.sh BUNDLE RESULTS [STEP...]}" && pwd)
 mkdir -p "${2:?usage: run.sh BUNDLE RESULTS [STEP...]}"
 results=$(cd "$2" && pwd)
 shift 2
-steps=${*:-kernels memory streams examples programs frameworks speed nvml bench shares storm worker}
+steps=${*:-kernels memory streams errors examples programs frameworks speed nvml bench shares storm worker}
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
 passed=0 failed=0 skipped=0
@@ -111,7 +111,10 @@ for step in $steps; do
 		both_own bulk_copies virtual_memory managed_memory pool_peer batches
 		;;
 	streams)
-		both_own host_functions stream_values tensor_maps linker ipc private_tables graph_nodes graph_memory graph_copies graph_captures graph_queries graph_conditional shared_allocation shared_pool green_contexts
+		both_own host_functions stream_values tensor_maps linker ipc private_tables graph_nodes graph_memory graph_copies graph_captures graph_queries graph_conditional event_answers legacy_launches shared_allocation shared_pool green_contexts
+		;;
+	errors)
+		both_own error_codes
 		;;
 	examples)
 		both vector_add "$bundle/bin/vector_add"
@@ -249,12 +252,62 @@ for step in $steps; do
 	several)
 		# For a machine with two GPUs. The second mediator places each program on one of them.
 		LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$bundle/lib both devices "$bundle/bin/devices"
+		LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$bundle/lib both device_boxes "$bundle/bin/device_boxes"
 		for script in "$here"/several/*_*.py "$here/frameworks/jax_features.py"; do
 			PYTHONPATH=$here/frameworks both "several-$(basename "$script" .py)" python3 "$script"
 		done
 		verdicts
 		python3 "$here/../../bench/placement.py" "$bundle" | tee "$results/placement.log"
 		verdict placement "${PIPESTATUS[0]}"
+		;;
+	users)
+		# Executors as users of their own, one for each tenant (executor-users-first): as root only.
+		if [ "$(id -u)" != 0 ]; then
+			verdict users 77
+			continue
+		fi
+		mkdir -p "$work/users" "$results/users"
+		cp -r "$bundle" "$work/users/bundle"
+		chmod -R a+rX "$work" "$work/users"
+		LD_LIBRARY_PATH=$work/users/bundle/lib "$work/users/bundle/bin/mediator_phase3" --socket "$work/users/mediator.sock" \
+			--log "$results/users/mediator.log" --executor "$work/users/bundle/bin/cuda-executor" --driver libcuda.so.1 \
+			--executor-user nobody --executor-users-first 1879048192 --socket-mode 0666 \
+			--executor-environment LD_LIBRARY_PATH --heartbeat 5 &
+		users_mediator=$!
+		for _ in $(seq 100); do
+			grep -q 'Listening on socket' "$results/users/mediator.log" 2>/dev/null && break
+			sleep 0.1
+		done
+		as_users() { VGPU_SOCKET=$work/users/mediator.sock VGPU_TRANSPORT=local \
+			LD_LIBRARY_PATH=$work/users/bundle/guest${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} "$@"; }
+		for command in "$work/users/bundle/bin/kernels_run $work/users/bundle/ptx" \
+			"$work/users/bundle/bin/"{vector_add,ipc,shared_allocation,shared_pool,host_functions} \
+			"python3 $here/frameworks/"{torch_features,torch_processes,cupy_features}.py; do
+			name=${command#python3 } name=$(basename "${name%% *}" .py)
+			# shellcheck disable=SC2086  # a command and its argument
+			LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$work/users/bundle/lib as_users \
+				timeout "$seconds_max" $command >"$results/users/$name.log" 2>&1
+			status=$?
+			verdict "users: $name" $status
+			[ $status = 0 ] || tail -5 "$results/users/$name.log" | cut -c1-300
+		done
+		# Two tenants at once, root and somebody: two users, neither of them root.
+		end=$(awk '{ print int($1) + 8 }' /proc/uptime)
+		tenants=()
+		for tenant in 0 12345; do
+			as_users setpriv --reuid "$tenant" --clear-groups "$work/users/bundle/bin/tenant" check --to "$end" \
+				>"$results/users/tenant-$tenant.log" 2>&1 &
+			tenants+=($!)
+		done
+		sleep 5
+		stat -c %u /proc/$(pgrep -d ' /proc/' -x cuda-executor) >"$results/users/executors.log"
+		[ "$(awk '$1 >= 1879048192' "$results/users/executors.log" | sort -u | wc -l)" = 2 ]
+		verdict "users: one for each tenant" $?
+		cat "$results/users/executors.log"
+		wait "${tenants[@]}"
+		verdict "users: both computed" $?
+		kill $users_mediator 2>/dev/null
+		wait $users_mediator 2>/dev/null
 		;;
 	guest)
 		"$here/guest.sh" "$bundle" "$work/mediator.sock" "$results"
