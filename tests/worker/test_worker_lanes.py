@@ -23,11 +23,6 @@ BULK_COPIES = END_TO_END / 'bulk_copies'
 LANES = 4
 
 
-def lanes_of(stack):
-    """Processes of the worker that serve lanes."""
-    return [process for process in stack.worker.children() if stack.worker.name(process) == 'vgpu-lane']
-
-
 def rights(stack, program):
     output, _ = program.communicate(timeout=240)
     if program.returncode:
@@ -55,7 +50,7 @@ class Programs(unittest.TestCase):
     def test_every_byte(self):
         """Several programs with several threads at once."""
         programs = [self.stack.mediator.spawn(BULK_COPIES) for _ in range(3)]
-        wait_until(lambda: len(lanes_of(self.stack)) == 3 * LANES, 'each has its lanes', 120)
+        wait_until(lambda: len(self.stack.worker.lanes()) == 3 * LANES, 'each has its lanes', 120)
         for program in programs:
             rights(self.stack, program)
         wait_until(lambda: not self.stack.worker.children(), 'the worker has no process left')
@@ -63,10 +58,10 @@ class Programs(unittest.TestCase):
     def test_lane_is_killed(self):
         """One of a program that copies: its calls fail, another program's do not."""
         other = self.stack.mediator.spawn(BULK_COPIES)
-        wait_until(lambda: len(lanes_of(self.stack)) == LANES, 'it has its lanes', 120)
-        before = set(lanes_of(self.stack))
+        wait_until(lambda: len(self.stack.worker.lanes()) == LANES, 'it has its lanes', 120)
+        before = set(self.stack.worker.lanes())
         program = copying(self.stack)
-        victim = next(iter(set(lanes_of(self.stack)) - before))
+        victim = next(iter(set(self.stack.worker.lanes()) - before))
         os.kill(victim, signal.SIGKILL)
         output, _ = program.communicate(timeout=60)
         self.assertIn('CUDA_ERROR_DEVICE_UNAVAILABLE', output)
@@ -77,7 +72,7 @@ class Programs(unittest.TestCase):
 
     def test_channel_process_is_killed(self):
         program = copying(self.stack)
-        channel = next(iter(set(self.stack.worker.children()) - set(lanes_of(self.stack))))
+        channel = self.stack.worker.channels()[0]
         os.kill(channel, signal.SIGKILL)
         output, _ = program.communicate(timeout=60)
         self.assertIn('CUDA_ERROR_DEVICE_UNAVAILABLE', output)
@@ -98,7 +93,7 @@ class Links(unittest.TestCase):
             with self.subTest(mediator=mediator, worker=worker), \
                     WorkerStack('--worker-lanes', str(mediator), worker_options=('--lanes-max', str(worker))) as stack:
                 program = copying(stack)
-                self.assertEqual(lanes_of(stack), [])
+                self.assertEqual(stack.worker.lanes(), [])
                 program.kill()
                 program.communicate()
                 rights(stack, stack.mediator.spawn(BULK_COPIES, 4))
@@ -106,14 +101,14 @@ class Links(unittest.TestCase):
     def test_worker_has_fewer(self):
         with WorkerStack('--worker-lanes', '6', worker_options=('--lanes-max', '2')) as stack:
             program = copying(stack)
-            self.assertEqual(len(lanes_of(stack)), 2)
+            self.assertEqual(len(stack.worker.lanes()), 2)
             program.kill()
             program.communicate()
 
     def test_packed_data_needs_none(self):
         with WorkerStack('--worker-lanes', '2', '--worker-pack', 'yes') as stack:
             program = copying(stack)
-            self.assertEqual(lanes_of(stack), [])
+            self.assertEqual(stack.worker.lanes(), [])
             program.kill()
             program.communicate()
 
@@ -142,7 +137,7 @@ class Links(unittest.TestCase):
         """Where there is room for two programs, two have all their lanes, and a third is refused."""
         with WorkerStack('--worker-lanes', str(LANES), worker_options=('--connections-max', '2')) as stack:
             programs = [copying(stack) for _ in range(2)]
-            self.assertEqual(len(lanes_of(stack)), 2 * LANES)
+            self.assertEqual(len(stack.worker.lanes()), 2 * LANES)
             third = stack.mediator.run(COPY_LOOP)
             self.assertNotEqual(third.returncode, 0)
             for program in programs:
@@ -282,7 +277,7 @@ class HostilePeers(unittest.TestCase):
                     self.assertEqual(peer.recv(1), b'')
                 peer.close()
             self.accepted(self.lane(token)).close()
-        wait_until(lambda: not lanes_of(self.stack), 'no lane is left')
+        wait_until(lambda: not self.stack.worker.lanes(), 'no lane is left')
 
     def test_greeting_and_more(self):
         with self.channel() as (_, token), self.connect() as peer:

@@ -94,10 +94,17 @@ class Worker:
     def children(self):
         """Processes of connections, but for those that only watch the GPUs."""
         path = Path(f'/proc/{self.process.pid}/task/{self.process.pid}/children')
-        return [int(number) for number in path.read_text().split() if self.name(number) != 'vgpu-watch']
+        return [int(number) for number in path.read_text().split() if self._name(number) != 'vgpu-watch']
+
+    def lanes(self):
+        return [process for process in self.children() if self._name(process) == 'vgpu-lane']
+
+    def channels(self):
+        """Those that serve a program each, without their lanes."""
+        return [process for process in self.children() if self._name(process) != 'vgpu-lane']
 
     @staticmethod
-    def name(process):
+    def _name(process):
         try:
             return Path(f'/proc/{process}/comm').read_text().strip()
         except OSError:
