@@ -133,6 +133,21 @@ API(cuDeviceGet, CUdevice *device, int ordinal)
 	return result;
 }
 
+uint64_t device_majors(void)
+{
+	uint64_t majors = 0;
+
+	for (uint32_t i = 0; i < session.device_count; i++) {
+		int major;
+
+		if (device_attribute((CUdevice)i, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, &major) || major < 0 ||
+		    major >= 64)
+			return UINT64_MAX;
+		majors |= 1ull << major;
+	}
+	return majors;
+}
+
 API(cuDeviceGetAttribute, int *value, CUdevice_attribute attribute, CUdevice dev)
 {
 	return device_attribute(dev, attribute, value);

@@ -20,7 +20,7 @@ static CUresult library_request(uint32_t context, uint32_t id, const struct imag
 				      &answer->error_bytes, answer->logs, LOAD_LOGS_BYTES, &answer->logs_bytes);
 }
 
-static CUresult library_load(CUlibrary *ret_library, uint32_t context, const struct image *image,
+static CUresult library_load(CUlibrary *ret_library, uint32_t context, struct image *image,
 			     const struct jit_options *options)
 {
 	struct object *object;

@@ -34,7 +34,7 @@ static CUresult array_resolve(const struct side *side, size_t width_bytes, size_
 	if (!array)
 		return CUDA_ERROR_INVALID_HANDLE;
 	level = &array->level;
-	if (!side->level && side->x_bytes % array->element_bytes == 0 &&
+	if (!side->level && array->element_bytes && side->x_bytes % array->element_bytes == 0 &&
 	    span_fits(side->x_bytes, width_bytes, (size_t)level->width * array->element_bytes) &&
 	    span_fits(side->y, rows, level->height) && span_fits(side->z, slices, level->depth)) {
 		*ret_end = (struct copy_end){

@@ -28,6 +28,9 @@ class Memory(unittest.TestCase):
     def test_batches(self):
         self.passes('batches')
 
+    def test_planar_arrays(self):
+        self.passes('planar_arrays')
+
     def test_contexts_and_modules_are_charged(self):
         self.passes('overhead', '--tenant', 'default memory-mib=64', SOFTGPU_CONTEXT_BYTES=str(8 << 20))
 
