@@ -7,9 +7,9 @@
 # library over the local transport, in the same run. Steps: kernels memory streams errors examples programs frameworks speed
 # nvml bench shares storm worker (default: all; worker: the same again, with the GPU at a vgpu-worker over TLS), guest
 # (PyTorch and CuPy in a virtual machine: guest.sh), several (two GPUs), users (executors as users of their own),
-# netem (a worker behind a network that delays: ip, tc and root), and samples (NVIDIA's cuda-samples, in the folder SAMPLES, which is
-# changed: docs/cuda-samples.md); JOBS_MAX commands at a time, each for SECONDS_MAX at most; WORKER_LANES instead of as many as usual. RESULTS gets the logs; the
-# last lines say what passed.
+# netem (a worker behind a network that delays: ip, tc and root), and samples (NVIDIA's cuda-samples, in the folder
+# SAMPLES, which is changed: docs/cuda-samples.md); JOBS_MAX commands at a time, each for SECONDS_MAX at most. Workers
+# get WORKER_LANES, or as many lanes as usual. RESULTS gets the logs; the last lines say what passed.
 set -uo pipefail
 bundle=$(cd "${1:?usage: run.sh BUNDLE RESULTS [STEP...]}" && pwd)
 mkdir -p "${2:?usage: run.sh BUNDLE RESULTS [STEP...]}"
