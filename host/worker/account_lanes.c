@@ -46,13 +46,16 @@ bool lane_admit(struct accounts *accounts, struct connection *connection, const 
 {
 	struct connection *owner = owner_find(accounts, question);
 	char byte = 0;
+	bool is_sent;
 
 	if (!owner || connection->account || connection->lane_of)
 		return false;
-	owner->lanes_left--;
 	connection->lane_of = owner;
-	return files_send(connection->socket, &byte, sizeof(byte), owner->lane_files, ACCOUNT_LANE_FILES,
-			  MSG_DONTWAIT) == 0;
+	is_sent = files_send(connection->socket, &byte, sizeof(byte), owner->lane_files, ACCOUNT_LANE_FILES,
+			     MSG_DONTWAIT) == 0;
+	if (--owner->lanes_left == 0)
+		lanes_forget(owner);
+	return is_sent;
 }
 
 void lanes_kill(struct accounts *accounts, struct connection *connection)

@@ -145,7 +145,10 @@ const char *lanes_lost(struct lanes *lanes, uint64_t now_ms, uint64_t silence_ms
 		return lanes->page->reason;
 	}
 	heard = __atomic_load_n(&lanes->page->heard_bytes, __ATOMIC_RELAXED);
-	if (lanes->awaited <= lanes->page->complete || heard != lanes->heard_bytes) {
+	/* Who is busy with other things does not look: silence counts from the first look at an await. */
+	if (lanes->awaited <= lanes->page->complete || lanes->awaited != lanes->looked_awaited ||
+	    heard != lanes->heard_bytes) {
+		lanes->looked_awaited = lanes->awaited;
 		lanes->heard_bytes = heard;
 		lanes->heard_ms = now_ms;
 	}

@@ -65,7 +65,8 @@ struct lanes {
 	int wake; /* eventfds: the lanes', a semaphore; the owner's */
 	int bell;
 	uint64_t awaited; /* pieces, by an await that holds records up; not more than complete: none */
-	uint64_t heard_bytes, heard_ms;
+	/* For what was awaited when it was looked at last: what had come by then, and when the last of it was seen. */
+	uint64_t looked_awaited, heard_bytes, heard_ms;
 };
 
 /* -1 with errno. The page is shared memory: 'file', unless NULL, gets its descriptor. */

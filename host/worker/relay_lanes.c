@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "lane.h"
 
@@ -156,6 +157,8 @@ void relay_lanes_end(struct relay *relay)
 {
 	lanes_end(&relay->lanes);
 	for (unsigned i = 0; i < connected; i++) {
+		/* One that waits for the network to take something need not. */
+		shutdown(lanes[i].link.socket, SHUT_RDWR);
 		if (lanes[i].is_started)
 			pthread_join(lanes[i].thread, NULL);
 		link_destroy(&lanes[i].link);

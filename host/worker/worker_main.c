@@ -29,7 +29,7 @@
 #define HANDSHAKE_MS	5000
 #define OPEN_MS		5000
 #define CONNECTIONS_MAX 128
-/* Beyond them, that have not said yet what they are for, or that watch. */
+/* That have not said yet what they are for, or that watch: one for each program, and so many more. */
 #define OTHERS_MAX	  16
 #define ACCEPT_RETRY_MS	  100
 #define CREDENTIALS_USUAL "/etc/vgpu/worker.pem"
@@ -277,7 +277,7 @@ static void connection_accept(const struct settings *settings, SSL_CTX *context,
 	getnameinfo((struct sockaddr *)&address, length, host, sizeof(host), port, sizeof(port),
 		    NI_NUMERICHOST | NI_NUMERICSERV);
 	snprintf(peer, sizeof(peer), "%s:%s", host, port);
-	if (connections_count(accounts) >= settings->connections_max + OTHERS_MAX)
+	if (connections_count(accounts) >= 2 * settings->connections_max + OTHERS_MAX)
 		say("%s: refused: the limit of %u connections is reached", peer, settings->connections_max);
 	else
 		connection_start(settings, context, accounts, socket, peer);
@@ -334,7 +334,7 @@ static void questions_answer(struct accounts *accounts, const struct pollfd *wai
 static int serve(const struct settings *settings, SSL_CTX *context, int listener)
 {
 	enum { LISTENER, SIGNALS, FIRST_CONNECTION };
-	size_t most = FIRST_CONNECTION + (size_t)settings->connections_max + OTHERS_MAX;
+	size_t most = FIRST_CONNECTION + 2 * (size_t)settings->connections_max + OTHERS_MAX;
 	struct pollfd *waits = calloc(most, sizeof(*waits));
 	struct accounts accounts = {.programs_max = settings->connections_max};
 	int status = EXIT_FAILURE;
