@@ -278,7 +278,7 @@ static void connection_accept(const struct settings *settings, SSL_CTX *context,
 		    NI_NUMERICHOST | NI_NUMERICSERV);
 	snprintf(peer, sizeof(peer), "%s:%s", host, port);
 	if (connections_count(accounts) >= 2 * settings->connections_max + OTHERS_MAX)
-		say("%s: refused: the limit of %u connections is reached", peer, settings->connections_max);
+		say("%s: refused: too many connections", peer);
 	else
 		connection_start(settings, context, accounts, socket, peer);
 	close(socket);
