@@ -192,6 +192,22 @@ bool memory_remove(uint64_t address, unsigned int kinds, struct memory_range *re
 	return found;
 }
 
+bool memory_remove_of_context(uint32_t context, unsigned int kinds, struct memory_range *ret_range)
+{
+	bool found = false;
+
+	lock_take(&ranges_lock);
+	for (size_t i = 0; i < range_count && !found; i++) {
+		found = ranges[i].context == context && (kinds >> ranges[i].kind & 1);
+		if (found) {
+			*ret_range = ranges[i];
+			range_delete(i);
+		}
+	}
+	lock_release(&ranges_lock);
+	return found;
+}
+
 static void ranges_forget(uint32_t context, uint32_t owner)
 {
 	size_t kept = 0;

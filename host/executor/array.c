@@ -182,15 +182,15 @@ CUresult execute_cuArrayGetPlane(struct executor *executor, const struct request
 				 const struct wire_cuArrayGetPlane *arguments, struct wire_cuArrayGetPlane_reply *reply)
 {
 	const struct driver *driver = &executor->driver;
+	/* The table may move with it. */
+	CUresult result = execute_check_mint(executor, VGPU_KIND_ARRAY, arguments->plane);
 	struct handle *whole = handles_find(&executor->handles, VGPU_KIND_ARRAY, arguments->array);
 	CUDA_ARRAY3D_DESCRIPTOR descriptor;
 	CUarray plane = NULL;
-	CUresult result;
 
 	/* Levels and planes have none. */
-	if (!whole || whole->owner)
-		return CUDA_ERROR_INVALID_HANDLE;
-	result = execute_check_mint(executor, VGPU_KIND_ARRAY, arguments->plane);
+	if (!result && (!whole || whole->owner))
+		result = CUDA_ERROR_INVALID_HANDLE;
 	if (!result && (!driver->cuArrayGetPlane || !driver->cuArray3DGetDescriptor_v2))
 		result = CUDA_ERROR_NOT_SUPPORTED;
 	if (!result)

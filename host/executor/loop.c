@@ -54,6 +54,10 @@ static CUresult call_execute(struct executor *executor, const struct request *re
 		return pinned_unmap_execute(executor, request);
 	case VGPU_OPCODE_HOST_AREA:
 		return pinned_area_execute(executor, request);
+	case VGPU_OPCODE_HOST_PLACE:
+		return pinned_place_execute(executor, request);
+	case VGPU_OPCODE_HOST_PIN:
+		return pinned_pin_execute(executor, request);
 	case VGPU_OPCODE_FUNCTION_INFO:
 		return function_info_execute(executor, request, reply);
 	case VGPU_OPCODE_UPLOAD_WINDOW_RELEASE:
