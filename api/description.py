@@ -70,6 +70,7 @@ class Call:
         self.entries = []
         self.parameters = []
         self.reply_tail = None
+        self.doubt = None  # a C expression
 
     def having(self, *roles):
         return [p for p in self.parameters if p.role in roles]
@@ -215,6 +216,9 @@ def parse_line(description, item, words):
         case 'reply' if isinstance(item, Call) and len(words) == 3 and words[1] == 'tail':
             item.reply_tail = words[2]
             return item
+        case 'doubt' if isinstance(item, Call) and len(words) > 1:
+            item.doubt = ' '.join(words[1:])
+            return item
         case 'in' | 'out' | 'new' | 'free' if isinstance(item, Call):
             item.parameters.append(parse_parameter(words))
             return item
@@ -235,6 +239,8 @@ def check(description):
             raise DescriptionError(f'{call.name}: a reply tail needs guest hand and host hand')
         if call.mode == 'posted' and (call.outputs or call.reply_tail):
             raise DescriptionError(f'{call.name}: a posted call has no outputs')
+        if call.doubt and call.mode != 'posted':
+            raise DescriptionError(f'{call.name}: only a posted call is doubted')
     for entry in description.entries():
         if entry.symbol in symbols:
             raise DescriptionError(f'{entry.symbol} is described twice')

@@ -76,6 +76,8 @@ def emit_host_function(call):
         out.append(f'\tif (request.{call.tail.name}_bytes > VGPU_RECORD_BYTES_MAX / 2)\n'
                    '\t\treturn CUDA_ERROR_INVALID_VALUE;')
     if call.mode == 'posted':
+        if call.doubt:
+            out.append(f'\tif (__builtin_expect({call.doubt}, 0))\n\t\treturn call_wait({arguments}, NULL, 0, NULL);')
         out.append(f'\treturn call_post({arguments});')
     elif not has_reply:
         out.append(f'\treturn call_wait({arguments}, NULL, 0, NULL);')
@@ -184,7 +186,7 @@ def emit_guest_header(description):
 
 
 def emit_guest(description):
-    out = [BANNER, '#include <string.h>\n', '#include "call.h"\n#include "object.h"\n#include "host_calls.h"\n']
+    out = [BANNER, '#include <string.h>\n', '#include "call.h"\n#include "doubt.h"\n#include "object.h"\n#include "host_calls.h"\n']
     for call in description.calls:
         out += emit_host_function(call)
         if not call.guest_hand and call.entries:

@@ -50,12 +50,14 @@ def emit_wire(description):
 
 
 def emit_call_list(description):
-    """For the round-trip and corruption tests: every call with its request's size."""
+    """For the round-trip and corruption tests: every call with its request's size, and every entry point."""
     out = [BANNER, '#ifndef VGPU_CALL_LIST_H\n#define VGPU_CALL_LIST_H\n', '#include "vgpu_api_wire.h"\n',
            '/* X(name, opcode, request bytes without tail, waits for a reply) */', '#define VGPU_CALL_LIST(X) \\']
     for call in description.calls:
         size = f'sizeof(struct wire_{call.name})' if wire_fields(call) else '0'
         out.append(f'\tX({call.name}, {call.opcode}, {size}, {1 if call.mode == "waited" else 0}) \\')
+    out += ['', '#define VGPU_ENTRY_LIST(X) \\']
+    out += [f'\tX({symbol}) \\' for symbol in sorted(e.symbol for e in description.entries())]
     out += ['', '#endif']
     return '\n'.join(out) + '\n'
 

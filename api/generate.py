@@ -13,10 +13,13 @@ The description is a set of text files, one item at a time:
       new KIND name
       free KIND name
       reply tail name
+      doubt EXPRESSION
     A call that crosses to the host. Parameters stand in the order of the driver's own prototype.
     'posted' is not answered, 'waited' is. With 'guest hand' the entry points are written by hand and
     use host_NAME(); with 'host hand' execute_NAME() is.  A 'default_stream' entry has no stream
-    parameter: it works on the default stream.
+    parameter: it works on the default stream.  A posted call is waited for where the expression over its
+    parameters holds, in C with the functions of doubt.h: then the host may refuse it, which the program is
+    to learn from the call itself.
 
   local
       entry SYMBOL VERSION

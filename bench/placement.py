@@ -43,8 +43,7 @@ def main():
     parser.add_argument('bundle', type=Path)
     parser.add_argument('--driver', default='libcuda.so.1')
     options = parser.parse_args()
-    options.quick, options.only = False, None
-    bench = Bench(options)
+    bench = Bench(options.bundle, options.driver)
     try:
         bench.calibrate()
         native = bench.saturate({'a': 'short', 'b': 'short'}, native=True)

@@ -21,6 +21,7 @@ import tempfile
 import time
 from pathlib import Path
 
+PARTS = ('shares', 'classes', 'mps')
 SETTINGS = [
     'program:w25 weight=25', 'program:w75 weight=75', 'program:w10 weight=10', 'program:w90 weight=90',
     'program:high priority=high', 'program:low priority=low',
@@ -57,17 +58,16 @@ class Mediator:
 
 
 class Bench:
-    def __init__(self, options):
-        self.bundle = options.bundle.resolve()
-        self.driver = options.driver
-        self.quick = options.quick
+    def __init__(self, bundle, driver, quick=False):
+        self.bundle = bundle.resolve()
+        self.driver = driver
+        self.quick = quick
         self.work = Path(tempfile.mkdtemp(prefix='vgpu-shares-'))
         self.results = {}
         self.missed = 0
         self.mediator = None
         self.kernels = {}  # name: (arguments, microseconds)
         self.mps = {}      # environment of programs under NVIDIA's MPS
-        self.parts = options.only or ['shares', 'classes', 'mps']
 
     def program(self, name):
         path = self.work / name
@@ -176,15 +176,15 @@ class Bench:
                            capture_output=True, timeout=30)
             self.mps = {}
 
-    def measure(self):
+    def measure(self, parts):
         self.calibrate()
-        if 'mps' in self.parts:
+        if 'mps' in parts:
             self.mps_measure()
         folder = self.work / 'on'
         folder.mkdir()
-        if 'shares' in self.parts:
+        if 'shares' in parts:
             self.shares_measure(folder)
-        if 'classes' in self.parts:
+        if 'classes' in parts:
             self.classes_measure(folder)
 
     def shares_measure(self, on_folder):
@@ -256,11 +256,11 @@ def main():
     parser.add_argument('--driver', default='libcuda.so.1')
     parser.add_argument('--quick', action='store_true')
     parser.add_argument('--json', type=Path)
-    parser.add_argument('--only', action='append', choices=('shares', 'classes', 'mps'))
+    parser.add_argument('--only', action='append', choices=PARTS)
     options = parser.parse_args()
-    bench = Bench(options)
+    bench = Bench(options.bundle, options.driver, options.quick)
     try:
-        bench.measure()
+        bench.measure(options.only or PARTS)
     finally:
         if bench.mediator and bench.mediator.process.poll() is None:
             bench.mediator.process.kill()

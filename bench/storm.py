@@ -57,8 +57,8 @@ def garbage_write(pid):
 
 
 class Storm(shares.Bench):
-    def __init__(self, options):
-        super().__init__(options)
+    def __init__(self, bundle, driver):
+        super().__init__(bundle, driver)
         self.failures = []
         self.counts = {}
 
@@ -181,8 +181,7 @@ def main():
     parser.add_argument('--rounds', type=int, default=200)
     parser.add_argument('--json', type=Path)
     options = parser.parse_args()
-    options.quick = False
-    storm = Storm(options)
+    storm = Storm(options.bundle, options.driver)
     try:
         storm.measure_storm(options.rounds)
     finally:

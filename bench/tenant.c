@@ -20,6 +20,7 @@
  *   --streams N                     streams to spread them over
  *   --device N                      which (0)
  *   --also N                        with a context on that device too
+ *   --each                          requests: also a line with begin and end of each, in nanoseconds
  */
 #include <dlfcn.h>
 #include <getopt.h>
@@ -36,12 +37,15 @@
 #include "samples.h"
 #include "tenant_ptx.h"
 
+#define EACH_MAX 100000
+
 enum { THREADS = 256, BATCHES = 2, STREAMS_MAX = 8, ATTRIBUTE_MULTIPROCESSORS = 16, CALIBRATION_KERNELS = 20 };
 
 struct options {
 	double from, to, microseconds, pause;
 	unsigned iterations, blocks, batch, streams;
 	int device, also; /* also -1: none */
+	bool tells_each;
 };
 
 struct tenant {
@@ -178,20 +182,32 @@ static void pause_for(double microseconds)
 
 static void requests(struct tenant *tenant)
 {
+	static uint64_t each[EACH_MAX][2];
 	const struct options *options = &tenant->options;
 	struct samples samples;
+	size_t count = 0;
 
 	samples_create(&samples, 1000000);
 	while (seconds_now() < options->to) {
-		double start = seconds_now();
+		uint64_t start = clock_nanoseconds(), end;
 
 		launch_work(tenant, tenant->streams[0], options->iterations, 0);
 		CHECK(driver.stream_synchronize(tenant->streams[0]));
-		if (start >= options->from)
-			samples_add(&samples, (seconds_now() - start) * 1e6);
+		end = clock_nanoseconds();
+		if ((double)start / 1e9 >= options->from) {
+			samples_add(&samples, (double)(end - start) / 1e3);
+			if (count < EACH_MAX)
+				memcpy(each[count++], (uint64_t[2]){start, end}, sizeof(each[0]));
+		}
 		pause_for(options->pause);
 	}
 	samples_print(&samples, "request", "us");
+	if (!options->tells_each)
+		return;
+	printf("{\"each\": [");
+	for (size_t i = 0; i < count; i++)
+		printf("%s[%llu, %llu]", i ? ", " : "", (unsigned long long)each[i][0], (unsigned long long)each[i][1]);
+	printf("]}\n");
 }
 
 static unsigned expected(unsigned index, unsigned iterations, unsigned seed)
@@ -392,6 +408,7 @@ static void options_read(int count, char **arguments, struct options *options)
 		{"streams", required_argument, NULL, 's'},
 		{"device", required_argument, NULL, 'd'},
 		{"also", required_argument, NULL, 'a'},
+		{"each", no_argument, NULL, 'e'},
 		{0},
 	};
 	int option;
@@ -427,6 +444,9 @@ static void options_read(int count, char **arguments, struct options *options)
 			break;
 		case 'a':
 			options->also = atoi(optarg);
+			break;
+		case 'e':
+			options->tells_each = true;
 			break;
 		default:
 			exit(64);

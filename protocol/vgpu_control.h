@@ -218,7 +218,7 @@ struct vgpu_share_allocation {
 	uint64_t number; /* of the executor's allocations */
 };
 struct vgpu_share_pool {
-	uint64_t number;    /* that no other pool of a live executor's has */
+	uint64_t number;    /* that no other pool has: random */
 	uint32_t pci_place; /* of its device */
 	uint32_t reserved;
 };

@@ -55,8 +55,9 @@ struct vgpu_limits {
 struct vgpu_permit_page {
 	uint32_t word;
 	uint32_t drain_us;		/* at the end of a slice: wait so long for what is in flight */
+	uint32_t burst_count;		/* in flight at most */
 	_Alignas(64) uint64_t until_ns; /* SLICED; may change without a new word */
-	uint64_t burst_ns;		/* length of work to have in flight twice */
+	uint64_t burst_ns;		/* length of work in a burst */
 	uint64_t linger_ns;		/* keep the permit so long without work */
 	struct vgpu_limits limits;
 	uint64_t slow_call_ms; /* calls that take longer are logged; 0: none */

@@ -52,6 +52,8 @@ enum vgpu_opcode {
 	VGPU_OPCODE_UPLOAD_WINDOW_RELEASE =
 		13,		       /* skip upload-window bytes that carry nothing (padding, abandoned copy) */
 	VGPU_OPCODE_HOST_AREA = 14,    /* the channel's area of pinned memory gets its address */
+	VGPU_OPCODE_HOST_PLACE = 15,   /* memory for what lies at an address of the program, not pinned yet */
+	VGPU_OPCODE_HOST_PIN = 16,     /* what HOST_PLACE has mapped becomes pinned memory */
 	VGPU_OPCODE_ARRAY_UPLOAD = 20, /* copy from the upload window to an array */
 	VGPU_OPCODE_ARRAY_DOWNLOAD = 21,
 	VGPU_OPCODE_NVML_CALL = 40, /* these four: vgpu_nvml.h */
@@ -85,6 +87,7 @@ struct vgpu_hello_reply {
 #define VGPU_FEATURE_SHARE	  0x2ull     /* processes of one tenant can share memory and events */
 #define VGPU_FEATURE_FUNCTION_END 0x4ull     /* the guest is told which host functions no graph has any more */
 #define VGPU_FEATURE_HOST_AREA	  0x8ull     /* the channel has an area of memory that can be pinned */
+#define VGPU_FEATURE_HOST_PLACE	  0x10ull    /* memory that the program has can become pinned memory */
 #define VGPU_FEATURE_TELEMETRY	  0x10000ull /* the channel is for NVML and nothing else (vgpu_nvml.h) */
 
 /* SNAPSHOT: everything about one device that cannot change. Request: the ordinal. */
@@ -240,6 +243,21 @@ struct vgpu_host_map {
 };
 struct vgpu_host_unmap {
 	uint64_t address;
+};
+/*
+ * HOST_PLACE: the next descriptor from the pass socket, or a part of the channel's area, mapped at an address where the
+ * guest has memory already, and charged. CUDA_ERROR_ALREADY_MAPPED: the address is taken. The guest fills it, and asks
+ * for HOST_PIN; HOST_UNMAP ends it, pinned or not.
+ */
+struct vgpu_host_place {
+	uint64_t address; /* page aligned */
+	uint64_t bytes;
+	uint64_t area_offset; /* of the part, where no descriptors come */
+};
+struct vgpu_host_pin {
+	uint64_t address;
+	uint32_t register_flags; /* of cuMemHostRegister */
+	uint32_t reserved;
 };
 /* HOST_AREA, once: where the guest has the area. CUDA_ERROR_ALREADY_MAPPED: it has to lie elsewhere. */
 struct vgpu_host_area {

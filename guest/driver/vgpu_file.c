@@ -158,8 +158,12 @@ static int vgpu_mmap_range(struct vgpu_channel *channel, struct vm_area_struct *
 
 	/* A forked child must not inherit it: the channel belongs to one process. */
 	vma_flags_change(vma, VM_IO | VM_PFNMAP | VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP, VM_MAYEXEC);
-	if (vma->vm_pgoff == 0 && bytes <= device->channel_bytes)
-		return memory_map(vma, device->memory_address + channel->index * device->channel_bytes, bytes);
+	if (vma->vm_pgoff <= device->channel_bytes >> PAGE_SHIFT &&
+	    bytes <= device->channel_bytes - (vma->vm_pgoff << PAGE_SHIFT))
+		return memory_map(vma,
+				  device->memory_address + channel->index * device->channel_bytes +
+					  (vma->vm_pgoff << PAGE_SHIFT),
+				  bytes);
 	if (vma->vm_pgoff == VGPU_MMAP_DOORBELL >> PAGE_SHIFT && bytes == PAGE_SIZE)
 		return io_remap_pfn_range(vma, vma->vm_start, doorbell >> PAGE_SHIFT, bytes,
 					  pgprot_noncached(vma->vm_page_prot));

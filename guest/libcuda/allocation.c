@@ -96,7 +96,8 @@ API(cuMemGetAddressRange_v2, CUdeviceptr *base, size_t *bytes, CUdeviceptr dptr)
 
 	if (result)
 		return result;
-	if (!memory_lookup(dptr, &range) || range.kind == MEMORY_PLAIN || range.kind == MEMORY_REGISTERED)
+	if (!memory_lookup(dptr, &range) || range.kind == MEMORY_PLAIN || range.kind == MEMORY_REGISTERED ||
+	    range.kind == MEMORY_MOVED)
 		return CUDA_ERROR_NOT_FOUND;
 	if (base)
 		*base = range.address;

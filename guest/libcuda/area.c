@@ -40,7 +40,7 @@ static CUresult place_find(uint32_t context, uint8_t **ret_memory)
 	CUresult result = address_offer(context, mapped + offset);
 
 	while (result == CUDA_ERROR_ALREADY_MAPPED && count < ATTEMPTS_MAX) {
-		mapped = transport_map(channel->transport);
+		mapped = transport_map(channel->transport, 0, channel->transport->bytes);
 		if (!mapped)
 			break;
 		result = address_offer(context, mapped + offset);
@@ -138,6 +138,11 @@ void *area_take(size_t bytes)
 	}
 	pthread_mutex_unlock(&area.mutex);
 	return taken;
+}
+
+size_t area_offset(const void *address)
+{
+	return session.channel->layout.area_offset + (size_t)((const uint8_t *)address - area.memory);
 }
 
 void area_give(void *address, size_t bytes)

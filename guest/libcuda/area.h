@@ -16,4 +16,7 @@ CUresult area_open(uint32_t context);
 void *area_take(size_t bytes);
 void area_give(void *address, size_t bytes);
 
+/* Where in the channel's memory a part lies. */
+size_t area_offset(const void *address);
+
 #endif

@@ -7,13 +7,10 @@
 #include "host_calls.h"
 #include "object_table.h"
 
-/* Levels are made on first use. */
+/* Levels and planes are made on first use. */
 static pthread_mutex_t levels_mutex = PTHREAD_MUTEX_INITIALIZER;
 
-/*
- * Bytes of a texel; 0: the format is not supported. Formats of several planes and of compressed blocks are
- * not, for their rows are no rows of texels.
- */
+/* Bytes of a texel; 0: the format has none, for its rows are no rows of texels. */
 static uint32_t element_bytes_of(CUarray_format format, uint32_t channels)
 {
 	switch (format) {
@@ -50,16 +47,50 @@ static uint32_t element_bytes_of(CUarray_format format, uint32_t channels)
 	}
 }
 
+static bool is_planar_format(CUarray_format format)
+{
+	switch (format) {
+	case CU_AD_FORMAT_NV12:
+	case CU_AD_FORMAT_P010:
+	case CU_AD_FORMAT_P016:
+	case CU_AD_FORMAT_NV16:
+	case CU_AD_FORMAT_P210:
+	case CU_AD_FORMAT_P216:
+	case CU_AD_FORMAT_Y444_PLANAR8:
+	case CU_AD_FORMAT_Y444_PLANAR10:
+	case CU_AD_FORMAT_YUV444_8bit_SemiPlanar:
+	case CU_AD_FORMAT_YUV444_16bit_SemiPlanar:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Of packed chroma, or compressed. */
+static bool is_block_format(CUarray_format format)
+{
+	return (format >= CU_AD_FORMAT_BC1_UNORM && format <= CU_AD_FORMAT_BC7_UNORM_SRGB) ||
+	       (format >= CU_AD_FORMAT_YUY2 && format <= CU_AD_FORMAT_Y410) || format == CU_AD_FORMAT_Y416;
+}
+
 static CUresult descriptor_check(const CUDA_ARRAY3D_DESCRIPTOR *descriptor, uint32_t *ret_element_bytes)
 {
 	uint32_t channels = descriptor->NumChannels;
 
+	/* How many channels such a format has is the driver's to know. */
+	if (is_planar_format(descriptor->Format) &&
+	    !(descriptor->Flags & (CUDA_ARRAY3D_SPARSE | CUDA_ARRAY3D_DEFERRED_MAPPING))) {
+		*ret_element_bytes = 0;
+		return CUDA_SUCCESS;
+	}
 	if (channels != 1 && channels != 2 && channels != 4)
 		return CUDA_ERROR_INVALID_VALUE;
 	if (descriptor->Flags & (CUDA_ARRAY3D_SPARSE | CUDA_ARRAY3D_DEFERRED_MAPPING))
 		return CUDA_ERROR_NOT_SUPPORTED;
 	*ret_element_bytes = element_bytes_of(descriptor->Format, channels);
-	return *ret_element_bytes ? CUDA_SUCCESS : CUDA_ERROR_NOT_SUPPORTED;
+	if (*ret_element_bytes)
+		return CUDA_SUCCESS;
+	return is_block_format(descriptor->Format) ? CUDA_ERROR_NOT_SUPPORTED : CUDA_ERROR_INVALID_VALUE;
 }
 
 const struct array *array_find(CUarray handle, uint32_t *ret_id)
@@ -76,6 +107,17 @@ static void object_end(struct object *object)
 {
 	free(object->detail);
 	object_release(object);
+}
+
+static void array_end(struct object *object)
+{
+	const struct array *array = object->detail;
+
+	for (uint32_t i = 0; i < ARRAY_PLANES_MAX; i++) {
+		if (array->planes[i])
+			object_end(array->planes[i]);
+	}
+	object_end(object);
 }
 
 /* The descriptor of a reply. */
@@ -173,11 +215,11 @@ API(cuArrayDestroy, CUarray handle)
 	if (result)
 		return result;
 	array = array_find(handle, &id);
-	if (!array || array->mipmap)
+	if (!array || array->owner)
 		return CUDA_ERROR_INVALID_HANDLE;
 	result = host_cuArrayDestroy(context, id);
 	if (!result)
-		object_end((struct object *)handle);
+		array_end((struct object *)handle);
 	return result;
 }
 
@@ -215,8 +257,8 @@ API(cuArrayGetDescriptor_v2, CUDA_ARRAY_DESCRIPTOR *descriptor, CUarray handle)
 }
 
 /*
- * What only arrays of several planes, or arrays made to be mapped in parts or later have: the API reference
- * wants INVALID_VALUE for all others, and those cannot be made.
+ * What only arrays made to be mapped in parts or later have: the API reference wants INVALID_VALUE for all others,
+ * and those cannot be made.
  */
 static CUresult array_lacks(CUarray handle)
 {
@@ -228,11 +270,52 @@ static CUresult array_lacks(CUarray handle)
 	return array_find(handle, &id) ? CUDA_ERROR_INVALID_VALUE : CUDA_ERROR_INVALID_HANDLE;
 }
 
+/* With the mutex held. */
+static CUresult plane_make(struct object *owner, struct array *whole, uint32_t context, uint32_t index)
+{
+	struct answer answer;
+	struct object *object;
+	struct array *plane;
+	CUresult result;
+
+	object = array_mint(owner->context, &plane);
+	if (!object)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	result = host_cuArrayGetPlane(context, object->id, owner->id, index, &answer.width, &answer.height,
+				      &answer.depth, &answer.format, &answer.channels, &answer.flags);
+	if (result) {
+		free(plane);
+		object_release(object);
+		return result;
+	}
+	plane->descriptor = answer_descriptor(&answer);
+	plane->element_bytes = element_bytes_of(plane->descriptor.Format, plane->descriptor.NumChannels);
+	plane->owner = owner;
+	__atomic_store_n(&object->detail, plane, __ATOMIC_RELEASE);
+	whole->planes[index] = object;
+	return CUDA_SUCCESS;
+}
+
 API(cuArrayGetPlane, CUarray *plane_array, CUarray handle, unsigned int plane)
 {
-	(void)plane_array;
-	(void)plane;
-	return array_lacks(handle);
+	struct array *array;
+	uint32_t context, id;
+	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
+
+	if (result)
+		return result;
+	array = (struct array *)array_find(handle, &id);
+	if (!array)
+		return CUDA_ERROR_INVALID_HANDLE;
+	if (!plane_array || plane >= ARRAY_PLANES_MAX || array->element_bytes)
+		return CUDA_ERROR_INVALID_VALUE;
+	pthread_mutex_lock(&levels_mutex);
+	if (!array->planes[plane])
+		result = plane_make((struct object *)handle, array, context, plane);
+	if (!result)
+		*plane_array = (CUarray)array->planes[plane];
+	pthread_mutex_unlock(&levels_mutex);
+	return result;
 }
 
 API(cuArrayGetMemoryRequirements, CUDA_ARRAY_MEMORY_REQUIREMENTS *requirements, CUarray handle, CUdevice dev)
@@ -269,6 +352,8 @@ API(cuMipmappedArrayCreate, CUmipmappedArray *handle, const CUDA_ARRAY3D_DESCRIP
 	if (!handle || !descriptor || !levels)
 		return CUDA_ERROR_INVALID_VALUE;
 	result = descriptor_check(descriptor, &element_bytes);
+	if (!result && !element_bytes)
+		result = CUDA_ERROR_INVALID_VALUE;
 	if (result)
 		return result;
 	mipmap = calloc(1, sizeof(*mipmap));
@@ -313,7 +398,7 @@ static CUresult level_make(struct object *owner, struct mipmap *mipmap, uint32_t
 	}
 	array->descriptor = answer_descriptor(&answer);
 	array->element_bytes = mipmap->element_bytes;
-	array->mipmap = owner;
+	array->owner = owner;
 	__atomic_store_n(&object->detail, array, __ATOMIC_RELEASE);
 	mipmap->levels[level] = object;
 	return CUDA_SUCCESS;

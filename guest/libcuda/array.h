@@ -9,10 +9,13 @@
 #include "call.h"
 #include "object.h"
 
+#define ARRAY_PLANES_MAX 3
+
 struct array {
 	CUDA_ARRAY3D_DESCRIPTOR descriptor; /* as the host's driver has it */
-	uint32_t element_bytes;		    /* of a texel */
-	struct object *mipmap;		    /* that it is a level of, NULL: none */
+	uint32_t element_bytes;		    /* of a texel, 0: of several planes, which alone have texels */
+	struct object *owner; /* the mipmapped array or array that it is a level or plane of, NULL: none */
+	struct object *planes[ARRAY_PLANES_MAX]; /* NULL: not asked for yet */
 };
 
 #define ARRAY_LEVELS_MAX 32

@@ -117,7 +117,7 @@ static CUresult capture_to_graph(CUstream stream, CUgraph graph, const CUgraphNo
 		return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
 	object = object_find(graph, VGPU_KIND_GRAPH);
 	if (!object)
-		return CUDA_ERROR_INVALID_HANDLE;
+		return CUDA_ERROR_INVALID_VALUE;
 	if (count > VGPU_GRAPH_EDGES_MAX)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	__atomic_add_fetch(&captures_open, 1, __ATOMIC_ACQ_REL);

@@ -8,6 +8,7 @@
 #include "host_calls.h"
 #include "lock.h"
 #include "memory.h"
+#include "registered.h"
 #include "module.h"
 #include "object_table.h"
 #include "session.h"
@@ -107,6 +108,7 @@ static void children_release(struct object *context)
 	arrays_forget_context(id);
 	object_each(VGPU_KIND_STREAM, child_visit, &id);
 	object_each(VGPU_KIND_EVENT, child_visit, &id);
+	registered_forget_context(id);
 	memory_forget_context(id);
 }
 

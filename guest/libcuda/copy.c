@@ -9,6 +9,7 @@
 
 #include "capture.h"
 #include "context.h"
+#include "doubt.h"
 #include "host_calls.h"
 #include "memory.h"
 #include "session.h"
@@ -19,6 +20,7 @@ CUresult copy_begin(CUstream stream, bool per_thread_default, bool waits, struct
 	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &ret_order->context);
 
 	ret_order->waits = waits;
+	ret_order->peers = NULL;
 	return result ? result : stream_id(stream, per_thread_default, &ret_order->stream);
 }
 
@@ -95,6 +97,8 @@ CUresult copy_up(const struct copy_order *order, CUdeviceptr to, const void *fro
 	 * the program can look at the destination.
 	 */
 	unsure.waits = order->waits && (known == CUDA_ERROR_NOT_FOUND || copy_is_synchronous(to));
+	if (!result && !order->waits && known == CUDA_ERROR_NOT_FOUND && doubt_span(to, bytes, 1))
+		return capture_settle_open(order->context, order->stream);
 	return copy_settle(&unsure, result);
 }
 

@@ -8,11 +8,18 @@
 #include "program_copy.h"
 #include "vgpu_graph.h"
 
+/* The contexts of a copy between devices, by their wire ids. */
+struct copy_peers {
+	uint32_t source;
+	uint32_t destination;
+};
+
 /* Where a copy stands: its context and stream, and whether the call is to return only when it is done. */
 struct copy_order {
 	uint32_t context;
 	uint32_t stream;
 	bool waits;
+	const struct copy_peers *peers; /* NULL: within a device */
 };
 
 /* What every copy begins with: an error of an earlier call, a missing context, or a bad stream end it. */
@@ -55,5 +62,8 @@ CUresult copy_capture(const struct copy_order *order, CUresult refusal, const CU
 
 /* cuMemcpy3D and what amounts to it. */
 CUresult copy_shape(const CUDA_MEMCPY3D *copy, CUstream stream, bool per_thread_default, bool waits);
+/* The same between devices. */
+CUresult copy_shape_between(const CUDA_MEMCPY3D *copy, const struct copy_peers *peers, CUstream stream,
+			    bool per_thread_default, bool waits);
 
 #endif

@@ -27,6 +27,7 @@ API(cuMemcpy3DAsync_v2_ptsz, const CUDA_MEMCPY3D *copy, CUstream stream)
 static CUresult copy_3d_peer(const CUDA_MEMCPY3D_PEER *peer, CUstream stream, bool per_thread_default, bool waits)
 {
 	struct object *from, *to;
+	struct copy_peers peers;
 	CUDA_MEMCPY3D copy;
 	CUresult result;
 
@@ -37,8 +38,7 @@ static CUresult copy_3d_peer(const CUDA_MEMCPY3D_PEER *peer, CUstream stream, bo
 		result = context_of(peer->dstContext, &to);
 	if (result)
 		return result;
-	if (from->words[CONTEXT_DEVICE] != to->words[CONTEXT_DEVICE])
-		return CUDA_ERROR_NOT_SUPPORTED;
+	peers = (struct copy_peers){.source = from->id, .destination = to->id};
 	copy = (CUDA_MEMCPY3D){
 		.srcXInBytes = peer->srcXInBytes,
 		.srcY = peer->srcY,
@@ -64,7 +64,8 @@ static CUresult copy_3d_peer(const CUDA_MEMCPY3D_PEER *peer, CUstream stream, bo
 		.Height = peer->Height,
 		.Depth = peer->Depth,
 	};
-	return copy_shape(&copy, stream, per_thread_default, waits);
+	return copy_shape_between(&copy, from->words[CONTEXT_DEVICE] == to->words[CONTEXT_DEVICE] ? NULL : &peers,
+				  stream, per_thread_default, waits);
 }
 
 API(cuMemcpy3DPeer, const CUDA_MEMCPY3D_PEER *copy)

@@ -11,6 +11,7 @@
 #include "array_transfer.h"
 #include "capture.h"
 #include "copy.h"
+#include "doubt.h"
 #include "host_calls.h"
 #include "host_function.h"
 #include "memory.h"
@@ -56,7 +57,7 @@ static CUresult array_read(const struct description *description, const CUDA_MEM
 	if (!array)
 		return CUDA_ERROR_INVALID_HANDLE;
 	/* A width that ends inside a texel is the driver's to interpret: it takes it (seen with driver 580). */
-	if (description->x_bytes % array->element_bytes ||
+	if (!array->element_bytes || description->x_bytes % array->element_bytes ||
 	    !span_fits(description->x_bytes, copy->WidthInBytes, array->descriptor.Width * array->element_bytes) ||
 	    !span_fits(description->y, copy->Height, array_rows(array)) ||
 	    !span_fits(description->z, copy->Depth, array_slices(array)))
@@ -80,6 +81,8 @@ static CUresult linear_read(const struct description *description, const CUDA_ME
 
 	if (__builtin_add_overflow(description->x_bytes, copy->WidthInBytes, &row_reach) ||
 	    __builtin_add_overflow(description->y, copy->Height, &slice_reach))
+		return CUDA_ERROR_INVALID_VALUE;
+	if (pitch > DOUBT_PITCH_MAX && (copy->Height > 1 || copy->Depth > 1))
 		return CUDA_ERROR_INVALID_VALUE;
 	if (!pitch)
 		pitch = row_reach;
@@ -180,7 +183,16 @@ static CUresult shape_on_host(const struct copy_order *order, const struct side 
 			      const CUDA_MEMCPY3D *copy)
 {
 	CUDA_MEMCPY3D wire = shape_wire(to, from, copy);
-	CUresult result = host_cuMemcpy3DAsync_v2(order->context, &wire, from->array_id, to->array_id, order->stream);
+	CUresult result;
+
+	if (!order->peers)
+		result = host_cuMemcpy3DAsync_v2(order->context, &wire, from->array_id, to->array_id, order->stream);
+	else if (order->waits)
+		result = host_cuMemcpy3DPeer(order->context, &wire, from->array_id, to->array_id, order->peers->source,
+					     order->peers->destination);
+	else
+		result = host_cuMemcpy3DPeerAsync(order->context, &wire, from->array_id, to->array_id,
+						  order->peers->source, order->peers->destination, order->stream);
 
 	/* A synchronous copy waits if it touches the host's memory (API synchronization behavior). */
 	if (!result && order->waits &&
@@ -239,13 +251,16 @@ static CUresult shape_with_device(const struct copy_order *order, const struct s
 		result = up ? transfer_up(&transfer) : transfer_down(&transfer);
 	}
 	/* As in copy_up(). */
+	if (!result && up && !order->waits && known == CUDA_ERROR_NOT_FOUND &&
+	    doubt_span(device->address, device->bytes, 1))
+		return capture_settle_open(order->context, order->stream);
 	if (!result && up && order->waits && (known == CUDA_ERROR_NOT_FOUND || copy_is_synchronous(device->address)))
 		result = host_cuStreamSynchronize(order->context, order->stream);
 	return result;
 }
 
-static CUresult shape_with_array(const struct copy_order *order, const struct side *array, const struct side *host,
-				 bool up, const CUDA_MEMCPY3D *copy)
+static CUresult shape_with_own_array(const struct copy_order *order, const struct side *array, const struct side *host,
+				     bool up, const CUDA_MEMCPY3D *copy)
 {
 	struct array_transfer transfer = {
 		.array = array->array_id,
@@ -267,6 +282,26 @@ static CUresult shape_with_array(const struct copy_order *order, const struct si
 	if (result)
 		return copy_capture(order, result, copy);
 	return up ? array_transfer_up(&transfer) : array_transfer_down(&transfer);
+}
+
+/* An array of another device is moved in its own context, when the stream has come there. */
+static CUresult shape_with_array(const struct copy_order *order, const struct side *array, const struct side *host,
+				 bool up, const CUDA_MEMCPY3D *copy)
+{
+	const struct object *object = object_by_id(array->array_id);
+	struct copy_order own = {.waits = order->waits};
+	CUresult result;
+
+	if (!order->peers || !object)
+		return shape_with_own_array(order, array, host, up, copy);
+	result = capture_refuse(order->context, order->stream);
+	if (!result)
+		result = host_cuStreamSynchronize(order->context, order->stream);
+	if (result)
+		return result;
+	own.context = object->context;
+	result = shape_with_own_array(&own, array, host, up, copy);
+	return !result && up ? host_cuStreamSynchronize(own.context, own.stream) : result;
 }
 
 static CUresult shape_copy(const struct copy_order *order, const struct side *to, const struct side *from,
@@ -318,6 +353,12 @@ static CUresult sides_read(const CUDA_MEMCPY3D *copy, struct side *ret_to, struc
 
 CUresult copy_shape(const CUDA_MEMCPY3D *copy, CUstream stream, bool per_thread_default, bool waits)
 {
+	return copy_shape_between(copy, NULL, stream, per_thread_default, waits);
+}
+
+CUresult copy_shape_between(const CUDA_MEMCPY3D *copy, const struct copy_peers *peers, CUstream stream,
+			    bool per_thread_default, bool waits)
+{
 	struct copy_order order;
 	struct side to, from;
 	CUresult result = copy_begin(stream, per_thread_default, waits, &order);
@@ -328,6 +369,7 @@ CUresult copy_shape(const CUDA_MEMCPY3D *copy, CUstream stream, bool per_thread_
 		return CUDA_ERROR_INVALID_VALUE;
 	if (copy->WidthInBytes == 0 || copy->Height == 0 || copy->Depth == 0)
 		return CUDA_SUCCESS;
+	order.peers = peers;
 	result = sides_read(copy, &to, &from);
 	return result ? result : shape_copy(&order, &to, &from, copy);
 }

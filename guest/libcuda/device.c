@@ -27,6 +27,7 @@ static const CUdevice_attribute unsupported[] = {
 	CU_DEVICE_ATTRIBUTE_SPARSE_CUDA_ARRAY_SUPPORTED,
 	CU_DEVICE_ATTRIBUTE_DEFERRED_MAPPING_CUDA_ARRAY_SUPPORTED,
 	CU_DEVICE_ATTRIBUTE_TIMELINE_SEMAPHORE_INTEROP_SUPPORTED,
+	CU_DEVICE_ATTRIBUTE_COOPERATIVE_MULTI_DEVICE_LAUNCH,
 	CU_DEVICE_ATTRIBUTE_UNIFIED_FUNCTION_POINTERS,
 	CU_DEVICE_ATTRIBUTE_MEM_DECOMPRESS_ALGORITHM_MASK,
 	CU_DEVICE_ATTRIBUTE_MEM_DECOMPRESS_MAXIMUM_LENGTH,
@@ -130,6 +131,21 @@ API(cuDeviceGet, CUdevice *device, int ordinal)
 	if (!result)
 		*device = ordinal;
 	return result;
+}
+
+uint64_t device_majors(void)
+{
+	uint64_t majors = 0;
+
+	for (uint32_t i = 0; i < session.device_count; i++) {
+		int major;
+
+		if (device_attribute((CUdevice)i, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, &major) || major < 0 ||
+		    major >= 64)
+			return UINT64_MAX;
+		majors |= 1ull << major;
+	}
+	return majors;
 }
 
 API(cuDeviceGetAttribute, int *value, CUdevice_attribute attribute, CUdevice dev)

@@ -8,6 +8,9 @@
 /* An attribute as programs see it; CUDA_ERROR_INVALID_VALUE if the host's driver does not know it. */
 CUresult device_attribute(CUdevice device, CUdevice_attribute attribute, int *ret_value);
 
+/* A bit for the major version of each device's compute capability; all, if one cannot be known. */
+uint64_t device_majors(void);
+
 /* The limits that a launch is checked against. */
 struct device_limits {
 	uint32_t block_threads;

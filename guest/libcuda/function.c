@@ -6,6 +6,7 @@
 
 #include "context.h"
 #include "host_calls.h"
+#include "launch_legacy.h"
 #include "lock.h"
 #include "module.h"
 #include "session.h"
@@ -41,6 +42,7 @@ void function_free(struct function *function)
 		function_free(function->derived);
 		function->derived = next;
 	}
+	launch_legacy_free(function->legacy);
 	object_release(function->object);
 	free(function);
 }

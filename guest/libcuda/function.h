@@ -13,6 +13,9 @@
 #include "call.h"
 #include "object.h"
 
+/* How many kinds of launches are remembered of each function. */
+#define LAUNCH_KINDS_PROVEN 4
+
 struct function_info {
 	struct function_info *next; /* of another device */
 	CUdevice device;
@@ -26,9 +29,12 @@ struct function_info {
 struct function {
 	struct function *next; /* of the same owner */
 	struct object *object;
-	struct object *owner;	     /* module or library */
-	struct function_info *infos; /* grows only, at its head */
-	struct function *derived;    /* of a kernel: its functions, one for each context */
+	struct object *owner;		      /* module or library */
+	struct function_info *infos;	      /* grows only, at its head */
+	struct function *derived;	      /* of a kernel: its functions, one for each context */
+	uint64_t proven[LAUNCH_KINDS_PROVEN]; /* kinds of launches that the host has taken, 0: none (launch.c) */
+	uint32_t proofs;
+	struct launch_legacy *legacy; /* NULL: launched as today */
 	char name[];
 };
 

@@ -154,7 +154,7 @@ API(cuGraphDestroy, CUgraph handle)
 		return result;
 	object = object_find(handle, VGPU_KIND_GRAPH);
 	if (!object)
-		return CUDA_ERROR_INVALID_HANDLE;
+		return CUDA_ERROR_INVALID_VALUE;
 	graph = object->detail;
 	if (graph && (graph->is_embedded || graph->is_captured_to))
 		return CUDA_ERROR_INVALID_VALUE;

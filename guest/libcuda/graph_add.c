@@ -131,7 +131,7 @@ static CUresult add(CUgraphNode *ret_node, CUgraph graph, const CUgraphNode *dep
 		return CUDA_ERROR_INVALID_VALUE;
 	addition.graph = object_find(graph, VGPU_KIND_GRAPH);
 	if (!addition.graph)
-		return CUDA_ERROR_INVALID_HANDLE;
+		return CUDA_ERROR_INVALID_VALUE;
 	result = node_content_make(parameters, context, false, &content);
 	return result ? result : node_add(&addition, content, ret_node);
 }

@@ -5,6 +5,7 @@
 
 #include "context.h"
 #include "copy.h"
+#include "event.h"
 #include "graph_node.h"
 #include "host_calls.h"
 #include "host_function.h"
@@ -118,7 +119,7 @@ static CUresult child_read(const CUDA_CHILD_GRAPH_NODE_PARAMS *child, struct nod
 static CUresult event_read(CUevent event, struct node_content *content)
 {
 	content->wire_bytes = sizeof(content->wire.event);
-	return object_id(event, VGPU_KIND_EVENT, &content->wire.event.event);
+	return event_id_escaping(event, &content->wire.event.event);
 }
 
 static CUresult host_read(const CUDA_HOST_NODE_PARAMS *host, struct node_content *content)

@@ -387,7 +387,7 @@ API(cuGraphDebugDotPrint, CUgraph handle, const char *path, unsigned int flags)
 		return CUDA_ERROR_INVALID_VALUE;
 	object = object_find(handle, VGPU_KIND_GRAPH);
 	if (!object)
-		return CUDA_ERROR_INVALID_HANDLE;
+		return CUDA_ERROR_INVALID_VALUE;
 	if (flags & CU_GRAPH_DEBUG_DOT_FLAGS_VERBOSE)
 		dot.flags = FLAGS_KNOWN;
 	dot.file = fopen(path, "we");

@@ -26,7 +26,7 @@ CUresult graph_node_find(CUgraphNode handle, struct graph_node **ret_node)
 
 	/* Without a detail it is being made. */
 	if (!object || !object->detail)
-		return CUDA_ERROR_INVALID_HANDLE;
+		return CUDA_ERROR_INVALID_VALUE;
 	*ret_node = object->detail;
 	return CUDA_SUCCESS;
 }

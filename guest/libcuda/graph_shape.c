@@ -117,7 +117,7 @@ static CUresult graph_ask(CUgraph graph, list *each, struct answer answer, size_
 		return CUDA_ERROR_INVALID_VALUE;
 	object = object_find(graph, VGPU_KIND_GRAPH);
 	if (!object)
-		return CUDA_ERROR_INVALID_HANDLE;
+		return CUDA_ERROR_INVALID_VALUE;
 	answer.room = *count;
 	graphs_lock();
 	result = list_make(object, NULL, context, each, &answer, count);
@@ -240,7 +240,7 @@ API(cuGraphNodeFindInClone, CUgraphNode *ret_node, CUgraphNode handle, CUgraph c
 		return CUDA_ERROR_INVALID_VALUE;
 	object = object_find(clone, VGPU_KIND_GRAPH);
 	if (!object)
-		return CUDA_ERROR_INVALID_HANDLE;
+		return CUDA_ERROR_INVALID_VALUE;
 	graphs_lock();
 	result = graph_node_find(handle, &original);
 	if (!result)
@@ -326,7 +326,7 @@ static CUresult dependencies_change(CUgraph graph, struct change change)
 		return result;
 	change.graph = object_find(graph, VGPU_KIND_GRAPH);
 	if (!change.graph)
-		return CUDA_ERROR_INVALID_HANDLE;
+		return CUDA_ERROR_INVALID_VALUE;
 	if (!change.count)
 		return CUDA_SUCCESS;
 	if (!change.from || !change.to)

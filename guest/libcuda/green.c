@@ -4,6 +4,7 @@
  * device's primary one as far as everything but their streams is concerned.
  */
 #include "context.h"
+#include "event.h"
 #include "host_calls.h"
 
 /* A CUgreenCtx is the object's address and so much: no handle of the other kind is taken for it. */
@@ -160,7 +161,7 @@ static CUresult event_pass(CUgreenCtx ctx, CUevent event, event_call *call)
 
 	if (result)
 		return result;
-	result = object_id(event, VGPU_KIND_EVENT, &id);
+	result = event_id_escaping(event, &id);
 	return result ? result : call(current, context->id, id);
 }
 

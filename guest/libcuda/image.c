@@ -2,7 +2,7 @@
 /*
  * Formats, as found in nvcc's output and described by public tools: a wrapper
  * {0x466243b1, version, data, file name or linked fatbins} points to a fatbin
- * {0xba55ed50, 1, header bytes, payload bytes}; else ELF; else PTX text.
+ * (fatbin.h); else ELF; else PTX text.
  */
 #include "image.h"
 
@@ -11,8 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fatbin.h"
+
 #define WRAPPER_MAGIC 0x466243b1u
-#define FATBIN_MAGIC  0xba55ed50u
 #define ELF_MAGIC     0x464c457fu
 
 /* Larger than any module there is: a length beyond it comes from garbage. */
@@ -24,13 +25,6 @@ struct wrapper {
 	uint32_t version;
 	const void *data;
 	const void *linked; /* version 2: const void *[], NULL at the end */
-};
-
-struct fatbin_header {
-	uint32_t magic;
-	uint16_t version;
-	uint16_t header_bytes;
-	uint64_t payload_bytes;
 };
 
 /* What may be read from: 'limit' bytes, SIZE_MAX if nobody knows. */
@@ -62,10 +56,10 @@ static CUresult fatbin_bytes(const struct view *view, size_t *ret_bytes)
 	struct fatbin_header header;
 
 	if (!view_read(view, 0, &header, sizeof(header)) || header.magic != FATBIN_MAGIC || header.version != 1 ||
-	    header.header_bytes < sizeof(header) || header.payload_bytes > IMAGE_BYTES_MAX ||
-	    header.header_bytes + header.payload_bytes > view->limit)
+	    header.header_bytes < sizeof(header) || header.entries_bytes > IMAGE_BYTES_MAX ||
+	    header.header_bytes + header.entries_bytes > view->limit)
 		return CUDA_ERROR_INVALID_IMAGE;
-	*ret_bytes = (size_t)(header.header_bytes + header.payload_bytes);
+	*ret_bytes = (size_t)(header.header_bytes + header.entries_bytes);
 	return CUDA_SUCCESS;
 }
 
@@ -247,4 +241,6 @@ void image_release(struct image *image)
 {
 	free(image->pieces);
 	image->pieces = NULL;
+	free(image->single.selection);
+	image->single.selection = NULL;
 }

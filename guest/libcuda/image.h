@@ -21,9 +21,18 @@ enum image_kind {
 
 #define IMAGE_PIECES_MAX 1024
 
-struct image_piece {
+struct image_span {
 	const uint8_t *data;
 	size_t bytes;
+};
+
+struct image_piece {
+	const uint8_t *data;
+	size_t bytes; /* of the data, or of all spans */
+	/* What is sent of it (image_select.h), in the selection's memory; NULL: the data. */
+	const struct image_span *spans;
+	size_t span_count;
+	void *selection;
 };
 
 struct image {

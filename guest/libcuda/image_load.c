@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "device.h"
+#include "image_select.h"
 #include "module.h"
 #include "stage.h"
 
@@ -27,12 +29,15 @@ static CUresult image_send(uint32_t context, uint32_t id, const struct image *im
 	return result;
 }
 
-CUresult image_load(enum vgpu_kind kind, uint32_t owner_context, uint32_t context, const struct image *image,
+CUresult image_load(enum vgpu_kind kind, uint32_t owner_context, uint32_t context, struct image *image,
 		    const struct jit_options *options, load_request request, struct object **ret_object)
 {
-	struct owner *owner = owner_new(kind, owner_context);
-	CUresult result;
+	CUresult result = image_select(image, device_majors());
+	struct owner *owner;
 
+	if (result)
+		return result;
+	owner = owner_new(kind, owner_context);
 	if (!owner)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	result = image_send(context, owner->object->id, image, options, request);

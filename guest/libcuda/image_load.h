@@ -26,7 +26,7 @@ typedef CUresult (*load_request)(uint32_t context, uint32_t id, const struct ima
  * Makes a module or library, of 'owner_context' (0: of all), by loading the image in 'context'. The
  * program gets its logs whether that succeeds or not.
  */
-CUresult image_load(enum vgpu_kind kind, uint32_t owner_context, uint32_t context, const struct image *image,
+CUresult image_load(enum vgpu_kind kind, uint32_t owner_context, uint32_t context, struct image *image,
 		    const struct jit_options *options, load_request request, struct object **ret_object);
 
 #endif

@@ -2,7 +2,10 @@
 /* Memory and events that processes share: their handles are opaque here too. */
 #include <string.h>
 
+#include "context.h"
+#include "event.h"
 #include "host_calls.h"
+#include "memory.h"
 #include "object.h"
 
 API(cuIpcGetMemHandle, CUipcMemHandle *ret_handle, CUdeviceptr address)
@@ -24,6 +27,27 @@ API(cuIpcGetMemHandle, CUipcMemHandle *ret_handle, CUdeviceptr address)
 	return CUDA_SUCCESS;
 }
 
+/* Where the driver does not tell how much it is, the first byte is all that is known. */
+static CUresult opened_note(uint32_t context, uint64_t address)
+{
+	struct memory_range range = {
+		.address = address,
+		.bytes = 1,
+		.kind = MEMORY_OPENED,
+		.context = context,
+		.device = (CUdevice)thread_state.current->words[CONTEXT_DEVICE],
+	};
+	uint64_t base, bytes;
+	CUresult result;
+
+	if (!host_cuMemGetAddressRange_v2(context, &base, &bytes, address) && base <= address && bytes > address - base)
+		range.bytes = bytes - (address - base);
+	result = memory_note(&range);
+	if (result)
+		(void)host_cuIpcCloseMemHandle(context, address);
+	return result;
+}
+
 API(cuIpcOpenMemHandle_v2, CUdeviceptr *ret_address, CUipcMemHandle handle, unsigned int flags)
 {
 	uint64_t address;
@@ -36,6 +60,8 @@ API(cuIpcOpenMemHandle_v2, CUdeviceptr *ret_address, CUipcMemHandle handle, unsi
 		return CUDA_ERROR_INVALID_VALUE;
 	result = host_cuIpcOpenMemHandle_v2(context, &handle, flags, &address);
 	if (!result)
+		result = opened_note(context, address);
+	if (!result)
 		*ret_address = address;
 	return result;
 }
@@ -43,6 +69,22 @@ API(cuIpcOpenMemHandle_v2, CUdeviceptr *ret_address, CUipcMemHandle handle, unsi
 API(cuIpcOpenMemHandle, CUdeviceptr *ret_address, CUipcMemHandle handle, unsigned int flags)
 {
 	return cuIpcOpenMemHandle_v2(ret_address, handle, flags);
+}
+
+API(cuIpcCloseMemHandle, CUdeviceptr address)
+{
+	struct memory_range range;
+	uint64_t base, bytes;
+	uint32_t context;
+	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
+
+	if (result)
+		return result;
+	result = host_cuIpcCloseMemHandle(context, address);
+	/* Who has opened it more than once has it still. */
+	if (!result && host_cuMemGetAddressRange_v2(context, &base, &bytes, address))
+		(void)memory_remove(address, 1u << MEMORY_OPENED, &range);
+	return result;
 }
 
 API(cuIpcGetEventHandle, CUipcEventHandle *ret_handle, CUevent event)
@@ -79,6 +121,7 @@ API(cuIpcOpenEventHandle, CUevent *ret_event, CUipcEventHandle handle)
 	event = object_mint(VGPU_KIND_EVENT, context);
 	if (!event)
 		return CUDA_ERROR_OUT_OF_MEMORY;
+	event_escape(event);
 	result = host_cuIpcOpenEventHandle(context, event->id, &handle);
 	if (result)
 		object_release(event);

@@ -10,6 +10,7 @@
 #include "capture.h"
 #include "context.h"
 #include "device.h"
+#include "event.h"
 #include "function.h"
 #include "launch.h"
 #include "session.h"
@@ -104,7 +105,7 @@ CUresult launch_attributes_translate(const CUlaunchAttribute *attributes, uint32
 			return CUDA_ERROR_NOT_SUPPORTED;
 		else
 			continue;
-		if (object_id(event, VGPU_KIND_EVENT, &wire[i].handle))
+		if (event_id_escaping(event, &wire[i].handle))
 			return CUDA_ERROR_INVALID_HANDLE;
 		/* The pointer means nothing to the host. */
 		memset(wire[i].value, 0, sizeof(event));
@@ -187,11 +188,65 @@ static CUresult launch_post(const struct launch *launch, uint32_t context, uint3
 	return CUDA_SUCCESS;
 }
 
+static uint64_t hash_add(uint64_t hash, uint64_t value)
+{
+	return (hash ^ value) * 0x100000001b3; /* FNV-1a, by words */
+}
+
+/*
+ * What launches that the driver takes or refuses together have in common, as far as it is not checked here: a block
+ * of another shape than the kernel requires, a cluster or a cooperative grid that does not fit. Never 0.
+ */
+static uint64_t launch_kind(const struct launch *launch)
+{
+	uint64_t hash =
+		launch->block[0] | (uint64_t)launch->block[1] << 20 | (uint64_t)launch->block[2] << 40 | 1ull << 63;
+
+	if (launch->cooperative)
+		hash = hash_add(hash, (uint64_t)launch->grid[0] * launch->grid[1] * launch->grid[2]);
+	if (launch->cooperative || launch->attribute_count)
+		hash = hash_add(hash, launch->shared_bytes);
+	for (uint32_t i = 0; i < launch->attribute_count; i++) {
+		const CUlaunchAttribute *attribute = &launch->attributes[i];
+
+		hash = hash_add(hash, attribute->id);
+		if (attribute->id == CU_LAUNCH_ATTRIBUTE_COOPERATIVE && attribute->value.cooperative)
+			hash = hash_add(hash, (uint64_t)launch->grid[0] * launch->grid[1] * launch->grid[2]);
+		if (attribute->id == CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION)
+			hash = hash_add(hash, attribute->value.clusterDim.x |
+						      (uint64_t)attribute->value.clusterDim.y << 21 |
+						      (uint64_t)attribute->value.clusterDim.z << 42);
+	}
+	return hash | 1ull << 63;
+}
+
+/* A kernel that is launched with ever other blocks requires none: its plain launches are not waited for any more. */
+#define PROOFS_MAX 16
+
+/* May the host refuse what cannot be checked here? A function's first launch also loads it. */
+static bool launch_is_doubtful(const struct launch *launch, const struct function *function, uint64_t kind)
+{
+	for (int i = 0; i < LAUNCH_KINDS_PROVEN; i++) {
+		if (__atomic_load_n(&function->proven[i], __ATOMIC_RELAXED) == kind)
+			return false;
+	}
+	return launch->cooperative || launch->attribute_count ||
+	       __atomic_load_n(&function->proofs, __ATOMIC_RELAXED) < PROOFS_MAX;
+}
+
+static void launch_prove(struct function *function, uint64_t kind)
+{
+	uint32_t number = __atomic_fetch_add(&function->proofs, 1, __ATOMIC_RELAXED);
+
+	__atomic_store_n(&function->proven[number % LAUNCH_KINDS_PROVEN], kind, __ATOMIC_RELAXED);
+}
+
 static CUresult launch_issue(const struct launch *launch)
 {
 	const struct function_info *info;
 	struct function *function;
 	uint32_t context, stream;
+	uint64_t kind;
 	CUdevice device;
 	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
 
@@ -211,7 +266,15 @@ static CUresult launch_issue(const struct launch *launch)
 	if (__builtin_expect(result != CUDA_SUCCESS, 0))
 		return result;
 	result = launch_post(launch, context, function->object->id, stream, info);
-	return result ? result : capture_settle(context, stream);
+	if (__builtin_expect(result != CUDA_SUCCESS, 0))
+		return result;
+	kind = launch_kind(launch);
+	if (__builtin_expect(!launch_is_doubtful(launch, function, kind), 1))
+		return capture_settle(context, stream);
+	result = capture_settle_open(context, stream);
+	if (!result)
+		launch_prove(function, kind);
+	return result;
 }
 
 CUresult launch_record_make(const CUDA_KERNEL_NODE_PARAMS *node, uint32_t context, CUdevice device,

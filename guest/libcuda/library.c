@@ -20,7 +20,7 @@ static CUresult library_request(uint32_t context, uint32_t id, const struct imag
 				      &answer->error_bytes, answer->logs, LOAD_LOGS_BYTES, &answer->logs_bytes);
 }
 
-static CUresult library_load(CUlibrary *ret_library, uint32_t context, const struct image *image,
+static CUresult library_load(CUlibrary *ret_library, uint32_t context, struct image *image,
 			     const struct jit_options *options)
 {
 	struct object *object;
@@ -242,17 +242,33 @@ API(cuLibraryGetGlobal, CUdeviceptr *dptr, size_t *bytes, CUlibrary library, con
 	return CUDA_SUCCESS;
 }
 
-/* Managed memory is not built yet. */
+/* A variable that there is, the program could not reach. */
 API(cuLibraryGetManaged, CUdeviceptr *dptr, size_t *bytes, CUlibrary library, const char *name)
+{
+	uint64_t address, size;
+	struct owner *owner;
+	uint32_t context;
+	CUresult result = library_begin(library, CALL_NEEDS_INIT, &context, &owner);
+
+	if (result)
+		return result;
+	if (!name || (!dptr && !bytes))
+		return CUDA_ERROR_INVALID_VALUE;
+	if (strlen(name) >= NAME_BYTES_MAX)
+		return CUDA_ERROR_NOT_FOUND;
+	result = host_cuLibraryGetManaged(context, &address, &size, owner->object->id, name);
+	return result ? result : CUDA_ERROR_NOT_SUPPORTED;
+}
+
+API(cuLibraryGetUnifiedFunction, void **pointer, CUlibrary library, const char *symbol)
 {
 	struct owner *owner;
 	uint32_t context;
 	CUresult result = library_begin(library, CALL_NEEDS_INIT, &context, &owner);
 
-	(void)dptr;
-	(void)bytes;
-	(void)name;
-	return result ? result : CUDA_ERROR_NOT_SUPPORTED;
+	if (result)
+		return result;
+	return pointer && symbol ? CUDA_ERROR_NOT_FOUND : CUDA_ERROR_INVALID_VALUE;
 }
 
 /* A kernel's function in a context, with the library's mutex held. */

@@ -146,6 +146,24 @@ bool memory_is_synchronous(uint64_t address)
 	return memory_is_shared(address);
 }
 
+bool memory_is_spanned(uint64_t address, uint64_t bytes)
+{
+	uint64_t end;
+	size_t index;
+
+	if (__builtin_add_overflow(address, bytes, &end))
+		return false;
+	lock_take(&ranges_lock);
+	index = lower_find(address);
+	while (address < end && index < range_count && ranges[index].address <= address &&
+	       (memory_kind_is_device(ranges[index].kind) || memory_kind_is_shared(ranges[index].kind))) {
+		address = ranges[index].address + ranges[index].bytes;
+		index++;
+	}
+	lock_release(&ranges_lock);
+	return address >= end;
+}
+
 bool memory_overlaps(uint64_t address, uint64_t bytes)
 {
 	bool found;
@@ -169,6 +187,22 @@ bool memory_remove(uint64_t address, unsigned int kinds, struct memory_range *re
 	if (found) {
 		*ret_range = ranges[index];
 		range_delete(index);
+	}
+	lock_release(&ranges_lock);
+	return found;
+}
+
+bool memory_remove_of_context(uint32_t context, unsigned int kinds, struct memory_range *ret_range)
+{
+	bool found = false;
+
+	lock_take(&ranges_lock);
+	for (size_t i = 0; i < range_count && !found; i++) {
+		found = ranges[i].context == context && (kinds >> ranges[i].kind & 1);
+		if (found) {
+			*ret_range = ranges[i];
+			range_delete(i);
+		}
 	}
 	lock_release(&ranges_lock);
 	return found;

@@ -19,10 +19,12 @@ enum memory_kind {
 	MEMORY_GRAPH,	   /* of a graph, whose launches allocate it at the same address */
 	MEMORY_GLOBAL,	   /* a variable of a module */
 	MEMORY_MAPPED,	   /* cuMemMap; the owner is the memory handle */
+	MEMORY_OPENED,	   /* another process's, cuIpcOpenMemHandle */
 	MEMORY_MANAGED,	   /* cuMemAllocManaged: shared with the executor, at the same address */
 	MEMORY_PINNED,	   /* shared with the executor, at the same address */
 	MEMORY_PLAIN,	   /* asked for as pinned, but the executor cannot reach it */
 	MEMORY_REGISTERED, /* the program's own, cuMemHostRegister; the executor cannot reach it */
+	MEMORY_MOVED,	   /* the same, in pages that are now shared with the executor (registered.c) */
 };
 
 /* What cuMemAdvise and cuMemPrefetchAsync said of managed memory; a location of type INVALID: nothing. */
@@ -51,19 +53,20 @@ struct memory_range {
 	uint32_t flags;	  /* of cuMemHostAlloc or cuMemHostRegister */
 	CUdevice device;
 	enum memory_synchrony synchrony;
+	void *area_part; /* MEMORY_MOVED: of the channel's area, NULL: a memory file */
 	struct memory_advice advice;
 };
 
 static inline bool memory_kind_is_device(enum memory_kind kind)
 {
 	return kind == MEMORY_DEVICE || kind == MEMORY_POOL || kind == MEMORY_GRAPH || kind == MEMORY_GLOBAL ||
-	       kind == MEMORY_MAPPED;
+	       kind == MEMORY_MAPPED || kind == MEMORY_OPENED;
 }
 
 /* The same bytes at the same address here and in the executor. */
 static inline bool memory_kind_is_shared(enum memory_kind kind)
 {
-	return kind == MEMORY_PINNED || kind == MEMORY_MANAGED;
+	return kind == MEMORY_PINNED || kind == MEMORY_MANAGED || kind == MEMORY_MOVED;
 }
 
 /* Notes a range, whose id is set here; one that it overlaps is stale, and forgotten. */
@@ -79,11 +82,17 @@ bool memory_advise(uint64_t address, const struct memory_advice *advice);
 /* Sets the synchrony of the range that the address lies in; false: none. */
 bool memory_set_synchrony(uint64_t address, enum memory_synchrony synchrony);
 
+/* Is all of [address, address + bytes) in ranges that a device reaches? They may lie side by side. */
+bool memory_is_spanned(uint64_t address, uint64_t bytes);
+
 /* Does any range overlap [address, address + bytes)? */
 bool memory_overlaps(uint64_t address, uint64_t bytes);
 
 /* Removes the range that begins at the address if its kind is one of the mask (1 << kind); false: there is none. */
 bool memory_remove(uint64_t address, unsigned int kinds, struct memory_range *ret_range);
+
+/* Removes a range of the context if its kind is one of the mask; false: there is none. */
+bool memory_remove_of_context(uint32_t context, unsigned int kinds, struct memory_range *ret_range);
 
 void memory_forget_context(uint32_t context);
 void memory_forget_owner(uint32_t owner);

@@ -20,7 +20,7 @@ static CUresult module_request(uint32_t context, uint32_t id, const struct image
 		&answer->error_bytes, &answer->microseconds, answer->logs, LOAD_LOGS_BYTES, &answer->logs_bytes);
 }
 
-static CUresult module_load(CUmodule *ret_module, uint32_t context, const struct image *image,
+static CUresult module_load(CUmodule *ret_module, uint32_t context, struct image *image,
 			    const struct jit_options *options)
 {
 	struct object *object;

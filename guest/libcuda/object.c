@@ -123,12 +123,29 @@ struct object *object_by_id(uint32_t id)
 	return object_find(slot_of(kind, VGPU_ID_INDEX(id)), kind);
 }
 
+/* What the API reference lists for calls that take such a handle. */
+static CUresult missing_error(enum vgpu_kind kind)
+{
+	switch (kind) {
+	case VGPU_KIND_CONTEXT:
+		return CUDA_ERROR_INVALID_CONTEXT;
+	case VGPU_KIND_MEMORY_POOL:
+	case VGPU_KIND_GRAPH:
+	case VGPU_KIND_GRAPH_NODE:
+	case VGPU_KIND_GRAPH_EXEC:
+	case VGPU_KIND_USER_OBJECT:
+		return CUDA_ERROR_INVALID_VALUE;
+	default:
+		return CUDA_ERROR_INVALID_HANDLE;
+	}
+}
+
 CUresult object_id(const void *handle, enum vgpu_kind kind, uint32_t *ret_id)
 {
 	struct object *object = object_find(handle, kind);
 
 	if (!object)
-		return kind == VGPU_KIND_CONTEXT ? CUDA_ERROR_INVALID_CONTEXT : CUDA_ERROR_INVALID_HANDLE;
+		return missing_error(kind);
 	*ret_id = object->id;
 	return CUDA_SUCCESS;
 }

@@ -39,8 +39,8 @@ struct object *object_find(const void *handle, enum vgpu_kind kind);
 struct object *object_by_id(uint32_t id);
 
 /*
- * Wire id of a handle; result when it is none: CUDA_ERROR_INVALID_HANDLE, or INVALID_CONTEXT for a
- * context.
+ * Wire id of a handle; result when it is none: CUDA_ERROR_INVALID_HANDLE, INVALID_CONTEXT for a context,
+ * INVALID_VALUE for what belongs to graphs and for pools.
  */
 CUresult object_id(const void *handle, enum vgpu_kind kind, uint32_t *ret_id);
 

@@ -31,7 +31,7 @@ static size_t page_round(size_t bytes)
 	return (bytes + PAGE_BYTES - 1) & ~(size_t)(PAGE_BYTES - 1);
 }
 
-static int file_make(size_t bytes)
+int pinned_file_make(size_t bytes)
 {
 	int fd = memfd_create("vgpu-pinned", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
@@ -45,6 +45,23 @@ static int file_make(size_t bytes)
 	return fd;
 }
 
+CUresult pinned_request(uint16_t opcode, int fd, const void *request, size_t bytes, uint32_t context)
+{
+	const struct call_piece pieces[] = {{request, bytes}};
+	CUresult result;
+
+	if (fd < 0)
+		return call_wait(opcode, context, pieces, 1, NULL, 0, NULL);
+	pthread_mutex_lock(&pass_mutex);
+	if (transport_pass(session.channel->transport, fd) < 0)
+		result = channel_lost(session.channel) ? channel_lost_result(session.channel)
+						       : CUDA_ERROR_OPERATING_SYSTEM;
+	else
+		result = call_wait(opcode, context, pieces, 1, NULL, 0, NULL);
+	pthread_mutex_unlock(&pass_mutex);
+	return result;
+}
+
 /* Has the executor register it; 'fd' -1: a part of the area. */
 static CUresult memory_share(int fd, void *address, size_t bytes, uint32_t context)
 {
@@ -53,19 +70,8 @@ static CUresult memory_share(int fd, void *address, size_t bytes, uint32_t conte
 		.bytes = bytes,
 		.register_flags = CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP,
 	};
-	const struct call_piece pieces[] = {{&request, sizeof(request)}};
-	CUresult result;
 
-	if (fd < 0)
-		return call_wait(VGPU_OPCODE_HOST_MAP, context, pieces, 1, NULL, 0, NULL);
-	pthread_mutex_lock(&pass_mutex);
-	if (transport_pass(session.channel->transport, fd) < 0)
-		result = channel_lost(session.channel) ? channel_lost_result(session.channel)
-						       : CUDA_ERROR_OPERATING_SYSTEM;
-	else
-		result = call_wait(VGPU_OPCODE_HOST_MAP, context, pieces, 1, NULL, 0, NULL);
-	pthread_mutex_unlock(&pass_mutex);
-	return result;
+	return pinned_request(VGPU_OPCODE_HOST_MAP, fd, &request, sizeof(request), context);
 }
 
 /* Maps the file somewhere that is free on both sides. */
@@ -123,7 +129,7 @@ CUresult pinned_allocate(size_t bytes, uint32_t context, void **ret_address)
 
 	if (!(session.features & VGPU_FEATURE_HOST_MAP))
 		return area_allocate(whole, context, ret_address);
-	fd = file_make(whole);
+	fd = pinned_file_make(whole);
 	if (fd < 0)
 		return errno == EMFILE || errno == ENFILE ? CUDA_ERROR_OPERATING_SYSTEM : CUDA_ERROR_OUT_OF_MEMORY;
 	result = file_map(fd, whole, context, ret_address);
@@ -225,54 +231,6 @@ API(cuMemFreeHost, void *pointer)
 	return pinned_free(&range, context);
 }
 
-#define REGISTER_FLAGS                                                                              \
-	(CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP | CU_MEMHOSTREGISTER_IOMEMORY | \
-	 CU_MEMHOSTREGISTER_READ_ONLY)
-
-/*
- * Memory that exists already cannot be given to the executor. It is noted, so that the program's calls
- * agree with each other; copies of it work as those of any memory do.
- */
-API(cuMemHostRegister_v2, void *pointer, size_t bytes, unsigned int flags)
-{
-	struct memory_range range = {
-		.address = (uintptr_t)pointer,
-		.bytes = bytes,
-		.kind = MEMORY_REGISTERED,
-		.flags = flags,
-	};
-	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &range.context);
-
-	if (result)
-		return result;
-	if (!pointer || bytes == 0 || range.address + bytes < range.address || (flags & ~(unsigned int)REGISTER_FLAGS))
-		return CUDA_ERROR_INVALID_VALUE;
-	if (flags & CU_MEMHOSTREGISTER_IOMEMORY)
-		return CUDA_ERROR_NOT_SUPPORTED;
-	if (memory_overlaps(range.address, bytes))
-		return CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED;
-	range.device = (CUdevice)thread_state.current->words[CONTEXT_DEVICE];
-	return memory_note(&range);
-}
-
-API(cuMemHostRegister, void *pointer, size_t bytes, unsigned int flags)
-{
-	return cuMemHostRegister_v2(pointer, bytes, flags);
-}
-
-API(cuMemHostUnregister, void *pointer)
-{
-	struct memory_range range;
-	uint32_t context;
-	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
-
-	if (result)
-		return result;
-	return memory_remove((uintptr_t)pointer, 1u << MEMORY_REGISTERED, &range)
-		       ? CUDA_SUCCESS
-		       : CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
-}
-
 static CUresult host_range_find(const void *pointer, const void *answer, struct memory_range *ret_range)
 {
 	uint32_t context;
@@ -296,7 +254,7 @@ API(cuMemHostGetDevicePointer_v2, CUdeviceptr *device, void *pointer, unsigned i
 	if (flags)
 		return CUDA_ERROR_INVALID_VALUE;
 	/* The device does not see what the executor has not mapped. */
-	if (range.kind != MEMORY_PINNED)
+	if (!memory_kind_is_shared(range.kind))
 		return CUDA_ERROR_NOT_SUPPORTED;
 	*device = (uintptr_t)pointer;
 	return CUDA_SUCCESS;

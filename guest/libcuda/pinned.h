@@ -10,6 +10,12 @@
 /* At most PINNED_BYTES_MAX, where session_shares_memory(). */
 CUresult pinned_allocate(size_t bytes, uint32_t context, void **ret_address);
 
+/* A memory file that the executor accepts, whole pages; -1: see errno. The caller closes it. */
+int pinned_file_make(size_t bytes);
+
+/* Asks the executor for something, of the file that is passed with it (-1: none). */
+CUresult pinned_request(uint16_t opcode, int fd, const void *request, size_t bytes, uint32_t context);
+
 /* Gives back a range that has been removed from the map of memory. */
 CUresult pinned_free(const struct memory_range *range, uint32_t context);
 

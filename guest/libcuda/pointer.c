@@ -144,13 +144,19 @@ static CUresult foreign_answer(CUdeviceptr pointer, CUpointer_attribute attribut
 	}
 }
 
+static bool is_attribute(CUpointer_attribute attribute)
+{
+	return (int)attribute >= CU_POINTER_ATTRIBUTE_CONTEXT &&
+	       attribute <= CU_POINTER_ATTRIBUTE_IS_HW_DECOMPRESS_CAPABLE;
+}
+
 API(cuPointerGetAttribute, void *data, CUpointer_attribute attribute, CUdeviceptr pointer)
 {
 	struct memory_range range;
 
 	if (!session_ready())
 		return CUDA_ERROR_NOT_INITIALIZED;
-	if (!data)
+	if (!data || !is_attribute(attribute))
 		return CUDA_ERROR_INVALID_VALUE;
 	pointer_examine(pointer, &range);
 	if (range.kind == MEMORY_NONE)
@@ -174,8 +180,7 @@ API(cuPointerGetAttributes, unsigned int count, CUpointer_attribute *attributes,
 	for (unsigned int i = 0; i < count; i++) {
 		CUresult result;
 
-		if ((int)attributes[i] < CU_POINTER_ATTRIBUTE_CONTEXT ||
-		    attributes[i] > CU_POINTER_ATTRIBUTE_IS_HW_DECOMPRESS_CAPABLE)
+		if (!is_attribute(attributes[i]))
 			return CUDA_ERROR_INVALID_VALUE;
 		if (range.kind == MEMORY_NONE)
 			result = foreign_answer(pointer, attributes[i], data[i]);

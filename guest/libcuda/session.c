@@ -62,6 +62,7 @@ static CUresult hello(struct vgpu_hello_reply *ret_reply)
 		.version = VGPU_PROTOCOL_VERSION,
 		.api_checksum = VGPU_API_CHECKSUM,
 		.features = VGPU_FEATURE_SHARE | VGPU_FEATURE_HOST_AREA | VGPU_FEATURE_FUNCTION_END |
+			    VGPU_FEATURE_HOST_PLACE |
 			    (session.channel->transport->can_pass ? VGPU_FEATURE_HOST_MAP : 0),
 		.process_id = (uint32_t)getpid(),
 	};

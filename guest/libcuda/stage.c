@@ -84,6 +84,17 @@ static CUresult stage_write(struct stage_writer *writer, const void *data, size_
 	return result;
 }
 
+static CUresult piece_write(struct stage_writer *writer, const struct image_piece *piece)
+{
+	CUresult result = CUDA_SUCCESS;
+
+	if (!piece->spans)
+		return stage_write(writer, piece->data, piece->bytes);
+	for (size_t i = 0; i < piece->span_count && !result; i++)
+		result = stage_write(writer, piece->spans[i].data, piece->spans[i].bytes);
+	return result;
+}
+
 CUresult stage_begin(const struct image *image)
 {
 	static const uint8_t zeros[8];
@@ -99,7 +110,7 @@ CUresult stage_begin(const struct image *image)
 
 		result = stage_write(&writer, &bytes, sizeof(bytes));
 		if (!result)
-			result = stage_write(&writer, pieces[i].data, pieces[i].bytes);
+			result = piece_write(&writer, &pieces[i]);
 		if (!result)
 			result = stage_write(&writer, zeros, (size_t)(padded(bytes) - bytes));
 	}

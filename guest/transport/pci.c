@@ -53,9 +53,9 @@ static int pci_pass(struct transport *transport, int fd)
 	return -1;
 }
 
-static void *pci_map(struct transport *transport)
+static void *pci_map(struct transport *transport, size_t offset, size_t bytes)
 {
-	void *mapping = mmap(NULL, transport->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, pci_of(transport)->fd, 0);
+	void *mapping = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, pci_of(transport)->fd, (off_t)offset);
 
 	return mapping == MAP_FAILED ? NULL : mapping;
 }

@@ -29,7 +29,7 @@ struct transport_operations {
 	void (*ring)(struct transport *transport);
 	enum transport_event (*wait)(struct transport *transport, int timeout_ms);
 	int (*pass)(struct transport *transport, int fd);
-	void *(*map)(struct transport *transport); /* NULL: it cannot */
+	void *(*map)(struct transport *transport, size_t offset, size_t bytes); /* NULL: it cannot */
 	void (*close)(struct transport *transport);
 };
 
@@ -72,10 +72,13 @@ static inline int transport_pass(struct transport *transport, int fd)
 	return transport->operations->pass(transport, fd);
 }
 
-/* Maps the channel's memory once more, somewhere else. The caller unmaps it (munmap). NULL: it cannot be. */
-static inline void *transport_map(struct transport *transport)
+/*
+ * Maps whole pages of the channel's memory once more, somewhere else. The caller unmaps them (munmap). NULL: it cannot
+ * be.
+ */
+static inline void *transport_map(struct transport *transport, size_t offset, size_t bytes)
 {
-	return transport->operations->map ? transport->operations->map(transport) : NULL;
+	return transport->operations->map ? transport->operations->map(transport, offset, bytes) : NULL;
 }
 
 /*

@@ -24,6 +24,21 @@ static uint64_t bytes_estimate(const CUDA_ARRAY3D_DESCRIPTOR *descriptor)
 	case CU_AD_FORMAT_HALF:
 		bytes = 2ull * descriptor->NumChannels;
 		break;
+	/* Of several planes: at most a whole one for each of luma and two chromas. */
+	case CU_AD_FORMAT_NV12:
+	case CU_AD_FORMAT_NV16:
+	case CU_AD_FORMAT_Y444_PLANAR8:
+	case CU_AD_FORMAT_YUV444_8bit_SemiPlanar:
+		bytes = 3;
+		break;
+	case CU_AD_FORMAT_P010:
+	case CU_AD_FORMAT_P016:
+	case CU_AD_FORMAT_P210:
+	case CU_AD_FORMAT_P216:
+	case CU_AD_FORMAT_Y444_PLANAR10:
+	case CU_AD_FORMAT_YUV444_16bit_SemiPlanar:
+		bytes = 6;
+		break;
 	default:
 		bytes = channel_bytes * descriptor->NumChannels;
 		break;
@@ -95,7 +110,7 @@ CUresult execute_cuArrayDestroy(struct executor *executor, const struct request 
 	CUresult result;
 
 	(void)request;
-	/* A level ends with its mipmapped array. */
+	/* A level ends with its mipmapped array, a plane with the whole array. */
 	if (!handle || handle->owner)
 		return CUDA_ERROR_INVALID_HANDLE;
 	if (graph_hold_end(executor, arguments->array))
@@ -159,6 +174,33 @@ CUresult execute_cuMipmappedArrayGetLevel(struct executor *executor, const struc
 	if (result)
 		return result;
 	execute_mint(executor, arguments->array, request->context, array);
+	REPLY_DESCRIBE(reply, descriptor);
+	return CUDA_SUCCESS;
+}
+
+CUresult execute_cuArrayGetPlane(struct executor *executor, const struct request *request,
+				 const struct wire_cuArrayGetPlane *arguments, struct wire_cuArrayGetPlane_reply *reply)
+{
+	const struct driver *driver = &executor->driver;
+	/* The table may move with it. */
+	CUresult result = execute_check_mint(executor, VGPU_KIND_ARRAY, arguments->plane);
+	struct handle *whole = handles_find(&executor->handles, VGPU_KIND_ARRAY, arguments->array);
+	CUDA_ARRAY3D_DESCRIPTOR descriptor;
+	CUarray plane = NULL;
+
+	/* Levels and planes have none. */
+	if (!result && (!whole || whole->owner))
+		result = CUDA_ERROR_INVALID_HANDLE;
+	if (!result && (!driver->cuArrayGetPlane || !driver->cuArray3DGetDescriptor_v2))
+		result = CUDA_ERROR_NOT_SUPPORTED;
+	if (!result)
+		result = driver->cuArrayGetPlane(&plane, whole->object, arguments->index);
+	if (!result)
+		result = driver->cuArray3DGetDescriptor_v2(&descriptor, plane);
+	if (result)
+		return result;
+	execute_mint(executor, arguments->plane, request->context, plane);
+	whole->cache = 1;
 	REPLY_DESCRIBE(reply, descriptor);
 	return CUDA_SUCCESS;
 }

@@ -156,6 +156,66 @@ CUresult execute_cuMemcpy3DAsync_v2(struct executor *executor, const struct requ
 	return result ? result : executor->driver.cuMemcpy3DAsync_v2(&copy, stream);
 }
 
+/* A box between contexts, for the driver. stream: whose capture it may be a part of. */
+static CUresult peer_take(struct executor *executor, const CUDA_MEMCPY3D *wire, const uint32_t arrays[2],
+			  const uint32_t contexts[2], CUstream stream, CUDA_MEMCPY3D_PEER *ret_peer)
+{
+	const struct context *source = context_find(executor, contexts[0]);
+	const struct context *destination = context_find(executor, contexts[1]);
+	CUDA_MEMCPY3D copy;
+	CUresult result;
+
+	if (!source || !destination)
+		return CUDA_ERROR_INVALID_CONTEXT;
+	result = copy_shape_take(executor, wire, arrays[0], arrays[1], &copy);
+	if (!result && executor->captures.count) {
+		copy_shape_name(executor, &copy);
+		result = copy_arrays_hold(executor, stream, wire, arrays[0], arrays[1]);
+	}
+	if (result)
+		return result;
+	/* Contexts lie where those of one device have nothing. */
+	static_assert(sizeof(*ret_peer) == sizeof(copy), "alike");
+	static_assert(offsetof(CUDA_MEMCPY3D_PEER, srcContext) == offsetof(CUDA_MEMCPY3D, reserved0), "alike");
+	static_assert(offsetof(CUDA_MEMCPY3D_PEER, dstContext) == offsetof(CUDA_MEMCPY3D, reserved1), "alike");
+	memcpy(ret_peer, &copy, sizeof(*ret_peer));
+	ret_peer->srcContext = source->object;
+	ret_peer->dstContext = destination->object;
+	return CUDA_SUCCESS;
+}
+
+CUresult execute_cuMemcpy3DPeerAsync(struct executor *executor, const struct request *request,
+				     const struct wire_cuMemcpy3DPeerAsync *arguments)
+{
+	const uint32_t arrays[2] = {arguments->srcArray, arguments->dstArray};
+	const uint32_t contexts[2] = {arguments->srcContext, arguments->dstContext};
+	CUDA_MEMCPY3D_PEER peer;
+	CUstream stream;
+	CUresult result = execute_find_stream(executor, arguments->hStream, &stream);
+
+	(void)request;
+	if (!executor->driver.cuMemcpy3DPeerAsync)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	if (!result)
+		result = peer_take(executor, &arguments->copy, arrays, contexts, stream, &peer);
+	return result ? result : executor->driver.cuMemcpy3DPeerAsync(&peer, stream);
+}
+
+CUresult execute_cuMemcpy3DPeer(struct executor *executor, const struct request *request,
+				const struct wire_cuMemcpy3DPeer *arguments)
+{
+	const uint32_t arrays[2] = {arguments->srcArray, arguments->dstArray};
+	const uint32_t contexts[2] = {arguments->srcContext, arguments->dstContext};
+	CUDA_MEMCPY3D_PEER peer;
+	CUresult result;
+
+	(void)request;
+	if (!executor->driver.cuMemcpy3DPeer)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	result = peer_take(executor, &arguments->copy, arrays, contexts, NULL, &peer);
+	return result ? result : executor->driver.cuMemcpy3DPeer(&peer);
+}
+
 /* Whether the extent is one that the windows can hold, and how many bytes it has. */
 static bool rows_bytes(const struct vgpu_array_rows *rows, uint64_t *ret_bytes)
 {

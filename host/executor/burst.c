@@ -6,6 +6,8 @@
 #include "executor.h"
 
 #define RECORDS_FIRST 4u
+/* The part of a record's remembered time that a burst of shorter ones takes away. */
+#define RECORD_FADE 8u
 
 uint64_t schedule_now(void)
 {
@@ -123,10 +125,16 @@ static void size_adapt(struct bursts *bursts, const struct burst *burst, uint64_
 {
 	uint64_t began = burst->began_ns > bursts->progress_ns ? burst->began_ns : bursts->progress_ns;
 	uint64_t each = (now > began ? now - began : 1) / burst->records + 1;
-	uint64_t wanted = burst_ns / each;
+	/*
+	 * Slowly down: among long kernels there are records that take no time (of events), and bursts that grew by
+	 * them would have several times burst_ns of kernels in flight when a higher class begins.
+	 */
+	uint64_t remembered = bursts->record_ns - bursts->record_ns / RECORD_FADE;
+	uint64_t wanted;
 	uint32_t most = 2 * (bursts->records_wanted ? bursts->records_wanted : RECORDS_FIRST);
 
-	bursts->record_ns = each;
+	bursts->record_ns = each > remembered ? each : remembered;
+	wanted = burst_ns / bursts->record_ns;
 	if (wanted > most)
 		wanted = most;
 	if (wanted > BURST_RECORDS_MAX)

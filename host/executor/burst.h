@@ -42,7 +42,7 @@ struct bursts {
 	uint32_t next;
 	uint32_t records;	 /* in flight, the open burst's included */
 	uint32_t records_wanted; /* in a burst */
-	uint64_t record_ns;	 /* what a record took in the last burst that was over */
+	uint64_t record_ns;	 /* what a record takes: the longest of the last bursts, fading */
 	uint64_t progress_ns;	 /* when the oldest one may have begun: the one before was over */
 	uint64_t busy_since_ns;	 /* 0: nothing is in flight */
 	uint64_t gpu_ns;	 /* of busy spans that are over */

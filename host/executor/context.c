@@ -309,6 +309,32 @@ CUresult execute_cuCtxDestroy_v2(struct executor *executor, const struct request
 	return result;
 }
 
+/* The driver takes memory for stacks, heap and printf at once or at the next launch (overhead_use_begin). */
+CUresult execute_cuCtxSetLimit(struct executor *executor, const struct request *request,
+			       const struct wire_cuCtxSetLimit *arguments)
+{
+	const struct driver *driver = &executor->driver;
+	struct overhead_mark mark;
+	size_t before = 0;
+	CUresult result;
+
+	(void)request;
+	if (!driver->cuCtxSetLimit || !driver->cuCtxGetLimit)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	overhead_module_begin(executor, &mark);
+	result = driver->cuCtxGetLimit(&before, arguments->limit);
+	if (!result)
+		result = driver->cuCtxSetLimit(arguments->limit, arguments->value);
+	if (result)
+		return result;
+	result = overhead_module_end(executor, &mark);
+	if (result)
+		driver->cuCtxSetLimit(arguments->limit, before);
+	else
+		overhead_module_gone(executor, &mark);
+	return result;
+}
+
 CUresult execute_cuCtxSynchronize(struct executor *executor, const struct request *request)
 {
 	return pending_add_context(executor, request);

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include "executor.h"
+#include "executor_calls.h"
 #include "log.h"
 
 #define BOUNCE_BYTES_ALL ((size_t)BOUNCES_COUNT * VGPU_RECORD_BYTES_MAX)
@@ -316,4 +317,44 @@ void copy_forget_context(struct executor *executor, struct context *context)
 		executor->driver.cuMemHostUnregister(copies->bounce_memory);
 		copies->registered_in = NULL;
 	}
+}
+
+CUresult execute_cuMemcpyHtoDAsync_v2(struct executor *executor, const struct request *request,
+				      const struct wire_cuMemcpyHtoDAsync_v2 *arguments)
+{
+	CUstream stream;
+	CUresult result = execute_find_stream(executor, arguments->hStream, &stream);
+
+	(void)request;
+	if (result)
+		return result;
+	if (!pinned_holds(&executor->pinned, arguments->srcHost, arguments->ByteCount))
+		return CUDA_ERROR_INVALID_VALUE;
+	if (executor->captures.count)
+		pinned_name(&executor->pinned, arguments->srcHost);
+	result = executor->driver.cuMemcpyHtoDAsync_v2(
+		arguments->dstDevice, (const void *)(uintptr_t)arguments->srcHost, arguments->ByteCount, stream);
+	if (!result)
+		counter_add(&executor->counters->bytes_to_device, arguments->ByteCount);
+	return result;
+}
+
+CUresult execute_cuMemcpyDtoHAsync_v2(struct executor *executor, const struct request *request,
+				      const struct wire_cuMemcpyDtoHAsync_v2 *arguments)
+{
+	CUstream stream;
+	CUresult result = execute_find_stream(executor, arguments->hStream, &stream);
+
+	(void)request;
+	if (result)
+		return result;
+	if (!pinned_holds(&executor->pinned, arguments->dstHost, arguments->ByteCount))
+		return CUDA_ERROR_INVALID_VALUE;
+	if (executor->captures.count)
+		pinned_name(&executor->pinned, arguments->dstHost);
+	result = executor->driver.cuMemcpyDtoHAsync_v2((void *)(uintptr_t)arguments->dstHost, arguments->srcDevice,
+						       arguments->ByteCount, stream);
+	if (!result)
+		counter_add(&executor->counters->bytes_from_device, arguments->ByteCount);
+	return result;
 }

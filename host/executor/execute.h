@@ -18,6 +18,7 @@
 #include "vgpu_wire.h"
 
 struct executor; /* executor.h */
+struct handle;
 
 /* The request being executed: its header, copied out of shared memory and checked. */
 struct request {
@@ -45,6 +46,8 @@ CUresult execute_find(struct executor *executor, enum vgpu_kind kind, uint32_t i
 CUresult execute_find_stream(struct executor *executor, uint32_t id, CUstream *ret_stream);
 /* A function, or the function of a kernel in the current context. */
 CUresult execute_find_function(struct executor *executor, uint32_t id, CUfunction *ret_function);
+/* Its place in the table; NULL: there is none. */
+struct handle *execute_function_handle(struct executor *executor, uint32_t id);
 
 /* Is the id one that the guest may mint now: of 'kind', in range, not in use? */
 CUresult execute_check_mint(struct executor *executor, enum vgpu_kind kind, uint32_t id);

@@ -71,6 +71,7 @@ struct executor {
 	struct gate gate;
 	struct vgpu_tenant_page *tenant; /* NULL: no limits */
 	uint64_t bytes_paid;		 /* of those copied, counted against the rate */
+	bool has_overdrawn;		 /* what the driver has taken brought the tenant above its limit */
 
 	struct handles handles;
 	struct contexts contexts;

@@ -6,6 +6,7 @@
 #include "executor.h"
 #include "limit.h"
 
+/* Where only limits ask for bursts to be counted, not a permit. */
 #define BURSTS_IN_FLIGHT 2
 /* Of records that take so many times the length of a burst only one is in flight: the gap is small beside it. */
 #define LONG_RECORD_BURSTS 4
@@ -210,9 +211,11 @@ static bool depth_admits(struct executor *executor, struct gate *gate, uint64_t 
 	struct bursts *bursts = &gate->bursts;
 	uint64_t depth = LOAD(gate->permit->limits.queue_depth);
 	uint64_t burst_ns = LOAD(gate->permit->burst_ns);
-	uint32_t allowed = BURSTS_IN_FLIGHT;
+	uint32_t allowed = LOAD(gate->permit->burst_count);
 	bool is_full = burst_is_full(bursts);
 
+	if (!allowed)
+		allowed = BURSTS_IN_FLIGHT;
 	if (gate_is_shared(gate) && bursts->record_ns >= LONG_RECORD_BURSTS * burst_ns)
 		allowed = 1;
 	if (LOAD(gate->permit->limits.kernel_ms) &&

@@ -5,11 +5,15 @@
 
 #include "executor.h"
 #include "executor_calls.h"
+#include "overhead.h"
 
 /* Keys of cuLaunchKernel's 'extra' (API reference). */
 #define EXTRA_END	   ((void *)0x00)
 #define EXTRA_BUFFER	   ((void *)0x01)
 #define EXTRA_BUFFER_BYTES ((void *)0x02)
+
+/* In the cache of a function or kernel. */
+#define LAUNCHED 1u
 
 CUresult launch_attribute_translate(struct executor *executor, const struct vgpu_launch_attribute *wire,
 				    CUlaunchAttribute *ret_attribute)
@@ -175,32 +179,55 @@ CUresult execute_cuOccupancyMaxPotentialClusterSize(struct executor *executor, c
 				 arguments->config_bytes, &reply->clusterSize);
 }
 
-CUresult launch_execute(struct executor *executor, const struct request *request)
+static CUresult launch_issue(struct executor *executor, const struct vgpu_launch *launch, CUfunction function,
+			     CUstream stream)
 {
-	const struct vgpu_launch *launch = request->payload;
 	const uint8_t *parameters = (const uint8_t *)(launch + 1);
-	size_t parameter_bytes;
-	size_t padded_bytes;
-	CUfunction function;
-	CUstream stream;
-	CUresult result;
+	size_t parameter_bytes = launch->parameter_bytes;
+	size_t padded_bytes = (parameter_bytes + 7) & ~(size_t)7;
 	void *extra[] = {EXTRA_BUFFER, (void *)(uintptr_t)parameters, EXTRA_BUFFER_BYTES, &parameter_bytes, EXTRA_END};
 
-	if (!launch_fits(launch, request->payload_bytes))
-		return EXECUTE_PROTOCOL;
-	parameter_bytes = launch->parameter_bytes;
-	padded_bytes = (parameter_bytes + 7) & ~(size_t)7;
-	result = execute_find_function(executor, launch->function, &function);
-	if (!result)
-		result = execute_find_stream(executor, launch->stream, &stream);
-	if (!result && executor->captures.count)
-		result = graph_hold_captured(executor, stream, launch->function);
-	if (result)
-		return result;
-	counter_add(&executor->counters->launches, 1);
 	if (launch->attribute_count || launch->cooperative)
 		return launch_with_attributes(executor, launch, parameters + padded_bytes, function, stream, extra);
 	return executor->driver.cuLaunchKernel(function, launch->grid[0], launch->grid[1], launch->grid[2],
 					       launch->block[0], launch->block[1], launch->block[2],
 					       launch->shared_bytes, stream, NULL, extra);
+}
+
+/* The driver may load the function only now. */
+static CUresult launch_first(struct executor *executor, const struct vgpu_launch *launch, struct handle *function,
+			     CUstream stream)
+{
+	struct overhead_mark mark;
+	CUresult result = overhead_use_begin(executor, &mark);
+
+	if (result)
+		return result;
+	function->cache = LAUNCHED;
+	result = launch_issue(executor, launch, function->object, stream);
+	overhead_use_end(executor, &mark);
+	return result;
+}
+
+CUresult launch_execute(struct executor *executor, const struct request *request)
+{
+	const struct vgpu_launch *launch = request->payload;
+	struct handle *function;
+	CUstream stream;
+	CUresult result;
+
+	if (!launch_fits(launch, request->payload_bytes))
+		return EXECUTE_PROTOCOL;
+	function = execute_function_handle(executor, launch->function);
+	if (!function)
+		return CUDA_ERROR_INVALID_HANDLE;
+	result = execute_find_stream(executor, launch->stream, &stream);
+	if (!result && executor->captures.count)
+		result = graph_hold_captured(executor, stream, launch->function);
+	if (result)
+		return result;
+	counter_add(&executor->counters->launches, 1);
+	if (!function->cache)
+		return launch_first(executor, launch, function, stream);
+	return launch_issue(executor, launch, function->object, stream);
 }

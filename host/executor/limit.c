@@ -50,6 +50,13 @@ void memory_release(struct executor *executor, uint64_t bytes)
 		amount_release(&executor->tenant->memory_bytes, &executor->gate.own->memory_charged, bytes);
 }
 
+bool memory_is_exceeded(const struct executor *executor)
+{
+	uint64_t limit = LOAD(executor->gate.permit->limits.memory_bytes);
+
+	return executor->tenant && limit && LOAD(executor->tenant->memory_bytes) > limit;
+}
+
 CUresult pinned_charge(struct executor *executor, uint64_t bytes)
 {
 	if (!executor->tenant)

@@ -24,6 +24,9 @@ CUresult memory_charge(struct executor *executor, uint64_t bytes);
 void memory_note(struct executor *executor, uint64_t bytes);
 void memory_release(struct executor *executor, uint64_t bytes);
 
+/* Is the tenant above its limit? */
+bool memory_is_exceeded(const struct executor *executor);
+
 CUresult pinned_charge(struct executor *executor, uint64_t bytes);
 void pinned_release(struct executor *executor, uint64_t bytes);
 

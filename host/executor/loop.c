@@ -10,6 +10,7 @@
 #include "latency.h"
 #include "launch.h"
 #include "log.h"
+#include "overhead.h"
 #include "opcode.h"
 #include "vgpu_api_wire.h"
 
@@ -30,11 +31,9 @@ struct loop {
 	_Alignas(8) uint8_t reply[VGPU_RECORD_BYTES_MAX];
 };
 
-static CUresult request_execute(struct executor *executor, const struct request *request, struct reply *reply)
+static CUresult call_execute(struct executor *executor, const struct request *request, struct reply *reply)
 {
 	switch (request->opcode) {
-	case VGPU_OPCODE_LAUNCH:
-		return launch_execute(executor, request);
 	case VGPU_OPCODE_HELLO:
 		return hello_execute(executor, request, reply);
 	case VGPU_OPCODE_SNAPSHOT:
@@ -55,6 +54,10 @@ static CUresult request_execute(struct executor *executor, const struct request 
 		return pinned_unmap_execute(executor, request);
 	case VGPU_OPCODE_HOST_AREA:
 		return pinned_area_execute(executor, request);
+	case VGPU_OPCODE_HOST_PLACE:
+		return pinned_place_execute(executor, request);
+	case VGPU_OPCODE_HOST_PIN:
+		return pinned_pin_execute(executor, request);
 	case VGPU_OPCODE_FUNCTION_INFO:
 		return function_info_execute(executor, request, reply);
 	case VGPU_OPCODE_UPLOAD_WINDOW_RELEASE:
@@ -68,6 +71,23 @@ static CUresult request_execute(struct executor *executor, const struct request 
 			return EXECUTE_PROTOCOL;
 		return execute_api(executor, request, reply);
 	}
+}
+
+static CUresult request_execute(struct executor *executor, const struct request *request, struct reply *reply)
+{
+	struct overhead_mark mark;
+	CUresult result;
+
+	if (request->opcode == VGPU_OPCODE_LAUNCH)
+		return launch_execute(executor, request);
+	if (!overhead_opcode_loads(request->opcode))
+		return call_execute(executor, request, reply);
+	result = overhead_use_begin(executor, &mark);
+	if (result)
+		return result;
+	result = call_execute(executor, request, reply);
+	overhead_use_end(executor, &mark);
+	return result;
 }
 
 /* On the processor, not on the GPU. */

@@ -37,10 +37,16 @@ CUresult execute_find_stream(struct executor *executor, uint32_t id, CUstream *r
 	return CUDA_SUCCESS;
 }
 
-CUresult execute_find_function(struct executor *executor, uint32_t id, CUfunction *ret_function)
+struct handle *execute_function_handle(struct executor *executor, uint32_t id)
 {
 	enum vgpu_kind kind = VGPU_ID_KIND(id) == VGPU_KIND_KERNEL ? VGPU_KIND_KERNEL : VGPU_KIND_FUNCTION;
-	struct handle *handle = handles_find(&executor->handles, kind, id);
+
+	return handles_find(&executor->handles, kind, id);
+}
+
+CUresult execute_find_function(struct executor *executor, uint32_t id, CUfunction *ret_function)
+{
+	struct handle *handle = execute_function_handle(executor, id);
 
 	if (!handle)
 		return CUDA_ERROR_INVALID_HANDLE;
@@ -97,6 +103,8 @@ static uint32_t owner_find(const struct executor *executor)
 		return ((const struct wire_cuGraphAddNode_v2 *)request->payload)->hGraph;
 	case VGPU_CALL_cuMipmappedArrayGetLevel:
 		return ((const struct wire_cuMipmappedArrayGetLevel *)request->payload)->mipmap;
+	case VGPU_CALL_cuArrayGetPlane:
+		return ((const struct wire_cuArrayGetPlane *)request->payload)->array;
 	default:
 		return 0;
 	}
@@ -152,6 +160,12 @@ void execute_forget(struct executor *executor, uint32_t id)
 		break;
 	case VGPU_KIND_EVENT:
 		pending_forget_event(executor, id);
+		break;
+	case VGPU_KIND_ARRAY:
+		handle = handles_find(&executor->handles, VGPU_KIND_ARRAY, id);
+		/* The cache says that it has planes. */
+		if (handle && handle->cache)
+			handles_forget_owned(&executor->handles, id);
 		break;
 	case VGPU_KIND_MODULE:
 	case VGPU_KIND_LIBRARY:

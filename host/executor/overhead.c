@@ -4,6 +4,7 @@
 #include "driver.h"
 #include "executor.h"
 #include "limit.h"
+#include "vgpu_api_wire.h"
 
 /* The id of a context on the device, the current one if it is; 0: there is none. */
 static uint32_t context_on(const struct executor *executor, CUdevice device)
@@ -134,6 +135,45 @@ void overhead_module_gone(struct executor *executor, const struct overhead_mark 
 	mark_take(executor, mark->device, &now);
 	if (now.is_known && now.bytes < mark->bytes)
 		release(executor, mark->device, mark->bytes - now.bytes, &context->module_bytes);
+}
+
+CUresult overhead_use_begin(struct executor *executor, struct overhead_mark *ret_mark)
+{
+	*ret_mark = (struct overhead_mark){.device = -1};
+	if (!executor->tenant || !__atomic_load_n(&executor->gate.permit->limits.memory_bytes, __ATOMIC_RELAXED))
+		return CUDA_SUCCESS;
+	if (executor->has_overdrawn && memory_is_exceeded(executor))
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	overhead_module_begin(executor, ret_mark);
+	return CUDA_SUCCESS;
+}
+
+void overhead_use_end(struct executor *executor, const struct overhead_mark *mark)
+{
+	struct context *context = context_owner(executor, executor->contexts.current);
+	uint64_t bytes = context && mark->is_known ? taken_since(executor, mark) : 0;
+
+	if (!bytes)
+		return;
+	memory_note(executor, bytes);
+	context->module_bytes += bytes;
+	account_overhead_add(executor, mark->device, bytes);
+	executor->has_overdrawn = memory_is_exceeded(executor);
+}
+
+bool overhead_opcode_loads(uint16_t opcode)
+{
+	switch (opcode) {
+	case VGPU_OPCODE_FUNCTION_INFO:
+	case VGPU_CALL_cuModuleGetFunction:
+	case VGPU_CALL_cuModuleGetGlobal_v2:
+	case VGPU_CALL_cuLibraryGetModule:
+	case VGPU_CALL_cuLibraryGetGlobal:
+	case VGPU_CALL_cuKernelGetFunction:
+		return true;
+	default:
+		return false;
+	}
 }
 
 void overhead_forget_modules(struct executor *executor, struct context *context)

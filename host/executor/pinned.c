@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include "executor.h"
-#include "executor_calls.h"
 #include "limit.h"
 
 #define PAGE_BYTES	4096u
@@ -174,12 +173,27 @@ static bool address_is_usable(uint64_t address, uint64_t bytes)
 	       address <= ADDRESS_MAX && bytes <= ADDRESS_MAX - address;
 }
 
+/* Maps a part of the channel's area once more, where nothing is. */
+static CUresult area_map(const struct channel *channel, uint64_t offset, uint64_t address, uint64_t bytes)
+{
+	void *wanted = (void *)(uintptr_t)address;
+	CUresult result = place_take(address, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+
+	if (result)
+		return result;
+	/* Of a shared mapping this makes another one of the same pages (mremap(2), old_size 0). */
+	if (mremap(channel->area + offset, 0, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, wanted) == MAP_FAILED) {
+		munmap(wanted, bytes);
+		return CUDA_ERROR_MAP_FAILED;
+	}
+	return CUDA_SUCCESS;
+}
+
 CUresult pinned_area_execute(struct executor *executor, const struct request *request)
 {
 	const struct vgpu_host_area *arguments = request->payload;
 	const struct channel *channel = &executor->channel;
 	struct pinned *pinned = &executor->pinned;
-	void *wanted;
 	CUresult result;
 
 	if (request->payload_bytes < sizeof(*arguments))
@@ -188,16 +202,9 @@ CUresult pinned_area_execute(struct executor *executor, const struct request *re
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (pinned->area || !address_is_usable(arguments->address, channel->area_bytes))
 		return CUDA_ERROR_INVALID_VALUE;
-	result = place_take(arguments->address, channel->area_bytes, PROT_NONE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
+	result = area_map(channel, 0, arguments->address, channel->area_bytes);
 	if (result)
 		return result;
-	/* Of a shared mapping this makes another one of the same pages (mremap(2), old_size 0). */
-	wanted = (void *)(uintptr_t)arguments->address;
-	if (mremap(channel->area, 0, channel->area_bytes, MREMAP_MAYMOVE | MREMAP_FIXED, wanted) == MAP_FAILED) {
-		munmap(wanted, channel->area_bytes);
-		return CUDA_ERROR_MAP_FAILED;
-	}
 	pinned->area = arguments->address;
 	return CUDA_SUCCESS;
 }
@@ -213,15 +220,11 @@ static bool area_part_is_free(const struct executor *executor, uint64_t address,
 	       (index == pinned->count || pinned->ranges[index].address >= address + bytes);
 }
 
-/* Sees to it that the range's pages are at its address; 'file' is -1 for a part of the area. */
-static CUresult range_back(struct executor *executor, const struct pinned_range *range, int file)
+static CUresult file_map(int file, uint64_t address, uint64_t bytes)
 {
-	if (range->is_of_area)
-		return area_part_is_free(executor, range->address, range->bytes) ? CUDA_SUCCESS
-										 : CUDA_ERROR_INVALID_VALUE;
-	if (!file_is_usable(file, range->bytes))
+	if (!file_is_usable(file, bytes))
 		return CUDA_ERROR_INVALID_VALUE;
-	return place_take(range->address, range->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file);
+	return place_take(address, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file);
 }
 
 static void range_leave(const struct pinned_range *range)
@@ -231,66 +234,110 @@ static void range_leave(const struct pinned_range *range)
 		munmap((void *)(uintptr_t)range->address, range->bytes);
 }
 
-static CUresult range_map(struct executor *executor, const struct vgpu_host_map *arguments, int file)
+/* Charges the range, whose pages are there, and remembers it; else they are left again. */
+static CUresult range_enter(struct executor *executor, const struct pinned_range *range)
 {
 	struct pinned *pinned = &executor->pinned;
-	void *wanted = (void *)(uintptr_t)arguments->address;
+	CUresult result = ranges_reserve(pinned);
+	size_t index;
+
+	if (!result)
+		result = pinned_own_charge(executor, range->bytes);
+	if (result) {
+		range_leave(range);
+		return result;
+	}
+	index = range_lower(pinned, range->address);
+	memmove(&pinned->ranges[index + 1], &pinned->ranges[index],
+		(pinned->count - index) * sizeof(pinned->ranges[0]));
+	pinned->ranges[index] = *range;
+	pinned->count++;
+	return CUDA_SUCCESS;
+}
+
+/* The pages have been left. */
+static void range_delete(struct executor *executor, size_t index)
+{
+	struct pinned *pinned = &executor->pinned;
+
+	pinned_own_release(executor, pinned->ranges[index].bytes);
+	pinned->count--;
+	memmove(&pinned->ranges[index], &pinned->ranges[index + 1],
+		(pinned->count - index) * sizeof(pinned->ranges[0]));
+}
+
+/* The index of the range that begins there, or the count. */
+static size_t range_find(const struct pinned *pinned, uint64_t address)
+{
+	size_t index = range_lower(pinned, address);
+
+	return index < pinned->count && pinned->ranges[index].address == address ? index : pinned->count;
+}
+
+static CUresult range_register(struct executor *executor, size_t index, uint32_t flags)
+{
+	struct pinned_range *range = &executor->pinned.ranges[index];
+	CUresult result = executor->driver.cuMemHostRegister_v2((void *)(uintptr_t)range->address, range->bytes, flags);
+
+	if (!result)
+		range->registered_in = context_owner(executor, executor->contexts.current);
+	return result;
+}
+
+/* With executors of local programs always, so that descriptors and requests stay in step; else *ret_file is -1. */
+static CUresult request_file_take(const struct executor *executor, int *ret_file)
+{
+	*ret_file = -1;
+	if (executor->pass < 0)
+		return CUDA_SUCCESS;
+	*ret_file = descriptor_take(executor->pass);
+	return *ret_file < 0 ? CUDA_ERROR_INVALID_HANDLE : CUDA_SUCCESS;
+}
+
+static CUresult range_map(struct executor *executor, const struct vgpu_host_map *arguments, int file)
+{
 	struct pinned_range range = {
 		.address = arguments->address,
 		.bytes = arguments->bytes,
-		.flags = arguments->register_flags,
-		.registered_in = context_owner(executor, executor->contexts.current),
 		.is_of_area = file < 0,
 	};
+	CUresult result = CUDA_SUCCESS;
 	size_t index;
-	CUresult result = ranges_reserve(pinned);
 
-	if (result)
-		return result;
 	barred_release(executor);
-	result = range_back(executor, &range, file);
+	if (file >= 0)
+		result = file_map(file, range.address, range.bytes);
+	else if (!area_part_is_free(executor, range.address, range.bytes))
+		result = CUDA_ERROR_INVALID_VALUE;
+	if (!result)
+		result = range_enter(executor, &range);
 	if (result)
 		return result;
-	result = pinned_charge(executor, range.bytes);
-	if (!result) {
-		result = executor->driver.cuMemHostRegister_v2(wanted, range.bytes, range.flags);
-		if (result)
-			pinned_release(executor, range.bytes);
-	}
+	index = range_find(&executor->pinned, range.address);
+	result = range_register(executor, index, arguments->register_flags);
 	if (result) {
 		range_leave(&range);
-		return result;
+		range_delete(executor, index);
 	}
-	index = range_lower(pinned, range.address);
-	memmove(&pinned->ranges[index + 1], &pinned->ranges[index],
-		(pinned->count - index) * sizeof(pinned->ranges[0]));
-	pinned->ranges[index] = range;
-	pinned->count++;
-	bytes_note(executor, range.bytes);
-	return CUDA_SUCCESS;
+	return result;
 }
 
 CUresult pinned_map_execute(struct executor *executor, const struct request *request)
 {
 	const struct vgpu_host_map *arguments = request->payload;
 	CUresult result;
-	int file = -1;
+	int file;
 
 	if (request->payload_bytes < sizeof(*arguments))
 		return EXECUTE_PROTOCOL;
 	if (executor->pass < 0 && !executor->pinned.area)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	/* Always, so that descriptors and requests stay in step. */
-	if (executor->pass >= 0) {
-		file = descriptor_take(executor->pass);
-		if (file < 0)
-			return CUDA_ERROR_INVALID_HANDLE;
-	}
+	result = request_file_take(executor, &file);
+	if (result)
+		return result;
 	if (!address_is_usable(arguments->address, arguments->bytes) ||
 	    (arguments->register_flags & ~(uint32_t)REGISTER_FLAGS_ALLOWED))
 		result = CUDA_ERROR_INVALID_VALUE;
-	else if (arguments->bytes > PINNED_BYTES_MAX - executor->pinned.bytes)
-		result = CUDA_ERROR_OUT_OF_MEMORY;
 	else if (!executor->contexts.current)
 		result = CUDA_ERROR_INVALID_CONTEXT;
 	else
@@ -298,6 +345,67 @@ CUresult pinned_map_execute(struct executor *executor, const struct request *req
 	if (file >= 0)
 		close(file);
 	return result;
+}
+
+static CUresult range_place(struct executor *executor, const struct vgpu_host_place *arguments, int file)
+{
+	struct pinned_range range = {.address = arguments->address, .bytes = arguments->bytes};
+	CUresult result;
+
+	barred_release(executor);
+	if (file >= 0)
+		result = file_map(file, range.address, range.bytes);
+	else
+		result = area_map(&executor->channel, arguments->area_offset, range.address, range.bytes);
+	return result ? result : range_enter(executor, &range);
+}
+
+static bool area_holds(const struct channel *channel, uint64_t offset, uint64_t bytes)
+{
+	return offset % PAGE_BYTES == 0 && offset <= channel->area_bytes && bytes <= channel->area_bytes - offset;
+}
+
+CUresult pinned_place_execute(struct executor *executor, const struct request *request)
+{
+	const struct vgpu_host_place *arguments = request->payload;
+	CUresult result;
+	int file;
+
+	if (request->payload_bytes < sizeof(*arguments))
+		return EXECUTE_PROTOCOL;
+	if (executor->pass < 0 && !executor->channel.area_bytes)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	result = request_file_take(executor, &file);
+	if (result)
+		return result;
+	if (!address_is_usable(arguments->address, arguments->bytes) ||
+	    (file < 0 && !area_holds(&executor->channel, arguments->area_offset, arguments->bytes)))
+		result = CUDA_ERROR_INVALID_VALUE;
+	else
+		result = range_place(executor, arguments, file);
+	if (file >= 0)
+		close(file);
+	return result;
+}
+
+CUresult pinned_pin_execute(struct executor *executor, const struct request *request)
+{
+	const struct vgpu_host_pin *arguments = request->payload;
+	struct pinned *pinned = &executor->pinned;
+	size_t index;
+
+	if (request->payload_bytes < sizeof(*arguments))
+		return EXECUTE_PROTOCOL;
+	index = range_find(pinned, arguments->address);
+	if (index == pinned->count)
+		return CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
+	if (pinned->ranges[index].registered_in)
+		return CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED;
+	if (arguments->register_flags & ~(uint32_t)REGISTER_FLAGS_ALLOWED)
+		return CUDA_ERROR_INVALID_VALUE;
+	if (!executor->contexts.current)
+		return CUDA_ERROR_INVALID_CONTEXT;
+	return range_register(executor, index, arguments->register_flags);
 }
 
 CUresult pinned_unmap_execute(struct executor *executor, const struct request *request)
@@ -309,8 +417,8 @@ CUresult pinned_unmap_execute(struct executor *executor, const struct request *r
 
 	if (request->payload_bytes < sizeof(*arguments))
 		return EXECUTE_PROTOCOL;
-	index = range_lower(pinned, arguments->address);
-	if (index == pinned->count || pinned->ranges[index].address != arguments->address)
+	index = range_find(pinned, arguments->address);
+	if (index == pinned->count)
 		return CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
 	range = pinned->ranges[index];
 	if (range.registered_in) {
@@ -327,10 +435,7 @@ CUresult pinned_unmap_execute(struct executor *executor, const struct request *r
 		range_leave(&range);
 	else if (!range_bar(pinned, &range))
 		return CUDA_ERROR_OUT_OF_MEMORY;
-	pinned->count--;
-	memmove(&pinned->ranges[index], &pinned->ranges[index + 1],
-		(pinned->count - index) * sizeof(pinned->ranges[0]));
-	pinned_own_release(executor, range.bytes);
+	range_delete(executor, index);
 	return CUDA_SUCCESS;
 }
 
@@ -367,44 +472,4 @@ bool pinned_holds(const struct pinned *pinned, uint64_t address, uint64_t bytes)
 	range = &pinned->ranges[index];
 	return address >= range->address && address - range->address <= range->bytes &&
 	       bytes <= range->bytes - (address - range->address);
-}
-
-CUresult execute_cuMemcpyHtoDAsync_v2(struct executor *executor, const struct request *request,
-				      const struct wire_cuMemcpyHtoDAsync_v2 *arguments)
-{
-	CUstream stream;
-	CUresult result = execute_find_stream(executor, arguments->hStream, &stream);
-
-	(void)request;
-	if (result)
-		return result;
-	if (!pinned_holds(&executor->pinned, arguments->srcHost, arguments->ByteCount))
-		return CUDA_ERROR_INVALID_VALUE;
-	if (executor->captures.count)
-		pinned_name(&executor->pinned, arguments->srcHost);
-	result = executor->driver.cuMemcpyHtoDAsync_v2(
-		arguments->dstDevice, (const void *)(uintptr_t)arguments->srcHost, arguments->ByteCount, stream);
-	if (!result)
-		counter_add(&executor->counters->bytes_to_device, arguments->ByteCount);
-	return result;
-}
-
-CUresult execute_cuMemcpyDtoHAsync_v2(struct executor *executor, const struct request *request,
-				      const struct wire_cuMemcpyDtoHAsync_v2 *arguments)
-{
-	CUstream stream;
-	CUresult result = execute_find_stream(executor, arguments->hStream, &stream);
-
-	(void)request;
-	if (result)
-		return result;
-	if (!pinned_holds(&executor->pinned, arguments->dstHost, arguments->ByteCount))
-		return CUDA_ERROR_INVALID_VALUE;
-	if (executor->captures.count)
-		pinned_name(&executor->pinned, arguments->dstHost);
-	result = executor->driver.cuMemcpyDtoHAsync_v2((void *)(uintptr_t)arguments->dstHost, arguments->srcDevice,
-						       arguments->ByteCount, stream);
-	if (!result)
-		counter_add(&executor->counters->bytes_from_device, arguments->ByteCount);
-	return result;
 }

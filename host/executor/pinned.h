@@ -8,6 +8,9 @@
  * page that went away would end this process with SIGBUS.  In a virtual machine the
  * pages are parts of the channel's area, which is mapped once more, as a whole, at
  * the address that the guest has it at.
+ *
+ * Memory that the program has already is placed first: mapped at its address, then
+ * filled by the guest, then pinned.
  */
 #ifndef EXECUTOR_PINNED_H
 #define EXECUTOR_PINNED_H
@@ -25,9 +28,8 @@
 struct pinned_range {
 	uint64_t address;
 	uint64_t bytes;
-	uint32_t flags;
-	struct context *registered_in; /* NULL: its context is gone, only the mapping is left */
-	bool is_of_area;	       /* a part of the channel's area */
+	struct context *registered_in; /* NULL: only mapped, not pinned yet or its context is gone */
+	bool is_of_area;	       /* within the mapping of the channel's area */
 	bool is_named;		       /* a graph may copy there, whenever it is launched */
 };
 
@@ -46,6 +48,8 @@ struct pinned {
 CUresult pinned_map_execute(struct executor *executor, const struct request *request);
 CUresult pinned_unmap_execute(struct executor *executor, const struct request *request);
 CUresult pinned_area_execute(struct executor *executor, const struct request *request);
+CUresult pinned_place_execute(struct executor *executor, const struct request *request);
+CUresult pinned_pin_execute(struct executor *executor, const struct request *request);
 
 /* Is [address, address + bytes) within one mapped range? Only such memory may be named by address. */
 bool pinned_holds(const struct pinned *pinned, uint64_t address, uint64_t bytes);

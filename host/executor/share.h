@@ -39,7 +39,7 @@ struct shares {
 	size_t count;
 	uint32_t serial;
 	uint64_t asked_ns;    /* the oldest, or when the last answer came */
-	uint64_t last_number; /* of physical memory and pools that may be published */
+	uint64_t last_number; /* of physical memory that may be published */
 	struct shared_pool *pools;
 };
 

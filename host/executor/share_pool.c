@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "control_socket.h"
@@ -44,10 +45,10 @@ static void shared_pool_remove(struct executor *executor, struct shared_pool *po
 	free(pool);
 }
 
-/* Of live executors no two have one process id: they are children of one process. */
-static uint64_t number_next(struct executor *executor)
+/* A pool that was imported outlives its executor, and with it would process id and count: another one may have them. */
+static bool number_make(uint64_t *ret_number)
 {
-	return (uint64_t)getpid() << 32 | (++executor->shares.last_number & UINT32_MAX);
+	return getrandom(ret_number, sizeof(*ret_number), 0) == (ssize_t)sizeof(*ret_number);
 }
 
 static void pool_name(const struct executor *executor, const struct shared_pool *pool, struct control_message *message)
@@ -92,14 +93,14 @@ CUresult execute_cuMemPoolCreateShared(struct executor *executor, const struct r
 	shared = calloc(1, sizeof(*shared));
 	if (!shared)
 		return CUDA_ERROR_OUT_OF_MEMORY;
-	result = executor->driver.cuMemPoolCreate(&pool, &properties);
+	result = number_make(&shared->number) ? executor->driver.cuMemPoolCreate(&pool, &properties)
+					      : CUDA_ERROR_OPERATING_SYSTEM;
 	if (result) {
 		free(shared);
 		return result;
 	}
 	shared->id = arguments->pool;
 	shared->device = arguments->dev;
-	shared->number = number_next(executor);
 	shared_pool_add(executor, shared);
 	execute_mint(executor, arguments->pool, request->context, pool);
 	return CUDA_SUCCESS;

@@ -68,17 +68,39 @@ static void client_end(struct client *client)
 	runner_end(client);
 	bufferevent_free(client->wire);
 	event_free(client->timer);
+	event_free(client->idle_timer);
 	scan_reset(&client->scan);
+	LIST_REMOVE(client, link);
 	client->jobs->clients--;
 	free(client);
 	if (ended)
 		ended(owner);
 }
 
+/* From the last answer on, whatever arrives: a request has to be whole by then, and an answer read. */
+static void idle_begin(struct client *client)
+{
+	const struct timeval patience = {.tv_sec = client->jobs->idle_seconds};
+
+	if (!client->may_idle && client->jobs->idle_seconds)
+		event_add(client->idle_timer, &patience);
+}
+
+static void idle_timed_out(evutil_socket_t none, short what, void *argument)
+{
+	struct client *client = argument;
+
+	(void)none;
+	(void)what;
+	jobs_log("%s: no job for %u s", client->name, client->jobs->idle_seconds);
+	client_end(client);
+}
+
 static void answer_send(struct client *client, const char *text)
 {
 	client->is_running = false;
 	event_del(client->timer);
+	idle_begin(client);
 	bufferevent_write(client->wire, text, strlen(text));
 	jobs_log("Sent response to %s", client->name);
 }
@@ -211,6 +233,7 @@ static void request_run(struct client *client)
 
 	jobs_log("Received GPU request from %s", client->name);
 	client->is_running = true;
+	event_del(client->idle_timer);
 	client->scan.request[client->scan.bytes++] = '\n';
 	if (!runner_start(client)) {
 		runner_end(client);
@@ -307,32 +330,52 @@ static void wire_event(struct bufferevent *wire, short what, void *argument)
 	client_end(client);
 }
 
+/* Where a VM has no number its name is its address. */
+static bool vm_has_room(const struct jobs *jobs, const struct client_plan *plan)
+{
+	const struct client *client;
+	unsigned count = 0;
+
+	LIST_FOREACH(client, &jobs->list, link)
+	{
+		count += !client->may_idle &&
+			 (plan->vm_id ? client->vm_id == plan->vm_id : strcmp(client->name, plan->name) == 0);
+	}
+	return plan->may_idle || count < jobs->clients_of_vm_max;
+}
+
 struct client *client_create(struct jobs *jobs, int socket, const struct client_plan *plan)
 {
 	struct client *client = calloc(1, sizeof(*client));
 
-	if (!client || jobs->clients >= jobs->clients_max)
+	if (!client || jobs->clients >= jobs->clients_max || !vm_has_room(jobs, plan))
 		goto failed;
 	client->jobs = jobs;
 	client->ended = plan->ended;
 	client->owner = plan->owner;
 	client->vm_id = plan->vm_id;
 	client->may_name_vm = plan->may_name_vm;
+	client->may_idle = plan->may_idle;
 	snprintf(client->name, sizeof(client->name), "%s", plan->name);
 	client->timer = evtimer_new(jobs->base, job_timed_out, client);
+	client->idle_timer = evtimer_new(jobs->base, idle_timed_out, client);
 	client->wire = bufferevent_socket_new(jobs->base, socket, BEV_OPT_CLOSE_ON_FREE);
-	if (!client->timer || !client->wire)
+	if (!client->timer || !client->idle_timer || !client->wire)
 		goto failed;
 	/* While a job runs, no more than this is read ahead. */
 	bufferevent_setwatermark(client->wire, EV_READ, 0, 1u << 20);
 	bufferevent_setcb(client->wire, wire_readable, wire_written, wire_event, client);
 	bufferevent_enable(client->wire, EV_READ | EV_WRITE);
+	LIST_INSERT_HEAD(&jobs->list, client, link);
 	jobs->clients++;
+	idle_begin(client);
 	return client;
 failed:
 	jobs_log("%s: refused: %u connections are there", plan->name, jobs->clients);
 	if (client && client->timer)
 		event_free(client->timer);
+	if (client && client->idle_timer)
+		event_free(client->idle_timer);
 	if (client && client->wire)
 		bufferevent_free(client->wire);
 	else

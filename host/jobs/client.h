@@ -29,19 +29,25 @@ struct jobs {
 	const char *library;  /* the folder of libcuda.so.1 */
 	const char *mediator; /* its socket */
 	unsigned job_seconds;
+	unsigned idle_seconds; /* 0: for ever */
 	unsigned clients_max;
+	unsigned clients_of_vm_max;
 	unsigned clients;
+	LIST_HEAD(, client) list;
 };
 
 struct client {
+	LIST_ENTRY(client) link;
 	struct jobs *jobs;
 	char name[64];
 	uint32_t vm_id;
 	bool may_name_vm; /* its first line may be "VM n": a carrier of others' jobs that is trusted with that */
+	bool may_idle;
 	struct bufferevent *wire;
 	struct bufferevent *runner; /* NULL: none runs */
 	pid_t runner_process;
 	struct event *timer;
+	struct event *idle_timer; /* while no job runs */
 	struct scan scan;
 	bool is_running;
 	bool ends_after_answer;
@@ -54,11 +60,13 @@ struct client_plan {
 	const char *name;
 	uint32_t vm_id;
 	bool may_name_vm;
+	bool may_idle; /* it is no VM that has connected: it may be there without jobs, and is not counted with a VM's
+			*/
 	void (*ended)(void *owner);
 	void *owner;
 };
 
-/* Takes the socket over. NULL: the limit is reached or there is no memory; the socket is closed. */
+/* Takes the socket over. NULL: a limit is reached or there is no memory; the socket is closed. */
 struct client *client_create(struct jobs *jobs, int socket, const struct client_plan *plan);
 
 void jobs_log(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -5,6 +5,7 @@
  * vgpu-job-runner.
  */
 #include <argp.h>
+#include <arpa/inet.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/listener.h>
@@ -55,6 +56,18 @@ struct settings {
 static struct machine machines[MACHINES_MAX];
 static size_t machine_count;
 
+/* An address as it is compared: one of IPv4 looks like that also where a socket for both has it within IPv6. */
+static void address_write(const struct in6_addr *address, char *text, size_t bytes)
+{
+	struct in_addr within;
+
+	memcpy(&within, &address->s6_addr[12], sizeof(within));
+	if (IN6_IS_ADDR_V4MAPPED(address))
+		inet_ntop(AF_INET, &within, text, (socklen_t)bytes);
+	else
+		inet_ntop(AF_INET6, address, text, (socklen_t)bytes);
+}
+
 /* JOBS_NO_VM: it is no number of a VM. */
 static uint32_t vm_id_parse(const char *text)
 {
@@ -68,10 +81,13 @@ static bool machine_add(const char *setting)
 {
 	const char *equals = strrchr(setting, '=');
 	struct machine *machine = &machines[machine_count];
+	struct in6_addr address;
 
 	if (!equals || machine_count == MACHINES_MAX || (size_t)(equals - setting) >= sizeof(machine->peer))
 		return false;
 	memcpy(machine->peer, setting, (size_t)(equals - setting));
+	if (inet_pton(AF_INET6, machine->peer, &address) == 1)
+		address_write(&address, machine->peer, sizeof(machine->peer));
 	machine->vm_id = vm_id_parse(equals + 1);
 	machine_count += machine->vm_id != JOBS_NO_VM;
 	return machine->vm_id != JOBS_NO_VM;
@@ -106,7 +122,12 @@ static void serial_connect(evutil_socket_t none, short what, void *argument)
 	snprintf(address.sun_path, sizeof(address.sun_path), "%s", serial->path);
 	if (connected >= 0 && connect(connected, (struct sockaddr *)&address, sizeof(address)) == 0) {
 		const struct client_plan plan = {
-			.name = serial->name, .vm_id = serial->vm_id, .ended = serial_schedule, .owner = serial};
+			.name = serial->name,
+			.vm_id = serial->vm_id,
+			.may_idle = true,
+			.ended = serial_schedule,
+			.owner = serial,
+		};
 
 		if (client_create(serial->jobs, connected, &plan)) {
 			jobs_log("%s: connected to %s", serial->name, serial->path);
@@ -164,7 +185,12 @@ static uint32_t peer_identify(const struct sockaddr *address, int length, char n
 	} else if (address->sa_family == AF_UNIX) {
 		snprintf(name, 64, "a local program");
 	} else {
-		getnameinfo(address, (socklen_t)length, host, sizeof(host), NULL, 0, NI_NUMERICHOST);
+		const struct in6_addr *whole = &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr;
+
+		if (address->sa_family == AF_INET6 && !IN6_IS_ADDR_LINKLOCAL(whole))
+			address_write(whole, host, sizeof(host));
+		else
+			getnameinfo(address, (socklen_t)length, host, sizeof(host), NULL, 0, NI_NUMERICHOST);
 		snprintf(name, 64, "%s", host);
 		snprintf(text, sizeof(text), "%s", host);
 	}
@@ -185,6 +211,7 @@ static void accepted(struct evconnlistener *listener, evutil_socket_t socket, st
 	/* Root's vgpu-xen-jobs carries the jobs of all guests. */
 	plan.may_name_vm = address->sa_family == AF_UNIX &&
 			   getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) == 0 && peer.uid == 0;
+	plan.may_idle = plan.may_name_vm;
 	client_create(argument, socket, &plan);
 }
 
@@ -241,7 +268,10 @@ static const struct argp_option options[] = {
 	{"library", 'L', "FOLDER", 0, "Where the guest library libcuda.so.1 is", 0},
 	{"mediator", 'm', "PATH", 0, "The mediator's socket (/var/vgpu/mediator.sock)", 0},
 	{"job-timeout", 't', "SECONDS", 0, "A job that takes longer is ended (60)", 0},
+	{"idle-timeout", 'i', "SECONDS", 0, "A VM's connection without a job is closed after that time (300; 0: never)",
+	 0},
 	{"clients-max", 'c', "N", 0, "Connections at a time (64)", 0},
+	{"clients-per-vm", 'V', "N", 0, "Of one VM (8)", 0},
 	{0},
 };
 
@@ -276,8 +306,14 @@ static error_t option_parse(int key, char *argument, struct argp_state *state)
 	case 't':
 		settings->jobs.job_seconds = (unsigned)strtoul(argument, NULL, 10);
 		return 0;
+	case 'i':
+		settings->jobs.idle_seconds = (unsigned)strtoul(argument, NULL, 10);
+		return 0;
 	case 'c':
 		settings->jobs.clients_max = (unsigned)strtoul(argument, NULL, 10);
+		return 0;
+	case 'V':
+		settings->jobs.clients_of_vm_max = (unsigned)strtoul(argument, NULL, 10);
 		return 0;
 	case ARGP_KEY_ARG:
 		argp_error(state, "unexpected argument \"%s\"", argument);
@@ -297,7 +333,9 @@ int main(int count, char **arguments)
 			 .library = "/usr/local/lib/vgpu-cuda",
 			 .mediator = "/var/vgpu/mediator.sock",
 			 .job_seconds = 60,
-			 .clients_max = 64},
+			 .idle_seconds = 300,
+			 .clients_max = 64,
+			 .clients_of_vm_max = 8},
 	};
 	struct event_base *base = event_base_new();
 

@@ -58,6 +58,8 @@ struct kept_channel {
 	pid_t process;
 	uint32_t gpu;
 	uint32_t is_placed;
+	uint32_t is_telemetry;
+	uint32_t shown_gpu;
 	uid_t user; /* the tenant's own; 0: none */
 };
 
@@ -122,6 +124,8 @@ void adoption_channel_keep(struct channel *channel)
 		.process = executor_process_pid(channel->executor),
 		.gpu = channel->request.gpu,
 		.is_placed = channel->is_placed,
+		.is_telemetry = channel->is_telemetry,
+		.shown_gpu = channel->shown_gpu,
 		.user = channel->request.tenant->executor_user,
 	};
 	struct scheduler_descriptors schedule = scheduler_descriptors_of(channel->schedule);
@@ -234,6 +238,8 @@ static bool channel_adopt_entry(struct mediator *mediator, struct keeper_entry *
 			     .bell = entry->fds[CHANNEL_FD_BELL],
 			     .tenant = entry->fds[CHANNEL_FD_TENANT]},
 		.is_placed = kept.is_placed != 0,
+		.is_telemetry = kept.is_telemetry != 0,
+		.shown_gpu = kept.shown_gpu,
 	};
 	entry->fd_count = 0;
 	/* Takes the descriptors over in any case. */

@@ -355,6 +355,8 @@ struct channel *channel_adopt(struct mediator *mediator, const struct channel_re
 		.pool_id = request->pool_id,
 		.stage = CHANNEL_READY,
 		.is_placed = adoption->is_placed,
+		.is_telemetry = adoption->is_telemetry,
+		.shown_gpu = adoption->shown_gpu,
 		.counters = {.values = NULL, .file = -1},
 	};
 	snprintf(channel->label, sizeof(channel->label), "%s", request->label);

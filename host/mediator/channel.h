@@ -133,6 +133,8 @@ struct channel_adoption {
 	int counters;
 	struct scheduler_descriptors schedule;
 	bool is_placed;
+	bool is_telemetry;
+	unsigned shown_gpu;
 };
 
 /* A channel that is READY; no handler is called. The descriptors are taken over. NULL: the host is out of memory. */

@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <stdio.h>
 
+#include "adoption.h"
 #include "channel_private.h"
 #include "mediator.h"
 #include "probe.h"
@@ -90,6 +91,9 @@ void guest_process_take(struct channel *channel, const struct vgpu_control_guest
 				 probe_device(probe, gpu).uuid);
 		}
 	}
+	/* What it was kept with when it was ready did not say this. */
+	if (channel->is_telemetry && channel->stage == CHANNEL_READY)
+		adoption_channel_keep(channel);
 	/* From the start each time: what hears of an end may close others. */
 	while (sees_one && !channel->is_telemetry && (stale = stale_find(channel, process->process_id)))
 		telemetry_end(stale);

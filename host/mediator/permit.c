@@ -94,8 +94,9 @@ void permit_until_set(struct permit *permit, uint64_t until_ns)
 	wake(permit);
 }
 
-void permit_times_set(struct permit *permit, uint64_t burst_ns, uint64_t linger_ns)
+void permit_bursts_set(struct permit *permit, uint64_t burst_ns, uint32_t burst_count, uint64_t linger_ns)
 {
+	STORE(permit->page->burst_count, burst_count);
 	STORE(permit->page->burst_ns, burst_ns);
 	STORE(permit->page->linger_ns, linger_ns);
 }

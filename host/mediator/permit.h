@@ -24,8 +24,8 @@ void permit_set(struct permit *permit, enum vgpu_permit_mode mode, uint64_t unti
 /* Another end under the same word; wakes it. */
 void permit_until_set(struct permit *permit, uint64_t until_ns);
 
-/* Of how work is sized; holds from the next burst on. */
-void permit_times_set(struct permit *permit, uint64_t burst_ns, uint64_t linger_ns);
+/* Of how work is sized, and how much of it is in flight; holds from the next burst on. */
+void permit_bursts_set(struct permit *permit, uint64_t burst_ns, uint32_t burst_count, uint64_t linger_ns);
 
 /* How long to wait at the end of the slice for what is in flight; a grant sets it to VGPU_DRAIN_US. */
 void permit_drain_set(struct permit *permit, uint32_t drain_us);

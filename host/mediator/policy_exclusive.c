@@ -18,4 +18,5 @@ const struct policy policy_exclusive = {
 	.charge = policy_charge_nothing,
 	.slice = exclusive_slice,
 	.preempts = policy_preempts_never,
+	.rank = policy_rank_class,
 };

@@ -26,4 +26,5 @@ const struct policy policy_priority = {
 	.charge = policy_charge_nothing,
 	.slice = policy_slice_fixed,
 	.preempts = policy_preempts_by_class,
+	.rank = policy_rank_class,
 };

@@ -9,4 +9,5 @@ const struct policy policy_round_robin = {
 	.charge = policy_charge_nothing,
 	.slice = policy_slice_fixed,
 	.preempts = policy_preempts_never,
+	.rank = policy_rank_class,
 };

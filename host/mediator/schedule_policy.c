@@ -3,6 +3,9 @@
 
 #include <string.h>
 
+/* The part of an overrun that is forgotten in a turn. */
+#define OVERRUN_FADES 8
+
 const struct policy *policy_find(const char *name)
 {
 	static const struct policy *const policies[] = {&policy_fair, &policy_round_robin, &policy_priority,
@@ -63,6 +66,29 @@ void policy_charge(struct policy_queue *queue, struct policy_tenant *tenant, uin
 	queue->policy->charge(queue, tenant, used_ns);
 }
 
+void policy_turn_end(struct policy_tenant *tenant, uint64_t until_ns, uint64_t now)
+{
+	uint64_t overrun_ns = until_ns != POLICY_FOREVER && now > until_ns ? now - until_ns : 0;
+
+	/* A turn may end with a kernel by chance: what is remembered fades. */
+	tenant->overrun_ns -= tenant->overrun_ns / OVERRUN_FADES;
+	if (tenant->overrun_ns < overrun_ns)
+		tenant->overrun_ns = overrun_ns;
+}
+
+bool policy_is_preempted(const struct policy_queue *queue, const struct policy_tenant *current, uint64_t now)
+{
+	const struct policy_tenant *tenant;
+
+	LIST_FOREACH(tenant, &queue->tenants, link)
+	{
+		if (tenant->is_waiting && queue->policy->preempts(queue, current, tenant) &&
+		    tenant->priority > queue->policy->rank(queue, current, now))
+			return true;
+	}
+	return false;
+}
+
 void policy_order_arrive(struct policy_queue *queue, struct policy_tenant *tenant)
 {
 	tenant->tag = queue->next_order++;
@@ -110,4 +136,11 @@ bool policy_preempts_never(const struct policy_queue *queue, const struct policy
 	(void)current;
 	(void)waiting;
 	return false;
+}
+
+uint32_t policy_rank_class(const struct policy_queue *queue, const struct policy_tenant *tenant, uint64_t now)
+{
+	(void)queue;
+	(void)now;
+	return tenant->priority;
 }

@@ -22,8 +22,9 @@
 
 struct policy_tenant {
 	/* Set by the owner; may change at any time. */
-	uint32_t weight;   /* 1..POLICY_WEIGHT_MAX */
-	uint32_t priority; /* class */
+	uint32_t weight;     /* 1..POLICY_WEIGHT_MAX */
+	uint32_t priority;   /* class */
+	uint64_t overrun_ns; /* about how long it keeps the GPU after the end of its turn: its kernels are that long */
 
 	/* The queue's. */
 	LIST_ENTRY(policy_tenant) link; /* all of the queue */
@@ -36,12 +37,18 @@ struct policy_tenant {
 
 LIST_HEAD(policy_tenants, policy_tenant);
 
+/* Since when a class wants the GPU and has not had a slice of it, and what it has had since. */
+struct policy_age {
+	uint64_t since_ns;
+	uint64_t used_ns;
+};
+
 struct policy_queue {
 	const struct policy *policy;
 	struct policy_tenants tenants;
 	uint64_t slice_ns;
-	uint64_t aging_ns;			/* after that time of waiting a class counts as one higher; 0: never */
-	uint64_t served_ns[POLICY_CLASS_COUNT]; /* when one of the class was last chosen */
+	uint64_t aging_ns; /* a class that gets no slice in that time counts as one higher; 0: never */
+	struct policy_age ages[POLICY_CLASS_COUNT];
 	double virtual_time[POLICY_CLASS_COUNT];
 	double next_order;
 };
@@ -59,9 +66,11 @@ struct policy {
 	 * long as it is there.
 	 */
 	uint64_t (*slice)(const struct policy_queue *queue, const struct policy_tenant *tenant, uint64_t charged_ns);
-	/* Must 'current' give way to 'waiting' before its slice is over? */
+	/* Must 'current' give way to 'waiting' before its slice is over, unless its turn has come by age? */
 	bool (*preempts)(const struct policy_queue *queue, const struct policy_tenant *current,
 			 const struct policy_tenant *waiting);
+	/* The class that a tenant which waits, or is current and charged up to now, counts as by its age. */
+	uint32_t (*rank)(const struct policy_queue *queue, const struct policy_tenant *tenant, uint64_t now);
 };
 
 extern const struct policy policy_fair;
@@ -83,6 +92,10 @@ void policy_leave(struct policy_tenant *tenant);
 /* Takes the next one out of those that wait; NULL: none does. */
 struct policy_tenant *policy_choose(struct policy_queue *queue, uint64_t now);
 void policy_charge(struct policy_queue *queue, struct policy_tenant *tenant, uint64_t used_ns, uint64_t now);
+/* Its turn was to end at until_ns, or had no end (POLICY_FOREVER), and has ended now. */
+void policy_turn_end(struct policy_tenant *tenant, uint64_t until_ns, uint64_t now);
+/* Must 'current', charged up to now, give way to one that waits? */
+bool policy_is_preempted(const struct policy_queue *queue, const struct policy_tenant *current, uint64_t now);
 
 /* What policies have in common. */
 void policy_order_arrive(struct policy_queue *queue, struct policy_tenant *tenant); /* tag: order of arrival */
@@ -93,5 +106,6 @@ bool policy_preempts_by_class(const struct policy_queue *queue, const struct pol
 			      const struct policy_tenant *waiting);
 bool policy_preempts_never(const struct policy_queue *queue, const struct policy_tenant *current,
 			   const struct policy_tenant *waiting);
+uint32_t policy_rank_class(const struct policy_queue *queue, const struct policy_tenant *tenant, uint64_t now);
 
 #endif

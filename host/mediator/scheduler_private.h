@@ -66,7 +66,6 @@ struct scheduler {
 	uint64_t since_ns;   /* when it was granted */
 	uint64_t charged_ns; /* up to when it has been charged */
 	uint64_t until_ns;
-	bool is_aged; /* it was granted before a higher class that waited */
 	struct event *timer;
 	uint64_t grants;
 };

@@ -36,7 +36,6 @@ static void current_begin(struct scheduler *scheduler, struct share *share, uint
 	scheduler->since_ns = now;
 	scheduler->charged_ns = now;
 	scheduler->until_ns = until_ns;
-	scheduler->is_aged = false;
 }
 
 static void current_end(struct scheduler *scheduler, uint64_t now)
@@ -44,6 +43,7 @@ static void current_end(struct scheduler *scheduler, uint64_t now)
 	struct share *current = scheduler->current;
 
 	scheduler_current_charge(scheduler, now);
+	policy_turn_end(&current->policy, scheduler->until_ns, now);
 	scheduler->current = NULL;
 	if (share_has_demand(current))
 		policy_arrive(&scheduler->queue, &current->policy, now);
@@ -105,9 +105,6 @@ static void demands_take(struct scheduler *scheduler, uint64_t now)
 	{
 		if (share == scheduler->current || share->policy.is_waiting || !share_has_demand(share))
 			continue;
-		/* Up to here the current tenant was the only one: its time is the present that this one starts at. */
-		if (scheduler->current && scheduler->until_ns == VGPU_TIME_NEVER)
-			scheduler_current_charge(scheduler, now);
 		policy_arrive(&scheduler->queue, &share->policy, now);
 	}
 	if (!scheduler->current || now >= scheduler->until_ns)
@@ -143,23 +140,6 @@ static void idle_revoke(struct scheduler *scheduler, uint64_t now)
 		    scheduler_process_revoke(process))
 			scheduler_process_out(process, now);
 	}
-}
-
-static bool current_is_preempted(const struct scheduler *scheduler)
-{
-	const struct policy_queue *queue = &scheduler->queue;
-	const struct share *share;
-
-	/* Its turn has come by age: it keeps it, whoever arrives. */
-	if (scheduler->is_aged)
-		return false;
-	LIST_FOREACH(share, &scheduler->shares, link)
-	{
-		if (share != scheduler->current && share->policy.is_waiting &&
-		    queue->policy->preempts(queue, &scheduler->current->policy, &share->policy))
-			return true;
-	}
-	return false;
 }
 
 /* Leaves it to itself and goes on. */
@@ -206,7 +186,7 @@ static void current_look(struct scheduler *scheduler, uint64_t now)
 		/* Who has come meanwhile may be due sooner than those who waited when it was granted. */
 		if (slice_ns != POLICY_FOREVER && end_ns < scheduler->until_ns)
 			until_set(scheduler, end_ns > now ? end_ns : now);
-		if (current_is_preempted(scheduler))
+		if (policy_is_preempted(&scheduler->queue, &current->policy, now))
 			current_preempt(scheduler, now);
 		else if (scheduler->until_ns != VGPU_TIME_NEVER && now >= scheduler->until_ns + ANSWER_NS)
 			current_abandon(scheduler, now);
@@ -219,7 +199,6 @@ static void next_grant(struct scheduler *scheduler, uint64_t now)
 {
 	struct policy_tenant *chosen = policy_choose(&scheduler->queue, now);
 	struct scheduler_process *process;
-	const struct share *other;
 	struct share *share;
 	uint64_t slice_ns;
 
@@ -231,12 +210,6 @@ static void next_grant(struct scheduler *scheduler, uint64_t now)
 		      slice_ns == POLICY_FOREVER || !share_others_wait(scheduler, share) ? VGPU_TIME_NEVER
 											 : now + slice_ns,
 		      now);
-	LIST_FOREACH(other, &scheduler->shares, link)
-	{
-		if (other->policy.is_waiting &&
-		    scheduler->queue.policy->preempts(&scheduler->queue, chosen, &other->policy))
-			scheduler->is_aged = true;
-	}
 	scheduler->grants++;
 	scheduler->mediator->counters.grants++;
 	usage_wait_note(share->tenant, scheduler->gpu, now - chosen->waiting_since_ns);
@@ -268,15 +241,20 @@ static bool share_is_first(const struct scheduler *scheduler, const struct share
  * Who would preempt anybody need not ask: its work goes to the GPU without waiting for our answer, which takes two
  * wake-ups. A turn that has come by age is kept from it.
  */
-static void standby_look(struct scheduler *scheduler)
+static void standby_look(struct scheduler *scheduler, uint64_t now)
 {
+	const struct policy_queue *queue = &scheduler->queue;
+	const struct share *current = scheduler->current;
 	struct scheduler_process *process;
 	struct share *share;
 
 	LIST_FOREACH(share, &scheduler->shares, link)
 	{
-		bool may_begin = !(scheduler->current && scheduler->is_aged) && share_is_first(scheduler, share);
+		bool may_begin = share_is_first(scheduler, share);
 
+		if (current && current != share &&
+		    queue->policy->rank(queue, &current->policy, now) >= share->policy.priority)
+			may_begin = false;
 		LIST_FOREACH(process, &share->processes, link)
 		{
 			if (process->state == PROCESS_OUT)
@@ -355,12 +333,15 @@ void scheduler_turn(struct scheduler *scheduler)
 		alone_open(scheduler, first, now);
 	} else if (first) {
 		alone_end(scheduler, now);
+		/* Who comes now starts at the present, which the current one has to have paid for. */
+		if (scheduler->current)
+			scheduler_current_charge(scheduler, now);
 		demands_take(scheduler, now);
 		if (scheduler->current)
 			current_look(scheduler, now);
 		for (unsigned i = 0; !scheduler->current && i < GRANTS_TRIED_MAX; i++)
 			next_grant(scheduler, now);
-		standby_look(scheduler);
+		standby_look(scheduler, now);
 	}
 	timer_set(scheduler, now);
 }

@@ -23,7 +23,7 @@
 #include "vgpu_control.h"
 #include "vgpu_schedule.h"
 
-#define LINK_VERSION	       6u
+#define LINK_VERSION	       7u
 #define LINK_PAYLOAD_BYTES_MAX (256u << 10)
 #define LINK_OUT_BYTES	       (2u << 20)
 #define LINK_EARLY_BYTES       4096u /* of them, for link_put_early() alone */
@@ -84,6 +84,8 @@ struct link_permit {
 	uint32_t word;
 	uint32_t drain_us;
 	uint64_t left_ns; /* until the slice is over, when this was sent; VGPU_TIME_NEVER: it is not */
+	uint32_t burst_count;
+	uint32_t reserved;
 	uint64_t burst_ns;
 	uint64_t linger_ns;
 	struct vgpu_limits limits;

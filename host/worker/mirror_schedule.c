@@ -79,6 +79,7 @@ bool mirror_schedule_take(struct mirror_schedule *schedule, const struct link_vi
 		until_ns = VGPU_TIME_NEVER;
 	STORE(page->drain_us, permit.drain_us);
 	STORE(page->until_ns, until_ns);
+	STORE(page->burst_count, permit.burst_count);
 	STORE(page->burst_ns, permit.burst_ns);
 	STORE(page->linger_ns, permit.linger_ns);
 	STORE(page->limits.memory_bytes, permit.limits.memory_bytes);

@@ -81,6 +81,7 @@ static struct link_permit permit_read(const struct vgpu_permit_page *page, uint6
 	struct link_permit permit = {.word = __atomic_load_n(&page->word, __ATOMIC_ACQUIRE)};
 
 	permit.drain_us = LOAD(page->drain_us);
+	permit.burst_count = LOAD(page->burst_count);
 	permit.burst_ns = LOAD(page->burst_ns);
 	permit.linger_ns = LOAD(page->linger_ns);
 	permit.limits.memory_bytes = LOAD(page->limits.memory_bytes);

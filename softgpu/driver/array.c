@@ -116,7 +116,12 @@ static bool extent_valid(const CUDA_ARRAY3D_DESCRIPTOR *descriptor)
 CUresult array_descriptor_check(const CUDA_ARRAY3D_DESCRIPTOR *descriptor)
 {
 	uint32_t channels = descriptor->NumChannels, named = format_channels(descriptor->Format);
+	CUDA_ARRAY3D_DESCRIPTOR planes[ARRAY_PLANES];
 
+	if (array_planes_describe(descriptor, planes))
+		return channels == 3 && extent_valid(descriptor) && !(descriptor->Flags & ~(unsigned)FLAGS_DONE)
+			       ? CUDA_SUCCESS
+			       : CUDA_ERROR_INVALID_VALUE;
 	if (descriptor->Flags & ~(unsigned)FLAGS_KNOWN || (channels != 1 && channels != 2 && channels != 4) ||
 	    (named && channels != named) || !extent_valid(descriptor))
 		return CUDA_ERROR_INVALID_VALUE;
@@ -167,7 +172,7 @@ static void array_free(struct object *object)
 {
 	struct array *array = (struct array *)object;
 
-	if (!array->mipmap)
+	if (!array->mipmap && !array->is_plane)
 		memory_free(array->level.address, MEMORY_MASK(MEMORY_ARRAY), NULL);
 	free(array);
 }
@@ -191,9 +196,11 @@ CUresult array_new(struct context *context, const CUDA_ARRAY3D_DESCRIPTOR *descr
 
 static CUresult array_create(const CUDA_ARRAY3D_DESCRIPTOR *descriptor, CUarray *ret_array)
 {
+	CUDA_ARRAY3D_DESCRIPTOR planes[ARRAY_PLANES];
 	struct memory_range range = {.kind = MEMORY_ARRAY};
 	struct engine_level level;
 	struct context *context;
+	bool is_planar;
 	struct array *array;
 	CUresult result = context_current(&context);
 
@@ -205,8 +212,9 @@ static CUresult array_create(const CUDA_ARRAY3D_DESCRIPTOR *descriptor, CUarray 
 	if (result)
 		return result;
 	array_level_shape(descriptor, 0, &level);
+	is_planar = array_planes_describe(descriptor, planes);
 	range.device = context->device;
-	range.bytes = array_level_bytes(&level);
+	range.bytes = is_planar ? array_planes_bytes(planes) : array_level_bytes(&level);
 	result = memory_allocate(&range, ARENA_PAGE_BYTES);
 	if (result)
 		return result;
@@ -216,9 +224,15 @@ static CUresult array_create(const CUDA_ARRAY3D_DESCRIPTOR *descriptor, CUarray 
 		memory_free(range.base, MEMORY_MASK(MEMORY_ARRAY), NULL);
 		return result;
 	}
-	if (!object_publish(&array->object)) {
+	array->object.retire = array_planes_retire;
+	if (is_planar)
+		result = array_planes_make(array, planes, range.base);
+	if (!result && !object_publish(&array->object))
+		result = CUDA_ERROR_OUT_OF_MEMORY;
+	if (result) {
+		array_planes_retire(&array->object);
 		object_release(&array->object);
-		return CUDA_ERROR_OUT_OF_MEMORY;
+		return result;
 	}
 	*ret_array = (CUarray)array;
 	return CUDA_SUCCESS;
@@ -263,7 +277,7 @@ ENTRY(cuArrayDestroy, (CUarray handle))
 	if (result)
 		return result;
 	/* A level ends with its mipmapped array only. */
-	result = array->mipmap ? CUDA_ERROR_INVALID_HANDLE : CUDA_SUCCESS;
+	result = array->mipmap || array->is_plane ? CUDA_ERROR_INVALID_HANDLE : CUDA_SUCCESS;
 	if (!result) {
 		stream_wait_context(array->context);
 		if (object_retire(handle, OBJECT_ARRAY))
@@ -302,20 +316,6 @@ ENTRY(cuArrayGetDescriptor_v2, (CUDA_ARRAY_DESCRIPTOR * ret_descriptor, CUarray 
 		};
 	object_release(&array->object);
 	return ret_descriptor ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
-}
-
-/* Of formats with planes, of which there are none. */
-ENTRY(cuArrayGetPlane, (CUarray * ret_plane, CUarray handle, unsigned int plane))
-{
-	struct array *array;
-	CUresult result = array_acquire(handle, &array);
-
-	(void)ret_plane;
-	(void)plane;
-	if (result)
-		return result;
-	object_release(&array->object);
-	return CUDA_ERROR_INVALID_VALUE;
 }
 
 /* Both are of arrays made to be mapped later or in parts, which are not there. */

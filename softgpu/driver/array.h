@@ -16,13 +16,16 @@
 #include "softgpu/engine/engine.h"
 
 #define ARRAY_LEVELS_MAXIMUM 18 /* of a width of 2^17 */
+#define ARRAY_PLANES	     2
 
 struct mipmap;
 
 struct array {
 	struct object object;
 	struct context *context;
-	struct mipmap *mipmap; /* that it is a level of; NULL: it has memory of its own */
+	struct mipmap *mipmap;		    /* that it is a level of; NULL: none */
+	bool is_plane;			    /* of an array that has the memory, and that it ends with */
+	struct array *planes[ARRAY_PLANES]; /* the table's references; NULL: texels are its own */
 	CUDA_ARRAY3D_DESCRIPTOR descriptor;
 	uint32_t element_bytes;
 	struct engine_level level;
@@ -56,6 +59,18 @@ static inline uint64_t array_level_bytes(const struct engine_level *level)
 /* Not published yet; OUT_OF_MEMORY. */
 CUresult array_new(struct context *context, const CUDA_ARRAY3D_DESCRIPTOR *descriptor, const struct engine_level *level,
 		   struct mipmap *mipmap, struct array **ret_array);
+
+/* The planes of an array of luma and chroma; false: the format has none. Only whole blocks of chroma have any. */
+bool array_planes_describe(const CUDA_ARRAY3D_DESCRIPTOR *descriptor, CUDA_ARRAY3D_DESCRIPTOR planes[ARRAY_PLANES]);
+
+/* All bytes of the planes. */
+uint64_t array_planes_bytes(const CUDA_ARRAY3D_DESCRIPTOR planes[ARRAY_PLANES]);
+
+/* Makes the planes of an array whose memory begins at the address; on failure those that there are stay. */
+CUresult array_planes_make(struct array *whole, const CUDA_ARRAY3D_DESCRIPTOR planes[ARRAY_PLANES], uint64_t address);
+
+/* Takes their handles away. */
+void array_planes_retire(struct object *whole);
 
 /* How the engine sees it, but for the levels. */
 void array_image(const CUDA_ARRAY3D_DESCRIPTOR *descriptor, struct engine_image *ret_image);

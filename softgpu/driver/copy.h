@@ -44,6 +44,9 @@ struct copy {
  */
 CUresult copy_submit(CUstream stream, const struct copy *copy, bool asynchronous);
 
+/* Waits for the work of a context. */
+CUresult copy_context_wait(CUcontext handle);
+
 /* cuMemcpy3D. */
 CUresult copy_3d(CUstream stream, const CUDA_MEMCPY3D *copy, bool asynchronous);
 

@@ -87,7 +87,7 @@ static CUresult contexts_check(CUcontext first, CUcontext second)
 }
 
 /* API reference, cuMemcpyPeer: serialized with the work of both contexts and of the current one. */
-static CUresult context_wait(CUcontext handle)
+CUresult copy_context_wait(CUcontext handle)
 {
 	struct context *context;
 	CUresult result = context_acquire(handle, &context);
@@ -108,9 +108,9 @@ ENTRY_DEFAULT_STREAM(cuMemcpyPeer,
 	CUresult result = context_current(&current);
 
 	if (!result)
-		result = context_wait(destination_context);
+		result = copy_context_wait(destination_context);
 	if (!result)
-		result = context_wait(source_context);
+		result = copy_context_wait(source_context);
 	if (!result)
 		result = copy_linear(stream, COPY_DEVICE, destination, COPY_DEVICE, source, bytes, false);
 	if (!result)

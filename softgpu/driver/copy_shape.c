@@ -34,7 +34,7 @@ static CUresult array_resolve(const struct side *side, size_t width_bytes, size_
 	if (!array)
 		return CUDA_ERROR_INVALID_HANDLE;
 	level = &array->level;
-	if (!side->level && side->x_bytes % array->element_bytes == 0 &&
+	if (!side->level && array->element_bytes && side->x_bytes % array->element_bytes == 0 &&
 	    span_fits(side->x_bytes, width_bytes, (size_t)level->width * array->element_bytes) &&
 	    span_fits(side->y, rows, level->height) && span_fits(side->z, slices, level->depth)) {
 		*ret_end = (struct copy_end){
@@ -258,7 +258,11 @@ ENTRY_STREAM(cuMemcpy3DAsync_v2, (const CUDA_MEMCPY3D *copy, CUstream stream), (
 
 ENTRY_DEFAULT_STREAM(cuMemcpy3DPeer, (const CUDA_MEMCPY3D_PEER *copy), (copy))
 {
-	return copy_3d_peer(stream, copy, false);
+	CUresult result = copy ? copy_context_wait(copy->srcContext) : CUDA_ERROR_INVALID_VALUE;
+
+	if (!result)
+		result = copy_context_wait(copy->dstContext);
+	return result ? result : copy_3d_peer(stream, copy, false);
 }
 
 ENTRY_STREAM(cuMemcpy3DPeerAsync, (const CUDA_MEMCPY3D_PEER *copy, CUstream stream), (copy, stream))

@@ -129,6 +129,8 @@ ENTRY(cuMipmappedArrayCreate,
 	if (!ret_mipmap || !descriptor || !levels)
 		return CUDA_ERROR_INVALID_VALUE;
 	result = array_descriptor_check(descriptor);
+	if (!result && !format_bytes(descriptor->Format))
+		result = CUDA_ERROR_INVALID_VALUE;
 	if (!result)
 		result = mipmap_create(context, descriptor, levels, &mipmap);
 	if (!result)

@@ -115,6 +115,11 @@ CUresult resource_image(const CUDA_RESOURCE_DESC *resource, struct engine_image 
 
 		if (!array)
 			return CUDA_ERROR_INVALID_HANDLE;
+		/* Of several planes, each has texels of its own. */
+		if (!array->element_bytes) {
+			object_release(&array->object);
+			return CUDA_ERROR_INVALID_VALUE;
+		}
 		array_image(&array->descriptor, ret_image);
 		ret_image->level_count = 1;
 		ret_image->levels[0] = array->level;

@@ -139,6 +139,8 @@ static bool function_read(struct parser *parser, const struct ptx_variable *flag
 	return read;
 }
 
+#define PTX_VERSION_MAXIMUM 9.0
+
 static bool version_read(struct parser *parser)
 {
 	struct token token = parser->token;
@@ -149,6 +151,10 @@ static bool version_read(struct parser *parser)
 	memcpy(&version, &token.value, sizeof(version));
 	if (!(version >= 1.0 && version < 100.0))
 		return parser_fail(parser, "a bad version");
+	/* Of CUDA 13.0, as the driver's version says. */
+	if (version > PTX_VERSION_MAXIMUM)
+		return load_fail(parser->error, ENGINE_ERROR_UNSUPPORTED_PTX, parser->token.line, ".version %.1f",
+				 version);
 	parser->unit->version = (uint32_t)(version * 10.0 + 0.5);
 	parser_advance(parser);
 	return true;

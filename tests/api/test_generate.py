@@ -19,6 +19,7 @@ call cuThingCreate posted 70
     entry cuThingCreate 2000
     new stream thing
     in u32 flags
+    doubt flags > 1
 call cuThingRead waited 71
     entry cuThingRead 2000
     entry cuThingRead_ptsz 7000
@@ -73,6 +74,9 @@ class Rejects(unittest.TestCase):
     def test_posted_with_output(self):
         self.rejected('call cuA posted 70\n out u32 value\n', None, 'no outputs')
 
+    def test_waited_and_doubted(self):
+        self.rejected('call cuA waited 70\n in u32 value\n doubt value > 1\n', None, 'only a posted call')
+
     def test_parameter_outside_a_call(self):
         self.rejected('in u32 value\n', 1, 'not understood')
 
@@ -106,6 +110,10 @@ class Produces(unittest.TestCase):
                       '\treturn core_cuThingRead(hStream, value, false);', stubs)
         self.assertIn('API(cuThingRead_ptsz, CUstream hStream, float *value)\n{\n'
                       '\treturn core_cuThingRead(hStream, value, true);', stubs)
+
+    def test_doubted_call_is_waited_for(self):
+        body = re.search(r'CUresult host_cuThingCreate.*?\n}\n', self.files['guest_stubs.c'], re.S).group()
+        self.assertRegex(body, r'if \(__builtin_expect\(flags > 1, 0\)\)\n\t\treturn call_wait\(.*\n\treturn call_post\(')
 
     def test_refused_answers_not_supported(self):
         self.assertRegex(self.files['guest_stubs.c'],

@@ -2,17 +2,12 @@
 """bench/peers.py on the software GPU, without peers and with ones that cannot do anything: what it says of them."""
 
 import json
-import os
-import subprocess
 import sys
-import tempfile
-import unittest
 from pathlib import Path
 
 import tap
+from bundled import BUILD, Bundled
 
-ROOT = Path(__file__).resolve().parents[2]
-BUILD = Path(os.environ['VGPU_BUILD'])
 # A server that hangs up; the driver beside it is none.
 SERVER = '''#!{python}
 import os, socket
@@ -23,26 +18,12 @@ while True:
 '''
 
 
-class Peers(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.folder = tempfile.TemporaryDirectory()
-        cls.bundle = Path(cls.folder.name) / 'bundle'
-        subprocess.run([ROOT / 'tests/gpu/bundle.sh', BUILD, cls.bundle], check=True, capture_output=True, timeout=120)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.folder.cleanup()
-
+class Peers(Bundled):
     def run_peers(self, *arguments, peers=(), nvcc='/nonexistent'):
         """Returns (what it printed, what it wrote as JSON)."""
         file = Path(self.folder.name) / 'results.json'
-        done = subprocess.run(
-            [sys.executable, ROOT / 'bench/peers.py', self.bundle, *peers, '--driver',
-             BUILD / 'softgpu/driver/libsoftgpu.so.1', '--quick', '--json', file, *arguments],
-            capture_output=True, text=True, timeout=280, check=False, env={**os.environ, 'NVCC': nvcc})
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        return done.stdout, json.loads(file.read_text())
+        text = self.run_script('peers.py', *peers, '--quick', '--json', file, *arguments, NVCC=nvcc)
+        return text, json.loads(file.read_text())
 
     def test_ours_beside_the_driver(self):
         text, results = self.run_peers('--only', 'bench', '--only', 'fairness')

@@ -961,8 +961,8 @@ static void test_refusals(void **state)
 	assert_int_equal(cuGraphAddNode_v2(&node, graph, NULL, NULL, 0, &parameters), CUDA_ERROR_NOT_SUPPORTED);
 	gone = add_fill(graph, first, 1);
 	WORKS(cuGraphDestroyNode(gone));
-	assert_int_equal(cuGraphNodeGetType(gone, &type), CUDA_ERROR_INVALID_HANDLE);
-	assert_int_equal(cuGraphAddEmptyNode(&node, graph, &gone, 1), CUDA_ERROR_INVALID_HANDLE);
+	INVALID(cuGraphNodeGetType(gone, &type));
+	INVALID(cuGraphAddEmptyNode(&node, graph, &gone, 1));
 	gone = add_fill(graph, first, 1);
 	WORKS(cuStreamBeginCaptureToGraph(stream, graph, &gone, NULL, 1, CU_STREAM_CAPTURE_MODE_RELAXED));
 	INVALID(cuGraphDestroy(graph));
@@ -971,7 +971,7 @@ static void test_refusals(void **state)
 			 CUDA_ERROR_ILLEGAL_STATE);
 	WORKS(cuStreamEndCapture(stream, &graph));
 	WORKS(cuGraphDestroy(graph));
-	assert_int_equal(cuGraphDestroyNode(gone), CUDA_ERROR_INVALID_HANDLE);
+	INVALID(cuGraphDestroyNode(gone));
 }
 
 int main(int argument_count, char **arguments)

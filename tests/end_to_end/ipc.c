@@ -22,6 +22,7 @@
 #include "cuda_abi.h"
 #include "stream_calls.h"
 
+CUresult cuMemGetAddressRange_v2(CUdeviceptr *base, size_t *bytes, CUdeviceptr address);
 CUresult cuIpcGetMemHandle(CUipcMemHandle *handle, CUdeviceptr address);
 CUresult cuIpcOpenMemHandle_v2(CUdeviceptr *address, CUipcMemHandle handle, unsigned int flags);
 CUresult cuIpcCloseMemHandle(CUdeviceptr address);
@@ -88,6 +89,7 @@ static int take(const struct handles *handles, uint32_t expected, CUresult *ret_
 {
 	static uint32_t words[WORDS];
 	CUdeviceptr memory, again;
+	size_t bytes;
 	CUevent event;
 	CUstream stream;
 	CUmodule module;
@@ -103,6 +105,9 @@ static int take(const struct handles *handles, uint32_t expected, CUresult *ret_
 	STEP(cuIpcOpenMemHandle_v2(&memory, handles->memory, CU_IPC_MEM_LAZY_ENABLE_PEER_ACCESS));
 	STEP(cuIpcOpenMemHandle_v2(&again, handles->memory, CU_IPC_MEM_LAZY_ENABLE_PEER_ACCESS));
 	if (again != memory)
+		return __LINE__;
+	STEP(cuMemGetAddressRange_v2(&again, &bytes, memory + 4));
+	if (again != memory || bytes < sizeof(words))
 		return __LINE__;
 	STEP(cuIpcOpenEventHandle(&event, handles->event));
 	STEP(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
@@ -123,7 +128,10 @@ static int take(const struct handles *handles, uint32_t expected, CUresult *ret_
 		return __LINE__;
 	STEP(cuEventDestroy_v2(event));
 	STEP(cuIpcCloseMemHandle(memory));
+	STEP(cuMemGetAddressRange_v2(&again, &bytes, memory));
 	STEP(cuIpcCloseMemHandle(memory));
+	if (cuMemGetAddressRange_v2(&again, &bytes, memory) != CUDA_ERROR_NOT_FOUND)
+		return __LINE__;
 	if (cuIpcCloseMemHandle(memory) == CUDA_SUCCESS)
 		return __LINE__;
 	return 0;

@@ -57,12 +57,18 @@ class Look:
 
 
 class Devices(unittest.TestCase):
-    def test_program_with_two(self):
+    def passes_with_two(self, program):
         with Mediator(environment={'SOFTGPU_DEVICES': '2',
                                    'SOFTGPU_MEMORY_BYTES': f'{512 * MIB},{256 * MIB}'}) as mediator:
-            done = mediator.run(PROGRAM, CMOCKA_MESSAGE_OUTPUT='TAP')
+            done = mediator.run(program, CMOCKA_MESSAGE_OUTPUT='TAP')
             self.assertEqual(done.returncode, 0, f'{done.stdout}\n{done.stderr}\n{mediator.text()[-4000:]}')
             mediator.wait_for_rest()
+
+    def test_program_with_two(self):
+        self.passes_with_two(PROGRAM)
+
+    def test_boxes(self):
+        self.passes_with_two(PROGRAM.parent / 'device_boxes')
 
     def test_cuda_and_nvml_agree(self):
         with tenants_on(3) as tenants:

@@ -34,6 +34,12 @@ class Programs(unittest.TestCase):
     def test_graph_capture(self):
         self.passes(build_directory() / 'tests' / 'end_to_end' / 'graph_capture')
 
+    def test_error_codes(self):
+        self.passes(build_directory() / 'tests' / 'end_to_end' / 'error_codes')
+
+    def test_zero_calls(self):
+        self.passes(build_directory() / 'tests' / 'end_to_end' / 'zero_calls')
+
     def test_two_at_once(self):
         programs = [self.mediator.spawn(EXAMPLES / 'vector_add', 300000) for _ in range(4)]
         for program in programs:

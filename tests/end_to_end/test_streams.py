@@ -26,6 +26,14 @@ class Streams(unittest.TestCase):
     def test_values(self):
         self.passes('stream_values')
 
+    def test_event_answers(self):
+        """What is known to be complete is not asked again."""
+        with Mediator() as mediator:
+            done = mediator.run(PROGRAMS / 'event_answers', CMOCKA_MESSAGE_OUTPUT='TAP')
+            self.assertEqual(done.returncode, 0, f'{done.stdout}\n{done.stderr}\n{mediator.text()[-4000:]}')
+            calls = mediator.wait_for_line(r'(\d+) calls, \d+ launches').group(1)
+            self.assertLess(int(calls), 20000)
+
     def test_graph_nodes(self):
         self.passes('graph_nodes')
 
@@ -63,6 +71,9 @@ class Streams(unittest.TestCase):
 
     def test_refusals_of_green_contexts(self):
         self.passes('green_contexts', 'ours')
+
+    def test_legacy_launches(self):
+        self.passes('legacy_launches')
 
     def test_linker(self):
         self.passes('linker')

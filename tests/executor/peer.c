@@ -84,6 +84,7 @@ static void start_send(struct peer *peer, int control, const char *driver, int c
 	message.executor_start.has_pass_socket = !peer->is_machine;
 	message.executor_start.has_area = peer->is_machine;
 	message.executor_start.has_schedule = 1;
+	message.executor_start.can_share = peer->can_share;
 	snprintf(message.executor_start.driver_library, sizeof(message.executor_start.driver_library), "%s", driver);
 	memcpy(message.fds, descriptors, count * sizeof(descriptors[0]));
 	message.fds[count++] = permit;
@@ -104,14 +105,16 @@ static bool message_take(struct peer *peer, int timeout_ms, struct control_messa
 	return poll(&wait, 1, timeout_ms) > 0 && control_receive(peer->control, ret_message) == 1;
 }
 
-static bool peer_start_as(struct peer *peer, const char *driver, uint64_t channel_bytes, bool is_machine)
+/* What the peer is, is_machine and can_share, is in *peer; the rest of it is filled. */
+static bool peer_start_as(struct peer *peer, const char *driver, uint64_t channel_bytes)
 {
 	int sockets[2];
 	int passes[2];
 	int counters = memory_make(4096);
 	struct control_message message;
 
-	*peer = (struct peer){.channel_bytes = channel_bytes, .is_machine = is_machine};
+	*peer = (struct peer){
+		.channel_bytes = channel_bytes, .is_machine = peer->is_machine, .can_share = peer->can_share};
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets), 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, passes), 0);
 	peer->control = sockets[0];
@@ -144,7 +147,8 @@ static bool peer_start_as(struct peer *peer, const char *driver, uint64_t channe
 
 bool peer_start(struct peer *peer, const char *driver, uint64_t channel_bytes)
 {
-	return peer_start_as(peer, driver, channel_bytes, false);
+	*peer = (struct peer){.is_machine = false};
+	return peer_start_as(peer, driver, channel_bytes);
 }
 
 static void peer_release(struct peer *peer)
@@ -300,7 +304,7 @@ uint32_t peer_call(struct peer *peer, uint16_t opcode, uint32_t context, const v
 	return UINT32_MAX;
 }
 
-static void peer_open_as(struct peer *peer, uint64_t channel_bytes, bool is_machine)
+static void peer_open_as(struct peer *peer, uint64_t channel_bytes, bool is_machine, bool can_share)
 {
 	struct vgpu_hello hello = {
 		.version = VGPU_PROTOCOL_VERSION,
@@ -311,18 +315,29 @@ static void peer_open_as(struct peer *peer, uint64_t channel_bytes, bool is_mach
 	const char *driver = getenv("VGPU_TEST_DRIVER");
 
 	assert_non_null(driver);
-	assert_true(peer_start_as(peer, driver, channel_bytes, is_machine));
+	*peer = (struct peer){.is_machine = is_machine, .can_share = can_share};
+	assert_true(peer_start_as(peer, driver, channel_bytes));
 	assert_int_equal(peer_call(peer, VGPU_OPCODE_HELLO, 0, &hello, sizeof(hello)), CUDA_SUCCESS);
 }
 
 void peer_open(struct peer *peer)
 {
-	peer_open_as(peer, PEER_CHANNEL_BYTES, false);
+	peer_open_as(peer, PEER_CHANNEL_BYTES, false, false);
+}
+
+void peer_open_sharing(struct peer *peer)
+{
+	peer_open_as(peer, PEER_CHANNEL_BYTES, false, true);
+}
+
+void peer_told(struct peer *peer, struct control_message *ret_message)
+{
+	assert_true(message_take(peer, PEER_TIMEOUT_MS, ret_message));
 }
 
 void peer_open_machine(struct peer *peer, uint64_t channel_bytes)
 {
-	peer_open_as(peer, channel_bytes, true);
+	peer_open_as(peer, channel_bytes, true, false);
 }
 
 uint32_t peer_context_make(struct peer *peer, uint32_t index)

@@ -37,6 +37,7 @@ struct peer {
 	uint8_t *channel;
 	size_t channel_bytes;
 	bool is_machine;
+	bool can_share; /* its test answers what it asks of the mediator */
 	struct vgpu_channel_header *header;
 	struct ring commands;
 	struct ring replies;
@@ -61,6 +62,12 @@ bool peer_start(struct peer *peer, const char *driver, uint64_t channel_bytes);
 
 /* peer_start() with the test driver, and HELLO. */
 void peer_open(struct peer *peer);
+
+/* The same, with a test that plays the mediator of tenants that share: peer_told(). */
+void peer_open_sharing(struct peer *peer);
+
+/* The next message of the executor's; the test fails if there is none in time. */
+void peer_told(struct peer *peer, struct control_message *ret_message);
 
 /* The same as a virtual machine's process: no descriptors cross, but the channel has an area. */
 void peer_open_machine(struct peer *peer, uint64_t channel_bytes);

@@ -330,6 +330,24 @@ EXPORT(cuCtxSynchronize, void)
 	return context_check();
 }
 
+static size_t limits[8];
+
+EXPORT(cuCtxGetLimit, size_t *value, unsigned int limit)
+{
+	if (limit >= sizeof(limits) / sizeof(limits[0]))
+		return CUDA_ERROR_UNSUPPORTED_LIMIT;
+	*value = limits[limit];
+	return context_check();
+}
+
+EXPORT(cuCtxSetLimit, unsigned int limit, size_t value)
+{
+	if (limit >= sizeof(limits) / sizeof(limits[0]))
+		return CUDA_ERROR_UNSUPPORTED_LIMIT;
+	limits[limit] = value;
+	return context_check();
+}
+
 EXPORT(cuMemAlloc_v2, CUdeviceptr *address, size_t bytes)
 {
 	CUresult result = context_check();

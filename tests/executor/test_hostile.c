@@ -42,6 +42,7 @@ static const struct shape shapes[] = {
 	{"STAGE", VGPU_OPCODE_STAGE, sizeof(struct vgpu_stage)},
 	{"LAUNCH", VGPU_OPCODE_LAUNCH, sizeof(struct vgpu_launch)},
 	{"HOST_UNMAP", VGPU_OPCODE_HOST_UNMAP, sizeof(struct vgpu_host_unmap)},
+	{"HOST_PIN", VGPU_OPCODE_HOST_PIN, sizeof(struct vgpu_host_pin)},
 	{"FUNCTION_INFO", VGPU_OPCODE_FUNCTION_INFO, sizeof(struct vgpu_function_info_request)},
 	{"WINDOW_RELEASE", VGPU_OPCODE_UPLOAD_WINDOW_RELEASE, sizeof(struct vgpu_upload_window_release)},
 	{"ARRAY_UPLOAD", VGPU_OPCODE_ARRAY_UPLOAD, sizeof(struct vgpu_array_upload)},
@@ -49,7 +50,7 @@ static const struct shape shapes[] = {
 	VGPU_CALL_LIST(CALL_SHAPE)};
 
 #define SHAPE_COUNT	(sizeof(shapes) / sizeof(shapes[0]))
-#define OWN_SHAPE_COUNT 13 /* HELLO to ARRAY_DOWNLOAD */
+#define OWN_SHAPE_COUNT 14 /* HELLO to ARRAY_DOWNLOAD */
 
 static struct peer peer;
 static uint32_t context;

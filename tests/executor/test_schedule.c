@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -13,7 +14,9 @@
 #include "cuda_abi.h"
 #include "peer.h"
 
-enum { QUIET_MS = 100, PATIENCE_MS = 5000 };
+enum { QUIET_MS = 100, PATIENCE_MS = 5000, LONG_US = 5000 };
+
+#define FUNCTION VGPU_ID(VGPU_KIND_FUNCTION, 1)
 
 static uint64_t now_ns(void)
 {
@@ -27,6 +30,7 @@ static void permit_set(struct peer *peer, uint32_t number, enum vgpu_permit_mode
 {
 	uint64_t one = 1;
 
+	peer->permit->burst_count = 2;
 	peer->permit->burst_ns = 500000;
 	peer->permit->linger_ns = 1000000;
 	__atomic_store_n(&peer->permit->until_ns, until_ns, __ATOMIC_SEQ_CST);
@@ -209,12 +213,80 @@ static void test_memory_limit(void **state)
 	peer_close(&peer);
 }
 
+static void kernels_post(struct peer *peer, uint32_t context, uint64_t sum, unsigned count)
+{
+	/* The strict driver takes a microsecond for each block. */
+	const struct {
+		struct vgpu_launch launch;
+		uint64_t parameters[3];
+	} record = {
+		.launch = {.function = FUNCTION, .grid = {LONG_US, 1, 1}, .block = {32, 1, 1}, .parameter_bytes = 24},
+		.parameters = {sum, 1, 2},
+	};
+
+	for (unsigned i = 0; i < count; i++)
+		assert_true(peer_post(peer, VGPU_OPCODE_LAUNCH, 0, context, &record, sizeof(record)));
+}
+
+/* Records of events, which take no time, say nothing of how long the kernels around them are. */
+static void test_bursts_of_long_kernels(void **state)
+{
+	static const char ptx[] = ".version 7.0\n.target sm_70\n.address_size 64\n.visible .entry add() { ret; }\n ";
+	struct {
+		struct vgpu_stage stage;
+		uint64_t piece_bytes;
+		char text[(sizeof(ptx) + 7) / 8 * 8];
+	} image = {.stage = {.bytes = 8 + sizeof(image.text), .total_bytes = 8 + sizeof(image.text)},
+		   .piece_bytes = sizeof(ptx) - 1};
+	struct wire_cuModuleLoadDataEx load = {.module = VGPU_ID(VGPU_KIND_MODULE, 1), .image_kind = 1};
+	struct {
+		struct wire_cuModuleGetFunction request;
+		char name[8];
+	} function = {{FUNCTION, VGPU_ID(VGPU_KIND_MODULE, 1), 4}, "add"};
+	struct wire_cuMemAlloc_v2 allocation = {.bytesize = sizeof(uint64_t)};
+	struct wire_cuMemAlloc_v2_reply sum;
+	struct wire_cuStreamSynchronize all = {0};
+	struct wire_cuEventCreate event = {.phEvent = VGPU_ID(VGPU_KIND_EVENT, 1)};
+	struct wire_cuEventRecord record = {.hEvent = VGPU_ID(VGPU_KIND_EVENT, 1)};
+	uint32_t context, most = 0;
+	struct peer peer;
+
+	(void)state;
+	memcpy(image.text, ptx, sizeof(ptx));
+	peer_open(&peer);
+	context = peer_context_make(&peer, 1);
+	assert_true(peer_post(&peer, VGPU_OPCODE_STAGE, 0, context, &image, sizeof(image)));
+	assert_int_equal(peer_call(&peer, VGPU_CALL_cuModuleLoadDataEx, context, &load, sizeof(load)), CUDA_SUCCESS);
+	assert_int_equal(peer_call(&peer, VGPU_CALL_cuModuleGetFunction, context, &function, sizeof(function)),
+			 CUDA_SUCCESS);
+	assert_int_equal(peer_call(&peer, VGPU_CALL_cuEventCreate, context, &event, sizeof(event)), CUDA_SUCCESS);
+	assert_int_equal(peer_call(&peer, VGPU_CALL_cuMemAlloc_v2, context, &allocation, sizeof(allocation)),
+			 CUDA_SUCCESS);
+	memcpy(&sum, peer.reply, sizeof(sum));
+	permit_set(&peer, 2, VGPU_PERMIT_SLICED, VGPU_TIME_NEVER);
+	kernels_post(&peer, context, sum.dptr, 4);
+	for (int i = 0; i < 14; i++)
+		assert_true(peer_post(&peer, VGPU_CALL_cuEventRecord, 0, context, &record, sizeof(record)));
+	assert_int_equal(peer_call(&peer, VGPU_CALL_cuStreamSynchronize, context, &all, sizeof(all)), CUDA_SUCCESS);
+	kernels_post(&peer, context, sum.dptr, 20);
+	assert_true(peer_post(&peer, VGPU_CALL_cuStreamSynchronize, VGPU_FLAG_REPLY, context, &all, sizeof(all)));
+	while (__atomic_load_n(&peer.header->reply.tail, __ATOMIC_ACQUIRE) == peer.replies.own) {
+		uint32_t in_flight = __atomic_load_n(&peer.claims->in_flight, __ATOMIC_ACQUIRE);
+
+		most = in_flight > most ? in_flight : most;
+		usleep(500);
+	}
+	assert_true(reply_comes(&peer));
+	assert_in_range(most, 1, 4);
+	peer_close(&peer);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_closed),	     cmocka_unit_test(test_idle_needs_no_answer),
 		cmocka_unit_test(test_slice_ends),   cmocka_unit_test(test_standby),
-		cmocka_unit_test(test_memory_limit),
+		cmocka_unit_test(test_memory_limit), cmocka_unit_test(test_bursts_of_long_kernels),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

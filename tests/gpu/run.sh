@@ -4,9 +4,10 @@
 # run.sh BUNDLE RESULTS [STEP...]
 #
 # On a machine with an NVIDIA GPU: the same programs natively and through mediator, executor and the guest
-# library over the local transport, in the same run. Steps: kernels memory streams examples programs frameworks speed
+# library over the local transport, in the same run. Steps: kernels memory streams errors examples programs frameworks speed
 # nvml bench shares storm worker (default: all; worker: the same again, with the GPU at a vgpu-worker over TLS), guest
-# (PyTorch and CuPy in a virtual machine: guest.sh), several (two GPUs), and samples (NVIDIA's cuda-samples, in the folder SAMPLES, which is
+# (PyTorch and CuPy in a virtual machine: guest.sh), several (two GPUs), users (executors as users of their own),
+# netem (a worker behind a network that delays: ip, tc and root), and samples (NVIDIA's cuda-samples, in the folder SAMPLES, which is
 # changed: docs/cuda-samples.md); JOBS_MAX commands at a time, each for SECONDS_MAX at most. RESULTS gets the logs; the
 # last lines say what passed.
 set -uo pipefail
@@ -14,7 +15,7 @@ bundle=$(cd "${1:?usage: run.sh BUNDLE RESULTS [STEP...]}" && pwd)
 mkdir -p "${2:?usage: run.sh BUNDLE RESULTS [STEP...]}"
 results=$(cd "$2" && pwd)
 shift 2
-steps=${*:-kernels memory streams examples programs frameworks speed nvml bench shares storm worker}
+steps=${*:-kernels memory streams errors examples programs frameworks speed nvml bench shares storm worker}
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
 passed=0 failed=0 skipped=0
@@ -25,10 +26,14 @@ LD_LIBRARY_PATH=$bundle/lib "$bundle/bin/mediator_phase3" --socket "$work/mediat
 	--executor-environment LD_LIBRARY_PATH &
 mediator=$!
 trap 'kill $mediator 2>/dev/null; wait $mediator 2>/dev/null; rm -rf "$work"' EXIT
-for _ in $(seq 100); do
-	grep -q 'CUDA initialized' "$results/mediator.log" 2>/dev/null && break
-	sleep 0.1
-done
+# line_await TEXT FILE: at most ten seconds.
+line_await() {
+	for _ in $(seq 100); do
+		grep -q "$1" "$2" 2>/dev/null && break
+		sleep 0.1
+	done
+}
+line_await 'CUDA initialized' "$results/mediator.log"
 grep -E 'CUDA initialized|Listening' "$results/mediator.log" || { cat "$results/mediator.log"; exit 1; }
 
 # Where a test asks what only we promise, it looks at VGPU_NATIVE.
@@ -92,6 +97,34 @@ both_own() {
 	done
 	verdicts
 }
+# far_start HOST RESULTS [PREFIX...]: a worker there, and a mediator of its own which knows no driver: the GPU is at the end
+# of a TLS connection. far COMMAND...: through it.
+far_start() {
+	local host=$1 folder=$2 port=$((20000 + RANDOM % 20000))
+	shift 2
+	rm -rf "$work/worker"
+	mkdir -p "$work/worker" "$folder"
+	rm -f "$folder"/{worker,mediator}.log
+	echo "psk $(od -An -tx1 -N32 /dev/urandom | tr -d ' \n')" >"$work/worker.psk"
+	LD_LIBRARY_PATH=$bundle/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} "$@" "$bundle/bin/vgpu-worker" \
+		--listen "$host:$port" --credentials "$work/worker.psk" --driver libcuda.so.1 >"$folder/worker.log" 2>&1 &
+	worker=$!
+	line_await 'listens on' "$folder/worker.log"
+	LD_LIBRARY_PATH=$bundle/lib "$bundle/bin/mediator_phase3" --socket "$work/worker/mediator.sock" \
+		--log "$folder/mediator.log" --executor "$bundle/bin/cuda-executor" \
+		--driver /nonexistent/libcuda.so.1 --worker "A=$host:$port" \
+		--worker-credentials "$work/worker.psk" --executor-environment LD_LIBRARY_PATH --heartbeat 5 &
+	far_mediator=$!
+	line_await 'Listening on socket' "$folder/mediator.log"
+}
+far() {
+	VGPU_SOCKET=$work/worker/mediator.sock VGPU_TRANSPORT=local \
+		LD_LIBRARY_PATH=$bundle/guest${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} "$@"
+}
+far_stop() {
+	kill $far_mediator $worker 2>/dev/null
+	wait $far_mediator $worker 2>/dev/null
+}
 names=
 jobs_max=${JOBS_MAX:-$(nproc)}
 seconds_max=${SECONDS_MAX:-150}
@@ -108,10 +141,13 @@ for step in $steps; do
 		done
 		;;
 	memory)
-		both_own virtual_memory managed_memory pool_peer batches
+		both_own virtual_memory managed_memory registered_memory registered_threads pool_peer batches planar_arrays
 		;;
 	streams)
-		both_own host_functions stream_values tensor_maps linker ipc private_tables graph_nodes graph_memory graph_copies graph_captures graph_queries graph_conditional shared_allocation shared_pool green_contexts
+		both_own host_functions stream_values tensor_maps linker ipc private_tables graph_nodes graph_memory graph_copies graph_captures graph_queries graph_conditional event_answers legacy_launches shared_allocation shared_pool green_contexts
+		;;
+	errors)
+		both_own error_codes zero_calls
 		;;
 	examples)
 		both vector_add "$bundle/bin/vector_add"
@@ -193,25 +229,7 @@ for step in $steps; do
 			tee "$results/bench.md"
 		;;
 	worker)
-		# A mediator of its own, which knows no driver; the GPU is at the end of a TLS connection.
-		echo "psk $(od -An -tx1 -N32 /dev/urandom | tr -d ' \n')" >"$work/worker.psk"
-		port=$((20000 + RANDOM % 20000))
-		mkdir -p "$work/worker" "$results/worker"
-		LD_LIBRARY_PATH=$bundle/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} "$bundle/bin/vgpu-worker" \
-			--listen "127.0.0.1:$port" --credentials "$work/worker.psk" --driver libcuda.so.1 \
-			>"$results/worker/worker.log" 2>&1 &
-		worker=$!
-		LD_LIBRARY_PATH=$bundle/lib "$bundle/bin/mediator_phase3" --socket "$work/worker/mediator.sock" \
-			--log "$results/worker/mediator.log" --executor "$bundle/bin/cuda-executor" \
-			--driver /nonexistent/libcuda.so.1 --worker "A=127.0.0.1:$port" \
-			--worker-credentials "$work/worker.psk" --executor-environment LD_LIBRARY_PATH --heartbeat 5 &
-		far_mediator=$!
-		for _ in $(seq 100); do
-			grep -q 'Listening on socket' "$results/worker/mediator.log" 2>/dev/null && break
-			sleep 0.1
-		done
-		far() { VGPU_SOCKET=$work/worker/mediator.sock VGPU_TRANSPORT=local \
-			LD_LIBRARY_PATH=$bundle/guest${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} "$@"; }
+		far_start 127.0.0.1 "$results/worker"
 		far "$bundle/bin/kernels_run" "$bundle/ptx" >"$results/worker/kernels.log" 2>&1
 		verdict "worker: kernels" $?
 		for program in "$bundle"/bin/vector_add "$bundle"/bin/matrix_product "$work"/programs/*; do
@@ -232,8 +250,36 @@ for step in $steps; do
 		native "$bundle/bin/launch_bench" >"$results/worker/bench.native.json"
 		python3 "$here/../../bench/compare.py" "$results/worker/bench.native.json" "$results/worker/bench.json" |
 			tee "$results/worker/bench.md"
-		kill $far_mediator $worker 2>/dev/null
-		wait $far_mediator $worker 2>/dev/null
+		far_stop
+		;;
+	netem)
+		# The worker in a network namespace, behind a pair of interfaces that delay each way (addresses of RFC 2544).
+		if ! ip netns add vgpu-worker 2>/dev/null ||
+			! ip link add vgpu-host type veth peer name vgpu-far netns vgpu-worker; then
+			verdict netem 77
+			continue
+		fi
+		mkdir -p "$results/netem"
+		ip address add 198.18.51.1/24 dev vgpu-host
+		ip link set vgpu-host up
+		ip -n vgpu-worker address add 198.18.51.2/24 dev vgpu-far
+		ip -n vgpu-worker link set vgpu-far up
+		native "$bundle/bin/launch_bench" --quick >"$results/netem/native.json"
+		far_start 198.18.51.2 "$results/netem" ip netns exec vgpu-worker
+		for delay in 0 100us 1ms; do
+			if [ $delay != 0 ]; then
+				tc qdisc replace dev vgpu-host root netem delay $delay limit 100000 &&
+					tc -n vgpu-worker qdisc replace dev vgpu-far root netem delay $delay limit 100000 ||
+					{ verdict "netem: $delay" 77 && continue; }
+			fi
+			far "$bundle/bin/launch_bench" --quick >"$results/netem/$delay.json"
+			verdict "netem: $delay" $?
+			echo "delay each way: $delay"
+			python3 "$here/../../bench/compare.py" "$results/netem/native.json" "$results/netem/$delay.json" |
+				tee "$results/netem/$delay.md"
+		done
+		far_stop
+		ip netns delete vgpu-worker
 		;;
 	samples)
 		# NVIDIA's cuda-samples, in a folder that SAMPLES names: built once, for they are many.
@@ -249,12 +295,59 @@ for step in $steps; do
 	several)
 		# For a machine with two GPUs. The second mediator places each program on one of them.
 		LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$bundle/lib both devices "$bundle/bin/devices"
+		LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$bundle/lib both device_boxes "$bundle/bin/device_boxes"
 		for script in "$here"/several/*_*.py "$here/frameworks/jax_features.py"; do
 			PYTHONPATH=$here/frameworks both "several-$(basename "$script" .py)" python3 "$script"
 		done
 		verdicts
 		python3 "$here/../../bench/placement.py" "$bundle" | tee "$results/placement.log"
 		verdict placement "${PIPESTATUS[0]}"
+		;;
+	users)
+		# Executors as users of their own, one for each tenant (executor-users-first): as root only.
+		if [ "$(id -u)" != 0 ]; then
+			verdict users 77
+			continue
+		fi
+		mkdir -p "$work/users" "$results/users"
+		cp -r "$bundle" "$work/users/bundle"
+		chmod -R a+rX "$work" "$work/users"
+		LD_LIBRARY_PATH=$work/users/bundle/lib "$work/users/bundle/bin/mediator_phase3" --socket "$work/users/mediator.sock" \
+			--log "$results/users/mediator.log" --executor "$work/users/bundle/bin/cuda-executor" --driver libcuda.so.1 \
+			--executor-user nobody --executor-users-first 1879048192 --socket-mode 0666 \
+			--executor-environment LD_LIBRARY_PATH --heartbeat 5 &
+		users_mediator=$!
+		line_await 'Listening on socket' "$results/users/mediator.log"
+		as_users() { VGPU_SOCKET=$work/users/mediator.sock VGPU_TRANSPORT=local \
+			LD_LIBRARY_PATH=$work/users/bundle/guest${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} "$@"; }
+		for command in "$work/users/bundle/bin/kernels_run $work/users/bundle/ptx" \
+			"$work/users/bundle/bin/"{vector_add,ipc,shared_allocation,shared_pool,host_functions} \
+			"python3 $here/frameworks/"{torch_features,torch_processes,cupy_features}.py; do
+			name=${command#python3 } name=$(basename "${name%% *}" .py)
+			# shellcheck disable=SC2086  # a command and its argument
+			LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$work/users/bundle/lib as_users \
+				timeout "$seconds_max" $command >"$results/users/$name.log" 2>&1
+			status=$?
+			verdict "users: $name" $status
+			[ $status = 0 ] || tail -5 "$results/users/$name.log" | cut -c1-300
+		done
+		# Two tenants at once, root and somebody: two users, neither of them root.
+		end=$(awk '{ print int($1) + 8 }' /proc/uptime)
+		tenants=()
+		for tenant in 0 12345; do
+			as_users setpriv --reuid "$tenant" --clear-groups "$work/users/bundle/bin/tenant" check --to "$end" \
+				>"$results/users/tenant-$tenant.log" 2>&1 &
+			tenants+=($!)
+		done
+		sleep 5
+		stat -c %u /proc/$(pgrep -d ' /proc/' -x cuda-executor) >"$results/users/executors.log"
+		[ "$(awk '$1 >= 1879048192' "$results/users/executors.log" | sort -u | wc -l)" = 2 ]
+		verdict "users: one for each tenant" $?
+		cat "$results/users/executors.log"
+		wait "${tenants[@]}"
+		verdict "users: both computed" $?
+		kill $users_mediator 2>/dev/null
+		wait $users_mediator 2>/dev/null
 		;;
 	guest)
 		"$here/guest.sh" "$bundle" "$work/mediator.sock" "$results"

@@ -9,7 +9,9 @@
 #include <sys/mman.h>
 #include <cmocka.h>
 
+#include "fatbin.h"
 #include "image.h"
+#include "image_select.h"
 
 #define PAGE 4096u
 
@@ -215,11 +217,91 @@ static void test_mutated(void **state)
 	}
 }
 
+/* A fatbin whose entries have 'bytes' of payload each, of these kinds and architectures. */
+static uint8_t *fatbin_make(size_t bytes, const uint32_t entries[][2], size_t count, size_t *ret_bytes)
+{
+	size_t each = sizeof(struct fatbin_entry) + bytes;
+	struct fatbin_header header = {
+		.magic = FATBIN_MAGIC, .version = 1, .header_bytes = sizeof(header), .entries_bytes = count * each};
+	uint8_t *fatbin = calloc(1, sizeof(header) + count * each);
+
+	assert_non_null(fatbin);
+	memcpy(fatbin, &header, sizeof(header));
+	for (size_t i = 0; i < count; i++) {
+		const struct fatbin_entry entry = {.kind = (uint16_t)entries[i][0],
+						   .header_bytes = sizeof(entry),
+						   .payload_bytes = bytes,
+						   .architecture = entries[i][1]};
+
+		memcpy(fatbin + sizeof(header) + i * each, &entry, sizeof(entry));
+		memset(fatbin + sizeof(header) + i * each + sizeof(entry), (int)i, bytes);
+	}
+	*ret_bytes = sizeof(header) + count * each;
+	return fatbin;
+}
+
+/* What is sent of an image, one after the other. */
+static uint8_t *sent_join(const struct image_piece *piece)
+{
+	uint8_t *joined = malloc(piece->bytes);
+	size_t bytes = 0;
+
+	assert_non_null(joined);
+	for (size_t i = 0; i < piece->span_count; i++) {
+		assert_true(piece->spans[i].bytes <= piece->bytes - bytes);
+		memcpy(joined + bytes, piece->spans[i].data, piece->spans[i].bytes);
+		bytes += piece->spans[i].bytes;
+	}
+	assert_int_equal(bytes, piece->bytes);
+	return joined;
+}
+
+static void test_selected(void **state)
+{
+	enum { BYTES = 40000 };
+	static const uint32_t all[][2] = {{FATBIN_KIND_ELF, 75}, {FATBIN_KIND_ELF, 80},	 {FATBIN_KIND_ELF, 86},
+					  {FATBIN_KIND_ELF, 90}, {FATBIN_KIND_ELF, 100}, {FATBIN_KIND_PTX, 120}};
+	static const uint32_t kept[][2] = {
+		{FATBIN_KIND_ELF, 80}, {FATBIN_KIND_ELF, 86}, {FATBIN_KIND_ELF, 90}, {FATBIN_KIND_PTX, 120}};
+	size_t bytes, wanted_bytes;
+	uint8_t *fatbin = fatbin_make(BYTES, all, 6, &bytes);
+	uint8_t *wanted = fatbin_make(BYTES, kept, 4, &wanted_bytes);
+	size_t each = sizeof(struct fatbin_entry) + BYTES;
+	struct image image;
+	uint8_t *joined;
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++)
+		memset(wanted + sizeof(struct fatbin_header) + i * each + sizeof(struct fatbin_entry), (int)i + 1,
+		       BYTES);
+	memset(wanted + sizeof(struct fatbin_header) + 3 * each + sizeof(struct fatbin_entry), 5, BYTES);
+	assert_int_equal(image_examine(fatbin, &image), CUDA_SUCCESS);
+	assert_int_equal(image_select(&image, 1u << 8 | 1u << 9), CUDA_SUCCESS);
+	assert_int_equal(image.single.bytes, wanted_bytes);
+	joined = sent_join(&image.single);
+	assert_memory_equal(joined, wanted, wanted_bytes);
+	free(joined);
+	image_release(&image);
+	/* Nothing for this device: the host's driver is to say so. */
+	((struct fatbin_header *)(void *)fatbin)->entries_bytes -= each;
+	assert_int_equal(image_examine(fatbin, &image), CUDA_SUCCESS);
+	assert_int_equal(image_select(&image, 1u << 12), CUDA_SUCCESS);
+	assert_null(image.single.spans);
+	assert_int_equal(image.single.bytes, bytes - each);
+	/* No sequence of entries. */
+	memset(fatbin + bytes - 2 * each + 4, 0xff, 12);
+	assert_int_equal(image_select(&image, 1u << 9), CUDA_SUCCESS);
+	assert_null(image.single.spans);
+	image_release(&image);
+	free(fatbin);
+	free(wanted);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lengths),	  cmocka_unit_test(test_linked),  cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_truncated), cmocka_unit_test(test_mutated),
+		cmocka_unit_test(test_truncated), cmocka_unit_test(test_mutated), cmocka_unit_test(test_selected),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

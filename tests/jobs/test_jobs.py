@@ -317,6 +317,51 @@ class Tenants(unittest.TestCase):
                 self.assertEqual('result' in json.loads(stream.recv(4096)), os.getuid() == 0)
                 self.assertEqual('vm:11' in tenants_of(mediator), os.getuid() == 0)
 
+    def free_port(self):
+        with socket.socket() as probe:
+            probe.bind(('127.0.0.1', 0))
+            return probe.getsockname()[1]
+
+    def test_ipv4_through_a_socket_for_both(self):
+        """A listener on [::] gets IPv4 addresses within IPv6, and finds the VM of either."""
+        if not Path('/proc/net/if_inet6').exists():
+            self.skipTest('no IPv6 here')
+        port = self.free_port()
+        with Mediator() as mediator, Daemon(mediator, '--listen', f'[::]:{port}', '--vm', '127.0.0.1=9', '--vm',
+                                            '0:0::1=12') as jobs:
+            wait_until(lambda: 'Host daemon started' in jobs.log.read_text(), 'it listens')
+            for host, tenant in (('127.0.0.1', 'vm:9'), ('::1', 'vm:12')):
+                with socket.create_connection((host, port)) as stream:
+                    stream.sendall(json.dumps(ADD).encode())
+                    self.assertEqual(json.loads(stream.recv(4096)), {'result': [5, 7, 9]})
+                    self.assertIn(tenant, tenants_of(mediator))
+
+    def test_one_vm_does_not_take_all_connections(self):
+        port = self.free_port()
+        with Mediator() as mediator, Daemon(mediator, '--listen', f'127.0.0.1:{port}', '--vm', '127.0.0.1=9',
+                                            '--clients-per-vm', '3', '--idle-timeout', '4', ports=('one:7',)) as jobs:
+            wait_until(lambda: 'Host daemon started' in jobs.log.read_text(), 'it listens')
+            streams = [socket.create_connection(('127.0.0.1', port)) for _ in range(3)]
+            # Part of a request does not make it busy.
+            streams[0].sendall(b'{"operation":')
+            with socket.create_connection(('127.0.0.1', port)) as fourth:
+                fourth.settimeout(60)
+                self.assertEqual(fourth.recv(1), b'')
+            with socket.create_connection(('127.0.0.1', port), source_address=('127.0.0.2', 0)) as other:
+                other.sendall(json.dumps(ADD).encode())
+                other.settimeout(60)
+                self.assertEqual(json.loads(other.recv(4096)), {'result': [5, 7, 9]})
+            # Idle ones are closed, and there is room again; a port that the operator has named may be idle.
+            for stream in streams:
+                stream.settimeout(60)
+                self.assertEqual(stream.recv(1), b'')
+                stream.close()
+            with socket.create_connection(('127.0.0.1', port)) as stream:
+                stream.sendall(json.dumps(ADD).encode())
+                stream.settimeout(60)
+                self.assertEqual(json.loads(stream.recv(4096)), {'result': [5, 7, 9]})
+            self.assertEqual(jobs.ports[0].call(ADD), {'result': [5, 7, 9]})
+
     def test_runner_cannot_be_another(self):
         """It cannot connect to anything, the mediator included, whatever a request makes of it."""
         with Mediator() as mediator, Daemon(mediator, ports=('one:7',)) as jobs:

@@ -156,6 +156,33 @@ def test_changes_hold_at_once():
         assert ask(daemon, "show-vm", "3")["weight"] == 50
 
 
+def test_restart_keeps_what_nvml_shows():
+    """The new mediator knows which channel is NVML's, and so what it shows when CUDA starts on another GPU."""
+    with tempfile.TemporaryDirectory(prefix="vgpu-admin-") as folder:
+        options = ("--database=" + os.path.join(folder, "vgpu.db"), "--keep=30")
+        how = {"folder": folder, "probe": "two", "behaviour": "greets"}
+        with Mediator(*options, **how) as first, Device(first.socket, vm_id=1, channels=4) as device:
+            assert first.wait_log("CUDA initialized")
+            run(first, "assign-gpu", "0", "A")
+            run(first, "assign-gpu", "1", "A")
+            assert device.open(0).kind == harness.READY
+            assert first.wait_log('greeted: 0 ')
+            # NVML's is no program: the first one starts on the same GPU.
+            assert device.open(1).kind == harness.READY
+            assert first.wait_log("vm_id=1 channel=1.* gpu=0{8}-")
+            first.stop(signal.SIGKILL)
+            with Mediator(*options, **how) as second:
+                assert second.wait_log("adopted 1 connections and 2 executors")
+                assert second.wait_log("CUDA initialized")
+                # CUDA of NVML's process, on the other GPU.
+                device.open_send(2)
+                answers = {device.receive().kind for _ in range(2)}
+                assert harness.READY in answers and len(answers) == 2, answers
+                assert second.wait_log("vm_id=1 channel=2.* gpu=GPU-2")
+                assert second.wait_log("vm_id=1 channel=0.*which NVML is to show"), second.log()
+                second.stop(signal.SIGINT)
+
+
 def test_gpus_of_pools():
     with tempfile.TemporaryDirectory(prefix="vgpu-admin-") as folder:
         options = ("--database=" + os.path.join(folder, "vgpu.db"),)

@@ -369,10 +369,19 @@ def test_executor_users():
     shutil.rmtree(mediator.folder)
 
 
+def listens(path):
+    """The file is there a moment before."""
+    try:
+        Peer(path).close()
+        return True
+    except (FileNotFoundError, ConnectionRefusedError):
+        return False
+
+
 def test_removed_socket_comes_back():
     with Mediator("--heartbeat=1") as mediator:
         os.unlink(mediator.socket)
-        assert mediator.wait_log("was removed by somebody") and wait_until(lambda: os.path.exists(mediator.socket))
+        assert mediator.wait_log("was removed by somebody") and wait_until(lambda: listens(mediator.socket))
         with Device(mediator.socket) as device:
             assert device.reply.error == harness.ERROR_NONE
 
@@ -534,7 +543,7 @@ def test_log_flood_is_limited():
 def test_full_disk():
     full = "/dev/full"
     with Mediator("--heartbeat=1", log=full, wait=False) as mediator:
-        assert wait_until(lambda: os.path.exists(mediator.socket))
+        assert wait_until(lambda: listens(mediator.socket))
         with Device(mediator.socket) as device:
             assert device.open(0).kind == harness.READY
             device.ring()
@@ -573,15 +582,6 @@ def test_full_disk_that_is_freed():
     finally:
         subprocess.run(["umount", disk], check=True)
         os.rmdir(disk)
-
-
-def listens(path):
-    """The file is there a moment before."""
-    try:
-        Peer(path).close()
-        return True
-    except (FileNotFoundError, ConnectionRefusedError):
-        return False
 
 
 def test_reader_of_the_log_that_stopped():

@@ -12,6 +12,7 @@
  *   silent        never answers
  *   chatter       writes very many lines, then is ready
  *   stubborn      ready, and ignores the end of its socket
+ *   greets        ready, and says that the channels 0 and 2 are of process 77, where 0 is NVML's, others of process 78
  *   leaver        the same, out of its process group, where another process is left
  *   fault         ready, then says that the guest broke the protocol, at the first doorbell
  *   host-fault    ready, then says that the host failed it, and goes on
@@ -107,6 +108,19 @@ static pid_t idle_start(bool own_group)
 	return process;
 }
 
+static void greet(uint32_t channel, struct vgpu_executor_counters *counters)
+{
+	struct control_message message = {
+		.guest_process = {.process_id = channel % 2 ? 78 : 77, .is_telemetry = channel == 0}};
+
+	counters->process_id = message.guest_process.process_id;
+	if (control_send(VGPU_EXECUTOR_CONTROL_FD, VGPU_CONTROL_GUEST_PROCESS, &message) < 0 ||
+	    control_receive(VGPU_EXECUTOR_CONTROL_FD, &message) != 1 ||
+	    message.header.type != VGPU_CONTROL_GUEST_DEVICES)
+		exit(6);
+	fprintf(stderr, "greeted: %u sees \"%s\"\n", channel, message.guest_devices.visible);
+}
+
 int main(int argument_count, char **arguments)
 {
 	const char *behaviour = getenv("VGPU_EXECUTOR_TEST");
@@ -172,6 +186,8 @@ int main(int argument_count, char **arguments)
 	memcpy(memory, "executor was here", 18);
 	fprintf(stderr, "[cuda-executor] cuMemAlloc: allocating 4096 bytes\n");
 	answer(VGPU_CONTROL_EXECUTOR_READY, VGPU_ERROR_NONE, "");
+	if (strcmp(behaviour, "greets") == 0)
+		greet(start.executor_start.channel, counters);
 	for (;;) {
 		struct pollfd sources[] = {
 			{.fd = control_open ? VGPU_EXECUTOR_CONTROL_FD : -1, .events = POLLIN},

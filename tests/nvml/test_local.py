@@ -52,13 +52,21 @@ class HostProcesses(unittest.TestCase):
 class Overhead(unittest.TestCase):
     """What the host's library says that an executor has more after its driver has made a context or loaded a module."""
 
-    def free(self, *options, growth):
+    def run_use(self, what, *options, growth):
         variables = {'LD_LIBRARY_PATH': str(FAKE), 'FAKE_NVML_ANY_VALUES': '1', 'FAKE_NVML_GROWTH': str(growth)}
         with Mediator(*(word for name in variables for word in ('--executor-environment', name)), *options,
                       driver=STRICT_DRIVER, environment=variables) as mediator:
-            done = mediator.run(PROGRAMS / 'use', 'free')
+            done = mediator.run(PROGRAMS / 'use', what)
             self.assertEqual(done.returncode, 0, f'{done.stdout}\n{done.stderr}\n{mediator.text()[-3000:]}')
-            return [int(word) for word in done.stdout.split()]
+            return done.stdout
+
+    def free(self, *options, **how):
+        return [int(word) for word in self.run_use('free', *options, **how).split()]
+
+    def steps(self, *options, **how):
+        """[(what was done, its result, bytes)]"""
+        lines = [line.split() for line in self.run_use('later', *options, **how).splitlines()]
+        return [(name, int(result), int(count)) for name, result, count in lines]
 
     def test_is_charged(self):
         limit = 16 << 20
@@ -68,9 +76,33 @@ class Overhead(unittest.TestCase):
         after = self.free('--tenant', f'default memory-mib={limit >> 20}', growth=1 << 20)
         self.assertEqual(after, [limit - (1 << 20), limit - (2 << 20), limit - (2 << 20)])
 
+    def test_what_is_loaded_later_is_charged(self):
+        """At the first launch of a function, and for a larger stack; a second launch is not looked at."""
+        mib = 1 << 20
+        steps = self.steps('--tenant', 'default memory-mib=16', growth=mib)
+        print(f'# {steps}')
+        self.assertEqual([result for _, result, _ in steps], [0] * len(steps))
+        free = [count // mib for _, _, count in steps]
+        # A context, a module; the function, what it is and its first launch; the stack; another function.
+        self.assertEqual(free[:5], [14, 13, 11, 11, 10])
+        self.assertEqual(steps[5], ('stack', 0, 65536))
+        self.assertEqual(free[6], 9)
+
+    def test_what_is_loaded_later_does_not_go_far_beyond_the_limit(self):
+        """One function may, for its load cannot be undone; the next one is refused, and so is a larger stack."""
+        mib = 1 << 20
+        steps = self.steps('--tenant', 'default memory-mib=4', growth=mib)
+        print(f'# {steps}')
+        self.assertEqual([(name, result) for name, result, _ in steps],
+                         [('module', 0), ('found', 0), ('launched', 0), ('launched', 0), ('larger', 2), ('stack', 0),
+                          ('found', 2)])
+        self.assertEqual([count // mib for _, _, count in steps], [2, 1, 0, 0, 0, 0, 0])
+
     def test_is_not_asked_for_without_a_limit(self):
         free = self.free(growth=1 << 20)
         self.assertEqual(free, free[:1] * 3)
+        free = [count for name, _, count in self.steps(growth=1 << 20) if name != 'stack']
+        self.assertEqual(free, free[:1] * len(free))
 
 
 class Tenant(unittest.TestCase):

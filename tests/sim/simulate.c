@@ -10,11 +10,12 @@
  *                a recorded workload: lines "ARRIVAL_US WORK_US", played from its start again at its end
  *   --policy NAME  --slice US  --aging MS  --seconds S  --handover US
  *   --linger US    who has no work keeps his turn that long within his slice
+ *   --switch US    what the GPU needs at the start of a turn to change programs: charged, and no kernel runs
  *   --csv          one line for each group, for programs
  *
  * It prints, for each group, the share of the used GPU time, the entitlement by weight, the waits between asking
  * and being served, and Jain's index of share by weight over the VMs that always have work (Jain, Chiu, Hawe 1984).
- * A kernel is never interrupted.
+ * A kernel is never interrupted. "Kernels" is the share of the time in which kernels ran.
  */
 #include <getopt.h>
 #include <inttypes.h>
@@ -51,6 +52,7 @@ struct machine {
 	uint64_t work_ns;   /* asked for and not done; UINT64_MAX: without end */
 	uint64_t kernel_ns; /* of what is asked for */
 	uint64_t next_ns;   /* when it asks again; UINT64_MAX: after what it has */
+	uint64_t done_ns;   /* of kernels */
 	size_t trace_at;
 	uint64_t trace_start_ns;
 };
@@ -63,7 +65,7 @@ struct simulation {
 	size_t machine_count;
 	struct machine **heap; /* those that ask later, by next_ns */
 	size_t heap_count;
-	uint64_t now_ns, end_ns, handover_ns, linger_ns, busy_ns;
+	uint64_t now_ns, end_ns, handover_ns, linger_ns, switch_ns, busy_ns;
 	uint64_t random;
 	bool as_csv;
 };
@@ -163,51 +165,47 @@ static void wait_note(struct group *group, uint64_t wait_ns)
 		group->waits[group->wait_count++] = wait_ns;
 }
 
-static bool someone_waits(const struct simulation *simulation, const struct machine *current, bool *ret_preempts)
+static bool someone_waits(const struct simulation *simulation)
 {
-	const struct policy_queue *queue = &simulation->queue;
 	const struct policy_tenant *tenant;
-	bool any = false;
 
-	*ret_preempts = false;
-	LIST_FOREACH(tenant, &queue->tenants, link)
+	LIST_FOREACH(tenant, &simulation->queue.tenants, link)
 	{
-		if (!tenant->is_waiting)
-			continue;
-		any = true;
-		if (queue->policy->preempts(queue, &current->policy, tenant)) {
-			*ret_preempts = true;
-			break;
-		}
+		if (tenant->is_waiting)
+			return true;
 	}
-	return any;
+	return false;
 }
 
-static void machine_run(struct simulation *simulation, struct machine *machine)
+/* As the scheduler does: who comes now starts at the present, which the current one has to have paid for. */
+static void charge(struct simulation *simulation, struct machine *machine, uint64_t *charged_ns)
+{
+	policy_charge(&simulation->queue, &machine->policy, simulation->now_ns - *charged_ns, simulation->now_ns);
+	*charged_ns = simulation->now_ns;
+}
+
+static void machine_run(struct simulation *simulation, struct machine *machine, bool is_switch)
 {
 	uint64_t slice = simulation->queue.policy->slice(&simulation->queue, &machine->policy, 0);
 	uint64_t began = simulation->now_ns;
 	uint64_t charged = began;
 	bool is_asking_later = false;
 
+	if (is_switch)
+		simulation->now_ns += simulation->switch_ns;
 	while (machine->work_ns && simulation->now_ns < simulation->end_ns) {
-		bool preempts;
-
 		simulation->now_ns += machine->kernel_ns;
+		machine->done_ns += machine->kernel_ns;
 		if (machine->work_ns != UINT64_MAX)
 			machine->work_ns -= machine->kernel_ns;
 		if (simulation->heap_count && simulation->heap[0]->next_ns <= simulation->now_ns) {
-			/* As the scheduler does: who comes now starts at the present, which this has to have paid for.
-			 */
-			policy_charge(&simulation->queue, &machine->policy, simulation->now_ns - charged,
-				      simulation->now_ns);
-			charged = simulation->now_ns;
+			charge(simulation, machine, &charged);
 			arrivals_take(simulation);
-			if (someone_waits(simulation, machine, &preempts) && preempts)
-				break;
 			slice = simulation->queue.policy->slice(&simulation->queue, &machine->policy, charged - began);
+			if (policy_is_preempted(&simulation->queue, &machine->policy, simulation->now_ns))
+				break;
 		}
-		if (simulation->now_ns - began >= slice && someone_waits(simulation, machine, &preempts))
+		if (simulation->now_ns - began >= slice && someone_waits(simulation))
 			break;
 		if (machine->work_ns)
 			continue;
@@ -220,7 +218,8 @@ static void machine_run(struct simulation *simulation, struct machine *machine)
 		asks(machine);
 	}
 	simulation->busy_ns += simulation->now_ns - began;
-	policy_charge(&simulation->queue, &machine->policy, simulation->now_ns - charged, simulation->now_ns);
+	charge(simulation, machine, &charged);
+	policy_turn_end(&machine->policy, slice == POLICY_FOREVER ? slice : began + slice, simulation->now_ns);
 	if (machine->work_ns)
 		policy_arrive(&simulation->queue, &machine->policy, simulation->now_ns);
 	else if (is_asking_later)
@@ -249,7 +248,7 @@ static void run(struct simulation *simulation)
 		if (previous && machine != previous)
 			simulation->now_ns += simulation->handover_ns;
 		wait_note(machine->group, simulation->now_ns - chosen->waiting_since_ns);
-		machine_run(simulation, machine);
+		machine_run(simulation, machine, machine != previous);
 		previous = machine;
 	}
 }
@@ -378,34 +377,38 @@ static double jain(const struct simulation *simulation)
 
 static void report(struct simulation *simulation)
 {
-	double weights = 0;
+	double weights = 0, kernels_ns = 0;
 
 	for (size_t i = 0; i < simulation->group_count; i++)
 		weights += (double)simulation->groups[i].count * simulation->groups[i].weight;
+	for (size_t i = 0; i < simulation->machine_count; i++)
+		kernels_ns += (double)simulation->machines[i].done_ns;
 	if (!simulation->as_csv)
-		printf("| VMs | weight | class | entitled | share | least / most of a VM | wait p50 ms | wait p99 ms "
+		printf("| VMs | weight | class | entitled | share | kernels | least / most of a VM | wait p50 ms | "
+		       "wait p99 ms "
 		       "|\n"
-		       "|---|---|---|---|---|---|---|---|\n");
+		       "|---|---|---|---|---|---|---|---|---|\n");
 	for (size_t i = 0; i < simulation->group_count; i++) {
 		static const char *const names[] = {"low", "medium", "high"};
 		struct group *group = &simulation->groups[i];
-		uint64_t used = 0, least = UINT64_MAX, most = 0;
+		uint64_t used = 0, done = 0, least = UINT64_MAX, most = 0;
 
 		for (size_t j = 0; j < simulation->machine_count; j++) {
-			uint64_t own = simulation->machines[j].policy.used_ns;
+			uint64_t own = simulation->machines[j].done_ns;
 
 			if (simulation->machines[j].group != group)
 				continue;
-			used += own;
+			used += simulation->machines[j].policy.used_ns;
+			done += own;
 			least = own < least ? own : least;
 			most = own > most ? own : most;
 		}
 		qsort(group->waits, group->wait_count, sizeof(uint64_t), waits_compare);
-		printf(simulation->as_csv ? "%u,%u,%s,%.5f,%.5f,%.5f,%.3f,%.3f\n"
-					  : "| %u | %u | %s | %.4f | %.4f | %.3f | %.2f | %.2f |\n",
+		printf(simulation->as_csv ? "%u,%u,%s,%.5f,%.5f,%.5f,%.5f,%.3f,%.3f\n"
+					  : "| %u | %u | %s | %.4f | %.4f | %.4f | %.3f | %.2f | %.2f |\n",
 		       group->count, group->weight, names[group->class], group->count * group->weight / weights,
-		       (double)used / (double)simulation->busy_ns, most ? (double)least / (double)most : 0,
-		       wait_ms(group, 0.5), wait_ms(group, 0.99));
+		       (double)used / (double)simulation->busy_ns, (double)done / kernels_ns,
+		       most ? (double)least / (double)most : 0, wait_ms(group, 0.5), wait_ms(group, 0.99));
 	}
 	printf(simulation->as_csv ? "%s,%.5f,%.5f\n" : "\n%s: Jain's index %.4f, GPU used %.4f of the time\n",
 	       simulation->queue.policy->name, jain(simulation),
@@ -421,12 +424,13 @@ int main(int count, char **arguments)
 		{"seconds", required_argument, NULL, 't'},
 		{"handover", required_argument, NULL, 'h'},
 		{"linger", required_argument, NULL, 'l'},
+		{"switch", required_argument, NULL, 'w'},
 		{"csv", no_argument, NULL, 'c'},
 		{0},
 	};
 	static struct simulation simulation = {.random = 88172645463325252u};
 	const struct policy *policy = &policy_fair;
-	double slice_us = 5000, aging_ms = 500, seconds = 60, handover_us = 50, linger_us = 0;
+	double slice_us = 5000, aging_ms = 500, seconds = 60, handover_us = 50, linger_us = 0, switch_us = 0;
 	int option;
 
 	while ((option = getopt_long(count, arguments, "", known, NULL)) != -1) {
@@ -449,6 +453,9 @@ int main(int count, char **arguments)
 		case 'l':
 			linger_us = atof(optarg);
 			break;
+		case 'w':
+			switch_us = atof(optarg);
+			break;
 		case 'c':
 			simulation.as_csv = true;
 			break;
@@ -458,12 +465,12 @@ int main(int count, char **arguments)
 	}
 	if (!policy || slice_us <= 0 || seconds <= 0 || optind == count)
 		fail("usage: simulate [--policy NAME] [--slice US] [--aging MS] [--seconds S] [--handover US] "
-		     "[--linger US] "
-		     "GROUP...");
+		     "[--linger US] [--switch US] GROUP...");
 	policy_queue_init(&simulation.queue, policy, (uint64_t)(slice_us * 1e3), (uint64_t)(aging_ms * 1e6));
 	simulation.end_ns = (uint64_t)(seconds * 1e9);
 	simulation.handover_ns = (uint64_t)(handover_us * 1e3);
 	simulation.linger_ns = (uint64_t)(linger_us * 1e3);
+	simulation.switch_ns = (uint64_t)(switch_us * 1e3);
 	for (int i = optind; i < count; i++)
 		group_parse(&simulation, arguments[i]);
 	machines_make(&simulation);

@@ -17,9 +17,9 @@ def simulate(*arguments):
     *groups, last = done.stdout.splitlines()
     rows = []
     for line in groups:
-        count, weight, _, entitled, share, evenness, p50, p99 = line.split(',')
+        count, weight, _, entitled, share, kernels, evenness, p50, p99 = line.split(',')
         rows.append({'count': int(count), 'weight': int(weight), 'entitled': float(entitled), 'share': float(share),
-                     'evenness': float(evenness), 'p50': float(p50), 'p99': float(p99)})
+                     'kernels': float(kernels), 'evenness': float(evenness), 'p50': float(p50), 'p99': float(p99)})
     _, jain, used = last.split(',')
     return rows, float(jain), float(used)
 
@@ -35,6 +35,21 @@ class Fair(unittest.TestCase):
     def test_equal_weights_unlike_kernels(self):
         for count in (1, 2, 4):
             self.entitled(f'{count}:50:medium:100', f'{count}:50:medium:20000')
+
+    def test_the_cost_of_a_turn_is_the_same_for_unlike_kernels(self):
+        """The GPU needs time to change programs, in which no kernel runs: who has more turns would pay it more often."""
+        for count, switch in ((1, '400'), (2, '250'), (2, '400'), (4, '250'), (4, '400')):
+            rows, _, _ = simulate('--switch', switch, f'{count}:50:medium:100', f'{count}:50:medium:20000')
+            # Of one VM each; the least in each group beside the most of all.
+            most = max(row['kernels'] / row['count'] for row in rows)
+            least = min(row['kernels'] / row['count'] * row['evenness'] for row in rows)
+            self.assertLess(most / least, 1.03, rows)
+
+    def test_longer_turns_are_only_for_those_who_wait_for_long_kernels(self):
+        rows, _, _ = simulate('2:50:medium:100', '2:50:medium:1000')
+        self.assertLess(rows[0]['p99'], 16)
+        rows, _, _ = simulate('2:50:medium:100', '2:50:medium:20000', '1:50:medium:100:30000')
+        self.assertLess(rows[2]['p50'], 21)
 
     def test_weights(self):
         self.entitled('1:25:medium:100', '1:75:medium:20000')
@@ -70,6 +85,21 @@ class Fair(unittest.TestCase):
         self.assertLess(rows[1]['p99'], 250)
         rows, _, _ = simulate('--aging', '0', '1:50:high:1000', '1:50:low:1000')
         self.assertLess(rows[1]['share'], 0.001)
+
+    def test_pauses_of_a_high_class_do_not_keep_a_low_one_from_its_slice(self):
+        """However it pauses: the low one gets a slice of 5 ms in each two times aging and a turn of the high one."""
+        promised = 5 / (2 * 100 + 2 * 5)
+        for high in '1:50:high:1000:1000:99', '1:50:high:1000:100:99', '1:50:high:1000:10:199', '1:50:high:1000:100:4':
+            for low in '1:50:low:100', '3:50:low:50':
+                rows, _, _ = simulate('--aging', '100', high, low)
+                self.assertGreater(rows[1]['share'], 0.98 * promised, f'{high} {low}')
+                self.assertLess(rows[1]['share'], 0.05, f'{high} {low}')
+        rows, _, _ = simulate('--aging', '100', '1:50:high:1000:100:99', '1:50:medium:100', '1:50:low:100')
+        self.assertGreater(min(row['share'] for row in rows), 0.98 * promised)
+
+    def test_a_low_class_that_gets_enough_disturbs_nobody(self):
+        rows, _, _ = simulate('--aging', '100', '1:50:high:1000:4000', '1:50:low:100')
+        self.assertLess(rows[0]['p99'], 0.2)
 
     def test_idle_time_is_not_saved_up(self):
         """Who was away for long does not then keep the others from the GPU."""

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Layout of fatbins as nvcc writes them (observed with CUDA 12 and 13). */
-#ifndef EXECUTOR_FATBIN_H
-#define EXECUTOR_FATBIN_H
+/* Layout of the files that nvcc puts into programs, as it writes them (observed with CUDA 12 and 13). */
+#ifndef VGPU_FATBIN_H
+#define VGPU_FATBIN_H
 
 #include <stdint.h>
 

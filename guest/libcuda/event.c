@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "event.h"
+
+#include <stdbool.h>
+
+#include "call.h"
+#include "host_calls.h"
+
+/* object.words of an event. One that was never recorded is complete (API reference, cuEventQuery). */
+enum event_word {
+	EVENT_RECORDED, /* how often it was recorded */
+	EVENT_COMPLETE, /* the last of these recordings that has been seen complete */
+	EVENT_ESCAPED,
+};
+
+void event_escape(struct object *event)
+{
+	__atomic_store_n(&event->words[EVENT_ESCAPED], 1, __ATOMIC_SEQ_CST);
+}
+
+CUresult event_id_escaping(CUevent handle, uint32_t *ret_id)
+{
+	struct object *event = object_find(handle, VGPU_KIND_EVENT);
+
+	if (!event)
+		return CUDA_ERROR_INVALID_HANDLE;
+	event_escape(event);
+	*ret_id = event->id;
+	return CUDA_SUCCESS;
+}
+
+/* Before the host is told to record it: an answer about an earlier recording must not be taken for this one's. */
+static void recording_begin(struct object *event)
+{
+	(void)__atomic_add_fetch(&event->words[EVENT_RECORDED], 1, __ATOMIC_SEQ_CST);
+}
+
+/* Asks the host unless the answer is known to be CUDA_SUCCESS. */
+static CUresult completion_ask(CUevent handle, CUresult (*ask)(uint32_t context, uint32_t event))
+{
+	struct object *event;
+	uint32_t context;
+	uint64_t recorded;
+	CUresult result = call_begin(CALL_NEEDS_INIT, &context);
+
+	if (result)
+		return result;
+	event = object_find(handle, VGPU_KIND_EVENT);
+	if (!event)
+		return CUDA_ERROR_INVALID_HANDLE;
+	recorded = __atomic_load_n(&event->words[EVENT_RECORDED], __ATOMIC_SEQ_CST);
+	if (!__atomic_load_n(&event->words[EVENT_ESCAPED], __ATOMIC_SEQ_CST) &&
+	    __atomic_load_n(&event->words[EVENT_COMPLETE], __ATOMIC_SEQ_CST) == recorded)
+		return CUDA_SUCCESS;
+	result = ask(context, event->id);
+	if (!result)
+		__atomic_store_n(&event->words[EVENT_COMPLETE], recorded, __ATOMIC_SEQ_CST);
+	return result;
+}
+
+API(cuEventQuery, CUevent event)
+{
+	return completion_ask(event, host_cuEventQuery);
+}
+
+API(cuEventSynchronize, CUevent event)
+{
+	return completion_ask(event, host_cuEventSynchronize);
+}
+
+API(cuEventCreate, CUevent *ret_event, unsigned int flags)
+{
+	struct object *event;
+	uint32_t context;
+	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
+
+	if (result)
+		return result;
+	if (!ret_event)
+		return CUDA_ERROR_INVALID_VALUE;
+	event = object_mint(VGPU_KIND_EVENT, context);
+	if (!event)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	if (flags & CU_EVENT_INTERPROCESS)
+		event_escape(event);
+	result = host_cuEventCreate(context, event->id, flags);
+	if (result) {
+		object_release(event);
+		return result;
+	}
+	*ret_event = (CUevent)event;
+	return CUDA_SUCCESS;
+}
+
+static CUresult event_record(CUevent handle, CUstream stream, unsigned int flags, bool per_thread_default)
+{
+	struct object *event;
+	uint32_t context, id;
+	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
+
+	if (result)
+		return result;
+	event = object_find(handle, VGPU_KIND_EVENT);
+	if (!event)
+		return CUDA_ERROR_INVALID_HANDLE;
+	result = stream_id(stream, per_thread_default, &id);
+	if (result)
+		return result;
+	recording_begin(event);
+	if (!flags)
+		return host_cuEventRecord(context, event->id, id);
+	/* In a capture it becomes a node, whose graph records it at each launch. */
+	event_escape(event);
+	return host_cuEventRecordWithFlags(context, event->id, id, flags);
+}
+
+API(cuEventRecord, CUevent event, CUstream stream)
+{
+	return event_record(event, stream, 0, false);
+}
+
+API(cuEventRecord_ptsz, CUevent event, CUstream stream)
+{
+	return event_record(event, stream, 0, true);
+}
+
+API(cuEventRecordWithFlags, CUevent event, CUstream stream, unsigned int flags)
+{
+	return event_record(event, stream, flags, false);
+}
+
+API(cuEventRecordWithFlags_ptsz, CUevent event, CUstream stream, unsigned int flags)
+{
+	return event_record(event, stream, flags, true);
+}
+
+API(cuCtxRecordEvent, CUcontext handle, CUevent event_handle)
+{
+	uint32_t context, id, event;
+	CUresult result = call_begin(CALL_NEEDS_INIT, &context);
+
+	if (!result)
+		result = object_id(handle, VGPU_KIND_CONTEXT, &id);
+	if (!result)
+		result = event_id_escaping(event_handle, &event);
+	return result ? result : host_cuCtxRecordEvent(context, id, event);
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Events. One that has been seen complete is complete until it is recorded again, so the guest need not ask the
+ * host again; unless somebody else may record it. Any thread may call.
+ */
+#ifndef VGPU_EVENT_H
+#define VGPU_EVENT_H
+
+#include "cuda_abi.h"
+#include "object.h"
+
+/* From now on others than cuEventRecord may record the event: graphs, launches, other processes. */
+void event_escape(struct object *event);
+
+/* Wire id of an event that escapes; CUDA_ERROR_INVALID_HANDLE: it is none. */
+CUresult event_id_escaping(CUevent handle, uint32_t *ret_id);
+
+#endif

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cuMemHostRegister.  The whole pages that the range touches are moved into memory
+ * that the executor has mapped at the same address (registered_move.h), so that
+ * the device sees them: a memory file, or in a virtual machine a part of the
+ * channel's area.  Where that is not possible the range is only noted, and copies
+ * of it go through the windows as those of any memory do.
+ *
+ * The executor places and charges the pages first and pins them last, so what it
+ * refuses is refused before anything was moved.
+ */
+#include <pthread.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "area.h"
+#include "context.h"
+#include "memory.h"
+#include "pinned.h"
+#include "registered.h"
+#include "registered_move.h"
+#include "session.h"
+
+#define PAGE_BYTES 4096u
+#define REGISTER_FLAGS                                                                              \
+	(CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP | CU_MEMHOSTREGISTER_IOMEMORY | \
+	 CU_MEMHOSTREGISTER_READ_ONLY)
+#define REGISTERED_KINDS (1u << MEMORY_REGISTERED | 1u << MEMORY_MOVED)
+
+/* From the look at what is registered until the range is noted. */
+static pthread_mutex_t register_mutex = PTHREAD_MUTEX_INITIALIZER;
+
+/* The pages of a range, and what is to hold them. */
+struct share {
+	uint64_t start;
+	size_t bytes;
+	int fd;
+	void *area_part;
+	void *spare; /* where the shared memory is mapped before it takes the place */
+};
+
+static struct share share_of(const struct memory_range *range)
+{
+	uint64_t start = range->address & ~(uint64_t)(PAGE_BYTES - 1);
+	uint64_t end = (range->address + range->bytes + PAGE_BYTES - 1) & ~(uint64_t)(PAGE_BYTES - 1);
+
+	return (struct share){.start = start, .bytes = (size_t)(end - start), .fd = -1, .area_part = range->area_part};
+}
+
+static bool share_make(struct share *share, uint32_t context)
+{
+	if (session.features & VGPU_FEATURE_HOST_MAP) {
+		share->fd = pinned_file_make(share->bytes);
+		if (share->fd < 0)
+			return false;
+		share->spare = mmap(NULL, share->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, share->fd, 0);
+		return share->spare != MAP_FAILED;
+	}
+	if (area_open(context))
+		return false;
+	share->area_part = area_take(share->bytes);
+	if (!share->area_part)
+		return false;
+	share->spare = transport_map(session.channel->transport, area_offset(share->area_part), share->bytes);
+	return share->spare;
+}
+
+static void share_release(const struct share *share)
+{
+	if (share->area_part)
+		area_give(share->area_part, share->bytes);
+}
+
+static CUresult share_place(const struct share *share, uint32_t context)
+{
+	const struct vgpu_host_place request = {
+		.address = share->start,
+		.bytes = share->bytes,
+		.area_offset =
+			share->area_part ? area_offset(share->area_part) - session.channel->layout.area_offset : 0,
+	};
+
+	return pinned_request(VGPU_OPCODE_HOST_PLACE, share->fd, &request, sizeof(request), context);
+}
+
+static CUresult share_pin(const struct share *share, uint32_t context)
+{
+	const struct vgpu_host_pin request = {
+		.address = share->start,
+		.register_flags = CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP,
+	};
+
+	return pinned_request(VGPU_OPCODE_HOST_PIN, -1, &request, sizeof(request), context);
+}
+
+/* Takes the executor's mapping away; after that nothing copies there any more. The pages come back in any case. */
+static CUresult share_end(const struct share *share, uint32_t context)
+{
+	const struct vgpu_host_unmap request = {.address = share->start};
+	CUresult result = pinned_request(VGPU_OPCODE_HOST_UNMAP, -1, &request, sizeof(request), context);
+
+	/* A part of the area that is still in use somewhere is not given out again. */
+	if (move_back((void *)(uintptr_t)share->start, share->bytes) && !result)
+		share_release(share);
+	return result;
+}
+
+/* In a virtual machine what is beyond the limit is staged, as pinned memory is. */
+static CUresult refusal(CUresult result)
+{
+	if (channel_lost(session.channel))
+		return channel_lost_result(session.channel);
+	return result == CUDA_ERROR_OUT_OF_MEMORY && session.features & VGPU_FEATURE_HOST_MAP ? result : CUDA_SUCCESS;
+}
+
+static CUresult share_fill(const struct share *share, struct memory_range *range)
+{
+	CUresult result = share_place(share, range->context);
+
+	if (result) {
+		munmap(share->spare, share->bytes);
+		share_release(share);
+		return refusal(result);
+	}
+	if (!move_out((void *)(uintptr_t)share->start, share->spare, share->bytes) ||
+	    share_pin(share, range->context)) {
+		(void)share_end(share, range->context);
+		return channel_lost(session.channel) ? channel_lost_result(session.channel) : CUDA_SUCCESS;
+	}
+	range->kind = MEMORY_MOVED;
+	range->area_part = share->area_part;
+	return CUDA_SUCCESS;
+}
+
+/* Shares the range's pages where that is possible, which its kind says then. */
+static CUresult range_share(struct memory_range *range)
+{
+	struct share share = share_of(range);
+	CUresult result = CUDA_SUCCESS;
+
+	if (!(session.features & VGPU_FEATURE_HOST_PLACE) || !move_is_possible(share.start, share.start + share.bytes))
+		return CUDA_SUCCESS;
+	if (share_make(&share, range->context))
+		result = share_fill(&share, range);
+	else
+		share_release(&share);
+	if (share.fd >= 0)
+		close(share.fd);
+	return result;
+}
+
+static CUresult range_note(struct memory_range *range)
+{
+	struct share share;
+	CUresult result;
+
+	if (memory_overlaps(range->address, range->bytes))
+		return CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED;
+	result = range_share(range);
+	if (result)
+		return result;
+	result = memory_note(range);
+	if (result && range->kind == MEMORY_MOVED) {
+		share = share_of(range);
+		(void)share_end(&share, range->context);
+	}
+	return result;
+}
+
+API(cuMemHostRegister_v2, void *pointer, size_t bytes, unsigned int flags)
+{
+	struct memory_range range = {
+		.address = (uintptr_t)pointer,
+		.bytes = bytes,
+		.kind = MEMORY_REGISTERED,
+		.flags = flags,
+	};
+	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &range.context);
+
+	if (result)
+		return result;
+	if (!pointer || bytes == 0 || bytes > PINNED_BYTES_MAX || range.address > UINT64_MAX - PAGE_BYTES - bytes ||
+	    (flags & ~(unsigned int)REGISTER_FLAGS))
+		return CUDA_ERROR_INVALID_VALUE;
+	if (flags & CU_MEMHOSTREGISTER_IOMEMORY)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	range.device = (CUdevice)thread_state.current->words[CONTEXT_DEVICE];
+	pthread_mutex_lock(&register_mutex);
+	result = range_note(&range);
+	pthread_mutex_unlock(&register_mutex);
+	return result;
+}
+
+API(cuMemHostRegister, void *pointer, size_t bytes, unsigned int flags)
+{
+	return cuMemHostRegister_v2(pointer, bytes, flags);
+}
+
+static CUresult range_end(const struct memory_range *range, uint32_t context)
+{
+	const struct share share = share_of(range);
+
+	return range->kind == MEMORY_MOVED ? share_end(&share, context) : CUDA_SUCCESS;
+}
+
+API(cuMemHostUnregister, void *pointer)
+{
+	struct memory_range range;
+	uint32_t context;
+	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
+
+	if (result)
+		return result;
+	if (!memory_remove((uintptr_t)pointer, REGISTERED_KINDS, &range))
+		return CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
+	return range_end(&range, context);
+}
+
+void registered_forget_context(uint32_t context)
+{
+	struct memory_range range;
+
+	while (memory_remove_of_context(context, REGISTERED_KINDS, &range))
+		(void)range_end(&range, context);
+}

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "registered_move.h"
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "mappings.h"
+#include "standstill.h"
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#endif
+
+/* So long stand the threads still, and so much memory more is needed. */
+#define PIECE_BYTES  ((size_t)64 << 20)
+#define STATUS_BYTES 8192
+
+/* Pages that have been moved. */
+struct moved {
+	uint8_t *place;
+	size_t bytes;
+	/* What is mapped there, as /proc/self/maps has it. */
+	uint64_t inode;
+	unsigned int major;
+	unsigned int minor;
+	uint64_t offset_of_zero; /* of the file's that would lie at address 0 */
+	size_t found;		 /* while it is looked for: so much is still there */
+	void *copy;		 /* during a fork: for the child */
+};
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct moved *moves;
+static size_t move_count;
+static size_t move_capacity;
+static bool has_handlers; /* of forks */
+
+/* Not memcpy(): whole pages are the program's, which its own checks of memory accesses know nothing of. */
+static void pages_copy(void *to, const void *from, size_t bytes)
+{
+	__asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(bytes) : : "memory");
+}
+
+struct kind_wish {
+	uint64_t next; /* below it all is as it should be */
+	uint64_t end;
+	bool is_refused;
+};
+
+static bool has_prefix(const char *text, const char *prefix)
+{
+	return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+/* Without a file, or variables of the program or of a library, which are as good as that once they are loaded. */
+static bool is_ordinary(const struct mapping *mapping, uint64_t address)
+{
+	Dl_info object;
+
+	if (strcmp(mapping->permissions, "rw-p") != 0)
+		return false;
+	if (mapping->inode)
+		return dladdr((void *)(uintptr_t)address, &object);
+	return !mapping->name[0] || strcmp(mapping->name, "[heap]") == 0 || has_prefix(mapping->name, "[anon:");
+}
+
+static bool kind_visit(const struct mapping *mapping, void *argument)
+{
+	struct kind_wish *wish = argument;
+
+	if (has_prefix(mapping->name, "/[aio]") || has_prefix(mapping->name, "anon_inode:[io_uring]"))
+		wish->is_refused = true;
+	else if (mapping->start <= wish->next && mapping->end > wish->next && wish->next < wish->end) {
+		wish->is_refused |= !is_ordinary(mapping, wish->next);
+		wish->next = mapping->end;
+	}
+	return !wish->is_refused;
+}
+
+/* Does no hardware know pages of the process (proc_pid_status(5), VmPin)? */
+static bool nothing_is_pinned(void)
+{
+	char text[STATUS_BYTES];
+	const char *line;
+	ssize_t got;
+	int file = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+
+	if (file < 0)
+		return false;
+	got = read(file, text, sizeof(text) - 1);
+	close(file);
+	text[got < 0 ? 0 : got] = '\0';
+	line = strstr(text, "VmPin:");
+	return line && strtoull(line + strlen("VmPin:"), NULL, 10) == 0;
+}
+
+/* The kernel and the C library know words there, such as that for who waits for the thread's end. */
+static bool is_own_stack(uint64_t start, uint64_t end)
+{
+	pthread_attr_t attributes;
+	void *stack = NULL;
+	size_t bytes = 0;
+
+	if (pthread_getattr_np(pthread_self(), &attributes))
+		return true;
+	(void)pthread_attr_getstack(&attributes, &stack, &bytes);
+	pthread_attr_destroy(&attributes);
+	return start < (uintptr_t)stack + bytes && end > (uintptr_t)stack;
+}
+
+bool move_is_possible(uint64_t start, uint64_t end)
+{
+	struct kind_wish wish = {.next = start, .end = end};
+
+	return !is_own_stack(start, end) && mappings_each(kind_visit, &wish) && !wish.is_refused && wish.next >= end &&
+	       nothing_is_pinned();
+}
+
+struct piece {
+	uint8_t *place;
+	uint8_t *spare;
+	size_t bytes;
+	bool empties; /* what is left is given up */
+	bool is_done;
+};
+
+/* While the other threads stand still. */
+static void piece_move(void *argument)
+{
+	struct piece *piece = argument;
+
+	pages_copy(piece->spare, piece->place, piece->bytes);
+	if (piece->empties)
+		(void)madvise(piece->place, piece->bytes, MADV_REMOVE);
+	piece->is_done = mremap(piece->spare, piece->bytes, piece->bytes, MREMAP_MAYMOVE | MREMAP_FIXED,
+				piece->place) == piece->place;
+	if (!piece->is_done && piece->empties)
+		pages_copy(piece->place, piece->spare, piece->bytes);
+}
+
+/* How much of it was moved; the rest of the spare memory is unmapped. */
+static size_t pages_move(uint8_t *place, uint8_t *spare, size_t bytes, bool empties)
+{
+	size_t done = 0;
+
+	while (done < bytes) {
+		struct piece piece = {
+			.place = place + done,
+			.spare = spare + done,
+			.bytes = bytes - done < PIECE_BYTES ? bytes - done : PIECE_BYTES,
+			.empties = empties,
+		};
+
+		/* Before the threads have to wait for it. */
+		(void)madvise(piece.spare, piece.bytes, MADV_POPULATE_WRITE);
+		if (!standstill_run(piece_move, &piece) || !piece.is_done)
+			break;
+		done += piece.bytes;
+	}
+	if (done < bytes)
+		munmap(spare + done, bytes - done);
+	return done;
+}
+
+static size_t pages_return(uint8_t *place, size_t bytes)
+{
+	void *spare = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return spare == MAP_FAILED ? 0 : pages_move(place, spare, bytes, true);
+}
+
+static bool identity_visit(const struct mapping *mapping, void *argument)
+{
+	struct moved *moved = argument;
+
+	if (mapping->end <= (uintptr_t)moved->place)
+		return true;
+	moved->inode = mapping->inode;
+	moved->major = mapping->major;
+	moved->minor = mapping->minor;
+	moved->offset_of_zero = mapping->offset - mapping->start;
+	return false;
+}
+
+/* There is room for it. */
+static void move_note(uint8_t *place, size_t bytes)
+{
+	struct moved *moved = &moves[move_count++];
+
+	*moved = (struct moved){.place = place, .bytes = bytes};
+	(void)mappings_each(identity_visit, moved);
+}
+
+static bool found_visit(const struct mapping *mapping, void *argument)
+{
+	(void)argument;
+	for (size_t i = 0; i < move_count; i++) {
+		struct moved *moved = &moves[i];
+		uint64_t start = (uintptr_t)moved->place;
+		uint64_t end = start + moved->bytes;
+
+		if (mapping->end <= start || mapping->start >= end || mapping->inode != moved->inode ||
+		    mapping->major != moved->major || mapping->minor != moved->minor ||
+		    mapping->offset - mapping->start != moved->offset_of_zero ||
+		    strcmp(mapping->permissions, "rw-s") != 0)
+			continue;
+		moved->found += (size_t)((mapping->end < end ? mapping->end : end) -
+					 (mapping->start > start ? mapping->start : start));
+	}
+	return true;
+}
+
+/* Sees which moved pages are still there: the program may have unmapped them. */
+static void moves_find(void)
+{
+	for (size_t i = 0; i < move_count; i++)
+		moves[i].found = 0;
+	if (move_count)
+		(void)mappings_each(found_visit, NULL);
+}
+
+static void fork_prepare(void)
+{
+	pthread_mutex_lock(&mutex);
+	moves_find();
+	for (size_t i = 0; i < move_count; i++) {
+		struct moved *moved = &moves[i];
+
+		moved->copy = NULL;
+		if (moved->found != moved->bytes)
+			continue;
+		moved->copy = mmap(NULL, moved->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (moved->copy == MAP_FAILED)
+			moved->copy = NULL;
+		else
+			pages_copy(moved->copy, moved->place, moved->bytes);
+	}
+}
+
+static void fork_parent(void)
+{
+	for (size_t i = 0; i < move_count; i++)
+		if (moves[i].copy)
+			munmap(moves[i].copy, moves[i].bytes);
+	pthread_mutex_unlock(&mutex);
+}
+
+static void fork_child(void)
+{
+	for (size_t i = 0; i < move_count; i++)
+		if (moves[i].copy)
+			(void)mremap(moves[i].copy, moves[i].bytes, moves[i].bytes, MREMAP_MAYMOVE | MREMAP_FIXED,
+				     moves[i].place);
+	move_count = 0;
+	pthread_mutex_unlock(&mutex);
+}
+
+static bool move_prepare(void)
+{
+	size_t capacity = move_capacity ? 2 * move_capacity : 16;
+	struct moved *grown;
+
+	has_handlers = has_handlers || pthread_atfork(fork_prepare, fork_parent, fork_child) == 0;
+	if (!has_handlers || move_count < move_capacity)
+		return has_handlers;
+	grown = realloc(moves, capacity * sizeof(*grown));
+	if (!grown)
+		return false;
+	moves = grown;
+	move_capacity = capacity;
+	return true;
+}
+
+bool move_out(void *place, void *spare, size_t bytes)
+{
+	size_t done = 0;
+
+	pthread_mutex_lock(&mutex);
+	if (move_prepare())
+		done = pages_move(place, spare, bytes, false);
+	else
+		munmap(spare, bytes);
+	if (done == bytes) {
+		move_note(place, bytes);
+	} else if (done) {
+		size_t back = pages_return(place, done);
+
+		/* What cannot come back now is shared with nobody soon, and holds what it held. */
+		if (back < done)
+			move_note((uint8_t *)place + back, done - back);
+	}
+	pthread_mutex_unlock(&mutex);
+	return done == bytes;
+}
+
+/* As much as is possible; what is left stays noted. */
+static void move_undo(struct moved *moved)
+{
+	size_t done = moved->found == moved->bytes ? pages_return(moved->place, moved->bytes) : 0;
+
+	moved->place += done;
+	moved->bytes -= done;
+}
+
+bool move_back(void *place, size_t bytes)
+{
+	bool is_back = true;
+
+	pthread_mutex_lock(&mutex);
+	moves_find();
+	for (size_t i = move_count; i-- > 0;) {
+		struct moved *moved = &moves[i];
+
+		if (moved->place < (uint8_t *)place || moved->place >= (uint8_t *)place + bytes)
+			continue;
+		move_undo(moved);
+		if (moved->bytes == 0)
+			*moved = moves[--move_count];
+		else
+			is_back = false;
+	}
+	pthread_mutex_unlock(&mutex);
+	return is_back;
+}

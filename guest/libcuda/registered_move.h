@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Moves whole pages of the program's memory into shared memory and back, at their
+ * address and with their content.
+ *
+ * The first and the last page hold what is not the caller's, such as other
+ * blocks of malloc, and any thread may write anywhere meanwhile: a piece is copied
+ * and takes its place while the other threads stand still (standstill.h), so no
+ * write is lost.  Between pieces they run.
+ *
+ * The child of a fork has pages of its own, as it would have without the move:
+ * copies, made just before.  What another thread of the parent writes between
+ * that and the fork itself is not in them.
+ */
+#ifndef VGPU_REGISTERED_MOVE_H
+#define VGPU_REGISTERED_MOVE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * Are the pages private memory without a file or variables, all of them, no stack of the caller's, and do only threads
+ * of the program write there? No: where the process has memory that hardware (VmPin) or the kernel's asynchronous
+ * operations may know by its pages.
+ */
+bool move_is_possible(uint64_t start, uint64_t end);
+
+/*
+ * Puts the shared memory that is mapped at 'spare' in the place of what lies at 'place', which it then holds.
+ * The mapping at 'spare' is used up, also by a failure. false: the program's memory is as it was.
+ */
+bool move_out(void *place, void *spare, size_t bytes);
+
+/*
+ * The opposite, into private memory, of what a move_out() has put there. false: shared pages are still there, for it
+ * cannot be done now, or the program has mapped something else in the place of some.
+ */
+bool move_back(void *place, size_t bytes);
+
+#endif

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the programs that register memory share: a context with a kernel that adds one to each word, and words to look
+ * at. */
+#ifndef TEST_REGISTERED_CALLS_H
+#define TEST_REGISTERED_CALLS_H
+
+#include "cuda_abi.h"
+#include "memory_calls.h"
+
+CUresult cuMemHostRegister_v2(void *address, size_t bytes, unsigned int flags);
+CUresult cuMemHostUnregister(void *address);
+
+#define PAGE  4096u
+#define WORDS (1u << 16)
+#define BYTES (WORDS * 4u)
+
+#define WORKS(call) assert_int_equal(call, CUDA_SUCCESS)
+
+static CUcontext context;
+static CUfunction increment;
+
+static int setup(void **state)
+{
+	CUmodule module;
+
+	(void)state;
+	return cuInit(0) || cuDevicePrimaryCtxRetain(&context, 0) || cuCtxSetCurrent(context) ||
+	       cuModuleLoadData(&module, increment_image) || cuModuleGetFunction(&increment, module, "increment");
+}
+
+static void kernel_run(CUdeviceptr to, uint32_t words)
+{
+	void *parameters[] = {&to};
+
+	WORKS(cuLaunchKernel(increment, words / 256, 1, 1, 256, 1, 1, 0, NULL, parameters, NULL));
+	WORKS(cuCtxSynchronize());
+}
+
+static CUdeviceptr device_pointer(void *host)
+{
+	CUdeviceptr device = 0;
+
+	WORKS(cuMemHostGetDevicePointer_v2(&device, host, 0));
+	return device;
+}
+
+static void words_set(uint32_t *words, uint32_t value)
+{
+	for (uint32_t i = 0; i < WORDS; i++)
+		words[i] = i * 3 + value;
+}
+
+static void words_expect(const uint32_t *words, uint32_t value)
+{
+	for (uint32_t i = 0; i < WORDS; i++)
+		if (words[i] != i * 3 + value)
+			fail_msg("word %u is %u", i, words[i]);
+}
+
+#endif

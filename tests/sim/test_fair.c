@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The fair policy, step by step: what the simulator's sums do not show. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "schedule_policy.h"
+
+#define MS	 ((uint64_t)1000000)
+#define SLICE_NS (5 * MS)
+#define AGING_NS (100 * MS)
+
+enum { LOW, MEDIUM, HIGH };
+
+static struct policy_queue queue;
+
+static int setup(void **state)
+{
+	(void)state;
+	policy_queue_init(&queue, &policy_fair, SLICE_NS, AGING_NS);
+	return 0;
+}
+
+static void add(struct policy_tenant *tenant, uint32_t class)
+{
+	*tenant = (struct policy_tenant){.weight = 50, .priority = class};
+	policy_tenant_add(&queue, tenant);
+}
+
+/* Has the GPU, begun at 'now', for so long, and wants it again. */
+static uint64_t turn(struct policy_tenant *tenant, uint64_t now, uint64_t used_ns)
+{
+	assert_ptr_equal(policy_choose(&queue, now), tenant);
+	policy_charge(&queue, tenant, used_ns, now + used_ns);
+	policy_arrive(&queue, tenant, now + used_ns);
+	return now + used_ns;
+}
+
+/* The high one pauses for 0.1 ms in each 50 ms: until it is aged the low one has those, and is no younger for them. */
+static void test_pieces_do_not_make_a_class_younger(void **state)
+{
+	struct policy_tenant high, low;
+	uint64_t now = MS;
+
+	(void)state;
+	add(&high, HIGH);
+	add(&low, LOW);
+	policy_arrive(&queue, &low, now);
+	policy_arrive(&queue, &high, now);
+	for (int i = 0; i < 4; i++) {
+		now = turn(&high, now, 50 * MS);
+		policy_leave(&high);
+		assert_ptr_equal(policy_choose(&queue, now), &low);
+		now += MS / 10;
+		policy_charge(&queue, &low, MS / 10, now);
+		policy_arrive(&queue, &high, now);
+		assert_int_equal(policy_is_preempted(&queue, &low, now), i < 3);
+		if (i < 3)
+			policy_arrive(&queue, &low, now + MS / 2);
+	}
+	/* Its turn is a slice, with the pieces, after which all is as at first. */
+	assert_int_equal(queue.policy->rank(&queue, &low, now), HIGH);
+	assert_int_equal(queue.policy->slice(&queue, &low, 0), SLICE_NS);
+	policy_charge(&queue, &low, SLICE_NS - 4 * MS / 10, now + SLICE_NS);
+	assert_int_equal(queue.policy->rank(&queue, &low, now + SLICE_NS), LOW);
+	assert_true(policy_is_preempted(&queue, &low, now + SLICE_NS));
+}
+
+static void test_a_class_without_work_does_not_age(void **state)
+{
+	struct policy_tenant high, low;
+	uint64_t now = MS;
+
+	(void)state;
+	add(&high, HIGH);
+	add(&low, LOW);
+	policy_arrive(&queue, &low, now);
+	now = turn(&low, now, MS);
+	policy_leave(&low);
+	policy_arrive(&queue, &high, now);
+	now = turn(&high, now, 1000 * MS);
+	policy_arrive(&queue, &low, now);
+	assert_int_equal(queue.policy->rank(&queue, &low, now), LOW);
+	assert_int_equal(queue.policy->rank(&queue, &low, now + AGING_NS), MEDIUM);
+	turn(&high, now, MS);
+}
+
+static void test_a_turn_by_age_is_a_slice(void **state)
+{
+	struct policy_tenant high, heavy, light;
+
+	(void)state;
+	add(&high, HIGH);
+	add(&heavy, LOW);
+	add(&light, LOW);
+	heavy.weight = 100;
+	light.weight = 1;
+	light.tag = (double)SLICE_NS;
+	policy_arrive(&queue, &heavy, 0);
+	policy_arrive(&queue, &light, 0);
+	assert_ptr_equal(policy_choose(&queue, 2 * AGING_NS), &heavy);
+	assert_true(queue.policy->slice(&queue, &heavy, 0) > 10 * SLICE_NS);
+	policy_arrive(&queue, &high, 2 * AGING_NS);
+	assert_int_equal(queue.policy->slice(&queue, &heavy, 0), SLICE_NS);
+}
+
+/* Two with short kernels, two with kernels of 20 ms, whose turns go on for 15 ms after a slice. */
+static void test_turns_are_as_long_as_those_that_are_waited_for(void **state)
+{
+	struct policy_tenant tenants[4], new;
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		add(&tenants[i], MEDIUM);
+		policy_arrive(&queue, &tenants[i], 0);
+		tenants[i].tag = (double)((i < 2 ? 5 : 20) * MS) / 50;
+	}
+	assert_int_equal(queue.policy->slice(&queue, &tenants[0], 0), SLICE_NS);
+	policy_turn_end(&tenants[2], SLICE_NS, 20 * MS);
+	assert_int_equal(tenants[2].overrun_ns, 15 * MS);
+	assert_int_equal(queue.policy->slice(&queue, &tenants[0], 0), 15 * MS);
+	/* Who has paused does not wait for that. */
+	add(&new, MEDIUM);
+	policy_arrive(&queue, &new, 50 * MS);
+	new.tag = tenants[0].tag;
+	assert_int_equal(queue.policy->slice(&queue, &tenants[0], 0), SLICE_NS);
+	policy_leave(&new);
+	/* With long kernels a turn goes on anyway. */
+	tenants[0].overrun_ns = SLICE_NS;
+	assert_int_equal(queue.policy->slice(&queue, &tenants[0], 0), SLICE_NS);
+	/* One turn that ended late by chance is not remembered for long. */
+	for (int i = 0; i < 20; i++)
+		policy_turn_end(&tenants[2], SLICE_NS, SLICE_NS);
+	assert_true(tenants[2].overrun_ns < 2 * MS);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_pieces_do_not_make_a_class_younger, setup),
+		cmocka_unit_test_setup(test_a_class_without_work_does_not_age, setup),
+		cmocka_unit_test_setup(test_a_turn_by_age_is_a_slice, setup),
+		cmocka_unit_test_setup(test_turns_are_as_long_as_those_that_are_waited_for, setup),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
