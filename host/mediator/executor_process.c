@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -148,19 +149,17 @@ _Static_assert(offsetof(struct executor_process, process) == 0, "executor_exited
 static int child_start(struct executor_process *executor, const char *worker, bool has_others, const char *gpu,
 		       const struct process_identity *identity, int child_control)
 {
+	const struct configuration *configuration = &executor->mediator->configuration;
 	char *path = worker ? worker_relay_find(executor->mediator) : executor_path_find(executor->mediator);
 	char address[256];
 	char silence[16];
 	char variable[128];
 	char pack[] = "pack";
 	char once[] = "once";
-	char *options[] = {executor->mediator->configuration.worker_pack ? pack : NULL, has_others ? once : NULL};
-	char *arguments[] = {path,
-			     worker ? address : NULL,
-			     silence,
-			     options[0] ? options[0] : options[1],
-			     options[0] ? options[1] : NULL,
-			     NULL};
+	char lanes[16];
+	/* Of a relay; an executor has none. */
+	char *arguments[7] = {path, worker ? address : NULL, silence};
+	size_t count = 3;
 	struct process_plan plan = {
 		.path = path,
 		.arguments = arguments,
@@ -179,7 +178,14 @@ static int child_start(struct executor_process *executor, const char *worker, bo
 		return -1;
 	}
 	snprintf(address, sizeof(address), "%s", worker ? worker : "");
-	snprintf(silence, sizeof(silence), "%u", executor->mediator->configuration.worker_silence_ms);
+	snprintf(silence, sizeof(silence), "%u", configuration->worker_silence_ms);
+	snprintf(lanes, sizeof(lanes), "lanes=%u", configuration->worker_lanes);
+	if (configuration->worker_pack)
+		arguments[count++] = pack;
+	if (has_others)
+		arguments[count++] = once;
+	if (configuration->worker_lanes != UINT_MAX)
+		arguments[count++] = lanes;
 	snprintf(variable, sizeof(variable), "CUDA_VISIBLE_DEVICES=%s", gpu ? gpu : "");
 	plan.output = log_end;
 	plan.error = log_end;
