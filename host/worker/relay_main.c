@@ -165,6 +165,8 @@ static bool start_take(struct control_message *message, struct relay_connect_pla
 	memory = channel_memory_of(start, message->fds[START_MEMORY]);
 	/* What lies there would not cross. */
 	memory.has_area = false;
+	/* As the executor there is told (mirror_open.c): both sides lay the channel out alike. */
+	memory.is_far = true;
 	error = channel_open(&relay.channel, &memory, message->fds[START_DOORBELL], message->fds[START_INTERRUPT]);
 	if (error) {
 		relay_fault(&relay, VGPU_ERROR_NO_MEMORY, "cannot map the channel's memory: %s", strerror(-error));
