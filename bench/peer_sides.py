@@ -162,7 +162,12 @@ class Worker(Local):
                               credentials, '--driver', 'libcuda.so.1'],
                    {'LD_LIBRARY_PATH': self.driver_path(self.bundle / 'lib')}, lambda _: port_listens(port))
         self.mediator('--driver', '/nonexistent/libcuda.so.1', '--worker', f'A=127.0.0.1:{port}',
-                      '--worker-credentials', credentials)
+                      '--worker-credentials', credentials, *self.lanes())
+
+    @staticmethod
+    def lanes():
+        """WORKER_LANES in the environment, instead of as many as usual."""
+        return ('--worker-lanes', os.environ['WORKER_LANES']) if 'WORKER_LANES' in os.environ else ()
 
 
 class Lupine(Side):

@@ -3,18 +3,21 @@
 """What the way to a worker costs: launch_bench with the executor here, at a worker on the loopback interface, and
 at one behind a network of 0.1 and 1 ms of delay in each direction.
 
-usage: worker.py [--build BUILD] [--full | --pack]
+usage: worker.py [--build BUILD] [--full | --pack | --copies]
 
 With --pack: vector_add of 4 million floats (32 MB there, 16 MB back) over links of several speeds, with bulk data
-packed and as it is.
+packed and as it is. With --copies: pageable copies of 64 MiB over the loopback interface by the number of lanes, and
+what a GB costs the relay and the worker's processes of processor time.
 
 As root the delay is netem's, between two network namespaces; where the kernel has no netem, a process in between
 holds every piece of data back for that time, and costs some microseconds more itself. Prints a table.
 """
 
 import argparse
+import ctypes
 import json
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -77,6 +80,57 @@ def pack_measure(build):
         print(f'| {f"{megabits} Mbit/s" if megabits else "loopback"} | {times[0]:.2f} s | {times[1]:.2f} s |', flush=True)
 
 
+def processor_seconds(process):
+    """Of all its threads."""
+    fields = Path(f'/proc/{process}/stat').read_text().rsplit(')', 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
+
+
+def copy_child(megabytes, turns):
+    """In the program's place: says how long each direction took, and waits between them to be looked at."""
+    cuda = ctypes.CDLL('libcuda.so.1')
+    context, device, size = ctypes.c_void_p(), ctypes.c_uint64(), ctypes.c_size_t(megabytes << 20)
+    memory = ctypes.create_string_buffer(os.urandom(1 << 20) * megabytes, megabytes << 20)
+    back = ctypes.create_string_buffer(megabytes << 20)
+    calls = [cuda.cuInit(0), cuda.cuDevicePrimaryCtxRetain(ctypes.byref(context), 0), cuda.cuCtxSetCurrent(context),
+             cuda.cuMemAlloc_v2(ctypes.byref(device), size), cuda.cuMemcpyHtoD_v2(device, memory, size),
+             cuda.cuMemcpyDtoH_v2(back, device, size)]
+    for copy, first, second in ((cuda.cuMemcpyHtoD_v2, device, memory), (cuda.cuMemcpyDtoH_v2, back, device)):
+        print('ready', flush=True)
+        sys.stdin.readline()
+        start = time.monotonic()
+        for _ in range(turns):
+            calls.append(copy(first, second, size))
+        calls.append(cuda.cuCtxSynchronize())
+        print(time.monotonic() - start, flush=True)
+        sys.stdin.readline()
+    sys.exit(1 if any(calls) or memory.raw != back.raw else 0)
+
+
+def copies_measure(counts, megabytes=64, turns=20):
+    print('| lanes | | GB/s | relay, s/GB | worker, s/GB |\n|---|---|---|---|---|')
+    for count in counts:
+        with WorkerStack('--worker-lanes', str(count)) as stack:
+            program = stack.mediator.spawn(sys.executable, Path(__file__).resolve(), '--copy-child', megabytes, turns,
+                                           stdin=subprocess.PIPE)
+            for direction in ('to the device', 'back'):
+                if program.stdout.readline() != 'ready\n':
+                    sys.exit(program.stdout.read() + stack.mediator.text()[-2000:])
+                sides = stack.mediator.executors(), stack.worker.children()
+                before = [sum(map(processor_seconds, side)) for side in sides]
+                program.stdin.write('go\n')
+                program.stdin.flush()
+                seconds = float(program.stdout.readline())
+                used = [sum(map(processor_seconds, side)) - start for side, start in zip(sides, before)]
+                gigabytes = megabytes * 2**20 * turns / 1e9
+                print(f'| {count} | {direction} | {gigabytes / seconds:.2f} | {used[0] / gigabytes:.2f} | '
+                      f'{used[1] / gigabytes:.2f} |', flush=True)
+                program.stdin.write('go\n')
+                program.stdin.flush()
+            if program.wait(60):
+                sys.exit('the copy differs, or a call failed')
+
+
 def cell(result):
     """The median, and of latencies the 99th percentile."""
     late = f' ({result["p99"]:.4g})' if 'p99' in result else ''
@@ -88,9 +142,16 @@ def main():
     parser.add_argument('--build', default=str(ROOT / 'build'))
     parser.add_argument('--full', action='store_true', help='more samples and larger copies')
     parser.add_argument('--pack', action='store_true')
+    parser.add_argument('--copies', nargs='?', const='0,1,2,4', metavar='LANES', help='such as 0,4')
+    parser.add_argument('--copy-child', nargs=2, type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     os.environ['VGPU_BUILD'] = options.build
     build = Path(options.build).resolve()
+    if options.copy_child:
+        copy_child(*options.copy_child)
+    if options.copies:
+        copies_measure([int(count) for count in options.copies.split(',')])
+        return
     if options.pack:
         pack_measure(build)
         return

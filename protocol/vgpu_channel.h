@@ -29,7 +29,7 @@
 #define VGPU_CHANNEL_MAGIC 0x4e414843 /* "CHAN" */
 
 #define VGPU_CHANNEL_BYTES_MIN	   (4u << 20)
-#define VGPU_CHANNEL_BYTES_WINDOWS (16u << 20) /* of a larger one, what is no area */
+#define VGPU_CHANNEL_BYTES_WINDOWS (4u << 20)  /* of a larger one, what is no area */
 #define VGPU_CHANNEL_BYTES_LOCAL   (34u << 20) /* of the local transport */
 #define VGPU_COMMAND_RING_BYTES	   (1u << 20)
 #define VGPU_REPLY_RING_BYTES	   (256u << 10)

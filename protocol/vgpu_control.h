@@ -151,7 +151,7 @@ struct vgpu_control_executor_start {
 	uint32_t has_area;	/* a part of the channel is for pinned memory, if it is large enough */
 	uint32_t xen_grants;	/* as in DEVICE_HELLO */
 	uint32_t tells_process; /* GUEST_PROCESS is answered */
-	uint32_t reserved;
+	uint32_t is_far;	/* the guest is behind a network: windows are as large as there is room for */
 	uint64_t process_namespace;		/* of a local client; 0: unknown. With 'tenant', for a worker */
 	char driver_library[256];		/* path or soname for dlopen */
 	char tenant[VGPU_CONTROL_TENANT_BYTES]; /* as the mediator names it; a relay tells the worker */

@@ -5,7 +5,7 @@
  * open()   takes a free channel and waits (killable) until it is ready:
  *          ENODEV no mediator on the host, EBUSY no free channel, ETIMEDOUT,
  *          EIO the host refused; the reason is in the kernel log.
- * mmap()   offset 0: the channel's memory (at most channel_bytes);
+ * mmap()   below channel_bytes: the channel's memory, or whole pages of it;
  *          offset VGPU_MMAP_DOORBELL: one page, a 32-bit store of any value
  *          rings the doorbell.
  * read()   of 8 bytes: like an eventfd, the number of interrupts since the last

@@ -1,6 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "window.h"
 
+#include <sys/mman.h>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#endif
+
+#define PAGE_BYTES	4096u
+#define POPULATE_BYTES	(512u << 10)
 #define PIECE_BYTES_MAX (1u << 20)
 #define PIECE_BYTES_MIN (64u << 10)
 
@@ -56,6 +64,20 @@ static bool upload_ready(void *argument)
 	return wish->broken || upload_room(wish->window) >= wish->wanted;
 }
 
+/*
+ * Sees to it that the window is mapped up to 'end', for a fault for each page would take longer than the copy: for
+ * 64 KiB 20 us instead of 4. A part at a time, for many programs never use all of it.
+ */
+static void window_populate(struct upload_window *window, size_t end)
+{
+	uintptr_t start = ((uintptr_t)window->channel->upload + window->populated) & ~(uintptr_t)(PAGE_BYTES - 1);
+	size_t wanted = end + POPULATE_BYTES < window->bytes ? end + POPULATE_BYTES : window->bytes;
+
+	/* Where it cannot be, it is mapped already (a virtual machine's), or faults will do. */
+	(void)madvise((void *)start, (uintptr_t)window->channel->upload + wanted - start, MADV_POPULATE_WRITE);
+	window->populated = (uint32_t)wanted;
+}
+
 size_t upload_reserve(struct upload_window *window, size_t wanted, void **ret_room, uint64_t *ret_position)
 {
 	struct upload_wish wish = {.window = window};
@@ -79,6 +101,8 @@ size_t upload_reserve(struct upload_window *window, size_t wanted, void **ret_ro
 			return 0;
 		}
 	}
+	if (place + wanted > window->populated)
+		window_populate(window, place + wanted);
 	*ret_room = window->channel->upload + place;
 	*ret_position = window->head;
 	window->head += wanted;

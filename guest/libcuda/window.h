@@ -21,6 +21,7 @@ struct upload_window {
 	uint64_t released; /* last checked value of upload_released */
 	uint32_t bytes;
 	uint32_t piece_bytes; /* the most that one piece takes */
+	uint32_t populated;   /* so much of it is known to be mapped */
 };
 
 #define DOWNLOAD_SLOTS_MAX 32

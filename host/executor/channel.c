@@ -12,6 +12,11 @@
 #define WINDOW_ALIGNMENT  (64u << 10)
 #define CHANNEL_BYTES_MAX (1ull << 31) /* offsets in the header have 32 bits */
 #define FUNCTION_BYTES	  (128u << 10)
+/*
+ * A window is walked through again and again: one that stays in the processor's cache is faster than a large one (1 MiB
+ * against 16 on an H200's host: 8.4 to 7.0 GB/s up, 12.8 to 11.8 down, and 15 to 1.7 where each page is new).
+ */
+#define WINDOW_BYTES_NEAR (1u << 20)
 
 /* Of a channel that is to have one, what lies behind rings and windows. */
 static uint32_t area_bytes_of(uint64_t channel_bytes)
@@ -19,7 +24,7 @@ static uint32_t area_bytes_of(uint64_t channel_bytes)
 	return channel_bytes > VGPU_CHANNEL_BYTES_WINDOWS ? (uint32_t)(channel_bytes - VGPU_CHANNEL_BYTES_WINDOWS) : 0;
 }
 
-static void layout_write(struct channel *channel, bool has_area)
+static void layout_write(struct channel *channel, bool has_area, bool is_far)
 {
 	struct vgpu_channel_header *header = channel->header;
 	uint32_t command_offset = HEADER_BYTES;
@@ -31,6 +36,8 @@ static void layout_write(struct channel *channel, bool has_area)
 	uint32_t area_offset = (uint32_t)(channel->bytes - area_bytes);
 	uint32_t window_bytes = (area_offset - windows) / 2 & ~(WINDOW_ALIGNMENT - 1);
 
+	if (!is_far && window_bytes > WINDOW_BYTES_NEAR)
+		window_bytes = WINDOW_BYTES_NEAR;
 	memset(header, 0, sizeof(*header));
 	header->version = VGPU_PROTOCOL_VERSION;
 	header->channel_bytes = channel->bytes;
@@ -70,6 +77,7 @@ struct channel_memory channel_memory_of(const struct vgpu_control_executor_start
 		.xen_frame = start->xen_frame,
 		.xen_grants = start->xen_grants,
 		.has_area = start->has_area,
+		.is_far = start->is_far,
 	};
 }
 
@@ -111,7 +119,7 @@ int channel_open(struct channel *channel, const struct channel_memory *memory, i
 		.doorbell = doorbell,
 		.interrupt = interrupt,
 	};
-	layout_write(channel, memory->has_area);
+	layout_write(channel, memory->has_area, memory->is_far);
 	return 0;
 }
 

@@ -42,6 +42,7 @@ struct channel_memory {
 	uint32_t xen_frame; /* guest frame number of the first page, or number of the page in gntdev's file */
 	uint32_t xen_grants;
 	bool has_area;
+	bool is_far;
 };
 
 /* 'file' is the descriptor that came with the start. */

@@ -47,8 +47,6 @@ static CUresult wrapper_build(struct image *image, size_t total)
 		if (count > PIECES_MAX || !piece_next(image->staged, total, &offset, &piece) ||
 		    !image_fatbin_is_sound(piece.bytes, piece.count))
 			return CUDA_ERROR_INVALID_IMAGE;
-		if (image_fatbin_may_print(piece.bytes))
-			image->may_print = true;
 		if (count == 0)
 			image->wrapper.fatbin = piece.bytes;
 		else
@@ -80,17 +78,14 @@ static CUresult single_check(struct image *image, size_t total, uint32_t kind)
 		/* Padding, or the byte behind what was staged. */
 		image->staged[(size_t)(piece.bytes - image->staged) + piece.count] = 0;
 		image->pointer_bytes++;
-		image->may_print = image_code_may_print(piece.bytes, piece.count);
 		return CUDA_SUCCESS;
 	case IMAGE_FATBIN:
 		if (!image_fatbin_is_sound(piece.bytes, piece.count))
 			return CUDA_ERROR_INVALID_IMAGE;
-		image->may_print = image_fatbin_may_print(piece.bytes);
 		return CUDA_SUCCESS;
 	case IMAGE_ELF:
 		if (!image_elf_is_sound(piece.bytes, piece.count))
 			return CUDA_ERROR_INVALID_IMAGE;
-		image->may_print = image_code_may_print(piece.bytes, piece.count);
 		return CUDA_SUCCESS;
 	default:
 		return CUDA_ERROR_INVALID_VALUE;
@@ -106,7 +101,6 @@ static CUresult archive_check(struct image *image, size_t total)
 		return CUDA_ERROR_INVALID_IMAGE;
 	image->pointer = piece.bytes;
 	image->pointer_bytes = piece.count;
-	image->may_print = image_code_may_print(piece.bytes, piece.count);
 	return CUDA_SUCCESS;
 }
 
@@ -148,7 +142,7 @@ CUresult image_take(struct stage *stage, uint32_t kind, struct image *ret_image)
 	size_t total = stage->used;
 	CUresult result;
 
-	*ret_image = (struct image){0};
+	*ret_image = (struct image){.staged_bytes = total, .kind = kind};
 	result = stage_take(stage, &ret_image->staged);
 	if (result)
 		return result;
@@ -156,6 +150,22 @@ CUresult image_take(struct stage *stage, uint32_t kind, struct image *ret_image)
 	if (result)
 		image_release(ret_image);
 	return result;
+}
+
+bool image_may_print(const struct image *image)
+{
+	switch (image->kind) {
+	case IMAGE_FATBIN:
+		return image_fatbin_may_print(image->pointer);
+	case IMAGE_WRAPPER:
+		for (size_t i = 0; image->prelinked[i]; i++) {
+			if (image_fatbin_may_print(image->prelinked[i]))
+				return true;
+		}
+		return image_fatbin_may_print(image->wrapper.fatbin);
+	default:
+		return image_code_may_print(image->pointer, image->pointer_bytes);
+	}
 }
 
 void image_release(struct image *image)

@@ -16,11 +16,12 @@ struct image_wrapper {
 
 struct image {
 	uint8_t *staged;
+	size_t staged_bytes;
+	uint32_t kind;	      /* IMAGE_*; 0: an input of the linker */
 	const void *pointer;  /* what the driver is given */
 	size_t pointer_bytes; /* of a single piece; a text's with its NUL */
 	struct image_wrapper wrapper;
 	const void **prelinked;
-	bool may_print; /* its kernels may use printf */
 };
 
 /*
@@ -31,5 +32,9 @@ CUresult image_take(struct stage *stage, uint32_t kind, struct image *ret_image)
 /* The same for an input of the linker. CUDA_ERROR_NOT_SUPPORTED for intermediate code, which cannot be checked. */
 CUresult image_take_input(struct stage *stage, CUjitInputType type, struct image *ret_image);
 void image_release(struct image *image);
+
+/* Whether kernels of a module or library may use printf (print.h says what that is good for). It unpacks what is
+ * packed. */
+bool image_may_print(const struct image *image);
 
 #endif

@@ -249,7 +249,7 @@ static void loop_sleep(struct loop *loop, bool waits_for_gpu)
 	if (sleep_prepare(executor))
 		return;
 	/* softgpu's threads print while kernels run (print_poll); a real driver prints in our own calls. */
-	if (executor->print.is_possible && executor->driver_is_software)
+	if (print_is_possible(&executor->print) && executor->driver_is_software)
 		waits_for_gpu = true;
 	woken = idle_sleep(&loop->idle, executor->channel.doorbell, executor->gate.wake, waits_for_gpu);
 	ring_wake(&executor->channel.commands);

@@ -9,6 +9,7 @@
 #include "image.h"
 #include "jit_options.h"
 #include "overhead.h"
+#include "print_scan.h"
 
 CUresult execute_cuModuleLoadDataEx(struct executor *executor, const struct request *request,
 				    const struct wire_cuModuleLoadDataEx *arguments, const void *wire_options,
@@ -51,10 +52,8 @@ CUresult execute_cuModuleLoadDataEx(struct executor *executor, const struct requ
 	}
 	if (!result)
 		execute_mint(executor, arguments->module, request->context, module);
-	if (image.may_print)
-		executor->print.is_possible = true;
 	jit_options_release(&options);
-	image_release(&image);
+	print_scan(&executor->print, &image);
 	return result;
 }
 
@@ -182,10 +181,8 @@ CUresult execute_cuLibraryLoadData(struct executor *executor, const struct reque
 	}
 	if (!result)
 		execute_mint(executor, arguments->library, request->context, library);
-	if (image.may_print)
-		executor->print.is_possible = true;
 	jit_options_release(&options);
-	image_release(&image);
+	print_scan(&executor->print, &image);
 	return result;
 }
 

@@ -93,7 +93,7 @@ static CUresult pending_synchronize(struct executor *executor, struct pending *p
 	/* Work that is not in a stream of ours is the context's too; with marks, others have issued more. */
 	if (pending->kind == PENDING_CONTEXT && !pending->has_marks)
 		return driver->cuCtxSynchronize();
-	return executor->print.is_possible ? context_print_flush(executor, pending->context) : CUDA_SUCCESS;
+	return print_is_possible(&executor->print) ? context_print_flush(executor, pending->context) : CUDA_SUCCESS;
 }
 
 static void pending_free(struct executor *executor, struct pending *pending)

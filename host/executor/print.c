@@ -86,7 +86,7 @@ void print_forward(struct executor *executor)
 	struct print *print = &executor->print;
 	uint64_t end;
 
-	if (!print->is_possible)
+	if (!print_is_possible(print))
 		return;
 	fflush(stdout);
 	if (!end_find(print, &end))
@@ -100,7 +100,7 @@ void print_poll(struct executor *executor)
 	struct print *print = &executor->print;
 	uint64_t end;
 
-	if (!print->is_possible || !end_find(print, &end) || end - print->taken <= WAITING_BYTES_EARLY)
+	if (!print_is_possible(print) || !end_find(print, &end) || end - print->taken <= WAITING_BYTES_EARLY)
 		return;
 	text_send(executor, end, true);
 	waiting_bound(print, end);

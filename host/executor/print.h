@@ -18,10 +18,19 @@
 #include "execute.h"
 
 struct print {
-	bool is_possible; /* a module was loaded whose kernels may use printf */
-	int file;	  /* what standard output is */
-	uint64_t taken;	  /* bytes already sent */
+	uint32_t is_possible; /* a module was loaded whose kernels may use printf */
+	uint32_t scans;	      /* images that are looked at (print_scan.h) */
+	int file;	      /* what standard output is */
+	uint64_t taken;	      /* bytes already sent */
 };
+
+/* May a kernel that runs use printf? */
+static inline bool print_is_possible(const struct print *print)
+{
+	/* In this order: an image is counted until what was found in it is known. */
+	return __atomic_load_n(&print->scans, __ATOMIC_ACQUIRE) ||
+	       __atomic_load_n(&print->is_possible, __ATOMIC_RELAXED);
+}
 
 /* Replaces standard output. 0, or -errno. */
 int print_open(struct print *print);

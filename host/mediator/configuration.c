@@ -4,6 +4,7 @@
 #include <argp.h>
 #include <ctype.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,6 +69,8 @@ static const struct setting settings[] = {
 	 "A worker that is silent for longer is lost"},
 	{"worker-pack", SETTING_FLAG, FIELD(worker_pack), 0, 0, 0, "yes|no",
 	 "Pack bulk data by zstd where the link to a worker is slower than that"},
+	{"worker-lanes", SETTING_NUMBER, FIELD(worker_lanes), 0, 8, UINT_MAX, "N",
+	 "Further connections of a program to its worker, for bulk data (a quarter of the processors, 1 to 4)"},
 	{"relay", SETTING_TEXT, FIELD(relay), 0, 0, 0, "PATH", "The vgpu-relay program"},
 	{"log", SETTING_TEXT, FIELD(log), 0, 0, 0, "FILE", "Log file; standard error without it"},
 	{"log-level", SETTING_TEXT, FIELD(log_level), 0, 0, 0, "LEVEL", "error, warning, info or debug"},

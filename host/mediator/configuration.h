@@ -41,7 +41,8 @@ struct configuration {
 	char *relay;					/* NULL: beside the mediator */
 	unsigned worker_silence_ms;
 	bool worker_pack;
-	char *log; /* NULL: standard error */
+	unsigned worker_lanes; /* more than a relay can have: as it sees fit */
+	char *log;	       /* NULL: standard error */
 	char *log_level;
 	char local_pool; /* of local programs */
 	unsigned heartbeat_seconds;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -150,6 +151,7 @@ static int child_start(struct executor_process *executor, const char *worker, bo
 		       const struct process_identity *identity, const struct compute_cache_variables *cache,
 		       int child_control)
 {
+	const struct configuration *configuration = &executor->mediator->configuration;
 	char *path = worker ? worker_relay_find(executor->mediator) : executor_path_find(executor->mediator);
 	char address[256];
 	char silence[16];
@@ -158,13 +160,10 @@ static int child_start(struct executor_process *executor, const char *worker, bo
 	size_t variable_count = 0;
 	char pack[] = "pack";
 	char once[] = "once";
-	char *options[] = {executor->mediator->configuration.worker_pack ? pack : NULL, has_others ? once : NULL};
-	char *arguments[] = {path,
-			     worker ? address : NULL,
-			     silence,
-			     options[0] ? options[0] : options[1],
-			     options[0] ? options[1] : NULL,
-			     NULL};
+	char lanes[16];
+	/* Of a relay; an executor has none. */
+	char *arguments[7] = {path, worker ? address : NULL, silence};
+	size_t count = 3;
 	struct process_plan plan = {
 		.path = path,
 		.arguments = arguments,
@@ -183,7 +182,14 @@ static int child_start(struct executor_process *executor, const char *worker, bo
 		return -1;
 	}
 	snprintf(address, sizeof(address), "%s", worker ? worker : "");
-	snprintf(silence, sizeof(silence), "%u", executor->mediator->configuration.worker_silence_ms);
+	snprintf(silence, sizeof(silence), "%u", configuration->worker_silence_ms);
+	snprintf(lanes, sizeof(lanes), "lanes=%u", configuration->worker_lanes);
+	if (configuration->worker_pack)
+		arguments[count++] = pack;
+	if (has_others)
+		arguments[count++] = once;
+	if (configuration->worker_lanes != UINT_MAX)
+		arguments[count++] = lanes;
 	snprintf(gpu_variable, sizeof(gpu_variable), "CUDA_VISIBLE_DEVICES=%s", gpu ? gpu : "");
 	if (gpu)
 		variables[variable_count++] = gpu_variable;

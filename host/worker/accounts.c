@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -12,9 +11,9 @@
 
 #include "memory_file.h"
 #include "neighbours.h"
+#include "question.h"
 #include "share_table.h"
 
-#define ANSWER_MS      5000
 #define ANSWER_FILES   2 /* the tenant's page, the counters */
 #define COUNTERS_BYTES 4096
 
@@ -24,20 +23,6 @@ struct account {
 	int file;
 	struct vgpu_tenant_page *page;
 	unsigned connections;
-};
-
-enum question_kind { QUESTION_ACCOUNT = 1, QUESTION_EXECUTOR };
-
-struct question {
-	uint32_t kind;
-	int32_t executor;
-	struct account_key key;
-	struct account_group group;
-};
-
-union files_control {
-	struct cmsghdr header;
-	char bytes[CMSG_SPACE(ANSWER_FILES * sizeof(int))];
 };
 
 struct connection *connection_add(struct accounts *accounts, int *ret_peer)
@@ -59,6 +44,8 @@ struct connection *connection_add(struct accounts *accounts, int *ret_peer)
 		return NULL;
 	}
 	connection->socket = sockets[0];
+	for (size_t i = 0; i < ACCOUNT_LANE_FILES; i++)
+		connection->lane_files[i] = -1;
 	*ret_peer = sockets[1];
 	LIST_INSERT_HEAD(&accounts->connections, connection, link);
 	return connection;
@@ -94,6 +81,7 @@ static void account_leave(struct account *account, const volatile void *counters
 void connection_remove(struct connection *connection)
 {
 	LIST_REMOVE(connection, link);
+	lanes_forget(connection);
 	if (connection->account)
 		account_leave(connection->account, connection->counters);
 	if (connection->counters)
@@ -135,26 +123,6 @@ static struct account *account_of(struct accounts *accounts, const struct accoun
 	return account;
 }
 
-static void answer_send(const struct connection *connection, int counters)
-{
-	const int files[ANSWER_FILES] = {connection->account->file, counters};
-	union files_control control = {0};
-	char byte = 0;
-	struct iovec data = {.iov_base = &byte, .iov_len = sizeof(byte)};
-	struct msghdr message = {
-		.msg_iov = &data,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control),
-	};
-
-	control.header = (struct cmsghdr){
-		.cmsg_len = CMSG_LEN(sizeof(files)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
-	memcpy(CMSG_DATA(&control.header), files, sizeof(files));
-	/* One that does not get it ends. */
-	(void)sendmsg(connection->socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-}
-
 static void account_give(struct accounts *accounts, struct connection *connection, const struct question *question)
 {
 	int counters = memory_file_create("vgpu-counters", COUNTERS_BYTES);
@@ -164,30 +132,62 @@ static void account_give(struct accounts *accounts, struct connection *connectio
 		connection->account = account_of(accounts, &question->key);
 	connection->group = question->group;
 	if (connection->account) {
+		const int files[ANSWER_FILES] = {connection->account->file, counters};
+		char byte = 0;
+
 		connection->account->connections++;
-		answer_send(connection, counters);
+		/* One that does not get it ends. */
+		(void)files_send(connection->socket, &byte, sizeof(byte), files, ANSWER_FILES, MSG_DONTWAIT);
 	}
 	if (counters >= 0)
 		close(counters);
 }
 
-/* Before there is an executor. False: it is the end, or no question. */
+static unsigned programs_count(const struct accounts *accounts)
+{
+	const struct connection *connection;
+	unsigned count = 0;
+
+	LIST_FOREACH(connection, &accounts->connections, link)
+	count += connection->account != NULL;
+	return count;
+}
+
+/* Before there is an executor. False: it is the end, or no question, or refused. */
 static bool question_take(struct accounts *accounts, struct connection *connection)
 {
 	struct question question;
-	ssize_t got = recv(connection->socket, &question, sizeof(question), MSG_DONTWAIT);
+	int files[QUESTION_FILES_MAX];
+	ssize_t got = files_receive(connection->socket, &question, sizeof(question), files, MSG_DONTWAIT);
+	bool is_question = false;
 
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
 		return true;
-	if (got != sizeof(question))
-		return false;
-	if (question.kind == QUESTION_ACCOUNT && !connection->counters)
-		account_give(accounts, connection, &question);
-	else if (question.kind == QUESTION_EXECUTOR && connection->account)
-		connection->executor = question.executor;
-	else
-		return false;
-	return true;
+	if (got == sizeof(question)) {
+		switch (question.kind) {
+		case QUESTION_ACCOUNT:
+			is_question = !connection->counters && !connection->lane_of &&
+				      programs_count(accounts) < accounts->programs_max;
+			if (is_question)
+				account_give(accounts, connection, &question);
+			break;
+		case QUESTION_LANES:
+			is_question = lanes_register(connection, &question, files);
+			break;
+		case QUESTION_LANE:
+			is_question = lane_admit(accounts, connection, &question);
+			break;
+		case QUESTION_EXECUTOR:
+			is_question = connection->account != NULL;
+			if (is_question)
+				connection->executor = question.executor;
+			break;
+		default:
+			break;
+		}
+	}
+	files_close(files);
+	return is_question;
 }
 
 void connection_answer(struct accounts *accounts, struct connection *connection)
@@ -210,6 +210,7 @@ void connection_reaped(struct accounts *accounts, pid_t process)
 			if (connection->socket >= 0)
 				connection_answer(accounts, connection);
 			connection->process = 0;
+			lanes_kill(accounts, connection);
 		} else if (connection->executor == process) {
 			connection->executor = 0;
 		} else {
@@ -233,6 +234,7 @@ void accounts_forget(struct accounts *accounts)
 		if (connection->counters)
 			munmap((void *)(uintptr_t)connection->counters, COUNTERS_BYTES);
 		share_table_destroy(connection->shares);
+		lanes_forget(connection);
 	}
 	LIST_FOREACH(account, &accounts->accounts, link)
 	{
@@ -241,39 +243,20 @@ void accounts_forget(struct accounts *accounts)
 	}
 }
 
-static int question_send(int socket, const struct question *question)
+const uint8_t *account_certificate(const struct account *account)
 {
-	ssize_t sent = send(socket, question, sizeof(*question), MSG_NOSIGNAL);
-
-	return sent == sizeof(*question) ? 0 : -1;
+	return account->key.certificate;
 }
 
 int account_ask(int socket, const struct account_key *key, const struct account_group *group, int *ret_tenant,
 		int *ret_counters)
 {
 	const struct question question = {.kind = QUESTION_ACCOUNT, .key = *key, .group = *group};
-	struct pollfd wait = {.fd = socket, .events = POLLIN};
-	union files_control control = {0};
 	int files[ANSWER_FILES];
-	char byte;
-	struct iovec data = {.iov_base = &byte, .iov_len = sizeof(byte)};
-	struct msghdr message = {
-		.msg_iov = &data,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof(control),
-	};
 
-	if (question_send(socket, &question) < 0)
+	if (files_send(socket, &question, sizeof(question), NULL, 0, 0) < 0 ||
+	    answer_await(socket, ANSWER_FILES, files) < 0)
 		return -1;
-	errno = ETIMEDOUT;
-	if (poll(&wait, 1, ANSWER_MS) <= 0)
-		return -1;
-	errno = ENOMEM;
-	if (recvmsg(socket, &message, MSG_CMSG_CLOEXEC) <= 0 || message.msg_controllen < CMSG_LEN(sizeof(files)) ||
-	    control.header.cmsg_type != SCM_RIGHTS || control.header.cmsg_len != CMSG_LEN(sizeof(files)))
-		return -1;
-	memcpy(files, CMSG_DATA(&control.header), sizeof(files));
 	*ret_tenant = files[0];
 	*ret_counters = files[1];
 	return 0;
@@ -283,5 +266,5 @@ int account_executor_tell(int socket, pid_t executor)
 {
 	const struct question question = {.kind = QUESTION_EXECUTOR, .executor = executor};
 
-	return question_send(socket, &question);
+	return files_send(socket, &question, sizeof(question), NULL, 0, 0);
 }

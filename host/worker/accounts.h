@@ -34,6 +34,15 @@ struct account_group {
 	uint64_t process_namespace; /* 0: of the host's local programs none sees another */
 };
 
+/* Of a channel, for its lanes. */
+enum account_lane_file {
+	ACCOUNT_LANE_MEMORY,
+	ACCOUNT_LANE_PAGE,
+	ACCOUNT_LANE_WAKE,
+	ACCOUNT_LANE_BELL,
+	ACCOUNT_LANE_FILES
+};
+
 /* The process of a connection, as the main process knows it. */
 struct connection {
 	LIST_ENTRY(connection) link;
@@ -44,12 +53,18 @@ struct connection {
 	struct account_group group;
 	const volatile struct vgpu_executor_counters *counters; /* a page that its executor writes */
 	struct share_table *shares;				/* what that one has published; NULL: nothing */
+	/* Its lanes (lanes.h): how many may still come, what they say and get. */
+	unsigned lanes_left;
+	uint8_t lane_token[LINK_TOKEN_BYTES];
+	int lane_files[ACCOUNT_LANE_FILES];
+	struct connection *lane_of; /* it is one of another connection's, itself if that is gone; NULL: it is none */
 };
 
 LIST_HEAD(connection_list, connection);
 LIST_HEAD(account_list, account);
 
 struct accounts {
+	unsigned programs_max; /* connections with an account */
 	struct connection_list connections;
 	struct account_list accounts;
 };
@@ -63,11 +78,21 @@ void connection_answer(struct accounts *accounts, struct connection *connection)
 /* A process was reaped: a connection's, its executor, or neither. */
 void connection_reaped(struct accounts *accounts, pid_t process);
 
+/* The certificate of the account's host. */
+const uint8_t *account_certificate(const struct account *account);
+
 /* The connection's process: what it has by being a copy of the main one is not for it. */
 void accounts_forget(struct accounts *accounts);
 /* Its tenant's page and the page for its executor's counters. 0, or -1 with errno. */
 int account_ask(int socket, const struct account_key *key, const struct account_group *group, int *ret_tenant,
 		int *ret_counters);
+/* It may have so many lanes, by a token and with the same certificate. Before its executor is there. 0, or -1 with
+ * errno. */
+int account_lanes_tell(int socket, const uint8_t token[LINK_TOKEN_BYTES], unsigned count,
+		       const int files[ACCOUNT_LANE_FILES]);
+/* The process of a lane: its channel's files. -1 with errno: there is no such channel, or it has all its lanes. */
+int account_lane_ask(int socket, const uint8_t token[LINK_TOKEN_BYTES],
+		     const uint8_t certificate[ACCOUNT_CERTIFICATE_BYTES], int ret_files[ACCOUNT_LANE_FILES]);
 /* The executor is there. 0, or -1 with errno. */
 int account_executor_tell(int socket, pid_t executor);
 /* From then on it passes its executor's questions about other processes on, and the answers back (vgpu_control.h). */

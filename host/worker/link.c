@@ -18,7 +18,12 @@
 #define NO_FRAME	 SIZE_MAX
 #define TLS_RECORD_BYTES 16384u
 /* The kernel is not to hold much that has not left, for nothing gets before that. */
-#define UNSENT_BYTES (256 << 10)
+#define UNSENT_BYTES  (256 << 10)
+#define QUIET_SECONDS 30
+/* Read from the kernel at once: by itself OpenSSL reads a record's header and its body by a call each. */
+#define READ_BYTES (64 << 10)
+/* AES-GCM is not to encrypt more than 2^24.5 records under one key (RFC 8446, 5.5), and OpenSSL does not see to it. */
+#define KEY_RECORDS (1u << 22)
 
 uint64_t link_now_ms(void)
 {
@@ -31,6 +36,7 @@ uint64_t link_now_ms(void)
 int link_create(struct link *link, SSL_CTX *context, int socket)
 {
 	int unsent = UNSENT_BYTES;
+	int idle = QUIET_SECONDS;
 	int one = 1;
 
 	*link = (struct link){.socket = socket, .open_frame = NO_FRAME, .heard_ms = link_now_ms()};
@@ -41,9 +47,15 @@ int link_create(struct link *link, SSL_CTX *context, int socket)
 		link_destroy(link);
 		return -ENOMEM;
 	}
+	SSL_set_read_ahead(link->ssl, 1);
+	SSL_set_default_read_buffer_len(link->ssl, READ_BYTES);
 	/* Batches are made here; the kernel must not wait for more. */
 	setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	setsockopt(socket, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
+	/* A lane may be quiet for as long as its program likes: what forgets such connections is to see something. */
+	setsockopt(socket, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+	setsockopt(socket, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+	setsockopt(socket, IPPROTO_TCP, TCP_KEEPINTVL, &idle, sizeof(idle));
 	return 0;
 }
 
@@ -195,21 +207,58 @@ void *link_put_early(struct link *link, enum link_frame_type type, uint32_t byte
 	return link->out + at + sizeof(frame);
 }
 
+void link_frames_end(struct link *link)
+{
+	free(link->in);
+	free(link->out);
+	link->in = link->out = NULL;
+}
+
+size_t link_write(struct link *link, const void *data, size_t bytes)
+{
+	size_t written = 0;
+	int result;
+
+	ERR_clear_error();
+	errno = 0;
+	/* It leaves with the next record. Not while one waits to leave, which must be offered again as it is. */
+	if (link->key_records >= KEY_RECORDS && !link->is_blocked &&
+	    SSL_key_update(link->ssl, SSL_KEY_UPDATE_NOT_REQUESTED) == 1)
+		link->key_records = 0;
+	result = SSL_write_ex(link->ssl, data, bytes, &written);
+	link->is_blocked = result != 1;
+	if (result != 1) {
+		is_temporary(link, result, "send");
+		return 0;
+	}
+	link->sent_bytes += written;
+	link->key_records++;
+	return written;
+}
+
+size_t link_read(struct link *link, void *data, size_t bytes)
+{
+	size_t got = 0;
+	int result;
+
+	ERR_clear_error();
+	errno = 0;
+	result = SSL_read_ex(link->ssl, data, bytes, &got);
+	if (result == 1)
+		return got;
+	is_temporary(link, result, "receive");
+	return 0;
+}
+
 bool link_flush(struct link *link)
 {
 	link->open_frame = NO_FRAME;
 	while (link->out_begin != link->out_end) {
-		size_t written;
-		int result;
+		size_t written = link_write(link, link->out + link->out_begin, link->out_end - link->out_begin);
 
-		ERR_clear_error();
-		errno = 0;
-		result =
-			SSL_write_ex(link->ssl, link->out + link->out_begin, link->out_end - link->out_begin, &written);
-		if (result != 1)
-			return is_temporary(link, result, "send");
+		if (written == 0)
+			return !link->reason[0];
 		link->out_begin += written;
-		link->sent_bytes += written;
 		while (link->next_frame < link->out_begin)
 			link->next_frame = frame_after(link, link->next_frame);
 	}
@@ -227,14 +276,10 @@ bool link_fill(struct link *link)
 		link->in_begin = 0;
 	}
 	while (link->in_end < IN_BYTES) {
-		size_t got;
-		int result;
+		size_t got = link_read(link, link->in + link->in_end, IN_BYTES - link->in_end);
 
-		ERR_clear_error();
-		errno = 0;
-		result = SSL_read_ex(link->ssl, link->in + link->in_end, IN_BYTES - link->in_end, &got);
-		if (result != 1)
-			return is_temporary(link, result, "receive");
+		if (got == 0)
+			return !link->reason[0];
 		link->in_end += got;
 		link->heard_ms = link_now_ms();
 	}

@@ -49,7 +49,9 @@ enum link_frame_type {
 	LINK_SCHEDULE, /* worker: struct link_schedule: so has what the executor claims */
 	LINK_UPLOAD_PACKED,   /* relay: struct link_packed, then the bytes of an UPLOAD as a frame of zstd */
 	LINK_DOWNLOAD_PACKED, /* worker: the same of a DOWNLOAD, if the relay has asked for it */
-	LINK_TEXT, /* worker: text, as it comes: of a watch what the GPUs do, else lines for the host's log */
+	LINK_TEXT,  /* worker: text, as it comes: of a watch what the GPUs do, else lines for the host's log */
+	LINK_OFFER, /* worker: struct link_lane, after OPEN: the relay is to open that many lanes, which say the same */
+	LINK_LANE,  /* relay: struct link_lane, the first frame of a lane (lane.h); the answer is a STATUS */
 	LINK_FRAME_TYPE_COUNT,
 };
 
@@ -75,7 +77,7 @@ struct link_open {
 	char host[LINK_HOST_BYTES];
 	char tenant[VGPU_CONTROL_TENANT_BYTES];
 	uint32_t flags;
-	uint32_t reserved;
+	uint32_t lanes;		    /* that the relay would open */
 	uint64_t process_namespace; /* without a VM: the programs of a tenant that are in one see each other; 0: none */
 };
 
@@ -110,6 +112,14 @@ struct link_place {
 	uint64_t value; /* a position, an offset or a word, as the frame's type says */
 };
 
+#define LINK_TOKEN_BYTES 32
+
+struct link_lane {
+	uint32_t version;		 /* LINK_VERSION */
+	uint32_t count;			 /* of an offer */
+	uint8_t token[LINK_TOKEN_BYTES]; /* random, and of this channel alone */
+};
+
 struct link_packed {
 	uint64_t place; /* as in struct link_place */
 	uint32_t bytes; /* unpacked, at most PACKING_PIECE_BYTES */
@@ -133,12 +143,14 @@ struct link {
 	size_t in_begin, in_end;
 	uint8_t *out;
 	size_t out_begin, out_end;
-	size_t open_frame;   /* where the header of the frame is that may still grow; SIZE_MAX: none */
-	size_t next_frame;   /* the first frame of which nothing has left */
-	uint64_t sent_bytes; /* that the kernel has taken */
-	uint64_t heard_ms;   /* when something last came */
-	uint64_t alive_ms;   /* when a sign of life is due */
-	char reason[160];    /* why it was lost */
+	size_t open_frame;    /* where the header of the frame is that may still grow; SIZE_MAX: none */
+	size_t next_frame;    /* the first frame of which nothing has left */
+	uint64_t sent_bytes;  /* that the kernel has taken */
+	uint32_t key_records; /* of TLS, under this key */
+	bool is_blocked;      /* a record of TLS waits for room in the socket */
+	uint64_t heard_ms;    /* when something last came */
+	uint64_t alive_ms;    /* when a sign of life is due */
+	char reason[160];     /* why it was lost */
 };
 
 struct link_view {
@@ -172,6 +184,13 @@ void *link_put_early(struct link *link, enum link_frame_type type, uint32_t byte
 /* Sends what the network takes, reads what is there. False: the link is lost, see reason. */
 bool link_flush(struct link *link);
 bool link_fill(struct link *link);
+
+/* No more frames: their buffers are given back. Only link_write() and link_read() are left, and link_destroy(). */
+void link_frames_end(struct link *link);
+
+/* Bytes that TLS has taken or given; 0: none now, or the link is lost, and then there is a reason. */
+size_t link_write(struct link *link, const void *data, size_t bytes);
+size_t link_read(struct link *link, void *data, size_t bytes);
 
 /* The next whole frame; 1: there is one, 0: not yet, -1: what came is none, see reason. */
 int link_peek(struct link *link, struct link_view *ret_view);

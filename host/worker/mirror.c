@@ -260,21 +260,30 @@ static bool function_send(struct mirror *mirror)
 	return true;
 }
 
-/* True: what the held reply says is filled is in the link's buffer. */
+static bool uses_lanes(const struct mirror *mirror)
+{
+	return mirror->lanes.count && mirror->held_download.bytes >= LANE_BULK_BYTES;
+}
+
+/* True: what the held reply says is filled is in the link's buffer, or the lanes'. */
 static bool download_send(struct mirror *mirror)
 {
 	const struct mirror_download *download = &mirror->held_download;
+	bool is_laned = uses_lanes(mirror);
+	uint64_t most = is_laned ? LANE_PUT_BYTES : PACKING_PIECE_BYTES;
 
 	while (mirror->held_sent < download->bytes) {
 		uint64_t offset = download->offset + mirror->held_sent;
 		uint64_t piece = download->bytes - mirror->held_sent;
 
-		if (piece > PACKING_PIECE_BYTES)
-			piece = PACKING_PIECE_BYTES;
-		if (link_room(mirror->link) < sizeof(struct link_packed) + piece)
+		if (piece > most)
+			piece = most;
+		if (is_laned ? !lanes_put(&mirror->lanes, offset, piece)
+			     : link_room(mirror->link) < sizeof(struct link_packed) + piece)
 			return false;
-		bulk_put(&mirror->packer, mirror->link, LINK_DOWNLOAD, LINK_DOWNLOAD_PACKED, offset,
-			 mirror->memory + mirror->download_offset + offset, (uint32_t)piece);
+		if (!is_laned)
+			bulk_put(&mirror->packer, mirror->link, LINK_DOWNLOAD, LINK_DOWNLOAD_PACKED, offset,
+				 mirror->memory + mirror->download_offset + offset, (uint32_t)piece);
 		mirror->held_sent += piece;
 	}
 	return true;
@@ -306,12 +315,12 @@ static bool replies_take(struct mirror *mirror)
 
 	while (!mirror->is_over && (mirror->held_bytes || reply_take(mirror))) {
 		deferred_send(mirror);
-		if (!download_send(mirror) || link_room(mirror->link) < mirror->held_bytes ||
-		    !records_may_send(&mirror->replies_out, mirror->held_bytes))
+		if (!download_send(mirror) ||
+		    !records_fit(&mirror->replies_out, mirror->link, mirror->held_bytes, uses_lanes(mirror)))
 			break;
-		memcpy(link_put(mirror->link, LINK_REPLIES, mirror->held_bytes, true), mirror->record,
-		       mirror->held_bytes);
-		mirror->replies_out.sent += mirror->held_bytes;
+		if (uses_lanes(mirror))
+			records_await(&mirror->replies_out, mirror->link, LINK_REPLIES, &mirror->lanes);
+		records_send(&mirror->replies_out, mirror->link, LINK_REPLIES, mirror->record, mirror->held_bytes);
 		mirror->held_bytes = 0;
 		progress = true;
 	}
@@ -335,7 +344,10 @@ static void life_check(struct mirror *mirror)
 {
 	struct link *link = mirror->link;
 	uint64_t now = link_now_ms();
+	const char *lost = lanes_lost(&mirror->lanes, now, mirror->silence_ms);
 
+	if (lost)
+		mirror_end(mirror, VGPU_ERROR_EXECUTOR_DIED, "a lane was lost: %.120s", lost);
 	if (now >= link->alive_ms) {
 		counters_send(mirror);
 		mirror_schedule_send(&mirror->schedule, link, records_arrived(&mirror->commands_in), true);
@@ -351,6 +363,8 @@ static bool sleep_prepare(struct mirror *mirror)
 {
 	enum ring_status status;
 
+	if (lanes_sleep_prepare(&mirror->lanes))
+		return true;
 	if (mirror->command_waits && ring_prepare_wait(&mirror->commands, mirror->command_waits) != RING_FULL)
 		return true;
 	__atomic_store_n(&mirror->header->upload_waits, 1, __ATOMIC_RELAXED);
@@ -375,6 +389,7 @@ static void mirror_sleep(struct mirror *mirror, int timeout_ms)
 		{.fd = mirror->schedule.bell, .events = POLLIN},
 		{.fd = mirror->accounts, .events = POLLIN},
 		{.fd = mirror->log.pipe, .events = POLLIN},
+		{.fd = mirror->lanes.count ? mirror->lanes.bell : -1, .events = POLLIN},
 	};
 
 	if (timeout_ms && sleep_prepare(mirror))
@@ -384,6 +399,8 @@ static void mirror_sleep(struct mirror *mirror, int timeout_ms)
 	if (poll(waits, sizeof(waits) / sizeof(waits[0]), timeout_ms) < 0 && errno != EINTR)
 		mirror_end(mirror, VGPU_ERROR_EXECUTOR_DIED, "poll: %s", strerror(errno));
 	ring_wake(&mirror->replies);
+	if (waits[6].revents)
+		lanes_wake(&mirror->lanes);
 	if (waits[1].revents & POLLIN)
 		eventfd_clear(mirror->interrupt);
 	if (waits[3].revents & POLLIN)

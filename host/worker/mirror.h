@@ -15,6 +15,7 @@
 #include <sys/types.h>
 
 #include "accounts.h"
+#include "lanes.h"
 #include "link.h"
 #include "mirror_log.h"
 #include "mirror_schedule.h"
@@ -34,6 +35,7 @@ struct mirror_download {
 
 struct mirror {
 	struct link *link;
+	struct lanes lanes;
 	uint64_t silence_ms;
 	pid_t executor;
 	int executor_exit; /* pidfd */
@@ -76,6 +78,7 @@ struct mirror_plan {
 	const char *executor;
 	const char *driver;
 	int accounts; /* socket to the main process (accounts.h) */
+	unsigned lanes_max;
 	uint8_t certificate[ACCOUNT_CERTIFICATE_BYTES];
 	struct link_open open;
 };

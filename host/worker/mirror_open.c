@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -110,6 +111,7 @@ static bool start_send(struct mirror *mirror, const struct mirror_plan *plan, in
 				.pool_id = plan->open.pool_id,
 				.has_schedule = 1,
 				.can_share = 1,
+				.is_far = 1,
 			},
 		.fds = {memory, mirror->doorbell, mirror->interrupt, counters, schedule->file, tenant, schedule->wake,
 			schedule->bell},
@@ -181,6 +183,12 @@ static bool layout_take(struct mirror *mirror, uint64_t channel_bytes)
 	mirror->download_bytes = layout.download_bytes;
 	mirror->function_offset = layout.function_offset;
 	mirror->function_bytes = layout.function_bytes;
+	lanes_open(&mirror->lanes, &(struct lanes_windows){
+					   .out_offset = layout.download_offset,
+					   .out_bytes = layout.download_bytes,
+					   .in_offset = layout.upload_offset,
+					   .in_bytes = layout.upload_bytes,
+				   });
 	return true;
 }
 
@@ -214,6 +222,36 @@ static bool account_open(const struct mirror_plan *plan, int *ret_tenant, int *r
 	return account_ask(plan->accounts, &key, &group, ret_tenant, ret_counters) == 0;
 }
 
+/* Has the relay open lanes while the executor starts. False: it cannot be. */
+static bool lanes_offer(struct mirror *mirror, const struct mirror_plan *plan, int memory)
+{
+	struct link_lane offer = {.version = LINK_VERSION, .count = plan->open.lanes};
+	int files[ACCOUNT_LANE_FILES];
+	int page = -1;
+	bool is_told;
+
+	if (offer.count > plan->lanes_max)
+		offer.count = plan->lanes_max;
+	if (offer.count == 0)
+		return true;
+	if (getrandom(offer.token, sizeof(offer.token), 0) != sizeof(offer.token) ||
+	    lanes_create(&mirror->lanes, offer.count, &page) < 0)
+		return false;
+	mirror->commands_in.lanes = &mirror->lanes;
+	files[ACCOUNT_LANE_MEMORY] = memory;
+	files[ACCOUNT_LANE_PAGE] = page;
+	files[ACCOUNT_LANE_WAKE] = mirror->lanes.wake;
+	files[ACCOUNT_LANE_BELL] = mirror->lanes.bell;
+	is_told = account_lanes_tell(plan->accounts, offer.token, offer.count, files) == 0;
+	close(page);
+	if (!is_told)
+		return false;
+	memcpy(link_put(mirror->link, LINK_OFFER, sizeof(offer), false), &offer, sizeof(offer));
+	/* If it is lost, so much is seen when the executor is there. */
+	(void)link_flush(mirror->link);
+	return true;
+}
+
 bool mirror_open(struct mirror *mirror, const struct mirror_plan *plan)
 {
 	uint64_t bytes = plan->open.channel_bytes;
@@ -240,8 +278,8 @@ bool mirror_open(struct mirror *mirror, const struct mirror_plan *plan)
 	if (account_open(plan, &tenant, &counters))
 		counters_mapping = mmap(NULL, COUNTERS_BYTES, PROT_READ, MAP_SHARED, counters, 0);
 	if (mapping == MAP_FAILED || counters_mapping == MAP_FAILED || mirror->doorbell < 0 || mirror->interrupt < 0 ||
-	    mirror_schedule_open(&mirror->schedule) < 0 || !executor_start(mirror, plan) ||
-	    account_executor_tell(plan->accounts, mirror->executor) < 0 ||
+	    mirror_schedule_open(&mirror->schedule) < 0 || !lanes_offer(mirror, plan, memory) ||
+	    !executor_start(mirror, plan) || account_executor_tell(plan->accounts, mirror->executor) < 0 ||
 	    !start_send(mirror, plan, memory, counters, tenant)) {
 		mirror_end(mirror, VGPU_ERROR_NO_MEMORY, "the worker cannot start an executor: %s", strerror(errno));
 	} else if (ready_await(mirror)) {

@@ -10,14 +10,21 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "lanes.h"
 #include "link.h"
 #include "vgpu_wire.h"
 
 #define RECORDS_WINDOW_BYTES (512u << 10)
 /* The other side is told when so much more is in the ring: then nobody waits who could go on. */
 #define RECORDS_TOLD_BYTES (RECORDS_WINDOW_BYTES / 4)
+/*
+ * A record of the link's own, which comes to no ring: what follows is held until so many pieces have come over the
+ * lanes (lanes.h). It looks like a record of padding, of which nothing else ever crosses.
+ */
+#define RECORDS_AWAIT_BYTES (sizeof(struct vgpu_record) + sizeof(uint64_t))
 
-_Static_assert(RECORDS_WINDOW_BYTES - RECORDS_TOLD_BYTES >= VGPU_RECORD_BYTES_MAX,
+_Static_assert(RECORDS_WINDOW_BYTES - RECORDS_TOLD_BYTES >=
+		       VGPU_RECORD_BYTES_MAX + RECORDS_AWAIT_BYTES + sizeof(struct link_frame),
 	       "a sender waits only for more than what is told about");
 
 struct records_out {
@@ -26,16 +33,20 @@ struct records_out {
 };
 
 struct records_in {
-	uint64_t put;  /* bytes in the ring, since the start */
-	uint64_t told; /* of them, as the other side knows */
+	struct lanes *lanes; /* NULL: there is nothing to await */
+	uint64_t put;	     /* bytes in the ring, since the start */
+	uint64_t told;	     /* of them, as the other side knows */
 	uint32_t begin, end;
 	_Alignas(8) uint8_t bytes[RECORDS_WINDOW_BYTES];
 };
 
-static inline bool records_may_send(const struct records_out *out, uint32_t bytes)
-{
-	return out->sent - out->taken + bytes <= RECORDS_WINDOW_BYTES;
-}
+/* There is room for the record, with an await before it if there is to be one. */
+bool records_fit(const struct records_out *out, const struct link *link, uint32_t bytes, bool has_await);
+/* Puts a record that fits. */
+void records_send(struct records_out *out, struct link *link, enum link_frame_type type, const void *record,
+		  uint32_t bytes);
+/* Puts an await of all pieces that were made until now, before a record. */
+void records_await(struct records_out *out, struct link *link, enum link_frame_type type, const struct lanes *lanes);
 
 /* What the other side says of 'taken'; false: it was not sent. */
 bool records_taken(struct records_out *out, uint64_t taken);
@@ -54,8 +65,8 @@ static inline uint64_t records_arrived(const struct records_in *in)
 	return in->put + (in->end - in->begin);
 }
 
-/* The next record whose header is in order; 1: there is one, 0: none is held, -1: what came is none. */
-int records_next(const struct records_in *in, struct vgpu_record *ret_header, const uint8_t **ret_record);
+/* The next record whose header is in order; 1: there is one, 0: none that may go on, -1: what came is none. */
+int records_next(struct records_in *in, struct vgpu_record *ret_header, const uint8_t **ret_record);
 
 /* It is in the ring. */
 void records_put(struct records_in *in, uint32_t bytes);

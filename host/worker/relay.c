@@ -45,19 +45,30 @@ static bool use_is_valid(const struct relay *relay, const struct window_use *use
 				 use->place + use->bytes - relay->upload_released <= window_bytes);
 }
 
-/* Sends on what the held record names in the upload window; true: all of it is in the link's buffer. */
+static bool uses_lanes(const struct relay *relay, const struct window_use *use)
+{
+	return use->uploads && relay->lanes.count && use->bytes >= LANE_BULK_BYTES;
+}
+
+/* Sends on what the held record names in the upload window; true: all of it is in the link's buffer, or the lanes'. */
 static bool upload_send(struct relay *relay, const struct window_use *use)
 {
+	bool is_laned = uses_lanes(relay, use);
+	uint64_t most = is_laned ? LANE_PUT_BYTES : PACKING_PIECE_BYTES;
+
 	while (relay->held_sent < use->bytes) {
 		uint64_t place = use->place + relay->held_sent;
 		uint64_t piece = use->bytes - relay->held_sent;
+		uint64_t offset = place % relay->channel.upload_bytes;
 
-		if (piece > PACKING_PIECE_BYTES)
-			piece = PACKING_PIECE_BYTES;
-		if (link_room(&relay->link) < sizeof(struct link_packed) + piece)
+		if (piece > most)
+			piece = most;
+		if (is_laned ? !lanes_put(&relay->lanes, offset, piece)
+			     : link_room(&relay->link) < sizeof(struct link_packed) + piece)
 			return false;
-		bulk_put(&relay->packer, &relay->link, LINK_UPLOAD, LINK_UPLOAD_PACKED, place,
-			 relay->channel.upload + place % relay->channel.upload_bytes, (uint32_t)piece);
+		if (!is_laned)
+			bulk_put(&relay->packer, &relay->link, LINK_UPLOAD, LINK_UPLOAD_PACKED, place,
+				 relay->channel.upload + offset, (uint32_t)piece);
 		relay->held_sent += piece;
 	}
 	return true;
@@ -67,13 +78,15 @@ static bool upload_send(struct relay *relay, const struct window_use *use)
 static bool record_send(struct relay *relay)
 {
 	struct window_use use = window_use_of(relay->record, relay->held_bytes);
+	bool is_laned = uses_lanes(relay, &use);
 
 	if (use.uploads && !upload_send(relay, &use))
 		return false;
-	if (link_room(&relay->link) < relay->held_bytes || !records_may_send(&relay->commands_out, relay->held_bytes))
+	if (!records_fit(&relay->commands_out, &relay->link, relay->held_bytes, is_laned))
 		return false;
-	memcpy(link_put(&relay->link, LINK_COMMANDS, relay->held_bytes, true), relay->record, relay->held_bytes);
-	relay->commands_out.sent += relay->held_bytes;
+	if (is_laned)
+		records_await(&relay->commands_out, &relay->link, LINK_COMMANDS, &relay->lanes);
+	records_send(&relay->commands_out, &relay->link, LINK_COMMANDS, relay->record, relay->held_bytes);
 	if (use.uploads)
 		relay->upload_used = use.place + use.bytes;
 	else if (use.passes)
@@ -346,6 +359,7 @@ static void life_check(struct relay *relay)
 {
 	struct link *link = &relay->link;
 	uint64_t now = link_now_ms();
+	const char *lost;
 
 	if (now >= link->alive_ms && link_room(link) > 0) {
 		link_put(link, LINK_ALIVE, 0, false);
@@ -354,6 +368,9 @@ static void life_check(struct relay *relay)
 	if (now - link->heard_ms > relay->silence_ms)
 		relay_fault(relay, VGPU_ERROR_EXECUTOR_DIED, "the worker has been silent for %llu ms",
 			    (unsigned long long)(now - link->heard_ms));
+	lost = relay->close_end_ms ? NULL : lanes_lost(&relay->lanes, now, relay->silence_ms);
+	if (lost)
+		relay_fault(relay, VGPU_ERROR_EXECUTOR_DIED, "a lane to the worker was lost: %.120s", lost);
 	if (relay->close_end_ms && now >= relay->close_end_ms)
 		relay_fault(relay, VGPU_ERROR_EXECUTOR_DIED, "the worker did not end the executor in time");
 }
@@ -390,9 +407,10 @@ static void relay_sleep(struct relay *relay)
 		/* Nothing is expected of the mediator but its end. */
 		{.fd = relay->close_end_ms ? -1 : relay->control, .events = POLLRDHUP},
 		{.fd = relay->schedule.wake, .events = POLLIN},
+		{.fd = relay->lanes.count ? relay->lanes.bell : -1, .events = POLLIN},
 	};
 
-	if (sleep_prepare(relay))
+	if (lanes_sleep_prepare(&relay->lanes) || sleep_prepare(relay))
 		return;
 	if (!link_is_flushed(&relay->link))
 		waits[0].events |= POLLOUT;
@@ -406,6 +424,8 @@ static void relay_sleep(struct relay *relay)
 		close_begin(relay);
 	if (waits[3].revents)
 		relay_schedule_wake(&relay->schedule);
+	if (waits[4].revents)
+		lanes_wake(&relay->lanes);
 }
 
 /* A guest that is never quiet must not keep the relay from seeing what the mediator does. */

@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "channel.h"
+#include "lanes.h"
 #include "link.h"
 #include "packing.h"
 #include "records.h"
@@ -29,6 +30,8 @@
 struct relay {
 	struct channel channel;
 	struct link link;
+	struct lanes lanes;
+	unsigned lanes_wanted;
 	struct vgpu_executor_counters *counters;
 	int control;
 	uint32_t channel_number;

@@ -134,6 +134,30 @@ bool relay_connect(struct link *link, const struct relay_connect_plan *plan, str
 	return true;
 }
 
+bool relay_connect_lane(struct link *link, const struct link *first, const struct relay_connect_plan *plan,
+			struct relay_connect_failure *ret_failure)
+{
+	struct sockaddr_storage peer;
+	struct addrinfo address = {.ai_addr = (struct sockaddr *)&peer, .ai_addrlen = sizeof(peer)};
+	char host[ADDRESS_BYTES];
+	const char *port;
+	int socket = -1;
+
+	if (!address_split(plan->worker, host, &port))
+		return fail(ret_failure, VGPU_ERROR_REFUSED, "\"%.64s\" is no HOST:PORT", plan->worker);
+	if (getpeername(first->socket, address.ai_addr, &address.ai_addrlen) == 0) {
+		address.ai_family = peer.ss_family;
+		socket = connect_once(&address, CONNECT_MS);
+	}
+	if (socket < 0)
+		return fail(ret_failure, VGPU_ERROR_REFUSED, "worker %.64s: %s", plan->worker, strerror(errno));
+	if (link_create(link, SSL_get_SSL_CTX(first->ssl), socket) < 0)
+		return fail(ret_failure, VGPU_ERROR_NO_MEMORY, "the host is out of memory");
+	return credentials_expect(link->ssl, host) == 0 && link_handshake(link, false, HANDSHAKE_MS)
+		       ? true
+		       : fail(ret_failure, VGPU_ERROR_REFUSED, "worker %.40s: %.100s", plan->worker, link->reason);
+}
+
 void relay_host_name(char name[LINK_HOST_BYTES])
 {
 	char text[LINK_HOST_BYTES] = "";

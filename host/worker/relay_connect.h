@@ -22,6 +22,10 @@ struct relay_connect_failure {
 /* A link after its handshake. False: see *ret_failure. */
 bool relay_connect(struct link *link, const struct relay_connect_plan *plan, struct relay_connect_failure *ret_failure);
 
+/* One more link to the same address, with the same credentials. */
+bool relay_connect_lane(struct link *link, const struct link *first, const struct relay_connect_plan *plan,
+			struct relay_connect_failure *ret_failure);
+
 /* By which a worker tells the tenants of this host from those of others. */
 void relay_host_name(char name[LINK_HOST_BYTES]);
 

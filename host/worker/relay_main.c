@@ -14,6 +14,7 @@
 #include "control_socket.h"
 #include "relay.h"
 #include "relay_connect.h"
+#include "relay_lanes.h"
 #include "relay_watch.h"
 #include "sandbox.h"
 
@@ -23,6 +24,7 @@
 #define START_MS       60000 /* the mediator is less patient */
 #define START_ONCE_MS  10000 /* where there are others */
 #define COUNTERS_BYTES 4096
+#define LANES_ARGUMENT "lanes="
 
 /* With the start, where the guest has no pass socket. */
 enum start_descriptor {
@@ -63,8 +65,22 @@ static bool link_open_to(struct relay_connect_plan *plan, int credentials)
 	return false;
 }
 
+/* Opens what lanes the worker offers, while it starts the executor. */
+static bool offer_take(const struct relay_connect_plan *plan, const struct link_view *view)
+{
+	struct link_lane offer;
+
+	if (view->bytes != sizeof(offer)) {
+		relay_fault(&relay, VGPU_ERROR_PROTOCOL, "the worker answers out of turn");
+		return false;
+	}
+	memcpy(&offer, view->payload, sizeof(offer));
+	return relay_lanes_connect(&relay, plan, &offer);
+}
+
 /* Sends OPEN and waits for the answer. */
-static bool worker_open(const struct vgpu_control_executor_start *start, int start_ms)
+static bool worker_open(const struct vgpu_control_executor_start *start, const struct relay_connect_plan *plan,
+			int start_ms)
 {
 	struct link_open open = {
 		.version = LINK_VERSION,
@@ -73,6 +89,7 @@ static bool worker_open(const struct vgpu_control_executor_start *start, int sta
 		.pool_id = start->pool_id,
 		.channel_bytes = start->channel_bytes,
 		.flags = relay.packer.context ? LINK_FLAG_PACK : 0,
+		.lanes = relay.lanes_wanted,
 		.process_namespace = start->process_namespace,
 	};
 	uint64_t end = link_now_ms() + (uint64_t)start_ms;
@@ -100,7 +117,9 @@ static bool worker_open(const struct vgpu_control_executor_start *start, int sta
 			relay_fault(&relay, VGPU_ERROR_START_TIMEOUT, "the worker does not answer");
 			return false;
 		}
-		if (found > 0 && view.type == LINK_COUNTERS) {
+		if (found > 0 && (view.type == LINK_COUNTERS || view.type == LINK_OFFER)) {
+			if (view.type == LINK_OFFER && !offer_take(plan, &view))
+				return false;
 			link_consume(&relay.link, &view);
 			found = 0;
 		}
@@ -164,7 +183,7 @@ static bool start_take(struct control_message *message, struct relay_connect_pla
 		return false;
 	message->fds[START_WAKE + pass] = message->fds[START_BELL + pass] = -1;
 	return link_open_to(plan, message->fds[START_CREDENTIALS + pass]) &&
-	       worker_open(start, plan->once ? START_ONCE_MS : START_MS);
+	       worker_open(start, plan, plan->once ? START_ONCE_MS : START_MS);
 }
 
 int main(int count, char **arguments)
@@ -176,10 +195,12 @@ int main(int count, char **arguments)
 	int error;
 
 	if (count < 2) {
-		fputs("usage: vgpu-relay HOST:PORT [SILENCE_MS [pack] [once] [watch]]\n\nThe mediator starts it.\n",
+		fputs("usage: vgpu-relay HOST:PORT [SILENCE_MS [pack] [once] [watch] [lanes=N]]\n\nThe mediator starts "
+		      "it.\n",
 		      stderr);
 		return EXIT_USAGE;
 	}
+	relay.lanes_wanted = relay_lanes_usual();
 	relay.silence_ms = count > 2 ? strtoul(arguments[2], NULL, 10) : LINK_SILENCE_MS;
 	for (int i = 3; i < count; i++) {
 		/* Without it the data goes as it is. */
@@ -187,7 +208,14 @@ int main(int count, char **arguments)
 			(void)packer_open(&relay.packer);
 		plan.once |= strcmp(arguments[i], "once") == 0;
 		is_watch |= strcmp(arguments[i], "watch") == 0;
+		if (strncmp(arguments[i], LANES_ARGUMENT, strlen(LANES_ARGUMENT)) == 0)
+			relay.lanes_wanted = (unsigned)strtoul(arguments[i] + strlen(LANES_ARGUMENT), NULL, 10);
 	}
+	/* A link that is to be packed is slower than one core. */
+	if (relay.packer.context)
+		relay.lanes_wanted = 0;
+	else if (relay.lanes_wanted > LANES_MAX)
+		relay.lanes_wanted = LANES_MAX;
 	signal(SIGPIPE, SIG_IGN);
 	prctl(PR_SET_DUMPABLE, 0);
 	if (is_watch)
@@ -204,7 +232,9 @@ int main(int count, char **arguments)
 	error = sandbox_enter();
 	if (error)
 		relay_fault(&relay, VGPU_ERROR_EXECUTOR_DIED, "cannot enter the sandbox: %s", strerror(-error));
-	relay_run(&relay);
+	if (!relay.fault && relay_lanes_start(&relay))
+		relay_run(&relay);
+	relay_lanes_end(&relay);
 	if (relay.close_end_ms)
 		return 0;
 	answer(VGPU_CONTROL_EXECUTOR_FAULT);

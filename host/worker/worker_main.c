@@ -21,14 +21,16 @@
 
 #include "accounts.h"
 #include "credentials.h"
+#include "lane_serve.h"
 #include "mirror.h"
 #include "sandbox.h"
 #include "watch.h"
 
-#define HANDSHAKE_MS	  5000
-#define OPEN_MS		  5000
-#define CONNECTIONS_MAX	  128
-#define LISTENERS_MAX	  8
+#define HANDSHAKE_MS	5000
+#define OPEN_MS		5000
+#define CONNECTIONS_MAX 128
+/* That have not said yet what they are for, or that watch: one for each program, and so many more. */
+#define OTHERS_MAX	  16
 #define ACCEPT_RETRY_MS	  100
 #define CREDENTIALS_USUAL "/etc/vgpu/worker.pem"
 #define LISTEN_USUAL	  "[::]:5555"
@@ -39,6 +41,7 @@ struct settings {
 	const char *executor;
 	const char *driver;
 	unsigned connections_max;
+	unsigned lanes_max;
 	unsigned silence_ms;
 };
 
@@ -59,8 +62,35 @@ static void say(const char *format, ...)
 	fprintf(stderr, "[vgpu-worker] %s\n", line);
 }
 
+/* What a connection is for. */
+struct greeting {
+	enum link_frame_type type; /* LINK_OPEN or LINK_LANE */
+	struct link_open open;
+	struct link_lane lane;
+};
+
+/* False: it is none. Of another version only that is looked at. */
+static bool greeting_read(const struct link_view *view, struct greeting *ret_greeting)
+{
+	bool is_lane = view->type == LINK_LANE;
+	size_t size = is_lane ? sizeof(ret_greeting->lane) : sizeof(ret_greeting->open);
+	uint32_t version;
+
+	*ret_greeting = (struct greeting){.type = view->type};
+	if ((view->type != LINK_OPEN && !is_lane) || view->bytes < sizeof(version))
+		return false;
+	memcpy(&version, view->payload, sizeof(version));
+	if (version == LINK_VERSION && view->bytes != size)
+		return false;
+	memcpy(is_lane ? (void *)&ret_greeting->lane : (void *)&ret_greeting->open, view->payload,
+	       view->bytes < size ? view->bytes : size);
+	ret_greeting->open.host[sizeof(ret_greeting->open.host) - 1] = '\0';
+	ret_greeting->open.tenant[sizeof(ret_greeting->open.tenant) - 1] = '\0';
+	return true;
+}
+
 /* Waits for the first frame. */
-static bool open_receive(struct link *link, struct link_open *ret_open)
+static bool greeting_receive(struct link *link, struct greeting *ret_greeting)
 {
 	uint64_t end = link_now_ms() + OPEN_MS;
 	struct link_view view;
@@ -76,16 +106,10 @@ static bool open_receive(struct link *link, struct link_open *ret_open)
 			return false;
 		}
 	}
-	/* Of another version only that is looked at. */
-	*ret_open = (struct link_open){0};
-	memcpy(ret_open, view.payload, view.bytes < sizeof(*ret_open) ? view.bytes : sizeof(*ret_open));
-	if (view.type != LINK_OPEN || view.bytes < sizeof(ret_open->version) ||
-	    (ret_open->version == LINK_VERSION && view.bytes != sizeof(*ret_open))) {
+	if (!greeting_read(&view, ret_greeting)) {
 		snprintf(link->reason, sizeof(link->reason), "the first frame was no OPEN");
 		return false;
 	}
-	ret_open->host[sizeof(ret_open->host) - 1] = '\0';
-	ret_open->tenant[sizeof(ret_open->tenant) - 1] = '\0';
 	link_consume(link, &view);
 	return true;
 }
@@ -110,17 +134,27 @@ static void connection_serve(const struct settings *settings, SSL_CTX *context, 
 {
 	static struct mirror mirror;
 	const struct link_status ready = {0};
-	struct mirror_plan plan = {.executor = settings->executor, .driver = settings->driver, .accounts = accounts};
+	struct mirror_plan plan = {.executor = settings->executor,
+				   .driver = settings->driver,
+				   .accounts = accounts,
+				   .lanes_max = settings->lanes_max};
+	struct greeting greeting;
 	struct link link;
 	int error;
 
 	if (link_create(&link, context, socket) < 0)
 		return;
-	if (!link_handshake(&link, true, HANDSHAKE_MS) || !open_receive(&link, &plan.open) ||
+	if (!link_handshake(&link, true, HANDSHAKE_MS) || !greeting_receive(&link, &greeting) ||
 	    !certificate_read(&link, plan.certificate)) {
 		say("%s: refused: %s", peer, link.reason);
 		return;
 	}
+	if (greeting.type == LINK_LANE) {
+		if (!lane_serve(&link, &greeting.lane, plan.certificate, accounts))
+			say("%s: a lane was refused: %s", peer, link.reason);
+		return;
+	}
+	plan.open = greeting.open;
 	if (plan.open.version == LINK_VERSION && plan.open.flags & LINK_FLAG_WATCH) {
 		const struct watch_plan watch = {
 			.executor = settings->executor, .driver = settings->driver, .silence_ms = settings->silence_ms};
@@ -133,8 +167,9 @@ static void connection_serve(const struct settings *settings, SSL_CTX *context, 
 	mirror.link = &link;
 	mirror.silence_ms = settings->silence_ms;
 	if (mirror_open(&mirror, &plan)) {
-		say("%s: vm_id=%u channel=%u pool=%c %s: executor pid %d", peer, plan.open.vm_id, plan.open.channel,
-		    (int)(plan.open.pool_id & 0x7f), plan.open.tenant, (int)mirror.executor);
+		say("%s: vm_id=%u channel=%u pool=%c %s: executor pid %d, %u lanes", peer, plan.open.vm_id,
+		    plan.open.channel, (int)(plan.open.pool_id & 0x7f), plan.open.tenant, (int)mirror.executor,
+		    mirror.lanes.count);
 		memcpy(link_put(&link, LINK_STATUS, sizeof(ready), false), &ready, sizeof(ready));
 		error = sandbox_enter();
 		if (error)
@@ -212,13 +247,14 @@ static void connection_start(const struct settings *settings, SSL_CTX *context, 
 	connection->process = child;
 }
 
+/* But for lanes: each channel has its number of them. */
 static unsigned connections_count(const struct accounts *accounts)
 {
 	const struct connection *connection;
 	unsigned count = 0;
 
 	LIST_FOREACH(connection, &accounts->connections, link)
-	count++;
+	count += !connection->lane_of;
 	return count;
 }
 
@@ -241,8 +277,8 @@ static void connection_accept(const struct settings *settings, SSL_CTX *context,
 	getnameinfo((struct sockaddr *)&address, length, host, sizeof(host), port, sizeof(port),
 		    NI_NUMERICHOST | NI_NUMERICSERV);
 	snprintf(peer, sizeof(peer), "%s:%s", host, port);
-	if (connections_count(accounts) >= settings->connections_max)
-		say("%s: refused: the limit of %u connections is reached", peer, settings->connections_max);
+	if (connections_count(accounts) >= 2 * settings->connections_max + OTHERS_MAX)
+		say("%s: refused: too many connections", peer);
 	else
 		connection_start(settings, context, accounts, socket, peer);
 	close(socket);
@@ -298,9 +334,9 @@ static void questions_answer(struct accounts *accounts, const struct pollfd *wai
 static int serve(const struct settings *settings, SSL_CTX *context, int listener)
 {
 	enum { LISTENER, SIGNALS, FIRST_CONNECTION };
-	size_t most = FIRST_CONNECTION + (size_t)settings->connections_max;
+	size_t most = FIRST_CONNECTION + 2 * (size_t)settings->connections_max + OTHERS_MAX;
 	struct pollfd *waits = calloc(most, sizeof(*waits));
-	struct accounts accounts = {0};
+	struct accounts accounts = {.programs_max = settings->connections_max};
 	int status = EXIT_FAILURE;
 	sigset_t signals;
 	int signal_file;
@@ -344,6 +380,8 @@ static const struct argp_option options[] = {
 	{"executor", 'e', "PATH", 0, "The cuda-executor program (beside this one)", 0},
 	{"driver", 'd', "LIBRARY", 0, "CUDA driver library (libcuda.so.1)", 0},
 	{"connections-max", 'm', "N", 0, "Guest processes at a time (128)", 0},
+	{"lanes-max", 'n', "N", 0, "Further connections of a guest process for its bulk data (8, the most); 0: none",
+	 0},
 	{"silence-ms", 's', "MS", 0, "A peer that is silent for longer is gone (10000)", 0},
 	{0},
 };
@@ -367,6 +405,11 @@ static error_t option_parse(int key, char *argument, struct argp_state *state)
 		return 0;
 	case 'm':
 		settings->connections_max = (unsigned)strtoul(argument, NULL, 10);
+		return 0;
+	case 'n':
+		settings->lanes_max = (unsigned)strtoul(argument, NULL, 10);
+		if (settings->lanes_max > LANES_MAX)
+			settings->lanes_max = LANES_MAX;
 		return 0;
 	case 's':
 		settings->silence_ms = (unsigned)strtoul(argument, NULL, 10);
@@ -417,6 +460,7 @@ int main(int count, char **arguments)
 		.credentials = CREDENTIALS_USUAL,
 		.driver = "libcuda.so.1",
 		.connections_max = CONNECTIONS_MAX,
+		.lanes_max = LANES_MAX,
 		.silence_ms = LINK_SILENCE_MS,
 	};
 	char text[160];

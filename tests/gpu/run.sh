@@ -7,9 +7,9 @@
 # library over the local transport, in the same run. Steps: kernels memory streams errors examples programs frameworks speed
 # nvml bench shares storm worker (default: all; worker: the same again, with the GPU at a vgpu-worker over TLS), guest
 # (PyTorch and CuPy in a virtual machine: guest.sh), several (two GPUs), users (executors as users of their own),
-# netem (a worker behind a network that delays: ip, tc and root), and samples (NVIDIA's cuda-samples, in the folder SAMPLES, which is
-# changed: docs/cuda-samples.md); JOBS_MAX commands at a time, each for SECONDS_MAX at most. RESULTS gets the logs; the
-# last lines say what passed.
+# netem (a worker behind a network that delays: ip, tc and root), and samples (NVIDIA's cuda-samples, in the folder
+# SAMPLES, which is changed: docs/cuda-samples.md); JOBS_MAX commands at a time, each for SECONDS_MAX at most. Workers
+# get WORKER_LANES, or as many lanes as usual. RESULTS gets the logs; the last lines say what passed.
 set -uo pipefail
 bundle=$(cd "${1:?usage: run.sh BUNDLE RESULTS [STEP...]}" && pwd)
 mkdir -p "${2:?usage: run.sh BUNDLE RESULTS [STEP...]}"
@@ -113,7 +113,8 @@ far_start() {
 	LD_LIBRARY_PATH=$bundle/lib "$bundle/bin/mediator_phase3" --socket "$work/worker/mediator.sock" \
 		--log "$folder/mediator.log" --executor "$bundle/bin/cuda-executor" \
 		--driver /nonexistent/libcuda.so.1 --worker "A=$host:$port" \
-		--worker-credentials "$work/worker.psk" --executor-environment LD_LIBRARY_PATH --heartbeat 5 &
+		--worker-credentials "$work/worker.psk" --executor-environment LD_LIBRARY_PATH --heartbeat 5 \
+		${WORKER_LANES:+--worker-lanes "$WORKER_LANES"} &
 	far_mediator=$!
 	line_await 'Listening on socket' "$folder/mediator.log"
 }
@@ -141,7 +142,7 @@ for step in $steps; do
 		done
 		;;
 	memory)
-		both_own virtual_memory managed_memory registered_memory registered_threads pool_peer batches planar_arrays
+		both_own bulk_copies virtual_memory managed_memory registered_memory registered_threads pool_peer batches planar_arrays
 		;;
 	streams)
 		both_own host_functions stream_values tensor_maps linker ipc private_tables graph_nodes graph_memory graph_copies graph_captures graph_queries graph_conditional event_answers legacy_launches shared_allocation shared_pool green_contexts
@@ -232,7 +233,7 @@ for step in $steps; do
 		far_start 127.0.0.1 "$results/worker"
 		far "$bundle/bin/kernels_run" "$bundle/ptx" >"$results/worker/kernels.log" 2>&1
 		verdict "worker: kernels" $?
-		for program in "$bundle"/bin/vector_add "$bundle"/bin/matrix_product "$work"/programs/*; do
+		for program in "$bundle"/bin/{vector_add,matrix_product,bulk_copies} "$work"/programs/*; do
 			[ -f "$program" ] && [ -x "$program" ] || continue
 			name=$(basename "$program")
 			far timeout "$seconds_max" "$program" >"$results/worker/$name.log" 2>&1

@@ -521,23 +521,28 @@ def test_log_flood_is_limited():
     # A guest that opens and closes without end, and programs that come and go.
     with Mediator() as mediator:
         with Device(mediator.socket, vm_id=2) as device:
+            # What a peer may cause: 100 lines and 10 a second of events, 200 and 50 of its executors, as many that say how
+            # many were left out.
+            start = time.monotonic()
             for _ in range(300):
                 device.send(harness.channel_message(harness.OPEN, 0, 1), [device.doorbell, device.interrupt])
                 device.send(harness.channel_message(harness.CLOSE, 0, 1))
                 while device.receive().kind != harness.CLOSED:
                     pass
             # Starts are paced too, so that not all of them have come to be executors.
-            assert 100 <= mediator.log().count("vm_id=2") < 900
+            assert 100 <= mediator.log().count("vm_id=2") < 600 + 120 * (time.monotonic() - start)
+        start = time.monotonic()
         for _ in range(500):
             with Peer(mediator.socket) as peer:
                 peer.send(b"nonsense")
                 peer.is_closed()
-        assert mediator.log().count("[SOCKET]") < 400
+        assert mediator.log().count("[SOCKET]") < 300 + 20 * (time.monotonic() - start)
     with Mediator(probe="bad") as mediator, Device(mediator.socket, vm_id=3) as device:
         assert mediator.wait_log("CUDA is not available")
+        start = time.monotonic()
         for _ in range(1500):
             assert device.open(0).kind == harness.FAILED
-        assert 90 <= mediator.log().count("vm_id=3 channel=0: refused") < 600
+        assert 90 <= mediator.log().count("vm_id=3 channel=0: refused") < 300 + 20 * (time.monotonic() - start)
 
 
 def test_full_disk():

@@ -117,6 +117,21 @@ class TwoMachines(unittest.TestCase):
             result = self.red.run(program, timeout=180)
             self.assertEqual(result.status, 0, f'{program}: {result.output}')
 
+    def test_memory_of_an_ordinary_user(self):
+        """Who is not root may stop the threads of his own program only where Yama lets him say who may."""
+        if not end_to_end_programs():
+            self.skipTest('no cmocka')
+        setting = '/proc/sys/kernel/yama/ptrace_scope'
+        before = self.red.run(f'cat {setting}').output.strip()
+        if not before:
+            self.skipTest('no Yama')
+        try:
+            for scope in 0, 1:
+                result = self.red.run(f'echo {scope} > {setting} && su user -c registered_threads', timeout=180)
+                self.assertEqual(result.status, 0, f'ptrace_scope {scope}: {result.output}')
+        finally:
+            self.red.run(f'echo {before} > {setting}')
+
     def test_copies_of_graphs(self):
         if not end_to_end_programs():
             self.skipTest('no cmocka')

@@ -276,6 +276,21 @@ static void map_refused(const struct channel *channel, uint64_t offset, uint64_t
 	CHECK(at == MAP_FAILED, "mapped %llu bytes at %llx", (unsigned long long)bytes, (unsigned long long)offset);
 }
 
+/* A page of the channel's memory that is mapped by itself is the same as in the whole. */
+static void part_checked(const struct channel *channel, uint64_t offset)
+{
+	volatile uint32_t *whole = (volatile uint32_t *)((char *)channel->memory + offset);
+	volatile uint32_t *part =
+		mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, channel->file, (off_t)offset);
+
+	CHECK((void *)part != MAP_FAILED, "map a part");
+	whole[0] = 0x12345678;
+	part[PAGE_BYTES / 4 - 1] = 0x87654321;
+	CHECK(part[0] == 0x12345678 && whole[PAGE_BYTES / 4 - 1] == 0x87654321, "the part is another one");
+	whole[0] = whole[PAGE_BYTES / 4 - 1] = 0;
+	munmap((void *)part, PAGE_BYTES);
+}
+
 /* What the driver must refuse, and what a child must not inherit. */
 static int run_limits(void)
 {
@@ -287,7 +302,9 @@ static int run_limits(void)
 
 	channel_open(&channel);
 	map_refused(&channel, 0, channel.info.channel_bytes + PAGE_BYTES, both, MAP_SHARED);
-	map_refused(&channel, PAGE_BYTES, PAGE_BYTES, both, MAP_SHARED);
+	part_checked(&channel, channel.info.channel_bytes - PAGE_BYTES);
+	map_refused(&channel, PAGE_BYTES, channel.info.channel_bytes, both, MAP_SHARED);
+	map_refused(&channel, channel.info.channel_bytes - PAGE_BYTES, 2 * PAGE_BYTES, both, MAP_SHARED);
 	map_refused(&channel, channel.info.channel_bytes, PAGE_BYTES, both, MAP_SHARED);
 	map_refused(&channel, VGPU_MMAP_DOORBELL, 2 * PAGE_BYTES, both, MAP_SHARED);
 	map_refused(&channel, VGPU_MMAP_DOORBELL + PAGE_BYTES, PAGE_BYTES, both, MAP_SHARED);

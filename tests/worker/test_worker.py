@@ -5,121 +5,27 @@ import contextlib
 import json
 import os
 import re
-import select
 import signal
 import socket
 import ssl
 import struct
 import subprocess
 import tempfile
-import threading
 import time
 import unittest
 from pathlib import Path
 
 import tap
 from stack import Mediator, build_directory, wait_until
+from link_peer import (ALIVE, CALLED, CHANNEL_BYTES, COMMANDS, COUNTERS, DELIVER, DOWNLOAD, DOWNLOAD_PACKED, FETCH,
+                       FLAG_WATCH, FUNCTION_BYTES, OFFER, OPEN, PERMIT, RELEASED, REPLIES, RETURNED, SCHEDULE, STATUS,
+                       TAKEN, TEXT, UPLOAD, UPLOAD_PACKED, WINDOW_BYTES, Proxy, await_record, called_frame, frame,
+                       lane_frame, last_status, offer_frame, open_frame, packed, record)
 from worker_stack import FAR, Authority, Namespace, Worker, WorkerStack, free_port, psk_write
 
 EXAMPLES = build_directory() / 'examples'
 END_TO_END = build_directory() / 'tests' / 'end_to_end'
 COPY_LOOP = END_TO_END / 'copy_loop'
-
-(OPEN, STATUS, COMMANDS, UPLOAD, REPLIES, DOWNLOAD, RELEASED, DEFERRED, COUNTERS, ALIVE, CLOSE, CALLED, RETURNED,
- TAKEN, PERMIT, SCHEDULE, UPLOAD_PACKED, DOWNLOAD_PACKED, TEXT) = range(1, 20)
-VERSION = 6
-# Of OPEN.
-FLAG_WATCH = 2
-CHANNEL_BYTES = 34 << 20
-# As the executor lays a channel out: of each window for bulk data, and of that of host functions.
-WINDOW_BYTES = (CHANNEL_BYTES - (0x150000 + (128 << 10))) // 2 & ~0xffff
-FUNCTION_BYTES = 128 << 10
-CALL, FETCH, DELIVER = range(3)
-
-
-def frame(kind, payload=b''):
-    return struct.pack('<II', len(payload), kind) + payload
-
-
-def open_frame(version=VERSION, channel_bytes=CHANNEL_BYTES):
-    return frame(OPEN, struct.pack('<IIIIQ64s80sIIQ', version, 7, 0, ord('A'), channel_bytes, b'host', b'vm:7',
-                                   0, 0, 0))
-
-
-def packed(place, says, has, byte=7):
-    """A frame's payload with a byte so many times, by zstd's format (RFC 8878): one block, run-length encoded."""
-    block = struct.pack('<I', 1 | 1 << 1 | has << 3)[:3]
-    return struct.pack('<QII', place, says, 0) + b'\x28\xb5\x2f\xfd\xa0' + struct.pack('<I', has) + block + bytes([byte])
-
-
-def called_frame(called, use=CALL, piece_bytes=0, payload=b''):
-    return frame(CALLED, struct.pack('<QIIIIQ', 1, 0, called, use, piece_bytes, 0) + payload)
-
-
-class Proxy:
-    """Between mediator and worker: forwards, until it is told to cut the connections or to say nothing more."""
-
-    def __init__(self, port):
-        self.target = port
-        self.listener = socket.create_server(('127.0.0.1', 0))
-        self.port = self.listener.getsockname()[1]
-        self.pairs = []
-        self.mute = False
-        self.is_slow = False
-        self.bytes_there = 0
-        self.bytes_back = 0
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        while True:
-            try:
-                near, _ = self.listener.accept()
-            except OSError:
-                return
-            try:
-                far = socket.create_connection(('127.0.0.1', self.target))
-            except OSError:
-                near.close()
-                continue
-            self.pairs.append((near, far))
-            threading.Thread(target=self._forward, args=(near, far), daemon=True).start()
-
-    def _forward(self, near, far):
-        while True:
-            try:
-                ready, _, _ = select.select([near, far], [], [])
-                if self.mute:
-                    time.sleep(0.05)
-                    continue
-                for source in ready:
-                    if self.is_slow:
-                        time.sleep(0.003)
-                    data = source.recv(1 << (14 if self.is_slow else 16))
-                    if not data:
-                        raise OSError
-                    if source is near:
-                        self.bytes_there += len(data)
-                    else:
-                        self.bytes_back += len(data)
-                    (far if source is near else near).sendall(data)
-            except (OSError, ValueError):
-                near.close()
-                far.close()
-                return
-
-    def cut(self):
-        for pair in self.pairs:
-            for end in pair:
-                try:
-                    end.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass
-
-    def close(self):
-        self.listener.close()
-        self.mute = False
-        self.cut()
-
 
 class Programs(unittest.TestCase):
     """With a pre-shared key, and no driver on the host."""
@@ -186,21 +92,22 @@ class Programs(unittest.TestCase):
     def connection_of(self, program):
         """The worker's process that serves the program."""
         for process in self.stack.worker.children():
-            for executor in Path(f'/proc/{process}/task/{process}/children').read_text().split():
-                if self.executor_of(program) == int(executor):
+            # That of another program, or a lane of one, may just have ended.
+            with contextlib.suppress(FileNotFoundError):
+                if str(self.executor_of(program)) in Path(f'/proc/{process}/task/{process}/children').read_text().split():
                     return process
         raise AssertionError('no process of the worker serves the program')
 
     def executor_of(self, program):
-        """Found by the port that the program's relay has at its end of the link."""
+        """Found by one of the ports that the program's relay has at its ends of the link."""
         relay = re.search(rf'client={program.pid}: ready, executor pid (\d+)', self.mediator.text()).group(1)
         inodes = {os.readlink(entry) for entry in Path(f'/proc/{relay}/fd').iterdir() if entry.is_symlink()}
-        port = None
+        ports = []
         for line in Path('/proc/net/tcp').read_text().splitlines()[1:]:
             fields = line.split()
             if f'socket:[{fields[9]}]' in inodes:
-                port = int(fields[1].split(':')[1], 16)
-        return int(re.search(rf'127.0.0.1:{port}: .*executor pid (\d+)', self.stack.worker.text()).group(1))
+                ports.append(str(int(fields[1].split(':')[1], 16)))
+        return int(re.search(rf'127.0.0.1:({"|".join(ports)}): .*executor pid (\d+)', self.stack.worker.text()).group(2))
 
     def test_executor_killed(self):
         program = self.copying()
@@ -491,30 +398,6 @@ class HostilePeers(unittest.TestCase):
         peer.settimeout(30)
         return peer
 
-    @staticmethod
-    def status(peer):
-        """The text of the last status before the worker closes."""
-        data = b''
-        try:
-            while True:
-                got = peer.recv(1 << 16)
-                if not got:
-                    break
-                data += got
-        except OSError:
-            pass
-        text = None
-        while len(data) >= 8:
-            size, kind = struct.unpack_from('<II', data)
-            if kind == STATUS:
-                text = data[16:8 + size].split(b'\0')[0].decode()
-            data = data[8 + size:]
-        return text
-
-    def record(self, opcode, payload=b'', length=None, flags=1):
-        size = 16 + len(payload)
-        return struct.pack('<IHHII', size if length is None else length, opcode, flags, 1, 0) + payload
-
     def test_worker_refuses(self):
         upload = struct.pack('<Q', WINDOW_BYTES - 100) + b'x' * 1000
         def permit(word):
@@ -531,13 +414,13 @@ class HostilePeers(unittest.TestCase):
             'a short open': (frame(OPEN, b'12'), None),
             'a frame of 4 GiB': (open_frame() + struct.pack('<II', 0xffffffff, COMMANDS), 'a frame of type 3 and'),
             'an unknown frame': (open_frame() + frame(99), 'a frame of type 99 and'),
-            'a frame of the other direction': (open_frame() + frame(REPLIES, self.record(64)), 'type 5'),
+            'a frame of the other direction': (open_frame() + frame(REPLIES, record(64)), 'type 5'),
             'a second open': (open_frame() + open_frame(), 'type 1'),
             'half a record': (open_frame() + frame(COMMANDS, b'12345678'), no_record),
-            'a record longer than the frame': (open_frame() + frame(COMMANDS, self.record(1, length=64)), no_record),
-            'a record of no length': (open_frame() + frame(COMMANDS, self.record(1, length=0)), no_record),
-            'a record of odd length': (open_frame() + frame(COMMANDS, self.record(1, b'1' * 9)), no_record),
-            'padding': (open_frame() + frame(COMMANDS, self.record(0)), no_record),
+            'a record longer than the frame': (open_frame() + frame(COMMANDS, record(1, length=64)), no_record),
+            'a record of no length': (open_frame() + frame(COMMANDS, record(1, length=0)), no_record),
+            'a record of odd length': (open_frame() + frame(COMMANDS, record(1, b'1' * 9)), no_record),
+            'padding': (open_frame() + frame(COMMANDS, record(0)), no_record),
             'an upload over the end': (open_frame() + frame(UPLOAD, upload), 'type 4'),
             'an upload far ahead': (open_frame() + frame(UPLOAD, struct.pack('<Q', 1 << 50) + b'x'), 'type 4'),
             'an upload of nothing': (open_frame() + frame(UPLOAD, b'1234'), 'type 4'),
@@ -556,7 +439,10 @@ class HostilePeers(unittest.TestCase):
                                                         'type 13'),
             'replies taken that were not sent': (open_frame() + frame(TAKEN, struct.pack('<Q', 8)), 'type 14'),
             'a short permit': (open_frame() + frame(PERMIT, permit(4)[:-8]), 'type 15'),
-            'a request before the greeting': (open_frame() + frame(COMMANDS, self.record(64)), 'HELLO'),
+            'an await of no lane': (open_frame() + frame(COMMANDS, await_record(1)), no_record),
+            'an await of more than can come': (open_frame(lanes=1) + frame(COMMANDS, await_record(4097)), no_record),
+            'a lane on a channel': (open_frame() + lane_frame(bytes(32)), 'type 21'),
+            'a request before the greeting': (open_frame() + frame(COMMANDS, record(64)), 'HELLO'),
         }
         for name, (data, reason) in cases.items():
             with self.subTest(name), self.connect() as peer:
@@ -564,7 +450,7 @@ class HostilePeers(unittest.TestCase):
                     peer.sendall(data)
                 except OSError:
                     pass
-                text = self.status(peer)
+                text = last_status(peer)
                 if reason:
                     self.assertIn(reason, text or '')
         done = self.stack.mediator.run(EXAMPLES / 'vector_add', 1000)
@@ -583,12 +469,12 @@ class HostilePeers(unittest.TestCase):
             executor = int(re.findall(r'vm:7: executor pid (\d+)', self.stack.worker.text())[-1])
             os.kill(executor, signal.SIGSTOP)
             # A ring of a MiB, and half of one that waits for it.
-            records = frame(COMMANDS, 4 * self.record(1, bytes((1 << 16) - 16)))
+            records = frame(COMMANDS, 4 * record(1, bytes((1 << 16) - 16)))
             try:
                 peer.sendall(records * 12)
             except OSError:
                 pass
-            self.assertIn('type 3', self.status(peer) or '')
+            self.assertIn('type 3', last_status(peer) or '')
         wait_until(lambda: not self.stack.worker.children(), 'the worker has no process left')
 
     @staticmethod
@@ -615,10 +501,10 @@ class HostilePeers(unittest.TestCase):
             'no status': frame(REPLIES, b''),
             'a frame of 4 GiB': ready + struct.pack('<II', 0xffffffff, REPLIES),
             'an unknown frame': ready + frame(77),
-            'a frame of the other direction': ready + frame(COMMANDS, self.record(1)),
+            'a frame of the other direction': ready + frame(COMMANDS, record(1)),
             'half a record': ready + frame(REPLIES, b'12345678'),
-            'a record longer than the frame': ready + frame(REPLIES, self.record(1, length=4096)),
-            'padding': ready + frame(REPLIES, self.record(0)),
+            'a record longer than the frame': ready + frame(REPLIES, record(1, length=4096)),
+            'padding': ready + frame(REPLIES, record(0)),
             'a download outside of the window': ready + frame(DOWNLOAD, struct.pack('<Q', 1 << 40) + b'x'),
             'a download over the end': ready + frame(DOWNLOAD, struct.pack('<Q', WINDOW_BYTES - 100) + b'x' * 1000),
             'a release of what was not used': ready + frame(RELEASED, struct.pack('<Q', 1 << 20)),
@@ -637,6 +523,11 @@ class HostilePeers(unittest.TestCase):
             'more than the function window': ready + called_frame(1, DELIVER, FUNCTION_BYTES + 8,
                                                                   b'x' * (FUNCTION_BYTES + 8)),
             'a line that is too long': ready + frame(TEXT, b'x' * 513),
+            'an await of no lane': ready + frame(REPLIES, await_record(1)),
+            'an offer of many lanes': offer_frame(99),
+            'an offer of no lane': offer_frame(0),
+            'a short offer': frame(OFFER, b'1234'),
+            'an offer when all has begun': ready + offer_frame(1),
             'nothing, and then the end': ready,
         }
         port = free_port()

@@ -108,7 +108,7 @@ class Accounts(unittest.TestCase):
                 program = tenants.spawn('small', 'hog', '--to', time.monotonic() + 600)
                 wait_until(lambda: memory_of(tenants, 'small') >= 60 << 20, 'the mediator sees what is charged')
                 executor = int(re.findall(r'executor pid (\d+)', tenants.worker.text()[before:])[-1])
-                kill(program, tenants.worker.children()[0], executor)
+                kill(program, tenants.worker.channels()[0], executor)
                 wait_until(lambda: not tenants.worker.children(), 'the worker has no process left')
                 wait_until(lambda: not tenants.mediator.executors(), 'nor has the host')
                 program.kill()
@@ -121,7 +121,7 @@ class Accounts(unittest.TestCase):
             killed = tenants.spawn('small', 'hog', '--to', time.monotonic() + 600)
             wait_until(lambda: memory_of(tenants, 'small') >= 60 << 20, 'the first has all')
             late = tenants.spawn('small', 'hog', '--from', time.monotonic() + 4, '--to', time.monotonic() + 600)
-            wait_until(lambda: len(tenants.worker.children()) == 2, 'the second has an executor')
+            wait_until(lambda: len(tenants.worker.channels()) == 2, 'the second has an executor')
             killed.kill()
             killed.communicate()
             self.assertGreaterEqual(lines_of(late.stdout.readline() + late.stdout.readline())[-1]['bytes'], 62 << 20)
@@ -141,12 +141,12 @@ class Pools(unittest.TestCase):
             programs = []
             for name in 'ab':
                 programs.append(self.begin(tenants, name))
-                self.assertEqual(len(tenants.worker.children()), len(programs))
+                self.assertEqual(len(tenants.worker.channels()), len(programs))
             wait_until(lambda: admin(tenants, 'scan-gpus'), 'the GPU is known')
             admin(tenants, 'assign-gpu', '0', 'A')
             for name in 'cd':
                 programs.append(self.begin(tenants, name))
-                self.assertEqual(len(tenants.worker.children()), 2)
+                self.assertEqual(len(tenants.worker.channels()), 2)
             wait_until(lambda: all(tenants.contended_ms().get(name, 0) > 100 for name in 'abcd'), 'all are at work')
             state = tenants.mediator.text().rsplit('[STATE] up ', 1)[-1]
             self.assertEqual(sorted(re.findall(r'\[STATE\] GPU \d+( at 127.0.0.1:\d+)?: policy fair', state)),
@@ -163,7 +163,7 @@ class Pools(unittest.TestCase):
                 self.addCleanup(second.stop)
                 tenants.mediator.wait_for_line(f'{port}: it has 1 GPUs')
                 programs = [self.begin(tenants, name) for name in 'abcd']
-                self.assertEqual([len(worker.children()) for worker in (tenants.worker, second)], [2, 2])
+                self.assertEqual([len(worker.channels()) for worker in (tenants.worker, second)], [2, 2])
                 for program in programs:
                     program.kill()
                     program.communicate()
@@ -184,7 +184,7 @@ class Pools(unittest.TestCase):
             with Tenants('--worker', f'A=127.0.0.1:{stranger.port}', '--worker',
                          f'A=127.0.0.1:{hanging.getsockname()[1]}') as tenants:
                 running = [self.begin(tenants, name) for name in 'abc']
-                self.assertEqual(len(tenants.worker.children()), 3)
+                self.assertEqual(len(tenants.worker.channels()), 3)
                 for program in running:
                     program.kill()
                     program.communicate()
@@ -201,7 +201,7 @@ class Pools(unittest.TestCase):
                 self.addCleanup(second.process.send_signal, signal.SIGCONT)
                 second.process.send_signal(signal.SIGSTOP)
                 running = [self.begin(tenants, name) for name in 'abcd']
-                self.assertEqual(len(tenants.worker.children()), 4)
+                self.assertEqual(len(tenants.worker.channels()), 4)
                 tenants.mediator.wait_for_line('it is started elsewhere')
                 for program in running:
                     program.kill()

@@ -96,6 +96,13 @@ class Worker:
         path = Path(f'/proc/{self.process.pid}/task/{self.process.pid}/children')
         return [int(number) for number in path.read_text().split() if self._name(number) != 'vgpu-watch']
 
+    def lanes(self):
+        return [process for process in self.children() if self._name(process) == 'vgpu-lane']
+
+    def channels(self):
+        """Those that serve a program each, without their lanes."""
+        return [process for process in self.children() if self._name(process) != 'vgpu-lane']
+
     @staticmethod
     def _name(process):
         try:
