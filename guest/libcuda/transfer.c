@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "transfer.h"
 
+#include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -13,6 +15,10 @@
 
 /* Pieces on their way down at the same time. */
 #define DOWN_DEPTH 8
+
+/* What is smaller is there before a second thread would have begun to pay. */
+#define HALVES_BYTES_MIN (32u << 20)
+#define HALF_ALIGNMENT	 (2u << 20)
 
 /* Rows that follow each other without a gap are one row. */
 static struct transfer transfer_flatten(const struct transfer *transfer)
@@ -210,19 +216,16 @@ static CUresult piece_finish(struct down *down)
 	return result;
 }
 
-CUresult transfer_down(const struct transfer *transfer)
+static CUresult pieces_down(const struct transfer *transfer)
 {
-	struct transfer flat = transfer_flatten(transfer);
-	struct down down = {.transfer = &flat};
+	struct down down = {.transfer = transfer};
 	CUresult result = CUDA_SUCCESS;
 
-	if (flat.width == 0)
-		return CUDA_SUCCESS;
-	while (down.issued != down.finished || (!result && down.row < flat.height)) {
+	while (down.issued != down.finished || (!result && down.row < transfer->height)) {
 		bool issued = false;
 		CUresult finished;
 
-		if (!result && down.row < flat.height && down.issued - down.finished < DOWN_DEPTH)
+		if (!result && down.row < transfer->height && down.issued - down.finished < DOWN_DEPTH)
 			result = piece_issue(&down, &issued);
 		if (issued || down.issued == down.finished)
 			continue;
@@ -230,6 +233,63 @@ CUresult transfer_down(const struct transfer *transfer)
 		if (!result)
 			result = finished;
 	}
+	return result;
+}
+
+/* The half of a transfer that another thread copies. */
+struct half {
+	struct transfer transfer;
+	CUresult result;
+};
+
+static void *half_down(void *argument)
+{
+	struct half *half = argument;
+
+	half->result = pieces_down(&half->transfer);
+	return NULL;
+}
+
+/* False: there is no thread for it. Signals are the program's own threads'. */
+static bool half_start(struct half *half, pthread_t *ret_thread)
+{
+	sigset_t all, before;
+	int error;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	error = pthread_create(ret_thread, NULL, half_down, half);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return error == 0;
+}
+
+/* One thread copies half as fast as the device sends. */
+static CUresult halves_down(const struct transfer *transfer)
+{
+	struct transfer first = *transfer;
+	struct half second = {.transfer = *transfer};
+	pthread_t thread;
+	CUresult result;
+
+	first.width = transfer->width / 2 & ~(size_t)(HALF_ALIGNMENT - 1);
+	second.transfer.device += first.width;
+	second.transfer.host += first.width;
+	second.transfer.width -= first.width;
+	if (!half_start(&second, &thread))
+		return pieces_down(transfer);
+	result = pieces_down(&first);
+	pthread_join(thread, NULL);
+	return result ? result : second.result;
+}
+
+CUresult transfer_down(const struct transfer *transfer)
+{
+	struct transfer flat = transfer_flatten(transfer);
+	CUresult result;
+
+	if (flat.width == 0)
+		return CUDA_SUCCESS;
+	result = flat.height == 1 && flat.width >= HALVES_BYTES_MIN ? halves_down(&flat) : pieces_down(&flat);
 	if (!result)
 		result = channel_take_deferred(session.channel);
 	return result;

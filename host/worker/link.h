@@ -79,6 +79,8 @@ struct link_open {
 	uint32_t flags;
 	uint32_t lanes;		    /* that the relay would open */
 	uint64_t process_namespace; /* without a VM: the programs of a tenant that are in one see each other; 0: none */
+	uint32_t window_bytes;	    /* of each of the channel's windows: places in them are the same on both sides */
+	uint32_t reserved;
 };
 
 /* As in the permit page, but for the time: each machine has a clock of its own. */

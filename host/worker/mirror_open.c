@@ -156,12 +156,13 @@ static bool span_fits(uint32_t offset, uint32_t bytes, uint64_t channel_bytes)
 }
 
 /* The executor has written it; nothing of its guest has run there yet, but it costs nothing to look. */
-static bool layout_take(struct mirror *mirror, uint64_t channel_bytes)
+static bool layout_take(struct mirror *mirror, uint64_t channel_bytes, uint32_t window_bytes)
 {
 	struct vgpu_channel_header layout;
 
 	memcpy(&layout, mirror->memory, sizeof(layout));
 	if (layout.magic != VGPU_CHANNEL_MAGIC || layout.channel_bytes != channel_bytes ||
+	    layout.upload_bytes != window_bytes || layout.download_bytes != window_bytes ||
 	    !span_fits(layout.command_ring_offset, layout.command_ring_bytes, channel_bytes) ||
 	    !span_fits(layout.reply_ring_offset, layout.reply_ring_bytes, channel_bytes) ||
 	    !span_fits(layout.upload_offset, layout.upload_bytes, channel_bytes) ||
@@ -286,7 +287,7 @@ bool mirror_open(struct mirror *mirror, const struct mirror_plan *plan)
 		mirror->memory = mapping;
 		mirror->counters = counters_mapping;
 		mirror_schedule_begin(&mirror->schedule, counters_mapping);
-		result = layout_take(mirror, bytes);
+		result = layout_take(mirror, bytes, plan->open.window_bytes);
 	}
 	if (memory >= 0)
 		close(memory);

@@ -90,6 +90,7 @@ static bool worker_open(const struct vgpu_control_executor_start *start, const s
 		.channel_bytes = start->channel_bytes,
 		.flags = relay.packer.context ? LINK_FLAG_PACK : 0,
 		.lanes = relay.lanes_wanted,
+		.window_bytes = relay.channel.upload_bytes,
 		.process_namespace = start->process_namespace,
 	};
 	uint64_t end = link_now_ms() + (uint64_t)start_ms;
@@ -163,8 +164,9 @@ static bool start_take(struct control_message *message, struct relay_connect_pla
 	}
 	relay.channel_number = start->channel;
 	memory = channel_memory_of(start, message->fds[START_MEMORY]);
-	/* What lies there would not cross. */
+	/* What lies there would not cross. The executor lays its channel out as this one is. */
 	memory.has_area = false;
+	memory.is_far = true;
 	error = channel_open(&relay.channel, &memory, message->fds[START_DOORBELL], message->fds[START_INTERRUPT]);
 	if (error) {
 		relay_fault(&relay, VGPU_ERROR_NO_MEMORY, "cannot map the channel's memory: %s", strerror(-error));

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -89,6 +90,9 @@ static void test_launches(void **state)
 static void test_errors(void **state)
 {
 	(void)state;
+	/* NVIDIA's driver writes where it is told to: driver 580 ended by a segmentation fault. */
+	if (getenv("VGPU_NATIVE"))
+		skip();
 	assert_int_equal(cuFuncSetBlockShape(put, 0, 1, 1), CUDA_ERROR_INVALID_VALUE);
 	assert_int_equal(cuParamSetSize(put, 1u << 20), CUDA_ERROR_INVALID_VALUE);
 	assert_int_equal(cuParamSeti(put, -4, 1), CUDA_ERROR_INVALID_VALUE);

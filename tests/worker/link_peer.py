@@ -23,9 +23,9 @@ def frame(kind, payload=b''):
     return struct.pack('<II', len(payload), kind) + payload
 
 
-def open_frame(version=VERSION, channel_bytes=CHANNEL_BYTES, lanes=0):
-    return frame(OPEN, struct.pack('<IIIIQ64s80sIIQ', version, 7, 0, ord('A'), channel_bytes, b'host', b'vm:7',
-                                   0, lanes, 0))
+def open_frame(version=VERSION, channel_bytes=CHANNEL_BYTES, lanes=0, window_bytes=WINDOW_BYTES):
+    return frame(OPEN, struct.pack('<IIIIQ64s80sIIQII', version, 7, 0, ord('A'), channel_bytes, b'host', b'vm:7',
+                                   0, lanes, 0, window_bytes, 0))
 
 
 def packed(place, says, has, byte=7):

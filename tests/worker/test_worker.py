@@ -411,6 +411,7 @@ class HostilePeers(unittest.TestCase):
                                     'link version 2'),
             'a tiny channel': (open_frame(channel_bytes=4096), 'a channel of 4096 bytes'),
             'an enormous channel': (open_frame(channel_bytes=1 << 40), 'a channel of 1099511627776 bytes'),
+            'windows of another size': (open_frame(window_bytes=1 << 20), 'lays a channel out in another way'),
             'a short open': (frame(OPEN, b'12'), None),
             'a frame of 4 GiB': (open_frame() + struct.pack('<II', 0xffffffff, COMMANDS), 'a frame of type 3 and'),
             'an unknown frame': (open_frame() + frame(99), 'a frame of type 99 and'),
@@ -487,7 +488,7 @@ class HostilePeers(unittest.TestCase):
             first = b''
             while len(first) < len(open_frame()):
                 first += peer.recv(len(open_frame()) - len(first))
-            if not struct.unpack_from('<I', first, len(open_frame()) - 16)[0] & FLAG_WATCH:
+            if not struct.unpack_from('<I', first, len(open_frame()) - 24)[0] & FLAG_WATCH:
                 return peer
             peer.close()
 

@@ -71,13 +71,16 @@ offer_of() { # NAME
 	xenstore-read "/local/domain/$(xl domid "$1")/data/vgpu-grants/offer"
 }
 
-grants_check() {
+grants_start() {
 	cat >>/etc/vgpu/xen-guests <<-LIST
 		ivory grants --vm-id 11 --channels 4
 		ebony grants --vm-id 12
 		amber grants --vm-id 11 --pool B
+		coral grants --vm-id 13 --pool C
 	LIST
 	vgpu-xen-grants >/tmp/xen-grants.log 2>&1 &
+}
+grants_check() {
 	other_start ivory pvh steps
 	guest_said ivory 100 'GUEST type'
 	until_true 120 offer_of ivory

@@ -25,6 +25,11 @@ guest=$("$repository/guest/image/make-image.sh" "$cache" "$here/guest.sh:root/ru
 	"$build/guest/jobs/vgpu-run:bin/vgpu-run" "$build/tests/xen/hostile_grants:bin/hostile_grants" \
 	"$guest_kernel/modules/kernel/drivers/xen/xen-evtchn.ko:lib/modules/xen-evtchn.ko" \
 	"$guest_kernel/modules/kernel/drivers/xen/xen-gntalloc.ko:lib/modules/xen-gntalloc.ko")
+worker=$("$repository/guest/image/make-image.sh" "$cache" "$here/worker_guest.sh:root/run.sh" \
+	"$xen/root/usr/bin/xenstore:bin/xenstore" "$build/host/worker/vgpu-worker:host/worker/vgpu-worker" \
+	"$build/host/executor/cuda-executor:host/executor/cuda-executor" \
+	"$build/softgpu/driver/libsoftgpu.so.1:softgpu/driver/libsoftgpu.so.1" \
+	"$guest_kernel/modules/kernel/drivers/net/xen-netfront.ko:lib/modules/xen-netfront.ko")
 
 root=$(mktemp -d "$cache/lab.XXXXXX")
 trap 'rm -rf "$root"' EXIT
@@ -66,7 +71,7 @@ install -D -m 644 -t "$root/usr/share/qemu/keymaps" /usr/share/qemu/keymaps/en-u
 # Programs that cancel threads load it by name.
 put "$(gcc -print-file-name=libgcc_s.so.1)" lib/libgcc_s.so.1
 
-for name in xen-privcmd xenfs xen-evtchn xen-gntdev xen-gntalloc; do
+for name in xen-privcmd xenfs xen-evtchn xen-gntdev xen-gntalloc xen-netback; do
 	modprobe -d "$xen/root" -S "$release" --show-depends "$name" | sed -n 's/^insmod \([^ ]*\).*/\1/p'
 done | awk '!seen[$0]++' | while read -r module; do
 	install -m 644 "$module" "$root/lib/modules/"
@@ -84,7 +89,9 @@ for program in host/xen/vgpu-xen host/xen/vgpu-xen-grants host/xen/vgpu-xen-jobs
 done
 install "$repository/host/xen/vgpu-xen-qemu" "$root/bin/vgpu-xen-qemu"
 install "$here/dom0.sh" "$root/init"
-install -m 644 -t "$root/root" "$here"/*.cfg "$here/dom0_grants.sh"
+install -m 644 -t "$root/root" "$here"/*.cfg "$here"/dom0_*.sh
+install -t "$root/root" "$here/vif.sh"
+install -m 644 "$worker" "$root/root/worker.cpio.gz"
 
 # The guest's disk. Loaded from a disk by DMA a kernel is there at once; QEMU's -kernel would copy it byte by byte,
 # each of them trapped, for minutes.
