@@ -144,16 +144,16 @@ struct vgpu_control_executor_start {
 	uint32_t channel;
 	uint32_t pool_id;
 	uint32_t has_pass_socket;
-	uint32_t has_schedule;	/* 0: the executor is not scheduled and has no limits */
-	uint32_t xen_domain;	/* not 0: the memory is pages of this domain, see DEVICE_HELLO */
-	uint32_t xen_frame;	/* of the channel's first page */
-	uint32_t can_share;	/* SHARE_PUBLISH and the like are answered */
-	uint32_t has_area;	/* a part of the channel is for pinned memory, if it is large enough */
-	uint32_t xen_grants;	/* as in DEVICE_HELLO */
-	uint32_t tells_process; /* GUEST_PROCESS is answered */
-	uint32_t is_far;	/* the guest is behind a network: windows are as large as there is room for */
-	uint64_t process_namespace;		/* of a local client; 0: unknown. With 'tenant', for a worker */
-	char driver_library[256];		/* path or soname for dlopen */
+	uint32_t has_schedule;	    /* 0: the executor is not scheduled and has no limits */
+	uint32_t xen_domain;	    /* not 0: the memory is pages of this domain, see DEVICE_HELLO */
+	uint32_t xen_frame;	    /* of the channel's first page */
+	uint32_t can_share;	    /* SHARE_PUBLISH and the like are answered */
+	uint32_t has_area;	    /* a part of the channel is for pinned memory, if it is large enough */
+	uint32_t xen_grants;	    /* as in DEVICE_HELLO */
+	uint32_t tells_process;	    /* GUEST_PROCESS is answered */
+	uint32_t is_far;	    /* the guest is behind a network: windows are as large as there is room for */
+	uint64_t process_namespace; /* of a local client; 0: unknown. With 'tenant', for a worker */
+	char driver_library[256];   /* path or soname for dlopen */
 	char tenant[VGPU_CONTROL_TENANT_BYTES]; /* as the mediator names it; a relay tells the worker */
 };
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "channel_private.h"
+#include "compute_cache.h"
 #include "executor_user.h"
 #include "log.h"
 #include "mediator.h"
@@ -93,6 +94,8 @@ static int executor_start(struct channel *channel, bool has_others)
 	char worker_pool;
 	const char *worker = worker_of_gpu(channel->mediator, request->gpu, &worker_pool);
 	struct process_identity identity;
+	struct compute_cache_variables cache;
+	bool has_cache;
 	struct control_message message = {
 		.executor_start =
 			{
@@ -123,11 +126,12 @@ static int executor_start(struct channel *channel, bool has_others)
 	if (!worker)
 		snprintf(message.executor_start.driver_library, sizeof(message.executor_start.driver_library), "%s",
 			 probe_driver_library(channel->mediator->probe));
+	has_cache = !worker && compute_cache_prepare(request->tenant, &identity, &cache);
 	if (schedule_join(channel, &message) < 0)
 		return -1;
 	if (executor_process_start(channel->mediator, channel->label, &request->log->output, worker, has_others,
-				   channel->gpu[0] ? channel->gpu : NULL, &identity, &message,
-				   &channel_executor_handlers, channel, &channel->executor) < 0) {
+				   channel->gpu[0] ? channel->gpu : NULL, &identity, has_cache ? &cache : NULL,
+				   &message, &channel_executor_handlers, channel, &channel->executor) < 0) {
 		int error = errno;
 
 		channel_schedule_leave(channel);

@@ -34,6 +34,8 @@ struct configuration {
 	unsigned executor_users_first; /* 0: all executors run as executor_user */
 	unsigned executor_users_count;
 	struct configuration_list executor_environment; /* names of variables that executors inherit */
+	char *compute_cache;				/* NULL: executors have none */
+	unsigned compute_cache_mib;			/* of each tenant */
 	struct configuration_list workers;		/* "POOL=HOST:PORT" */
 	char *worker_credentials;			/* NULL: the usual place */
 	char *relay;					/* NULL: beside the mediator */

@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "compute_cache.h"
 #include "installation.h"
 #include "line_reader.h"
 #include "log.h"
@@ -147,13 +148,16 @@ static void executor_exited(struct process *process, int status)
 _Static_assert(offsetof(struct executor_process, process) == 0, "executor_exited casts");
 
 static int child_start(struct executor_process *executor, const char *worker, bool has_others, const char *gpu,
-		       const struct process_identity *identity, int child_control)
+		       const struct process_identity *identity, const struct compute_cache_variables *cache,
+		       int child_control)
 {
 	const struct configuration *configuration = &executor->mediator->configuration;
 	char *path = worker ? worker_relay_find(executor->mediator) : executor_path_find(executor->mediator);
 	char address[256];
 	char silence[16];
-	char variable[128];
+	char gpu_variable[128];
+	const char *variables[4] = {NULL};
+	size_t variable_count = 0;
 	char pack[] = "pack";
 	char once[] = "once";
 	char lanes[16];
@@ -164,7 +168,7 @@ static int child_start(struct executor_process *executor, const char *worker, bo
 		.path = path,
 		.arguments = arguments,
 		.control = child_control,
-		.variable = gpu ? variable : NULL,
+		.variables = variables,
 		.outlives = executor->mediator->keeper >= 0,
 		.identity = identity,
 	};
@@ -186,7 +190,13 @@ static int child_start(struct executor_process *executor, const char *worker, bo
 		arguments[count++] = once;
 	if (configuration->worker_lanes != UINT_MAX)
 		arguments[count++] = lanes;
-	snprintf(variable, sizeof(variable), "CUDA_VISIBLE_DEVICES=%s", gpu ? gpu : "");
+	snprintf(gpu_variable, sizeof(gpu_variable), "CUDA_VISIBLE_DEVICES=%s", gpu ? gpu : "");
+	if (gpu)
+		variables[variable_count++] = gpu_variable;
+	if (cache) {
+		variables[variable_count++] = cache->path;
+		variables[variable_count++] = cache->bytes;
+	}
 	plan.output = log_end;
 	plan.error = log_end;
 	error = process_start(executor->mediator, &plan, &executor->process) < 0 ? errno : 0;
@@ -198,7 +208,8 @@ static int child_start(struct executor_process *executor, const char *worker, bo
 
 int executor_process_start(struct mediator *mediator, const char *label, struct log_limit *limit, const char *worker,
 			   bool has_others, const char *gpu, const struct process_identity *identity,
-			   struct control_message *start, const struct executor_process_handlers *handlers, void *owner,
+			   const struct compute_cache_variables *cache, struct control_message *start,
+			   const struct executor_process_handlers *handlers, void *owner,
 			   struct executor_process **ret_process)
 {
 	struct executor_process *executor = calloc(1, sizeof(*executor));
@@ -234,7 +245,7 @@ int executor_process_start(struct mediator *mediator, const char *label, struct 
 	/* Queued before the child is there to read it. */
 	if (control_send(sockets[0], VGPU_CONTROL_EXECUTOR_START, start) < 0)
 		goto fail;
-	if (child_start(executor, worker, has_others, gpu, identity, sockets[1]) < 0)
+	if (child_start(executor, worker, has_others, gpu, identity, cache, sockets[1]) < 0)
 		goto fail;
 	close(sockets[1]);
 	if (credentials >= 0)

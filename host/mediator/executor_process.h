@@ -10,6 +10,7 @@
 
 #include "control_socket.h"
 
+struct compute_cache_variables;
 struct executor_process;
 struct log_limit;
 struct mediator;
@@ -32,13 +33,14 @@ struct executor_process_handlers {
  * Starts the executor and sends it EXECUTOR_START (its descriptors stay the caller's); with a 'worker', which is
  * an address, it starts the relay to an executor there instead (worker.h), which waits for no worker that is not there
  * if it 'has_others'. 'gpu' is the UUID of the only GPU that it
- * is to see, or NULL. 'label' says
+ * is to see, or NULL; 'cache' may be NULL. 'label' says
  * whose it is in the log, and its lines count against 'limit', which must outlive it. 0, or -1 with errno, and no
  * handler is called.
  */
 int executor_process_start(struct mediator *mediator, const char *label, struct log_limit *limit, const char *worker,
 			   bool has_others, const char *gpu, const struct process_identity *identity,
-			   struct control_message *start, const struct executor_process_handlers *handlers, void *owner,
+			   const struct compute_cache_variables *cache, struct control_message *start,
+			   const struct executor_process_handlers *handlers, void *owner,
 			   struct executor_process **ret_process);
 
 /*

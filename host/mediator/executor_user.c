@@ -3,8 +3,11 @@
 
 #include <errno.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "compute_cache.h"
 #include "log.h"
 #include "mediator.h"
 #include "tenant.h"
@@ -45,19 +48,45 @@ static const struct tenant *tenant_of_user(const struct mediator *mediator, uid_
 	return NULL;
 }
 
-/* In turn, so that what one left behind in a file is not the next one's. */
-static uid_t user_find(struct mediator *mediator)
+/* In turn, so that what one left behind in a file is not the next one's. 0: none but those who are marked. */
+static uid_t user_next(struct mediator *mediator, const bool *marks)
 {
 	const struct configuration *configuration = &mediator->configuration;
 
 	for (unsigned i = 0; i < configuration->executor_users_count; i++) {
-		uid_t user = configuration->executor_users_first +
-			     mediator->executor_users_next++ % configuration->executor_users_count;
+		unsigned index = mediator->executor_users_next++ % configuration->executor_users_count;
+		uid_t user = configuration->executor_users_first + index;
 
-		if (!tenant_of_user(mediator, user))
+		if (!marks[index] && !tenant_of_user(mediator, user))
 			return user;
 	}
 	return 0;
+}
+
+/* The one whose compute cache is the tenant's, else one who has none, else one who loses his. */
+static uid_t user_find(struct tenant *tenant)
+{
+	struct mediator *mediator = tenant->mediator;
+	const struct configuration *configuration = &mediator->configuration;
+	unsigned count = configuration->executor_users_count;
+	uid_t user = compute_cache_user(tenant);
+	bool *marks;
+
+	if (user_is_in_range(configuration, user) && !tenant_of_user(mediator, user))
+		return user;
+	marks = calloc(count, sizeof(*marks));
+	if (!marks)
+		return 0;
+	compute_cache_users_mark(mediator, configuration->executor_users_first, count, marks);
+	user = user_next(mediator, marks);
+	if (!user) {
+		memset(marks, 0, count * sizeof(*marks));
+		user = user_next(mediator, marks);
+		if (user && compute_cache_user_forget(mediator, user) < 0)
+			user = 0;
+	}
+	free(marks);
+	return user;
 }
 
 int executor_user_take(struct tenant *tenant, struct process_identity *ret_identity)
@@ -69,7 +98,7 @@ int executor_user_take(struct tenant *tenant, struct process_identity *ret_ident
 		return 0;
 	/* What runs already may share memory with what comes: the same user, whatever the settings are by now. */
 	if (!tenant->executor_user && tenant->processes == 0 && mediator->configuration.executor_users_first) {
-		tenant->executor_user = user_find(mediator);
+		tenant->executor_user = user_find(tenant);
 		if (!tenant->executor_user) {
 			log_warning("%s: no user is left for its executors: executor-users-count", tenant->label);
 			errno = EAGAIN;

@@ -16,6 +16,7 @@
 #include "adoption.h"
 #include "admin_socket.h"
 #include "channel.h"
+#include "compute_cache.h"
 #include "discovery.h"
 #include "executor_user.h"
 #include "gpu_events.h"
@@ -135,7 +136,8 @@ static int configuration_apply(struct mediator *mediator, const struct configura
 		log_error("placement: \"%s\" is unknown", configuration->placement);
 		return -1;
 	}
-	if (tenant_settings_check(configuration) < 0 || executor_users_check(configuration) < 0)
+	if (tenant_settings_check(configuration) < 0 || executor_users_check(configuration) < 0 ||
+	    compute_cache_check(configuration) < 0)
 		return -1;
 	if (process_identity_find(configuration->executor_user, &identity) < 0) {
 		log_error("executor-user: there is no user \"%s\"", configuration->executor_user);
@@ -166,6 +168,7 @@ static int configuration_reload(struct mediator *mediator)
 		      texts_differ(current->executor_user, loaded.executor_user);
 	configuration_clear(current);
 	*current = loaded;
+	mediator->compute_cache_failed = false;
 	tenants_settings_apply(mediator);
 	if (probe_again)
 		probe_restart(mediator->probe);
@@ -348,6 +351,8 @@ static int daemon_run(struct daemon *daemon)
 	if (store_start(mediator) < 0)
 		return EXIT_FAILURE;
 	adoption_begin(mediator);
+	/* Now it is known whose executors are there. */
+	compute_cache_clean(mediator);
 	mediator->admin_socket = admin_socket_open(mediator);
 	mediator->metrics = metrics_http_open(mediator);
 	if (mediator->metrics) {
@@ -397,6 +402,7 @@ int main(int argument_count, char **arguments)
 	worker_watches_destroy(mediator);
 	gpu_events_destroy(mediator->gpu_events);
 	probe_destroy(mediator->probe);
+	compute_cache_removals_destroy(mediator);
 	discovery_destroy(mediator->discovery);
 	schedulers_destroy(mediator);
 	tenants_destroy(mediator);

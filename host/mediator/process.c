@@ -73,21 +73,27 @@ static bool variable_is_kept(const struct mediator *mediator, const char *variab
 	return false;
 }
 
-static void environment_make(const struct mediator *mediator, const char *variable_given,
+static bool variable_is_given(const char *const *given, const char *variable)
+{
+	for (; given && *given; given++) {
+		/* With the sign, so that no longer name is meant. */
+		if (strncmp(variable, *given, strcspn(*given, "=") + 1) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void environment_make(const struct mediator *mediator, const char *const *given,
 			     const char *environment[ENVIRONMENT_COUNT_MAX + 1])
 {
-	/* With the sign, so that no longer name is meant. */
-	size_t given_length = variable_given ? strcspn(variable_given, "=") + 1 : 0;
 	size_t count = 0;
 
 	environment[count++] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 	environment[count++] = "LANG=C.UTF-8";
-	if (variable_given)
-		environment[count++] = variable_given;
+	for (const char *const *variable = given; variable && *variable && count < ENVIRONMENT_COUNT_MAX; variable++)
+		environment[count++] = *variable;
 	for (char **variable = environ; variable && *variable && count < ENVIRONMENT_COUNT_MAX; variable++) {
-		if (given_length && strncmp(*variable, variable_given, given_length) == 0)
-			continue;
-		if (variable_is_kept(mediator, *variable))
+		if (!variable_is_given(given, *variable) && variable_is_kept(mediator, *variable))
 			environment[count++] = *variable;
 	}
 	environment[count] = NULL;
@@ -195,7 +201,7 @@ int process_start(struct mediator *mediator, const struct process_plan *plan, st
 	pid_t child;
 	int error;
 
-	environment_make(mediator, plan->variable, environment);
+	environment_make(mediator, plan->variables, environment);
 	/* No handler of the loop may run in the child: it would write into the loop's own pipe. */
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &before);

@@ -40,11 +40,11 @@ struct process {
 struct process_plan {
 	const char *path;
 	char *const *arguments;
-	int output;				 /* becomes standard output */
-	int error;				 /* becomes standard error */
-	int control;				 /* becomes VGPU_EXECUTOR_CONTROL_FD, or -1 */
-	const char *variable;			 /* of its environment, "NAME=value", whatever ours is; NULL: none */
-	bool outlives;				 /* it does not end with the mediator */
+	int output;		      /* becomes standard output */
+	int error;		      /* becomes standard error */
+	int control;		      /* becomes VGPU_EXECUTOR_CONTROL_FD, or -1 */
+	const char *const *variables; /* "NAME=value" of its environment, whatever ours is, up to NULL; NULL: none */
+	bool outlives;		      /* it does not end with the mediator */
 	const struct process_identity *identity; /* NULL: the executors' common one */
 };
 

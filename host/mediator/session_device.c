@@ -14,9 +14,6 @@
 #include "mediator.h"
 #include "vgpu_channel.h"
 
-/* Identities for devices without one, where the configuration allows it. */
-#define VM_ID_AUTOMATIC_FIRST 1000000u
-
 #define MEBIBYTE (1u << 20)
 
 static const char *const priority_names[] = {

@@ -5,6 +5,9 @@
 
 #include "session.h"
 
+/* Identities for devices without one, where the configuration allows it, from here on. */
+#define VM_ID_AUTOMATIC_FIRST 1000000u
+
 /*
  * DEVICE_HELLO on a new session: accepts it as a VM or refuses it.  A vm_id is of one connection at
  * a time, the one that came first; it stays taken until the last executor of that connection is gone.

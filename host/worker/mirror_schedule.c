@@ -146,9 +146,10 @@ void mirror_schedule_send(struct mirror_schedule *schedule, struct link *link, u
 		watch_set(schedule);
 		schedule->is_due |= report_make(schedule).is_overdue;
 	}
-	/* The bell is only heard when the mirror sleeps. */
+	/* The bell is only heard when the mirror sleeps; no fault may come after the reply that ends its program. */
 	if (!schedule->is_due && !is_alive && LOAD(schedule->claims->done) == schedule->sent.claims.done &&
 	    LOAD(schedule->claims->demand) == schedule->sent.claims.demand &&
+	    LOAD(schedule->claims->context_faults) == schedule->sent.claims.context_faults &&
 	    LOAD(schedule->claims->devices) == schedule->sent.claims.devices)
 		return;
 	report = report_make(schedule);

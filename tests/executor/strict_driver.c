@@ -14,15 +14,18 @@
  * An allocation of SLOW_BYTES takes SLOW_US.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -190,11 +193,35 @@ static void sandbox_check(void)
 		misuse("the sandbox keeps the process from itself");
 }
 
+/* What the driver does in its compute cache. */
+static void files_check(void)
+{
+	char folder[] = "/tmp/strict-driver-XXXXXX";
+	char made[64];
+	char renamed[64];
+	int file;
+
+	if (!mkdtemp(folder)) {
+		misuse("the sandbox lets no folder be made");
+		return;
+	}
+	snprintf(made, sizeof(made), "%s/made", folder);
+	snprintf(renamed, sizeof(renamed), "%s/renamed", folder);
+	file = open(made, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (file < 0 || flock(file, LOCK_EX) < 0 || lockf(file, F_LOCK, 0) < 0 || write(file, "code", 4) != 4 ||
+	    ftruncate(file, 2) < 0 || fchmod(file, 0644) < 0 || rename(made, renamed) < 0 || unlink(renamed) < 0 ||
+	    rmdir(folder) < 0)
+		misuse("the sandbox keeps files from being made, locked, renamed or removed");
+	if (file >= 0)
+		close(file);
+}
+
 EXPORT(cuInit, unsigned int flags)
 {
 	CUresult result = socket_make();
 
 	sandbox_check();
+	files_check();
 	if (flags)
 		return CUDA_ERROR_INVALID_VALUE;
 	if (result)

@@ -316,6 +316,7 @@ for step in $steps; do
 		LD_LIBRARY_PATH=$work/users/bundle/lib "$work/users/bundle/bin/mediator_phase3" --socket "$work/users/mediator.sock" \
 			--log "$results/users/mediator.log" --executor "$work/users/bundle/bin/cuda-executor" --driver libcuda.so.1 \
 			--executor-user nobody --executor-users-first 1879048192 --socket-mode 0666 \
+			--compute-cache "$work/users/cache" \
 			--executor-environment LD_LIBRARY_PATH --heartbeat 5 &
 		users_mediator=$!
 		line_await 'Listening on socket' "$results/users/mediator.log"
@@ -332,6 +333,14 @@ for step in $steps; do
 			verdict "users: $name" $status
 			[ $status = 0 ] || tail -5 "$results/users/$name.log" | cut -c1-300
 		done
+		# What the driver has compiled is there at the next start, which compiles nothing, and is its user's alone.
+		find "$work/users/cache" -type f -printf '%U %s %P\n' | sort >"$results/users/cache.log"
+		[ "$(awk '$1 >= 1879048192 && $3 ~ /^user-0\// { count++ } END { print count + 0 }' "$results/users/cache.log")" -gt 0 ]
+		verdict "users: compute cache" $?
+		LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$work/users/bundle/lib as_users \
+			"$work/users/bundle/bin/kernels_run" "$work/users/bundle/ptx" >"$results/users/kernels_again.log" 2>&1
+		find "$work/users/cache" -type f -printf '%U %s %P\n' | sort | diff "$results/users/cache.log" -
+		verdict "users: compute cache, used again" $?
 		# Two tenants at once, root and somebody: two users, neither of them root.
 		end=$(awk '{ print int($1) + 8 }' /proc/uptime)
 		tenants=()

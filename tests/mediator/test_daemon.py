@@ -198,7 +198,7 @@ def test_the_packaged_configuration():
         with open(path, "w") as file:
             file.write(text)
         with Mediator("--config=" + path, "--database=" + os.path.join(folder, "vgpu.db"), "--metrics=none",
-                      "--keep=0") as mediator:
+                      "--compute-cache=" + os.path.join(folder, "cache"), "--keep=0") as mediator:
             assert mediator.wait_log("CUDA initialized")
 
 

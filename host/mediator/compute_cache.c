@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "compute_cache.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "compute_cache_folder.h"
+#include "log.h"
+#include "mediator.h"
+#include "process.h"
+#include "session_device.h"
+#include "tenant.h"
+
+#define UNUSED_SECONDS_MAX (30l * 24 * 3600)
+/* Where programs name themselves somebody could make folders without end; looking through so many takes some ms. */
+#define FOLDERS_MAX 4096
+
+/* For each entry of a tenant's, or one that is left of a removal. */
+typedef void entry_handler(void *argument, int directory, const char *name, const struct stat *status);
+
+int compute_cache_check(const struct configuration *configuration)
+{
+	const char *path = configuration->compute_cache;
+
+	if (!path || (path[0] == '/' && strlen(path) + COMPUTE_CACHE_NAME_BYTES < PATH_MAX))
+		return 0;
+	log_error("compute-cache: \"%s\" is no absolute path", path);
+	return -1;
+}
+
+static void failure_log(struct mediator *mediator, const char *name)
+{
+	if (!mediator->compute_cache_failed)
+		log_warning("[CACHE] %s/%s: %s: there is no compute cache (the directory must be the mediator's, and "
+			    "nobody else's to write to)",
+			    mediator->configuration.compute_cache, name, strerror(errno));
+	mediator->compute_cache_failed = true;
+}
+
+/* 0, or -1 with errno. */
+static int entries_visit(int directory, entry_handler *handler, void *argument)
+{
+	/* With a position of its own. */
+	int again = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *listing = again < 0 ? NULL : fdopendir(again);
+	const struct dirent *entry;
+
+	if (!listing) {
+		if (again >= 0)
+			close(again);
+		return -1;
+	}
+	while ((entry = readdir(listing))) {
+		struct stat status;
+
+		if (!compute_cache_name_is_tenants(entry->d_name) && !compute_cache_trash_is(entry->d_name))
+			continue;
+		if (fstatat(directory, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0)
+			handler(argument, directory, entry->d_name, &status);
+	}
+	closedir(listing);
+	return 0;
+}
+
+static void entry_count(void *argument, int directory, const char *name, const struct stat *status)
+{
+	unsigned *count = argument;
+
+	(void)directory;
+	(void)name;
+	(void)status;
+	++*count;
+}
+
+/* Automatic numbers begin anew with each mediator: what one VM left would be the next one's. */
+static bool tenant_is_lasting(const struct tenant *tenant)
+{
+	return !tenant->mediator->configuration.vm_id_automatic || tenant->key.kind != TENANT_VM ||
+	       tenant->key.id < VM_ID_AUTOMATIC_FIRST;
+}
+
+/* A new folder of that user, open; -1 with errno. */
+static int folder_make(int directory, const char *name, uid_t user, gid_t group)
+{
+	unsigned count = 0;
+	int folder;
+
+	if (entries_visit(directory, entry_count, &count) < 0)
+		return -1;
+	if (count >= FOLDERS_MAX) {
+		errno = EDQUOT;
+		return -1;
+	}
+	if (mkdirat(directory, name, 0700) < 0)
+		return -1;
+	folder = openat(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (folder >= 0 && (geteuid() != 0 || fchown(folder, user, group) == 0))
+		return folder;
+	if (folder >= 0)
+		close(folder);
+	return -1;
+}
+
+/* The folder, if it is that user's: as he may have left it, but its rights. -1: it is to be made. */
+static int folder_reuse(int directory, const char *name, uid_t user)
+{
+	int folder = openat(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat status;
+
+	if (folder < 0)
+		return -1;
+	if (fstat(folder, &status) == 0 && status.st_uid == user &&
+	    ((status.st_mode & ALLPERMS) == 0700 || fchmod(folder, 0700) == 0))
+		return folder;
+	close(folder);
+	return -1;
+}
+
+static int folder_take(struct mediator *mediator, int directory, const char *name, uid_t user, gid_t group)
+{
+	struct compute_cache_trash trash = COMPUTE_CACHE_TRASH(directory);
+	int folder = folder_reuse(directory, name, user);
+	struct stat status;
+
+	if (folder >= 0)
+		return folder;
+	/* Whatever it is: another user's, a link, a file. */
+	if (fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) == 0) {
+		int result = compute_cache_trash_take(&trash, name);
+		int error = errno;
+
+		compute_cache_trash_empty(mediator, &trash);
+		errno = error;
+		if (result < 0)
+			return -1;
+	}
+	return folder_make(directory, name, user, group);
+}
+
+bool compute_cache_prepare(struct tenant *tenant, const struct process_identity *identity,
+			   struct compute_cache_variables *ret_variables)
+{
+	struct mediator *mediator = tenant->mediator;
+	const struct configuration *configuration = &mediator->configuration;
+	uid_t user = identity->change ? identity->user : geteuid();
+	gid_t group = identity->change ? identity->group : getegid();
+	char name[COMPUTE_CACHE_NAME_BYTES] = "";
+	int directory;
+	int folder = -1;
+
+	if (!configuration->compute_cache || !tenant_is_lasting(tenant))
+		return false;
+	directory = compute_cache_directory_open(mediator);
+	if (directory >= 0) {
+		compute_cache_name_make(tenant, name);
+		folder = folder_take(mediator, directory, name, user, group);
+	}
+	if (folder < 0)
+		failure_log(mediator, name);
+	if (directory >= 0)
+		close(directory);
+	if (folder < 0)
+		return false;
+	/* When it was last used; its owner, or root, may say so. */
+	futimens(folder, NULL);
+	close(folder);
+	snprintf(ret_variables->path, sizeof(ret_variables->path), "CUDA_CACHE_PATH=%s/%s",
+		 configuration->compute_cache, name);
+	snprintf(ret_variables->bytes, sizeof(ret_variables->bytes), "CUDA_CACHE_MAXSIZE=%llu",
+		 (unsigned long long)configuration->compute_cache_mib << 20);
+	return true;
+}
+
+uid_t compute_cache_user(const struct tenant *tenant)
+{
+	char name[COMPUTE_CACHE_NAME_BYTES];
+	struct stat status;
+	uid_t user = 0;
+	int directory;
+
+	if (!tenant->mediator->configuration.compute_cache || !tenant_is_lasting(tenant))
+		return 0;
+	directory = compute_cache_directory_open(tenant->mediator);
+	if (directory < 0)
+		return 0;
+	compute_cache_name_make(tenant, name);
+	if (fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) == 0)
+		user = status.st_uid;
+	close(directory);
+	return user;
+}
+
+struct user_marks {
+	uid_t first;
+	unsigned count;
+	bool *marks;
+};
+
+static void user_mark(void *argument, int directory, const char *name, const struct stat *status)
+{
+	struct user_marks *users = argument;
+
+	(void)directory;
+	(void)name;
+	if (status->st_uid >= users->first && status->st_uid - users->first < users->count)
+		users->marks[status->st_uid - users->first] = true;
+}
+
+void compute_cache_users_mark(const struct mediator *mediator, uid_t first, unsigned count, bool *marks)
+{
+	struct user_marks users = {.first = first, .count = count, .marks = marks};
+	int directory = mediator->configuration.compute_cache ? compute_cache_directory_open(mediator) : -1;
+
+	if (directory < 0)
+		return;
+	entries_visit(directory, user_mark, &users);
+	close(directory);
+}
+
+struct forgetting {
+	struct compute_cache_trash trash;
+	uid_t user;
+	int error;
+};
+
+static void entry_forget(void *argument, int directory, const char *name, const struct stat *status)
+{
+	struct forgetting *forgetting = argument;
+
+	(void)directory;
+	if (status->st_uid == forgetting->user && compute_cache_trash_take(&forgetting->trash, name) < 0)
+		forgetting->error = errno;
+}
+
+int compute_cache_user_forget(struct mediator *mediator, uid_t user)
+{
+	struct forgetting forgetting = {.user = user};
+	int directory;
+
+	if (!mediator->configuration.compute_cache)
+		return 0;
+	directory = compute_cache_directory_open(mediator);
+	/* It is not in use. */
+	if (directory < 0)
+		return 0;
+	forgetting.trash = (struct compute_cache_trash)COMPUTE_CACHE_TRASH(directory);
+	if (entries_visit(directory, entry_forget, &forgetting) < 0)
+		forgetting.error = errno;
+	compute_cache_trash_empty(mediator, &forgetting.trash);
+	close(directory);
+	errno = forgetting.error;
+	return forgetting.error ? -1 : 0;
+}
+
+struct cleaning {
+	struct mediator *mediator;
+	struct compute_cache_trash trash;
+	time_t now;
+};
+
+static bool folder_is_in_use(const struct mediator *mediator, const char *folder)
+{
+	const struct tenant *tenant;
+	char name[COMPUTE_CACHE_NAME_BYTES];
+
+	LIST_FOREACH(tenant, &mediator->tenants, link)
+	{
+		compute_cache_name_make(tenant, name);
+		if (strcmp(name, folder) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void entry_clean(void *argument, int directory, const char *name, const struct stat *status)
+{
+	struct cleaning *cleaning = argument;
+
+	(void)directory;
+	/* It may be listed while it is filled. */
+	if (cleaning->trash.folder >= 0 && strcmp(name, cleaning->trash.name) == 0)
+		return;
+	if (!compute_cache_trash_is(name) &&
+	    (cleaning->now - status->st_mtime <= UNUSED_SECONDS_MAX || folder_is_in_use(cleaning->mediator, name)))
+		return;
+	if (compute_cache_trash_take(&cleaning->trash, name) < 0)
+		failure_log(cleaning->mediator, name);
+}
+
+void compute_cache_clean(struct mediator *mediator)
+{
+	struct cleaning cleaning = {.mediator = mediator, .now = time(NULL)};
+	int directory;
+
+	if (!mediator->configuration.compute_cache)
+		return;
+	directory = compute_cache_directory_open(mediator);
+	if (directory < 0) {
+		failure_log(mediator, "");
+		return;
+	}
+	cleaning.trash = (struct compute_cache_trash)COMPUTE_CACHE_TRASH(directory);
+	if (entries_visit(directory, entry_clean, &cleaning) < 0)
+		failure_log(mediator, "");
+	compute_cache_trash_empty(mediator, &cleaning.trash);
+	close(directory);
+}
