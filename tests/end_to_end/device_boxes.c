@@ -122,7 +122,9 @@ static void device_expect(int device, uint32_t seed)
 {
 	static uint8_t box[BYTES];
 
+	WORKS(cuCtxSetCurrent(contexts[device]));
 	WORKS(cuMemcpyDtoH_v2(box, memory[device], BYTES));
+	WORKS(cuCtxSetCurrent(contexts[0]));
 	box_expect(box, seed);
 }
 
@@ -131,9 +133,12 @@ static void device_set(int device, uint32_t seed)
 	static uint8_t box[BYTES];
 
 	box_set(box, seed);
-	WORKS(cuMemcpyHtoD_v2(memory[device], box, BYTES));
-	WORKS(cuMemsetD8_v2(memory[!device], 0xdd, BYTES));
-	WORKS(cuCtxSynchronize());
+	/* NVIDIA's driver reaches memory of another device by a peer's calls alone. */
+	for (int i = 1; i >= 0; i--) {
+		WORKS(cuCtxSetCurrent(contexts[i]));
+		WORKS(i == device ? cuMemcpyHtoD_v2(memory[i], box, BYTES) : cuMemsetD8_v2(memory[i], 0xdd, BYTES));
+		WORKS(cuCtxSynchronize());
+	}
 }
 
 static void test_memory(void **state)
@@ -248,12 +253,19 @@ static void test_graphs(void **state)
 	CUgraph graph = NULL;
 	CUgraphExec exec;
 	CUgraphNode node;
+	CUresult result;
 
 	(void)state;
 	source_memory(&copy, 0);
 	destination_memory(&copy, 1);
 	WORKS(cuStreamBeginCapture_v2(stream, CU_STREAM_CAPTURE_MODE_RELAXED));
-	WORKS(cuMemcpy3DPeerAsync(&copy, stream));
+	result = cuMemcpy3DPeerAsync(&copy, stream);
+	if (result == CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED) {
+		/* As driver 580 answers on two H200. */
+		assert_int_equal(cuStreamEndCapture(stream, &graph), CUDA_ERROR_STREAM_CAPTURE_INVALIDATED);
+		skip();
+	}
+	WORKS(result);
 	WORKS(cuStreamEndCapture(stream, &graph));
 	WORKS(cuGraphInstantiateWithFlags(&exec, graph, 0));
 	device_set(0, 30);

@@ -101,7 +101,7 @@ static void device_calls(void)
 	IS("device.by_bus_unknown", UNSAID, cuDeviceGetByPCIBusId(&device, "ffff:ff:1f.0"));
 	IS("device.by_bus_nonsense", UNSAID, cuDeviceGetByPCIBusId(&device, nothing));
 	INVALID("device.by_bus_null", cuDeviceGetByPCIBusId(&device, NULL));
-	IS("device.bus_short", UNSAID, cuDeviceGetPCIBusId(name, 4, 0));
+	UNLIKE("device.bus_short", UNSAID, cuDeviceGetPCIBusId(name, 4, 0));
 	INVALID("device.bus_null", cuDeviceGetPCIBusId(NULL, 64, 0));
 	IS("device.peer_itself", CUDA_SUCCESS, cuDeviceCanAccessPeer(&value, 0, 0));
 	INVALID("device.peer_null", cuDeviceCanAccessPeer(NULL, 0, 0));
@@ -117,7 +117,8 @@ static void device_calls(void)
 	IS("device.retain_of_1000", CUDA_ERROR_INVALID_DEVICE, cuDevicePrimaryCtxRetain(&context, 1000));
 	INVALID("device.retain_null", cuDevicePrimaryCtxRetain(NULL, 0));
 	context = NULL;
-	INVALID("device.affinity_unknown", cuDeviceGetExecAffinitySupport(&value, (CUexecAffinityType)99, 0));
+	UNLIKE("device.affinity_unknown", CUDA_ERROR_INVALID_VALUE,
+	       cuDeviceGetExecAffinitySupport(&value, (CUexecAffinityType)99, 0));
 	INVALID("device.texture_width_null", cuDeviceGetTexture1DLinearMaxWidth(NULL, CU_AD_FORMAT_FLOAT, 1, 0));
 	INVALID("device.pool_null", cuDeviceGetDefaultMemPool(NULL, 0));
 	IS("device.pool_of_1000", CUDA_ERROR_INVALID_DEVICE, cuDeviceGetDefaultMemPool((CUmemoryPool *)name, 1000));
@@ -145,7 +146,7 @@ static void proc_calls(void)
 	OURS_INVALID("proc.function_null", cuGetProcAddress_v2("cuMemAlloc", NULL, 12000, 0, &status));
 	IS("proc.suffix", UNSAID, cuGetProcAddress_v2("cuMemAlloc_v2", &function, 12000, 0, &status));
 	printf("result proc.suffix_status %d\n", status);
-	IS("proc.table_unknown", UNSAID, cuGetExportTable(&table, &unknown));
+	UNLIKE("proc.table_unknown", UNSAID, cuGetExportTable(&table, &unknown));
 }
 
 /* Where no context is current. */

@@ -77,7 +77,7 @@ static void shape_calls(char *bytes)
 	IS("copy.3d_depth_0", CUDA_SUCCESS, cuMemcpy3D_v2(&box));
 	box.Depth = 2;
 	box.srcLOD = 1;
-	INVALID("copy.3d_level", cuMemcpy3D_v2(&box));
+	UNLIKE("copy.3d_level", CUDA_ERROR_INVALID_VALUE, cuMemcpy3D_v2(&box));
 	box.srcLOD = 0;
 	box.dstDevice = NOWHERE;
 	INVALID("copy.3d_nowhere", cuMemcpy3D_v2(&box));
@@ -236,10 +236,10 @@ void capture_calls(void)
 	IS("capture.begin", CUDA_SUCCESS, cuStreamBeginCapture_v2(stream, CU_STREAM_CAPTURE_MODE_RELAXED));
 	IS("capture.begin_again", CUDA_ERROR_ILLEGAL_STATE,
 	   cuStreamBeginCapture_v2(stream, CU_STREAM_CAPTURE_MODE_RELAXED));
-	IS("capture.end_null", UNSAID, cuStreamEndCapture(stream, NULL));
+	UNLIKE("capture.end_null", UNSAID, cuStreamEndCapture(stream, NULL));
 	IS("capture.still", CUDA_SUCCESS, cuStreamIsCapturing(stream, &status));
-	printf("result capture.still_is %d\n", status);
-	IS("capture.end_perhaps", UNSAID, cuStreamEndCapture(stream, &graph));
+	printf("unlike capture.still_is %d\n", status);
+	UNLIKE("capture.end_perhaps", UNSAID, cuStreamEndCapture(stream, &graph));
 
 	IS("capture.begin_2", CUDA_SUCCESS, cuStreamBeginCapture_v2(stream, CU_STREAM_CAPTURE_MODE_RELAXED));
 	IS("capture.record", CUDA_SUCCESS, cuEventRecord(event, stream));
@@ -345,7 +345,7 @@ void graph_calls(void)
 	IS("graph.exec_update", CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE, cuGraphExecUpdate_v2(exec, other, &info));
 	printf("result graph.exec_update_why %d\n", info.result);
 	INVALID("graph.exec_update_null", cuGraphExecUpdate_v2(exec, NULL, &info));
-	IS("graph.exec_update_no_info", UNSAID, cuGraphExecUpdate_v2(exec, graph, NULL));
+	UNLIKE("graph.exec_update_no_info", UNSAID, cuGraphExecUpdate_v2(exec, graph, NULL));
 	IS("graph.exec_enable_empty", UNSAID, cuGraphNodeSetEnabled(exec, first, 0));
 	IS("graph.cycle", UNSAID, cuGraphAddDependencies_v2(graph, &second, &first, NULL, 1));
 	IS("graph.cycle_instantiate", UNSAID, cuGraphInstantiateWithFlags(&exec, graph, 0));

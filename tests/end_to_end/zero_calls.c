@@ -39,6 +39,7 @@ static const char *const skipped[] = {
 static const char *const unlike[] = {
 	/* Not built: NOT_SUPPORTED, whatever the arguments are. */
 	"cuTexRef*",
+	"cuMulticast*",
 	"cuSurfRef*",
 	"cuParamSetTexRef",
 	"cuModuleGet*Ref",

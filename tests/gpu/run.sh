@@ -295,8 +295,7 @@ for step in $steps; do
 		;;
 	several)
 		# For a machine with two GPUs. The second mediator places each program on one of them.
-		LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$bundle/lib both devices "$bundle/bin/devices"
-		LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$bundle/lib both device_boxes "$bundle/bin/device_boxes"
+		both_own devices device_boxes
 		for script in "$here"/several/*_*.py "$here/frameworks/jax_features.py"; do
 			PYTHONPATH=$here/frameworks both "several-$(basename "$script" .py)" python3 "$script"
 		done
