@@ -2,6 +2,7 @@
 /* cuMemcpy3D, and between contexts. */
 #include "context.h"
 #include "copy.h"
+#include "host_calls.h"
 
 API(cuMemcpy3D_v2, const CUDA_MEMCPY3D *copy)
 {
@@ -21,6 +22,17 @@ API(cuMemcpy3DAsync_v2, const CUDA_MEMCPY3D *copy, CUstream stream)
 API(cuMemcpy3DAsync_v2_ptsz, const CUDA_MEMCPY3D *copy, CUstream stream)
 {
 	return copy_shape(copy, stream, true, false);
+}
+
+/* What either context does later comes after the copy (API reference, cuMemcpy3DPeer). */
+static CUresult copy_end_await(bool per_thread_default)
+{
+	uint32_t context, stream;
+	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
+
+	if (!result)
+		result = stream_id(NULL, per_thread_default, &stream);
+	return result ? result : host_cuStreamSynchronize(context, stream);
 }
 
 /* Contexts of one device share its memory, so that the copy is an ordinary one. */
@@ -64,8 +76,9 @@ static CUresult copy_3d_peer(const CUDA_MEMCPY3D_PEER *peer, CUstream stream, bo
 		.Height = peer->Height,
 		.Depth = peer->Depth,
 	};
-	return copy_shape_between(&copy, from->words[CONTEXT_DEVICE] == to->words[CONTEXT_DEVICE] ? NULL : &peers,
-				  stream, per_thread_default, waits);
+	result = copy_shape_between(&copy, from->words[CONTEXT_DEVICE] == to->words[CONTEXT_DEVICE] ? NULL : &peers,
+				    stream, per_thread_default, waits);
+	return result || !waits ? result : copy_end_await(per_thread_default);
 }
 
 API(cuMemcpy3DPeer, const CUDA_MEMCPY3D_PEER *copy)

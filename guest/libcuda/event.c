@@ -29,8 +29,11 @@ CUresult event_id_escaping(CUevent handle, uint32_t *ret_id)
 	return CUDA_SUCCESS;
 }
 
-/* Before the host is told to record it: an answer about an earlier recording must not be taken for this one's. */
-static void recording_begin(struct object *event)
+/*
+ * After the host was told to record it, whatever came of that: who reads the number then asks later than that. Before,
+ * another thread could ask in between, and take the answer about an earlier recording for this one's.
+ */
+static void recording_note(struct object *event)
 {
 	(void)__atomic_add_fetch(&event->words[EVENT_RECORDED], 1, __ATOMIC_SEQ_CST);
 }
@@ -109,12 +112,15 @@ static CUresult event_record(CUevent handle, CUstream stream, unsigned int flags
 	result = stream_id(stream, per_thread_default, &id);
 	if (result)
 		return result;
-	recording_begin(event);
-	if (!flags)
-		return host_cuEventRecord(context, event->id, id);
-	/* In a capture it becomes a node, whose graph records it at each launch. */
-	event_escape(event);
-	return host_cuEventRecordWithFlags(context, event->id, id, flags);
+	if (flags) {
+		/* In a capture it becomes a node, whose graph records it at each launch. */
+		event_escape(event);
+		result = host_cuEventRecordWithFlags(context, event->id, id, flags);
+	} else {
+		result = host_cuEventRecord(context, event->id, id);
+	}
+	recording_note(event);
+	return result;
 }
 
 API(cuEventRecord, CUevent event, CUstream stream)

@@ -138,7 +138,7 @@ static CUresult range_share(struct memory_range *range)
 	struct share share = share_of(range);
 	CUresult result = CUDA_SUCCESS;
 
-	if (!(session.features & VGPU_FEATURE_HOST_PLACE) || !move_is_possible(share.start, share.start + share.bytes))
+	if (!(session.features & VGPU_FEATURE_HOST_PLACE) || !move_is_possible(range->address, range->bytes))
 		return CUDA_SUCCESS;
 	if (share_make(&share, range->context))
 		result = share_fill(&share, range);

@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -15,10 +16,15 @@
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
 #endif
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#endif
 
 /* So long stand the threads still, and so much memory more is needed. */
-#define PIECE_BYTES  ((size_t)64 << 20)
-#define STATUS_BYTES 8192
+#define PAGE_BYTES	4096u
+#define PIECE_BYTES	((size_t)64 << 20)
+#define STATUS_BYTES	8192
+#define CHUNK_IS_MAPPED 2u
 
 /* Pages that have been moved. */
 struct moved {
@@ -112,12 +118,43 @@ static bool is_own_stack(uint64_t start, uint64_t end)
 	return start < (uintptr_t)stack + bytes && end > (uintptr_t)stack;
 }
 
-bool move_is_possible(uint64_t start, uint64_t end)
+/* Is the first page that of a block which malloc() has mapped for itself, as it does large ones, and the last one its
+ * too? */
+static bool is_block_of_its_own(uint64_t start, uint64_t end)
 {
+	/* As glibc's malloc.c lays a chunk out: the size of the one before, which there is not, then its own with
+	 * flags. */
+	const uint64_t *chunk = (const uint64_t *)(uintptr_t)start;
+
+	return chunk[0] == 0 && chunk[1] % PAGE_BYTES == CHUNK_IS_MAPPED && chunk[1] >= end - start;
+}
+
+static bool is_variable(uint64_t first, uint64_t last)
+{
+	Dl_info object, object_of_last;
+
+	return dladdr((void *)(uintptr_t)first, &object) && dladdr((void *)(uintptr_t)last, &object_of_last) &&
+	       object.dli_fbase == object_of_last.dli_fbase;
+}
+
+/*
+ * What else lies in a page that is only partly the range's is shared with the child of a fork until its copy takes the
+ * place there: not malloc()'s own words, nor what this library has allocated, may be among it.
+ */
+static bool edges_are_harmless(uint64_t address, uint64_t bytes, uint64_t start, uint64_t end)
+{
+	return (start == address && end == address + bytes) || is_variable(address, address + bytes - 1) ||
+	       is_block_of_its_own(start, end);
+}
+
+bool move_is_possible(uint64_t address, uint64_t bytes)
+{
+	uint64_t start = address & ~(uint64_t)(PAGE_BYTES - 1);
+	uint64_t end = (address + bytes + PAGE_BYTES - 1) & ~(uint64_t)(PAGE_BYTES - 1);
 	struct kind_wish wish = {.next = start, .end = end};
 
 	return !is_own_stack(start, end) && mappings_each(kind_visit, &wish) && !wish.is_refused && wish.next >= end &&
-	       nothing_is_pinned();
+	       edges_are_harmless(address, bytes, start, end) && nothing_is_pinned();
 }
 
 struct piece {
@@ -155,7 +192,8 @@ static size_t pages_move(uint8_t *place, uint8_t *spare, size_t bytes, bool empt
 			.empties = empties,
 		};
 
-		/* Before the threads have to wait for it. */
+		/* Before the threads have to wait for it, and while they can serve faults of userfaultfd(2). */
+		(void)madvise(piece.place, piece.bytes, MADV_POPULATE_READ);
 		(void)madvise(piece.spare, piece.bytes, MADV_POPULATE_WRITE);
 		if (!standstill_run(piece_move, &piece) || !piece.is_done)
 			break;
@@ -251,12 +289,35 @@ static void fork_parent(void)
 
 static void fork_child(void)
 {
-	for (size_t i = 0; i < move_count; i++)
-		if (moves[i].copy)
-			(void)mremap(moves[i].copy, moves[i].bytes, moves[i].bytes, MREMAP_MAYMOVE | MREMAP_FIXED,
-				     moves[i].place);
+	for (size_t i = 0; i < move_count; i++) {
+		struct moved *moved = &moves[i];
+
+		if (moved->found != moved->bytes)
+			continue;
+		/* A child that ends is better than one that writes its parent's memory. */
+		if (!moved->copy || mremap(moved->copy, moved->bytes, moved->bytes, MREMAP_MAYMOVE | MREMAP_FIXED,
+					   moved->place) == MAP_FAILED)
+			(void)mmap(moved->place, moved->bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+				   0);
+	}
 	move_count = 0;
 	pthread_mutex_unlock(&mutex);
+}
+
+/* A handler that forks would wait for itself. */
+static void moves_lock(sigset_t *ret_before)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, ret_before);
+	pthread_mutex_lock(&mutex);
+}
+
+static void moves_unlock(const sigset_t *before)
+{
+	pthread_mutex_unlock(&mutex);
+	pthread_sigmask(SIG_SETMASK, before, NULL);
 }
 
 static bool move_prepare(void)
@@ -278,8 +339,9 @@ static bool move_prepare(void)
 bool move_out(void *place, void *spare, size_t bytes)
 {
 	size_t done = 0;
+	sigset_t before;
 
-	pthread_mutex_lock(&mutex);
+	moves_lock(&before);
 	if (move_prepare())
 		done = pages_move(place, spare, bytes, false);
 	else
@@ -293,7 +355,7 @@ bool move_out(void *place, void *spare, size_t bytes)
 		if (back < done)
 			move_note((uint8_t *)place + back, done - back);
 	}
-	pthread_mutex_unlock(&mutex);
+	moves_unlock(&before);
 	return done == bytes;
 }
 
@@ -309,8 +371,9 @@ static void move_undo(struct moved *moved)
 bool move_back(void *place, size_t bytes)
 {
 	bool is_back = true;
+	sigset_t before;
 
-	pthread_mutex_lock(&mutex);
+	moves_lock(&before);
 	moves_find();
 	for (size_t i = move_count; i-- > 0;) {
 		struct moved *moved = &moves[i];
@@ -323,6 +386,6 @@ bool move_back(void *place, size_t bytes)
 		else
 			is_back = false;
 	}
-	pthread_mutex_unlock(&mutex);
+	moves_unlock(&before);
 	return is_back;
 }

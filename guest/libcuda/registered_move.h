@@ -20,11 +20,12 @@
 #include <stdint.h>
 
 /*
- * Are the pages private memory without a file or variables, all of them, no stack of the caller's, and do only threads
- * of the program write there? No: where the process has memory that hardware (VmPin) or the kernel's asynchronous
- * operations may know by its pages.
+ * Are the pages of the range private memory without a file or variables, all of them, no stack of the caller's, and do
+ * only threads of the program write there? No: where the process has memory that hardware (VmPin) or the kernel's
+ * asynchronous operations may know by its pages, and where the first or last page holds what other parts of the process
+ * allocated.
  */
-bool move_is_possible(uint64_t start, uint64_t end);
+bool move_is_possible(uint64_t address, uint64_t bytes);
 
 /*
  * Puts the shared memory that is mapped at 'spare' in the place of what lies at 'place', which it then holds.

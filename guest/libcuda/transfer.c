@@ -250,13 +250,16 @@ static void *half_down(void *argument)
 	return NULL;
 }
 
-/* False: there is no thread for it. Signals are the program's own threads'. */
+/* False: there is no thread for it. Signals are the program's own threads', but those of the copy's own faults. */
 static bool half_start(struct half *half, pthread_t *ret_thread)
 {
+	static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
 	sigset_t all, before;
 	int error;
 
 	sigfillset(&all);
+	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
+		sigdelset(&all, faults[i]);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	error = pthread_create(ret_thread, NULL, half_down, half);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);

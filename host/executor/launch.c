@@ -203,8 +203,10 @@ static CUresult launch_first(struct executor *executor, const struct vgpu_launch
 
 	if (result)
 		return result;
-	function->cache = LAUNCHED;
 	result = launch_issue(executor, launch, function->object, stream);
+	/* What is only captured is loaded later. */
+	if (!result && !executor->captures.count)
+		function->cache = LAUNCHED;
 	overhead_use_end(executor, &mark);
 	return result;
 }

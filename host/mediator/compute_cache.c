@@ -247,9 +247,9 @@ int compute_cache_user_forget(struct mediator *mediator, uid_t user)
 	if (!mediator->configuration.compute_cache)
 		return 0;
 	directory = compute_cache_directory_open(mediator);
-	/* It is not in use. */
+	/* Where there is none there are no folders. */
 	if (directory < 0)
-		return 0;
+		return errno == ENOENT ? 0 : -1;
 	forgetting.trash = (struct compute_cache_trash)COMPUTE_CACHE_TRASH(directory);
 	if (entries_visit(directory, entry_forget, &forgetting) < 0)
 		forgetting.error = errno;

@@ -113,13 +113,9 @@ static struct policy_tenant *fair_choose(struct policy_queue *queue, uint64_t no
 static void fair_charge(struct policy_queue *queue, struct policy_tenant *tenant, uint64_t used_ns)
 {
 	double *present = &queue->virtual_time[tenant->priority];
-	struct policy_age *age = &queue->ages[tenant->priority];
 	const struct policy_tenant *other;
 	double least;
 
-	age->used_ns += used_ns;
-	if (age->used_ns >= queue->slice_ns)
-		*age = (struct policy_age){.since_ns = tenant->charged_at_ns};
 	tenant->tag += (double)used_ns / tenant->weight;
 	least = tenant->tag;
 	LIST_FOREACH(other, &queue->tenants, link)

@@ -61,6 +61,16 @@ struct policy_tenant *policy_choose(struct policy_queue *queue, uint64_t now)
 
 void policy_charge(struct policy_queue *queue, struct policy_tenant *tenant, uint64_t used_ns, uint64_t now)
 {
+	struct policy_age *age = &queue->ages[tenant->priority];
+
+	age->used_ns += used_ns;
+	if (age->used_ns >= queue->slice_ns)
+		*age = (struct policy_age){.since_ns = now};
+	policy_charge_late(queue, tenant, used_ns, now);
+}
+
+void policy_charge_late(struct policy_queue *queue, struct policy_tenant *tenant, uint64_t used_ns, uint64_t now)
+{
 	tenant->used_ns += used_ns;
 	tenant->charged_at_ns = now;
 	queue->policy->charge(queue, tenant, used_ns);

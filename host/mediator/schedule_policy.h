@@ -92,6 +92,8 @@ void policy_leave(struct policy_tenant *tenant);
 /* Takes the next one out of those that wait; NULL: none does. */
 struct policy_tenant *policy_choose(struct policy_queue *queue, uint64_t now);
 void policy_charge(struct policy_queue *queue, struct policy_tenant *tenant, uint64_t used_ns, uint64_t now);
+/* For what it left on the GPU after its turn: its class is no younger by that, for others of it wait. */
+void policy_charge_late(struct policy_queue *queue, struct policy_tenant *tenant, uint64_t used_ns, uint64_t now);
 /* Its turn was to end at until_ns, or had no end (POLICY_FOREVER), and has ended now. */
 void policy_turn_end(struct policy_tenant *tenant, uint64_t until_ns, uint64_t now);
 /* Must 'current', charged up to now, give way to one that waits? */

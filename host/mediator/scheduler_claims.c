@@ -62,13 +62,18 @@ bool share_is_alone(const struct scheduler *scheduler, const struct share *share
 	return LIST_FIRST(&scheduler->shares) == share && !LIST_NEXT(share, link);
 }
 
-void share_charge(struct share *share, uint64_t used_ns, uint64_t now)
+static void pool_count(const struct share *share, uint64_t used_ns)
 {
 	uint32_t pool = tenant_pool(share->tenant) - 'A';
 
-	policy_charge(&share->scheduler->queue, &share->policy, used_ns, now);
 	if (pool < POOL_COUNT)
 		share->scheduler->mediator->counters.gpu_ns[pool] += used_ns;
+}
+
+void share_charge(struct share *share, uint64_t used_ns, uint64_t now)
+{
+	policy_charge(&share->scheduler->queue, &share->policy, used_ns, now);
+	pool_count(share, used_ns);
 }
 
 static void process_permit(struct scheduler_process *process, enum vgpu_permit_mode mode, uint64_t until_ns)
@@ -117,8 +122,12 @@ bool scheduler_process_revoke(struct scheduler_process *process)
 
 static void overrun_charge(struct share *share, uint64_t now)
 {
-	if (share->overruns_since_ns && now > share->overruns_since_ns && share->scheduler->current != share)
-		share_charge(share, now - share->overruns_since_ns, now);
+	if (share->overruns_since_ns && now > share->overruns_since_ns && share->scheduler->current != share) {
+		uint64_t used_ns = now - share->overruns_since_ns;
+
+		policy_charge_late(&share->scheduler->queue, &share->policy, used_ns, now);
+		pool_count(share, used_ns);
+	}
 	share->overruns_since_ns = now;
 }
 

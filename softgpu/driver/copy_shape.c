@@ -5,6 +5,7 @@
 #include "context.h"
 #include "driver.h"
 #include "entry.h"
+#include "stream.h"
 
 /* One side of either descriptor, in the terms of the three-dimensional one. */
 struct side {
@@ -258,11 +259,18 @@ ENTRY_STREAM(cuMemcpy3DAsync_v2, (const CUDA_MEMCPY3D *copy, CUstream stream), (
 
 ENTRY_DEFAULT_STREAM(cuMemcpy3DPeer, (const CUDA_MEMCPY3D_PEER *copy), (copy))
 {
-	CUresult result = copy ? copy_context_wait(copy->srcContext) : CUDA_ERROR_INVALID_VALUE;
+	struct context *current;
+	CUresult result = copy ? context_current(&current) : CUDA_ERROR_INVALID_VALUE;
 
 	if (!result)
+		result = copy_context_wait(copy->srcContext);
+	if (!result)
 		result = copy_context_wait(copy->dstContext);
-	return result ? result : copy_3d_peer(stream, copy, false);
+	if (!result)
+		result = copy_3d_peer(stream, copy, false);
+	if (!result)
+		stream_wait_context(current);
+	return result;
 }
 
 ENTRY_STREAM(cuMemcpy3DPeerAsync, (const CUDA_MEMCPY3D_PEER *copy, CUstream stream), (copy, stream))

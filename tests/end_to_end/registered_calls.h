@@ -44,6 +44,15 @@ static CUdeviceptr device_pointer(void *host)
 	return device;
 }
 
+/* Pages that hold nothing else, so that they can be shared with the device. */
+static void *block_make(size_t bytes)
+{
+	void *block = aligned_alloc(PAGE, (bytes + PAGE - 1) / PAGE * PAGE);
+
+	assert_non_null(block);
+	return block;
+}
+
 static void words_set(uint32_t *words, uint32_t value)
 {
 	for (uint32_t i = 0; i < WORDS; i++)

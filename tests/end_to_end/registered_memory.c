@@ -37,15 +37,15 @@ static void bytes_expect(const uint8_t *bytes, size_t count, unsigned int seed)
 			fail_msg("byte %zu is %u", i, bytes[i]);
 }
 
-/* Blocks of malloc of each size, which share their first and last page with others. */
+/* Among blocks of malloc of each size. */
 static void test_both_sides(void **state)
 {
-	static const size_t sizes[] = {BYTES, 16384, 1024};
+	static const size_t sizes[] = {BYTES, 16384, PAGE};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		uint8_t *before = malloc(1000);
-		uint32_t *words = malloc(sizes[i]);
+		uint32_t *words = block_make(sizes[i]);
 		uint8_t *behind = malloc(1000);
 		uint32_t count = (uint32_t)(sizes[i] / 4);
 
@@ -271,9 +271,28 @@ static void test_neighbours(void **state)
 	free(page);
 }
 
+/* What shares a page with other blocks of the heap stays where it is: a child of a fork has its heap to itself. */
+static void test_heap(void **state)
+{
+	uint8_t *block = malloc(1024);
+	CUdeviceptr device;
+
+	(void)state;
+	assert_non_null(block);
+	bytes_set(block, 1024, 4);
+	WORKS(cuMemHostRegister_v2(block, 1024, CU_MEMHOSTREGISTER_DEVICEMAP));
+	if (getenv("VGPU_NATIVE"))
+		WORKS(cuMemHostGetDevicePointer_v2(&device, block, 0));
+	else
+		assert_int_not_equal(cuMemHostGetDevicePointer_v2(&device, block, 0), CUDA_SUCCESS);
+	copies_work(block, 1024);
+	WORKS(cuMemHostUnregister(block));
+	free(block);
+}
+
 static void test_context_ends(void **state)
 {
-	uint32_t *words = malloc(BYTES);
+	uint32_t *words = block_make(BYTES);
 	CUcontext other;
 
 	(void)state;
@@ -355,7 +374,7 @@ static void test_beyond_area(void **state)
 {
 	size_t count = (size_t)64 << 20;
 	uint8_t *bytes = mmap(NULL, count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	uint8_t *few = malloc(BYTES);
+	uint8_t *few = block_make(BYTES);
 	CUdeviceptr device;
 
 	(void)state;
@@ -434,9 +453,11 @@ static void test_loss(void **state)
 int main(int count, char **arguments)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_both_sides), cmocka_unit_test(test_variables),	cmocka_unit_test(test_copies),
-		cmocka_unit_test(test_large),	   cmocka_unit_test(test_forgotten),	cmocka_unit_test(test_kinds),
-		cmocka_unit_test(test_neighbours), cmocka_unit_test(test_context_ends), cmocka_unit_test(test_pointer),
+		cmocka_unit_test(test_both_sides),   cmocka_unit_test(test_variables),
+		cmocka_unit_test(test_copies),	     cmocka_unit_test(test_large),
+		cmocka_unit_test(test_forgotten),    cmocka_unit_test(test_kinds),
+		cmocka_unit_test(test_neighbours),   cmocka_unit_test(test_heap),
+		cmocka_unit_test(test_context_ends), cmocka_unit_test(test_pointer),
 		cmocka_unit_test(test_refusals),
 	};
 	const struct CMUnitTest machine[] = {cmocka_unit_test(test_beyond_area)};

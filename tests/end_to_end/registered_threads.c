@@ -67,11 +67,11 @@ static void *read_always(void *argument)
 	return NULL;
 }
 
-/* The range has the pages' middle, the writers are before, in and behind it. */
+/* The range has the pages in the middle, the writers are before, in and behind it. */
 static void test_others_write(void **state)
 {
 	uint8_t *pages = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	static const size_t places[WRITERS] = {0, 100, 2 * PAGE, 2 * PAGE + 512, 4 * PAGE - 200, 4 * PAGE - 4};
+	static const size_t places[WRITERS] = {PAGE - 4, PAGE, 2 * PAGE, 2 * PAGE + 512, 3 * PAGE - 4, 4 * PAGE - 4};
 	struct writer writers[WRITERS];
 	bool ends = false;
 
@@ -83,10 +83,10 @@ static void test_others_write(void **state)
 			pthread_create(&writers[i].thread, NULL, i % 2 ? read_always : write_always, &writers[i]), 0);
 	}
 	for (int i = 0; i < MOVES; i++) {
-		WORKS(cuMemHostRegister_v2(pages + 1024, 3 * PAGE - 1024, 0));
-		(void)device_pointer(pages + 1024);
+		WORKS(cuMemHostRegister_v2(pages + PAGE, 2 * PAGE, 0));
+		(void)device_pointer(pages + PAGE);
 		usleep(1000);
-		WORKS(cuMemHostUnregister(pages + 1024));
+		WORKS(cuMemHostUnregister(pages + PAGE));
 	}
 	__atomic_store_n(&ends, true, __ATOMIC_RELAXED);
 	for (size_t i = 0; i < WRITERS; i++) {
@@ -116,7 +116,7 @@ static void *make_threads(void *argument)
 
 static void test_threads_come_and_go(void **state)
 {
-	uint32_t *words = malloc(BYTES);
+	uint32_t *words = block_make(BYTES);
 	pthread_t makers[3];
 	bool ends = false;
 
@@ -175,7 +175,7 @@ static void *signals_send(void *argument)
 /* What the other threads wait for, and the signals that they get, are as if nothing happened. */
 static void test_others_wait(void **state)
 {
-	uint32_t *words = malloc(BYTES);
+	uint32_t *words = block_make(BYTES);
 	const struct sigaction action = {.sa_handler = signal_note, .sa_flags = SA_RESTART};
 	struct writer writer = {.word = malloc(4)};
 	struct shooter shooter = {0};
@@ -216,7 +216,7 @@ static void test_others_wait(void **state)
 /* The child has what was there, and neither sees what the other writes. */
 static void test_fork(void **state)
 {
-	uint32_t *words = malloc(BYTES);
+	uint32_t *words = block_make(BYTES);
 	int to_child[2], to_parent[2];
 	char byte = 0;
 	int status = -1;

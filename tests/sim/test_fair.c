@@ -69,6 +69,26 @@ static void test_pieces_do_not_make_a_class_younger(void **state)
 	assert_true(policy_is_preempted(&queue, &low, now + SLICE_NS));
 }
 
+/* A kernel without end of one tenant must not keep the others of its class from their turn. */
+static void test_what_is_left_behind_does_not_make_a_class_younger(void **state)
+{
+	struct policy_tenant high, endless, low;
+	uint64_t now = MS;
+
+	(void)state;
+	add(&high, HIGH);
+	add(&endless, LOW);
+	add(&low, LOW);
+	policy_arrive(&queue, &low, now);
+	policy_arrive(&queue, &high, now);
+	for (uint64_t i = 0; i < 2 * AGING_NS / SLICE_NS; i++) {
+		now = turn(&high, now, SLICE_NS);
+		policy_charge_late(&queue, &endless, SLICE_NS, now);
+	}
+	assert_int_equal(queue.policy->rank(&queue, &low, now), HIGH);
+	assert_ptr_equal(policy_choose(&queue, now), &low);
+}
+
 static void test_a_class_without_work_does_not_age(void **state)
 {
 	struct policy_tenant high, low;
@@ -141,6 +161,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_pieces_do_not_make_a_class_younger, setup),
+		cmocka_unit_test_setup(test_what_is_left_behind_does_not_make_a_class_younger, setup),
 		cmocka_unit_test_setup(test_a_class_without_work_does_not_age, setup),
 		cmocka_unit_test_setup(test_a_turn_by_age_is_a_slice, setup),
 		cmocka_unit_test_setup(test_turns_are_as_long_as_those_that_are_waited_for, setup),
