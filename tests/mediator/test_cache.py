@@ -166,13 +166,15 @@ def test_user_stays_with_the_folder():
                    "--executor-users-count=2")
 
         def start(mediator, vm_id):
+            ended = mediator.log().count(": the executor ")
             with Device(mediator.socket, vm_id=vm_id) as device:
                 answer = device.open(0)
                 assert answer.kind == harness.READY, answer.text
                 path, = cache_paths(mediator)
                 user = os.stat(path).st_uid
                 assert folder_is(path, user) and use_as(user, path)
-            assert wait_until(lambda: not executors(mediator))
+            # Before the mediator has seen its end the VM is refused as being closed.
+            assert wait_until(lambda: mediator.log().count(": the executor ") > ended)
             return user
 
         with Mediator(*options, executor=executor) as mediator:
