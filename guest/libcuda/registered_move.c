@@ -124,7 +124,7 @@ static bool is_block_of_its_own(uint64_t start, uint64_t end)
 {
 	/* As glibc's malloc.c lays a chunk out: the size of the one before, which there is not, then its own with
 	 * flags. */
-	uint64_t chunk[2];
+	uint64_t chunk[2] = {0};
 
 	pages_copy(chunk, (const void *)(uintptr_t)start, sizeof(chunk));
 	return chunk[0] == 0 && chunk[1] % PAGE_BYTES == CHUNK_IS_MAPPED && chunk[1] >= end - start;
