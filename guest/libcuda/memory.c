@@ -136,6 +136,15 @@ bool memory_set_synchrony(uint64_t address, enum memory_synchrony synchrony)
 	return found;
 }
 
+/* Is it memory that the program can look at while the device works on it? */
+static bool is_shared(uint64_t address)
+{
+	struct memory_range range;
+
+	/* Only device memory lies there, which saves the lock. */
+	return !address_is_device(address) && memory_lookup(address, &range) && memory_kind_is_shared(range.kind);
+}
+
 bool memory_is_synchronous(uint64_t address)
 {
 	struct memory_range range;
@@ -143,7 +152,7 @@ bool memory_is_synchronous(uint64_t address)
 	if (__atomic_load_n(&any_synchronous, __ATOMIC_RELAXED) && memory_lookup(address, &range) &&
 	    range.synchrony == SYNCHRONY_ON)
 		return true;
-	return memory_is_shared(address);
+	return is_shared(address);
 }
 
 bool memory_is_spanned(uint64_t address, uint64_t bytes)
@@ -247,12 +256,4 @@ bool memory_is_of_graph(uint64_t address)
 	struct memory_range range;
 
 	return memory_lookup(address, &range) && range.kind == MEMORY_GRAPH && range.address == address;
-}
-
-bool memory_is_shared(uint64_t address)
-{
-	struct memory_range range;
-
-	/* Only device memory lies there, which saves the lock. */
-	return !address_is_device(address) && memory_lookup(address, &range) && memory_kind_is_shared(range.kind);
 }

@@ -16,7 +16,6 @@
 #define IDENTITY_BYTES	  96
 #define UUID_TYPE_TEXT	  1
 #define UUID_TYPE_BINARY  2
-#define UUID_BINARY_BYTES 16
 
 /* Something to point at: no program looks behind a handle. */
 struct nvml_device {
