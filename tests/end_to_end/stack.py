@@ -130,8 +130,9 @@ class Mediator:
         """What vgpu-admin prints, or None; it must end with the code."""
         socket = Path(f'{self.socket}.admin')
         wait_until(socket.exists, 'the socket for administration')
-        done = subprocess.run([self.build / 'host' / 'admin' / 'vgpu-admin', '--json', f'--socket={socket}', *arguments],
-                              capture_output=True, text=True, timeout=60, check=False)
+        program = self.build / 'host' / 'admin' / 'vgpu-admin'
+        done = subprocess.run([program, '--json', f'--socket={socket}', *arguments], capture_output=True, text=True,
+                              timeout=60, check=False)
         assert done.returncode == code, (arguments, done)
         return json.loads(done.stdout) if done.stdout else None
 
