@@ -20,9 +20,6 @@
 /* A look is a system call. */
 #define ROUNDS_BETWEEN_PRINT_POLLS 64
 
-/* Of a launch with few parameters. */
-#define PREFETCH_BYTES 192
-
 struct loop {
 	struct executor *executor;
 	struct idle idle;
@@ -176,18 +173,6 @@ static void record_execute(struct loop *loop)
 		idle_open(&loop->idle, executor->driver_is_software);
 }
 
-/* The next record lies in the guest's cache; it can come over while the driver works. */
-static void next_prefetch(const struct ring *commands)
-{
-	uint32_t place = (uint32_t)(commands->own & (commands->bytes - 1));
-
-	/* Not before it has been written: the guest would have to take its line back. */
-	if (commands->own == commands->other)
-		return;
-	for (uint32_t line = 0; line < PREFETCH_BYTES; line += 64)
-		__builtin_prefetch(commands->data + ((place + line) & (commands->bytes - 1)));
-}
-
 /* True: at least one record was executed. */
 static bool records_take(struct loop *loop)
 {
@@ -203,7 +188,6 @@ static bool records_take(struct loop *loop)
 			executor_fault(executor, VGPU_ERROR_PROTOCOL, "the guest broke the command ring");
 		if (status != RING_OK)
 			break;
-		next_prefetch(commands);
 		record_execute(loop);
 		count++;
 	}
