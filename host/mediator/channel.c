@@ -13,6 +13,7 @@
 
 #include "admission.h"
 #include "adoption.h"
+#include "executor_group.h"
 #include "executor_process.h"
 #include "executor_user.h"
 #include "guest_process.h"
@@ -210,12 +211,16 @@ struct scheduler_join channel_join(struct channel *channel)
 
 static void channels_behind_start(struct mediator *mediator);
 
-static void executor_ended(void *owner, const char *how)
+static void executor_ended(void *owner, const char *how, bool killed)
 {
 	struct channel *channel = owner;
 	struct mediator *mediator = channel->mediator;
 
 	channel->executor = NULL;
+	if (killed && executor_group_kill_take(channel->request.tenant)) {
+		how = "the executor was killed, for its tenant's executors have used up their memory of the host";
+		log_warning("[CGROUP] %s: %s", channel->label, how);
+	}
 	/* A relay that said nothing. */
 	if (channel->fault_error == VGPU_ERROR_NONE)
 		(void)channel_move(channel, how);
@@ -372,6 +377,7 @@ struct channel *channel_adopt(struct mediator *mediator, const struct channel_re
 	if (executor_process_adopt(mediator, channel->label, &request->log->output, &channel_executor_handlers, channel,
 				   adoption->process, &executor, &channel->executor) < 0)
 		goto fail;
+	executor_group_adopt(request->tenant, adoption->process, executor.process);
 	LIST_INSERT_HEAD(&mediator->channels, channel, link);
 	return channel;
 fail:

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "executor_group.h"
 #include "latency.h"
 #include "mediator.h"
 #include "metrics.h"
@@ -122,6 +123,21 @@ static double pinned_limit(const struct sample *sample)
 	return (double)sample->tenant->settings.limits.pinned_bytes;
 }
 
+static double host_memory(const struct sample *sample)
+{
+	return (double)executor_group_memory(sample->tenant);
+}
+
+static double host_memory_limit(const struct sample *sample)
+{
+	return sample->tenant->group < 0 ? 0 : (double)sample->tenant->settings.host_memory_bytes;
+}
+
+static double memory_kills(const struct sample *sample)
+{
+	return (double)sample->tenant->group_kills;
+}
+
 static double handles(const struct sample *sample)
 {
 	return (double)sample->view.handles;
@@ -192,6 +208,11 @@ static const struct {
 	{"vgpu_vm_memory_limit_bytes", "gauge", "Device memory that it may have; 0: no limit.", memory_limit},
 	{"vgpu_vm_pinned_bytes", "gauge", "Pinned host memory that it has.", pinned},
 	{"vgpu_vm_pinned_limit_bytes", "gauge", "Pinned host memory that it may have; 0: no limit.", pinned_limit},
+	{"vgpu_vm_host_memory_bytes", "gauge", "Host memory of its executors' control group; 0: there is none.",
+	 host_memory},
+	{"vgpu_vm_host_memory_limit_bytes", "gauge", "What that may be; 0: no limit.", host_memory_limit},
+	{"vgpu_vm_memory_kills_total", "counter", "Executors that the kernel has killed for want of host memory.",
+	 memory_kills},
 	{"vgpu_vm_handles", "gauge", "Objects of its programs.", handles},
 	{"vgpu_vm_delays_total", "counter", "Delays by its limits of rates.", delays},
 	{"vgpu_vm_delay_seconds_total", "counter", "Time of these delays.", delay_seconds},
