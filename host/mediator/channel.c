@@ -160,9 +160,10 @@ static void counters_report(struct channel *channel)
 
 	log_write_limited(&channel->request.log->events, LOG_LEVEL_INFO,
 			  "[CHANNEL] %s: %" PRIu64 " calls, %" PRIu64 " launches, %" PRIu64
-			  " bytes to the device, %" PRIu64 " bytes from the device, %" PRIu64 " errors",
+			  " bytes to the device, %" PRIu64 " bytes from the device, %" PRIu64 " errors, %" PRIu64
+			  " launches in chains",
 			  channel->label, did.calls, did.launches, did.bytes_to_device, did.bytes_from_device,
-			  did.errors);
+			  did.errors, did.launches_chained);
 }
 
 /* Where a guest of ours looks when its channel is lost; a local program is told by a message as well. */

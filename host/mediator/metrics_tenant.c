@@ -33,6 +33,11 @@ static double launches(const struct sample *sample)
 	return (double)sample->view.sums.counters.launches;
 }
 
+static double launches_chained(const struct sample *sample)
+{
+	return (double)sample->view.sums.counters.launches_chained;
+}
+
 static double bytes_to(const struct sample *sample)
 {
 	return (double)sample->view.sums.counters.bytes_to_device;
@@ -181,6 +186,8 @@ static const struct {
 } families[] = {
 	{"vgpu_vm_jobs_total", "counter", "Commands.", jobs},
 	{"vgpu_vm_launches_total", "counter", "Kernels that it launched.", launches},
+	{"vgpu_vm_launches_chained_total", "counter", "Kernels of these that the driver was given in graphs.",
+	 launches_chained},
 	{"vgpu_vm_bytes_to_device_total", "counter", "Bytes copied to the device.", bytes_to},
 	{"vgpu_vm_bytes_from_device_total", "counter", "Bytes copied from the device.", bytes_from},
 	{"vgpu_vm_errors_total", "counter", "Commands that the driver answered with an error.", errors},

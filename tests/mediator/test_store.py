@@ -4,7 +4,6 @@
 import contextlib
 import os
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
