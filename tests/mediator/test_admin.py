@@ -79,11 +79,13 @@ def test_a_vm_from_its_registration_to_its_removal():
         run(daemon, "set-weight", "web", "90")
         run(daemon, "set-pool", "7", "C")
         run(daemon, "set-rate-limit", "7", "--rate=1000", "--queue-depth=16")
-        run(daemon, "update-vm", "7", "--name=site", "--memory-mib=512", "--kernel-ms=100")
+        run(daemon, "update-vm", "7", "--name=site", "--memory-mib=512", "--kernel-ms=100",
+            "--host-memory-mib=2048", "--host-tasks=200")
         assert [vm["vm"] for vm in ask(daemon, "list-vms", "--priority=high")] == ["7"]
         vm = ask(daemon, "show-vm", "site")
         expected = {"vm": "7", "uuid": UUID, "name": "site", "pool": "C", "priority": "high", "weight": 90,
                     "commands-per-second": 1000, "queue-depth": 16, "memory-mib": 512, "kernel-ms": 100,
+                    "host-memory-mib": 2048, "host-tasks": 200,
                     "connected": False, "quarantined": False}
         assert {name: vm[name] for name in expected} == expected, vm
         run(daemon, "update-vm", "7", "--weight=default", "--pool=default")
