@@ -137,6 +137,8 @@ void context_leave(struct executor *executor)
 
 void context_children_forget(struct executor *executor, struct context *context)
 {
+	/* What others have in flight is marked while nothing of it is gone. */
+	gate_settle(executor);
 	pending_forget_context(executor, context);
 	copy_forget_context(executor, context);
 	pinned_forget_context(executor, context);
@@ -190,6 +192,21 @@ CUresult context_add(struct executor *executor, const struct context *known, con
 	return CUDA_SUCCESS;
 }
 
+/* The device's primary context, if it is retained; NULL: it is not. */
+static struct context *primary_find(const struct executor *executor, CUdevice device)
+{
+	struct handle *handle;
+	uint32_t index = 0;
+
+	while ((handle = handles_next(&executor->handles, VGPU_KIND_CONTEXT, &index))) {
+		struct context *context = (struct context *)(uintptr_t)handle->cache;
+
+		if (context->is_primary && context->device == device)
+			return context;
+	}
+	return NULL;
+}
+
 CUresult execute_cuDevicePrimaryCtxRetain(struct executor *executor, const struct request *request,
 					  const struct wire_cuDevicePrimaryCtxRetain *arguments)
 {
@@ -200,6 +217,9 @@ CUresult execute_cuDevicePrimaryCtxRetain(struct executor *executor, const struc
 
 	(void)request;
 	result = execute_check_mint(executor, VGPU_KIND_CONTEXT, arguments->pctx);
+	/* With a second reference a release would forget what is still there. */
+	if (!result && primary_find(executor, arguments->dev))
+		result = CUDA_ERROR_INVALID_CONTEXT;
 	if (result)
 		return result;
 	overhead_context_begin(executor, arguments->dev, &mark);
@@ -240,16 +260,11 @@ CUresult execute_cuDevicePrimaryCtxRelease_v2(struct executor *executor, const s
 CUresult execute_cuDevicePrimaryCtxReset_v2(struct executor *executor, const struct request *request,
 					    const struct wire_cuDevicePrimaryCtxReset_v2 *arguments)
 {
-	struct handle *handle;
-	uint32_t index = 0;
+	struct context *context = primary_find(executor, arguments->dev);
 	CUresult result;
 
 	(void)request;
-	while ((handle = handles_next(&executor->handles, VGPU_KIND_CONTEXT, &index))) {
-		struct context *context = (struct context *)(uintptr_t)handle->cache;
-
-		if (!context->is_primary || context->device != arguments->dev)
-			continue;
+	if (context) {
 		green_contexts_end(executor, context);
 		context_children_forget(executor, context);
 	}
