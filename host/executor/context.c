@@ -192,6 +192,14 @@ CUresult context_add(struct executor *executor, const struct context *known, con
 	return CUDA_SUCCESS;
 }
 
+/* Coredumps are files that the driver would write here. */
+static CUresult flags_check(uint32_t flags)
+{
+	const uint32_t known = CU_CTX_SCHED_MASK | CU_CTX_MAP_HOST | CU_CTX_LMEM_RESIZE_TO_MAX | CU_CTX_SYNC_MEMOPS;
+
+	return flags & ~known ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+}
+
 /* The device's primary context, if it is retained; NULL: it is not. */
 static struct context *primary_find(const struct executor *executor, CUdevice device)
 {
@@ -217,6 +225,8 @@ CUresult execute_cuDevicePrimaryCtxRetain(struct executor *executor, const struc
 
 	(void)request;
 	result = execute_check_mint(executor, VGPU_KIND_CONTEXT, arguments->pctx);
+	if (!result)
+		result = flags_check(arguments->flags);
 	/* With a second reference a release would forget what is still there. */
 	if (!result && primary_find(executor, arguments->dev))
 		result = CUDA_ERROR_INVALID_CONTEXT;
@@ -277,8 +287,10 @@ CUresult execute_cuDevicePrimaryCtxReset_v2(struct executor *executor, const str
 CUresult execute_cuDevicePrimaryCtxSetFlags_v2(struct executor *executor, const struct request *request,
 					       const struct wire_cuDevicePrimaryCtxSetFlags_v2 *arguments)
 {
+	CUresult result = flags_check(arguments->flags);
+
 	(void)request;
-	return executor->driver.cuDevicePrimaryCtxSetFlags_v2(arguments->dev, arguments->flags);
+	return result ? result : executor->driver.cuDevicePrimaryCtxSetFlags_v2(arguments->dev, arguments->flags);
 }
 
 CUresult execute_cuCtxCreate_v2(struct executor *executor, const struct request *request,
@@ -291,6 +303,8 @@ CUresult execute_cuCtxCreate_v2(struct executor *executor, const struct request 
 
 	(void)request;
 	result = execute_check_mint(executor, VGPU_KIND_CONTEXT, arguments->pctx);
+	if (!result)
+		result = flags_check(arguments->flags);
 	if (result)
 		return result;
 	overhead_context_begin(executor, arguments->dev, &mark);
@@ -353,4 +367,16 @@ CUresult execute_cuCtxSetLimit(struct executor *executor, const struct request *
 CUresult execute_cuCtxSynchronize(struct executor *executor, const struct request *request)
 {
 	return pending_add_context(executor, request);
+}
+
+CUresult execute_cuCtxSetFlags(struct executor *executor, const struct request *request,
+			       const struct wire_cuCtxSetFlags *arguments)
+{
+	CUresult result = flags_check(arguments->flags);
+
+	(void)request;
+	if (result)
+		return result;
+	return executor->driver.cuCtxSetFlags ? executor->driver.cuCtxSetFlags(arguments->flags)
+					      : CUDA_ERROR_NOT_SUPPORTED;
 }

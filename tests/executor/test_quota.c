@@ -9,7 +9,7 @@
 
 #include "one_peer.h"
 
-#define MIB	  (1ull << 20)
+#define MIB	       (1ull << 20)
 #define PRIMARY(index) VGPU_ID(VGPU_KIND_CONTEXT, 100 + (index))
 
 static void limit_set(uint64_t bytes)
@@ -42,10 +42,30 @@ static void one_reference_of_a_primary_context(void **state)
 	WORKS(cuDevicePrimaryCtxRelease_v2, .ctx = PRIMARY(1));
 }
 
+/* Dumps are files of the host. */
+static void no_context_writes_dumps(void **state)
+{
+	const uint32_t dumps[] = {CU_CTX_COREDUMP_ENABLE, CU_CTX_USER_COREDUMP_ENABLE, 0x100};
+	const uint32_t known = CU_CTX_SCHED_SPIN | CU_CTX_MAP_HOST | CU_CTX_LMEM_RESIZE_TO_MAX | CU_CTX_SYNC_MEMOPS;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(dumps) / sizeof(dumps[0]); i++) {
+		INVALID(cuCtxCreate_v2, .pctx = VGPU_ID(VGPU_KIND_CONTEXT, 2), .flags = dumps[i]);
+		INVALID(cuDevicePrimaryCtxRetain, .pctx = PRIMARY(1), .flags = dumps[i]);
+		INVALID(cuDevicePrimaryCtxSetFlags_v2, .flags = dumps[i]);
+		INVALID(cuCtxSetFlags, .flags = dumps[i]);
+	}
+	WORKS(cuCtxCreate_v2, .pctx = VGPU_ID(VGPU_KIND_CONTEXT, 2), .flags = known);
+	WORKS(cuDevicePrimaryCtxRetain, .pctx = PRIMARY(1), .flags = known);
+	WORKS(cuDevicePrimaryCtxSetFlags_v2, .flags = known);
+	WORKS(cuCtxSetFlags, .flags = known);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(one_reference_of_a_primary_context, setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(no_context_writes_dumps, setup, peer_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
