@@ -42,6 +42,51 @@ static void one_reference_of_a_primary_context(void **state)
 	WORKS(cuDevicePrimaryCtxRelease_v2, .ctx = PRIMARY(1));
 }
 
+/* The driver makes each row a multiple of 512 bytes. */
+static void pitches_count(void **state)
+{
+	const uint64_t before = peer.tenant->memory_bytes;
+	uint64_t reply[2];
+
+	(void)state;
+	assert_int_equal(CALL(cuMemAllocPitch_v2, .WidthInBytes = 1, .Height = MIB, .ElementSizeBytes = 4),
+			 CUDA_ERROR_OUT_OF_MEMORY);
+	assert_int_equal(peer.tenant->memory_bytes, before);
+	WORKS(cuMemAllocPitch_v2, .WidthInBytes = 600, .Height = 100, .ElementSizeBytes = 4);
+	memcpy(reply, peer.reply, sizeof(reply));
+	assert_int_equal(peer.tenant->memory_bytes, before + reply[1] * 100);
+	WORKS(cuMemFree_v2, .dptr = reply[0]);
+	assert_int_equal(peer.tenant->memory_bytes, before);
+	INVALID(cuMemAllocPitch_v2, .WidthInBytes = UINT64_MAX, .Height = 1, .ElementSizeBytes = 4);
+	INVALID(cuMemAllocPitch_v2, .WidthInBytes = 1ull << 40, .Height = 1ull << 40, .ElementSizeBytes = 4);
+	assert_int_equal(peer.tenant->memory_bytes, before);
+}
+
+static void nothing_is_smaller_than_it_is_there(void **state)
+{
+	const uint64_t before = peer.tenant->memory_bytes;
+	uint64_t address;
+
+	(void)state;
+	WORKS(cuMemAlloc_v2, .bytesize = 1);
+	memcpy(&address, peer.reply, sizeof(address));
+	assert_int_equal(peer.tenant->memory_bytes, before + 512);
+	WORKS(cuMemFree_v2, .dptr = address);
+	assert_int_not_equal(CALL(cuMemAlloc_v2, .bytesize = UINT64_MAX), CUDA_SUCCESS);
+	assert_int_equal(peer.tenant->memory_bytes, before);
+	/* A column of texels, of a byte each; and one with levels, of which the last have a texel. */
+	WORKS(cuArray3DCreate_v2, .array = VGPU_ID(VGPU_KIND_ARRAY, 1),
+	      .descriptor = {.Width = 1, .Height = 1025, .Format = CU_AD_FORMAT_UNSIGNED_INT8, .NumChannels = 1});
+	assert_int_equal(peer.tenant->memory_bytes, before + 64 * 1032);
+	WORKS(cuArrayDestroy, .array = VGPU_ID(VGPU_KIND_ARRAY, 1));
+	WORKS(cuMipmappedArrayCreate, .mipmap = VGPU_ID(VGPU_KIND_MIPMAPPED_ARRAY, 1),
+	      .descriptor = {.Width = 1, .Height = 16, .Format = CU_AD_FORMAT_UNSIGNED_INT8, .NumChannels = 1},
+	      .levels = 5);
+	assert_int_equal(peer.tenant->memory_bytes, before + 64 * (16 + 8 + 8 + 8 + 8));
+	WORKS(cuMipmappedArrayDestroy, .mipmap = VGPU_ID(VGPU_KIND_MIPMAPPED_ARRAY, 1));
+	assert_int_equal(peer.tenant->memory_bytes, before);
+}
+
 /* Dumps are files of the host. */
 static void no_context_writes_dumps(void **state)
 {
@@ -65,6 +110,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(one_reference_of_a_primary_context, setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(pitches_count, setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(nothing_is_smaller_than_it_is_there, setup, peer_teardown),
 		cmocka_unit_test_setup_teardown(no_context_writes_dumps, setup, peer_teardown),
 	};
 
