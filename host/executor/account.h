@@ -19,6 +19,7 @@ struct allocation {
 	uint64_t charged;    /* what that takes */
 	uint32_t context;
 	CUdevice device; /* of the context; -1: unknown */
+	uint32_t opens;	 /* of another process's memory by CUDA IPC; 0: it is ours */
 	uint64_t pool;	 /* number of the pool for other processes that it is from (share_pool.h); 0: none */
 };
 
