@@ -22,9 +22,8 @@ static struct burst *burst_open(struct bursts *bursts)
 	return &bursts->ring[bursts->next % BURSTS_MAX];
 }
 
-void burst_touch(struct executor *executor, struct bursts *bursts, CUstream stream)
+void burst_touch(struct bursts *bursts, struct context *context, CUstream stream)
 {
-	struct context *context = executor->contexts.current;
 	struct burst *burst = burst_open(bursts);
 
 	if (!context)
@@ -82,23 +81,28 @@ void burst_close(struct executor *executor, struct bursts *bursts)
 	*burst_open(bursts) = (struct burst){.records = 0};
 }
 
+/* Into as many bursts as it takes. */
+static void close_all_touch(struct executor *executor, struct bursts *bursts, uint64_t now, struct context *context,
+			    CUstream stream)
+{
+	if (burst_open(bursts)->place_count == BURST_STREAMS_MAX) {
+		burst_close(executor, bursts);
+		burst_count(bursts, now);
+	}
+	burst_touch(bursts, context, stream);
+}
+
 void burst_close_all(struct executor *executor, struct bursts *bursts, uint64_t now)
 {
 	struct handle *handle;
 	uint32_t index = 0;
 
 	burst_count(bursts, now);
-	while ((handle = handles_next(&executor->handles, VGPU_KIND_CONTEXT, &index))) {
-		struct context *context = (struct context *)(uintptr_t)handle->cache;
-
-		if (context_enter(executor, context->id))
-			burst_touch(executor, bursts, NULL);
-	}
+	while ((handle = handles_next(&executor->handles, VGPU_KIND_CONTEXT, &index)))
+		close_all_touch(executor, bursts, now, (struct context *)(uintptr_t)handle->cache, NULL);
 	index = 0;
-	while ((handle = handles_next(&executor->handles, VGPU_KIND_STREAM, &index))) {
-		if (context_enter(executor, handle->context))
-			burst_touch(executor, bursts, handle->object);
-	}
+	while ((handle = handles_next(&executor->handles, VGPU_KIND_STREAM, &index)))
+		close_all_touch(executor, bursts, now, context_find(executor, handle->context), handle->object);
 	burst_close(executor, bursts);
 }
 

@@ -48,8 +48,8 @@ struct bursts {
 	uint64_t gpu_ns;	 /* of busy spans that are over */
 };
 
-/* A record of the open burst uses the stream (id 0: the context's default). */
-void burst_touch(struct executor *executor, struct bursts *bursts, CUstream stream);
+/* A record of the open burst uses the stream of the context (NULL: its default). */
+void burst_touch(struct bursts *bursts, struct context *context, CUstream stream);
 
 /* Counts a record into the open burst. */
 void burst_count(struct bursts *bursts, uint64_t now);

@@ -11,6 +11,7 @@
 /* Of records that take so many times the length of a burst only one is in flight: the gap is small beside it. */
 #define LONG_RECORD_BURSTS 4
 #define STALL_NS	   50000000u
+#define DRAIN_POLL_US	   100
 /* With a limit on kernels, so that one that is too long is not hidden behind many others. */
 #define BURST_RECORDS_LIMITED 16u
 
@@ -400,24 +401,26 @@ void gate_wake_clear(const struct gate *gate)
 	(void)got;
 }
 
-void gate_suspend(struct gate *gate)
+void gate_drain(struct executor *executor)
 {
-	gate->suspended_ns = schedule_now();
-	deadline_store(gate, 0);
+	struct gate *gate = &executor->gate;
+	struct bursts *bursts = &gate->bursts;
+
+	while (!bursts_are_idle(bursts)) {
+		burst_close(executor, bursts);
+		if (bursts_poll(executor, bursts, LOAD(gate->permit->burst_ns)))
+			own_publish(gate);
+		else
+			usleep(DRAIN_POLL_US);
+	}
 }
 
-void gate_resume(struct gate *gate)
-{
-	gate->bursts.progress_ns += schedule_now() - gate->suspended_ns;
-	deadline_set(gate);
-}
-
-void gate_touch(struct executor *executor, CUstream stream)
+void gate_touch(struct executor *executor, uint32_t context, CUstream stream)
 {
 	struct gate *gate = &executor->gate;
 
 	if (gate->word != gate->free_word && gate->bursts.ring[gate->bursts.next % BURSTS_MAX].records)
-		burst_touch(executor, &gate->bursts, stream);
+		burst_touch(&gate->bursts, context_find(executor, context), stream);
 }
 
 void gate_settle(struct executor *executor)

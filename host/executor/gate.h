@@ -42,7 +42,6 @@ struct gate {
 	uint64_t idle_since_ns;
 	uint64_t delayed_until_ns; /* by a rate; 0: not */
 	struct bursts bursts;
-	uint64_t suspended_ns;
 
 	/* The deadline, which other threads put off while the guest runs a host function. */
 	pthread_mutex_t deadline_lock;
@@ -76,11 +75,11 @@ static inline bool gate_admits(struct executor *executor, const struct gate *gat
 bool gate_poll(struct executor *executor);
 
 /*
- * Around a call that takes long without the GPU, such as a compilation: meanwhile it cannot be seen whether
- * kernels have ended, and that time does not count as theirs.
+ * Before a call that takes long without the GPU, such as a compilation, while kernels have a limit: nobody could see
+ * meanwhile whether they have ended. Waits for what is in flight, at most until its deadline, which the mediator looks at.
+ * Another context may be current afterwards.
  */
-void gate_suspend(struct gate *gate);
-void gate_resume(struct gate *gate);
+void gate_drain(struct executor *executor);
 
 /*
  * Around a host function, which the guest runs: not the GPU's time. From any thread, one function at a time. What
@@ -96,8 +95,8 @@ void gate_wake_clear(const struct gate *gate);
 /* True: there is something of ours to look at again soon. */
 bool gate_is_watching(const struct gate *gate);
 
-/* A record was executed that uses the stream. */
-void gate_touch(struct executor *executor, CUstream stream);
+/* A record is executed that uses the stream, which is of the context with that wire id, whichever is current. */
+void gate_touch(struct executor *executor, uint32_t context, CUstream stream);
 
 /* Marks what was issued, before a stream of it stops taking marks: it ends, or is captured. */
 void gate_settle(struct executor *executor);

@@ -129,7 +129,6 @@ static void record_execute(struct loop *loop)
 	struct reply reply = {.payload = loop->reply, .capacity = sizeof(loop->reply) - sizeof(struct vgpu_record)};
 	CUresult result;
 	bool is_measured;
-	bool is_long;
 
 	memcpy(&header, loop->record, sizeof(header));
 	request = (struct request){
@@ -155,14 +154,11 @@ static void record_execute(struct loop *loop)
 	pending_settle(executor);
 	if (request.opcode != VGPU_OPCODE_LAUNCH)
 		launch_chain_end(executor, request.opcode);
+	if (executor->gate.own->deadline_ns && opcode_takes_long(request.opcode))
+		gate_drain(executor);
 	context_enter(executor, request.context);
 	executor->request = &request;
-	is_long = executor->gate.own->deadline_ns && opcode_takes_long(request.opcode);
-	if (is_long)
-		gate_suspend(&executor->gate);
 	result = request_execute(executor, &request, &reply);
-	if (is_long)
-		gate_resume(&executor->gate);
 	executor->request = NULL;
 	if (result == CUDA_ERROR_INVALID_CONTEXT && executor->contexts.enter_result)
 		result = executor->contexts.enter_result;

@@ -26,14 +26,14 @@ CUresult execute_find_stream(struct executor *executor, uint32_t id, CUstream *r
 
 	if (id == 0) {
 		*ret_stream = NULL;
-		gate_touch(executor, NULL);
+		gate_touch(executor, executor->contexts.current ? executor->contexts.current->id : 0, NULL);
 		return CUDA_SUCCESS;
 	}
 	handle = handles_find(&executor->handles, VGPU_KIND_STREAM, id);
 	if (!handle)
 		return CUDA_ERROR_INVALID_HANDLE;
 	*ret_stream = handle->object;
-	gate_touch(executor, handle->object);
+	gate_touch(executor, handle->context, handle->object);
 	return CUDA_SUCCESS;
 }
 

@@ -2,7 +2,10 @@
 #include "sandbox.h"
 
 #include <cap-ng.h>
+#include <asm/ioctls.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/sockios.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <stddef.h>
@@ -123,6 +126,48 @@ static int others_protect(scmp_filter_ctx filter)
 	return result;
 }
 
+/* The kernel looks at 32 bits of a command, seccomp at 64. */
+#define COMMAND_IS(place, value) SCMP_CMP(place, SCMP_CMP_MASKED_EQ, UINT32_MAX, (uint32_t)(value))
+
+/*
+ * Eventfds are shared with the mediator, and whether they block belongs to both ends: one that blocks and is full would
+ * stop it. And a descriptor that tells its owner of input can signal any process of the user.
+ */
+static int descriptors_protect(scmp_filter_ctx filter)
+{
+	static const uint32_t owner_commands[] = {F_SETOWN, F_SETOWN_EX, F_SETSIG};
+	static const uint32_t controls[] = {FIONBIO, FIOASYNC, FIOSETOWN, SIOCSPGRP};
+	int result = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(fcntl), 2, COMMAND_IS(1, F_SETFL),
+				      SCMP_A2(SCMP_CMP_MASKED_EQ, O_NONBLOCK, 0));
+
+	if (!result)
+		result = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(fcntl), 2, COMMAND_IS(1, F_SETFL),
+					  SCMP_A2(SCMP_CMP_MASKED_EQ, O_ASYNC, O_ASYNC));
+	for (size_t i = 0; i < sizeof(owner_commands) / sizeof(owner_commands[0]) && !result; i++)
+		result = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(fcntl), 1,
+					  COMMAND_IS(1, owner_commands[i]));
+	for (size_t i = 0; i < sizeof(controls) / sizeof(controls[0]) && !result; i++)
+		result = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(ioctl), 1,
+					  COMMAND_IS(1, controls[i]));
+	return result;
+}
+
+/* No network; nor datagrams, which need no connection: a log's socket takes them from anybody. */
+static int sockets_protect(scmp_filter_ctx filter)
+{
+	const scmp_datum_t type_mask = 0xf;
+	int result = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1,
+				      SCMP_A0(SCMP_CMP_NE, AF_UNIX));
+
+	if (!result)
+		result = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1,
+					  SCMP_A1(SCMP_CMP_MASKED_EQ, type_mask, SOCK_DGRAM));
+	if (!result)
+		result = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socketpair), 1,
+					  SCMP_A1(SCMP_CMP_MASKED_EQ, type_mask, SOCK_DGRAM));
+	return result;
+}
+
 static int filter_load(void)
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
@@ -140,10 +185,10 @@ static int filter_load(void)
 	}
 	if (!result)
 		result = others_protect(filter);
-	/* No network. */
 	if (!result)
-		result = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1,
-					  SCMP_A0(SCMP_CMP_NE, AF_UNIX));
+		result = descriptors_protect(filter);
+	if (!result)
+		result = sockets_protect(filter);
 	if (!result)
 		result = seccomp_load(filter);
 	seccomp_release(filter);
