@@ -5,11 +5,12 @@
 
 #include "device.h"
 #include "image_select.h"
+#include "managed_variables.h"
 #include "module.h"
 #include "stage.h"
 
-static CUresult image_send(uint32_t context, uint32_t id, const struct image *image, const struct jit_options *options,
-			   load_request request)
+static CUresult image_send(uint32_t context, struct owner *owner, const struct image *image,
+			   const struct jit_options *options, load_request request)
 {
 	struct load_answer *answer = malloc(sizeof(*answer));
 	CUresult result;
@@ -20,7 +21,9 @@ static CUresult image_send(uint32_t context, uint32_t id, const struct image *im
 	answer->microseconds = 0;
 	result = stage_begin(image);
 	if (!result)
-		result = request(context, id, image, options, answer);
+		result = managed_variables_place(context, owner, image, options);
+	if (!result)
+		result = request(context, owner->object->id, image, options, answer);
 	stage_end();
 	jit_options_give_logs(options, answer->logs, answer->logs_bytes, answer->information_bytes,
 			      answer->error_bytes);
@@ -40,7 +43,7 @@ CUresult image_load(enum vgpu_kind kind, uint32_t owner_context, uint32_t contex
 	owner = owner_new(kind, owner_context);
 	if (!owner)
 		return CUDA_ERROR_OUT_OF_MEMORY;
-	result = image_send(context, owner->object->id, image, options, request);
+	result = image_send(context, owner, image, options, request);
 	if (result) {
 		owner_abandon(owner);
 		return result;

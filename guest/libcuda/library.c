@@ -7,6 +7,7 @@
 #include "host_calls.h"
 #include "image_file.h"
 #include "image_load.h"
+#include "managed_variables.h"
 #include "memory.h"
 #include "module.h"
 #include "session.h"
@@ -118,8 +119,10 @@ API(cuLibraryUnload, CUlibrary library)
 
 	if (!result)
 		result = host_cuLibraryUnload(context, owner->object->id);
-	if (!result)
-		owner_free(owner);
+	if (result)
+		return result;
+	result = managed_variables_settle(owner->managed, context);
+	owner_free(owner);
 	return result;
 }
 
@@ -229,10 +232,13 @@ API(cuLibraryGetGlobal, CUdeviceptr *dptr, size_t *bytes, CUlibrary library, con
 		return CUDA_ERROR_INVALID_VALUE;
 	if (strlen(name) >= NAME_BYTES_MAX)
 		return CUDA_ERROR_NOT_FOUND;
-	result = host_cuLibraryGetGlobal(context, &address, &size, owner->object->id, name);
-	if (!result)
-		result = memory_note_global(address, size, (CUdevice)thread_state.current->words[CONTEXT_DEVICE],
-					    context, owner->object->id);
+	if (!managed_variables_find(owner->managed, name, &address, &size)) {
+		result = host_cuLibraryGetGlobal(context, &address, &size, owner->object->id, name);
+		if (!result)
+			result =
+				memory_note_global(address, size, (CUdevice)thread_state.current->words[CONTEXT_DEVICE],
+						   context, owner->object->id);
+	}
 	if (result)
 		return result;
 	if (dptr)
@@ -242,7 +248,7 @@ API(cuLibraryGetGlobal, CUdeviceptr *dptr, size_t *bytes, CUlibrary library, con
 	return CUDA_SUCCESS;
 }
 
-/* A variable that there is, the program could not reach. */
+/* What could not be moved, the program could not reach. */
 API(cuLibraryGetManaged, CUdeviceptr *dptr, size_t *bytes, CUlibrary library, const char *name)
 {
 	uint64_t address, size;
@@ -256,8 +262,18 @@ API(cuLibraryGetManaged, CUdeviceptr *dptr, size_t *bytes, CUlibrary library, co
 		return CUDA_ERROR_INVALID_VALUE;
 	if (strlen(name) >= NAME_BYTES_MAX)
 		return CUDA_ERROR_NOT_FOUND;
-	result = host_cuLibraryGetManaged(context, &address, &size, owner->object->id, name);
-	return result ? result : CUDA_ERROR_NOT_SUPPORTED;
+	if (!managed_variables_find(owner->managed, name, &address, &size)) {
+		/* The others of such a library are none. */
+		if (owner->managed)
+			return CUDA_ERROR_NOT_FOUND;
+		result = host_cuLibraryGetManaged(context, &address, &size, owner->object->id, name);
+		return result ? result : CUDA_ERROR_NOT_SUPPORTED;
+	}
+	if (dptr)
+		*dptr = address;
+	if (bytes)
+		*bytes = (size_t)size;
+	return CUDA_SUCCESS;
 }
 
 API(cuLibraryGetUnifiedFunction, void **pointer, CUlibrary library, const char *symbol)

@@ -14,10 +14,13 @@
 
 #define OWNER_BUCKETS 64
 
+struct managed_variables;
+
 struct owner {
 	pthread_mutex_t mutex; /* held across the request for a new name */
 	struct object *object;
 	struct function *buckets[OWNER_BUCKETS];
+	struct managed_variables *managed; /* NULL: none that the program can reach */
 	struct owner *library; /* of a module that is part of one, else NULL */
 	struct owner *modules; /* of a library: one for each context in which it was asked for */
 	struct owner *next;    /* on that list */

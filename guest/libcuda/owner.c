@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "managed_variables.h"
 #include "memory.h"
 #include "module.h"
 #include "object_table.h"
@@ -50,6 +51,7 @@ void owner_abandon(struct owner *owner)
 			function_free(function);
 		}
 	}
+	managed_variables_free(owner->managed);
 	pthread_mutex_destroy(&owner->mutex);
 	object_release(owner->object);
 	free(owner);

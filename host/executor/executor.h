@@ -33,6 +33,7 @@
 #include "green.h"
 #include "handles.h"
 #include "latency.h"
+#include "managed_image.h"
 #include "pending.h"
 #include "pinned.h"
 #include "print.h"
@@ -81,6 +82,7 @@ struct executor {
 	struct captures captures;
 	struct copies copies;
 	struct stage stage;
+	struct managed_image managed;
 	struct pinned pinned;
 	struct program_copies program_copies;
 	struct user_references user_references;

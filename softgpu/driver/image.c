@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cubin.h"
+
 /* What nvcc's object files register. */
 struct wrapper {
 	uint32_t magic;
@@ -21,6 +23,9 @@ void image_free(struct image *image)
 	for (size_t index = 0; index < image->count; index++)
 		free((char *)image->texts[index].text);
 	free(image->texts);
+	for (size_t index = 0; index < image->placement_count; index++)
+		free((char *)image->placements[index].name);
+	free(image->placements);
 	*image = (struct image){0};
 }
 
@@ -41,6 +46,22 @@ CUresult image_add(struct image *image, const char *text, size_t bytes)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	memcpy(copy, text, bytes);
 	texts[image->count++] = (struct engine_ptx){.text = copy, .bytes = bytes};
+	return CUDA_SUCCESS;
+}
+
+CUresult image_place(struct image *image, const char *name, uint64_t address)
+{
+	struct engine_placement *placements =
+		realloc(image->placements, (image->placement_count + 1) * sizeof(*placements));
+	char *copy;
+
+	if (!placements)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	image->placements = placements;
+	copy = strdup(name);
+	if (!copy)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	placements[image->placement_count++] = (struct engine_placement){.name = copy, .address = address};
 	return CUDA_SUCCESS;
 }
 
@@ -113,7 +134,7 @@ CUresult image_read(const void *data, struct image *ret_image)
 			     "\x7f"
 			     "ELF",
 			     4))
-		result = CUDA_ERROR_NO_BINARY_FOR_GPU;
+		result = cubin_read(data, &image);
 	else if (text_plausible(data, &bytes))
 		result = image_add(&image, data, bytes);
 	else
