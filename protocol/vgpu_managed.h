@@ -8,6 +8,10 @@
 
 #include <stdint.h>
 
+/* Answers to the question how much memory an image's take. */
+#define VGPU_MANAGED_NONE	   0u	   /* there are none, or none that can be moved */
+#define VGPU_MANAGED_NEEDS_CONTEXT (~0ull) /* there may be some, and to move them takes a context */
+
 struct vgpu_managed_variable {
 	uint64_t offset; /* of the variable, from the start of the memory */
 	uint64_t bytes;

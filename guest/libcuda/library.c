@@ -121,7 +121,7 @@ API(cuLibraryUnload, CUlibrary library)
 		result = host_cuLibraryUnload(context, owner->object->id);
 	if (result)
 		return result;
-	result = managed_variables_settle(owner->managed, context);
+	result = managed_variables_end(owner, context);
 	owner_free(owner);
 	return result;
 }

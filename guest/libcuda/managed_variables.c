@@ -14,6 +14,7 @@
 
 struct managed_variables {
 	struct memory_range memory; /* not in the map */
+	bool holds_context;	    /* device 0's primary one */
 	struct vgpu_managed_table *table;
 };
 
@@ -81,27 +82,31 @@ static CUresult variables_make(uint32_t context, uint64_t bytes, struct managed_
 		.address = (uintptr_t)address,
 		.bytes = bytes,
 		.kind = MEMORY_MANAGED,
-		.device = (CUdevice)thread_state.current->words[CONTEXT_DEVICE],
+		.device = thread_state.current ? (CUdevice)thread_state.current->words[CONTEXT_DEVICE] : 0,
 	};
 	*ret_variables = variables;
 	return CUDA_SUCCESS;
 }
 
-CUresult managed_variables_place(uint32_t context, struct owner *owner, const struct image *image,
-				 const struct jit_options *options)
+/* What the staged image's take, or another answer of vgpu_managed.h. */
+static uint64_t examine(uint32_t context, const struct image *image, const struct jit_options *options)
 {
-	struct managed_variables *variables;
-	uint64_t bytes = 0;
-	CUresult result;
+	uint64_t bytes = VGPU_MANAGED_NONE;
 
-	if (!context || !session_shares_memory())
-		return CUDA_SUCCESS;
 	/* An older executor does not know the call. */
 	if (host_cuModuleExamineManaged(context, image->kind, options->count, options->wire,
-					(uint32_t)(options->count * sizeof(options->wire[0])), &bytes) ||
-	    bytes < sizeof(struct vgpu_managed_table) || bytes > PINNED_BYTES_MAX)
-		return CUDA_SUCCESS;
-	result = variables_make(context, bytes, &variables);
+					(uint32_t)(options->count * sizeof(options->wire[0])), &bytes))
+		return VGPU_MANAGED_NONE;
+	if (bytes == VGPU_MANAGED_NEEDS_CONTEXT && !context)
+		return bytes;
+	return bytes >= sizeof(struct vgpu_managed_table) && bytes <= PINNED_BYTES_MAX ? bytes : VGPU_MANAGED_NONE;
+}
+
+static CUresult variables_move(uint32_t context, struct owner *owner, uint64_t bytes)
+{
+	struct managed_variables *variables;
+	CUresult result = variables_make(context, bytes, &variables);
+
 	if (result)
 		return result;
 	/* What cannot be moved stays with the device, where the program does not reach it. */
@@ -112,6 +117,41 @@ CUresult managed_variables_place(uint32_t context, struct owner *owner, const st
 	owner->managed = variables;
 	result = table_copy(variables);
 	return result ? result : variables_note(variables, owner->object->id);
+}
+
+/*
+ * The runtime loads libraries, and asks where their managed variables are, before there is a context. It makes the
+ * primary one next, so that it costs nothing to have it now.
+ */
+static CUresult place_without_context(struct owner *owner, const struct image *image, const struct jit_options *options)
+{
+	struct object *primary;
+	uint64_t bytes;
+	CUresult result = context_primary_retain(0, &primary);
+
+	if (result)
+		return result;
+	bytes = examine(primary->id, image, options);
+	if (bytes != VGPU_MANAGED_NONE)
+		result = variables_move(primary->id, owner, bytes);
+	if (owner->managed)
+		owner->managed->holds_context = true;
+	else
+		(void)context_primary_release(0);
+	return result;
+}
+
+CUresult managed_variables_place(uint32_t context, struct owner *owner, const struct image *image,
+				 const struct jit_options *options)
+{
+	uint64_t bytes;
+
+	if (!session_shares_memory())
+		return CUDA_SUCCESS;
+	bytes = examine(context, image, options);
+	if (bytes == VGPU_MANAGED_NEEDS_CONTEXT)
+		return place_without_context(owner, image, options);
+	return bytes == VGPU_MANAGED_NONE ? CUDA_SUCCESS : variables_move(context, owner, bytes);
 }
 
 bool managed_variables_find(const struct managed_variables *variables, const char *name, uint64_t *ret_address,
@@ -132,11 +172,6 @@ bool managed_variables_find(const struct managed_variables *variables, const cha
 	return false;
 }
 
-CUresult managed_variables_settle(const struct managed_variables *variables, uint32_t context)
-{
-	return variables && context ? host_cuCtxSynchronize(context) : CUDA_SUCCESS;
-}
-
 void managed_variables_free(struct managed_variables *variables)
 {
 	struct memory_range range;
@@ -147,6 +182,19 @@ void managed_variables_free(struct managed_variables *variables)
 		(void)memory_remove(variables->memory.address + variables->table->variables[i].offset,
 				    1u << MEMORY_MANAGED, &range);
 	(void)pinned_free(&variables->memory, 0);
+	if (variables->holds_context)
+		(void)context_primary_release(0);
 	free(variables->table);
 	free(variables);
+}
+
+CUresult managed_variables_end(struct owner *owner, uint32_t context)
+{
+	CUresult result = CUDA_SUCCESS;
+
+	if (owner->managed && context)
+		result = host_cuCtxSynchronize(context);
+	managed_variables_free(owner->managed);
+	owner->managed = NULL;
+	return result;
 }

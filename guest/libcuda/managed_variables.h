@@ -28,8 +28,9 @@ CUresult managed_variables_place(uint32_t context, struct owner *owner, const st
 bool managed_variables_find(const struct managed_variables *variables, const char *name, uint64_t *ret_address,
 			    uint64_t *ret_bytes);
 
-/* Waits until nothing on the device uses them, after an unload; without a context there is nothing to wait for. */
-CUresult managed_variables_settle(const struct managed_variables *variables, uint32_t context);
+/* Those of an owner that was unloaded: waits until nothing in the context (0: there is none) uses them. No lock is
+ * held. */
+CUresult managed_variables_end(struct owner *owner, uint32_t context);
 
 /* Forgets them and gives the memory back. Accepts NULL. */
 void managed_variables_free(struct managed_variables *variables);

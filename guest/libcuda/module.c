@@ -107,7 +107,7 @@ API(cuModuleUnload, CUmodule hmod)
 	result = host_cuModuleUnload(context, owner->object->id);
 	if (result)
 		return result;
-	result = managed_variables_settle(owner->managed, context);
+	result = managed_variables_end(owner, context);
 	owner_free(owner);
 	return result;
 }

@@ -9,6 +9,7 @@
 #include "image_unpack.h"
 #include "jit_options.h"
 #include "log.h"
+#include "vgpu_managed.h"
 
 /* Code that is larger is not looked at. */
 #define CODE_BYTES_MAX (256ull << 20)
@@ -51,7 +52,7 @@ static uint32_t architecture_of_device(const struct executor *executor)
 	const struct driver *driver = &executor->driver;
 	int major = 0;
 	int minor = 0;
-	CUdevice device = executor->contexts.current->device;
+	CUdevice device = executor->contexts.current ? executor->contexts.current->device : 0;
 
 	if (driver->cuDeviceGetAttribute(&major, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, device) ||
 	    driver->cuDeviceGetAttribute(&minor, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, device))
@@ -238,14 +239,14 @@ static CUresult form_compile(const struct driver *driver, const struct image *im
 static bool form_is_taken(const struct driver *driver, const struct form *form, const struct form *next,
 			  const struct code *code)
 {
-	CUmodule module;
+	CUlibrary library;
 	CUresult result;
 
-	if (form->kind != FORM_ELF || !next->rank)
+	if (form->kind != FORM_ELF || !next->rank || !driver->cuLibraryLoadData)
 		return true;
-	result = driver->cuModuleLoadDataEx(&module, code->bytes, 0, NULL, NULL);
+	result = driver->cuLibraryLoadData(&library, code->bytes, NULL, NULL, 0, NULL, NULL, 0);
 	if (!result)
-		driver->cuModuleUnload(module);
+		driver->cuLibraryUnload(library);
 	return result != CUDA_ERROR_NO_BINARY_FOR_GPU;
 }
 
@@ -321,7 +322,12 @@ CUresult execute_cuModuleExamineManaged(struct executor *executor, const struct 
 	stage_put_back(&executor->stage, image.staged, image.staged_bytes);
 	image.staged = NULL;
 	image_release(&image);
-	reply->bytes = managed->code ? managed->elf.bytes : 0;
+	reply->bytes = managed->code ? managed->elf.bytes : VGPU_MANAGED_NONE;
+	/* To compile takes one, and the memory will be that of one. */
+	if ((managed->code || result == CUDA_ERROR_INVALID_CONTEXT) && !executor->contexts.current) {
+		managed_image_release(managed);
+		reply->bytes = VGPU_MANAGED_NEEDS_CONTEXT;
+	}
 	if (managed->elf.why)
 		log_write("managed variables stay out of the program's reach: %s", managed->elf.why);
 	if (!managed->code)
