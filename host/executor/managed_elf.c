@@ -238,7 +238,7 @@ static CUresult relocation_resolve(struct managed_elf *managed, const struct rel
 	uint32_t kind = (uint32_t)ELF64_R_TYPE(entry->r_info);
 	bool is_of_code = kind == RELOCATION_CODE_LOW || kind == RELOCATION_CODE_HIGH;
 	size_t bytes = is_of_code ? CODE_BYTES : sizeof(uint64_t);
-	uint8_t *place = managed->elf + relocations->target->sh_offset + entry->r_offset;
+	uint8_t *place;
 	uint32_t half;
 
 	if (!is_of_code && kind != RELOCATION_64 && kind != RELOCATION_GENERIC_64)
@@ -246,6 +246,7 @@ static CUresult relocation_resolve(struct managed_elf *managed, const struct rel
 	if (relocations->target->sh_type == SHT_NOBITS || entry->r_offset > relocations->target->sh_size ||
 	    bytes > relocations->target->sh_size - entry->r_offset)
 		return CUDA_ERROR_INVALID_IMAGE;
+	place = managed->elf + relocations->target->sh_offset + entry->r_offset;
 	if (!is_of_code) {
 		address += relocations->has_addends ? (uint64_t)entry->r_addend : word_read(place, sizeof(address));
 		memcpy(place, &address, sizeof(address));

@@ -127,7 +127,7 @@ static struct form form_choose(const struct image *image, uint32_t architecture,
 	return form;
 }
 
-/* A copy of the form's code, with a NUL behind it. */
+/* A copy of the form's code, unpacked, with a NUL behind it. */
 static CUresult form_copy(const struct form *form, struct code *ret_code)
 {
 	uint64_t bytes = form->is_packed ? form->entry.unpacked_bytes : form->bytes;
@@ -135,13 +135,14 @@ static CUresult form_copy(const struct form *form, struct code *ret_code)
 
 	if (bytes > CODE_BYTES_MAX)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	copy = calloc(1, bytes + 1);
+	copy = malloc(bytes + 1);
 	if (!copy)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	if (form->is_packed)
 		bytes = image_entry_unpack(&form->entry, form->code, copy);
 	else
 		memcpy(copy, form->code, bytes);
+	copy[bytes] = 0;
 	*ret_code = (struct code){.bytes = copy, .count = bytes};
 	return CUDA_SUCCESS;
 }
@@ -215,6 +216,18 @@ static bool pieces_name_managed(const struct image *image, uint32_t architecture
 	return found;
 }
 
+/* What is not packed need not be copied to be looked at. */
+static bool elf_has_managed(const struct form *form)
+{
+	struct managed_elf managed;
+	bool has;
+
+	/* Only managed_elf_place() writes to the file. */
+	has = managed_elf_find((uint8_t *)(uintptr_t)form->code, form->bytes, &managed) || managed.count;
+	managed_elf_release(&managed);
+	return has;
+}
+
 /* The machine code of a form, if it may have managed variables: 'bytes' is NULL if it has none. */
 static CUresult form_compile(const struct driver *driver, const struct image *image, const struct form *form,
 			     uint32_t architecture, struct jit_options *options, struct code *ret_code)
@@ -223,6 +236,8 @@ static CUresult form_compile(const struct driver *driver, const struct image *im
 	CUresult result;
 
 	*ret_code = (struct code){0};
+	if (form->kind == FORM_ELF && !form->is_packed && !elf_has_managed(form))
+		return CUDA_SUCCESS;
 	if (form->kind == FORM_PIECES)
 		return pieces_name_managed(image, architecture) ? code_link(driver, image, options, NULL, ret_code)
 								: CUDA_SUCCESS;

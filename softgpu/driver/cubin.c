@@ -34,8 +34,7 @@ static bool file_open(const void *data, struct file *ret_file)
 	struct file file = {.data = data, .bytes = sizeof(Elf64_Ehdr)};
 
 	memcpy(&file.header, data, sizeof(file.header));
-	if (file.header.e_ident[EI_CLASS] != ELFCLASS64 || file.header.e_ident[EI_DATA] != ELFDATA2LSB ||
-	    file.header.e_shentsize != sizeof(Elf64_Shdr) || file.header.e_shoff > FILE_BYTES_MAXIMUM ||
+	if (file.header.e_shentsize != sizeof(Elf64_Shdr) || file.header.e_shoff > FILE_BYTES_MAXIMUM ||
 	    file.header.e_shstrndx >= file.header.e_shnum)
 		return false;
 	for (size_t i = 0; i < file.header.e_shnum; i++) {
@@ -87,9 +86,7 @@ static CUresult texts_read(const struct file *file, struct image *image)
 		    !strcmp(text_at(file, file->header.e_shstrndx, section.sh_name), CUBIN_TEXT_SECTION))
 			result = image_add(image, (const char *)file->data + section.sh_offset, section.sh_size);
 	}
-	if (!result && !image->count)
-		return CUDA_ERROR_NO_BINARY_FOR_GPU;
-	return result;
+	return result || image->count ? result : CUDA_ERROR_INVALID_IMAGE;
 }
 
 /* Has the word at the offset of that section a relocation? */
@@ -143,7 +140,7 @@ CUresult cubin_read(const void *data, struct image *image)
 	CUresult result;
 
 	if (!file_open(data, &file))
-		return CUDA_ERROR_NO_BINARY_FOR_GPU;
+		return CUDA_ERROR_INVALID_IMAGE;
 	result = texts_read(&file, image);
 	addresses = section_find(&file, CUBIN_ADDRESS_SECTION);
 	for (size_t i = 1; i < file.header.e_shnum && !result && addresses; i++) {

@@ -10,6 +10,9 @@
 
 #include "image.h"
 
+#define CUBIN_MAGIC \
+	"\x7f"      \
+	"ELF\x02\x01\x01\xff"	  /* the last one is the ABI: no GPU's */
 #define CUBIN_MACHINE	      190 /* EM_CUDA */
 #define CUBIN_SYMBOL_MANAGED  4	  /* in st_other */
 #define CUBIN_RELOCATION_64   2
@@ -18,8 +21,8 @@
 #define CUBIN_ADDRESS_SECTION ".nv.constant4"
 
 /*
- * Of an ELF file, whose headers' bytes are there: adds its texts and placements.  NO_BINARY_FOR_GPU where it has no
- * text of ours, INVALID_IMAGE where it is damaged.
+ * Of a file that begins with CUBIN_MAGIC, and has the bytes that its headers promise: adds its texts and placements.
+ * INVALID_IMAGE where it is damaged.
  */
 CUresult cubin_read(const void *data, struct image *image);
 

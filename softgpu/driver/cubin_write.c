@@ -167,7 +167,6 @@ static CUresult file_make(struct writer *writer, const struct image *image, stru
 					       0, sizeof(Elf64_Rela), 8},
 	};
 	Elf64_Ehdr header = {
-		.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
 		.e_type = ET_EXEC,
 		.e_machine = CUBIN_MACHINE,
 		.e_version = EV_CURRENT,
@@ -208,6 +207,7 @@ static CUresult file_make(struct writer *writer, const struct image *image, stru
 	free(sections);
 	if (file->failed)
 		return CUDA_ERROR_OUT_OF_MEMORY;
+	memcpy(header.e_ident, CUBIN_MAGIC, sizeof(CUBIN_MAGIC) - 1);
 	memcpy(file->data, &header, sizeof(header));
 	return CUDA_SUCCESS;
 }

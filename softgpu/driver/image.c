@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "image.h"
 
+#include <elf.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -130,11 +131,10 @@ CUresult image_read(const void *data, struct image *ret_image)
 		result = wrapper_read(data, &image);
 	else if (begins_with(data, "\x50\xed\x55\xba", 4))
 		result = fatbin_read_unbounded(data, &image);
-	else if (begins_with(data,
-			     "\x7f"
-			     "ELF",
-			     4))
+	else if (begins_with(data, CUBIN_MAGIC, 8))
 		result = cubin_read(data, &image);
+	else if (begins_with(data, ELFMAG, SELFMAG))
+		result = CUDA_ERROR_NO_BINARY_FOR_GPU;
 	else if (text_plausible(data, &bytes))
 		result = image_add(&image, data, bytes);
 	else
