@@ -65,7 +65,8 @@ static CUresult variables_note(const struct managed_variables *variables, uint32
 }
 
 /* In memory of that size, which the executor fills. */
-static CUresult variables_make(uint32_t context, uint64_t bytes, struct managed_variables **ret_variables)
+static CUresult variables_make(uint32_t context, CUdevice device, uint64_t bytes,
+			       struct managed_variables **ret_variables)
 {
 	struct managed_variables *variables = calloc(1, sizeof(*variables));
 	void *address = NULL;
@@ -82,7 +83,7 @@ static CUresult variables_make(uint32_t context, uint64_t bytes, struct managed_
 		.address = (uintptr_t)address,
 		.bytes = bytes,
 		.kind = MEMORY_MANAGED,
-		.device = thread_state.current ? (CUdevice)thread_state.current->words[CONTEXT_DEVICE] : 0,
+		.device = device,
 	};
 	*ret_variables = variables;
 	return CUDA_SUCCESS;
@@ -102,10 +103,10 @@ static uint64_t examine(uint32_t context, const struct image *image, const struc
 	return bytes >= sizeof(struct vgpu_managed_table) && bytes <= PINNED_BYTES_MAX ? bytes : VGPU_MANAGED_NONE;
 }
 
-static CUresult variables_move(uint32_t context, struct owner *owner, uint64_t bytes)
+static CUresult variables_move(uint32_t context, CUdevice device, struct owner *owner, uint64_t bytes)
 {
 	struct managed_variables *variables;
-	CUresult result = variables_make(context, bytes, &variables);
+	CUresult result = variables_make(context, device, bytes, &variables);
 
 	if (result)
 		return result;
@@ -133,7 +134,7 @@ static CUresult place_without_context(struct owner *owner, const struct image *i
 		return result;
 	bytes = examine(primary->id, image, options);
 	if (bytes != VGPU_MANAGED_NONE)
-		result = variables_move(primary->id, owner, bytes);
+		result = variables_move(primary->id, 0, owner, bytes);
 	if (owner->managed)
 		owner->managed->holds_context = true;
 	else
@@ -151,7 +152,9 @@ CUresult managed_variables_place(uint32_t context, struct owner *owner, const st
 	bytes = examine(context, image, options);
 	if (bytes == VGPU_MANAGED_NEEDS_CONTEXT)
 		return place_without_context(owner, image, options);
-	return bytes == VGPU_MANAGED_NONE ? CUDA_SUCCESS : variables_move(context, owner, bytes);
+	if (bytes == VGPU_MANAGED_NONE || !context)
+		return CUDA_SUCCESS;
+	return variables_move(context, (CUdevice)thread_state.current->words[CONTEXT_DEVICE], owner, bytes);
 }
 
 bool managed_variables_find(const struct managed_variables *variables, const char *name, uint64_t *ret_address,

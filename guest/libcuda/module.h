@@ -21,9 +21,9 @@ struct owner {
 	struct object *object;
 	struct function *buckets[OWNER_BUCKETS];
 	struct managed_variables *managed; /* NULL: none that the program can reach */
-	struct owner *library; /* of a module that is part of one, else NULL */
-	struct owner *modules; /* of a library: one for each context in which it was asked for */
-	struct owner *next;    /* on that list */
+	struct owner *library;		   /* of a module that is part of one, else NULL */
+	struct owner *modules;		   /* of a library: one for each context in which it was asked for */
+	struct owner *next;		   /* on that list */
 };
 
 /* A new module or library, of 'context' (0: of all), and its object; NULL: out of memory. */

@@ -73,7 +73,7 @@ static uint32_t entry_rank(const struct fatbin_entry *entry, uint32_t architectu
 	return 0;
 }
 
-/* The best form in a fatbin that is sound, of those that rank below the one that *form is. */
+/* Of a fatbin that is sound the best form that ranks below that, if it is better than *form. */
 static void fatbin_choose(const uint8_t *fatbin, uint32_t architecture, uint32_t below, struct form *form)
 {
 	struct fatbin_header header;
