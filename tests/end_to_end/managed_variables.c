@@ -2,6 +2,7 @@
 /* Managed variables of modules and libraries, with any libcuda.so.1. Run by test_memory.py. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -84,7 +85,7 @@ static struct variables variables_of(CUmodule module)
 }
 
 /* Initial values, then what each side writes the other one sees. */
-static void use(CUmodule module, const struct variables *variables)
+static void use(CUmodule module, const struct variables *variables, bool is_of_library)
 {
 	uint64_t words_at = 0;
 	CUfunction function;
@@ -93,7 +94,9 @@ static void use(CUmodule module, const struct variables *variables)
 
 	assert_int_equal(*variables->number, 42);
 	assert_int_equal(variables->words[0], 1);
-	assert_int_equal(variables->words[2], (uintptr_t)variables->number);
+	/* Driver 580 leaves out addresses among the initial values of a library's managed variables. */
+	if (!is_of_library || !getenv("VGPU_NATIVE"))
+		assert_int_equal(variables->words[2], (uintptr_t)variables->number);
 	assert_int_equal(variables->words[3], 0);
 	assert_int_equal(variables->room[0] | variables->room[99999], 0);
 	*variables->number = 100;
@@ -124,10 +127,10 @@ static void test_module(void **state)
 	first = variables_of(module);
 	second = variables_of(again);
 	assert_ptr_not_equal(first.number, second.number);
-	use(module, &first);
+	use(module, &first, false);
 	assert_int_equal(*second.number, 42);
 	WORKS(cuModuleUnload(module));
-	use(again, &second);
+	use(again, &second, false);
 	WORKS(cuModuleUnload(again));
 }
 
@@ -181,7 +184,7 @@ static void library_use(CUlibrary library)
 	WORKS(cuLibraryGetModule(&module, library));
 	variables = variables_of(module);
 	assert_int_equal((uintptr_t)variables.number, managed);
-	use(module, &variables);
+	use(module, &variables, true);
 }
 
 static void test_library(void **state)
@@ -221,25 +224,20 @@ static void test_linked(void **state)
 	WORKS(cuModuleLoadData(&module, image));
 	WORKS(cuLinkDestroy(link));
 	variables = variables_of(module);
-	use(module, &variables);
+	use(module, &variables, false);
 	WORKS(cuModuleUnload(module));
 }
 
 /* What cannot be moved is not there for the program, and says so. The driver itself has no such limit. */
 static void test_not_movable(void **state)
 {
-	CUdeviceptr address, plain;
+	CUresult expected = getenv("VGPU_NATIVE") ? CUDA_SUCCESS : CUDA_ERROR_NOT_SUPPORTED;
+	CUdeviceptr address;
 	CUlibrary library;
 
 	(void)state;
 	WORKS(cuLibraryLoadData(&library, address_text, NULL, NULL, 0, NULL, NULL, 0));
-	if (getenv("VGPU_NATIVE")) {
-		WORKS(cuLibraryGetManaged(&address, NULL, library, "words"));
-		WORKS(cuLibraryGetGlobal(&plain, NULL, library, "plain"));
-		assert_int_equal(((volatile uint64_t *)(uintptr_t)address)[2], plain);
-	} else {
-		assert_int_equal(cuLibraryGetManaged(&address, NULL, library, "words"), CUDA_ERROR_NOT_SUPPORTED);
-	}
+	assert_int_equal(cuLibraryGetManaged(&address, NULL, library, "words"), expected);
 	WORKS(cuLibraryUnload(library));
 }
 
