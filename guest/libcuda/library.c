@@ -21,28 +21,41 @@ static CUresult library_request(uint32_t context, uint32_t id, const struct imag
 				      &answer->error_bytes, answer->logs, LOAD_LOGS_BYTES, &answer->logs_bytes);
 }
 
+/*
+ * 'preserved' is where the program keeps the image, NULL: nowhere. The runtime keeps all its images, and asks for
+ * managed variables next if there are any: only then need they be looked for.
+ */
 static CUresult library_load(CUlibrary *ret_library, uint32_t context, struct image *image,
-			     const struct jit_options *options)
+			     const struct jit_options *options, const void *preserved)
 {
+	bool moves_later = preserved && options->count == 0;
 	struct object *object;
-	CUresult result = image_load(VGPU_KIND_LIBRARY, 0, context, image, options, library_request, &object);
+	CUresult result =
+		image_load(VGPU_KIND_LIBRARY, 0, context, image, options, moves_later, library_request, &object);
 
-	if (!result)
-		*ret_library = (CUlibrary)object;
-	return result;
+	if (result)
+		return result;
+	if (moves_later)
+		((struct owner *)object->detail)->preserved = preserved;
+	*ret_library = (CUlibrary)object;
+	return CUDA_SUCCESS;
 }
 
 /*
- * The image is copied to the host at once, so whether the program preserves it does not matter. A table
- * of host functions would have to be shared with the host.
+ * The image is copied to the host at once; whether the program preserves it matters to managed variables only. A
+ * table of host functions would have to be shared with the host.
  */
-static CUresult library_options_check(unsigned int count, const CUlibraryOption *ids, void **values)
+static CUresult library_options_check(unsigned int count, const CUlibraryOption *ids, void **values,
+				      bool *ret_is_preserved)
 {
+	*ret_is_preserved = false;
 	if (count && !ids)
 		return CUDA_ERROR_INVALID_VALUE;
 	for (unsigned int i = 0; i < count; i++) {
-		if (ids[i] == CU_LIBRARY_BINARY_IS_PRESERVED)
+		if (ids[i] == CU_LIBRARY_BINARY_IS_PRESERVED) {
+			*ret_is_preserved = values && values[i];
 			continue;
+		}
 		if (ids[i] != CU_LIBRARY_HOST_UNIVERSAL_FUNCTION_AND_DATA_TABLE)
 			return CUDA_ERROR_INVALID_VALUE;
 		if (values && values[i])
@@ -56,6 +69,7 @@ API(cuLibraryLoadData, CUlibrary *library, const void *code, CUjit_option *ids, 
 {
 	struct jit_options options;
 	struct image image;
+	bool is_preserved;
 	uint32_t context;
 	CUresult result = call_begin(CALL_NEEDS_INIT, &context);
 
@@ -63,7 +77,7 @@ API(cuLibraryLoadData, CUlibrary *library, const void *code, CUjit_option *ids, 
 		return result;
 	if (!library || !code)
 		return CUDA_ERROR_INVALID_VALUE;
-	result = library_options_check(library_count, library_ids, library_values);
+	result = library_options_check(library_count, library_ids, library_values, &is_preserved);
 	if (!result)
 		result = jit_options_read(count, ids, values, &options);
 	if (result)
@@ -71,7 +85,7 @@ API(cuLibraryLoadData, CUlibrary *library, const void *code, CUjit_option *ids, 
 	result = image_examine(code, &image);
 	if (result)
 		return result;
-	result = library_load(library, context, &image, &options);
+	result = library_load(library, context, &image, &options, is_preserved ? code : NULL);
 	image_release(&image);
 	return result;
 }
@@ -81,6 +95,7 @@ API(cuLibraryLoadFromFile, CUlibrary *library, const char *path, CUjit_option *i
 {
 	struct jit_options options;
 	struct image_file file;
+	bool is_preserved;
 	uint32_t context;
 	CUresult result = call_begin(CALL_NEEDS_INIT, &context);
 
@@ -88,7 +103,7 @@ API(cuLibraryLoadFromFile, CUlibrary *library, const char *path, CUjit_option *i
 		return result;
 	if (!library || !path)
 		return CUDA_ERROR_INVALID_VALUE;
-	result = library_options_check(library_count, library_ids, library_values);
+	result = library_options_check(library_count, library_ids, library_values, &is_preserved);
 	if (!result)
 		result = jit_options_read(count, ids, values, &options);
 	if (result)
@@ -96,7 +111,7 @@ API(cuLibraryLoadFromFile, CUlibrary *library, const char *path, CUjit_option *i
 	result = image_file_open(path, &file);
 	if (result)
 		return result;
-	result = library_load(library, context, &file.image, &options);
+	result = library_load(library, context, &file.image, &options, NULL);
 	image_file_close(&file);
 	return result;
 }
@@ -248,6 +263,28 @@ API(cuLibraryGetGlobal, CUdeviceptr *dptr, size_t *bytes, CUlibrary library, con
 	return CUDA_SUCCESS;
 }
 
+/* Moves what was not looked for when the library was loaded, unless it is in use already. */
+static CUresult managed_move(struct owner *owner, uint32_t context)
+{
+	bool releases = false;
+	struct image image;
+	CUresult result = CUDA_SUCCESS;
+
+	pthread_mutex_lock(&owner->mutex);
+	if (owner->preserved && owner_is_unused(owner)) {
+		result = image_examine(owner->preserved, &image);
+		if (!result) {
+			result = image_move_managed(owner, context, &image, library_request, &releases);
+			image_release(&image);
+		}
+		owner->preserved = NULL;
+	}
+	pthread_mutex_unlock(&owner->mutex);
+	if (releases)
+		(void)context_primary_release(0);
+	return result;
+}
+
 /* What could not be moved, the program could not reach. */
 API(cuLibraryGetManaged, CUdeviceptr *dptr, size_t *bytes, CUlibrary library, const char *name)
 {
@@ -262,6 +299,9 @@ API(cuLibraryGetManaged, CUdeviceptr *dptr, size_t *bytes, CUlibrary library, co
 		return CUDA_ERROR_INVALID_VALUE;
 	if (strlen(name) >= NAME_BYTES_MAX)
 		return CUDA_ERROR_NOT_FOUND;
+	result = managed_move(owner, context);
+	if (result)
+		return result;
 	if (!managed_variables_find(owner->managed, name, &address, &size)) {
 		/* The others of such a library are none. */
 		if (owner->managed)

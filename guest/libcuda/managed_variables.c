@@ -115,16 +115,22 @@ static CUresult variables_move(uint32_t context, CUdevice device, struct owner *
 		managed_variables_free(variables);
 		return CUDA_SUCCESS;
 	}
-	owner->managed = variables;
 	result = table_copy(variables);
-	return result ? result : variables_note(variables, owner->object->id);
+	if (!result)
+		result = variables_note(variables, owner->object->id);
+	if (result)
+		managed_variables_free(variables);
+	else
+		owner->managed = variables;
+	return result;
 }
 
 /*
  * The runtime loads libraries, and asks where their managed variables are, before there is a context. It makes the
  * primary one next, so that it costs nothing to have it now.
  */
-static CUresult place_without_context(struct owner *owner, const struct image *image, const struct jit_options *options)
+static CUresult place_without_context(struct owner *owner, const struct image *image, const struct jit_options *options,
+				      bool *ret_releases)
 {
 	struct object *primary;
 	uint64_t bytes;
@@ -137,21 +143,21 @@ static CUresult place_without_context(struct owner *owner, const struct image *i
 		result = variables_move(primary->id, 0, owner, bytes);
 	if (owner->managed)
 		owner->managed->holds_context = true;
-	else
-		(void)context_primary_release(0);
+	*ret_releases = !owner->managed;
 	return result;
 }
 
 CUresult managed_variables_place(uint32_t context, struct owner *owner, const struct image *image,
-				 const struct jit_options *options)
+				 const struct jit_options *options, bool *ret_releases)
 {
 	uint64_t bytes;
 
+	*ret_releases = false;
 	if (!session_shares_memory())
 		return CUDA_SUCCESS;
 	bytes = examine(context, image, options);
 	if (bytes == VGPU_MANAGED_NEEDS_CONTEXT)
-		return place_without_context(owner, image, options);
+		return place_without_context(owner, image, options, ret_releases);
 	if (bytes == VGPU_MANAGED_NONE || !context)
 		return CUDA_SUCCESS;
 	return variables_move(context, (CUdevice)thread_state.current->words[CONTEXT_DEVICE], owner, bytes);

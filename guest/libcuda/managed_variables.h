@@ -20,9 +20,10 @@ struct owner;
 /*
  * Has those of the staged image, which the owner is to be loaded from, moved to memory of their own, from where the
  * load that follows takes them. owner->managed stays NULL where there are none, or none that can be moved.
+ * *ret_releases: context_primary_release(0) is to follow when no lock is held.
  */
 CUresult managed_variables_place(uint32_t context, struct owner *owner, const struct image *image,
-				 const struct jit_options *options);
+				 const struct jit_options *options, bool *ret_releases);
 
 /* False: there is none of that name. Accepts NULL. */
 bool managed_variables_find(const struct managed_variables *variables, const char *name, uint64_t *ret_address,

@@ -25,7 +25,8 @@ static CUresult module_load(CUmodule *ret_module, uint32_t context, struct image
 			    const struct jit_options *options)
 {
 	struct object *object;
-	CUresult result = image_load(VGPU_KIND_MODULE, context, context, image, options, module_request, &object);
+	CUresult result =
+		image_load(VGPU_KIND_MODULE, context, context, image, options, false, module_request, &object);
 
 	if (!result)
 		*ret_module = (CUmodule)object;

@@ -64,6 +64,15 @@ void owner_free(struct owner *owner)
 	pthread_mutex_unlock(&ends_mutex);
 }
 
+bool owner_is_unused(const struct owner *owner)
+{
+	for (size_t i = 0; i < OWNER_BUCKETS; i++) {
+		if (owner->buckets[i])
+			return false;
+	}
+	return !owner->modules;
+}
+
 struct owner *owner_find(const void *handle, enum vgpu_kind kind)
 {
 	struct object *object = object_find(handle, kind);

@@ -197,7 +197,6 @@ static void test_library(void **state)
 	WORKS(cuLibraryUnload(library));
 }
 
-/* As the runtime does it. */
 static void test_library_without_context(void **state)
 {
 	CUlibrary library;
@@ -207,6 +206,24 @@ static void test_library_without_context(void **state)
 	WORKS(cuLibraryLoadData(&library, variables_text, NULL, NULL, 0, NULL, NULL, 0));
 	library_use(library);
 	WORKS(cuLibraryUnload(library));
+}
+
+/* As the runtime does it. */
+static void test_library_of_the_runtime(void **state)
+{
+	CUlibraryOption option = CU_LIBRARY_BINARY_IS_PRESERVED;
+	void *value = (void *)1;
+	CUlibrary library, second;
+
+	(void)state;
+	WORKS(cuCtxSetCurrent(NULL));
+	WORKS(cuLibraryLoadData(&library, variables_text, NULL, NULL, 0, &option, &value, 1));
+	WORKS(cuLibraryLoadData(&second, variables_text, NULL, NULL, 0, &option, &value, 1));
+	library_use(library);
+	WORKS(cuCtxSetCurrent(NULL));
+	library_use(second);
+	WORKS(cuLibraryUnload(library));
+	WORKS(cuLibraryUnload(second));
 }
 
 /* The linker's machine code. */
@@ -248,6 +265,7 @@ int main(void)
 		cmocka_unit_test(test_module),
 		cmocka_unit_test(test_attributes),
 		cmocka_unit_test(test_library),
+		cmocka_unit_test(test_library_of_the_runtime),
 		cmocka_unit_test(test_linked),
 		cmocka_unit_test(test_not_movable),
 	};
