@@ -45,17 +45,13 @@ static CUresult library_load(CUlibrary *ret_library, uint32_t context, struct im
  * The image is copied to the host at once; whether the program preserves it matters to managed variables only. A
  * table of host functions would have to be shared with the host.
  */
-static CUresult library_options_check(unsigned int count, const CUlibraryOption *ids, void **values,
-				      bool *ret_is_preserved)
+static CUresult library_options_check(unsigned int count, const CUlibraryOption *ids, void *const *values)
 {
-	*ret_is_preserved = false;
 	if (count && !ids)
 		return CUDA_ERROR_INVALID_VALUE;
 	for (unsigned int i = 0; i < count; i++) {
-		if (ids[i] == CU_LIBRARY_BINARY_IS_PRESERVED) {
-			*ret_is_preserved = values && values[i];
+		if (ids[i] == CU_LIBRARY_BINARY_IS_PRESERVED)
 			continue;
-		}
 		if (ids[i] != CU_LIBRARY_HOST_UNIVERSAL_FUNCTION_AND_DATA_TABLE)
 			return CUDA_ERROR_INVALID_VALUE;
 		if (values && values[i])
@@ -64,28 +60,43 @@ static CUresult library_options_check(unsigned int count, const CUlibraryOption 
 	return CUDA_SUCCESS;
 }
 
+static bool image_is_preserved(unsigned int count, const CUlibraryOption *ids, void *const *values)
+{
+	for (unsigned int i = 0; i < count; i++) {
+		if (ids[i] == CU_LIBRARY_BINARY_IS_PRESERVED)
+			return values && values[i];
+	}
+	return false;
+}
+
+static CUresult load_begin(bool has_arguments, unsigned int library_count, const CUlibraryOption *library_ids,
+			   void *const *library_values, uint32_t *ret_context)
+{
+	CUresult result = call_begin(CALL_NEEDS_INIT, ret_context);
+
+	if (result)
+		return result;
+	if (!has_arguments)
+		return CUDA_ERROR_INVALID_VALUE;
+	return library_options_check(library_count, library_ids, library_values);
+}
+
 API(cuLibraryLoadData, CUlibrary *library, const void *code, CUjit_option *ids, void **values, unsigned int count,
     CUlibraryOption *library_ids, void **library_values, unsigned int library_count)
 {
 	struct jit_options options;
 	struct image image;
-	bool is_preserved;
 	uint32_t context;
-	CUresult result = call_begin(CALL_NEEDS_INIT, &context);
+	CUresult result = load_begin(library && code, library_count, library_ids, library_values, &context);
 
-	if (result)
-		return result;
-	if (!library || !code)
-		return CUDA_ERROR_INVALID_VALUE;
-	result = library_options_check(library_count, library_ids, library_values, &is_preserved);
 	if (!result)
 		result = jit_options_read(count, ids, values, &options);
+	if (!result)
+		result = image_examine(code, &image);
 	if (result)
 		return result;
-	result = image_examine(code, &image);
-	if (result)
-		return result;
-	result = library_load(library, context, &image, &options, is_preserved ? code : NULL);
+	result = library_load(library, context, &image, &options,
+			      image_is_preserved(library_count, library_ids, library_values) ? code : NULL);
 	image_release(&image);
 	return result;
 }
@@ -95,20 +106,13 @@ API(cuLibraryLoadFromFile, CUlibrary *library, const char *path, CUjit_option *i
 {
 	struct jit_options options;
 	struct image_file file;
-	bool is_preserved;
 	uint32_t context;
-	CUresult result = call_begin(CALL_NEEDS_INIT, &context);
+	CUresult result = load_begin(library && path, library_count, library_ids, library_values, &context);
 
-	if (result)
-		return result;
-	if (!library || !path)
-		return CUDA_ERROR_INVALID_VALUE;
-	result = library_options_check(library_count, library_ids, library_values, &is_preserved);
 	if (!result)
 		result = jit_options_read(count, ids, values, &options);
-	if (result)
-		return result;
-	result = image_file_open(path, &file);
+	if (!result)
+		result = image_file_open(path, &file);
 	if (result)
 		return result;
 	result = library_load(library, context, &file.image, &options, NULL);

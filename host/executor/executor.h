@@ -33,6 +33,7 @@
 #include "green.h"
 #include "handles.h"
 #include "latency.h"
+#include "launch_chain.h"
 #include "managed_image.h"
 #include "pending.h"
 #include "pinned.h"
@@ -80,6 +81,7 @@ struct executor {
 	struct replies replies;
 	struct pendings pendings;
 	struct captures captures;
+	struct launch_chains chains;
 	struct copies copies;
 	struct stage stage;
 	struct managed_image managed;
