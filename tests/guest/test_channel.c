@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Many threads on one channel: each gets its own reply, whatever the order, the load and the end. */
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -303,6 +306,173 @@ static void test_windows(void **state)
 	end(fake, channel);
 }
 
+#define BULK_BYTES ((8u << 20) + 4097)
+
+static bool has_processors(void)
+{
+	cpu_set_t allowed;
+
+	return sched_getaffinity(0, sizeof(allowed), &allowed) == 0 && CPU_COUNT(&allowed) > 1;
+}
+
+struct bulk {
+	struct fake_executor *fake;
+	uint32_t number;
+	uint32_t rounds;
+	bool cancels;
+	bool is_done;
+	CUresult result;
+	bool wrong;
+};
+
+/* Large enough for two threads, from a place that is aligned to nothing; its last bytes are less than a piece. */
+static void *bulk_run(void *argument)
+{
+	struct bulk *bulk = argument;
+	uint8_t *sent = malloc(BULK_BYTES + 3);
+	size_t offset = bulk->number * (size_t)(16u << 20);
+	struct transfer transfer = {
+		.device = FAKE_DEVICE_BASE + offset, .host = sent + 3, .width = BULK_BYTES, .height = 1};
+	struct channel_waiter waiter = {0};
+
+	for (uint32_t round = 0; round < bulk->rounds && !bulk->result && !bulk->wrong; round++) {
+		for (size_t i = 0; i < BULK_BYTES; i++)
+			sent[i + 3] = (uint8_t)((i >> 12) * 7 + i + round + bulk->number);
+		if (bulk->cancels)
+			pthread_cancel(pthread_self());
+		bulk->result = transfer_up(&transfer);
+		bulk->is_done = true;
+		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+		/* What was posted before has been done. */
+		if (!bulk->result)
+			bulk->result = post(session.channel, FAKE_TOTAL, NULL, 0, &waiter);
+		if (!bulk->result)
+			bulk->result = channel_await(session.channel, &waiter);
+		bulk->wrong = memcmp(fake_executor_device(bulk->fake) + offset, sent + 3, BULK_BYTES) != 0;
+	}
+	free(sent);
+	return NULL;
+}
+
+static void bulk_threads_run(size_t bytes, size_t count)
+{
+	struct fake_executor *fake = fake_executor_start(bytes, false);
+	struct channel *channel = channel_make(fake);
+	struct bulk bulks[2];
+	pthread_t threads[2];
+
+	for (uint32_t i = 0; i < count; i++) {
+		bulks[i] = (struct bulk){.fake = fake, .number = i, .rounds = 6};
+		assert_int_equal(pthread_create(&threads[i], NULL, bulk_run, &bulks[i]), 0);
+	}
+	for (uint32_t i = 0; i < count; i++) {
+		pthread_join(threads[i], NULL);
+		assert_int_equal(bulks[i].result, CUDA_SUCCESS);
+		assert_false(bulks[i].wrong);
+	}
+	end(fake, channel);
+}
+
+/* Pieces of the window that threads fill side by side arrive in order, whoever is slower. */
+static void test_bulk(void **state)
+{
+	(void)state;
+	bulk_threads_run(4u << 20, 1);
+	bulk_threads_run(4u << 20, 2);
+}
+
+/* On one processor nobody helps. */
+static void test_bulk_alone(void **state)
+{
+	cpu_set_t before, one;
+
+	(void)state;
+	assert_int_equal(sched_getaffinity(0, sizeof(before), &before), 0);
+	CPU_ZERO(&one);
+	for (int i = 0; i < CPU_SETSIZE && !CPU_COUNT(&one); i++)
+		if (CPU_ISSET(i, &before))
+			CPU_SET(i, &one);
+	assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+	bulk_threads_run(4u << 20, 1);
+	assert_int_equal(sched_setaffinity(0, sizeof(before), &before), 0);
+}
+
+static uint32_t signals;
+static uint32_t signals_astray;
+static __thread bool is_programs;
+
+static void signal_count(int number)
+{
+	(void)number;
+	__atomic_fetch_add(&signals, 1, __ATOMIC_RELAXED);
+	if (!is_programs)
+		__atomic_fetch_add(&signals_astray, 1, __ATOMIC_RELAXED);
+}
+
+static void *signalled_run(void *argument)
+{
+	struct itimerval timer = {.it_interval = {.tv_usec = 500}, .it_value = {.tv_usec = 500}};
+	struct bulk *bulk = argument;
+
+	is_programs = true;
+	setitimer(ITIMER_REAL, &timer, NULL);
+	while (!bulk->result && !bulk->wrong && __atomic_load_n(&signals, __ATOMIC_RELAXED) < 300)
+		bulk_run(bulk);
+	return NULL;
+}
+
+/* Signals to the process are handled by the program's threads, never by one that it does not know of. */
+static void test_bulk_signals(void **state)
+{
+	struct fake_executor *fake;
+	struct channel *channel;
+	struct bulk bulk = {.rounds = 1};
+	struct itimerval timer = {0};
+	sigset_t alarm_only, before;
+	pthread_t thread;
+
+	(void)state;
+	sigemptyset(&alarm_only);
+	sigaddset(&alarm_only, SIGALRM);
+	/* Not for this thread nor the executor's. */
+	pthread_sigmask(SIG_BLOCK, &alarm_only, &before);
+	bulk.fake = fake = fake_executor_start(4u << 20, false);
+	channel = channel_make(fake);
+	signal(SIGALRM, signal_count);
+	pthread_sigmask(SIG_UNBLOCK, &alarm_only, NULL);
+	assert_int_equal(pthread_create(&thread, NULL, signalled_run, &bulk), 0);
+	pthread_sigmask(SIG_BLOCK, &alarm_only, NULL);
+	pthread_join(thread, NULL);
+	setitimer(ITIMER_REAL, &timer, NULL);
+	signal(SIGALRM, SIG_IGN);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	assert_int_equal(bulk.result, CUDA_SUCCESS);
+	assert_false(bulk.wrong);
+	assert_int_equal(signals_astray, 0);
+	end(fake, channel);
+}
+
+/* A thread that is cancelled ends after its copy, whose other half is a thread that reads the first one's stack. */
+static void test_bulk_cancelled(void **state)
+{
+	struct fake_executor *fake;
+	struct channel *channel;
+	struct bulk bulk = {.rounds = 1, .cancels = true};
+	pthread_t thread;
+
+	(void)state;
+	if (!has_processors())
+		skip();
+	bulk.fake = fake = fake_executor_start(4u << 20, false);
+	channel = channel_make(fake);
+	assert_int_equal(pthread_create(&thread, NULL, bulk_run, &bulk), 0);
+	pthread_join(thread, NULL);
+	assert_true(bulk.is_done);
+	assert_int_equal(bulk.result, CUDA_SUCCESS);
+	assert_false(bulk.wrong);
+	end(fake, channel);
+}
+
 /* Rows with gaps between them, on both sides. */
 static void test_rows(void **state)
 {
@@ -377,6 +547,10 @@ int main(void)
 		cmocka_unit_test(test_silence),
 		cmocka_unit_test(test_death_while_full),
 		cmocka_unit_test(test_windows),
+		cmocka_unit_test(test_bulk),
+		cmocka_unit_test(test_bulk_alone),
+		cmocka_unit_test(test_bulk_signals),
+		cmocka_unit_test(test_bulk_cancelled),
 		cmocka_unit_test(test_rows),
 		cmocka_unit_test(test_bad_layout),
 	};
