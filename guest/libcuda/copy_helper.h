@@ -11,12 +11,15 @@
 
 struct copy_helper {
 	pthread_t thread;
+	void *(*run)(void *argument);
+	void *argument;
 	int cancel_state; /* of the caller, before */
 };
 
 /*
  * Runs run(argument) in a thread of its own. False: nothing runs; there is no processor for it among those that the
- * caller may use, or no thread. Until copy_helper_join() the caller cannot be cancelled.
+ * caller may use, or no thread. Until copy_helper_join() the caller cannot be cancelled; after it what kernels have
+ * printed is the caller's to print (channel_print.h).
  */
 bool copy_helper_start(struct copy_helper *helper, void *(*run)(void *argument), void *argument);
 void copy_helper_join(struct copy_helper *helper);

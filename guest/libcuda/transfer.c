@@ -152,8 +152,10 @@ static CUresult shared_up(const struct transfer *transfer)
 	bool is_helped = copy_helper_start(&helper, parts_help, &row);
 	CUresult result = parts_up(&row);
 
-	if (is_helped)
+	if (is_helped) {
 		copy_helper_join(&helper);
+		channel_print_rest(&session.channel->prints);
+	}
 	return result ? result : row.helper_result;
 }
 
@@ -332,6 +334,7 @@ static CUresult halves_down(const struct transfer *transfer)
 		return pieces_down(transfer);
 	result = pieces_down(&first);
 	copy_helper_join(&helper);
+	channel_print_rest(&session.channel->prints);
 	return result ? result : second.result;
 }
 

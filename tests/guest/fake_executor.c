@@ -200,6 +200,12 @@ static void take(struct fake_executor *fake)
 	case FAKE_COUNT:
 		fake->counted++;
 		return;
+	case FAKE_PRINT: {
+		struct vgpu_record event = {.opcode = VGPU_OPCODE_PRINT};
+
+		send(fake, &event, VGPU_FLAG_EVENT, 0, payload, record.length - sizeof(record));
+		return;
+	}
 	case FAKE_FAIL:
 		__atomic_store_n(&fake->header->deferred_error,
 				 (uint64_t)record.sequence << 32 | CUDA_ERROR_INVALID_VALUE, __ATOMIC_RELEASE);

@@ -413,8 +413,12 @@ static void *signalled_run(void *argument)
 {
 	struct itimerval timer = {.it_interval = {.tv_usec = 500}, .it_value = {.tv_usec = 500}};
 	struct bulk *bulk = argument;
+	sigset_t alarm_only;
 
 	is_programs = true;
+	sigemptyset(&alarm_only);
+	sigaddset(&alarm_only, SIGALRM);
+	pthread_sigmask(SIG_UNBLOCK, &alarm_only, NULL);
 	setitimer(ITIMER_REAL, &timer, NULL);
 	while (!bulk->result && !bulk->wrong && __atomic_load_n(&signals, __ATOMIC_RELAXED) < 300)
 		bulk_run(bulk);
@@ -439,9 +443,7 @@ static void test_bulk_signals(void **state)
 	bulk.fake = fake = fake_executor_start(4u << 20, false);
 	channel = channel_make(fake);
 	signal(SIGALRM, signal_count);
-	pthread_sigmask(SIG_UNBLOCK, &alarm_only, NULL);
 	assert_int_equal(pthread_create(&thread, NULL, signalled_run, &bulk), 0);
-	pthread_sigmask(SIG_BLOCK, &alarm_only, NULL);
 	pthread_join(thread, NULL);
 	setitimer(ITIMER_REAL, &timer, NULL);
 	signal(SIGALRM, SIG_IGN);
@@ -470,6 +472,78 @@ static void test_bulk_cancelled(void **state)
 	assert_true(bulk.is_done);
 	assert_int_equal(bulk.result, CUDA_SUCCESS);
 	assert_false(bulk.wrong);
+	end(fake, channel);
+}
+
+static void *echo_run(void *argument)
+{
+	struct worker *worker = argument;
+	uint32_t words[2] = {0};
+
+	while (!worker->result && !__atomic_load_n(&worker->rounds, __ATOMIC_RELAXED)) {
+		struct channel_waiter waiter = {.reply = words, .capacity = sizeof(words)};
+
+		worker->result = post(worker->channel, FAKE_ECHO, words, sizeof(words), &waiter);
+		if (!worker->result)
+			worker->result = channel_await(worker->channel, &waiter);
+	}
+	return NULL;
+}
+
+/* While this thread has stdout other threads take what kernels print: it is there when the call ends, in order. */
+static void test_printing(void **state)
+{
+	enum { LINES = 2000, DOWN_BYTES = 33 << 20 };
+	struct fake_executor *fake = fake_executor_start(4u << 20, false);
+	struct channel *channel = channel_make(fake);
+	struct worker other = {.channel = channel};
+	FILE *printed = tmpfile();
+	int real = dup(STDOUT_FILENO);
+	uint8_t *back = malloc(DOWN_BYTES);
+	struct transfer transfer = {.device = FAKE_DEVICE_BASE, .host = back, .width = DOWN_BYTES, .height = 1};
+	pthread_t thread;
+	char line[32];
+	int lines = 0;
+	bool is_in_order = true;
+	CUresult result = CUDA_SUCCESS;
+
+	(void)state;
+	assert_true(printed && real >= 0 && back);
+	fflush(stdout);
+	assert_true(dup2(fileno(printed), STDOUT_FILENO) >= 0);
+	alarm(120);
+	(void)pthread_create(&thread, NULL, echo_run, &other);
+	flockfile(stdout);
+	for (int i = 0; i < LINES && !result; i++) {
+		uint32_t total;
+		struct channel_waiter waiter = {.reply = &total, .capacity = sizeof(total)};
+
+		snprintf(line, sizeof(line), "kernel %d\n", i);
+		result = post(channel, FAKE_PRINT, line, strlen(line), NULL);
+		if (!result && i % 500 == 0)
+			result = transfer_down(&transfer);
+		else if (!result && !(result = post(channel, FAKE_TOTAL, NULL, 0, &waiter)))
+			result = channel_await(channel, &waiter);
+		printf("program %d\n", i);
+	}
+	funlockfile(stdout);
+	__atomic_store_n(&other.rounds, 1, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+	alarm(0);
+	fflush(stdout);
+	(void)dup2(real, STDOUT_FILENO);
+	close(real);
+	rewind(printed);
+	for (char got[32]; is_in_order && fgets(got, sizeof(got), printed); lines++) {
+		snprintf(line, sizeof(line), "%s %d\n", lines % 2 ? "program" : "kernel", lines / 2);
+		is_in_order = strcmp(line, got) == 0;
+	}
+	fclose(printed);
+	free(back);
+	assert_int_equal(result, CUDA_SUCCESS);
+	assert_int_equal(other.result, CUDA_SUCCESS);
+	assert_true(is_in_order);
+	assert_int_equal(lines, 2 * LINES);
 	end(fake, channel);
 }
 
@@ -551,6 +625,7 @@ int main(void)
 		cmocka_unit_test(test_bulk_alone),
 		cmocka_unit_test(test_bulk_signals),
 		cmocka_unit_test(test_bulk_cancelled),
+		cmocka_unit_test(test_printing),
 		cmocka_unit_test(test_rows),
 		cmocka_unit_test(test_bad_layout),
 	};
