@@ -2,9 +2,14 @@
 /*
  * Memory of the program's own that it registers, with any libcuda.so.1. Run by test_memory.py; with the argument
  * "quota" as a tenant with 4 MiB of pinned memory, with "loss" its executor is killed meanwhile, with "machine" in a
- * virtual machine, whose channel has an area of 60 MiB, with "traced" under a debugger.
+ * virtual machine, whose channel has an area of 60 MiB, with "traced" under a debugger, with "denied" where a system
+ * call is denied.
  */
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,7 +20,9 @@
 
 #include <cmocka.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -395,6 +402,84 @@ static void test_beyond_area(void **state)
 	free(few);
 }
 
+/* What was unmapped before it was unregistered has kept nothing of the area either; what was moved instead has. */
+static void test_unmapped_in_area(void **state)
+{
+	const size_t count = (size_t)20 << 20;
+	uint8_t *elsewhere = NULL;
+	void *pinned;
+
+	(void)state;
+	for (int i = 0; i < 8; i++) {
+		uint8_t *bytes = mmap(NULL, count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		assert_true(bytes != MAP_FAILED);
+		WORKS(cuMemHostRegister_v2(bytes, count, 0));
+		(void)device_pointer(bytes);
+		if (i == 4) {
+			bytes_set(bytes, count, 6);
+			elsewhere = mremap(bytes, count, count, MREMAP_MAYMOVE | MREMAP_FIXED,
+					   mmap(NULL, count, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+			assert_true(elsewhere != MAP_FAILED);
+		} else {
+			munmap(bytes, count);
+		}
+		(void)cuMemHostUnregister(bytes);
+	}
+	WORKS(cuMemAllocHost_v2(&pinned, count));
+	memset(pinned, 0, count);
+	bytes_expect(elsewhere, count, 6);
+	WORKS(cuMemFreeHost(pinned));
+	munmap(elsewhere, count);
+}
+
+/* Where memory cannot be moved it is copied: it is the program's alone again. */
+static void test_moves_are_denied(void **state)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mremap, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOMEM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog program = {.len = sizeof(code) / sizeof(code[0]), .filter = code};
+	uint8_t *bytes = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	pid_t child;
+	int status = -1;
+
+	(void)state;
+	assert_true(bytes != MAP_FAILED);
+	bytes_set(bytes, BYTES, 4);
+	WORKS(cuMemHostRegister_v2(bytes, BYTES, 0));
+	(void)device_pointer(bytes);
+	assert_int_equal(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+	assert_int_equal(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+	child = fork();
+	if (child == 0) {
+		bytes_set(bytes, BYTES, 8);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	bytes_expect(bytes, BYTES, 4);
+	WORKS(cuMemHostUnregister(bytes));
+	bytes_expect(bytes, BYTES, 4);
+	/* A child that is made without the C library has its own too. */
+	child = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+	if (child == 0) {
+		memset(bytes, 9, BYTES);
+		syscall(SYS_exit_group, 0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	bytes_expect(bytes, BYTES, 4);
+	/* What cannot be moved there is staged. */
+	WORKS(cuMemHostRegister_v2(bytes, BYTES, 0));
+	copies_work(bytes, BYTES);
+	WORKS(cuMemHostUnregister(bytes));
+	munmap(bytes, BYTES);
+}
+
 /* A debugger is there, so the threads cannot be made to stand still: it is only noted. */
 static void test_traced(void **state)
 {
@@ -461,13 +546,17 @@ int main(int count, char **arguments)
 		cmocka_unit_test(test_context_ends), cmocka_unit_test(test_pointer),
 		cmocka_unit_test(test_refusals),
 	};
-	const struct CMUnitTest machine[] = {cmocka_unit_test(test_beyond_area)};
+	const struct CMUnitTest machine[] = {cmocka_unit_test(test_beyond_area),
+					     cmocka_unit_test(test_unmapped_in_area)};
+	const struct CMUnitTest denied[] = {cmocka_unit_test(test_moves_are_denied)};
 	const struct CMUnitTest traced[] = {cmocka_unit_test(test_traced)};
 	const struct CMUnitTest quota[] = {cmocka_unit_test(test_quota)};
 	const struct CMUnitTest loss[] = {cmocka_unit_test(test_loss)};
 
 	if (count > 1 && strcmp(arguments[1], "quota") == 0)
 		return cmocka_run_group_tests(quota, setup, NULL);
+	if (count > 1 && strcmp(arguments[1], "denied") == 0)
+		return cmocka_run_group_tests(denied, setup, NULL);
 	if (count > 1 && strcmp(arguments[1], "loss") == 0)
 		return cmocka_run_group_tests(loss, setup, NULL);
 	if (count > 1 && strcmp(arguments[1], "traced") == 0) {

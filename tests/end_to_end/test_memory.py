@@ -37,6 +37,9 @@ class Memory(unittest.TestCase):
     def test_registered_under_a_debugger(self):
         self.passes('registered_memory', arguments=['traced'])
 
+    def test_registered_where_moves_are_denied(self):
+        self.passes('registered_memory', arguments=['denied'])
+
     def test_registered_outlives_the_executor(self):
         with Mediator() as mediator:
             mediator.wait_for_rest()
