@@ -201,6 +201,7 @@ static void piece_move(void *argument)
 	if (taken == TAKEN_COPIED) {
 		piece->is_done = true;
 		munmap(piece->spare, piece->bytes);
+		/* Only asks whether something is mapped there (msync(2)). */
 	} else if (taken == TAKEN_NOT && msync(piece->place, piece->bytes, MS_ASYNC) == 0) {
 		pages_copy(piece->place, piece->spare, piece->bytes);
 	}
