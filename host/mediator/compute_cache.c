@@ -11,12 +11,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "compute_cache_folder.h"
 #include "log.h"
-#include "mediator.h"
-#include "process.h"
-#include "session_device.h"
-#include "tenant.h"
 
 #define UNUSED_SECONDS_MAX (30l * 24 * 3600)
 /* Where programs name themselves somebody could make folders without end; looking through so many takes some ms. */
@@ -25,23 +22,21 @@
 /* For each entry of a tenant's, or one that is left of a removal. */
 typedef void entry_handler(void *argument, int directory, const char *name, const struct stat *status);
 
-int compute_cache_check(const struct configuration *configuration)
+int compute_cache_check(const char *path)
 {
-	const char *path = configuration->compute_cache;
-
 	if (!path || (path[0] == '/' && strlen(path) + COMPUTE_CACHE_NAME_BYTES < PATH_MAX))
 		return 0;
 	log_error("compute-cache: \"%s\" is no absolute path", path);
 	return -1;
 }
 
-static void failure_log(struct mediator *mediator, const char *name)
+static void failure_log(struct compute_cache *cache, const char *name)
 {
-	if (!mediator->compute_cache_failed)
-		log_warning("[CACHE] %s/%s: %s: there is no compute cache (the directory must be the mediator's, and "
+	if (!cache->has_failed)
+		log_warning("[CACHE] %s/%s: %s: there is no compute cache (the directory must be the daemon's, and "
 			    "nobody else's to write to)",
-			    mediator->configuration.compute_cache, name, strerror(errno));
-	mediator->compute_cache_failed = true;
+			    cache->path, name, strerror(errno));
+	cache->has_failed = true;
 }
 
 /* 0, or -1 with errno. */
@@ -77,13 +72,6 @@ static void entry_count(void *argument, int directory, const char *name, const s
 	(void)name;
 	(void)status;
 	++*count;
-}
-
-/* Automatic numbers begin anew with each mediator: what one VM left would be the next one's. */
-static bool tenant_is_lasting(const struct tenant *tenant)
-{
-	return !tenant->mediator->configuration.vm_id_automatic || tenant->key.kind != TENANT_VM ||
-	       tenant->key.id < VM_ID_AUTOMATIC_FIRST;
 }
 
 /* A new folder of that user, open; -1 with errno. */
@@ -123,7 +111,7 @@ static int folder_reuse(int directory, const char *name, uid_t user)
 	return -1;
 }
 
-static int folder_take(struct mediator *mediator, int directory, const char *name, uid_t user, gid_t group)
+static int folder_take(struct compute_cache *cache, int directory, const char *name, uid_t user, gid_t group)
 {
 	struct compute_cache_trash trash = COMPUTE_CACHE_TRASH(directory);
 	int folder = folder_reuse(directory, name, user);
@@ -136,7 +124,7 @@ static int folder_take(struct mediator *mediator, int directory, const char *nam
 		int result = compute_cache_trash_take(&trash, name);
 		int error = errno;
 
-		compute_cache_trash_empty(mediator, &trash);
+		compute_cache_trash_empty(cache, &trash);
 		errno = error;
 		if (result < 0)
 			return -1;
@@ -144,26 +132,21 @@ static int folder_take(struct mediator *mediator, int directory, const char *nam
 	return folder_make(directory, name, user, group);
 }
 
-bool compute_cache_prepare(struct tenant *tenant, const struct process_identity *identity,
+bool compute_cache_prepare(struct compute_cache *cache, const char *name, const struct process_identity *identity,
 			   struct compute_cache_variables *ret_variables)
 {
-	struct mediator *mediator = tenant->mediator;
-	const struct configuration *configuration = &mediator->configuration;
 	uid_t user = identity->change ? identity->user : geteuid();
 	gid_t group = identity->change ? identity->group : getegid();
-	char name[COMPUTE_CACHE_NAME_BYTES] = "";
 	int directory;
 	int folder = -1;
 
-	if (!configuration->compute_cache || !tenant_is_lasting(tenant))
+	if (!cache->path)
 		return false;
-	directory = compute_cache_directory_open(mediator);
-	if (directory >= 0) {
-		compute_cache_name_make(tenant, name);
-		folder = folder_take(mediator, directory, name, user, group);
-	}
+	directory = compute_cache_directory_open(cache);
+	if (directory >= 0)
+		folder = folder_take(cache, directory, name, user, group);
 	if (folder < 0)
-		failure_log(mediator, name);
+		failure_log(cache, name);
 	if (directory >= 0)
 		close(directory);
 	if (folder < 0)
@@ -171,26 +154,23 @@ bool compute_cache_prepare(struct tenant *tenant, const struct process_identity 
 	/* When it was last used; its owner, or root, may say so. */
 	futimens(folder, NULL);
 	close(folder);
-	snprintf(ret_variables->path, sizeof(ret_variables->path), "CUDA_CACHE_PATH=%s/%s",
-		 configuration->compute_cache, name);
+	snprintf(ret_variables->path, sizeof(ret_variables->path), "CUDA_CACHE_PATH=%s/%s", cache->path, name);
 	snprintf(ret_variables->bytes, sizeof(ret_variables->bytes), "CUDA_CACHE_MAXSIZE=%llu",
-		 (unsigned long long)configuration->compute_cache_mib << 20);
+		 (unsigned long long)cache->mib << 20);
 	return true;
 }
 
-uid_t compute_cache_user(const struct tenant *tenant)
+uid_t compute_cache_user(const struct compute_cache *cache, const char *name)
 {
-	char name[COMPUTE_CACHE_NAME_BYTES];
 	struct stat status;
 	uid_t user = 0;
 	int directory;
 
-	if (!tenant->mediator->configuration.compute_cache || !tenant_is_lasting(tenant))
+	if (!cache->path)
 		return 0;
-	directory = compute_cache_directory_open(tenant->mediator);
+	directory = compute_cache_directory_open(cache);
 	if (directory < 0)
 		return 0;
-	compute_cache_name_make(tenant, name);
 	if (fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) == 0)
 		user = status.st_uid;
 	close(directory);
@@ -213,10 +193,10 @@ static void user_mark(void *argument, int directory, const char *name, const str
 		users->marks[status->st_uid - users->first] = true;
 }
 
-void compute_cache_users_mark(const struct mediator *mediator, uid_t first, unsigned count, bool *marks)
+void compute_cache_users_mark(const struct compute_cache *cache, uid_t first, unsigned count, bool *marks)
 {
 	struct user_marks users = {.first = first, .count = count, .marks = marks};
-	int directory = mediator->configuration.compute_cache ? compute_cache_directory_open(mediator) : -1;
+	int directory = cache->path ? compute_cache_directory_open(cache) : -1;
 
 	if (directory < 0)
 		return;
@@ -239,45 +219,33 @@ static void entry_forget(void *argument, int directory, const char *name, const 
 		forgetting->error = errno;
 }
 
-int compute_cache_user_forget(struct mediator *mediator, uid_t user)
+int compute_cache_user_forget(struct compute_cache *cache, uid_t user)
 {
 	struct forgetting forgetting = {.user = user};
 	int directory;
 
-	if (!mediator->configuration.compute_cache)
+	if (!cache->path)
 		return 0;
-	directory = compute_cache_directory_open(mediator);
+	directory = compute_cache_directory_open(cache);
 	/* Where there is none there are no folders. */
 	if (directory < 0)
 		return errno == ENOENT ? 0 : -1;
 	forgetting.trash = (struct compute_cache_trash)COMPUTE_CACHE_TRASH(directory);
 	if (entries_visit(directory, entry_forget, &forgetting) < 0)
 		forgetting.error = errno;
-	compute_cache_trash_empty(mediator, &forgetting.trash);
+	compute_cache_trash_empty(cache, &forgetting.trash);
 	close(directory);
 	errno = forgetting.error;
 	return forgetting.error ? -1 : 0;
 }
 
 struct cleaning {
-	struct mediator *mediator;
+	struct compute_cache *cache;
+	bool (*is_in_use)(const void *owner, const char *name);
+	const void *owner;
 	struct compute_cache_trash trash;
 	time_t now;
 };
-
-static bool folder_is_in_use(const struct mediator *mediator, const char *folder)
-{
-	const struct tenant *tenant;
-	char name[COMPUTE_CACHE_NAME_BYTES];
-
-	LIST_FOREACH(tenant, &mediator->tenants, link)
-	{
-		compute_cache_name_make(tenant, name);
-		if (strcmp(name, folder) == 0)
-			return true;
-	}
-	return false;
-}
 
 static void entry_clean(void *argument, int directory, const char *name, const struct stat *status)
 {
@@ -287,28 +255,29 @@ static void entry_clean(void *argument, int directory, const char *name, const s
 	/* It may be listed while it is filled. */
 	if (cleaning->trash.folder >= 0 && strcmp(name, cleaning->trash.name) == 0)
 		return;
-	if (!compute_cache_trash_is(name) &&
-	    (cleaning->now - status->st_mtime <= UNUSED_SECONDS_MAX || folder_is_in_use(cleaning->mediator, name)))
+	if (!compute_cache_trash_is(name) && (cleaning->now - status->st_mtime <= UNUSED_SECONDS_MAX ||
+					      (cleaning->is_in_use && cleaning->is_in_use(cleaning->owner, name))))
 		return;
 	if (compute_cache_trash_take(&cleaning->trash, name) < 0)
-		failure_log(cleaning->mediator, name);
+		failure_log(cleaning->cache, name);
 }
 
-void compute_cache_clean(struct mediator *mediator)
+void compute_cache_clean(struct compute_cache *cache, bool (*is_in_use)(const void *owner, const char *name),
+			 const void *owner)
 {
-	struct cleaning cleaning = {.mediator = mediator, .now = time(NULL)};
+	struct cleaning cleaning = {.cache = cache, .is_in_use = is_in_use, .owner = owner, .now = time(NULL)};
 	int directory;
 
-	if (!mediator->configuration.compute_cache)
+	if (!cache->path)
 		return;
-	directory = compute_cache_directory_open(mediator);
+	directory = compute_cache_directory_open(cache);
 	if (directory < 0) {
-		failure_log(mediator, "");
+		failure_log(cache, "");
 		return;
 	}
 	cleaning.trash = (struct compute_cache_trash)COMPUTE_CACHE_TRASH(directory);
 	if (entries_visit(directory, entry_clean, &cleaning) < 0)
-		failure_log(mediator, "");
-	compute_cache_trash_empty(mediator, &cleaning.trash);
+		failure_log(cache, "");
+	compute_cache_trash_empty(cache, &cleaning.trash);
 	close(directory);
 }
