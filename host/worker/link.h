@@ -58,8 +58,9 @@ enum link_frame_type {
 #define LINK_HOST_BYTES	    64
 #define LINK_LINE_BYTES_MAX 512 /* of a TEXT in a channel: one line for the host's log, with its end */
 
-#define LINK_FLAG_PACK	1u /* downloads may be packed */
-#define LINK_FLAG_WATCH 2u /* no channel: the answer to OPEN is followed by TEXT and signs of life (watch.h) */
+#define LINK_FLAG_PACK	  1u /* downloads may be packed */
+#define LINK_FLAG_WATCH	  2u /* no channel: the answer to OPEN is followed by TEXT and signs of life (watch.h) */
+#define LINK_FLAG_LASTING 4u /* the tenant is known again by its name, so there may be a compute cache for it */
 
 /* Little-endian, like all that goes over the wire. */
 struct link_frame {

@@ -75,7 +75,6 @@ struct mirror {
 };
 
 struct mirror_plan {
-	const char *executor;
 	const char *driver;
 	int accounts; /* socket to the main process (accounts.h) */
 	unsigned lanes_max;

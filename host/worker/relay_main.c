@@ -88,7 +88,7 @@ static bool worker_open(const struct vgpu_control_executor_start *start, const s
 		.channel = start->channel,
 		.pool_id = start->pool_id,
 		.channel_bytes = start->channel_bytes,
-		.flags = relay.packer.context ? LINK_FLAG_PACK : 0,
+		.flags = (relay.packer.context ? LINK_FLAG_PACK : 0) | (start->is_lasting ? LINK_FLAG_LASTING : 0),
 		.lanes = relay.lanes_wanted,
 		.window_bytes = relay.channel.upload_bytes,
 		.process_namespace = start->process_namespace,
