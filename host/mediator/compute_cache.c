@@ -14,6 +14,7 @@
 #include "child.h"
 #include "compute_cache_folder.h"
 #include "log.h"
+#include "user_range.h"
 
 #define UNUSED_SECONDS_MAX (30l * 24 * 3600)
 /* Where programs name themselves somebody could make folders without end; looking through so many takes some ms. */
@@ -39,29 +40,34 @@ static void failure_log(struct compute_cache *cache, const char *name)
 	cache->has_failed = true;
 }
 
-/* 0, or -1 with errno. */
+/* 0, or -1 with errno: not all were visited. */
 static int entries_visit(int directory, entry_handler *handler, void *argument)
 {
 	/* With a position of its own. */
 	int again = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *listing = again < 0 ? NULL : fdopendir(again);
 	const struct dirent *entry;
+	int error;
 
 	if (!listing) {
 		if (again >= 0)
 			close(again);
 		return -1;
 	}
-	while ((entry = readdir(listing))) {
+	while ((errno = 0, entry = readdir(listing))) {
 		struct stat status;
 
 		if (!compute_cache_name_is_tenants(entry->d_name) && !compute_cache_trash_is(entry->d_name))
 			continue;
 		if (fstatat(directory, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0)
 			handler(argument, directory, entry->d_name, &status);
+		else if (errno != ENOENT)
+			break;
 	}
+	error = errno;
 	closedir(listing);
-	return 0;
+	errno = error;
+	return error ? -1 : 0;
 }
 
 static void entry_count(void *argument, int directory, const char *name, const struct stat *status)
@@ -140,7 +146,7 @@ bool compute_cache_prepare(struct compute_cache *cache, const char *name, const 
 	int directory;
 	int folder = -1;
 
-	if (!cache->path)
+	if (!cache->path || (identity->change && user_range_is_without_cache(cache->users, user)))
 		return false;
 	directory = compute_cache_directory_open(cache);
 	if (directory >= 0)
@@ -193,15 +199,24 @@ static void user_mark(void *argument, int directory, const char *name, const str
 		users->marks[status->st_uid - users->first] = true;
 }
 
-void compute_cache_users_mark(const struct compute_cache *cache, uid_t first, unsigned count, bool *marks)
+int compute_cache_users_mark(struct compute_cache *cache, uid_t first, unsigned count, bool *marks)
 {
 	struct user_marks users = {.first = first, .count = count, .marks = marks};
-	int directory = cache->path ? compute_cache_directory_open(cache) : -1;
+	int directory;
+	int result;
 
-	if (directory < 0)
-		return;
-	entries_visit(directory, user_mark, &users);
+	if (!cache->path)
+		return 0;
+	directory = compute_cache_directory_open(cache);
+	if (directory < 0) {
+		failure_log(cache, "");
+		return -1;
+	}
+	result = entries_visit(directory, user_mark, &users);
+	if (result < 0)
+		failure_log(cache, "");
 	close(directory);
+	return result;
 }
 
 struct forgetting {
@@ -227,15 +242,18 @@ int compute_cache_user_forget(struct compute_cache *cache, uid_t user)
 	if (!cache->path)
 		return 0;
 	directory = compute_cache_directory_open(cache);
-	/* Where there is none there are no folders. */
-	if (directory < 0)
-		return errno == ENOENT ? 0 : -1;
+	if (directory < 0) {
+		failure_log(cache, "");
+		return -1;
+	}
 	forgetting.trash = (struct compute_cache_trash)COMPUTE_CACHE_TRASH(directory);
 	if (entries_visit(directory, entry_forget, &forgetting) < 0)
 		forgetting.error = errno;
 	compute_cache_trash_empty(cache, &forgetting.trash);
 	close(directory);
 	errno = forgetting.error;
+	if (forgetting.error)
+		failure_log(cache, "");
 	return forgetting.error ? -1 : 0;
 }
 
@@ -255,8 +273,10 @@ static void entry_clean(void *argument, int directory, const char *name, const s
 	/* It may be listed while it is filled. */
 	if (cleaning->trash.folder >= 0 && strcmp(name, cleaning->trash.name) == 0)
 		return;
-	if (!compute_cache_trash_is(name) && (cleaning->now - status->st_mtime <= UNUSED_SECONDS_MAX ||
-					      (cleaning->is_in_use && cleaning->is_in_use(cleaning->owner, name))))
+	/* What an earlier daemon, with other numbers, may have made for one who is to have none. */
+	if (!compute_cache_trash_is(name) && !user_range_is_without_cache(cleaning->cache->users, status->st_uid) &&
+	    (cleaning->now - status->st_mtime <= UNUSED_SECONDS_MAX ||
+	     (cleaning->is_in_use && cleaning->is_in_use(cleaning->owner, name))))
 		return;
 	if (compute_cache_trash_take(&cleaning->trash, name) < 0)
 		failure_log(cleaning->cache, name);

@@ -16,11 +16,13 @@
 #define COMPUTE_CACHE_HOST_PREFIX "host-" /* of folders of tenants of another host */
 
 struct process_identity;
+struct user_range;
 
 struct compute_cache {
-	const char *path; /* NULL: there is none; the caller's */
-	unsigned mib;	  /* of one folder, as the driver keeps to it */
-	bool has_failed;  /* and the log has said so */
+	const char *path;		/* NULL: there is none; the caller's */
+	unsigned mib;			/* of one folder, as the driver keeps to it */
+	bool has_failed;		/* and the log has said so */
+	const struct user_range *users; /* of whom some never have a folder; NULL: of no range */
 	/* Has another process remove a folder, which was made by executors, and all in it. 0, or -1 with errno. */
 	int (*remove)(struct compute_cache *cache, const char *path);
 	void *owner;
@@ -48,10 +50,10 @@ bool compute_cache_prepare(struct compute_cache *cache, const char *name, const 
 /* The user whom the folder belongs to; 0: none. */
 uid_t compute_cache_user(const struct compute_cache *cache, const char *name);
 
-/* Marks those of 'count' users from 'first' on who have a folder. */
-void compute_cache_users_mark(const struct compute_cache *cache, uid_t first, unsigned count, bool *marks);
+/* Marks those of 'count' users from 'first' on who have a folder. 0, or -1: who has one is not known (logged). */
+int compute_cache_users_mark(struct compute_cache *cache, uid_t first, unsigned count, bool *marks);
 
-/* The user becomes another tenant's: what he has is removed. 0, or -1 with errno. */
+/* The user becomes another tenant's: what he has is removed. 0, or -1: he may still have a folder (logged). */
 int compute_cache_user_forget(struct compute_cache *cache, uid_t user);
 
 /*

@@ -86,6 +86,7 @@ void tenant_caches_configure(struct mediator *mediator)
 	mediator->compute_cache = (struct compute_cache){
 		.path = mediator->configuration.compute_cache,
 		.mib = mediator->configuration.compute_cache_mib,
+		.users = &mediator->executor_users,
 		.remove = folder_remove,
 		.owner = mediator,
 	};

@@ -26,8 +26,16 @@ int user_range_check(unsigned first, unsigned count);
 bool user_range_has(const struct user_range *range, uid_t user);
 
 /*
+ * Is it one of those, the last quarter of the range, who never have a compute cache? They are for tenants whose user
+ * cannot be chosen by looking at the others' caches, for those cannot be read or not removed. 'range' may be NULL.
+ */
+bool user_range_is_without_cache(const struct user_range *range, uid_t user);
+
+/*
  * A user whom no tenant has, for the tenant whose compute cache is that folder of the cache (NULL: it has none): the
- * one whose folder it is, else one who has no folder, else one who loses his. 0: none is left.
+ * one whose folder it is, else one who has no folder, else one who loses his. Nobody who has, or may have, another
+ * tenant's: who that is is not known, or cannot be changed, while the folders cannot be read or written. 0: none is
+ * left.
  */
 uid_t user_range_find(struct user_range *range, struct compute_cache *cache, const char *folder,
 		      user_is_taken *is_taken, const void *owner);

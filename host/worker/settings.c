@@ -158,6 +158,7 @@ static int executors_find(const struct parsing *parsing, struct executors *execu
 		log_warning("Executors run as root, for there is no user \"vgpu\": make one, or set --executor-user");
 	executors->program = parsing->settings.executor;
 	executors->users = parsing->users;
+	executors->cache.users = &executors->users;
 	executors->cache.path = parsing->cache;
 	executors->cache.mib = parsing->cache_mib;
 	return 0;

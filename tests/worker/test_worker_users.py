@@ -228,7 +228,7 @@ class Caches(Stacks):
         return user
 
     def test_folders(self):
-        with self.stack(*self.place.users(2)) as stack:
+        with self.stack(*self.place.users(3)) as stack:
             for name in 'one', 'two':
                 with self.running(stack, name) as executor:
                     self.use(executor)
@@ -241,13 +241,13 @@ class Caches(Stacks):
         """A tenant that comes back gets its user again, also from the next service, and nobody else what he has."""
         users = {}
         for _ in range(2):
-            with self.stack(*self.place.users(2)) as stack:
+            with self.stack(*self.place.users(3)) as stack:
                 for name in 'two', 'one', 'two', 'one':
                     with self.running(stack, name) as executor:
                         self.assertEqual(self.use(executor), users.setdefault(name, user_of(executor)))
                     self.idle(stack)
         # Nobody is without a folder: one of the two loses his.
-        with self.stack(*self.place.users(2)) as stack:
+        with self.stack(*self.place.users(3)) as stack:
             with self.running(stack, 'three') as executor:
                 kept = [name for name, user in users.items() if user != user_of(executor)]
                 self.assertFalse((self.folder(executor) / 'code').exists())
