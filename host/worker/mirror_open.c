@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -21,19 +20,6 @@
 #define COUNTERS_BYTES	  4096
 #define CHANNEL_BYTES_MAX (256u << 20)
 #define START_MS	  60000
-
-void mirror_end(struct mirror *mirror, enum vgpu_channel_error error, const char *format, ...)
-{
-	va_list arguments;
-
-	if (mirror->is_over)
-		return;
-	mirror->is_over = true;
-	mirror->status.error = error;
-	va_start(arguments, format);
-	vsnprintf(mirror->status.text, sizeof(mirror->status.text), format, arguments);
-	va_end(arguments);
-}
 
 static bool executor_start(struct mirror *mirror, const struct mirror_plan *plan)
 {

@@ -67,10 +67,11 @@ def frames(data):
 
 
 def last_status(peer):
-    """The text of the last status before the worker closes."""
+    """The text of the last status, of an end or before the worker closes."""
     data = b''
     try:
-        while True:
+        # After an end it waits until we close.
+        while not any(kind == STATUS and payload[:4] != bytes(4) for kind, payload in frames(data)):
             got = peer.recv(1 << 16)
             if not got:
                 break

@@ -3,11 +3,14 @@
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import ssl
 import struct
+import subprocess
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
@@ -21,6 +24,11 @@ END_TO_END = build_directory() / 'tests' / 'end_to_end'
 COPY_LOOP = END_TO_END / 'copy_loop'
 BULK_COPIES = END_TO_END / 'bulk_copies'
 LANES = 4
+
+
+def cpu_used(process):
+    """Ticks of its threads."""
+    return sum(int(number) for number in Path(f'/proc/{process}/stat').read_text().rsplit(')', 1)[1].split()[11:13])
 
 
 def rights(stack, program):
@@ -132,6 +140,45 @@ class Links(unittest.TestCase):
             wait_until(lambda: not stack.worker.children(), 'the worker has no process left')
             rights(stack, stack.mediator.spawn(BULK_COPIES, 2))
             proxy.close()
+
+    def test_last_answer(self):
+        """
+        An executor that ends behind a large answer, which is on its way: the answer arrives, over the lanes and without
+        any, then the program hears of the end.
+        """
+        for lanes in (0, 2):
+            with self.subTest(lanes=lanes):
+                self.last_answer(lanes)
+
+    def last_answer(self, lanes):
+        proxy = Proxy(free_port())
+        proxy.is_slow = True
+        with WorkerStack('--worker-lanes', str(lanes), connect_to=f'127.0.0.1:{proxy.port}',
+                         worker_options=('--silence-ms', '60000'), silence_ms=60000) as stack:
+            proxy.target = stack.worker.port
+            program = stack.mediator.spawn(END_TO_END / 'last_answer', stdin=subprocess.PIPE)
+            self.assertEqual(program.stdout.readline(), 'ready\n', stack.worker.text()[-2000:])
+            executor = int(re.findall(r'executor pid (\d+)', stack.worker.text())[-1])
+            before = proxy.bytes_back
+            program.stdin.write('\n')
+            program.stdin.flush()
+            wait_until(lambda: proxy.bytes_back - before > 100000, 'the answer has begun')
+            proxy.mute = True
+            # It has given all of it when it does nothing more.
+            used = -1
+            while used != (used := cpu_used(executor)):
+                time.sleep(0.5)
+            os.kill(executor, signal.SIGKILL)
+            wait_until(lambda: not Path(f'/proc/{executor}').exists(), 'the executor ends')
+            # Longer than the worker needs to notice and a short farewell may take.
+            time.sleep(2)
+            self.assertLess(proxy.bytes_back - before, 8 << 20)
+            proxy.mute = False
+            output, _ = program.communicate(timeout=120)
+            self.assertEqual(output, 'right\nCUDA_ERROR_DEVICE_UNAVAILABLE\n', stack.worker.text()[-2000:])
+            stack.mediator.wait_for_line('worker: the executor ended')
+            wait_until(lambda: not stack.worker.children(), 'the worker has no process left')
+        proxy.close()
 
     def test_lanes_are_no_programs(self):
         """Where there is room for two programs, two have all their lanes, and a third is refused."""
