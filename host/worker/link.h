@@ -23,7 +23,7 @@
 #include "vgpu_control.h"
 #include "vgpu_schedule.h"
 
-#define LINK_VERSION	       7u
+#define LINK_VERSION	       8u
 #define LINK_PAYLOAD_BYTES_MAX (256u << 10)
 #define LINK_OUT_BYTES	       (2u << 20)
 #define LINK_EARLY_BYTES       4096u /* of them, for link_put_early() alone */
@@ -52,6 +52,7 @@ enum link_frame_type {
 	LINK_TEXT,  /* worker: text, as it comes: of a watch what the GPUs do, else lines for the host's log */
 	LINK_OFFER, /* worker: struct link_lane, after OPEN: the relay is to open that many lanes, which say the same */
 	LINK_LANE,  /* relay: struct link_lane, the first frame of a lane (lane.h); the answer is a STATUS */
+	LINK_LANES, /* relay: struct link_place, after an OFFER: so many of the lanes there are */
 	LINK_FRAME_TYPE_COUNT,
 };
 

@@ -137,6 +137,23 @@ static bool taken_take(struct mirror *mirror, const struct link_view *view)
 	return records_taken(&mirror->replies_out, place.value);
 }
 
+/* Lanes that the relay could not open are none; without any all goes over the link. */
+static bool lanes_take(struct mirror *mirror, const struct link_view *view)
+{
+	struct link_place place;
+
+	if (view->bytes != sizeof(place))
+		return false;
+	memcpy(&place, view->payload, sizeof(place));
+	if (place.value > mirror->lanes.count)
+		return false;
+	if (place.value == 0) {
+		mirror->lanes.count = 0;
+		mirror->commands_in.lanes = NULL;
+	}
+	return true;
+}
+
 static void frame_take(struct mirror *mirror, const struct link_view *view)
 {
 	bool is_valid = true;
@@ -157,6 +174,9 @@ static void frame_take(struct mirror *mirror, const struct link_view *view)
 		break;
 	case LINK_RETURNED:
 		is_valid = returned_take(mirror, view);
+		break;
+	case LINK_LANES:
+		is_valid = lanes_take(mirror, view);
 		break;
 	case LINK_ALIVE:
 		break;
