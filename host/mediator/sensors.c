@@ -16,6 +16,7 @@
 #include "mediator.h"
 #include "metrics_private.h"
 #include "process.h"
+#include "worker_watch.h"
 
 struct sensors {
 	struct process process;
@@ -62,17 +63,12 @@ static void value_take(struct sensors_gpu *gpu, const char *name, const char *va
 	}
 }
 
-static void output_line(void *owner, const char *line)
+bool sensors_line_parse(const char *line, struct sensors_gpu *ret_gpu)
 {
-	struct sensors *sensors = owner;
 	char copy[LINE_READER_BYTES];
-	struct sensors_gpu *gpu;
 	char *rest = NULL;
 
-	if (sensors->coming_count == SENSORS_GPUS_MAX)
-		return;
-	gpu = &sensors->coming[sensors->coming_count];
-	*gpu = (struct sensors_gpu){.uuid = ""};
+	*ret_gpu = (struct sensors_gpu){.uuid = ""};
 	snprintf(copy, sizeof(copy), "%s", line);
 	for (char *word = strtok_r(copy, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
 		char *value = strchr(word, '=');
@@ -81,11 +77,19 @@ static void output_line(void *owner, const char *line)
 			continue;
 		*value++ = '\0';
 		if (strcmp(word, "uuid") == 0)
-			snprintf(gpu->uuid, sizeof(gpu->uuid), "%s", value);
+			snprintf(ret_gpu->uuid, sizeof(ret_gpu->uuid), "%s", value);
 		else
-			value_take(gpu, word, value);
+			value_take(ret_gpu, word, value);
 	}
-	if (gpu->uuid[0])
+	return ret_gpu->uuid[0] != '\0';
+}
+
+static void output_line(void *owner, const char *line)
+{
+	struct sensors *sensors = owner;
+
+	if (sensors->coming_count < SENSORS_GPUS_MAX &&
+	    sensors_line_parse(line, &sensors->coming[sensors->coming_count]))
 		sensors->coming_count++;
 }
 
@@ -172,31 +176,39 @@ void sensors_refresh(struct sensors *sensors)
 	free(path);
 }
 
-const struct sensors_gpu *sensors_gpus(const struct sensors *sensors, unsigned *ret_count)
+/* The head of a metric comes before the first value. */
+static void values_write(struct evbuffer *output, enum sensor kind, const struct sensors_gpu *gpus, unsigned count,
+			 const char *worker, bool *has_head)
 {
-	*ret_count = sensors ? sensors->count : 0;
-	return sensors ? sensors->gpus : NULL;
+	for (unsigned i = 0; i < count; i++) {
+		char uuid[METRICS_LABEL_BYTES];
+		char address[METRICS_LABEL_BYTES];
+
+		if (!gpus[i].is_known[kind])
+			continue;
+		if (!*has_head)
+			metrics_head(output, kinds[kind].metric, kinds[kind].type, kinds[kind].help);
+		*has_head = true;
+		metrics_label(uuid, sizeof(uuid), gpus[i].uuid);
+		evbuffer_add_printf(output, "%s{uuid=\"%s\"", kinds[kind].metric, uuid);
+		if (worker) {
+			metrics_label(address, sizeof(address), worker);
+			evbuffer_add_printf(output, ",worker=\"%s\"", address);
+		}
+		evbuffer_add_printf(output, "} %.15g\n", gpus[i].values[kind] * kinds[kind].scale);
+	}
 }
 
 void sensors_write(const struct sensors *sensors, struct evbuffer *output)
 {
-	unsigned count;
-	const struct sensors_gpu *gpus = sensors_gpus(sensors, &count);
-
-	for (int kind = 0; kind < SENSOR_COUNT; kind++) {
+	for (int kind = 0; sensors && kind < SENSOR_COUNT; kind++) {
+		const struct worker_watch *watch = NULL;
+		struct worker_watch_sensors of_worker;
 		bool has_head = false;
 
-		for (unsigned i = 0; i < count; i++) {
-			char uuid[METRICS_LABEL_BYTES];
-
-			if (!gpus[i].is_known[kind])
-				continue;
-			if (!has_head)
-				metrics_head(output, kinds[kind].metric, kinds[kind].type, kinds[kind].help);
-			has_head = true;
-			metrics_label(uuid, sizeof(uuid), gpus[i].uuid);
-			evbuffer_add_printf(output, "%s{uuid=\"%s\"} %.15g\n", kinds[kind].metric, uuid,
-					    gpus[i].values[kind] * kinds[kind].scale);
-		}
+		values_write(output, (enum sensor)kind, sensors->gpus, sensors->count, NULL, &has_head);
+		while ((watch = worker_watch_sensors_next(sensors->mediator, watch, &of_worker)))
+			values_write(output, (enum sensor)kind, of_worker.gpus, of_worker.count, of_worker.worker,
+				     &has_head);
 	}
 }

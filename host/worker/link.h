@@ -61,6 +61,7 @@ enum link_frame_type {
 
 #define LINK_FLAG_PACK	  1u /* downloads may be packed */
 #define LINK_FLAG_WATCH	  2u /* no channel: the answer to OPEN is followed by TEXT and signs of life (watch.h) */
+#define LINK_FLAG_SENSORS 8u /* of a watch: what the GPUs' sensors say is wanted */
 #define LINK_FLAG_LASTING 4u /* the tenant is known again by its name, so there may be a compute cache for it */
 
 /* Little-endian, like all that goes over the wire. */

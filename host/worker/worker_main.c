@@ -125,8 +125,10 @@ static void connection_serve(const struct settings *settings, SSL_CTX *context, 
 	}
 	plan.open = greeting.open;
 	if (plan.open.version == LINK_VERSION && plan.open.flags & LINK_FLAG_WATCH) {
-		const struct watch_plan watch = {
-			.executor = settings->executor, .driver = settings->driver, .silence_ms = settings->silence_ms};
+		const struct watch_plan watch = {.executor = settings->executor,
+						 .driver = settings->driver,
+						 .silence_ms = settings->silence_ms,
+						 .has_sensors = plan.open.flags & LINK_FLAG_SENSORS};
 
 		log_info("%s: a host watches the GPUs", peer);
 		watch_serve(&link, &watch);
