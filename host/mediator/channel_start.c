@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "channel_private.h"
+#include "executor_group.h"
 #include "executor_user.h"
 #include "log.h"
 #include "mediator.h"
@@ -97,6 +98,7 @@ static int executor_start(struct channel *channel, bool has_others)
 	struct compute_cache_variables cache;
 	char cache_name[COMPUTE_CACHE_NAME_BYTES];
 	bool has_cache;
+	int error = 0;
 	struct control_message message = {
 		.executor_start =
 			{
@@ -132,11 +134,14 @@ static int executor_start(struct channel *channel, bool has_others)
 		    compute_cache_prepare(&channel->mediator->compute_cache, cache_name, &identity, &cache);
 	if (schedule_join(channel, &message) < 0)
 		return -1;
+	identity.control_group = executor_group_entrance(request->tenant);
 	if (executor_process_start(channel->mediator, channel->label, &request->log->output, worker, has_others,
 				   channel->gpu[0] ? channel->gpu : NULL, &identity, has_cache ? &cache : NULL,
-				   &message, &channel_executor_handlers, channel, &channel->executor) < 0) {
-		int error = errno;
-
+				   &message, &channel_executor_handlers, channel, &channel->executor) < 0)
+		error = errno;
+	if (identity.control_group >= 0)
+		close(identity.control_group);
+	if (error) {
 		channel_schedule_leave(channel);
 		errno = error;
 		return -1;

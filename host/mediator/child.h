@@ -17,6 +17,7 @@ struct process_identity {
 	bool change; /* false: the daemon's own */
 	uid_t user;
 	gid_t group;
+	int control_group; /* its cgroup.procs, open to be written; -1: the daemon's own group */
 };
 
 /*
@@ -25,7 +26,7 @@ struct process_identity {
  */
 int process_identity_find(const char *user, struct process_identity *ret_identity);
 
-/* The calling process becomes it, for good. 0, or -1 with errno. */
+/* The calling process becomes it, for good, but for its control group. 0, or -1 with errno. */
 int process_identity_take(const struct process_identity *identity);
 
 struct child_plan {

@@ -29,6 +29,7 @@ struct event;
 struct event_base;
 struct channel;
 struct discovery;
+struct executor_groups;
 struct listeners;
 struct metrics_http;
 struct probe;
@@ -66,6 +67,7 @@ struct mediator {
 	bool groups_may_part;		  /* a process that used several GPUs has ended */
 	struct process_identity executor_identity;
 	struct user_range executor_users;
+	struct executor_groups *groups; /* NULL: none (executor_group.h) */
 	struct compute_cache compute_cache;
 	struct tenant_cache_removal_list tenant_cache_removals;
 	uid_t device_users[CONFIGURATION_LIST_COUNT]; /* configuration.device_users, looked up */

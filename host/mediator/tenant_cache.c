@@ -43,7 +43,7 @@ _Static_assert(offsetof(struct tenant_cache_removal, process) == 0, "remover_exi
 /* It does not follow links, however deep and many: its files were made by executors. */
 static int remover_start(struct mediator *mediator, struct tenant_cache_removal *removal)
 {
-	static const struct process_identity same = {.change = false};
+	static const struct process_identity same = {.change = false, .control_group = -1};
 	char program[] = REMOVER;
 	char options[] = "-rf";
 	char end[] = "--";
@@ -99,10 +99,16 @@ bool tenant_is_lasting(const struct tenant *tenant)
 	       tenant->key.id < VM_ID_AUTOMATIC_FIRST;
 }
 
-bool tenant_cache_name(const struct tenant *tenant, char name[COMPUTE_CACHE_NAME_BYTES])
+void tenant_folder_name(const struct tenant *tenant, char name[COMPUTE_CACHE_NAME_BYTES])
 {
 	_Static_assert(STORE_KEY_BYTES * 3 < COMPUTE_CACHE_NAME_BYTES, "each byte may become three");
-	return tenant_is_lasting(tenant) && compute_cache_name_make("", tenant->name, name);
+	(void)compute_cache_name_make("", tenant->name, name);
+}
+
+bool tenant_cache_name(const struct tenant *tenant, char name[COMPUTE_CACHE_NAME_BYTES])
+{
+	tenant_folder_name(tenant, name);
+	return tenant_is_lasting(tenant);
 }
 
 static bool is_in_use(const void *owner, const char *folder)

@@ -17,7 +17,10 @@ void tenant_caches_configure(struct mediator *mediator);
 /* Is the tenant known again by its name? Then what it leaves is its own when it comes back. */
 bool tenant_is_lasting(const struct tenant *tenant);
 
-/* The name of the tenant's folder. False: it has none. */
+/* A name for files that no other tenant has. */
+void tenant_folder_name(const struct tenant *tenant, char name[COMPUTE_CACHE_NAME_BYTES]);
+
+/* The same, of its compute cache. False: it has none. */
 bool tenant_cache_name(const struct tenant *tenant, char name[COMPUTE_CACHE_NAME_BYTES]);
 
 /* compute_cache_clean(), when it is known which tenants are there. */

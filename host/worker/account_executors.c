@@ -179,7 +179,7 @@ pid_t account_executor_ask(int socket, bool is_lasting, int control, int log)
 
 int executors_cache_remove(struct compute_cache *cache, const char *path)
 {
-	static const struct process_identity same = {.change = false};
+	static const struct process_identity same = {.change = false, .control_group = -1};
 	static const char *const environment[] = {NULL};
 	char program[] = REMOVER;
 	char options[] = "-rf";

@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -21,6 +20,7 @@
 
 #include "cuda_abi.h"
 #include "stream_calls.h"
+#include "two_processes.h"
 
 CUresult cuMemGetAddressRange_v2(CUdeviceptr *base, size_t *bytes, CUdeviceptr address);
 CUresult cuIpcGetMemHandle(CUipcMemHandle *handle, CUdeviceptr address);
@@ -42,13 +42,6 @@ struct handles {
 	CUipcMemHandle memory;
 	CUipcEventHandle event;
 };
-
-static int prepare(void)
-{
-	CUcontext context;
-
-	return cuInit(0) || cuDevicePrimaryCtxRetain(&context, 0) || cuCtxSetCurrent(context);
-}
 
 static void linger(void *data)
 {
@@ -137,21 +130,19 @@ static int take(const struct handles *handles, uint32_t expected, CUresult *ret_
 	return 0;
 }
 
-static int child_run(int from, int to)
+static int child_run(int socket)
 {
 	struct handles handles;
 	CUresult result = CUDA_SUCCESS;
 	int line = -1;
 
-	if (read(from, &handles, sizeof(handles)) == sizeof(handles) && !prepare())
+	if (read(socket, &handles, sizeof(handles)) == sizeof(handles) && !prepare())
 		line = take(&handles, 0x03030303, &result);
 	if (line)
 		fprintf(stderr, "child: line %d, result %d\n", line, (int)result);
-	(void)!write(to, &line, sizeof(line));
+	(void)!write(socket, &line, sizeof(line));
 	return line != 0;
 }
-
-static int to_child[2], from_child[2];
 
 static void test_two_processes(void **state)
 {
@@ -165,8 +156,8 @@ static void test_two_processes(void **state)
 	WORKS(give(&given, 3, &handles));
 	WORKS(cuIpcGetMemHandle(&again.memory, given.memory));
 	assert_memory_equal(&again.memory, &handles.memory, sizeof(again.memory));
-	assert_int_equal(write(to_child[1], &handles, sizeof(handles)), sizeof(handles));
-	assert_int_equal(read(from_child[0], &line, sizeof(line)), sizeof(line));
+	assert_int_equal(write(pair[0], &handles, sizeof(handles)), sizeof(handles));
+	assert_int_equal(read(pair[0], &line, sizeof(line)), sizeof(line));
 	assert_int_equal(line, 0);
 	WORKS(cuMemcpyDtoH_v2(words, given.memory + 4 * (WORDS - 4), sizeof(words)));
 	for (int i = 0; i < 4; i++)
@@ -211,16 +202,13 @@ static int give_to_file(const char *path)
 	struct given given;
 	FILE *file = NULL;
 	CUresult result = prepare() ? CUDA_ERROR_UNKNOWN : give(&given, 3, &handles);
-	char byte;
 
 	if (!result)
 		file = fopen(path, "wb");
 	if (!file || fwrite(&handles, sizeof(handles), 1, file) != 1 || fclose(file))
 		return 1;
-	puts("given");
-	fflush(stdout);
-	while (read(0, &byte, 1) > 0)
-		continue;
+	say("given");
+	input_drain();
 	return 0;
 }
 
@@ -253,25 +241,15 @@ int main(int count, char **arguments)
 		cmocka_unit_test(test_refused),
 	};
 	pid_t child;
-	int failed, status = 0;
+	int failed;
 
 	if (count == 3 && strcmp(arguments[1], "give") == 0)
 		return give_to_file(arguments[2]);
 	if (count == 3 && strcmp(arguments[1], "take") == 0)
 		return take_from_file(arguments[2]);
-	/* Before either uses CUDA. */
-	if (pipe(to_child) || pipe(from_child))
+	child = child_begin(child_run);
+	if (child < 0)
 		return 1;
-	child = fork();
-	if (child == 0) {
-		close(to_child[1]);
-		close(from_child[0]);
-		_exit(child_run(to_child[0], from_child[1]));
-	}
-	close(to_child[0]);
-	close(from_child[1]);
 	failed = cmocka_run_group_tests(tests, NULL, NULL);
-	close(to_child[1]);
-	waitpid(child, &status, 0);
-	return failed || status;
+	return child_end(child) || failed;
 }

@@ -247,16 +247,8 @@ class Daemon:
         return [int(number) for number in path.read_text().split()]
 
 
-def admin(mediator, *arguments):
-    wait_until(lambda: Path(f'{mediator.socket}.admin').exists(), 'the socket for administration')
-    done = subprocess.run([BUILD / 'host/admin/vgpu-admin', '--json', f'--socket={mediator.socket}.admin', *arguments],
-                          capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, (arguments, done)
-    return json.loads(done.stdout) if done.stdout else None
-
-
 def tenants_of(mediator):
-    return {row['tenant']: row for row in admin(mediator, 'show-usage')['tenants']}
+    return {row['tenant']: row for row in mediator.admin('show-usage')['tenants']}
 
 
 class Tenants(unittest.TestCase):
@@ -277,7 +269,7 @@ class Tenants(unittest.TestCase):
             # 4 MiB are more than the one has.
             self.assertIn('OUT_OF_MEMORY', one.call(allocate)['error'])
             self.assertNotIn('error', two.call(allocate))
-            admin(mediator, 'quarantine-vm', 'vm:7', '--for', '3600')
+            mediator.admin('quarantine-vm', 'vm:7', '--for', '3600')
             for machine in (one, two):
                 # The runner has ended with its kernel's fault: the next job needs a new program.
                 machine.call(ptx_request('wild', arguments=[]))
@@ -289,13 +281,13 @@ class Tenants(unittest.TestCase):
     def test_pool_of_the_vm(self):
         with Mediator(environment={'SOFTGPU_DEVICES': '2', 'SOFTGPU_MEMORY_BYTES': str(256 << 20)}) as mediator, \
                 Daemon(mediator, ports=('one:7', 'two:8')) as jobs:
-            wait_until(lambda: len(admin(mediator, 'scan-gpus')) == 2, 'the GPUs are known')
+            wait_until(lambda: len(mediator.admin('scan-gpus')) == 2, 'the GPUs are known')
             for gpu, pool in (('0', 'A'), ('1', 'B')):
-                admin(mediator, 'assign-gpu', gpu, pool)
-            admin(mediator, 'register-vm', '0a0b0c0d-1111-2222-3333-444455556666', 'two', '--vm-id', '8', '--pool', 'B')
+                mediator.admin('assign-gpu', gpu, pool)
+            mediator.admin('register-vm', '0a0b0c0d-1111-2222-3333-444455556666', 'two', '--vm-id', '8', '--pool', 'B')
             for machine in jobs.ports:
                 self.assertEqual(machine.call(ADD), {'result': [5, 7, 9]})
-            self.assertEqual({gpu['gpu']: gpu['programs'] for gpu in admin(mediator, 'scan-gpus')}, {0: 1, 1: 1})
+            self.assertEqual({gpu['gpu']: gpu['programs'] for gpu in mediator.admin('scan-gpus')}, {0: 1, 1: 1})
             mediator.wait_for_line('vm_id=8 pool=B .* job of "two"')
 
     def test_peers_by_address(self):
