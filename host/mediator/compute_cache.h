@@ -57,8 +57,8 @@ int compute_cache_users_mark(struct compute_cache *cache, uid_t first, unsigned 
 int compute_cache_user_forget(struct compute_cache *cache, uid_t user);
 
 /*
- * Removes what nobody has used for long, and what an earlier daemon did not finish removing; 'is_in_use' may be NULL:
- * nothing is.
+ * Removes what nobody has used for long, what is of a user who is to have nothing (user_range.h), and what an earlier
+ * daemon did not finish removing; 'is_in_use' may be NULL: nothing is.
  */
 void compute_cache_clean(struct compute_cache *cache, bool (*is_in_use)(const void *owner, const char *name),
 			 const void *owner);

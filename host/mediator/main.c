@@ -172,6 +172,8 @@ static int configuration_reload(struct mediator *mediator)
 	configuration_clear(current);
 	*current = loaded;
 	tenant_caches_configure(mediator);
+	/* With another range of users others are to have no folder. */
+	tenant_caches_clean(mediator);
 	tenants_settings_apply(mediator);
 	if (probe_again)
 		probe_restart(mediator->probe);

@@ -185,6 +185,7 @@ int settings_read(int count, char **arguments, struct settings *ret_settings, st
 		.cache_mib = CACHE_MIB,
 	};
 
+	argp_program_version = "vgpu-worker " VGPU_VERSION;
 	if (argp_parse(&parser, count, arguments, 0, NULL, &parsing))
 		return -1;
 	if (!parsing.settings.executor && !(parsing.settings.executor = executor_find())) {
