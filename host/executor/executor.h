@@ -34,6 +34,7 @@
 #include "handles.h"
 #include "latency.h"
 #include "launch_chain.h"
+#include "managed_image.h"
 #include "pending.h"
 #include "pinned.h"
 #include "print.h"
@@ -83,6 +84,7 @@ struct executor {
 	struct launch_chains chains;
 	struct copies copies;
 	struct stage stage;
+	struct managed_image managed;
 	struct pinned pinned;
 	struct program_copies program_copies;
 	struct user_references user_references;

@@ -25,6 +25,9 @@ class Memory(unittest.TestCase):
     def test_managed(self):
         self.passes('managed_memory')
 
+    def test_managed_variables(self):
+        self.passes('managed_variables')
+
     def test_registered(self):
         self.passes('registered_memory')
 
