@@ -121,11 +121,11 @@ class Links(unittest.TestCase):
             program.communicate()
 
     def test_lane_is_cut(self):
-        self.through_proxy(lambda proxy: proxy.cut(proxy.pairs[-1:]), 'lane')
+        self.through_proxy(lambda proxy: proxy.cut([proxy.lane()]), 'lane')
 
     def test_lane_is_mute(self):
         """The link says that it is alive; the lane says nothing, and something is to come over it."""
-        self.through_proxy(lambda proxy: setattr(proxy, 'muted', proxy.pairs[-1]), 'nothing comes over the lanes')
+        self.through_proxy(lambda proxy: setattr(proxy, 'muted', proxy.lane()), 'nothing comes over the lanes')
 
     def through_proxy(self, harm, reason):
         proxy = Proxy(free_port())
