@@ -126,7 +126,8 @@ CUresult execute_cuMemPoolDestroy(struct executor *executor, const struct reques
 			return CUDA_ERROR_SYSTEM_NOT_READY;
 		shared->is_published = false;
 	}
-	result = executor->driver.cuMemPoolDestroy(pool);
+	if (!reserve_pool_end(executor, pool))
+		result = executor->driver.cuMemPoolDestroy(pool);
 	if (result)
 		return result;
 	if (shared)
