@@ -44,8 +44,10 @@ void memory_wait_note_free(struct executor *executor, CUstream stream)
 
 	if (!context || !memory_is_limited(executor))
 		return;
-	if (waits->mark_count == MEMORY_MARKS_MAX && marks_poll(executor))
+	if (waits->mark_count == MEMORY_MARKS_MAX) {
+		(void)marks_poll(executor);
 		context_enter(executor, context->id);
+	}
 	if (waits->mark_count == MEMORY_MARKS_MAX)
 		mark_end(executor, 0);
 	/* Without one nobody waits for it. */

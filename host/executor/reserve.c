@@ -128,8 +128,8 @@ static uint64_t kept_sum(const struct executor *executor)
 	return sum;
 }
 
-/* True: something has been given back. */
-static bool all_trim(struct executor *executor)
+/* All but one pool. True: something has been given back. */
+static bool others_trim(struct executor *executor, CUmemoryPool pool)
 {
 	struct reserves *reserves = &executor->reserves;
 	uint64_t before = kept_sum(executor);
@@ -137,7 +137,7 @@ static bool all_trim(struct executor *executor)
 	if (!before)
 		return false;
 	for (size_t i = 0; i < reserves->count;) {
-		if (reserves->list[i].kept)
+		if (reserves->list[i].kept && reserves->list[i].pool != pool)
 			pool_trim(executor, &reserves->list[i], 0);
 		if (ended_settle(executor, &reserves->list[i]))
 			i++;
@@ -151,7 +151,7 @@ CUresult reserve_charge(struct executor *executor, uint64_t bytes)
 {
 	CUresult result = memory_charge(executor, bytes);
 
-	if (result && all_trim(executor))
+	if (result && others_trim(executor, NULL))
 		result = memory_charge(executor, bytes);
 	if (result)
 		executor->memory_waits.is_refused = true;
@@ -200,7 +200,10 @@ CUresult reserve_allocated(struct executor *executor, CUmemoryPool pool, uint64_
 {
 	struct reserve *reserve = reserve_of(executor, pool);
 	uint64_t reserved = 0, growth;
+	CUresult result;
 
+	if (!reserve)
+		return CUDA_SUCCESS;
 	reserve->live += charged;
 	if (!memory_is_limited(executor) || !reserved_bytes(executor, pool, &reserved) ||
 	    excess(reserved, reserve->live) <= reserve->kept) {
@@ -208,14 +211,18 @@ CUresult reserve_allocated(struct executor *executor, CUmemoryPool pool, uint64_
 		return CUDA_SUCCESS;
 	}
 	growth = excess(reserved, reserve->live) - reserve->kept;
-	if (!memory_charge(executor, growth)) {
+	result = memory_charge(executor, growth);
+	if (result && others_trim(executor, pool))
+		result = memory_charge(executor, growth);
+	if (!result) {
+		/* It may be in another place by now. */
+		reserve_of(executor, pool)->kept += growth;
 		counter_add(&executor->counters->memory_bytes, growth);
-		reserve->kept += growth;
 		return CUDA_SUCCESS;
 	}
 	/* The driver has it until the caller and the stream have given it back. */
 	reserve_freed(executor, pool, charged);
-	return CUDA_ERROR_OUT_OF_MEMORY;
+	return result;
 }
 
 void reserve_freed(struct executor *executor, CUmemoryPool pool, uint64_t charged)
@@ -224,41 +231,46 @@ void reserve_freed(struct executor *executor, CUmemoryPool pool, uint64_t charge
 
 	if (!reserve)
 		return;
-	reserve->live -= charged;
+	/* Another pool at the place of one that ended while there was no limit has less. */
+	reserve->live -= charged < reserve->live ? charged : reserve->live;
 	reserve_look(executor, reserve);
 	(void)ended_settle(executor, reserve);
 }
 
-/* The device whose current pool ends has its default one again (API reference, cuMemPoolDestroy). */
-static void current_pool_leave(const struct driver *driver, CUmemoryPool pool)
+/* False: it is a device's default pool, which has no end. One that is a device's current pool is so no more. */
+static bool pool_leave(const struct driver *driver, CUmemoryPool pool)
 {
 	CUmemoryPool current, standard;
 	int count = 0;
 
 	if (!driver->cuDeviceGetMemPool || driver->cuDeviceGetCount(&count))
-		return;
+		return false;
 	for (CUdevice device = 0; device < count; device++) {
-		if (driver->cuDeviceGetMemPool(&current, device) || current != pool)
-			continue;
-		if (!driver->cuDeviceGetDefaultMemPool(&standard, device))
-			(void)driver->cuDeviceSetMemPool(device, standard);
+		if (driver->cuDeviceGetMemPool(&current, device) ||
+		    driver->cuDeviceGetDefaultMemPool(&standard, device) || standard == pool)
+			return false;
+		if (current == pool && driver->cuDeviceSetMemPool(device, standard))
+			return false;
 	}
+	return true;
 }
 
-bool reserve_pool_end(struct executor *executor, CUmemoryPool pool)
+CUresult reserve_pool_destroy(struct executor *executor, CUmemoryPool pool)
 {
 	struct reserve *reserve = reserve_of(executor, pool);
+	CUresult result;
 
-	if (!reserve)
-		return false;
-	pool_trim(executor, reserve, 0);
-	if (!memory_is_limited(executor) || (!reserve->live && !reserve->kept)) {
-		reserve_remove(executor, reserve);
-		return false;
+	if (reserve && memory_is_limited(executor)) {
+		pool_trim(executor, reserve, 0);
+		if ((reserve->live || reserve->kept) && pool_leave(&executor->driver, pool)) {
+			reserve->is_ended = true;
+			return CUDA_SUCCESS;
+		}
 	}
-	current_pool_leave(&executor->driver, pool);
-	reserve->is_ended = true;
-	return true;
+	result = executor->driver.cuMemPoolDestroy(pool);
+	if (!result && reserve)
+		reserve_remove(executor, reserve);
+	return result;
 }
 
 void reserve_graphs_charged(struct executor *executor, uint64_t bytes)

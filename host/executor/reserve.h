@@ -50,8 +50,8 @@ CUresult reserve_allocated(struct executor *executor, CUmemoryPool pool, uint64_
 /* Before the charge of an allocation from the pool ends. */
 void reserve_freed(struct executor *executor, CUmemoryPool pool, uint64_t charged);
 
-/* The program has ended the pool. True: it has memory, and ends later by itself. */
-bool reserve_pool_end(struct executor *executor, CUmemoryPool pool);
+/* For cuMemPoolDestroy(): one that has memory ends later by itself, for nobody could ask it how much that is. */
+CUresult reserve_pool_destroy(struct executor *executor, CUmemoryPool pool);
 
 /* After charges of graphs' nodes, and before they end. */
 void reserve_graphs_charged(struct executor *executor, uint64_t bytes);
