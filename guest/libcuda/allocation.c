@@ -92,6 +92,8 @@ API(cuMemFree_v2, CUdeviceptr dptr)
 	/* A pool's memory may be freed like this too: in order behind all work (API reference, cuMemFree). */
 	if (memory_remove(dptr, 1u << MEMORY_POOL, &range))
 		return host_cuMemFree_v2(context, dptr);
+	if (memory_lookup(dptr, &range) && range.owner)
+		return CUDA_ERROR_INVALID_VALUE; /* a variable of a module */
 	if (memory_remove(dptr, 1u << MEMORY_MANAGED, &range)) {
 		/* What is running may use it, and the program sees its pages go at once. */
 		result = host_cuCtxSynchronize(context);

@@ -27,6 +27,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "channel_print.h"
 #include "cuda_abi.h"
 #include "lock.h"
 #include "transport.h"
@@ -78,6 +79,7 @@ struct channel {
 	struct channel_waiter *buckets[CHANNEL_BUCKETS];
 	struct channel_waiter *sleepers;
 	uint8_t record[VGPU_RECORD_BYTES_MAX]; /* the leader's: the record taken last */
+	struct print_backlog prints;
 };
 
 /*

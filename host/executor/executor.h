@@ -35,6 +35,7 @@
 #include "latency.h"
 #include "memory_wait.h"
 #include "launch_chain.h"
+#include "managed_image.h"
 #include "pending.h"
 #include "pinned.h"
 #include "print.h"
@@ -85,6 +86,7 @@ struct executor {
 	struct launch_chains chains;
 	struct copies copies;
 	struct stage stage;
+	struct managed_image managed;
 	struct pinned pinned;
 	struct program_copies program_copies;
 	struct user_references user_references;

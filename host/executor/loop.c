@@ -93,6 +93,7 @@ static bool opcode_takes_long(uint16_t opcode)
 	case VGPU_CALL_cuDevicePrimaryCtxRetain:
 	case VGPU_CALL_cuCtxCreate_v2:
 	case VGPU_CALL_cuModuleLoadDataEx:
+	case VGPU_CALL_cuModuleExamineManaged:
 	case VGPU_CALL_cuLibraryLoadData:
 	case VGPU_CALL_cuLinkAddData_v2:
 	case VGPU_CALL_cuLinkComplete:

@@ -25,6 +25,9 @@ class Memory(unittest.TestCase):
     def test_managed(self):
         self.passes('managed_memory')
 
+    def test_managed_variables(self):
+        self.passes('managed_variables')
+
     def test_registered(self):
         self.passes('registered_memory')
 
@@ -35,7 +38,10 @@ class Memory(unittest.TestCase):
         self.passes('registered_memory', '--tenant', 'default pinned-mib=4', arguments=['quota'])
 
     def test_registered_under_a_debugger(self):
-        self.passes('registered_memory', arguments=['traced'])
+        self.passes('registered_denied', arguments=['traced'])
+
+    def test_registered_where_moves_are_denied(self):
+        self.passes('registered_denied')
 
     def test_registered_outlives_the_executor(self):
         with Mediator() as mediator:
