@@ -142,6 +142,7 @@ void context_children_forget(struct executor *executor, struct context *context)
 	pending_forget_context(executor, context);
 	copy_forget_context(executor, context);
 	pinned_forget_context(executor, context);
+	memory_wait_forget_context(executor, context);
 	account_forget_context(executor, context->id);
 	gate_forget_context(executor, context);
 	link_forget_context(executor, context->id);

@@ -33,6 +33,7 @@
 #include "green.h"
 #include "handles.h"
 #include "latency.h"
+#include "memory_wait.h"
 #include "launch_chain.h"
 #include "managed_image.h"
 #include "pending.h"
@@ -40,6 +41,7 @@
 #include "print.h"
 #include "program_copy.h"
 #include "reply.h"
+#include "reserve.h"
 #include "share.h"
 #include "snapshot.h"
 #include "stage.h"
@@ -90,6 +92,8 @@ struct executor {
 	struct user_references user_references;
 	struct print print;
 	struct account account;
+	struct reserves reserves;
+	struct memory_waits memory_waits;
 	struct graph_memories graph_memories;
 	struct graph_holds graph_holds;
 	struct graph_conditions graph_conditions;

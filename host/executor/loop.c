@@ -165,6 +165,8 @@ static void record_execute(struct loop *loop)
 	if (is_long)
 		gate_resume(&executor->gate);
 	executor->request = NULL;
+	if (result == CUDA_ERROR_OUT_OF_MEMORY && memory_wait_defer(executor, &request))
+		result = EXECUTE_DEFERRED;
 	if (result == CUDA_ERROR_INVALID_CONTEXT && executor->contexts.enter_result)
 		result = executor->contexts.enter_result;
 	record_finish(loop, &request, &reply, result);
@@ -257,9 +259,11 @@ void loop_run(struct executor *executor)
 			progress = true;
 		if (share_poll(executor))
 			progress = true;
+		if (memory_wait_poll(executor))
+			progress = true;
 		program_copies_poll(executor);
-		waits_for_gpu = copy_poll(executor) || executor->shares.count || executor->pendings.first ||
-				gate_is_watching(&executor->gate);
+		waits_for_gpu = copy_poll(executor) || executor->shares.count || executor->memory_waits.count ||
+				executor->pendings.first || gate_is_watching(&executor->gate);
 		if (++rounds % ROUNDS_BETWEEN_PRINT_POLLS == 0)
 			print_poll(executor);
 		if (progress)

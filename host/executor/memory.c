@@ -82,6 +82,7 @@ CUresult execute_cuMemGetInfo_v2(struct executor *executor, const struct request
 	if (!executor->driver.cuMemGetInfo_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	result = executor->driver.cuMemGetInfo_v2(&free_bytes, &total_bytes);
+	reserve_refresh(executor);
 	reply->free = free_bytes;
 	reply->total = total_bytes;
 	limit_memory_view(executor, &reply->free, &reply->total);
@@ -106,7 +107,7 @@ CUresult execute_cuMemAllocFromPoolAsync(struct executor *executor, const struct
 	const struct driver *driver = &executor->driver;
 	CUdeviceptr address = 0;
 	uint64_t capture = 0;
-	CUmemoryPool pool;
+	CUmemoryPool pool, source = NULL;
 	CUstream stream;
 	CUresult result = pool_find(executor, arguments->pool, &pool);
 
@@ -116,6 +117,8 @@ CUresult execute_cuMemAllocFromPoolAsync(struct executor *executor, const struct
 		result = CUDA_ERROR_NOT_SUPPORTED;
 	if (!result)
 		result = capture_find(executor, stream, &capture);
+	if (!result && !capture)
+		result = reserve_pool_find(executor, pool, arguments->hStream, &source);
 	if (!result)
 		result = capture ? graph_memory_admit(executor, arguments->bytesize)
 				 : account_admit(executor, "cuMemAllocAsync", arguments->bytesize);
@@ -125,12 +128,21 @@ CUresult execute_cuMemAllocFromPoolAsync(struct executor *executor, const struct
 		result = driver->cuMemAllocFromPoolAsync(&address, arguments->bytesize, pool, stream);
 	else
 		result = driver->cuMemAllocAsync(&address, arguments->bytesize, stream);
+	if (!result && source) {
+		result = reserve_allocated(executor, source, executor->account.admitted);
+		if (result) {
+			(void)driver->cuMemFreeAsync(address, stream);
+			address = 0;
+		}
+	}
 	/* A pool's memory does not end with the context that allocated it. */
 	if (capture)
 		graph_memory_add(executor, result, (struct graph_memory_place){.capture = capture}, address,
 				 arguments->bytesize);
 	else
 		account_add(executor, "cuMemAllocAsync", result, address, arguments->bytesize, 0);
+	if (!result && source)
+		account_find(executor, address)->source = source;
 	if (!result && !capture)
 		shared_pool_note(executor, arguments->pool, address);
 	(void)request;
@@ -159,6 +171,7 @@ CUresult execute_cuMemFreeAsync(struct executor *executor, const struct request 
 	} else if (!result) {
 		account_remove(executor, arguments->dptr);
 		graph_memory_free(executor, arguments->dptr);
+		memory_wait_note_free(executor, stream);
 	}
 	return result;
 }

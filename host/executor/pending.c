@@ -114,6 +114,8 @@ static void pending_finish(struct executor *executor, struct pending *pending, C
 
 	if (!result)
 		result = pending_synchronize(executor, pending);
+	if (!result && pending->kind != PENDING_COPY)
+		reserve_synchronized(executor);
 	print_forward(executor);
 	if (!result && pending->bounce) {
 		payload = copy_bounce_bytes(pending->bounce);

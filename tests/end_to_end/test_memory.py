@@ -62,6 +62,12 @@ class Memory(unittest.TestCase):
     def test_pools_and_peers(self):
         self.passes('pool_peer')
 
+    def test_pools(self):
+        self.passes('pool_quota')
+
+    def test_quota_of_pools(self):
+        self.passes('pool_quota', '--tenant', 'default memory-mib=64', arguments=['quota'])
+
     def test_batches(self):
         self.passes('batches')
 
