@@ -121,7 +121,7 @@ API(cuIpcOpenEventHandle, CUevent *ret_event, CUipcEventHandle handle)
 	event = object_mint(VGPU_KIND_EVENT, context);
 	if (!event)
 		return CUDA_ERROR_OUT_OF_MEMORY;
-	event_escape(event);
+	event_share(event);
 	result = host_cuIpcOpenEventHandle(context, event->id, &handle);
 	if (result)
 		object_release(event);

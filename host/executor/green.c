@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "green.h"
 
+#include "context_work.h"
 #include "executor.h"
 #include "executor_calls.h"
 #include "overhead.h"
@@ -59,6 +60,7 @@ static void streams_end(struct executor *executor, const struct context *context
 	while ((handle = handles_next(&executor->handles, VGPU_KIND_STREAM, &index))) {
 		if (handle->context != context->id)
 			continue;
+		context_stream_leave(executor, VGPU_ID(VGPU_KIND_STREAM, index - 1));
 		if (executor->driver.cuStreamDestroy_v2(handle->object) == CUDA_SUCCESS)
 			execute_forget(executor, VGPU_ID(VGPU_KIND_STREAM, index - 1));
 	}
@@ -139,8 +141,10 @@ CUresult execute_cuGreenCtxRecordEvent(struct executor *executor, const struct r
 	(void)request;
 	if (result)
 		return result;
-	return executor->driver.cuGreenCtxRecordEvent ? executor->driver.cuGreenCtxRecordEvent(context->green, event)
-						      : CUDA_ERROR_NOT_SUPPORTED;
+	if (!executor->driver.cuGreenCtxRecordEvent)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	pending_settle_event(executor, arguments->event);
+	return executor->driver.cuGreenCtxRecordEvent(context->green, event);
 }
 
 CUresult execute_cuGreenCtxWaitEvent(struct executor *executor, const struct request *request,
