@@ -7,16 +7,25 @@
 #include "share_pool.h"
 #include "vgpu_address.h"
 
+/* What was freed by a posted call is free to the program; true: there were such, which the driver has made only now. */
+static bool frees_make_room(struct executor *executor, CUresult result)
+{
+	return result == CUDA_ERROR_OUT_OF_MEMORY && pending_end_posted(executor);
+}
+
 CUresult execute_cuMemAlloc_v2(struct executor *executor, const struct request *request,
 			       const struct wire_cuMemAlloc_v2 *arguments, struct wire_cuMemAlloc_v2_reply *reply)
 {
 	CUdeviceptr address = 0;
-	CUresult result = account_admit(executor, "cuMemAlloc", arguments->bytesize);
+	CUresult result;
 
-	if (!result) {
-		result = executor->driver.cuMemAlloc_v2(&address, arguments->bytesize);
-		account_add(executor, "cuMemAlloc", result, address, arguments->bytesize, request->context);
-	}
+	do {
+		result = account_admit(executor, "cuMemAlloc", arguments->bytesize);
+		if (!result) {
+			result = executor->driver.cuMemAlloc_v2(&address, arguments->bytesize);
+			account_add(executor, "cuMemAlloc", result, address, arguments->bytesize, request->context);
+		}
+	} while (frees_make_room(executor, result));
 	reply->dptr = address;
 	return result;
 }
@@ -32,28 +41,40 @@ CUresult execute_cuMemAllocPitch_v2(struct executor *executor, const struct requ
 
 	if (__builtin_mul_overflow(arguments->WidthInBytes, arguments->Height, &bytes))
 		return CUDA_ERROR_INVALID_VALUE;
-	result = account_admit(executor, "cuMemAllocPitch", bytes);
-	if (!result) {
-		result = executor->driver.cuMemAllocPitch_v2(&address, &pitch, arguments->WidthInBytes,
-							     arguments->Height, arguments->ElementSizeBytes);
-		account_add(executor, "cuMemAllocPitch", result, address, pitch * arguments->Height, request->context);
-	}
+	do {
+		result = account_admit(executor, "cuMemAllocPitch", bytes);
+		if (!result) {
+			result = executor->driver.cuMemAllocPitch_v2(&address, &pitch, arguments->WidthInBytes,
+								     arguments->Height, arguments->ElementSizeBytes);
+			account_add(executor, "cuMemAllocPitch", result, address, pitch * arguments->Height,
+				    request->context);
+		}
+	} while (frees_make_room(executor, result));
 	reply->dptr = address;
 	reply->pPitch = pitch;
+	return result;
+}
+
+static CUresult memory_free(struct executor *executor, uint64_t address)
+{
+	CUresult result = executor->driver.cuMemFree_v2(address);
+
+	if (!result) {
+		account_remove(executor, address);
+		graph_memory_free(executor, address);
+	}
 	return result;
 }
 
 CUresult execute_cuMemFree_v2(struct executor *executor, const struct request *request,
 			      const struct wire_cuMemFree_v2 *arguments)
 {
-	CUresult result = executor->driver.cuMemFree_v2(arguments->dptr);
+	const struct allocation *allocation = account_find(executor, arguments->dptr);
+	struct context *context = allocation ? context_find(executor, allocation->context) : NULL;
 
-	(void)request;
-	if (!result) {
-		account_remove(executor, arguments->dptr);
-		graph_memory_free(executor, arguments->dptr);
-	}
-	return result;
+	/* A pool's memory, which is no context's, and a graph's the driver frees without waiting. */
+	return context ? pending_add_end(executor, request, context, memory_free, arguments->dptr)
+		       : memory_free(executor, arguments->dptr);
 }
 
 /* The tenant's quota is its device's memory. */
