@@ -2,7 +2,8 @@
 """The description of the API: its items, and reading it (generate.py says what it looks like)."""
 
 import re
-from pathlib import Path
+
+from items import DescriptionError, read
 
 SCALARS = {
     # description type: (C type of the API, C type on the wire)
@@ -41,10 +42,6 @@ HANDLES = {
     'user_object': ('CUuserObject', 'VGPU_KIND_USER_OBJECT'),
 }
 OPCODE_FIRST = 64
-
-
-class DescriptionError(Exception):
-    pass
 
 
 class Parameter:
@@ -257,15 +254,6 @@ def check(description):
 
 def parse(paths):
     description = Description()
-    for path in paths:
-        item = None
-        for number, line in enumerate(Path(path).read_text().splitlines(), 1):
-            words = line.split('#', 1)[0].split()
-            if not words:
-                continue
-            try:
-                item = parse_line(description, item, words)
-            except DescriptionError as error:
-                raise DescriptionError(f'{path}:{number}: {error}') from None
+    read(paths, lambda item, words: parse_line(description, item, words))
     check(description)
     return description

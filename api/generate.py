@@ -43,12 +43,12 @@ Opcodes and layouts of calls that have been released are never changed; new call
 """
 
 import sys
-from pathlib import Path
 
 import emit_guest
 import emit_host
 import emit_wire
-from description import DescriptionError, parse
+from description import parse
+from items import write
 
 OUTPUTS = {
     'vgpu_api_wire.h': emit_wire.emit_wire,
@@ -67,19 +67,5 @@ OUTPUTS = {
 }
 
 
-def main(arguments):
-    if len(arguments) < 2:
-        sys.exit(__doc__)
-    try:
-        description = parse(arguments[1:])
-        produced = {name: emit(description) for name, emit in OUTPUTS.items()}
-    except DescriptionError as error:
-        sys.exit(f'generate.py: {error}')
-    directory = Path(arguments[0])
-    directory.mkdir(parents=True, exist_ok=True)
-    for name, text in produced.items():
-        (directory / name).write_text(text)
-
-
 if __name__ == '__main__':
-    main(sys.argv[1:])
+    write(__doc__, sys.argv[1:], parse, OUTPUTS)

@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / 'tests' / 'end_to_end'), str(ROOT / 'tests' / 'worker'), str(ROOT / 'tests')]
 
 # pylint: disable=wrong-import-position
-from stack import Mediator  # noqa: E402
+from stack import Mediator, processor_seconds  # noqa: E402
 from worker_stack import FAR, DelayLine, Namespace, WorkerStack  # noqa: E402
 
 DELAYS_MS = (0.1, 1)
@@ -78,12 +78,6 @@ def pack_measure(build):
                         sys.exit(done.stdout + done.stderr)
                 times.append(sorted(samples)[2])
         print(f'| {f"{megabits} Mbit/s" if megabits else "loopback"} | {times[0]:.2f} s | {times[1]:.2f} s |', flush=True)
-
-
-def processor_seconds(process):
-    """Of all its threads."""
-    fields = Path(f'/proc/{process}/stat').read_text().rsplit(')', 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
 
 
 def copy_child(megabytes, turns):

@@ -277,6 +277,7 @@ struct vgpu_latency {
 struct vgpu_executor_counters {
 	uint64_t calls; /* records executed */
 	uint64_t launches;
+	uint64_t launches_chained; /* of these, given to the driver in graphs */
 	uint64_t bytes_to_device;
 	uint64_t bytes_from_device;
 	uint64_t errors;       /* calls that failed */

@@ -2,7 +2,12 @@
 """The description of NVML: its items, and reading it (generate.py says what it looks like)."""
 
 import re
+import sys
 from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+from items import DescriptionError, read  # noqa: E402  (found by the line above)
 
 SCALARS = {
     # description type: (C type, bytes)
@@ -17,10 +22,6 @@ VERSIONS_MAX = 4
 VALUE_BYTES_MAX = 48 << 10
 TEXT_BYTES_MAX = 4096
 SET_WORDS_MAX = 512
-
-
-class DescriptionError(Exception):
-    pass
 
 
 class Parameter:
@@ -193,16 +194,7 @@ def check(description):
 
 def parse(paths):
     description = Description()
-    for path in paths:
-        item = None
-        for number, line in enumerate(Path(path).read_text().splitlines(), 1):
-            words = line.split('#', 1)[0].split()
-            if not words:
-                continue
-            try:
-                item = parse_line(description, item, words)
-            except DescriptionError as error:
-                raise DescriptionError(f'{path}:{number}: {error}') from None
+    read(paths, lambda item, words: parse_line(description, item, words))
     description.remote.sort(key=lambda function: function.number)
     check(description)
     return description

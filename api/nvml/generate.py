@@ -38,10 +38,10 @@ Numbers and parameters of functions that have been released are never changed.
 """
 
 import sys
-from pathlib import Path
 
 import emit
-from description import DescriptionError, parse
+from description import parse
+from items import write
 
 OUTPUTS = {
     'nvml_functions.h': emit.emit_header,
@@ -53,19 +53,5 @@ OUTPUTS = {
 }
 
 
-def main(arguments):
-    if len(arguments) < 2:
-        sys.exit(__doc__)
-    try:
-        description = parse(arguments[1:])
-        produced = {name: produce(description) for name, produce in OUTPUTS.items()}
-    except DescriptionError as error:
-        sys.exit(f'generate.py: {error}')
-    directory = Path(arguments[0])
-    directory.mkdir(parents=True, exist_ok=True)
-    for name, text in produced.items():
-        (directory / name).write_text(text)
-
-
 if __name__ == '__main__':
-    main(sys.argv[1:])
+    write(__doc__, sys.argv[1:], parse, OUTPUTS)

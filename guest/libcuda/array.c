@@ -154,6 +154,21 @@ static struct object *array_mint(uint32_t context, struct array **ret_array)
 	return object;
 }
 
+/* What the host answered becomes the array's, which the object is from then on; or both are given back. */
+static CUresult array_settle(struct object *object, struct array *array, CUresult result, const struct answer *answer,
+			     uint32_t element_bytes)
+{
+	if (result) {
+		free(array);
+		object_release(object);
+		return result;
+	}
+	array->descriptor = answer_descriptor(answer);
+	array->element_bytes = element_bytes;
+	__atomic_store_n(&object->detail, array, __ATOMIC_RELEASE);
+	return CUDA_SUCCESS;
+}
+
 static CUresult array_create(CUarray *ret_handle, const CUDA_ARRAY3D_DESCRIPTOR *descriptor)
 {
 	struct answer answer;
@@ -174,16 +189,10 @@ static CUresult array_create(CUarray *ret_handle, const CUDA_ARRAY3D_DESCRIPTOR 
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	result = host_cuArray3DCreate_v2(context, object->id, descriptor, &answer.width, &answer.height, &answer.depth,
 					 &answer.format, &answer.channels, &answer.flags);
-	if (result) {
-		free(array);
-		object_release(object);
-		return result;
-	}
-	array->descriptor = answer_descriptor(&answer);
-	array->element_bytes = element_bytes;
-	__atomic_store_n(&object->detail, array, __ATOMIC_RELEASE);
-	*ret_handle = (CUarray)object;
-	return CUDA_SUCCESS;
+	result = array_settle(object, array, result, &answer, element_bytes);
+	if (!result)
+		*ret_handle = (CUarray)object;
+	return result;
 }
 
 API(cuArray3DCreate_v2, CUarray *handle, const CUDA_ARRAY3D_DESCRIPTOR *descriptor)
@@ -273,7 +282,7 @@ static CUresult array_lacks(CUarray handle)
 /* With the mutex held. */
 static CUresult plane_make(struct object *owner, struct array *whole, uint32_t context, uint32_t index)
 {
-	struct answer answer;
+	struct answer answer = {0};
 	struct object *object;
 	struct array *plane;
 	CUresult result;
@@ -281,19 +290,14 @@ static CUresult plane_make(struct object *owner, struct array *whole, uint32_t c
 	object = array_mint(owner->context, &plane);
 	if (!object)
 		return CUDA_ERROR_OUT_OF_MEMORY;
+	plane->owner = owner;
 	result = host_cuArrayGetPlane(context, object->id, owner->id, index, &answer.width, &answer.height,
 				      &answer.depth, &answer.format, &answer.channels, &answer.flags);
-	if (result) {
-		free(plane);
-		object_release(object);
-		return result;
-	}
-	plane->descriptor = answer_descriptor(&answer);
-	plane->element_bytes = element_bytes_of(plane->descriptor.Format, plane->descriptor.NumChannels);
-	plane->owner = owner;
-	__atomic_store_n(&object->detail, plane, __ATOMIC_RELEASE);
-	whole->planes[index] = object;
-	return CUDA_SUCCESS;
+	result = array_settle(object, plane, result, &answer,
+			      element_bytes_of((CUarray_format)answer.format, answer.channels));
+	if (!result)
+		whole->planes[index] = object;
+	return result;
 }
 
 API(cuArrayGetPlane, CUarray *plane_array, CUarray handle, unsigned int plane)
@@ -389,19 +393,13 @@ static CUresult level_make(struct object *owner, struct mipmap *mipmap, uint32_t
 	object = array_mint(owner->context, &array);
 	if (!object)
 		return CUDA_ERROR_OUT_OF_MEMORY;
+	array->owner = owner;
 	result = host_cuMipmappedArrayGetLevel(context, object->id, owner->id, level, &answer.width, &answer.height,
 					       &answer.depth, &answer.format, &answer.channels, &answer.flags);
-	if (result) {
-		free(array);
-		object_release(object);
-		return result;
-	}
-	array->descriptor = answer_descriptor(&answer);
-	array->element_bytes = mipmap->element_bytes;
-	array->owner = owner;
-	__atomic_store_n(&object->detail, array, __ATOMIC_RELEASE);
-	mipmap->levels[level] = object;
-	return CUDA_SUCCESS;
+	result = array_settle(object, array, result, &answer, mipmap->element_bytes);
+	if (!result)
+		mipmap->levels[level] = object;
+	return result;
 }
 
 API(cuMipmappedArrayGetLevel, CUarray *level_array, CUmipmappedArray handle, unsigned int level)

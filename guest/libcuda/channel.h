@@ -113,9 +113,6 @@ CUresult channel_await(struct channel *channel, struct channel_waiter *waiter);
  */
 CUresult channel_await_for(struct channel *channel, struct channel_waiter *waiter, int timeout_ms);
 
-/* Has the reply come already? Does not take replies from the ring. */
-bool channel_waiter_done(const struct channel_waiter *waiter);
-
 /*
  * Waits until ready(argument) is true; it is called often, also under a lock of the channel, and must
  * only look. It is called at least every sleep_ms, and after each interrupt of the executor, for which

@@ -64,7 +64,8 @@ void channel_waiter_add(struct channel *channel, struct channel_waiter *waiter, 
 	lock_release(&channel->waiters_lock);
 }
 
-bool channel_waiter_done(const struct channel_waiter *waiter)
+/* Has the reply come already? Does not take replies from the ring. */
+static bool waiter_done(const struct channel_waiter *waiter)
 {
 	return __atomic_load_n(&waiter->word, __ATOMIC_ACQUIRE) & WAITER_DONE;
 }
@@ -236,7 +237,7 @@ static bool wish_fulfilled(struct channel *channel, const struct wish *wish)
 {
 	if (wish->ready)
 		return channel_lost(channel) || wish->ready(wish->argument);
-	return channel_waiter_done(wish->waiter);
+	return waiter_done(wish->waiter);
 }
 
 /* As a leader that spins, to which no interrupt says that a host function is called: its thread may sleep. */
@@ -323,7 +324,7 @@ static void follow(struct channel *channel, const struct wish *wish)
 		word_sleep(&waiter->word, 0, wish->sleep_ms);
 
 	lock_take(&channel->waiters_lock);
-	if (!channel_waiter_done(waiter))
+	if (!waiter_done(waiter))
 		sleeper_remove(channel, waiter);
 	waiter->sleeps = false;
 	lock_release(&channel->waiters_lock);
@@ -370,7 +371,7 @@ static bool done_or_late(void *argument)
 {
 	const struct limited_wait *wait = argument;
 
-	return channel_waiter_done(wait->waiter) || now_ns() >= wait->end_ns;
+	return waiter_done(wait->waiter) || now_ns() >= wait->end_ns;
 }
 
 CUresult channel_await_for(struct channel *channel, struct channel_waiter *waiter, int timeout_ms)
@@ -378,7 +379,7 @@ CUresult channel_await_for(struct channel *channel, struct channel_waiter *waite
 	struct limited_wait wait = {.waiter = waiter, .end_ns = now_ns() + (uint64_t)timeout_ms * 1000000u};
 
 	channel_wait_until(channel, done_or_late, &wait, timeout_ms < CHANNEL_SLEEP_MS ? timeout_ms : CHANNEL_SLEEP_MS);
-	if (!channel_waiter_done(waiter))
+	if (!waiter_done(waiter))
 		channel_lose(channel);
 	return channel_await(channel, waiter);
 }

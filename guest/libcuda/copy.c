@@ -55,7 +55,7 @@ CUresult copy_device_span_check(uint64_t address, size_t bytes)
 	return bytes <= range.bytes - (address - range.address) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
-CUresult copy_up(const struct copy_order *order, CUdeviceptr to, const void *from, size_t bytes)
+static CUresult copy_up(const struct copy_order *order, CUdeviceptr to, const void *from, size_t bytes)
 {
 	struct transfer transfer = {
 		.device = to,
@@ -102,7 +102,8 @@ CUresult copy_up(const struct copy_order *order, CUdeviceptr to, const void *fro
 	return copy_settle(&unsure, result);
 }
 
-CUresult copy_down(const struct copy_order *order, void *to, CUdeviceptr from, size_t bytes)
+/* To memory that the executor cannot reach it returns when the bytes are there, as the real driver does. */
+static CUresult copy_down(const struct copy_order *order, void *to, CUdeviceptr from, size_t bytes)
 {
 	struct transfer transfer = {
 		.device = from,
@@ -138,7 +139,8 @@ CUresult copy_down(const struct copy_order *order, void *to, CUdeviceptr from, s
 	return transfer_down(&transfer);
 }
 
-CUresult copy_host(const struct copy_order *order, void *to, const void *from, size_t bytes)
+/* From the program's memory to the program's memory. */
+static CUresult copy_host(const struct copy_order *order, void *to, const void *from, size_t bytes)
 {
 	CUresult result = order->waits ? CUDA_SUCCESS : capture_refuse(order->context, order->stream);
 

@@ -25,12 +25,6 @@ struct copy_order {
 /* What every copy begins with: an error of an earlier call, a missing context, or a bad stream end it. */
 CUresult copy_begin(CUstream stream, bool per_thread_default, bool waits, struct copy_order *ret_order);
 
-CUresult copy_up(const struct copy_order *order, CUdeviceptr to, const void *from, size_t bytes);
-/* To memory that the executor cannot reach it returns when the bytes are there, as the real driver does. */
-CUresult copy_down(const struct copy_order *order, void *to, CUdeviceptr from, size_t bytes);
-/* From the program's memory to the program's memory, when the stream has come there. */
-CUresult copy_host(const struct copy_order *order, void *to, const void *from, size_t bytes);
-
 /* Must a synchronous copy or fill to or from the address have ended when it returns? The current context is usable. */
 bool copy_is_synchronous(uint64_t address);
 

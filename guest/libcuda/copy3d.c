@@ -2,6 +2,7 @@
 /* cuMemcpy3D, and between contexts. */
 #include "context.h"
 #include "copy.h"
+#include "copy_peer.h"
 #include "host_calls.h"
 
 API(cuMemcpy3D_v2, const CUDA_MEMCPY3D *copy)
@@ -51,31 +52,7 @@ static CUresult copy_3d_peer(const CUDA_MEMCPY3D_PEER *peer, CUstream stream, bo
 	if (result)
 		return result;
 	peers = (struct copy_peers){.source = from->id, .destination = to->id};
-	copy = (CUDA_MEMCPY3D){
-		.srcXInBytes = peer->srcXInBytes,
-		.srcY = peer->srcY,
-		.srcZ = peer->srcZ,
-		.srcLOD = peer->srcLOD,
-		.srcMemoryType = peer->srcMemoryType,
-		.srcHost = peer->srcHost,
-		.srcDevice = peer->srcDevice,
-		.srcArray = peer->srcArray,
-		.srcPitch = peer->srcPitch,
-		.srcHeight = peer->srcHeight,
-		.dstXInBytes = peer->dstXInBytes,
-		.dstY = peer->dstY,
-		.dstZ = peer->dstZ,
-		.dstLOD = peer->dstLOD,
-		.dstMemoryType = peer->dstMemoryType,
-		.dstHost = peer->dstHost,
-		.dstDevice = peer->dstDevice,
-		.dstArray = peer->dstArray,
-		.dstPitch = peer->dstPitch,
-		.dstHeight = peer->dstHeight,
-		.WidthInBytes = peer->WidthInBytes,
-		.Height = peer->Height,
-		.Depth = peer->Depth,
-	};
+	copy = copy_of_peer(peer);
 	result = copy_shape_between(&copy, from->words[CONTEXT_DEVICE] == to->words[CONTEXT_DEVICE] ? NULL : &peers,
 				    stream, per_thread_default, waits);
 	return result || !waits ? result : copy_end_await(per_thread_default);

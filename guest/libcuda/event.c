@@ -86,28 +86,38 @@ API(cuEventSynchronize, CUevent event)
 	return completion_ask(event, host_cuEventSynchronize);
 }
 
-API(cuEventCreate, CUevent *ret_event, unsigned int flags)
+CUresult event_begin(const CUevent *ret_event, uint32_t *ret_context, struct object **ret_object)
 {
-	struct object *event;
-	uint32_t context;
-	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
+	CUresult result = call_begin(CALL_NEEDS_CONTEXT, ret_context);
 
 	if (result)
 		return result;
 	if (!ret_event)
 		return CUDA_ERROR_INVALID_VALUE;
-	event = object_mint(VGPU_KIND_EVENT, context);
-	if (!event)
-		return CUDA_ERROR_OUT_OF_MEMORY;
+	*ret_object = object_mint(VGPU_KIND_EVENT, *ret_context);
+	return *ret_object ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+}
+
+CUresult event_end(struct object *object, CUresult result, CUevent *ret_event)
+{
+	if (result)
+		object_release(object);
+	else
+		*ret_event = (CUevent)object;
+	return result;
+}
+
+API(cuEventCreate, CUevent *ret_event, unsigned int flags)
+{
+	struct object *event;
+	uint32_t context;
+	CUresult result = event_begin(ret_event, &context, &event);
+
+	if (result)
+		return result;
 	if (flags & CU_EVENT_INTERPROCESS)
 		event_share(event);
-	result = host_cuEventCreate(context, event->id, flags);
-	if (result) {
-		object_release(event);
-		return result;
-	}
-	*ret_event = (CUevent)event;
-	return CUDA_SUCCESS;
+	return event_end(event, host_cuEventCreate(context, event->id, flags), ret_event);
 }
 
 static CUresult event_record(CUevent handle, CUstream stream, unsigned int flags, bool per_thread_default)

@@ -12,6 +12,13 @@
 #include "cuda_abi.h"
 #include "object.h"
 
+/*
+ * What calls that make an event begin with: an object for it that is not known to the host yet, the caller's until
+ * event_end(); and end with: *ret_event is the event, or the object is given back where the host made none.
+ */
+CUresult event_begin(const CUevent *ret_event, uint32_t *ret_context, struct object **ret_object);
+CUresult event_end(struct object *object, CUresult result, CUevent *ret_event);
+
 /* From now on others than cuEventRecord may record the event: graphs, launches, other processes. */
 void event_escape(struct object *event);
 

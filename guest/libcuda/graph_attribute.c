@@ -55,7 +55,9 @@ CUresult graph_node_learn_child(struct graph_node *node, uint32_t context)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	result = graph_of(object) ? host_cuGraphChildGraphNodeGetGraph(context, object->id, node->object->id)
 				  : CUDA_ERROR_OUT_OF_MEMORY;
-	if (!result && graph_node_embed(node, object))
+	if (!result && !graph_node_embed(node, object))
+		result = CUDA_ERROR_OUT_OF_MEMORY;
+	if (!result)
 		return CUDA_SUCCESS;
 	graph_forget(object);
 	object_release(object);

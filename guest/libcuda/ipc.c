@@ -112,20 +112,10 @@ API(cuIpcOpenEventHandle, CUevent *ret_event, CUipcEventHandle handle)
 {
 	struct object *event;
 	uint32_t context;
-	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
+	CUresult result = event_begin(ret_event, &context, &event);
 
 	if (result)
 		return result;
-	if (!ret_event)
-		return CUDA_ERROR_INVALID_VALUE;
-	event = object_mint(VGPU_KIND_EVENT, context);
-	if (!event)
-		return CUDA_ERROR_OUT_OF_MEMORY;
 	event_share(event);
-	result = host_cuIpcOpenEventHandle(context, event->id, &handle);
-	if (result)
-		object_release(event);
-	else
-		*ret_event = (CUevent)event;
-	return result;
+	return event_end(event, host_cuIpcOpenEventHandle(context, event->id, &handle), ret_event);
 }

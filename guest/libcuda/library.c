@@ -35,7 +35,7 @@ static CUresult library_load(CUlibrary *ret_library, uint32_t context, struct im
  * The image is copied to the host at once, so whether the program preserves it does not matter. A table
  * of host functions would have to be shared with the host.
  */
-static CUresult library_options_check(unsigned int count, const CUlibraryOption *ids, void **values)
+static CUresult library_options_check(unsigned int count, const CUlibraryOption *ids, void *const *values)
 {
 	if (count && !ids)
 		return CUDA_ERROR_INVALID_VALUE;
@@ -50,24 +50,30 @@ static CUresult library_options_check(unsigned int count, const CUlibraryOption 
 	return CUDA_SUCCESS;
 }
 
+static CUresult load_begin(bool has_arguments, unsigned int library_count, const CUlibraryOption *library_ids,
+			   void *const *library_values, uint32_t *ret_context)
+{
+	CUresult result = call_begin(CALL_NEEDS_INIT, ret_context);
+
+	if (result)
+		return result;
+	if (!has_arguments)
+		return CUDA_ERROR_INVALID_VALUE;
+	return library_options_check(library_count, library_ids, library_values);
+}
+
 API(cuLibraryLoadData, CUlibrary *library, const void *code, CUjit_option *ids, void **values, unsigned int count,
     CUlibraryOption *library_ids, void **library_values, unsigned int library_count)
 {
 	struct jit_options options;
 	struct image image;
 	uint32_t context;
-	CUresult result = call_begin(CALL_NEEDS_INIT, &context);
+	CUresult result = load_begin(library && code, library_count, library_ids, library_values, &context);
 
-	if (result)
-		return result;
-	if (!library || !code)
-		return CUDA_ERROR_INVALID_VALUE;
-	result = library_options_check(library_count, library_ids, library_values);
 	if (!result)
 		result = jit_options_read(count, ids, values, &options);
-	if (result)
-		return result;
-	result = image_examine(code, &image);
+	if (!result)
+		result = image_examine(code, &image);
 	if (result)
 		return result;
 	result = library_load(library, context, &image, &options);
@@ -81,18 +87,12 @@ API(cuLibraryLoadFromFile, CUlibrary *library, const char *path, CUjit_option *i
 	struct jit_options options;
 	struct image_file file;
 	uint32_t context;
-	CUresult result = call_begin(CALL_NEEDS_INIT, &context);
+	CUresult result = load_begin(library && path, library_count, library_ids, library_values, &context);
 
-	if (result)
-		return result;
-	if (!library || !path)
-		return CUDA_ERROR_INVALID_VALUE;
-	result = library_options_check(library_count, library_ids, library_values);
 	if (!result)
 		result = jit_options_read(count, ids, values, &options);
-	if (result)
-		return result;
-	result = image_file_open(path, &file);
+	if (!result)
+		result = image_file_open(path, &file);
 	if (result)
 		return result;
 	result = library_load(library, context, &file.image, &options);

@@ -33,6 +33,14 @@ static size_t lower_find(uint64_t address)
 	return low;
 }
 
+/* With the lock held: the range that the address is in; NULL: there is none. */
+static struct memory_range *range_find(uint64_t address)
+{
+	size_t index = lower_find(address);
+
+	return index < range_count && ranges[index].address <= address ? &ranges[index] : NULL;
+}
+
 static void range_delete(size_t index)
 {
 	range_count--;
@@ -94,46 +102,49 @@ CUresult memory_note_global(uint64_t address, uint64_t bytes, CUdevice device, u
 
 bool memory_lookup(uint64_t address, struct memory_range *ret_range)
 {
-	bool found;
-	size_t index;
+	struct memory_range *range;
 
 	lock_take(&ranges_lock);
-	index = lower_find(address);
-	found = index < range_count && ranges[index].address <= address;
-	if (found)
-		*ret_range = ranges[index];
+	range = range_find(address);
+	if (range)
+		*ret_range = *range;
 	lock_release(&ranges_lock);
-	return found;
+	return range != NULL;
 }
 
 bool memory_advise(uint64_t address, const struct memory_advice *advice)
 {
-	bool found;
-	size_t index;
+	struct memory_range *range;
 
 	lock_take(&ranges_lock);
-	index = lower_find(address);
-	found = index < range_count && ranges[index].address <= address;
-	if (found)
-		ranges[index].advice = *advice;
+	range = range_find(address);
+	if (range)
+		range->advice = *advice;
 	lock_release(&ranges_lock);
-	return found;
+	return range != NULL;
 }
 
 bool memory_set_synchrony(uint64_t address, enum memory_synchrony synchrony)
 {
-	bool found;
-	size_t index;
+	struct memory_range *range;
 
 	lock_take(&ranges_lock);
-	index = lower_find(address);
-	found = index < range_count && ranges[index].address <= address;
-	if (found)
-		ranges[index].synchrony = synchrony;
-	if (found && synchrony == SYNCHRONY_ON)
+	range = range_find(address);
+	if (range)
+		range->synchrony = synchrony;
+	if (range && synchrony == SYNCHRONY_ON)
 		__atomic_store_n(&any_synchronous, true, __ATOMIC_RELAXED);
 	lock_release(&ranges_lock);
-	return found;
+	return range != NULL;
+}
+
+/* Is it memory that the program can look at while the device works on it? */
+static bool is_shared(uint64_t address)
+{
+	struct memory_range range;
+
+	/* Only device memory lies there, which saves the lock. */
+	return !address_is_device(address) && memory_lookup(address, &range) && memory_kind_is_shared(range.kind);
 }
 
 bool memory_is_synchronous(uint64_t address)
@@ -143,7 +154,7 @@ bool memory_is_synchronous(uint64_t address)
 	if (__atomic_load_n(&any_synchronous, __ATOMIC_RELAXED) && memory_lookup(address, &range) &&
 	    range.synchrony == SYNCHRONY_ON)
 		return true;
-	return memory_is_shared(address);
+	return is_shared(address);
 }
 
 bool memory_is_spanned(uint64_t address, uint64_t bytes)
@@ -247,12 +258,4 @@ bool memory_is_of_graph(uint64_t address)
 	struct memory_range range;
 
 	return memory_lookup(address, &range) && range.kind == MEMORY_GRAPH && range.address == address;
-}
-
-bool memory_is_shared(uint64_t address)
-{
-	struct memory_range range;
-
-	/* Only device memory lies there, which saves the lock. */
-	return !address_is_device(address) && memory_lookup(address, &range) && memory_kind_is_shared(range.kind);
 }

@@ -97,10 +97,9 @@ bool memory_remove_of_context(uint32_t context, unsigned int kinds, struct memor
 void memory_forget_context(uint32_t context);
 void memory_forget_owner(uint32_t owner);
 
-/* Is it memory that the program can look at while the device works on it? */
-bool memory_is_shared(uint64_t address);
-
-/* Must a synchronous operation on it have ended when it returns? As memory_is_shared(), and where the program says so.
+/*
+ * Must a synchronous operation on it have ended when it returns? Where the program can look at the memory while the
+ * device works on it, and where the program says so.
  */
 bool memory_is_synchronous(uint64_t address);
 

@@ -8,16 +8,21 @@
 
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
-int name_file_make(const CUipcMemHandle *name)
+CUresult name_file_make(const CUipcMemHandle *name, uint32_t bytes, int *ret_file)
 {
-	int file = memfd_create("cuda-memory", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int file;
 
+	if (bytes != sizeof(*name))
+		return CUDA_ERROR_UNKNOWN;
+	file = memfd_create("cuda-memory", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (file < 0)
-		return -1;
-	if (write(file, name, sizeof(*name)) == (ssize_t)sizeof(*name) && fcntl(file, F_ADD_SEALS, SEALS) == 0)
-		return file;
-	close(file);
-	return -1;
+		return CUDA_ERROR_OPERATING_SYSTEM;
+	if (write(file, name, sizeof(*name)) != (ssize_t)sizeof(*name) || fcntl(file, F_ADD_SEALS, SEALS)) {
+		close(file);
+		return CUDA_ERROR_OPERATING_SYSTEM;
+	}
+	*ret_file = file;
+	return CUDA_SUCCESS;
 }
 
 bool name_file_read(int file, CUipcMemHandle *ret_name)

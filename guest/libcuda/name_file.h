@@ -8,11 +8,13 @@
 #define VGPU_NAME_FILE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "cuda_abi.h"
 
-/* The caller's; -1: the system has no file for it. */
-int name_file_make(const CUipcMemHandle *name);
+/* *ret_file, the program's, of a name of that many bytes; CUDA_ERROR_OPERATING_SYSTEM: the system has no file for it.
+ */
+CUresult name_file_make(const CUipcMemHandle *name, uint32_t bytes, int *ret_file);
 
 /* False: it is no such file. Whether the name stands for anything the host knows. */
 bool name_file_read(int file, CUipcMemHandle *ret_name);

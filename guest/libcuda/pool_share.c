@@ -17,7 +17,6 @@ API(cuMemPoolExportToShareableHandle, void *shareable, CUmemoryPool pool, CUmemA
 	CUipcMemHandle name;
 	uint32_t context, bytes = 0;
 	CUresult result = call_begin(CALL_NEEDS_INIT, &context);
-	int file;
 
 	if (result)
 		return result;
@@ -26,15 +25,7 @@ API(cuMemPoolExportToShareableHandle, void *shareable, CUmemoryPool pool, CUmemA
 	    !(object->words[POOL_HANDLE_TYPES] & (uint64_t)type))
 		return CUDA_ERROR_INVALID_VALUE;
 	result = host_cuMemPoolExportToShareableHandle(context, object->id, &name, sizeof(name), &bytes);
-	if (result)
-		return result;
-	if (bytes != sizeof(name))
-		return CUDA_ERROR_UNKNOWN;
-	file = name_file_make(&name);
-	if (file < 0)
-		return CUDA_ERROR_OPERATING_SYSTEM;
-	*(int *)shareable = file;
-	return CUDA_SUCCESS;
+	return result ? result : name_file_make(&name, bytes, shareable);
 }
 
 API(cuMemPoolImportFromShareableHandle, CUmemoryPool *pool, void *shareable, CUmemAllocationHandleType type,

@@ -4,8 +4,7 @@
  * version the caller was compiled for; with the flag for per-thread default
  * streams, the per-thread variant where there is one.
  */
-#include "proc_address.h"
-
+#include <stdbool.h>
 #include <string.h>
 
 #include "call.h"
@@ -29,8 +28,9 @@ static size_t name_find(const char *name)
 	return low < proc_table_count && strcmp(proc_table[low].base, name) == 0 ? low : proc_table_count;
 }
 
-enum CUdriverProcAddressQueryResult_enum proc_address_find(const char *name, int version, bool per_thread,
-							   void **ret_function)
+/* The function that a caller compiled for 'version' gets for a name without suffixes. */
+static enum CUdriverProcAddressQueryResult_enum function_find(const char *name, int version, bool per_thread,
+							      void **ret_function)
 {
 	const struct proc_entry *best = NULL;
 	size_t first = name_find(name);
@@ -61,7 +61,7 @@ static CUresult find(const char *symbol, void **pfn, int version, cuuint64_t fla
 	if (!symbol || !pfn || flags > CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM)
 		return CUDA_ERROR_INVALID_VALUE;
 	*pfn = NULL;
-	found = proc_address_find(symbol, version, flags == CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM, pfn);
+	found = function_find(symbol, version, flags == CU_GET_PROC_ADDRESS_PER_THREAD_DEFAULT_STREAM, pfn);
 	if (status)
 		*status = found;
 	return found == CU_GET_PROC_ADDRESS_SUCCESS ? CUDA_SUCCESS : CUDA_ERROR_NOT_FOUND;

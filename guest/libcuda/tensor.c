@@ -128,6 +128,16 @@ static bool shape_begin(cuuint32_t rank, const void *address, const cuuint64_t *
 	return true;
 }
 
+static void shape_end(struct vgpu_tensor_map *shape, CUtensorMapDataType type, CUtensorMapInterleave interleave,
+		      CUtensorMapSwizzle swizzle, CUtensorMapL2promotion promotion, CUtensorMapFloatOOBfill fill)
+{
+	shape->data_type = (uint32_t)type;
+	shape->interleave = (uint32_t)interleave;
+	shape->swizzle = (uint32_t)swizzle;
+	shape->promotion = (uint32_t)promotion;
+	shape->fill = (uint32_t)fill;
+}
+
 API(cuTensorMapEncodeTiled, CUtensorMap *map, CUtensorMapDataType type, cuuint32_t rank, void *address,
     const cuuint64_t *dimensions, const cuuint64_t *strides, const cuuint32_t *box, const cuuint32_t *element_strides,
     CUtensorMapInterleave interleave, CUtensorMapSwizzle swizzle, CUtensorMapL2promotion promotion,
@@ -139,11 +149,7 @@ API(cuTensorMapEncodeTiled, CUtensorMap *map, CUtensorMapDataType type, cuuint32
 		return CUDA_ERROR_INVALID_VALUE;
 	for (cuuint32_t i = 0; i < rank; i++)
 		shape.box[i] = box[i];
-	shape.data_type = (uint32_t)type;
-	shape.interleave = (uint32_t)interleave;
-	shape.swizzle = (uint32_t)swizzle;
-	shape.promotion = (uint32_t)promotion;
-	shape.fill = (uint32_t)fill;
+	shape_end(&shape, type, interleave, swizzle, promotion, fill);
 	return map_encode(TENSOR_TILED, &shape, map);
 }
 
@@ -162,11 +168,7 @@ API(cuTensorMapEncodeIm2col, CUtensorMap *map, CUtensorMapDataType type, cuuint3
 	}
 	shape.channels = channels;
 	shape.pixels = pixels;
-	shape.data_type = (uint32_t)type;
-	shape.interleave = (uint32_t)interleave;
-	shape.swizzle = (uint32_t)swizzle;
-	shape.promotion = (uint32_t)promotion;
-	shape.fill = (uint32_t)fill;
+	shape_end(&shape, type, interleave, swizzle, promotion, fill);
 	return map_encode(TENSOR_IM2COL, &shape, map);
 }
 
@@ -184,12 +186,8 @@ API(cuTensorMapEncodeIm2colWide, CUtensorMap *map, CUtensorMapDataType type, cuu
 	shape.upper[0] = upper;
 	shape.channels = channels;
 	shape.pixels = pixels;
-	shape.data_type = (uint32_t)type;
-	shape.interleave = (uint32_t)interleave;
 	shape.mode = (uint32_t)mode;
-	shape.swizzle = (uint32_t)swizzle;
-	shape.promotion = (uint32_t)promotion;
-	shape.fill = (uint32_t)fill;
+	shape_end(&shape, type, interleave, swizzle, promotion, fill);
 	return map_encode(TENSOR_IM2COL_WIDE, &shape, map);
 }
 

@@ -14,7 +14,6 @@ API(cuMemExportToShareableHandle, void *shareable, CUmemGenericAllocationHandle 
 	CUipcMemHandle name;
 	uint32_t context, bytes = 0;
 	CUresult result = call_begin(CALL_NEEDS_INIT, &context);
-	int file;
 
 	if (result)
 		return result;
@@ -28,15 +27,7 @@ API(cuMemExportToShareableHandle, void *shareable, CUmemGenericAllocationHandle 
 			 ? host_cuMemExportToShareableHandle(context, object->id, &name, sizeof(name), &bytes)
 			 : CUDA_ERROR_INVALID_VALUE;
 	(void)memory_handle_unmap(context, object);
-	if (result)
-		return result;
-	if (bytes != sizeof(name))
-		return CUDA_ERROR_UNKNOWN;
-	file = name_file_make(&name);
-	if (file < 0)
-		return CUDA_ERROR_OPERATING_SYSTEM;
-	*(int *)shareable = file;
-	return CUDA_SUCCESS;
+	return result ? result : name_file_make(&name, bytes, shareable);
 }
 
 API(cuMemImportFromShareableHandle, CUmemGenericAllocationHandle *handle, void *shareable,

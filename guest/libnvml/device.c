@@ -12,11 +12,10 @@
 #include "nvml_abi.h"
 #include "remote.h"
 
-#define DEVICES_MAX	  64
-#define IDENTITY_BYTES	  96
-#define UUID_TYPE_TEXT	  1
-#define UUID_TYPE_BINARY  2
-#define UUID_BINARY_BYTES 16
+#define DEVICES_MAX	 64
+#define IDENTITY_BYTES	 96
+#define UUID_TYPE_TEXT	 1
+#define UUID_TYPE_BINARY 2
 
 /* Something to point at: no program looks behind a handle. */
 struct nvml_device {
@@ -56,14 +55,7 @@ int device_find(unsigned int index, struct nvml_device **ret_device)
 
 NVML_API(nvmlDeviceGetCount_v2, unsigned int *count)
 {
-	int result = library_check();
-
-	if (result)
-		return result;
-	if (!count)
-		return NVML_ERROR_INVALID_ARGUMENT;
-	*count = device_count();
-	return NVML_SUCCESS;
+	return library_count(count, device_count());
 }
 
 NVML_API(nvmlDeviceGetCount, unsigned int *count)

@@ -70,28 +70,14 @@ static int slot_processes(const struct nvml_device *device, unsigned int *count,
 	return NVML_SUCCESS;
 }
 
-/* A guest has neither MPS nor graphics. */
-static int slot_no_processes(const struct nvml_device *device, unsigned int *count)
-{
-	unsigned int index;
-	int result = library_check();
-
-	if (result)
-		return result;
-	if (!count || !device_index(device, &index))
-		return NVML_ERROR_INVALID_ARGUMENT;
-	*count = 0;
-	return NVML_SUCCESS;
-}
-
 static const void *const table[SLOT_COUNT] = {
 	[0] = (const void *)(SLOT_COUNT * sizeof(void *)),
 	[1 ... SLOT_HANDLE - 1] = (const void *)slot_refused,
 	[SLOT_HANDLE] = (const void *)slot_handle,
 	[SLOT_HANDLE + 1 ... SLOT_COMPUTING - 1] = (const void *)slot_refused,
 	[SLOT_COMPUTING] = (const void *)slot_processes,
-	[SLOT_UNDER_MPS] = (const void *)slot_no_processes,
-	[SLOT_DRAWING] = (const void *)slot_no_processes,
+	[SLOT_UNDER_MPS] = (const void *)processes_none,
+	[SLOT_DRAWING] = (const void *)processes_none,
 	[SLOT_DRAWING + 1 ... SLOT_COUNT - 1] = (const void *)slot_refused,
 };
 

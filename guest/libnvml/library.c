@@ -17,6 +17,18 @@ int library_check(void)
 	return __atomic_load_n(&init_count, __ATOMIC_ACQUIRE) ? NVML_SUCCESS : NVML_ERROR_UNINITIALIZED;
 }
 
+int library_count(unsigned int *count, unsigned int value)
+{
+	int result = library_check();
+
+	if (result)
+		return result;
+	if (!count)
+		return NVML_ERROR_INVALID_ARGUMENT;
+	*count = value;
+	return NVML_SUCCESS;
+}
+
 int library_refuse(int result)
 {
 	int status = library_check();

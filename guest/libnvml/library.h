@@ -9,6 +9,9 @@
 /* NVML_ERROR_UNINITIALIZED before nvmlInit and after the last nvmlShutdown, else NVML_SUCCESS. Any thread. */
 int library_check(void);
 
+/* *count = value, for functions that tell how many of something there are here. */
+int library_count(unsigned int *count, unsigned int value);
+
 /* For functions that are refused: 'result', or NVML_ERROR_UNINITIALIZED. */
 int library_refuse(int result);
 

@@ -109,8 +109,7 @@ NVML_API(nvmlDeviceGetComputeRunningProcesses_v3, struct nvml_device *device, un
 	return list_get_v2(device, count, infos);
 }
 
-/* A guest has neither graphics nor MPS: nobody uses the device so. */
-static int none_get(const struct nvml_device *device, unsigned int *count)
+int processes_none(const struct nvml_device *device, unsigned int *count)
 {
 	unsigned int index;
 	int result = library_check();
@@ -127,7 +126,7 @@ static int none_get(const struct nvml_device *device, unsigned int *count)
 	NVML_API(name, const struct nvml_device *device, unsigned int *count, void *infos) \
 	{                                                                                  \
 		(void)infos;                                                               \
-		return none_get(device, count);                                            \
+		return processes_none(device, count);                                      \
 	}
 
 NONE_API(nvmlDeviceGetGraphicsRunningProcesses)

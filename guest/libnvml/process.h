@@ -16,6 +16,9 @@ struct nvml_device;
 int processes_get(const struct nvml_device *device, struct vgpu_nvml_process *processes, size_t room,
 		  size_t *ret_count);
 
+/* *count = 0: a guest has neither graphics nor MPS, nobody uses the device so. */
+int processes_none(const struct nvml_device *device, unsigned int *count);
+
 /* The name of a process of the guest: its first argument. NVML_ERROR_NOT_FOUND: there is no such process. */
 int process_name_get(unsigned int process_id, char *name, size_t bytes);
 

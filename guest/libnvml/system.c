@@ -30,26 +30,14 @@ NVML_API(nvmlSystemGetCudaDriverVersion, int *version)
 	return NVML_SUCCESS;
 }
 
-static int none_count(unsigned int *count)
-{
-	int result = library_check();
-
-	if (result)
-		return result;
-	if (!count)
-		return NVML_ERROR_INVALID_ARGUMENT;
-	*count = 0;
-	return NVML_SUCCESS;
-}
-
 /* S-class units are of the host. */
 NVML_API(nvmlUnitGetCount, unsigned int *count)
 {
-	return none_count(count);
+	return library_count(count, 0);
 }
 
 /* Devices that the host's driver excludes are nowhere in the guest. */
 NVML_API(nvmlGetExcludedDeviceCount, unsigned int *count)
 {
-	return none_count(count);
+	return library_count(count, 0);
 }

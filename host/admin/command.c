@@ -3,7 +3,9 @@
 
 #include <string.h>
 
-#define LIMITS " processes memory-mib pinned-mib handles queue-depth rate mib-per-second kernel-ms "
+#define LIMITS                                                                                                \
+	" processes memory-mib pinned-mib handles queue-depth rate mib-per-second kernel-ms host-memory-mib " \
+	"host-tasks "
 
 const struct command commands[] = {
 	{"status", "", "", 0, "", "The mediator in a few lines", COMMAND_REQUEST},
@@ -62,6 +64,8 @@ const struct command_option command_options[] = {
 	{"rate", "commands-per-second", "N", "Commands per second, by delay"},
 	{"mib-per-second", "mib-per-second", "MIB", "Copied per second, by delay"},
 	{"kernel-ms", "kernel-ms", "MS", "Longest kernel"},
+	{"host-memory-mib", "host-memory-mib", "MIB", "Memory of the host that its executors take"},
+	{"host-tasks", "host-tasks", "N", "Threads of its executors"},
 	{"for", "for", "SECONDS", "How long; without it until it is cleared"},
 	{"reason", "reason", "TEXT", "Why"},
 	{"description", "description", "TEXT", "Of the pool"},

@@ -319,19 +319,31 @@ void copy_forget_context(struct executor *executor, struct context *context)
 	}
 }
 
+/* The stream of a copy to or from memory of the program that is mapped here; a capture that goes on may keep its name.
+ */
+static CUresult mapped_begin(struct executor *executor, uint32_t stream_id, uint64_t host, uint64_t bytes,
+			     CUstream *ret_stream)
+{
+	CUresult result = execute_find_stream(executor, stream_id, ret_stream);
+
+	if (result)
+		return result;
+	if (!pinned_holds(&executor->pinned, host, bytes))
+		return CUDA_ERROR_INVALID_VALUE;
+	if (executor->captures.count)
+		pinned_name(&executor->pinned, host);
+	return CUDA_SUCCESS;
+}
+
 CUresult execute_cuMemcpyHtoDAsync_v2(struct executor *executor, const struct request *request,
 				      const struct wire_cuMemcpyHtoDAsync_v2 *arguments)
 {
 	CUstream stream;
-	CUresult result = execute_find_stream(executor, arguments->hStream, &stream);
+	CUresult result = mapped_begin(executor, arguments->hStream, arguments->srcHost, arguments->ByteCount, &stream);
 
 	(void)request;
 	if (result)
 		return result;
-	if (!pinned_holds(&executor->pinned, arguments->srcHost, arguments->ByteCount))
-		return CUDA_ERROR_INVALID_VALUE;
-	if (executor->captures.count)
-		pinned_name(&executor->pinned, arguments->srcHost);
 	result = executor->driver.cuMemcpyHtoDAsync_v2(
 		arguments->dstDevice, (const void *)(uintptr_t)arguments->srcHost, arguments->ByteCount, stream);
 	if (!result)
@@ -343,15 +355,11 @@ CUresult execute_cuMemcpyDtoHAsync_v2(struct executor *executor, const struct re
 				      const struct wire_cuMemcpyDtoHAsync_v2 *arguments)
 {
 	CUstream stream;
-	CUresult result = execute_find_stream(executor, arguments->hStream, &stream);
+	CUresult result = mapped_begin(executor, arguments->hStream, arguments->dstHost, arguments->ByteCount, &stream);
 
 	(void)request;
 	if (result)
 		return result;
-	if (!pinned_holds(&executor->pinned, arguments->dstHost, arguments->ByteCount))
-		return CUDA_ERROR_INVALID_VALUE;
-	if (executor->captures.count)
-		pinned_name(&executor->pinned, arguments->dstHost);
 	result = executor->driver.cuMemcpyDtoHAsync_v2((void *)(uintptr_t)arguments->dstHost, arguments->srcDevice,
 						       arguments->ByteCount, stream);
 	if (!result)

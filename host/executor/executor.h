@@ -33,6 +33,7 @@
 #include "green.h"
 #include "handles.h"
 #include "latency.h"
+#include "launch_chain.h"
 #include "pending.h"
 #include "pinned.h"
 #include "print.h"
@@ -79,6 +80,7 @@ struct executor {
 	struct replies replies;
 	struct pendings pendings;
 	struct captures captures;
+	struct launch_chains chains;
 	struct copies copies;
 	struct stage stage;
 	struct pinned pinned;

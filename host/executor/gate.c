@@ -264,6 +264,8 @@ bool gate_ask(struct executor *executor)
 	if (!work_waits(executor))
 		return false;
 	now = schedule_now();
+	/* They were let through before the permit changed: what is in flight from then on is to include them. */
+	launch_chain_issue(executor);
 	word_look(executor, gate, now);
 	if (!limit_rate_admits(executor, now))
 		return refuse(gate, now);
@@ -344,7 +346,7 @@ bool gate_poll(struct executor *executor)
 	bool progress;
 	uint64_t now;
 
-	if (__atomic_load_n(&gate->permit->word, __ATOMIC_RELAXED) == gate->free_word)
+	if (gate_is_free(gate))
 		return false;
 	now = schedule_now();
 	word_look(executor, gate, now);
@@ -378,7 +380,7 @@ bool gate_poll(struct executor *executor)
 
 bool gate_is_watching(const struct gate *gate)
 {
-	if (__atomic_load_n(&gate->permit->word, __ATOMIC_RELAXED) == gate->free_word)
+	if (gate_is_free(gate))
 		return false;
 	if (!bursts_are_idle(&gate->bursts) || gate->delayed_until_ns)
 		return true;

@@ -60,10 +60,16 @@ void gate_open(struct gate *gate, const struct vgpu_permit_page *permit, struct 
 
 bool gate_ask(struct executor *executor);
 
+/* Nothing is counted, all records may be executed. */
+static inline bool gate_is_free(const struct gate *gate)
+{
+	return __atomic_load_n(&gate->permit->word, __ATOMIC_RELAXED) == gate->free_word;
+}
+
 /* May the next record be executed? */
 static inline bool gate_admits(struct executor *executor, const struct gate *gate)
 {
-	return __atomic_load_n(&gate->permit->word, __ATOMIC_RELAXED) == gate->free_word || gate_ask(executor);
+	return gate_is_free(gate) || gate_ask(executor);
 }
 
 /* In each round of the loop; true: something went on. */

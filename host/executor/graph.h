@@ -17,9 +17,6 @@ CUresult graph_check_child(const struct executor *executor, uint32_t parent, uin
 /* Is it the root, or embedded in it, at whatever depth? */
 bool graph_is_in(const struct executor *executor, uint32_t graph, uint32_t root);
 
-/* Does a capture go into the graph, or one that is embedded in it or (of a node's id) in the node? */
-bool graph_is_captured(const struct executor *executor, uint32_t id);
-
 /* From now on the node owns the graph; it may own several. */
 void graph_embed(struct executor *executor, uint32_t node, uint32_t child);
 

@@ -22,15 +22,6 @@ static uint32_t parent_of(const struct executor *executor, uint32_t graph)
 	return node ? node->owner : 0;
 }
 
-CUresult graph_check_free(const struct executor *executor, uint32_t graph)
-{
-	const struct handle *handle = handles_find(&executor->handles, VGPU_KIND_GRAPH, graph);
-
-	if (!handle)
-		return CUDA_ERROR_INVALID_HANDLE;
-	return handle->owner || graph_is_captured(executor, graph) ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
-}
-
 /* Is the graph embedded in the node, at whatever depth? */
 static bool is_in_node(const struct executor *executor, uint32_t graph, uint32_t node)
 {
@@ -43,7 +34,8 @@ static bool is_in_node(const struct executor *executor, uint32_t graph, uint32_t
 	return handle && handle->owner == node;
 }
 
-bool graph_is_captured(const struct executor *executor, uint32_t id)
+/* Does a capture go into the graph, or one that is embedded in it or (of a node's id) in the node? */
+static bool is_captured(const struct executor *executor, uint32_t id)
 {
 	for (size_t i = 0; i < executor->captures.count; i++) {
 		uint32_t target = executor->captures.list[i].graph;
@@ -53,6 +45,15 @@ bool graph_is_captured(const struct executor *executor, uint32_t id)
 			return true;
 	}
 	return false;
+}
+
+CUresult graph_check_free(const struct executor *executor, uint32_t graph)
+{
+	const struct handle *handle = handles_find(&executor->handles, VGPU_KIND_GRAPH, graph);
+
+	if (!handle)
+		return CUDA_ERROR_INVALID_HANDLE;
+	return handle->owner || is_captured(executor, graph) ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
 }
 
 CUresult graph_check_child(const struct executor *executor, uint32_t parent, uint32_t child)
@@ -118,7 +119,7 @@ CUresult execute_cuGraphDestroyNode(struct executor *executor, const struct requ
 	if (!node)
 		return CUDA_ERROR_INVALID_HANDLE;
 	graph = handles_find(&executor->handles, VGPU_KIND_GRAPH, node->owner);
-	if ((graph && graph->cache) || graph_is_captured(executor, arguments->hNode))
+	if ((graph && graph->cache) || is_captured(executor, arguments->hNode))
 		return CUDA_ERROR_INVALID_VALUE;
 	if (!executor->driver.cuGraphDestroyNode)
 		return CUDA_ERROR_NOT_SUPPORTED;

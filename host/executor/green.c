@@ -124,39 +124,30 @@ CUresult execute_cuGreenCtxStreamCreate(struct executor *executor, const struct 
 	return result;
 }
 
-static CUresult green_event_find(struct executor *executor, uint32_t context_id, uint32_t event_id,
-				 const struct context **ret_context, void **ret_event)
+static CUresult green_event_call(struct executor *executor, uint32_t context_id, uint32_t event_id,
+				 CUresult (*call)(CUgreenCtx context, CUevent event))
 {
-	*ret_context = green_find(executor, context_id);
-	return *ret_context ? execute_find(executor, VGPU_KIND_EVENT, event_id, ret_event) : CUDA_ERROR_INVALID_CONTEXT;
+	const struct context *context = green_find(executor, context_id);
+	void *event;
+	CUresult result =
+		context ? execute_find(executor, VGPU_KIND_EVENT, event_id, &event) : CUDA_ERROR_INVALID_CONTEXT;
+
+	if (result)
+		return result;
+	return call ? call(context->green, event) : CUDA_ERROR_NOT_SUPPORTED;
 }
 
 CUresult execute_cuGreenCtxRecordEvent(struct executor *executor, const struct request *request,
 				       const struct wire_cuGreenCtxRecordEvent *arguments)
 {
-	const struct context *context;
-	void *event;
-	CUresult result = green_event_find(executor, arguments->ctx, arguments->event, &context, &event);
-
 	(void)request;
-	if (result)
-		return result;
-	if (!executor->driver.cuGreenCtxRecordEvent)
-		return CUDA_ERROR_NOT_SUPPORTED;
 	pending_settle_event(executor, arguments->event);
-	return executor->driver.cuGreenCtxRecordEvent(context->green, event);
+	return green_event_call(executor, arguments->ctx, arguments->event, executor->driver.cuGreenCtxRecordEvent);
 }
 
 CUresult execute_cuGreenCtxWaitEvent(struct executor *executor, const struct request *request,
 				     const struct wire_cuGreenCtxWaitEvent *arguments)
 {
-	const struct context *context;
-	void *event;
-	CUresult result = green_event_find(executor, arguments->ctx, arguments->event, &context, &event);
-
 	(void)request;
-	if (result)
-		return result;
-	return executor->driver.cuGreenCtxWaitEvent ? executor->driver.cuGreenCtxWaitEvent(context->green, event)
-						    : CUDA_ERROR_NOT_SUPPORTED;
+	return green_event_call(executor, arguments->ctx, arguments->event, executor->driver.cuGreenCtxWaitEvent);
 }

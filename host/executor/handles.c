@@ -6,13 +6,6 @@
 
 #define CAPACITY_FIRST 64u
 
-void handles_clear(struct handles *handles)
-{
-	for (int kind = 0; kind < VGPU_KIND_COUNT; kind++)
-		free(handles->tables[kind].entries);
-	memset(handles, 0, sizeof(*handles));
-}
-
 struct handle *handles_find(const struct handles *handles, enum vgpu_kind kind, uint32_t id)
 {
 	const struct handle_table *table = &handles->tables[kind];

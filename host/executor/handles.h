@@ -34,8 +34,6 @@ struct handles {
 	struct handle_table tables[VGPU_KIND_COUNT];
 };
 
-void handles_clear(struct handles *handles);
-
 /* NULL: there is no such object of that kind. */
 struct handle *handles_find(const struct handles *handles, enum vgpu_kind kind, uint32_t id);
 

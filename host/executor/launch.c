@@ -5,6 +5,7 @@
 
 #include "executor.h"
 #include "executor_calls.h"
+#include "launch_chain.h"
 #include "overhead.h"
 
 /* Keys of cuLaunchKernel's 'extra' (API reference). */
@@ -179,8 +180,7 @@ CUresult execute_cuOccupancyMaxPotentialClusterSize(struct executor *executor, c
 				 arguments->config_bytes, &reply->clusterSize);
 }
 
-static CUresult launch_issue(struct executor *executor, const struct vgpu_launch *launch, CUfunction function,
-			     CUstream stream)
+CUresult launch_issue(struct executor *executor, const struct vgpu_launch *launch, CUfunction function, CUstream stream)
 {
 	const uint8_t *parameters = (const uint8_t *)(launch + 1);
 	size_t parameter_bytes = launch->parameter_bytes;
@@ -229,6 +229,9 @@ CUresult launch_execute(struct executor *executor, const struct request *request
 	if (result)
 		return result;
 	counter_add(&executor->counters->launches, 1);
+	if (function->cache && launch_chain_take(executor, request, function->object, stream))
+		return CUDA_SUCCESS;
+	launch_chain_issue(executor);
 	if (!function->cache)
 		return launch_first(executor, launch, function, stream);
 	return launch_issue(executor, launch, function->object, stream);

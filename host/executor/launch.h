@@ -14,6 +14,10 @@ bool launch_fits(const struct vgpu_launch *launch, size_t bytes);
 CUresult launch_attribute_translate(struct executor *executor, const struct vgpu_launch_attribute *wire,
 				    CUlaunchAttribute *ret_attribute);
 
+/* The driver's own launch, of one that fits; its parameters lie behind it. */
+CUresult launch_issue(struct executor *executor, const struct vgpu_launch *launch, CUfunction function,
+		      CUstream stream);
+
 CUresult launch_execute(struct executor *executor, const struct request *request);
 CUresult function_info_execute(struct executor *executor, const struct request *request, struct reply *reply);
 

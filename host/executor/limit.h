@@ -16,8 +16,6 @@
 
 #include "execute.h"
 
-struct vgpu_tenant_page;
-
 /* CUDA_SUCCESS, or CUDA_ERROR_OUT_OF_MEMORY when it would be more than the tenant may have. */
 CUresult memory_charge(struct executor *executor, uint64_t bytes);
 /* The driver has given more than was asked for (a pitch): charged in any case. */

@@ -20,13 +20,9 @@
 /* A look is a system call. */
 #define ROUNDS_BETWEEN_PRINT_POLLS 64
 
-/* Of a launch with few parameters. */
-#define PREFETCH_BYTES 192
-
 struct loop {
 	struct executor *executor;
 	struct idle idle;
-	struct log_limit error_limit;
 	_Alignas(8) uint8_t record[VGPU_RECORD_BYTES_MAX];
 	_Alignas(8) uint8_t reply[VGPU_RECORD_BYTES_MAX];
 };
@@ -106,17 +102,6 @@ static bool opcode_takes_long(uint16_t opcode)
 	}
 }
 
-static void failure_note(struct loop *loop, const struct request *request, CUresult result)
-{
-	counter_add(&loop->executor->counters->errors, 1);
-	gate_fault_note(loop->executor, result);
-	if (!(request->flags & VGPU_FLAG_REPLY))
-		channel_error_defer(&loop->executor->channel, request->sequence, result);
-	if (log_limit_passes(&loop->error_limit))
-		log_write("%s failed: %s (%d)", opcode_name(request->opcode),
-			  driver_error_name(&loop->executor->driver, result), result);
-}
-
 static void record_finish(struct loop *loop, const struct request *request, const struct reply *reply, CUresult result)
 {
 	struct executor *executor = loop->executor;
@@ -131,7 +116,7 @@ static void record_finish(struct loop *loop, const struct request *request, cons
 		return;
 	}
 	if (result && result != CUDA_ERROR_NOT_READY)
-		failure_note(loop, request, result);
+		reply_failure_note(executor, request, result);
 	if (request->flags & VGPU_FLAG_REPLY)
 		reply_send(executor, request, result, reply->payload, reply->bytes);
 }
@@ -168,6 +153,8 @@ static void record_execute(struct loop *loop)
 		return;
 	}
 	pending_settle(executor);
+	if (request.opcode != VGPU_OPCODE_LAUNCH)
+		launch_chain_end(executor, request.opcode);
 	context_enter(executor, request.context);
 	executor->request = &request;
 	is_long = executor->gate.own->deadline_ns && opcode_takes_long(request.opcode);
@@ -186,18 +173,6 @@ static void record_execute(struct loop *loop)
 		idle_open(&loop->idle, executor->driver_is_software);
 }
 
-/* The next record lies in the guest's cache; it can come over while the driver works. */
-static void next_prefetch(const struct ring *commands)
-{
-	uint32_t place = (uint32_t)(commands->own & (commands->bytes - 1));
-
-	/* Not before it has been written: the guest would have to take its line back. */
-	if (commands->own == commands->other)
-		return;
-	for (uint32_t line = 0; line < PREFETCH_BYTES; line += 64)
-		__builtin_prefetch(commands->data + ((place + line) & (commands->bytes - 1)));
-}
-
 /* True: at least one record was executed. */
 static bool records_take(struct loop *loop)
 {
@@ -213,10 +188,10 @@ static bool records_take(struct loop *loop)
 			executor_fault(executor, VGPU_ERROR_PROTOCOL, "the guest broke the command ring");
 		if (status != RING_OK)
 			break;
-		next_prefetch(commands);
 		record_execute(loop);
 		count++;
 	}
+	launch_chain_issue(executor);
 	/* Not for every bit of room: a guest that is woken for a few records only sleeps again. */
 	if (count > 0 && commands->other - commands->own <= commands->bytes / 2 && ring_producer_waits(commands))
 		channel_notify(&executor->channel);
@@ -268,7 +243,8 @@ void loop_run(struct executor *executor)
 	static _Alignas(4096) struct loop loop;
 	unsigned rounds = 0;
 
-	loop = (struct loop){.executor = executor, .error_limit = {.free_count = 100, .per_second = 5}};
+	loop = (struct loop){.executor = executor};
+	executor->replies.failure_limit = (struct log_limit){.free_count = 100, .per_second = 5};
 	idle_open(&loop.idle, executor->driver_is_software);
 	while (!executor->fault) {
 		bool progress = reply_backlog_flush(executor) && records_take(&loop);

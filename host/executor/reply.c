@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "driver.h"
 #include "executor.h"
+#include "opcode.h"
 
 struct backlog_record {
 	struct backlog_record *next;
@@ -129,4 +131,15 @@ bool reply_backlog_flush(struct executor *executor)
 bool reply_backlog_prepare_wait(struct executor *executor)
 {
 	return ring_prepare_wait(&executor->channel.replies, executor->replies.first->length) == RING_FULL;
+}
+
+void reply_failure_note(struct executor *executor, const struct request *request, CUresult result)
+{
+	counter_add(&executor->counters->errors, 1);
+	gate_fault_note(executor, result);
+	if (!(request->flags & VGPU_FLAG_REPLY))
+		channel_error_defer(&executor->channel, request->sequence, result);
+	if (log_limit_passes(&executor->replies.failure_limit))
+		log_write("%s failed: %s (%d)", opcode_name(request->opcode),
+			  driver_error_name(&executor->driver, result), result);
 }

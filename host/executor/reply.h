@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "execute.h"
+#include "log.h"
 
 #define REPLY_BACKLOG_BYTES_MAX (64u << 20)
 
@@ -24,11 +25,18 @@ struct replies {
 	struct backlog_record *first;
 	struct backlog_record **last; /* where the next one is linked; NULL before the first use */
 	size_t backlog_bytes;
+	struct log_limit failure_limit; /* of failures in the log */
 };
 
 /* Sends the reply of 'request'; 'payload' is copied. */
 void reply_send(struct executor *executor, const struct request *request, CUresult result, const void *payload,
 		size_t payload_bytes);
+
+/*
+ * A request has failed: counted, written into the log, kept for the next answer if the guest does not wait for this
+ * one. The reply itself is still to be sent.
+ */
+void reply_failure_note(struct executor *executor, const struct request *request, CUresult result);
 
 /* Sends an event, whose payload may be of any length up to a record's. */
 void reply_event_send(struct executor *executor, uint16_t opcode, const void *payload, size_t payload_bytes);

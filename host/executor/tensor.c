@@ -5,13 +5,15 @@
 #include "executor.h"
 #include "executor_calls.h"
 
-/* The shape, if it is one whose arrays are as long as its rank says. */
-static CUresult shape_take(const void *tail, uint32_t bytes, struct vgpu_tensor_map *ret_shape)
+/* The shape, if it is one whose arrays are as long as its rank says, and the driver has the function for it. */
+static CUresult shape_take(bool has_function, const void *tail, uint32_t bytes, struct vgpu_tensor_map *ret_shape)
 {
 	if (bytes != sizeof(*ret_shape))
 		return EXECUTE_PROTOCOL;
 	memcpy(ret_shape, tail, sizeof(*ret_shape));
-	return ret_shape->rank <= VGPU_TENSOR_RANK_MAX ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+	if (ret_shape->rank > VGPU_TENSOR_RANK_MAX)
+		return CUDA_ERROR_INVALID_VALUE;
+	return has_function ? CUDA_SUCCESS : CUDA_ERROR_NOT_SUPPORTED;
 }
 
 static CUresult map_give(CUresult result, const CUtensorMap *map, void *reply, size_t capacity, uint32_t *ret_bytes)
@@ -33,13 +35,11 @@ CUresult execute_cuTensorMapEncodeTiled(struct executor *executor, const struct 
 	const struct driver *driver = &executor->driver;
 	struct vgpu_tensor_map shape;
 	CUtensorMap map = {0};
-	CUresult result = shape_take(tail, arguments->shape_bytes, &shape);
+	CUresult result = shape_take(driver->cuTensorMapEncodeTiled, tail, arguments->shape_bytes, &shape);
 
 	(void)request;
 	if (result)
 		return result;
-	if (!driver->cuTensorMapEncodeTiled)
-		return CUDA_ERROR_NOT_SUPPORTED;
 	result = driver->cuTensorMapEncodeTiled(
 		&map, (CUtensorMapDataType)shape.data_type, shape.rank, (void *)(uintptr_t)shape.address,
 		(const cuuint64_t *)shape.dimensions, (const cuuint64_t *)shape.strides, shape.box,
@@ -56,13 +56,11 @@ CUresult execute_cuTensorMapEncodeIm2col(struct executor *executor, const struct
 	const struct driver *driver = &executor->driver;
 	struct vgpu_tensor_map shape;
 	CUtensorMap map = {0};
-	CUresult result = shape_take(tail, arguments->shape_bytes, &shape);
+	CUresult result = shape_take(driver->cuTensorMapEncodeIm2col, tail, arguments->shape_bytes, &shape);
 
 	(void)request;
 	if (result)
 		return result;
-	if (!driver->cuTensorMapEncodeIm2col)
-		return CUDA_ERROR_NOT_SUPPORTED;
 	result = driver->cuTensorMapEncodeIm2col(
 		&map, (CUtensorMapDataType)shape.data_type, shape.rank, (void *)(uintptr_t)shape.address,
 		(const cuuint64_t *)shape.dimensions, (const cuuint64_t *)shape.strides, shape.lower, shape.upper,
@@ -80,13 +78,11 @@ CUresult execute_cuTensorMapEncodeIm2colWide(struct executor *executor, const st
 	const struct driver *driver = &executor->driver;
 	struct vgpu_tensor_map shape;
 	CUtensorMap map = {0};
-	CUresult result = shape_take(tail, arguments->shape_bytes, &shape);
+	CUresult result = shape_take(driver->cuTensorMapEncodeIm2colWide, tail, arguments->shape_bytes, &shape);
 
 	(void)request;
 	if (result)
 		return result;
-	if (!driver->cuTensorMapEncodeIm2colWide)
-		return CUDA_ERROR_NOT_SUPPORTED;
 	result = driver->cuTensorMapEncodeIm2colWide(
 		&map, (CUtensorMapDataType)shape.data_type, shape.rank, (void *)(uintptr_t)shape.address,
 		(const cuuint64_t *)shape.dimensions, (const cuuint64_t *)shape.strides, shape.lower[0], shape.upper[0],

@@ -38,6 +38,13 @@ static bool handle_types_valid(const struct executor *executor, uint32_t handle_
 	       (handle_types == CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR && executor->can_share);
 }
 
+static CUresult kind_check(const struct executor *executor, uint32_t compression, uint32_t handle_types)
+{
+	if (!is_there(executor) || !handle_types_valid(executor, handle_types))
+		return CUDA_ERROR_NOT_SUPPORTED;
+	return compression > CU_MEM_ALLOCATION_COMP_GENERIC ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+}
+
 CUresult execute_cuMemGetAllocationGranularity(struct executor *executor, const struct request *request,
 					       const struct wire_cuMemGetAllocationGranularity *arguments,
 					       struct wire_cuMemGetAllocationGranularity_reply *reply)
@@ -47,10 +54,9 @@ CUresult execute_cuMemGetAllocationGranularity(struct executor *executor, const 
 	CUresult result;
 
 	(void)request;
-	if (!is_there(executor) || !handle_types_valid(executor, arguments->handle_types))
-		return CUDA_ERROR_NOT_SUPPORTED;
-	if (arguments->compression > CU_MEM_ALLOCATION_COMP_GENERIC)
-		return CUDA_ERROR_INVALID_VALUE;
+	result = kind_check(executor, arguments->compression, arguments->handle_types);
+	if (result)
+		return result;
 	result = executor->driver.cuMemGetAllocationGranularity(&bytes, &properties,
 								(CUmemAllocationGranularity_flags)arguments->option);
 	reply->granularity = bytes;
@@ -117,10 +123,9 @@ CUresult execute_cuMemCreate(struct executor *executor, const struct request *re
 	CUresult result;
 
 	(void)request;
-	if (!is_there(executor) || !handle_types_valid(executor, arguments->handle_types))
-		return CUDA_ERROR_NOT_SUPPORTED;
-	if (arguments->compression > CU_MEM_ALLOCATION_COMP_GENERIC)
-		return CUDA_ERROR_INVALID_VALUE;
+	result = kind_check(executor, arguments->compression, arguments->handle_types);
+	if (result)
+		return result;
 	result = execute_check_mint(executor, VGPU_KIND_MEMORY_HANDLE, arguments->handle);
 	if (result)
 		return result;

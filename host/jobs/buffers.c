@@ -24,7 +24,7 @@ bool failure_set(struct failure *failure, const char *format, ...)
 	return false;
 }
 
-size_t number_bytes(enum number_type type)
+static size_t number_bytes(enum number_type type)
 {
 	return type == NUMBER_F64 || type == NUMBER_I64 || type == NUMBER_U64 ? 8 : 4;
 }

@@ -26,7 +26,6 @@ struct buffers {
 	size_t count;
 };
 
-size_t number_bytes(enum number_type type);
 bool number_type_find(const char *name, enum number_type *ret_type);
 
 /* Writes one JSON number as the type; false with the failure set: not a number, or outside of the type. */

@@ -18,6 +18,7 @@
 
 #include "control_socket.h"
 #include "job.h"
+#include "room.h"
 
 /* Of the runner: the guest library takes it over (guest/transport/local.c). */
 #define CONNECTION	3
@@ -70,8 +71,7 @@ static void client_end(struct client *client)
 	event_free(client->timer);
 	event_free(client->idle_timer);
 	scan_reset(&client->scan);
-	LIST_REMOVE(client, link);
-	client->jobs->clients--;
+	room_leave(client);
 	free(client);
 	if (ended)
 		ended(owner);
@@ -98,9 +98,13 @@ static void idle_timed_out(evutil_socket_t none, short what, void *argument)
 
 static void answer_send(struct client *client, const char *text)
 {
+	/* What is no job keeps no connection. */
+	if (client->is_running) {
+		idle_begin(client);
+		room_renew(client);
+	}
 	client->is_running = false;
 	event_del(client->timer);
-	idle_begin(client);
 	bufferevent_write(client->wire, text, strlen(text));
 	jobs_log("Sent response to %s", client->name);
 }
@@ -330,25 +334,12 @@ static void wire_event(struct bufferevent *wire, short what, void *argument)
 	client_end(client);
 }
 
-/* Where a VM has no number its name is its address. */
-static bool vm_has_room(const struct jobs *jobs, const struct client_plan *plan)
-{
-	const struct client *client;
-	unsigned count = 0;
-
-	LIST_FOREACH(client, &jobs->list, link)
-	{
-		count += !client->may_idle &&
-			 (plan->vm_id ? client->vm_id == plan->vm_id : strcmp(client->name, plan->name) == 0);
-	}
-	return plan->may_idle || count < jobs->clients_of_vm_max;
-}
-
 struct client *client_create(struct jobs *jobs, int socket, const struct client_plan *plan)
 {
 	struct client *client = calloc(1, sizeof(*client));
+	struct client *victim;
 
-	if (!client || jobs->clients >= jobs->clients_max || !vm_has_room(jobs, plan))
+	if (!client || !room_find(jobs, plan, &victim))
 		goto failed;
 	client->jobs = jobs;
 	client->ended = plan->ended;
@@ -356,6 +347,7 @@ struct client *client_create(struct jobs *jobs, int socket, const struct client_
 	client->vm_id = plan->vm_id;
 	client->may_name_vm = plan->may_name_vm;
 	client->may_idle = plan->may_idle;
+	client->is_known = plan->is_known;
 	snprintf(client->name, sizeof(client->name), "%s", plan->name);
 	client->timer = evtimer_new(jobs->base, job_timed_out, client);
 	client->idle_timer = evtimer_new(jobs->base, idle_timed_out, client);
@@ -366,8 +358,11 @@ struct client *client_create(struct jobs *jobs, int socket, const struct client_
 	bufferevent_setwatermark(client->wire, EV_READ, 0, 1u << 20);
 	bufferevent_setcb(client->wire, wire_readable, wire_written, wire_event, client);
 	bufferevent_enable(client->wire, EV_READ | EV_WRITE);
-	LIST_INSERT_HEAD(&jobs->list, client, link);
-	jobs->clients++;
+	if (victim) {
+		jobs_log("%s: has had no job for longest, and makes room for %s", victim->name, client->name);
+		client_end(victim);
+	}
+	room_enter(client);
 	idle_begin(client);
 	return client;
 failed:

@@ -43,6 +43,8 @@ struct client {
 	uint32_t vm_id;
 	bool may_name_vm; /* its first line may be "VM n": a carrier of others' jobs that is trusted with that */
 	bool may_idle;
+	bool is_known;
+	unsigned group_count; /* connections of the same VM or address, this one too */
 	struct bufferevent *wire;
 	struct bufferevent *runner; /* NULL: none runs */
 	pid_t runner_process;
@@ -62,6 +64,7 @@ struct client_plan {
 	bool may_name_vm;
 	bool may_idle; /* it is no VM that has connected: it may be there without jobs, and is not counted with a VM's
 			*/
+	bool is_known; /* the host says who it is, not an address that may be anybody's */
 	void (*ended)(void *owner);
 	void *owner;
 };

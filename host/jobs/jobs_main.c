@@ -125,6 +125,7 @@ static void serial_connect(evutil_socket_t none, short what, void *argument)
 			.name = serial->name,
 			.vm_id = serial->vm_id,
 			.may_idle = true,
+			.is_known = true,
 			.ended = serial_schedule,
 			.owner = serial,
 		};
@@ -212,6 +213,7 @@ static void accepted(struct evconnlistener *listener, evutil_socket_t socket, st
 	plan.may_name_vm = address->sa_family == AF_UNIX &&
 			   getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) == 0 && peer.uid == 0;
 	plan.may_idle = plan.may_name_vm;
+	plan.is_known = plan.vm_id != JOBS_NO_VM || address->sa_family == AF_VSOCK || address->sa_family == AF_UNIX;
 	client_create(argument, socket, &plan);
 }
 

@@ -24,7 +24,8 @@ const char *admin_vm_name(const struct mediator *mediator, const struct store_te
 	return tenant->name[0] ? tenant->name : admin_live_name(mediator, tenant->vm_id);
 }
 
-const struct session *admin_vm_session(const struct mediator *mediator, uint32_t vm_id)
+/* Of a connected VM; NULL: it is not connected. */
+static const struct session *session_of_vm(const struct mediator *mediator, uint32_t vm_id)
 {
 	const struct session *session;
 
@@ -38,7 +39,7 @@ const struct session *admin_vm_session(const struct mediator *mediator, uint32_t
 
 char admin_vm_pool(const struct mediator *mediator, const struct store_tenant *tenant)
 {
-	const struct session *session = admin_vm_session(mediator, tenant->vm_id);
+	const struct session *session = session_of_vm(mediator, tenant->vm_id);
 
 	if (tenant->pool)
 		return tenant->pool;
@@ -217,7 +218,7 @@ static int scan_vms(struct admin_request *request)
 				      json_pack("{s:i, s:i, s:o, s:b, s:b}", "pid", machines[i].pid, "vm_id",
 						(int)vm_id, "name", admin_string(machines[i].name), "registered",
 						store_tenant_get(mediator->store, key, &tenant) == STORE_DONE,
-						"connected", admin_vm_session(mediator, vm_id) != NULL));
+						"connected", session_of_vm(mediator, vm_id) != NULL));
 	}
 	return 0;
 }

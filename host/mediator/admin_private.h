@@ -63,13 +63,9 @@ const char *admin_live_name(const struct mediator *mediator, uint32_t vm_id);
 
 /* Of VMs and other tenants (admin_list.c). */
 
-struct session;
-
 /* What it is called in lists: "3", or the key of another tenant. */
 json_t *admin_vm_reference(const struct store_tenant *tenant);
 const char *admin_vm_name(const struct mediator *mediator, const struct store_tenant *tenant);
-/* Of a connected VM; NULL: it is not connected. */
-const struct session *admin_vm_session(const struct mediator *mediator, uint32_t vm_id);
 /* In force, or 0: a VM has none before it connects and says which. */
 char admin_vm_pool(const struct mediator *mediator, const struct store_tenant *tenant);
 /* In force. 0, or -1 after admin_fail(). */

@@ -5,13 +5,14 @@
 #include <string.h>
 
 #include "admin_private.h"
+#include "executor_group.h"
 #include "log.h"
 #include "quarantine.h"
 #include "usage.h"
 
 #define SETTING_ARGUMENTS                                                                                         \
 	"weight priority processes memory-mib pinned-mib handles queue-depth commands-per-second mib-per-second " \
-	"kernel-ms "
+	"kernel-ms host-memory-mib host-tasks "
 
 #define VALUE_DEFAULT "default" /* takes a setting back to the configuration's */
 
@@ -256,6 +257,8 @@ static int show_vm(struct admin_request *request)
 
 		json_object_set_new(vm, "memory_bytes", json_integer((json_int_t)view.memory_bytes));
 		json_object_set_new(vm, "pinned_bytes", json_integer((json_int_t)view.pinned_bytes));
+		json_object_set_new(vm, "host_memory_bytes", json_integer((json_int_t)executor_group_memory(live)));
+		json_object_set_new(vm, "memory_kills", json_integer((json_int_t)live->group_kills));
 		json_object_set_new(vm, "commands", json_integer((json_int_t)view.sums.counters.calls));
 		json_object_set_new(vm, "errors", json_integer((json_int_t)view.sums.counters.errors));
 		json_object_set_new(vm, "faults", json_integer((json_int_t)live->faults_in_all));

@@ -13,6 +13,7 @@
 
 #include "admission.h"
 #include "adoption.h"
+#include "executor_group.h"
 #include "executor_process.h"
 #include "executor_user.h"
 #include "guest_process.h"
@@ -159,9 +160,10 @@ static void counters_report(struct channel *channel)
 
 	log_write_limited(&channel->request.log->events, LOG_LEVEL_INFO,
 			  "[CHANNEL] %s: %" PRIu64 " calls, %" PRIu64 " launches, %" PRIu64
-			  " bytes to the device, %" PRIu64 " bytes from the device, %" PRIu64 " errors",
+			  " bytes to the device, %" PRIu64 " bytes from the device, %" PRIu64 " errors, %" PRIu64
+			  " launches in chains",
 			  channel->label, did.calls, did.launches, did.bytes_to_device, did.bytes_from_device,
-			  did.errors);
+			  did.errors, did.launches_chained);
 }
 
 /* Where a guest of ours looks when its channel is lost; a local program is told by a message as well. */
@@ -209,12 +211,16 @@ struct scheduler_join channel_join(struct channel *channel)
 
 static void channels_behind_start(struct mediator *mediator);
 
-static void executor_ended(void *owner, const char *how)
+static void executor_ended(void *owner, const char *how, bool killed)
 {
 	struct channel *channel = owner;
 	struct mediator *mediator = channel->mediator;
 
 	channel->executor = NULL;
+	if (killed && executor_group_kill_take(channel->request.tenant)) {
+		how = "the executor was killed, for its tenant's executors have used up their memory of the host";
+		log_warning("[CGROUP] %s: %s", channel->label, how);
+	}
 	/* A relay that said nothing. */
 	if (channel->fault_error == VGPU_ERROR_NONE)
 		(void)channel_move(channel, how);
@@ -371,6 +377,7 @@ struct channel *channel_adopt(struct mediator *mediator, const struct channel_re
 	if (executor_process_adopt(mediator, channel->label, &request->log->output, &channel_executor_handlers, channel,
 				   adoption->process, &executor, &channel->executor) < 0)
 		goto fail;
+	executor_group_adopt(request->tenant, adoption->process, executor.process);
 	LIST_INSERT_HEAD(&mediator->channels, channel, link);
 	return channel;
 fail:

@@ -10,6 +10,7 @@
 
 #include "channel_private.h"
 #include "compute_cache.h"
+#include "executor_group.h"
 #include "executor_user.h"
 #include "log.h"
 #include "mediator.h"
@@ -96,6 +97,7 @@ static int executor_start(struct channel *channel, bool has_others)
 	struct process_identity identity;
 	struct compute_cache_variables cache;
 	bool has_cache;
+	int error = 0;
 	struct control_message message = {
 		.executor_start =
 			{
@@ -129,11 +131,14 @@ static int executor_start(struct channel *channel, bool has_others)
 	has_cache = !worker && compute_cache_prepare(request->tenant, &identity, &cache);
 	if (schedule_join(channel, &message) < 0)
 		return -1;
+	identity.control_group = executor_group_entrance(request->tenant);
 	if (executor_process_start(channel->mediator, channel->label, &request->log->output, worker, has_others,
 				   channel->gpu[0] ? channel->gpu : NULL, &identity, has_cache ? &cache : NULL,
-				   &message, &channel_executor_handlers, channel, &channel->executor) < 0) {
-		int error = errno;
-
+				   &message, &channel_executor_handlers, channel, &channel->executor) < 0)
+		error = errno;
+	if (identity.control_group >= 0)
+		close(identity.control_group);
+	if (error) {
 		channel_schedule_leave(channel);
 		errno = error;
 		return -1;

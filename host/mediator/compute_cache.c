@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "compute_cache_folder.h"
+#include "executor_user.h"
 #include "log.h"
 #include "mediator.h"
 #include "process.h"
@@ -44,29 +45,34 @@ static void failure_log(struct mediator *mediator, const char *name)
 	mediator->compute_cache_failed = true;
 }
 
-/* 0, or -1 with errno. */
+/* 0, or -1 with errno: not all were visited. */
 static int entries_visit(int directory, entry_handler *handler, void *argument)
 {
 	/* With a position of its own. */
 	int again = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *listing = again < 0 ? NULL : fdopendir(again);
 	const struct dirent *entry;
+	int error;
 
 	if (!listing) {
 		if (again >= 0)
 			close(again);
 		return -1;
 	}
-	while ((entry = readdir(listing))) {
+	while ((errno = 0, entry = readdir(listing))) {
 		struct stat status;
 
 		if (!compute_cache_name_is_tenants(entry->d_name) && !compute_cache_trash_is(entry->d_name))
 			continue;
 		if (fstatat(directory, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0)
 			handler(argument, directory, entry->d_name, &status);
+		else if (errno != ENOENT)
+			break;
 	}
+	error = errno;
 	closedir(listing);
-	return 0;
+	errno = error;
+	return error ? -1 : 0;
 }
 
 static void entry_count(void *argument, int directory, const char *name, const struct stat *status)
@@ -155,7 +161,8 @@ bool compute_cache_prepare(struct tenant *tenant, const struct process_identity 
 	int directory;
 	int folder = -1;
 
-	if (!configuration->compute_cache || !tenant_is_lasting(tenant))
+	if (!configuration->compute_cache || !tenant_is_lasting(tenant) ||
+	    (identity->change && executor_user_is_without_cache(configuration, user)))
 		return false;
 	directory = compute_cache_directory_open(mediator);
 	if (directory >= 0) {
@@ -213,15 +220,24 @@ static void user_mark(void *argument, int directory, const char *name, const str
 		users->marks[status->st_uid - users->first] = true;
 }
 
-void compute_cache_users_mark(const struct mediator *mediator, uid_t first, unsigned count, bool *marks)
+int compute_cache_users_mark(struct mediator *mediator, uid_t first, unsigned count, bool *marks)
 {
 	struct user_marks users = {.first = first, .count = count, .marks = marks};
-	int directory = mediator->configuration.compute_cache ? compute_cache_directory_open(mediator) : -1;
+	int directory;
+	int result;
 
-	if (directory < 0)
-		return;
-	entries_visit(directory, user_mark, &users);
+	if (!mediator->configuration.compute_cache)
+		return 0;
+	directory = compute_cache_directory_open(mediator);
+	if (directory < 0) {
+		failure_log(mediator, "");
+		return -1;
+	}
+	result = entries_visit(directory, user_mark, &users);
+	if (result < 0)
+		failure_log(mediator, "");
 	close(directory);
+	return result;
 }
 
 struct forgetting {
@@ -247,15 +263,18 @@ int compute_cache_user_forget(struct mediator *mediator, uid_t user)
 	if (!mediator->configuration.compute_cache)
 		return 0;
 	directory = compute_cache_directory_open(mediator);
-	/* Where there is none there are no folders. */
-	if (directory < 0)
-		return errno == ENOENT ? 0 : -1;
+	if (directory < 0) {
+		failure_log(mediator, "");
+		return -1;
+	}
 	forgetting.trash = (struct compute_cache_trash)COMPUTE_CACHE_TRASH(directory);
 	if (entries_visit(directory, entry_forget, &forgetting) < 0)
 		forgetting.error = errno;
 	compute_cache_trash_empty(mediator, &forgetting.trash);
 	close(directory);
 	errno = forgetting.error;
+	if (forgetting.error)
+		failure_log(mediator, "");
 	return forgetting.error ? -1 : 0;
 }
 
@@ -287,7 +306,9 @@ static void entry_clean(void *argument, int directory, const char *name, const s
 	/* It may be listed while it is filled. */
 	if (cleaning->trash.folder >= 0 && strcmp(name, cleaning->trash.name) == 0)
 		return;
+	/* What an earlier mediator, with other numbers, may have made for one who is to have none. */
 	if (!compute_cache_trash_is(name) &&
+	    !executor_user_is_without_cache(&cleaning->mediator->configuration, status->st_uid) &&
 	    (cleaning->now - status->st_mtime <= UNUSED_SECONDS_MAX || folder_is_in_use(cleaning->mediator, name)))
 		return;
 	if (compute_cache_trash_take(&cleaning->trash, name) < 0)

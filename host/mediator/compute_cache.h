@@ -34,10 +34,10 @@ bool compute_cache_prepare(struct tenant *tenant, const struct process_identity 
 /* The user whom the tenant's folder belongs to; 0: none. */
 uid_t compute_cache_user(const struct tenant *tenant);
 
-/* Marks those of 'count' users from 'first' on who have a folder. */
-void compute_cache_users_mark(const struct mediator *mediator, uid_t first, unsigned count, bool *marks);
+/* Marks those of 'count' users from 'first' on who have a folder. 0, or -1: who has one is not known (logged). */
+int compute_cache_users_mark(struct mediator *mediator, uid_t first, unsigned count, bool *marks);
 
-/* The user becomes another tenant's: what he has is removed. 0, or -1 with errno. */
+/* The user becomes another tenant's: what he has is removed. 0, or -1: he may still have a folder (logged). */
 int compute_cache_user_forget(struct mediator *mediator, uid_t user);
 
 /* Removes what nobody has used for long, and what an earlier mediator did not finish removing. */

@@ -129,7 +129,7 @@ _Static_assert(offsetof(struct compute_cache_removal, process) == 0, "remover_ex
 /* It does not follow links, however deep and many: its files were made by executors. */
 static int remover_start(struct mediator *mediator, struct compute_cache_removal *removal)
 {
-	static const struct process_identity same = {.change = false};
+	static const struct process_identity same = {.change = false, .control_group = -1};
 	char program[] = REMOVER;
 	char options[] = "-rf";
 	char end[] = "--";

@@ -57,6 +57,8 @@ static const struct setting settings[] = {
 	 "How many there are"},
 	{"executor-environment", SETTING_LIST, FIELD(executor_environment), 0, 0, 0, "NAME",
 	 "Variable that executors inherit (repeatable)"},
+	{"executor-cgroup", SETTING_TEXT, FIELD(executor_cgroup), 0, 0, 0, "own|DIRECTORY",
+	 "Control group in which each tenant's executors have one of their own"},
 	{"compute-cache", SETTING_TEXT, FIELD(compute_cache), 0, 0, 0, "DIRECTORY",
 	 "Each tenant has a folder here for the code that the driver compiles"},
 	{"compute-cache-mib", SETTING_NUMBER, FIELD(compute_cache_mib), 1, 4095, 256, "MIB",

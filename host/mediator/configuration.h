@@ -34,6 +34,7 @@ struct configuration {
 	unsigned executor_users_first; /* 0: all executors run as executor_user */
 	unsigned executor_users_count;
 	struct configuration_list executor_environment; /* names of variables that executors inherit */
+	char *executor_cgroup;				/* NULL: executors are in no group of their own */
 	char *compute_cache;				/* NULL: executors have none */
 	unsigned compute_cache_mib;			/* of each tenant */
 	struct configuration_list workers;		/* "POOL=HOST:PORT" */

@@ -68,6 +68,7 @@ struct vgpu_executor_counters counters_page_read(const struct counters_page *pag
 	read = (struct vgpu_executor_counters){
 		.calls = values->calls,
 		.launches = values->launches,
+		.launches_chained = values->launches_chained,
 		.bytes_to_device = values->bytes_to_device,
 		.bytes_from_device = values->bytes_from_device,
 		.errors = values->errors,
@@ -84,6 +85,7 @@ void counters_add(struct vgpu_executor_counters *sum, const struct vgpu_executor
 {
 	sum->calls += values->calls;
 	sum->launches += values->launches;
+	sum->launches_chained += values->launches_chained;
 	sum->bytes_to_device += values->bytes_to_device;
 	sum->bytes_from_device += values->bytes_from_device;
 	sum->errors += values->errors;

@@ -131,6 +131,7 @@ static void executor_exited(struct process *process, int status)
 	struct executor_process *executor = (struct executor_process *)process;
 	char how[VGPU_CONTROL_TEXT_BYTES];
 	char text[2 * VGPU_CONTROL_TEXT_BYTES + 32];
+	bool killed;
 
 	line_reader_finish(&executor->reader);
 	messages_take(executor, MESSAGES_PER_WAKEUP_MAX);
@@ -141,7 +142,10 @@ static void executor_exited(struct process *process, int status)
 		snprintf(text, sizeof(text), "the executor %s: %s", how, executor->last_line);
 	else
 		snprintf(text, sizeof(text), "the executor %s", how);
-	executor->handlers->ended(executor->owner, text);
+	/* Of one that was adopted the status is not known. */
+	killed =
+		!executor->is_killed && (process->handle_ended || (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL));
+	executor->handlers->ended(executor->owner, text, killed);
 	executor_free(executor);
 }
 

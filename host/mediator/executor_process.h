@@ -25,8 +25,11 @@ struct executor_descriptors {
 struct executor_process_handlers {
 	/* A message of the executor, which has no descriptors. The process stays valid. */
 	void (*message)(void *owner, const struct control_message *message);
-	/* The process was reaped, after its last message. It is freed when this returns. 'how' is a sentence. */
-	void (*ended)(void *owner, const char *how);
+	/*
+	 * The process was reaped, after its last message. It is freed when this returns. 'how' is a sentence. 'killed':
+	 * it was, or may have been, and not by us.
+	 */
+	void (*ended)(void *owner, const char *how, bool killed);
 };
 
 /*

@@ -48,6 +48,18 @@ static const struct tenant *tenant_of_user(const struct mediator *mediator, uid_
 	return NULL;
 }
 
+/* So many users at the beginning of the range may have a compute cache. */
+static unsigned users_with_cache(const struct configuration *configuration)
+{
+	return configuration->executor_users_count - (configuration->executor_users_count + 2) / 4;
+}
+
+bool executor_user_is_without_cache(const struct configuration *configuration, uid_t user)
+{
+	return user_is_in_range(configuration, user) &&
+	       user - configuration->executor_users_first >= users_with_cache(configuration);
+}
+
 /* In turn, so that what one left behind in a file is not the next one's. 0: none but those who are marked. */
 static uid_t user_next(struct mediator *mediator, const bool *marks)
 {
@@ -63,27 +75,45 @@ static uid_t user_next(struct mediator *mediator, const bool *marks)
 	return 0;
 }
 
-/* The one whose compute cache is the tenant's, else one who has none, else one who loses his. */
+/* Those from 'first' on, and no others. */
+static void users_mark_from(const struct configuration *configuration, bool *marks, unsigned first, bool mark)
+{
+	for (unsigned i = 0; i < configuration->executor_users_count; i++)
+		marks[i] = (i >= first) == mark;
+}
+
+/*
+ * The one whose compute cache is the tenant's, else one who has none, else one who loses his. Nobody who has, or may
+ * have, another tenant's: who that is is not known, or cannot be changed, while the folders cannot be read or written.
+ */
 static uid_t user_find(struct tenant *tenant)
 {
 	struct mediator *mediator = tenant->mediator;
 	const struct configuration *configuration = &mediator->configuration;
-	unsigned count = configuration->executor_users_count;
+	unsigned with_cache =
+		configuration->compute_cache ? users_with_cache(configuration) : configuration->executor_users_count;
 	uid_t user = compute_cache_user(tenant);
 	bool *marks;
+	bool is_known;
 
-	if (user_is_in_range(configuration, user) && !tenant_of_user(mediator, user))
+	if (user_is_in_range(configuration, user) && !executor_user_is_without_cache(configuration, user) &&
+	    !tenant_of_user(mediator, user))
 		return user;
-	marks = calloc(count, sizeof(*marks));
+	marks = calloc(configuration->executor_users_count, sizeof(*marks));
 	if (!marks)
 		return 0;
-	compute_cache_users_mark(mediator, configuration->executor_users_first, count, marks);
-	user = user_next(mediator, marks);
-	if (!user) {
-		memset(marks, 0, count * sizeof(*marks));
+	users_mark_from(configuration, marks, with_cache, true);
+	is_known = compute_cache_users_mark(mediator, configuration->executor_users_first, with_cache, marks) == 0;
+	user = is_known ? user_next(mediator, marks) : 0;
+	if (!user && is_known) {
+		users_mark_from(configuration, marks, with_cache, true);
 		user = user_next(mediator, marks);
 		if (user && compute_cache_user_forget(mediator, user) < 0)
 			user = 0;
+	}
+	if (!user) {
+		users_mark_from(configuration, marks, with_cache, false);
+		user = user_next(mediator, marks);
 	}
 	free(marks);
 	return user;

@@ -24,6 +24,12 @@ int executor_user_take(struct tenant *tenant, struct process_identity *ret_ident
 /* An executor of it is there, started by an earlier mediator as that user; 0: as the common one. */
 void executor_user_adopt(struct tenant *tenant, uid_t user);
 
+/*
+ * Is it one of the users, the last quarter of the range, who never have a compute cache? They are for tenants whose
+ * user cannot be chosen by looking at the others' caches, for those cannot be read or not removed.
+ */
+bool executor_user_is_without_cache(const struct configuration *configuration, uid_t user);
+
 /* Does an executor, or may one later, run as that user? */
 bool executor_user_is(const struct mediator *mediator, uid_t user);
 

@@ -17,6 +17,7 @@
 #include "admin_socket.h"
 #include "channel.h"
 #include "compute_cache.h"
+#include "executor_group.h"
 #include "discovery.h"
 #include "executor_user.h"
 #include "gpu_events.h"
@@ -137,7 +138,7 @@ static int configuration_apply(struct mediator *mediator, const struct configura
 		return -1;
 	}
 	if (tenant_settings_check(configuration) < 0 || executor_users_check(configuration) < 0 ||
-	    compute_cache_check(configuration) < 0)
+	    compute_cache_check(configuration) < 0 || executor_groups_check(configuration) < 0)
 		return -1;
 	if (process_identity_find(configuration->executor_user, &identity) < 0) {
 		log_error("executor-user: there is no user \"%s\"", configuration->executor_user);
@@ -350,8 +351,10 @@ static int daemon_run(struct daemon *daemon)
 		return result == LISTENERS_IN_USE ? EXIT_SOCKET_IN_USE : EXIT_FAILURE;
 	if (store_start(mediator) < 0)
 		return EXIT_FAILURE;
+	mediator->groups = executor_groups_open(&mediator->configuration);
 	adoption_begin(mediator);
 	/* Now it is known whose executors are there. */
+	executor_groups_clean(mediator);
 	compute_cache_clean(mediator);
 	mediator->admin_socket = admin_socket_open(mediator);
 	mediator->metrics = metrics_http_open(mediator);
@@ -406,6 +409,7 @@ int main(int argument_count, char **arguments)
 	discovery_destroy(mediator->discovery);
 	schedulers_destroy(mediator);
 	tenants_destroy(mediator);
+	executor_groups_close(mediator->groups);
 	events_destroy(&daemon);
 	store_close(mediator->store);
 done:

@@ -28,6 +28,7 @@ struct event;
 struct event_base;
 struct channel;
 struct discovery;
+struct executor_groups;
 struct listeners;
 struct metrics_http;
 struct probe;
@@ -64,7 +65,8 @@ struct mediator {
 	struct scheduler_bell_list bells; /* scheduler_devices.c */
 	bool groups_may_part;		  /* a process that used several GPUs has ended */
 	struct process_identity executor_identity;
-	unsigned executor_users_next; /* executor_user.c */
+	unsigned executor_users_next;	/* executor_user.c */
+	struct executor_groups *groups; /* NULL: none (executor_group.h) */
 	struct compute_cache_removal_list compute_cache_removals;
 	bool compute_cache_failed;		      /* and the log has said so */
 	uid_t device_users[CONFIGURATION_LIST_COUNT]; /* configuration.device_users, looked up */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "executor_group.h"
 #include "latency.h"
 #include "mediator.h"
 #include "metrics.h"
@@ -30,6 +31,11 @@ static double jobs(const struct sample *sample)
 static double launches(const struct sample *sample)
 {
 	return (double)sample->view.sums.counters.launches;
+}
+
+static double launches_chained(const struct sample *sample)
+{
+	return (double)sample->view.sums.counters.launches_chained;
 }
 
 static double bytes_to(const struct sample *sample)
@@ -117,6 +123,21 @@ static double pinned_limit(const struct sample *sample)
 	return (double)sample->tenant->settings.limits.pinned_bytes;
 }
 
+static double host_memory(const struct sample *sample)
+{
+	return (double)executor_group_memory(sample->tenant);
+}
+
+static double host_memory_limit(const struct sample *sample)
+{
+	return sample->tenant->group < 0 ? 0 : (double)sample->tenant->settings.host_memory_bytes;
+}
+
+static double memory_kills(const struct sample *sample)
+{
+	return (double)sample->tenant->group_kills;
+}
+
 static double handles(const struct sample *sample)
 {
 	return (double)sample->view.handles;
@@ -165,6 +186,8 @@ static const struct {
 } families[] = {
 	{"vgpu_vm_jobs_total", "counter", "Commands.", jobs},
 	{"vgpu_vm_launches_total", "counter", "Kernels that it launched.", launches},
+	{"vgpu_vm_launches_chained_total", "counter", "Kernels of these that the driver was given in graphs.",
+	 launches_chained},
 	{"vgpu_vm_bytes_to_device_total", "counter", "Bytes copied to the device.", bytes_to},
 	{"vgpu_vm_bytes_from_device_total", "counter", "Bytes copied from the device.", bytes_from},
 	{"vgpu_vm_errors_total", "counter", "Commands that the driver answered with an error.", errors},
@@ -185,6 +208,11 @@ static const struct {
 	{"vgpu_vm_memory_limit_bytes", "gauge", "Device memory that it may have; 0: no limit.", memory_limit},
 	{"vgpu_vm_pinned_bytes", "gauge", "Pinned host memory that it has.", pinned},
 	{"vgpu_vm_pinned_limit_bytes", "gauge", "Pinned host memory that it may have; 0: no limit.", pinned_limit},
+	{"vgpu_vm_host_memory_bytes", "gauge", "Host memory of its executors' control group; 0: there is none.",
+	 host_memory},
+	{"vgpu_vm_host_memory_limit_bytes", "gauge", "What that may be; 0: no limit.", host_memory_limit},
+	{"vgpu_vm_memory_kills_total", "counter", "Executors that the kernel has killed for want of host memory.",
+	 memory_kills},
 	{"vgpu_vm_handles", "gauge", "Objects of its programs.", handles},
 	{"vgpu_vm_delays_total", "counter", "Delays by its limits of rates.", delays},
 	{"vgpu_vm_delay_seconds_total", "counter", "Time of these delays.", delay_seconds},

@@ -32,7 +32,7 @@ int process_identity_find(const char *user, struct process_identity *ret_identit
 	const struct passwd *entry;
 
 	if (geteuid() != 0) {
-		*ret_identity = (struct process_identity){.change = false};
+		*ret_identity = (struct process_identity){.change = false, .control_group = -1};
 		return 0;
 	}
 	entry = getpwnam(user ? user : USER_DEFAULT);
@@ -40,7 +40,7 @@ int process_identity_find(const char *user, struct process_identity *ret_identit
 		errno = ENOENT;
 		return -1;
 	}
-	*ret_identity = (struct process_identity){.change = entry != NULL};
+	*ret_identity = (struct process_identity){.change = entry != NULL, .control_group = -1};
 	if (entry) {
 		ret_identity->user = entry->pw_uid;
 		ret_identity->group = entry->pw_gid;
@@ -145,6 +145,15 @@ static int child_identity_take(const struct process_identity *identity)
 	return 0;
 }
 
+/* Before anything is done that the group is to be charged for. 0 or errno. */
+static int child_group_enter(const struct process_identity *identity)
+{
+	/* "0" is who writes. */
+	if (identity->control_group >= 0 && write(identity->control_group, "0", 1) != 1)
+		return errno;
+	return 0;
+}
+
 static void child_fail(const char *step, const char *path)
 {
 	/* The message ends in the mediator's log and in the reason that the guest is told. */
@@ -167,10 +176,14 @@ static void child_run(const struct process_plan *plan, const struct process_iden
 		      const char *const *environment, pid_t parent)
 {
 	struct rlimit no_core = {0, 0};
+	int error = child_group_enter(identity);
 
 	if (child_fds_place(plan) < 0)
 		_exit(EXIT_NOT_STARTED);
 	child_signals_reset();
+	errno = error;
+	if (error)
+		child_fail("control group", plan->path);
 	if (setpgid(0, 0) < 0)
 		child_fail("setpgid", plan->path);
 	if (setrlimit(RLIMIT_CORE, &no_core) < 0)

@@ -24,6 +24,7 @@ struct process_identity {
 	bool change; /* false: the mediator's own */
 	uid_t user;
 	gid_t group;
+	int control_group; /* its cgroup.procs, open to be written; -1: the mediator's own group */
 };
 
 /* Called once, when the process was reaped; it is in no list any more. 'status' as from waitpid. */

@@ -79,11 +79,13 @@ void policy_charge_late(struct policy_queue *queue, struct policy_tenant *tenant
 void policy_turn_end(struct policy_tenant *tenant, uint64_t until_ns, uint64_t now)
 {
 	uint64_t overrun_ns = until_ns != POLICY_FOREVER && now > until_ns ? now - until_ns : 0;
+	uint64_t usual_ns = overrun_ns < tenant->overrun_last_ns ? overrun_ns : tenant->overrun_last_ns;
 
-	/* A turn may end with a kernel by chance: what is remembered fades. */
+	/* A turn may end with a kernel by chance: what counts is two in a row, and what is remembered fades. */
+	tenant->overrun_last_ns = overrun_ns;
 	tenant->overrun_ns -= tenant->overrun_ns / OVERRUN_FADES;
-	if (tenant->overrun_ns < overrun_ns)
-		tenant->overrun_ns = overrun_ns;
+	if (tenant->overrun_ns < usual_ns)
+		tenant->overrun_ns = usual_ns;
 }
 
 bool policy_is_preempted(const struct policy_queue *queue, const struct policy_tenant *current, uint64_t now)

@@ -30,9 +30,10 @@ struct policy_tenant {
 	LIST_ENTRY(policy_tenant) link; /* all of the queue */
 	bool is_waiting;
 	uint64_t waiting_since_ns;
-	uint64_t charged_at_ns; /* when it was charged last */
-	uint64_t used_ns;	/* in all */
-	double tag;		/* of the policy: virtual time, or order */
+	uint64_t charged_at_ns;	  /* when it was charged last */
+	uint64_t used_ns;	  /* in all */
+	uint64_t overrun_last_ns; /* after its last turn alone */
+	double tag;		  /* of the policy: virtual time, or order */
 };
 
 LIST_HEAD(policy_tenants, policy_tenant);

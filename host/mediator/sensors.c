@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <event2/buffer.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,26 @@
 #include "mediator.h"
 #include "metrics_private.h"
 #include "process.h"
+
+#define SENSORS_GPUS_MAX   32
+#define SENSORS_UUID_BYTES 96
+
+enum sensor {
+	SENSOR_UTILIZATION,	   /* per cent */
+	SENSOR_MEMORY_UTILIZATION, /* the same */
+	SENSOR_MEMORY_USED,	   /* bytes */
+	SENSOR_TEMPERATURE,	   /* degrees Celsius */
+	SENSOR_POWER,		   /* milliwatts */
+	SENSOR_ECC_CORRECTED,
+	SENSOR_ECC_UNCORRECTED,
+	SENSOR_COUNT,
+};
+
+struct sensors_gpu {
+	char uuid[SENSORS_UUID_BYTES];
+	bool is_known[SENSOR_COUNT];
+	double values[SENSOR_COUNT];
+};
 
 struct sensors {
 	struct process process;
@@ -172,21 +193,17 @@ void sensors_refresh(struct sensors *sensors)
 	free(path);
 }
 
-const struct sensors_gpu *sensors_gpus(const struct sensors *sensors, unsigned *ret_count)
-{
-	*ret_count = sensors ? sensors->count : 0;
-	return sensors ? sensors->gpus : NULL;
-}
-
 void sensors_write(const struct sensors *sensors, struct evbuffer *output)
 {
-	unsigned count;
-	const struct sensors_gpu *gpus = sensors_gpus(sensors, &count);
+	const struct sensors_gpu *gpus;
 
+	if (!sensors)
+		return;
+	gpus = sensors->gpus;
 	for (int kind = 0; kind < SENSOR_COUNT; kind++) {
 		bool has_head = false;
 
-		for (unsigned i = 0; i < count; i++) {
+		for (unsigned i = 0; i < sensors->count; i++) {
 			char uuid[METRICS_LABEL_BYTES];
 
 			if (!gpus[i].is_known[kind])

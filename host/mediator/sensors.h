@@ -6,28 +6,6 @@
 #ifndef MEDIATOR_SENSORS_H
 #define MEDIATOR_SENSORS_H
 
-#include <stdbool.h>
-
-#define SENSORS_GPUS_MAX   32
-#define SENSORS_UUID_BYTES 96
-
-enum sensor {
-	SENSOR_UTILIZATION,	   /* per cent */
-	SENSOR_MEMORY_UTILIZATION, /* the same */
-	SENSOR_MEMORY_USED,	   /* bytes */
-	SENSOR_TEMPERATURE,	   /* degrees Celsius */
-	SENSOR_POWER,		   /* milliwatts */
-	SENSOR_ECC_CORRECTED,
-	SENSOR_ECC_UNCORRECTED,
-	SENSOR_COUNT,
-};
-
-struct sensors_gpu {
-	char uuid[SENSORS_UUID_BYTES];
-	bool is_known[SENSOR_COUNT];
-	double values[SENSOR_COUNT];
-};
-
 struct evbuffer;
 struct mediator;
 struct sensors;
@@ -41,10 +19,7 @@ void sensors_destroy(struct sensors *sensors);
 /* Asks again; on each heartbeat. A process that has not ended since the last one is killed. NULL is fine. */
 void sensors_refresh(struct sensors *sensors);
 
-/* The GPUs that answered last. NULL is none. */
-const struct sensors_gpu *sensors_gpus(const struct sensors *sensors, unsigned *ret_count);
-
-/* Appends their metrics. */
+/* Appends the metrics of the GPUs that answered last. NULL is none. */
 void sensors_write(const struct sensors *sensors, struct evbuffer *output);
 
 #endif

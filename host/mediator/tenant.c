@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "executor_group.h"
 #include "log.h"
 #include "mediator.h"
 #include "quarantine.h"
@@ -60,6 +61,7 @@ static int page_make(struct tenant *tenant)
 
 static void tenant_free(struct tenant *tenant)
 {
+	executor_group_remove(tenant);
 	if (tenant->page)
 		munmap(tenant->page, VGPU_SCHEDULE_PAGE_BYTES);
 	if (tenant->page_file >= 0)
@@ -111,7 +113,7 @@ struct tenant *tenant_take(struct mediator *mediator, const struct tenant_key *k
 	tenant = calloc(1, sizeof(*tenant));
 	if (!tenant)
 		return NULL;
-	*tenant = (struct tenant){.mediator = mediator, .key = *key, .users = 1, .page_file = -1};
+	*tenant = (struct tenant){.mediator = mediator, .key = *key, .users = 1, .page_file = -1, .group = -1};
 	if (page_make(tenant) < 0) {
 		int error = errno;
 
@@ -200,6 +202,7 @@ void tenant_charges_return(struct tenant *tenant, const volatile struct vgpu_exe
 	__atomic_store_n(&tenant->page->memory_bytes, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&tenant->page->pinned_bytes, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&tenant->page->handles, 0, __ATOMIC_RELAXED);
+	executor_group_remove(tenant);
 }
 
 void tenant_fault_note(struct tenant *tenant, const char *what)
@@ -226,7 +229,10 @@ void tenants_settings_apply(struct mediator *mediator)
 
 	/* What cannot be read stays as it was. */
 	LIST_FOREACH(tenant, &mediator->tenants, link)
-	tenant_settings_find(mediator, tenant->name, tenant->priority_told, &tenant->settings);
+	{
+		if (tenant_settings_find(mediator, tenant->name, tenant->priority_told, &tenant->settings) == 0)
+			executor_group_limits_apply(tenant);
+	}
 	scheduler_settings_apply(mediator);
 }
 
@@ -234,8 +240,10 @@ void tenant_settings_refresh(struct mediator *mediator, const char *name)
 {
 	struct tenant *tenant = tenant_find(mediator, name);
 
-	if (tenant && tenant_settings_find(mediator, name, tenant->priority_told, &tenant->settings) == 0)
-		scheduler_settings_apply(mediator);
+	if (!tenant || tenant_settings_find(mediator, name, tenant->priority_told, &tenant->settings) < 0)
+		return;
+	executor_group_limits_apply(tenant);
+	scheduler_settings_apply(mediator);
 }
 
 void tenant_device_take(struct tenant *tenant, uint32_t pool_id, uint32_t priority)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "executor_group.h"
 #include "log.h"
 #include "mediator.h"
 #include "schedule_policy.h"
@@ -45,8 +46,10 @@ static int priority_parse(const char *text, uint32_t *ret_priority)
 }
 
 /* Where a limit is kept, and its unit. */
-static uint64_t *limit_place(struct vgpu_limits *limits, enum store_setting setting, uint64_t *ret_unit)
+static uint64_t *limit_place(struct tenant_settings *settings, enum store_setting setting, uint64_t *ret_unit)
 {
+	struct vgpu_limits *limits = &settings->limits;
+
 	*ret_unit = 1;
 	switch (setting) {
 	case STORE_MEMORY_MIB:
@@ -66,6 +69,11 @@ static uint64_t *limit_place(struct vgpu_limits *limits, enum store_setting sett
 		return &limits->bytes_per_second;
 	case STORE_KERNEL_MS:
 		return &limits->kernel_ms;
+	case STORE_HOST_MEMORY_MIB:
+		*ret_unit = MEBIBYTE;
+		return &settings->host_memory_bytes;
+	case STORE_HOST_TASKS:
+		return &settings->host_tasks;
 	default:
 		return NULL;
 	}
@@ -98,7 +106,7 @@ int tenant_setting_parse(const char *name, const char *value, enum store_setting
 static void setting_put(struct tenant_settings *settings, enum store_setting setting, int64_t number)
 {
 	uint64_t unit;
-	uint64_t *limit = limit_place(&settings->limits, setting, &unit);
+	uint64_t *limit = limit_place(settings, setting, &unit);
 
 	if (limit)
 		*limit = (uint64_t)number * unit;
@@ -112,9 +120,9 @@ static void setting_put(struct tenant_settings *settings, enum store_setting set
 
 int64_t tenant_setting_value(const struct tenant_settings *settings, enum store_setting setting)
 {
-	struct vgpu_limits limits = settings->limits;
+	struct tenant_settings copy = *settings;
 	uint64_t unit;
-	const uint64_t *limit = limit_place(&limits, setting, &unit);
+	const uint64_t *limit = limit_place(&copy, setting, &unit);
 
 	if (limit)
 		return (int64_t)(*limit / unit);
@@ -192,6 +200,7 @@ int tenant_settings_find(const struct mediator *mediator, const char *name, uint
 {
 	struct tenant_settings settings = {.weight = POLICY_WEIGHT_DEFAULT, .priority = priority};
 
+	executor_group_defaults(&settings);
 	lines_apply(&mediator->configuration, "default", &settings);
 	lines_apply(&mediator->configuration, name, &settings);
 	if (stored_apply(mediator, name, &settings) < 0)

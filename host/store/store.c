@@ -14,7 +14,7 @@
 
 #define TENANT_COLUMNS                                                                                              \
 	"key, vm_id, uuid, name, pool, weight, priority, processes, memory_mib, pinned_mib, handles, queue_depth, " \
-	"commands_per_second, mib_per_second, kernel_ms"
+	"commands_per_second, mib_per_second, kernel_ms, host_memory_mib, host_tasks"
 
 static const char *const statement_texts[SQL_COUNT] = {
 	[SQL_TENANT_GET] = "SELECT " TENANT_COLUMNS " FROM tenants WHERE key = ?1",
@@ -24,10 +24,11 @@ static const char *const statement_texts[SQL_COUNT] = {
 	/* Not REPLACE, which would take away another row with that vm_id or uuid. */
 	[SQL_TENANT_PUT] =
 		"INSERT INTO tenants (" TENANT_COLUMNS ") "
-		"VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) "
+		"VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17) "
 		"ON CONFLICT (key) DO UPDATE SET vm_id = ?2, uuid = ?3, name = ?4, pool = ?5, weight = ?6, "
 		"priority = ?7, processes = ?8, memory_mib = ?9, pinned_mib = ?10, handles = ?11, queue_depth = ?12, "
-		"commands_per_second = ?13, mib_per_second = ?14, kernel_ms = ?15",
+		"commands_per_second = ?13, mib_per_second = ?14, kernel_ms = ?15, host_memory_mib = ?16, host_tasks = "
+		"?17",
 	[SQL_TENANT_RENAME] = "UPDATE tenants SET key = ?2, vm_id = ?3 WHERE key = ?1",
 	[SQL_TENANT_REMOVE] = "DELETE FROM tenants WHERE key = ?1",
 	[SQL_TENANTS] = "SELECT " TENANT_COLUMNS " FROM tenants ORDER BY vm_id IS NULL, vm_id, key",
@@ -59,6 +60,8 @@ const char *const store_setting_names[STORE_SETTING_COUNT] = {
 	[STORE_COMMANDS_PER_SECOND] = "commands-per-second",
 	[STORE_MIB_PER_SECOND] = "mib-per-second",
 	[STORE_KERNEL_MS] = "kernel-ms",
+	[STORE_HOST_MEMORY_MIB] = "host-memory-mib",
+	[STORE_HOST_TASKS] = "host-tasks",
 };
 
 static enum store_result failed(struct store *store)

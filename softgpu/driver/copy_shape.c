@@ -3,6 +3,7 @@
 #include "copy.h"
 #include "array.h"
 #include "context.h"
+#include "copy_peer.h"
 #include "driver.h"
 #include "entry.h"
 #include "stream.h"
@@ -203,31 +204,7 @@ static CUresult copy_3d_peer(CUstream stream, const CUDA_MEMCPY3D_PEER *peer, bo
 
 	if (!peer)
 		return CUDA_ERROR_INVALID_VALUE;
-	copy = (CUDA_MEMCPY3D){
-		.srcXInBytes = peer->srcXInBytes,
-		.srcY = peer->srcY,
-		.srcZ = peer->srcZ,
-		.srcLOD = peer->srcLOD,
-		.srcMemoryType = peer->srcMemoryType,
-		.srcHost = peer->srcHost,
-		.srcDevice = peer->srcDevice,
-		.srcArray = peer->srcArray,
-		.srcPitch = peer->srcPitch,
-		.srcHeight = peer->srcHeight,
-		.dstXInBytes = peer->dstXInBytes,
-		.dstY = peer->dstY,
-		.dstZ = peer->dstZ,
-		.dstLOD = peer->dstLOD,
-		.dstMemoryType = peer->dstMemoryType,
-		.dstHost = peer->dstHost,
-		.dstDevice = peer->dstDevice,
-		.dstArray = peer->dstArray,
-		.dstPitch = peer->dstPitch,
-		.dstHeight = peer->dstHeight,
-		.WidthInBytes = peer->WidthInBytes,
-		.Height = peer->Height,
-		.Depth = peer->Depth,
-	};
+	copy = copy_of_peer(peer);
 	return copy_3d(stream, &copy, asynchronous);
 }
 

@@ -352,19 +352,29 @@ static bool event_is_captured(struct event *event)
 	return is_captured;
 }
 
+/* The event with its last recording (NULL: none), which are the caller's. */
+static CUresult recorded_acquire(CUevent handle, struct event **ret_event, struct recording **ret_recording)
+{
+	CUresult result = event_acquire(handle, ret_event);
+
+	if (result)
+		return result;
+	if (event_is_captured(*ret_event)) {
+		object_release(&(*ret_event)->object);
+		return CUDA_ERROR_CAPTURED_EVENT;
+	}
+	*ret_recording = recording_acquire(*ret_event);
+	return CUDA_SUCCESS;
+}
+
 ENTRY(cuEventQuery, (CUevent handle))
 {
 	struct recording *recording;
 	struct event *event;
-	CUresult result = event_acquire(handle, &event);
+	CUresult result = recorded_acquire(handle, &event, &recording);
 
 	if (result)
 		return result;
-	if (event_is_captured(event)) {
-		object_release(&event->object);
-		return CUDA_ERROR_CAPTURED_EVENT;
-	}
-	recording = recording_acquire(event);
 	if (recording && !stream_reached(recording->stream, recording->sequence))
 		result = CUDA_ERROR_NOT_READY;
 	else if (event->shared && !shared_event_is_reached(event->shared))
@@ -378,15 +388,10 @@ ENTRY(cuEventSynchronize, (CUevent handle))
 {
 	struct recording *recording;
 	struct event *event;
-	CUresult result = event_acquire(handle, &event);
+	CUresult result = recorded_acquire(handle, &event, &recording);
 
 	if (result)
 		return result;
-	if (event_is_captured(event)) {
-		object_release(&event->object);
-		return CUDA_ERROR_CAPTURED_EVENT;
-	}
-	recording = recording_acquire(event);
 	if (recording)
 		stream_wait(recording->stream, recording->sequence);
 	if (event->shared)

@@ -9,47 +9,17 @@
 #include <zstd.h>
 
 #include "device.h"
+#include "fatbin.h"
 #include "image.h"
 
-#define FATBIN_MAGIC   0xBA55ED50u
 #define FATBIN_VERSION 1
 
-#define ENTRY_KIND_PTX	1
-#define ENTRY_KIND_ELF	2
-#define ENTRY_FLAG_LZ4	0x2000u
-#define ENTRY_FLAG_ZSTD 0x8000u
 /* Ours: a part of a linked image.  The real tools use the low bits. */
 #define ENTRY_FLAG_PART ((uint64_t)1 << 62)
 
 /* The largest PTX texts known (libraries of linear algebra) have some tens of MiB. */
 #define TEXT_BYTES_MAXIMUM ((uint64_t)256 << 20)
 #define DEVICE_SM	   (DEVICE_CAPABILITY_MAJOR * 10 + DEVICE_CAPABILITY_MINOR)
-
-struct fatbin_header {
-	uint32_t magic;
-	uint16_t version;
-	uint16_t header_bytes;
-	uint64_t entries_bytes;
-};
-
-struct fatbin_entry {
-	uint16_t kind;
-	uint16_t version;
-	uint32_t header_bytes;
-	uint64_t payload_bytes; /* with padding */
-	uint32_t compressed_bytes;
-	uint32_t reserved0;
-	uint16_t minor;
-	uint16_t major;
-	uint32_t sm;
-	uint32_t name_offset;
-	uint32_t name_bytes;
-	uint64_t flags;
-	uint64_t reserved1;
-	uint64_t uncompressed_bytes;
-};
-_Static_assert(sizeof(struct fatbin_header) == 16, "layout");
-_Static_assert(sizeof(struct fatbin_entry) == 64, "layout");
 
 bool fatbin_bytes(const void *data, size_t *ret_bytes)
 {
@@ -83,22 +53,22 @@ static CUresult entry_add(const struct fatbin_entry *entry, const unsigned char 
 	CUresult result;
 	char *text;
 
-	if (!(entry->flags & (ENTRY_FLAG_LZ4 | ENTRY_FLAG_ZSTD)))
+	if (!(entry->flags & (FATBIN_FLAG_LZ4 | FATBIN_FLAG_ZSTD)))
 		return entry->payload_bytes > TEXT_BYTES_MAXIMUM
 			       ? CUDA_ERROR_INVALID_IMAGE
 			       : image_add(image, (const char *)payload, entry->payload_bytes);
-	if (!entry->uncompressed_bytes || entry->uncompressed_bytes > TEXT_BYTES_MAXIMUM ||
+	if (!entry->unpacked_bytes || entry->unpacked_bytes > TEXT_BYTES_MAXIMUM ||
 	    entry->compressed_bytes > entry->payload_bytes || entry->compressed_bytes > TEXT_BYTES_MAXIMUM)
 		return CUDA_ERROR_INVALID_IMAGE;
-	text = malloc(entry->uncompressed_bytes);
+	text = malloc(entry->unpacked_bytes);
 	if (!text)
 		return CUDA_ERROR_OUT_OF_MEMORY;
-	if (entry->flags & ENTRY_FLAG_LZ4)
-		result = lz4_expand(payload, entry->compressed_bytes, text, entry->uncompressed_bytes);
+	if (entry->flags & FATBIN_FLAG_LZ4)
+		result = lz4_expand(payload, entry->compressed_bytes, text, entry->unpacked_bytes);
 	else
-		result = zstd_expand(payload, entry->compressed_bytes, text, entry->uncompressed_bytes);
+		result = zstd_expand(payload, entry->compressed_bytes, text, entry->unpacked_bytes);
 	if (!result)
-		result = image_add(image, text, entry->uncompressed_bytes);
+		result = image_add(image, text, entry->unpacked_bytes);
 	free(text);
 	return result;
 }
@@ -126,14 +96,14 @@ CUresult fatbin_read(const void *data, size_t bytes, struct image *image)
 		if (entry.header_bytes < sizeof(entry) || entry.header_bytes > size - offset ||
 		    entry.payload_bytes > size - offset - entry.header_bytes)
 			return CUDA_ERROR_INVALID_IMAGE;
-		if (entry.kind != ENTRY_KIND_PTX || entry.sm > DEVICE_SM) {
+		if (entry.kind != FATBIN_KIND_PTX || entry.architecture > DEVICE_SM) {
 			others = true;
 		} else if (entry.flags & ENTRY_FLAG_PART) {
 			result = entry_add(&entry, start + entry.header_bytes, image);
 			if (result)
 				return result;
 			parts = true;
-		} else if (!best_payload || entry.sm > best.sm) {
+		} else if (!best_payload || entry.architecture > best.architecture) {
 			best = entry;
 			best_payload = start + entry.header_bytes;
 		}
@@ -163,11 +133,11 @@ CUresult fatbin_write(const struct image *image, void **ret_data, size_t *ret_by
 	at = data + sizeof(header);
 	for (size_t index = 0; index < image->count; index++) {
 		const struct fatbin_entry entry = {
-			.kind = ENTRY_KIND_PTX,
+			.kind = FATBIN_KIND_PTX,
 			.version = 0x101,
 			.header_bytes = sizeof(entry),
 			.payload_bytes = (image->texts[index].bytes + 8) & ~(size_t)7,
-			.sm = DEVICE_SM,
+			.architecture = DEVICE_SM,
 			.flags = ENTRY_FLAG_PART,
 		};
 

@@ -73,9 +73,6 @@ bool graph_body_append(struct graph_body *body, struct work *work, const size_t 
 /* Nodes of the same kinds with the same edges, in embedded bodies too. */
 CUgraphExecUpdateResult graph_bodies_compare(const struct graph_body *one, const struct graph_body *other);
 
-/* A copy whose nodes have the names of those of a body that compares as the same; NULL: out of memory. */
-struct graph_body *graph_body_renamed(const struct graph_body *body, const struct graph_body *names);
-
 bool graph_body_find(const struct graph_body *body, uint64_t key, size_t *ret_index);
 
 /* These change a body that the caller has alone. */

@@ -31,6 +31,9 @@ CUgraphExecUpdateResult graph_bodies_compare(const struct graph_body *one, const
 	return CU_GRAPH_EXEC_UPDATE_SUCCESS;
 }
 
+/* A copy whose nodes have the names of those of a body that compares as the same; NULL: out of memory. */
+static struct graph_body *body_renamed(const struct graph_body *body, const struct graph_body *names);
+
 struct work *graph_work_renamed(const struct work *work, const struct work *names)
 {
 	size_t count = graph_work_count(work), made = 0;
@@ -38,7 +41,7 @@ struct work *graph_work_renamed(const struct work *work, const struct work *name
 	struct work *renamed = NULL;
 
 	while (bodies && made < count) {
-		bodies[made] = graph_body_renamed(graph_work_body(work, made), graph_work_body(names, made));
+		bodies[made] = body_renamed(graph_work_body(work, made), graph_work_body(names, made));
 		if (!bodies[made])
 			break;
 		made++;
@@ -65,7 +68,7 @@ static bool node_rename(struct graph_node *node, const struct graph_node *name)
 	return work != NULL;
 }
 
-struct graph_body *graph_body_renamed(const struct graph_body *body, const struct graph_body *names)
+static struct graph_body *body_renamed(const struct graph_body *body, const struct graph_body *names)
 {
 	struct graph_body *copy = graph_body_copy(body);
 
@@ -86,7 +89,7 @@ static CUresult exec_update(struct graph_exec *exec, const struct graph_body *fr
 	*ret_result = graph_bodies_compare(exec->body, from);
 	if (*ret_result != CU_GRAPH_EXEC_UPDATE_SUCCESS)
 		return CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE;
-	updated = graph_body_renamed(from, exec->body);
+	updated = body_renamed(from, exec->body);
 	if (!updated)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	graph_body_release(exec->body);

@@ -258,28 +258,26 @@ ENTRY(cuCtxFromGreenCtx, (CUcontext * ret_context, CUgreenCtx handle))
 	return CUDA_SUCCESS;
 }
 
-ENTRY(cuGreenCtxRecordEvent, (CUgreenCtx handle, CUevent event))
+static CUresult event_call(CUgreenCtx handle, CUevent event, CUresult (*call)(CUcontext context, CUevent event))
 {
 	struct context *context = green_acquire(handle);
 	CUresult result;
 
 	if (!context)
 		return CUDA_ERROR_INVALID_CONTEXT;
-	result = cuCtxRecordEvent((CUcontext)context, event);
+	result = call((CUcontext)context, event);
 	object_release(&context->object);
 	return result;
 }
 
+ENTRY(cuGreenCtxRecordEvent, (CUgreenCtx handle, CUevent event))
+{
+	return event_call(handle, event, cuCtxRecordEvent);
+}
+
 ENTRY(cuGreenCtxWaitEvent, (CUgreenCtx handle, CUevent event))
 {
-	struct context *context = green_acquire(handle);
-	CUresult result;
-
-	if (!context)
-		return CUDA_ERROR_INVALID_CONTEXT;
-	result = cuCtxWaitEvent((CUcontext)context, event);
-	object_release(&context->object);
-	return result;
+	return event_call(handle, event, cuCtxWaitEvent);
 }
 
 ENTRY(cuGreenCtxStreamCreate, (CUstream * ret_stream, CUgreenCtx handle, unsigned int flags, int priority))

@@ -91,7 +91,8 @@ fail:
 	return result;
 }
 
-struct function *module_function(struct module *module, const char *name)
+/* Borrowed; NULL: none. */
+static struct function *module_function(struct module *module, const char *name)
 {
 	for (size_t index = 0; index < module->function_count; index++)
 		if (!strcmp(module->functions[index]->info.name, name))

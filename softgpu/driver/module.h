@@ -50,8 +50,6 @@ CUresult module_create(struct context *context, const void *owner, struct engine
 /* Where a variable is; either output may be NULL. */
 CUresult module_global(struct module *module, const char *name, CUdeviceptr *ret_address, size_t *ret_bytes);
 
-struct function *module_function(struct module *module, const char *name); /* borrowed; NULL: none */
-
 /* A function by its own handle, or by a kernel's, for a context.  The caller releases it. */
 CUresult function_acquire(const void *handle, struct context *context, struct function **ret_function);
 

@@ -7,7 +7,4 @@
 
 DECLARE_CONTROL(compare_half); /* setp of f16, bf16 and, into p and q, of their pairs */
 
-bool lower_half_set2(struct lower *lower, enum ptx_type d_type, enum ptx_type type, unsigned base, bool swapped,
-		     bool inverted, bool ftz, unsigned combine);
-
 #endif

@@ -92,7 +92,6 @@ bool lower_predicate(struct lower *lower, const struct ptx_operand *operand, uin
 bool lower_predicate_destination(struct lower *lower, const struct ptx_operand *operand, uint32_t *ret_offset);
 bool lower_constant(struct lower *lower, uint64_t bits, bool wide, uint32_t *ret_offset);
 bool lower_special(struct lower *lower, unsigned special, uint32_t *ret_offset);
-bool lower_temporary(struct lower *lower, uint32_t *ret_offset); /* of 64-bit lanes; until the statement's end */
 bool lower_temporary_predicate(struct lower *lower, uint32_t *ret_offset);
 bool lower_register_wide(const struct ptx_register *reg);
 

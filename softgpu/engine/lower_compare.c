@@ -188,6 +188,26 @@ static bool lower_setp(struct lower *lower)
 	return true;
 }
 
+/* set into pairs of halves. */
+static bool lower_half_set2(struct lower *lower, enum ptx_type d_type, enum ptx_type type, unsigned base, bool swapped,
+			    bool inverted, bool ftz, unsigned combine)
+{
+	const enum ptx_type sources[] = {type, type};
+	struct instruction *ins;
+
+	if ((type != PTX_F16X2 && type != PTX_BF16X2) || ptx_type_bytes(d_type) != 4 || combine)
+		return lower_unsupported(lower);
+	if (!lower_scalar(lower, scalar_half_compare2, d_type, sources, 2, &ins))
+		return false;
+	ins->op = (uint8_t)base;
+	ins->type = (uint8_t)type;
+	ins->type2 = (uint8_t)d_type;
+	ins->flags = ftz ? FLOAT_FTZ : 0;
+	ins->invert = inverted;
+	ins->count = swapped;
+	return true;
+}
+
 /* set: the predicate of setp as all ones or 1.0. */
 static bool lower_set(struct lower *lower)
 {
@@ -246,25 +266,6 @@ static bool lower_set(struct lower *lower)
 	ins->a = true_value;
 	ins->b = false_value;
 	ins->c = temporary;
-	return true;
-}
-
-bool lower_half_set2(struct lower *lower, enum ptx_type d_type, enum ptx_type type, unsigned base, bool swapped,
-		     bool inverted, bool ftz, unsigned combine)
-{
-	const enum ptx_type sources[] = {type, type};
-	struct instruction *ins;
-
-	if ((type != PTX_F16X2 && type != PTX_BF16X2) || ptx_type_bytes(d_type) != 4 || combine)
-		return lower_unsupported(lower);
-	if (!lower_scalar(lower, scalar_half_compare2, d_type, sources, 2, &ins))
-		return false;
-	ins->op = (uint8_t)base;
-	ins->type = (uint8_t)type;
-	ins->type2 = (uint8_t)d_type;
-	ins->flags = ftz ? FLOAT_FTZ : 0;
-	ins->invert = inverted;
-	ins->count = swapped;
 	return true;
 }
 

@@ -52,6 +52,15 @@ static bool shape_fits(const struct matrix_operands *m, unsigned depth)
 	       m->c_registers == fragment_registers(m->c_type, 4) && m->d_registers == fragment_registers(m->d_type, 4);
 }
 
+static bool fragments_read(struct lower *lower, struct matrix_operands *m)
+{
+	return lower_operand_count(lower, 4, 4) &&
+	       fragment_read(lower, lower_operand(lower, 0), true, m->d, &m->d_registers) &&
+	       fragment_read(lower, lower_operand(lower, 1), false, m->a, &m->a_registers) &&
+	       fragment_read(lower, lower_operand(lower, 2), false, m->b, &m->b_registers) &&
+	       fragment_read(lower, lower_operand(lower, 3), false, m->c, &m->c_registers);
+}
+
 static bool lower_mma(struct lower *lower)
 {
 	static const struct {
@@ -71,11 +80,7 @@ static bool lower_mma(struct lower *lower)
 	m->a_type = (uint8_t)lower_take_type(lower);
 	m->b_type = (uint8_t)lower_take_type(lower);
 	m->c_type = (uint8_t)lower_take_type(lower);
-	if (!lower_operand_count(lower, 4, 4) ||
-	    !fragment_read(lower, lower_operand(lower, 0), true, m->d, &m->d_registers) ||
-	    !fragment_read(lower, lower_operand(lower, 1), false, m->a, &m->a_registers) ||
-	    !fragment_read(lower, lower_operand(lower, 2), false, m->b, &m->b_registers) ||
-	    !fragment_read(lower, lower_operand(lower, 3), false, m->c, &m->c_registers))
+	if (!fragments_read(lower, m))
 		return false;
 	if (!shape_fits(m, shapes[shape].depth))
 		return lower_unsupported(lower);
@@ -204,11 +209,7 @@ static bool lower_wmma_multiply(struct lower *lower)
 	if (!wmma_type_fits((enum ptx_type)m->d_type, false) || !wmma_type_fits((enum ptx_type)m->c_type, false) ||
 	    !wmma_type_fits((enum ptx_type)m->a_type, true))
 		return lower_unsupported(lower);
-	if (!lower_operand_count(lower, 4, 4) ||
-	    !fragment_read(lower, lower_operand(lower, 0), true, m->d, &m->d_registers) ||
-	    !fragment_read(lower, lower_operand(lower, 1), false, m->a, &m->a_registers) ||
-	    !fragment_read(lower, lower_operand(lower, 2), false, m->b, &m->b_registers) ||
-	    !fragment_read(lower, lower_operand(lower, 3), false, m->c, &m->c_registers))
+	if (!fragments_read(lower, m))
 		return false;
 	if (m->d_registers != wmma_registers((enum ptx_type)m->d_type, false) ||
 	    m->c_registers != wmma_registers((enum ptx_type)m->c_type, false) ||

@@ -87,7 +87,8 @@ bool lower_constant(struct lower *lower, uint64_t bits, bool wide, uint32_t *ret
 	return true;
 }
 
-bool lower_temporary(struct lower *lower, uint32_t *ret_offset)
+/* Of 64-bit lanes; until the statement's end. */
+static bool lower_temporary(struct lower *lower, uint32_t *ret_offset)
 {
 	if (lower->temporaries_used == LOWER_TEMPORARIES)
 		return lower_invalid(lower, "too many operands");

@@ -9,6 +9,7 @@ import unittest
 from pathlib import Path
 
 import tap
+from generator import generate
 
 ROOT = Path(__file__).resolve().parents[2]
 GENERATOR = ROOT / 'api' / 'generate.py'
@@ -33,20 +34,9 @@ result 1 CUDA_ERROR_INVALID_VALUE invalid argument
 """
 
 
-def generate(text):
-    with tempfile.TemporaryDirectory() as directory:
-        source = Path(directory) / 'input.api'
-        source.write_text(text)
-        output = Path(directory) / 'out'
-        process = subprocess.run([sys.executable, str(GENERATOR), str(output), str(source)], capture_output=True,
-                                 text=True, check=False)
-        files = {p.name: p.read_text() for p in output.glob('*')} if output.exists() else {}
-        return process, files
-
-
 class Rejects(unittest.TestCase):
     def rejected(self, text, line, why):
-        process, files = generate(text)
+        process, files = generate(GENERATOR, text)
         self.assertNotEqual(process.returncode, 0)
         self.assertIn(why, process.stderr)
         if line:
@@ -93,7 +83,7 @@ class Rejects(unittest.TestCase):
 class Produces(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        process, cls.files = generate(GOOD)
+        process, cls.files = generate(GENERATOR, GOOD)
         if process.returncode:
             raise AssertionError(process.stderr)
 

@@ -3,12 +3,11 @@
 
 import re
 import subprocess
-import sys
-import tempfile
 import unittest
 from pathlib import Path
 
 import tap
+from generator import generate
 
 ROOT = Path(__file__).resolve().parents[2]
 GENERATOR = ROOT / 'api' / 'nvml' / 'generate.py'
@@ -35,19 +34,9 @@ result 0 NVML_SUCCESS Success
 """
 
 
-def generate(text):
-    with tempfile.TemporaryDirectory() as directory:
-        source = Path(directory) / 'input.api'
-        source.write_text(text)
-        output = Path(directory) / 'out'
-        process = subprocess.run([sys.executable, str(GENERATOR), str(output), str(source)], capture_output=True,
-                                 text=True, check=False)
-        return process, {path.name: path.read_text() for path in output.glob('*')} if output.exists() else {}
-
-
 class Produced(unittest.TestCase):
     def setUp(self):
-        process, self.files = generate(GOOD)
+        process, self.files = generate(GENERATOR, GOOD)
         self.assertEqual(process.returncode, 0, process.stderr)
 
     def test_functions_are_sorted_by_number(self):
@@ -67,7 +56,7 @@ class Produced(unittest.TestCase):
 
     def test_checksum_follows_the_layout(self):
         def checksum(text):
-            return re.search(r'NVML_API_CHECKSUM (\S+)', generate(text)[1]['nvml_functions.h']).group(1)
+            return re.search(r'NVML_API_CHECKSUM (\S+)', generate(GENERATOR, text)[1]['nvml_functions.h']).group(1)
         self.assertEqual(checksum(GOOD), checksum(GOOD.replace('entry nvmlHere', 'entry nvmlThere')))
         self.assertNotEqual(checksum(GOOD), checksum(GOOD.replace('2:16', '2:24')))
 
@@ -77,7 +66,7 @@ class Produced(unittest.TestCase):
 
 class Rejected(unittest.TestCase):
     def rejects(self, text, message, line=None):
-        process, files = generate(text)
+        process, files = generate(GENERATOR, text)
         self.assertNotEqual(process.returncode, 0)
         self.assertEqual(files, {})
         self.assertRegex(process.stderr, (f':{line}: ' if line else '') + f'.*{message}')

@@ -13,30 +13,7 @@
 #include <string.h>
 
 #include "driver.h"
-
-struct fatbin_header {
-	uint32_t magic;
-	uint16_t version;
-	uint16_t header_bytes;
-	uint64_t bytes;
-};
-
-struct fatbin_entry {
-	uint16_t kind;
-	uint16_t version;
-	uint32_t header_bytes;
-	uint64_t padded_bytes;
-	uint32_t compressed_bytes;
-	uint32_t unknown;
-	uint16_t minor;
-	uint16_t major;
-	uint32_t sm;
-	uint32_t name_offset;
-	uint32_t name_bytes;
-	uint64_t flags;
-	uint64_t zero;
-	uint64_t uncompressed_bytes;
-};
+#include "fatbin.h"
 
 struct wrapper {
 	uint32_t magic;
@@ -147,26 +124,26 @@ static void try_fatbins(const char *good, size_t bytes)
 
 	if (!image)
 		abort();
-	*header = (struct fatbin_header){0xBA55ED50, 1, sizeof(*header), sizeof(*entry) + padded};
+	*header = (struct fatbin_header){FATBIN_MAGIC, 1, sizeof(*header), sizeof(*entry) + padded};
 	*entry = (struct fatbin_entry){
 		.kind = 1,
 		.version = 0x101,
 		.header_bytes = sizeof(*entry),
-		.padded_bytes = padded,
+		.payload_bytes = padded,
 		.minor = 0,
 		.major = 8,
-		.sm = 75,
+		.architecture = 75,
 		.flags = 0x41,
-		.uncompressed_bytes = 0,
+		.unpacked_bytes = 0,
 	};
 	memcpy(entry + 1, good, bytes);
 	report(!driver.module_load_data(&module, image) && !driver.module_unload(module), "a good fatbin loads", "");
 	report(!driver.module_load_data(&module, &wrapper) && !driver.module_unload(module), "a good wrapper loads",
 	       "");
 
-	header->bytes = 16;
+	header->entries_bytes = 16;
 	expect_refused("fatbin shorter than its entry", image);
-	header->bytes = sizeof(*entry) + padded;
+	header->entries_bytes = sizeof(*entry) + padded;
 	header->header_bytes = 4;
 	expect_refused("fatbin header too short", image);
 	header->header_bytes = sizeof(*header);
@@ -175,14 +152,14 @@ static void try_fatbins(const char *good, size_t bytes)
 	entry->header_bytes = 0xffffffff;
 	expect_refused("entry header past the end", image);
 	entry->header_bytes = sizeof(*entry);
-	entry->padded_bytes = ~0ull - 7;
+	entry->payload_bytes = ~0ull - 7;
 	expect_refused("entry payload overflows", image);
-	entry->padded_bytes = padded;
+	entry->payload_bytes = padded;
 	entry->flags |= 0x2000;
 	entry->compressed_bytes = 100;
-	entry->uncompressed_bytes = 1ull << 60;
+	entry->unpacked_bytes = 1ull << 60;
 	expect_refused("LZ4 entry that claims an absurd size", image);
-	entry->uncompressed_bytes = 4096;
+	entry->unpacked_bytes = 4096;
 	expect_refused("LZ4 entry with garbage", image);
 	entry->flags = (entry->flags & ~0x2000ull) | 0x8000;
 	expect_refused("zstd entry with garbage", image);

@@ -16,6 +16,7 @@
 
 #include "cuda_abi.h"
 #include "graph_calls.h"
+#include "increment.h"
 
 CUresult cuGraphMemcpyNodeSetParams(CUgraphNode node, const CUDA_MEMCPY3D *copy);
 CUresult cuMemcpyAsync(CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream);
@@ -30,24 +31,18 @@ CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned int flags);
 #define WORDS 100001u
 #define BYTES (WORDS * sizeof(uint32_t))
 
-static CUcontext context;
 static CUstream stream;
-static CUfunction increment;
 static CUdeviceptr device, other;
 static uint32_t *in, *out;
 
 static int setup(void **state)
 {
-	CUmodule module;
-
 	(void)state;
 	in = malloc(BYTES);
 	out = malloc(BYTES);
 	/* The kernel writes whole blocks. */
-	return !in || !out || cuInit(0) || cuDevicePrimaryCtxRetain(&context, 0) || cuCtxSetCurrent(context) ||
-	       cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING) || cuModuleLoadData(&module, increment_image) ||
-	       cuModuleGetFunction(&increment, module, "increment") || cuMemAlloc_v2(&device, BYTES + 1024) ||
-	       cuMemAlloc_v2(&other, BYTES + 1024);
+	return !in || !out || increment_load() || cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING) ||
+	       cuMemAlloc_v2(&device, BYTES + 1024) || cuMemAlloc_v2(&other, BYTES + 1024);
 }
 
 static void words_set(uint32_t *words, uint32_t value)
@@ -210,15 +205,11 @@ static void test_within_program(void **state)
 	WORKS(cuGraphDestroy(graph));
 }
 
-static CUDA_MEMCPY3D copy_up(CUdeviceptr to, const void *from)
+static CUDA_MEMCPY3D row(void)
 {
 	return (CUDA_MEMCPY3D){
-		.srcMemoryType = CU_MEMORYTYPE_HOST,
-		.srcHost = from,
 		.srcPitch = BYTES,
 		.srcHeight = 1,
-		.dstMemoryType = CU_MEMORYTYPE_DEVICE,
-		.dstDevice = to,
 		.dstPitch = BYTES,
 		.dstHeight = 1,
 		.WidthInBytes = BYTES,
@@ -227,21 +218,26 @@ static CUDA_MEMCPY3D copy_up(CUdeviceptr to, const void *from)
 	};
 }
 
+static CUDA_MEMCPY3D copy_up(CUdeviceptr to, const void *from)
+{
+	CUDA_MEMCPY3D copy = row();
+
+	copy.srcMemoryType = CU_MEMORYTYPE_HOST;
+	copy.srcHost = from;
+	copy.dstMemoryType = CU_MEMORYTYPE_DEVICE;
+	copy.dstDevice = to;
+	return copy;
+}
+
 static CUDA_MEMCPY3D copy_down(void *to, CUdeviceptr from)
 {
-	return (CUDA_MEMCPY3D){
-		.srcMemoryType = CU_MEMORYTYPE_DEVICE,
-		.srcDevice = from,
-		.srcPitch = BYTES,
-		.srcHeight = 1,
-		.dstMemoryType = CU_MEMORYTYPE_HOST,
-		.dstHost = to,
-		.dstPitch = BYTES,
-		.dstHeight = 1,
-		.WidthInBytes = BYTES,
-		.Height = 1,
-		.Depth = 1,
-	};
+	CUDA_MEMCPY3D copy = row();
+
+	copy.srcMemoryType = CU_MEMORYTYPE_DEVICE;
+	copy.srcDevice = from;
+	copy.dstMemoryType = CU_MEMORYTYPE_HOST;
+	copy.dstHost = to;
+	return copy;
 }
 
 /* Nodes that the program makes, asks about and changes, in the graph and in executables of it. */

@@ -14,6 +14,7 @@
 
 #include "cuda_abi.h"
 #include "graph_calls.h"
+#include "increment.h"
 
 #define WORKS(call)   assert_int_equal(call, CUDA_SUCCESS)
 #define REFUSED(call) assert_int_not_equal(call, CUDA_SUCCESS)
@@ -41,21 +42,15 @@ CUresult cuGraphAddMemFreeNode(CUgraphNode *node, CUgraph graph, const CUgraphNo
 CUresult cuGraphMemAllocNodeGetParams(CUgraphNode node, CUDA_MEM_ALLOC_NODE_PARAMS *parameters);
 CUresult cuGraphMemFreeNodeGetParams(CUgraphNode node, CUdeviceptr *address);
 
-static CUcontext context;
 static CUstream stream;
-static CUfunction increment;
 static CUdeviceptr plain;
 static uint32_t *pinned;
 
 static int setup(void **state)
 {
-	CUmodule module;
-
 	(void)state;
-	return cuInit(0) || cuDevicePrimaryCtxRetain(&context, 0) || cuCtxSetCurrent(context) ||
-	       cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING) || cuModuleLoadData(&module, increment_image) ||
-	       cuModuleGetFunction(&increment, module, "increment") || cuMemAlloc_v2(&plain, WORDS * 4) ||
-	       cuMemHostAlloc((void **)&pinned, WORDS * 4, 0);
+	return increment_load() || cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING) ||
+	       cuMemAlloc_v2(&plain, WORDS * 4) || cuMemHostAlloc((void **)&pinned, WORDS * 4, 0);
 }
 
 static void begin(void)

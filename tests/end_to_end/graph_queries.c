@@ -17,6 +17,7 @@
 
 #include "cuda_abi.h"
 #include "graph_calls.h"
+#include "increment.h"
 
 CUresult cuGraphNodeFindInClone(CUgraphNode *node, CUgraphNode original, CUgraph clone);
 CUresult cuGraphEventRecordNodeGetEvent(CUgraphNode node, CUevent *event);
@@ -27,24 +28,19 @@ CUresult cuGraphDebugDotPrint(CUgraph graph, const char *path, unsigned int flag
 #define WORKS(call) assert_int_equal(call, CUDA_SUCCESS)
 #define WORDS	    256u
 
-static CUcontext context;
 static CUstream stream;
-static CUfunction increment;
 static CUdeviceptr words;
 static char path[] = "/tmp/vgpu-graph-XXXXXX";
 
 static int setup(void **state)
 {
-	CUmodule module;
 	int file = mkstemp(path);
 
 	(void)state;
 	if (file < 0)
 		return -1;
 	close(file);
-	return cuInit(0) || cuDevicePrimaryCtxRetain(&context, 0) || cuCtxSetCurrent(context) ||
-	       cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING) || cuModuleLoadData(&module, increment_image) ||
-	       cuModuleGetFunction(&increment, module, "increment") || cuMemAlloc_v2(&words, WORDS * 4);
+	return increment_load() || cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING) || cuMemAlloc_v2(&words, WORDS * 4);
 }
 
 static int teardown(void **state)

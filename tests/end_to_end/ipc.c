@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -21,6 +20,7 @@
 
 #include "cuda_abi.h"
 #include "stream_calls.h"
+#include "two_processes.h"
 
 CUresult cuMemGetAddressRange_v2(CUdeviceptr *base, size_t *bytes, CUdeviceptr address);
 CUresult cuIpcGetMemHandle(CUipcMemHandle *handle, CUdeviceptr address);
@@ -42,13 +42,6 @@ struct handles {
 	CUipcMemHandle memory;
 	CUipcEventHandle event;
 };
-
-static int prepare(void)
-{
-	CUcontext context;
-
-	return cuInit(0) || cuDevicePrimaryCtxRetain(&context, 0) || cuCtxSetCurrent(context);
-}
 
 static void linger(void *data)
 {
@@ -144,7 +137,7 @@ static int take(const struct handles *handles, uint32_t expected, CUresult *ret_
 #define ROUNDS	   12u
 #define ROUND_WORK 3000u
 
-static int rounds_take(int from, int to, CUresult *ret_result)
+static int rounds_take(int socket, CUresult *ret_result)
 {
 	struct handles handles;
 	CUdeviceptr memory;
@@ -152,47 +145,45 @@ static int rounds_take(int from, int to, CUresult *ret_result)
 	CUevent event;
 	uint8_t round, seen;
 
-	if (read(from, &handles, sizeof(handles)) != sizeof(handles))
+	if (read(socket, &handles, sizeof(handles)) != sizeof(handles))
 		return __LINE__;
 	STEP(cuIpcOpenMemHandle_v2(&memory, handles.memory, CU_IPC_MEM_LAZY_ENABLE_PEER_ACCESS));
 	STEP(cuIpcOpenEventHandle(&event, handles.event));
 	STEP(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
 	seen = 0;
-	if (write(to, &seen, 1) != 1)
+	if (write(socket, &seen, 1) != 1)
 		return __LINE__;
 	/* Round 0 is none. */
-	while (read(from, &round, 1) == 1 && round) {
+	while (read(socket, &round, 1) == 1 && round) {
 		STEP(cuStreamWaitEvent(stream, event, 0));
 		STEP(cuMemcpyDtoHAsync_v2(&seen, memory, 1, stream));
 		STEP(cuStreamSynchronize(stream));
-		if (write(to, &seen, 1) != 1)
+		if (write(socket, &seen, 1) != 1)
 			return __LINE__;
 	}
 	STEP(cuEventDestroy_v2(event));
 	STEP(cuIpcCloseMemHandle(memory));
-	return write(to, &seen, 1) == 1 ? 0 : __LINE__;
+	return write(socket, &seen, 1) == 1 ? 0 : __LINE__;
 }
 
-static int child_run(int from, int to)
+static int child_run(int socket)
 {
 	struct handles handles;
 	CUresult result = CUDA_SUCCESS;
 	int line = -1;
 
-	if (read(from, &handles, sizeof(handles)) == sizeof(handles) && !prepare())
+	if (read(socket, &handles, sizeof(handles)) == sizeof(handles) && !prepare())
 		line = take(&handles, 0x03030303, &result);
 	if (line)
 		fprintf(stderr, "child: line %d, result %d\n", line, (int)result);
-	(void)!write(to, &line, sizeof(line));
+	(void)!write(socket, &line, sizeof(line));
 	if (line)
 		return 1;
-	line = rounds_take(from, to, &result);
+	line = rounds_take(socket, &result);
 	if (line)
 		fprintf(stderr, "child: line %d, result %d\n", line, (int)result);
 	return line != 0;
 }
-
-static int to_child[2], from_child[2];
 
 static void test_two_processes(void **state)
 {
@@ -206,8 +197,8 @@ static void test_two_processes(void **state)
 	WORKS(give(&given, 3, &handles));
 	WORKS(cuIpcGetMemHandle(&again.memory, given.memory));
 	assert_memory_equal(&again.memory, &handles.memory, sizeof(again.memory));
-	assert_int_equal(write(to_child[1], &handles, sizeof(handles)), sizeof(handles));
-	assert_int_equal(read(from_child[0], &line, sizeof(line)), sizeof(line));
+	assert_int_equal(write(pair[0], &handles, sizeof(handles)), sizeof(handles));
+	assert_int_equal(read(pair[0], &line, sizeof(line)), sizeof(line));
 	assert_int_equal(line, 0);
 	WORKS(cuMemcpyDtoH_v2(words, given.memory + 4 * (WORDS - 4), sizeof(words)));
 	for (int i = 0; i < 4; i++)
@@ -228,8 +219,8 @@ static void test_order_of_messages(void **state)
 	WORKS(cuMemAlloc_v2(&other, 4096));
 	WORKS(cuStreamCreate(&busy, CU_STREAM_NON_BLOCKING));
 	WORKS(give(&given, 3, &handles));
-	assert_int_equal(write(to_child[1], &handles, sizeof(handles)), sizeof(handles));
-	assert_int_equal(read(from_child[0], &seen, 1), 1);
+	assert_int_equal(write(pair[0], &handles, sizeof(handles)), sizeof(handles));
+	assert_int_equal(read(pair[0], &seen, 1), 1);
 	assert_int_equal(seen, 0);
 	for (uint8_t round = 10; round < 10 + ROUNDS; round++) {
 		WORKS(cuCtxSynchronize());
@@ -237,12 +228,12 @@ static void test_order_of_messages(void **state)
 			WORKS(cuMemsetD8Async(other, 1, 16, busy));
 		WORKS(cuMemsetD8Async(given.memory, round, WORDS * 4, given.stream));
 		WORKS(cuEventRecord(given.event, given.stream));
-		assert_int_equal(write(to_child[1], &round, 1), 1);
-		assert_int_equal(read(from_child[0], &seen, 1), 1);
+		assert_int_equal(write(pair[0], &round, 1), 1);
+		assert_int_equal(read(pair[0], &seen, 1), 1);
 		assert_int_equal(seen, round);
 	}
-	assert_int_equal(write(to_child[1], &(uint8_t){0}, 1), 1);
-	assert_int_equal(read(from_child[0], &seen, 1), 1);
+	assert_int_equal(write(pair[0], &(uint8_t){0}, 1), 1);
+	assert_int_equal(read(pair[0], &seen, 1), 1);
 	WORKS(cuEventDestroy_v2(given.event));
 	WORKS(cuMemFree_v2(given.memory));
 	WORKS(cuMemFree_v2(other));
@@ -284,16 +275,13 @@ static int give_to_file(const char *path)
 	struct given given;
 	FILE *file = NULL;
 	CUresult result = prepare() ? CUDA_ERROR_UNKNOWN : give(&given, 3, &handles);
-	char byte;
 
 	if (!result)
 		file = fopen(path, "wb");
 	if (!file || fwrite(&handles, sizeof(handles), 1, file) != 1 || fclose(file))
 		return 1;
-	puts("given");
-	fflush(stdout);
-	while (read(0, &byte, 1) > 0)
-		continue;
+	say("given");
+	input_drain();
 	return 0;
 }
 
@@ -327,25 +315,15 @@ int main(int count, char **arguments)
 		cmocka_unit_test(test_refused),
 	};
 	pid_t child;
-	int failed, status = 0;
+	int failed;
 
 	if (count == 3 && strcmp(arguments[1], "give") == 0)
 		return give_to_file(arguments[2]);
 	if (count == 3 && strcmp(arguments[1], "take") == 0)
 		return take_from_file(arguments[2]);
-	/* Before either uses CUDA. */
-	if (pipe(to_child) || pipe(from_child))
+	child = child_begin(child_run);
+	if (child < 0)
 		return 1;
-	child = fork();
-	if (child == 0) {
-		close(to_child[1]);
-		close(from_child[0]);
-		_exit(child_run(to_child[0], from_child[1]));
-	}
-	close(to_child[0]);
-	close(from_child[1]);
 	failed = cmocka_run_group_tests(tests, NULL, NULL);
-	close(to_child[1]);
-	waitpid(child, &status, 0);
-	return failed || status;
+	return child_end(child) || failed;
 }

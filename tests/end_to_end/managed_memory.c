@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "cuda_abi.h"
-#include "memory_calls.h"
+#include "increment.h"
 
 #define WORDS (1u << 16)
 #define BYTES (WORDS * 4u)
@@ -20,16 +20,10 @@
 
 #define WORKS(call) assert_int_equal(call, CUDA_SUCCESS)
 
-static CUcontext context;
-static CUfunction increment;
-
 static int setup(void **state)
 {
-	CUmodule module;
-
 	(void)state;
-	return cuInit(0) || cuDevicePrimaryCtxRetain(&context, 0) || cuCtxSetCurrent(context) ||
-	       cuModuleLoadData(&module, increment_image) || cuModuleGetFunction(&increment, module, "increment");
+	return increment_load();
 }
 
 static uint32_t *allocate(void)

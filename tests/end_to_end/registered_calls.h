@@ -5,7 +5,7 @@
 #define TEST_REGISTERED_CALLS_H
 
 #include "cuda_abi.h"
-#include "memory_calls.h"
+#include "increment.h"
 
 CUresult cuMemHostRegister_v2(void *address, size_t bytes, unsigned int flags);
 CUresult cuMemHostUnregister(void *address);
@@ -16,16 +16,10 @@ CUresult cuMemHostUnregister(void *address);
 
 #define WORKS(call) assert_int_equal(call, CUDA_SUCCESS)
 
-static CUcontext context;
-static CUfunction increment;
-
 static int setup(void **state)
 {
-	CUmodule module;
-
 	(void)state;
-	return cuInit(0) || cuDevicePrimaryCtxRetain(&context, 0) || cuCtxSetCurrent(context) ||
-	       cuModuleLoadData(&module, increment_image) || cuModuleGetFunction(&increment, module, "increment");
+	return increment_load();
 }
 
 static void kernel_run(CUdeviceptr to, uint32_t words)

@@ -18,12 +18,12 @@
 #include <cmocka.h>
 #include <fcntl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cuda_abi.h"
 #include "descriptor_pass.h"
 #include "memory_calls.h"
+#include "two_processes.h"
 
 CUresult cuMemExportToShareableHandle(void *shareable, CUmemGenericAllocationHandle handle,
 				      CUmemAllocationHandleType type, unsigned long long flags);
@@ -39,13 +39,6 @@ static const CUmemAllocationProp properties = {
 	.requestedHandleTypes = DESCRIPTOR,
 	.location = {.type = CU_MEM_LOCATION_TYPE_DEVICE},
 };
-
-static int prepare(void)
-{
-	CUcontext context;
-
-	return cuInit(0) || cuDevicePrimaryCtxRetain(&context, 0) || cuCtxSetCurrent(context);
-}
 
 static CUresult map(CUmemGenericAllocationHandle handle, CUdeviceptr *ret_address)
 {
@@ -124,8 +117,6 @@ static int child_run(int socket)
 	return cuMemcpyDtoH_v2(&word, address + BYTES - 4, 4) || word != 8 || unmap(address);
 }
 
-static int pair[2];
-
 static void test_two_processes(void **state)
 {
 	CUmemGenericAllocationHandle handle;
@@ -191,17 +182,14 @@ static int give_to_file(const char *path)
 	file = fopen(path, "w");
 	if (!file || fprintf(file, "/proc/%d/fd/%d", (int)getpid(), given) < 0 || fclose(file))
 		return 1;
-	puts("given");
-	fflush(stdout);
+	say("given");
 	if (read(0, &byte, 1) != 1)
 		return 0;
 	/* Still open, but of memory that is gone. */
 	if (unmap(address) || cuMemRelease(handle))
 		return 1;
-	puts("released");
-	fflush(stdout);
-	while (read(0, &byte, 1) > 0)
-		continue;
+	say("released");
+	input_drain();
 	return 0;
 }
 
@@ -254,7 +242,7 @@ int main(int count, char **arguments)
 		cmocka_unit_test(test_refused),
 	};
 	pid_t child;
-	int failed, status = 0;
+	int failed;
 
 	if (count == 3 && strcmp(arguments[1], "give") == 0)
 		return give_to_file(arguments[2]);
@@ -262,17 +250,9 @@ int main(int count, char **arguments)
 		return take_from_file(arguments[2]);
 	if (count == 2 && strcmp(arguments[1], "many") == 0)
 		return export_many();
-	/* Before either uses CUDA. */
-	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair))
+	child = child_begin(child_run);
+	if (child < 0)
 		return 1;
-	child = fork();
-	if (child == 0) {
-		close(pair[0]);
-		_exit(child_run(pair[1]));
-	}
-	close(pair[1]);
 	failed = cmocka_run_group_tests(tests, NULL, NULL);
-	close(pair[0]);
-	waitpid(child, &status, 0);
-	return failed || status;
+	return child_end(child) || failed;
 }

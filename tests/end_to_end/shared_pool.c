@@ -21,12 +21,12 @@
 #include <cmocka.h>
 #include <fcntl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cuda_abi.h"
 #include "descriptor_pass.h"
 #include "memory_calls.h"
+#include "two_processes.h"
 
 CUresult cuMemPoolExportToShareableHandle(void *shareable, CUmemoryPool pool, CUmemAllocationHandleType type,
 					  unsigned long long flags);
@@ -65,13 +65,6 @@ struct given {
 		if (*ret_result)         \
 			return __LINE__; \
 	} while (0)
-
-static int prepare(void)
-{
-	CUcontext context;
-
-	return cuInit(0) || cuDevicePrimaryCtxRetain(&context, 0) || cuCtxSetCurrent(context);
-}
 
 /* Pieces whose words are 'value' and 'value' + 1. 0, or the line that failed. */
 static int give(struct given *given, uint32_t value, size_t bytes, CUresult *ret_result)
@@ -153,8 +146,6 @@ static int child_run(int socket)
 		fprintf(stderr, "child: line %d, result %d\n", line, (int)result);
 	return write(socket, &line, sizeof(line)) != sizeof(line) || line;
 }
-
-static int pair[2];
 
 static void test_two_processes(void **state)
 {
@@ -259,17 +250,14 @@ static int give_to_file(const char *path)
 	if (!file || fprintf(file, "/proc/%d/fd/%d\n", (int)getpid(), given.file) < 0 ||
 	    fwrite(given.data, sizeof(given.data), 1, file) != 1 || fclose(file))
 		return 1;
-	puts("given");
-	fflush(stdout);
+	say("given");
 	if (read(0, &byte, 1) != 1)
 		return 0;
 	/* Still open, but of a pool that is gone. */
 	if (cuMemFree_v2(given.addresses[0]) || cuMemFree_v2(given.addresses[1]) || cuMemPoolDestroy(given.pool))
 		return 1;
-	puts("released");
-	fflush(stdout);
-	while (read(0, &byte, 1) > 0)
-		continue;
+	say("released");
+	input_drain();
 	return 0;
 }
 
@@ -342,27 +330,15 @@ int main(int count, char **arguments)
 	};
 	bool is_quota = count == 2 && strcmp(arguments[1], "quota") == 0;
 	pid_t child;
-	int failed, status = 0;
+	int failed;
 
 	if (count == 3 && strcmp(arguments[1], "give") == 0)
 		return give_to_file(arguments[2]);
 	if (count == 3 && strcmp(arguments[1], "take") == 0)
 		return take_from_file(arguments[2]);
-	/* Before either uses CUDA. */
-	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair))
+	child = child_begin(is_quota ? quota_child : child_run);
+	if (child < 0)
 		return 1;
-	child = fork();
-	if (child == 0) {
-		close(pair[0]);
-		_exit(is_quota ? quota_child(pair[1]) : child_run(pair[1]));
-	}
-	close(pair[1]);
 	failed = is_quota ? quota_parent(pair[0]) : cmocka_run_group_tests(tests, NULL, NULL);
-	/* What the parent has given it keeps until the child has ended. */
-	if (is_quota || !failed)
-		waitpid(child, &status, 0);
-	close(pair[0]);
-	if (WIFEXITED(status) && WEXITSTATUS(status))
-		fprintf(stderr, "the child ended with %d\n", WEXITSTATUS(status));
-	return failed || status;
+	return child_end(child) || failed;
 }

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The host side for tests: a mediator of its own in a temporary directory, with the software GPU."""
 
+import json
 import os
 import re
 import signal
 import subprocess
 import tempfile
 import time
+import unittest
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,6 +30,12 @@ def wait_until(condition, what, seconds=PATIENCE):
         if time.monotonic() > end:
             raise AssertionError(f'{what}: not within {seconds} s')
         time.sleep(0.05)
+
+
+def processor_seconds(pid):
+    """Of all threads of a process."""
+    fields = Path(f'/proc/{pid}/stat').read_text().rsplit(')', 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
 
 
 class Mediator:
@@ -118,6 +126,16 @@ class Mediator:
     def file_descriptors(self):
         return len(os.listdir(f'/proc/{self.process.pid}/fd'))
 
+    def admin(self, *arguments, code=0):
+        """What vgpu-admin prints, or None; it must end with the code."""
+        socket = Path(f'{self.socket}.admin')
+        wait_until(socket.exists, 'the socket for administration')
+        program = self.build / 'host' / 'admin' / 'vgpu-admin'
+        done = subprocess.run([program, '--json', f'--socket={socket}', *arguments], capture_output=True, text=True,
+                              timeout=60, check=False)
+        assert done.returncode == code, (arguments, done)
+        return json.loads(done.stdout) if done.stdout else None
+
     def client_environment(self, **more):
         library = self.build / 'guest' / 'libcuda'
         return {**os.environ, 'LD_LIBRARY_PATH': str(library), 'VGPU_SOCKET': str(self.socket),
@@ -130,3 +148,12 @@ class Mediator:
     def spawn(self, *command, stdin=None, **environment):
         return subprocess.Popen([str(c) for c in command], env=self.client_environment(**environment), stdin=stdin,
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+class WithMediator(unittest.TestCase):
+    """Tests that share one mediator."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.mediator = Mediator().start()
+        cls.addClassCleanup(cls.mediator.__exit__)

@@ -1,27 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """vgpu-admin against tenants that compute: what it changes holds for them at once, and after a restart."""
 
-import json
 import os
 import re
 import signal
-import subprocess
 import time
 import unittest
 
 import tap
-from stack import build_directory, wait_until
+from stack import wait_until
 from test_schedule import Tenants, lines_of
-
-PROGRAM = build_directory() / 'host' / 'admin' / 'vgpu-admin'
 
 
 def admin(tenants, *arguments, code=0):
-    wait_until(lambda: os.path.exists(f'{tenants.mediator.socket}.admin'), 'the socket for administration')
-    done = subprocess.run([PROGRAM, '--json', f'--socket={tenants.mediator.socket}.admin', *arguments],
-                          capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == code, (arguments, done)
-    return json.loads(done.stdout) if done.stdout else None
+    return tenants.mediator.admin(*arguments, code=code)
 
 
 def share_metrics(tenants):

@@ -13,7 +13,7 @@ import time
 import unittest
 
 import tap
-from stack import PATIENCE, ROOT, Mediator, build_directory, wait_until
+from stack import PATIENCE, ROOT, Mediator, WithMediator, build_directory, wait_until
 
 BUILD = build_directory()
 EXAMPLES = BUILD / 'examples'
@@ -73,15 +73,7 @@ class RawChannel:
         self.socket.close()
 
 
-class BadInput(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.mediator = Mediator().start()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.mediator.__exit__()
-
+class BadInput(WithMediator):
     def good_client(self):
         """Another program that must not notice anything."""
         return self.mediator.spawn(EXAMPLES / 'vector_add', 400000)

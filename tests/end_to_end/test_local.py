@@ -2,23 +2,14 @@
 """Programs through the whole path over the local transport: library, mediator, executor, software GPU."""
 
 import re
-import unittest
 
 import tap
-from stack import Mediator, build_directory, wait_until
+from stack import WithMediator, build_directory, wait_until
 
 EXAMPLES = build_directory() / 'examples'
 
 
-class Programs(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.mediator = Mediator().start()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.mediator.__exit__()
-
+class Programs(WithMediator):
     def passes(self, *command, **environment):
         done = self.mediator.run(*command, **environment)
         self.assertEqual(done.returncode, 0, f'{done.stdout}\n{done.stderr}\n{self.mediator.text()[-4000:]}')

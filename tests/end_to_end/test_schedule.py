@@ -16,7 +16,7 @@ import unittest
 from pathlib import Path
 
 import tap
-from stack import Mediator, build_directory, wait_until
+from stack import Mediator, build_directory, processor_seconds, wait_until
 
 PROGRAM = build_directory() / 'bench' / 'tenant'
 # Sanitized code takes longer, above all to start and to end (the leak check); the product's bound is a second.
@@ -70,11 +70,6 @@ class Tenants:
         """How long each tenant had the GPU while others were there."""
         found = re.findall(r'program=(\S+) weight=\d+ priority=\d+ contended_ms=(\d+)', self.state())
         return {name: int(value) for name, value in found}
-
-
-def processor_seconds(pid):
-    """Of all threads of a process."""
-    return sum(int((thread / 'schedstat').read_text().split()[0]) for thread in Path(f'/proc/{pid}/task').iterdir()) / 1e9
 
 
 def lines_of(text):

@@ -75,6 +75,20 @@ class Streams(unittest.TestCase):
     def test_refusals_of_green_contexts(self):
         self.passes('green_contexts', 'ours')
 
+    def test_launch_rows(self):
+        """Many launches that wait become chains; the scheduler, which counts kernels, sees single ones."""
+        with Mediator() as mediator:
+            done = mediator.run(PROGRAMS / 'launch_rows', CMOCKA_MESSAGE_OUTPUT='TAP')
+            self.assertEqual(done.returncode, 0, f'{done.stdout}\n{done.stderr}\n{mediator.text()[-4000:]}')
+            chained = mediator.wait_for_line(r'(\d+) launches in chains').group(1)
+            self.assertGreater(int(chained), 1000)
+
+    def test_launch_rows_that_are_counted(self):
+        with Mediator('--tenant-per-program', 'yes', '--tenant', 'program:launch_rows queue-depth=64') as mediator:
+            done = mediator.run(PROGRAMS / 'launch_rows', CMOCKA_MESSAGE_OUTPUT='TAP')
+            self.assertEqual(done.returncode, 0, f'{done.stdout}\n{done.stderr}\n{mediator.text()[-4000:]}')
+            self.assertEqual(mediator.wait_for_line(r'(\d+) launches in chains').group(1), '0')
+
     def test_legacy_launches(self):
         self.passes('legacy_launches')
 

@@ -10,10 +10,8 @@
 #include <cmocka.h>
 
 #include "cuda_abi.h"
-#include "memory_calls.h"
+#include "increment.h"
 
-static CUcontext context;
-static CUfunction increment;
 static size_t granule;
 
 static const CUmemAllocationProp properties = {
@@ -29,11 +27,8 @@ static const CUmemAccessDesc all_access = {
 
 static int setup(void **state)
 {
-	CUmodule module;
-
 	(void)state;
-	return cuInit(0) || cuDevicePrimaryCtxRetain(&context, 0) || cuCtxSetCurrent(context) ||
-	       cuModuleLoadData(&module, increment_image) || cuModuleGetFunction(&increment, module, "increment") ||
+	return increment_load() ||
 	       cuMemGetAllocationGranularity(&granule, &properties, CU_MEM_ALLOC_GRANULARITY_MINIMUM);
 }
 

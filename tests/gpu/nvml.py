@@ -19,7 +19,6 @@ from description import parse  # noqa: E402
 
 NVML = Path(__file__).resolve().parents[2] / 'api' / 'nvml'
 SUCCESS = 0
-NOT_SUPPORTED = 3
 ELEMENTS = 128
 # Values that are of the moment: only how the call ended is compared.
 MOMENTARY = re.compile(r'Usage|Utilization|Clock|Temperature|Thermal|Throughput|Energy|Samples|Reasons|Violation|'

@@ -145,7 +145,7 @@ for step in $steps; do
 		both_own bulk_copies virtual_memory managed_memory registered_memory registered_threads pool_peer batches planar_arrays
 		;;
 	streams)
-		both_own host_functions stream_values tensor_maps linker ipc private_tables graph_nodes graph_memory graph_copies graph_captures graph_queries graph_conditional event_answers waits legacy_launches shared_allocation shared_pool green_contexts
+		both_own host_functions stream_values tensor_maps linker ipc private_tables graph_nodes graph_memory graph_copies graph_captures graph_queries graph_conditional event_answers launch_rows waits legacy_launches shared_allocation shared_pool green_contexts
 		;;
 	errors)
 		both_own error_codes zero_calls

@@ -247,16 +247,8 @@ class Daemon:
         return [int(number) for number in path.read_text().split()]
 
 
-def admin(mediator, *arguments):
-    wait_until(lambda: Path(f'{mediator.socket}.admin').exists(), 'the socket for administration')
-    done = subprocess.run([BUILD / 'host/admin/vgpu-admin', '--json', f'--socket={mediator.socket}.admin', *arguments],
-                          capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, (arguments, done)
-    return json.loads(done.stdout) if done.stdout else None
-
-
 def tenants_of(mediator):
-    return {row['tenant']: row for row in admin(mediator, 'show-usage')['tenants']}
+    return {row['tenant']: row for row in mediator.admin('show-usage')['tenants']}
 
 
 class Tenants(unittest.TestCase):
@@ -277,7 +269,7 @@ class Tenants(unittest.TestCase):
             # 4 MiB are more than the one has.
             self.assertIn('OUT_OF_MEMORY', one.call(allocate)['error'])
             self.assertNotIn('error', two.call(allocate))
-            admin(mediator, 'quarantine-vm', 'vm:7', '--for', '3600')
+            mediator.admin('quarantine-vm', 'vm:7', '--for', '3600')
             for machine in (one, two):
                 # The runner has ended with its kernel's fault: the next job needs a new program.
                 machine.call(ptx_request('wild', arguments=[]))
@@ -289,13 +281,13 @@ class Tenants(unittest.TestCase):
     def test_pool_of_the_vm(self):
         with Mediator(environment={'SOFTGPU_DEVICES': '2', 'SOFTGPU_MEMORY_BYTES': str(256 << 20)}) as mediator, \
                 Daemon(mediator, ports=('one:7', 'two:8')) as jobs:
-            wait_until(lambda: len(admin(mediator, 'scan-gpus')) == 2, 'the GPUs are known')
+            wait_until(lambda: len(mediator.admin('scan-gpus')) == 2, 'the GPUs are known')
             for gpu, pool in (('0', 'A'), ('1', 'B')):
-                admin(mediator, 'assign-gpu', gpu, pool)
-            admin(mediator, 'register-vm', '0a0b0c0d-1111-2222-3333-444455556666', 'two', '--vm-id', '8', '--pool', 'B')
+                mediator.admin('assign-gpu', gpu, pool)
+            mediator.admin('register-vm', '0a0b0c0d-1111-2222-3333-444455556666', 'two', '--vm-id', '8', '--pool', 'B')
             for machine in jobs.ports:
                 self.assertEqual(machine.call(ADD), {'result': [5, 7, 9]})
-            self.assertEqual({gpu['gpu']: gpu['programs'] for gpu in admin(mediator, 'scan-gpus')}, {0: 1, 1: 1})
+            self.assertEqual({gpu['gpu']: gpu['programs'] for gpu in mediator.admin('scan-gpus')}, {0: 1, 1: 1})
             mediator.wait_for_line('vm_id=8 pool=B .* job of "two"')
 
     def test_peers_by_address(self):
@@ -361,6 +353,82 @@ class Tenants(unittest.TestCase):
                 stream.settimeout(60)
                 self.assertEqual(json.loads(stream.recv(4096)), {'result': [5, 7, 9]})
             self.assertEqual(jobs.ports[0].call(ADD), {'result': [5, 7, 9]})
+
+    def connect(self, port, number):
+        """As the machine with the address 127.0.1.NUMBER."""
+        stream = socket.create_connection(('127.0.0.1', port), source_address=(f'127.0.1.{number}', 0))
+        stream.settimeout(60)
+        return stream
+
+    def call(self, stream, request=ADD):
+        stream.sendall(json.dumps(request).encode())
+        return json.loads(stream.makefile('r').readline())
+
+    def test_many_addresses_do_not_take_all_connections(self):
+        port = self.free_port()
+        with Mediator() as mediator, Daemon(mediator, '--listen', f'127.0.0.1:{port}', '--vm', '127.0.1.9=9',
+                                            '--clients-max', '8', '--clients-per-vm', '3') as jobs:
+            wait_until(lambda: 'Host daemon started' in jobs.log.read_text(), 'it listens')
+            # The first one has had a job, which is what counts.
+            streams = [self.connect(port, number) for number in range(10, 16)]
+            streams[1].sendall(b'{"operation":')
+            self.assertEqual(self.call(streams[0]), {'result': [5, 7, 9]})
+            # A VM that is known has a place beside them, and another address gets the place of the one that is idle.
+            with self.connect(port, 9) as known, self.connect(port, 20) as other:
+                self.assertEqual(self.call(known), {'result': [5, 7, 9]})
+                self.assertEqual(self.call(other), {'result': [5, 7, 9]})
+                self.assertEqual(streams[1].recv(1), b'')
+                self.assertEqual(self.call(streams[0]), {'result': [5, 7, 9]})
+                # Who has more than others loses first, though others came before.
+                more = self.connect(port, 15)
+                self.assertEqual(streams[2].recv(1), b'')
+                with self.connect(port, 21) as stream:
+                    self.assertEqual(self.call(stream), {'result': [5, 7, 9]})
+                    self.assertEqual(streams[5].recv(1), b'')
+                    self.assertEqual(self.call(known), {'result': [5, 7, 9]})
+            for stream in [*streams, more]:
+                stream.close()
+
+    def test_connections_whose_jobs_run_stay(self):
+        port = self.free_port()
+        with Mediator() as mediator, Daemon(mediator, '--listen', f'127.0.0.1:{port}', '--vm', '127.0.1.9=9',
+                                            '--clients-max', '4', '--job-timeout', '10') as jobs:
+            wait_until(lambda: 'Host daemon started' in jobs.log.read_text(), 'it listens')
+            streams = [self.connect(port, number) for number in range(10, 13)]
+            for stream in streams:
+                stream.sendall(json.dumps(ptx_request('endless', arguments=[])).encode())
+            wait_until(lambda: jobs.log.read_text().count('Received GPU request') == 3, 'the jobs run')
+            with self.connect(port, 13) as stream:
+                self.assertEqual(stream.recv(1), b'')
+            with self.connect(port, 9) as known:
+                for stream in streams:
+                    self.assertIn('ended before its answer', stream.makefile('r').readline())
+                self.assertEqual(self.call(known), {'result': [5, 7, 9]})
+            # Who came too late has made one of them leave its place after its answer: the first.
+            self.assertEqual(streams[0].recv(1), b'')
+            with self.connect(port, 13) as stream:
+                self.assertEqual(self.call(stream), {'result': [5, 7, 9]})
+            self.assertEqual(self.call(streams[1]), {'result': [5, 7, 9]})
+            for stream in streams:
+                stream.close()
+
+    def test_what_is_no_job_keeps_no_connection(self):
+        port = self.free_port()
+        with Mediator() as mediator, Daemon(mediator, '--listen', f'127.0.0.1:{port}', '--idle-timeout', '3') as jobs:
+            wait_until(lambda: 'Host daemon started' in jobs.log.read_text(), 'it listens')
+            with self.connect(port, 10) as stream:
+                lines = 0
+
+                def ended():
+                    nonlocal lines
+                    try:
+                        stream.sendall(b'no job\n')
+                        lines += stream.recv(1 << 16) != b''
+                    except ConnectionError:
+                        return True
+                    return 'no job for 3 s' in jobs.log.read_text()
+                wait_until(ended, 'it is closed')
+                self.assertGreater(lines, 1)
 
     def test_runner_cannot_be_another(self):
         """It cannot connect to anything, the mediator included, whatever a request makes of it."""

@@ -37,16 +37,11 @@ const char *driver_open(const char *path, struct driver *ret_driver)
 	}
 	problem = driver_find(&driver);
 	if (problem) {
-		driver_close(&driver);
+		dlclose(driver.library);
 		return problem;
 	}
 	*ret_driver = driver;
 	return NULL;
-}
-
-void driver_close(struct driver *driver)
-{
-	dlclose(driver->library);
 }
 
 const char *driver_error_name(const struct driver *driver, CUresult error)

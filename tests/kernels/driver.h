@@ -83,7 +83,6 @@ struct driver {
 const char *driver_open(const char *path, struct driver *ret_driver);
 /* Finds those for arrays too; apart, so that a library without one of them can be measured. The same answer. */
 const char *driver_find_arrays(struct driver *driver);
-void driver_close(struct driver *driver);
 
 /* "CUDA_ERROR_…", or a number for an error that the library does not know; lives until the thread's next call. */
 const char *driver_error_name(const struct driver *driver, CUresult error);

@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import stat
+import subprocess
 import sys
 import tempfile
 import time
@@ -157,13 +158,86 @@ def test_planted_link_and_file():
         assert os.listdir(target) == ["file"] and stat.S_IMODE(os.stat(target).st_mode) == 0o751
 
 
+USERS_FIRST = 700000
+USER_OPTIONS = ("--executor-user=nobody", "--executor-users-first=%d" % USERS_FIRST)
+
+
+def start_and_end(mediator, vm_id):
+    """A VM's executor starts and ends: its user, and the path of its cache."""
+    ended = mediator.log().count(": the executor ")
+    with Device(mediator.socket, vm_id=vm_id) as device:
+        answer = device.open(0)
+        assert answer.kind == harness.READY, answer.text
+        path, = cache_paths(mediator)
+        user = re.findall(r"surroundings: .* user=(\d+)", mediator.log())[-1]
+    # Before the mediator has seen its end the VM is refused as being closed.
+    assert wait_until(lambda: mediator.log().count(": the executor ") > ended)
+    return int(user), path
+
+
+def test_folders_that_cannot_be_read():
+    """Who has a folder is not known then: programs start all the same, as users who have none for certain."""
+    if os.geteuid() != 0:
+        raise Skip("needs root, to start executors as other users")
+    with cache_directory() as (directory, executor), \
+            Mediator("--compute-cache=" + directory, *USER_OPTIONS, "--executor-users-count=8",
+                     executor=executor) as mediator:
+        owners = {start_and_end(mediator, vm_id)[0] for vm_id in range(1, 7)}
+        assert owners == set(range(USERS_FIRST, USERS_FIRST + 6)), owners
+        os.chmod(directory, 0o777)
+        for vm_id in 11, 12, 13, 1:
+            user, path = start_and_end(mediator, vm_id)
+            assert user in (USERS_FIRST + 6, USERS_FIRST + 7) and path is None, (vm_id, user, path)
+        assert mediator.log().count("there is no compute cache") == 1, mediator.log()
+        os.chmod(directory, 0o711)
+        assert start_and_end(mediator, 1)[1] == directory + "/vm-1"
+        assert len(os.listdir(directory)) == 6
+
+
+def test_full_disk():
+    """Nobody can lose his folder then, so who comes new has none and is nobody who has one."""
+    if os.geteuid() != 0:
+        raise Skip("needs root, to start executors as other users")
+    with cache_directory() as (directory, executor), contextlib.ExitStack() as stack:
+        os.mkdir(directory, 0o711)
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", "nr_inodes=20,mode=711", "none", directory]).returncode:
+            raise Skip("may not mount a file system")
+        stack.callback(subprocess.run, ["umount", "-l", directory], check=True)
+        mediator = stack.enter_context(Mediator("--compute-cache=" + directory, *USER_OPTIONS,
+                                                "--executor-users-count=4", executor=executor))
+        for vm_id in 1, 2, 3, 4:
+            assert start_and_end(mediator, vm_id)[1] == directory + "/vm-%d" % vm_id
+        assert wait_until(lambda: not leftovers(directory))
+        folders = sorted(os.listdir(directory))
+        with contextlib.suppress(OSError):
+            for number in range(20):
+                open(directory + "/filler-%d" % number, "w").close()
+        for vm_id in 5, 6:
+            assert start_and_end(mediator, vm_id) == (USERS_FIRST + 3, None)
+        assert mediator.log().count("No space left on device: there is no compute cache") == 1, mediator.log()
+        assert sorted(name for name in os.listdir(directory) if name.startswith("vm-")) == folders
+
+
+def test_folder_of_who_is_to_have_none():
+    """An earlier mediator, with another range, has given it to him."""
+    if os.geteuid() != 0:
+        raise Skip("needs root, to start executors as other users")
+    with cache_directory() as (directory, executor):
+        os.makedirs(directory + "/vm-1")
+        os.makedirs(directory + "/vm-2")
+        os.chown(directory + "/vm-1", USERS_FIRST + 3, 0)
+        os.chown(directory + "/vm-2", USERS_FIRST + 2, 0)
+        os.chmod(directory, 0o711)
+        with Mediator("--compute-cache=" + directory, *USER_OPTIONS, "--executor-users-count=4", executor=executor):
+            assert wait_until(lambda: os.listdir(directory) == ["vm-2"])
+
+
 def test_user_stays_with_the_folder():
     """A tenant that comes back gets its user again, and a user that has to be another's leaves nothing to it."""
     if os.geteuid() != 0:
         raise Skip("needs root, to start executors as other users")
     with cache_directory() as (directory, executor):
-        options = ("--compute-cache=" + directory, "--executor-user=nobody", "--executor-users-first=700000",
-                   "--executor-users-count=2")
+        options = ("--compute-cache=" + directory, *USER_OPTIONS, "--executor-users-count=3")
 
         def start(mediator, vm_id):
             ended = mediator.log().count(": the executor ")

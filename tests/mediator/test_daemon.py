@@ -332,6 +332,20 @@ def test_executor_user():
     shutil.rmtree(mediator.folder)
 
 
+def test_control_group_that_cannot_be_used():
+    """It is said once, and executors run without; what is no group at all is a mistake."""
+    for setting, complaint in (("/tmp", "/tmp: no control group of version 2: executors run without"),
+                               ("/nonexistent/group", "No such file or directory: executors run without")):
+        with Mediator("--executor-cgroup=" + setting) as mediator, Device(mediator.socket) as device:
+            for channel in 0, 1:
+                assert device.open(channel).kind == harness.READY
+            assert mediator.log().count(complaint) == 1, mediator.log()
+    mediator = Mediator("--executor-cgroup=here", wait=False)
+    assert mediator.process.wait(10) == 1
+    assert mediator.wait_log('executor-cgroup: "here" is neither "own" nor an absolute path')
+    shutil.rmtree(mediator.folder)
+
+
 def test_executor_users():
     """Each VM's executors have a user of their own, the same one for all of them, which is no VM's and no administrator's."""
     if os.geteuid() != 0:

@@ -4,7 +4,6 @@
 import contextlib
 import os
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
@@ -60,7 +59,7 @@ def test_new():
         with mediator(path):
             pass
         assert os.stat(database(path)).st_mode & 0o777 == 0o600
-        assert query(database(path), "PRAGMA user_version") == [(2,)]
+        assert query(database(path), "PRAGMA user_version") == [(3,)]
         assert query(database(path), "PRAGMA application_id") == [(APPLICATION_ID,)]
         assert not os.path.exists(database(path) + "-wal")
 
@@ -69,15 +68,17 @@ def test_an_older_version_is_brought_up():
     with folder() as path:
         with mediator(path):
             pass
-        # Version 1: without GPUs.
-        execute(database(path), "DROP TABLE gpus", "PRAGMA user_version = 1",
+        # Version 1: without GPUs and without limits of the host's memory.
+        older = ("DROP TABLE gpus", "ALTER TABLE tenants DROP COLUMN host_memory_mib",
+                 "ALTER TABLE tenants DROP COLUMN host_tasks", "PRAGMA user_version = 1")
+        execute(database(path), *older,
                 "INSERT INTO tenants (key, vm_id, pool) VALUES ('vm:7', 7, 'C')")
         with mediator(path) as daemon, Device(daemon.socket, vm_id=7):
             assert daemon.wait_log("vm_id=7 pool=C")
-        assert query(database(path), "PRAGMA user_version") == [(2,)]
+        assert query(database(path), "PRAGMA user_version") == [(3,)]
         assert query(database(path), "SELECT * FROM gpus") == []
         # What cannot be brought up is left as it was.
-        execute(database(path), "DROP TABLE gpus", "PRAGMA user_version = 1", "CREATE VIEW gpus AS SELECT 1")
+        execute(database(path), *older, "CREATE VIEW gpus AS SELECT 1")
         assert "cannot be brought to version 2" in refused(path)
         assert query(database(path), "PRAGMA user_version") == [(1,)]
         assert query(database(path), "SELECT key FROM tenants") == [("vm:7",)]
@@ -150,7 +151,7 @@ def test_other_databases_are_refused():
             pass
         execute(database(path), "PRAGMA user_version = 1000")
         assert "newer mediator" in refused(path)
-        execute(database(path), "PRAGMA user_version = 2", "DROP TABLE quarantines")
+        execute(database(path), "PRAGMA user_version = 3", "DROP TABLE quarantines")
         assert "other tables" in refused(path)
     with folder() as path:
         execute(database(path), "CREATE TABLE somebody (value)")

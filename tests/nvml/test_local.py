@@ -8,7 +8,7 @@ import subprocess
 import unittest
 
 import tap
-from stack import ROOT, Mediator, build_directory
+from stack import ROOT, Mediator, WithMediator, build_directory
 
 BUILD = build_directory()
 LIBRARY = BUILD / 'guest' / 'libnvml' / 'libnvidia-ml.so.1'
@@ -105,15 +105,7 @@ class Overhead(unittest.TestCase):
         self.assertEqual(free, free[:1] * len(free))
 
 
-class Tenant(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.mediator = Mediator().start()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.mediator.__exit__()
-
+class Tenant(WithMediator):
     def test_cuda_and_nvml_in_one_process(self):
         passes(self, self.mediator, PROGRAMS / 'test_tenant')
 

@@ -139,6 +139,9 @@ static void test_turns_are_as_long_as_those_that_are_waited_for(void **state)
 		tenants[i].tag = (double)((i < 2 ? 5 : 20) * MS) / 50;
 	}
 	assert_int_equal(queue.policy->slice(&queue, &tenants[0], 0), SLICE_NS);
+	/* Once is no habit. */
+	policy_turn_end(&tenants[2], SLICE_NS, 20 * MS);
+	assert_int_equal(queue.policy->slice(&queue, &tenants[0], 0), SLICE_NS);
 	policy_turn_end(&tenants[2], SLICE_NS, 20 * MS);
 	assert_int_equal(tenants[2].overrun_ns, 15 * MS);
 	assert_int_equal(queue.policy->slice(&queue, &tenants[0], 0), 15 * MS);
@@ -157,6 +160,34 @@ static void test_turns_are_as_long_as_those_that_are_waited_for(void **state)
 	assert_true(tenants[2].overrun_ns < 2 * MS);
 }
 
+/* It is served later for it; the turns of the others, who have short kernels, stay a slice meanwhile. */
+static void test_one_long_kernel_makes_no_turns_longer(void **state)
+{
+	struct policy_tenant tenants[3];
+	uint64_t now = 0;
+	unsigned turns = 0;
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		add(&tenants[i], MEDIUM);
+		policy_arrive(&queue, &tenants[i], 0);
+	}
+	while (now < 1000 * MS) {
+		struct policy_tenant *tenant = policy_choose(&queue, now);
+		uint64_t slice = queue.policy->slice(&queue, tenant, 0);
+		uint64_t used = slice;
+
+		assert_int_equal(slice, SLICE_NS);
+		if (tenant == &tenants[0] && turns++ == 3)
+			used = 250 * MS;
+		now += used;
+		policy_charge(&queue, tenant, used, now);
+		policy_turn_end(tenant, now - used + slice, now);
+		policy_arrive(&queue, tenant, now);
+	}
+	assert_true(turns > 5);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -165,6 +196,7 @@ int main(void)
 		cmocka_unit_test_setup(test_a_class_without_work_does_not_age, setup),
 		cmocka_unit_test_setup(test_a_turn_by_age_is_a_slice, setup),
 		cmocka_unit_test_setup(test_turns_are_as_long_as_those_that_are_waited_for, setup),
+		cmocka_unit_test_setup(test_one_long_kernel_makes_no_turns_longer, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

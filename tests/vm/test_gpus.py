@@ -2,7 +2,6 @@
 """A virtual machine whose pool has two GPUs: each process sees one, and the same one through CUDA and NVML."""
 
 import json
-import subprocess
 import unittest
 
 import guest as machines
@@ -28,14 +27,8 @@ class TwoGpus(unittest.TestCase):
         cls.addClassCleanup(cls.guest.stop)
         cls.guest.start()
         for gpu in '0', '1':
-            wait_until(lambda: len(cls.admin('scan-gpus')) == 2, 'the GPUs are known')
-            cls.admin('assign-gpu', gpu, 'A')
-
-    @classmethod
-    def admin(cls, *arguments):
-        done = subprocess.run([BUILD / 'host/admin/vgpu-admin', '--json', f'--socket={cls.mediator.socket}.admin',
-                               *arguments], capture_output=True, text=True, timeout=60, check=False)
-        return json.loads(done.stdout) if done.stdout else []
+            wait_until(lambda: len(cls.mediator.admin('scan-gpus')) == 2, 'the GPUs are known')
+            cls.mediator.admin('assign-gpu', gpu, 'A')
 
     def look(self, order, count=1):
         """What so many processes at a time see, one begun when the one before has looked."""
@@ -47,7 +40,7 @@ class TwoGpus(unittest.TestCase):
         found = [json.loads(line) for line in result.output.splitlines() if line.startswith('{')]
         self.assertEqual(len(found), count, result.output)
         # Their channels are closed before the next ones look.
-        wait_until(lambda: all(gpu['programs'] == 0 for gpu in self.admin('scan-gpus')), 'they are gone', 60)
+        wait_until(lambda: all(gpu['programs'] == 0 for gpu in self.mediator.admin('scan-gpus')), 'they are gone', 60)
         return found
 
     def test_cuda_first(self):
