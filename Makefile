@@ -14,7 +14,7 @@ XEN_SIDE := host/xen/vgpu-xen host/xen/vgpu-xen-grants host/xen/vgpu-xen-jobs
 GUEST_LIBRARIES := guest/libcuda/libcuda.so.1 guest/libnvml/libnvidia-ml.so.1
 GUEST_TOOLS := guest/jobs/vgpu-run
 
-.PHONY: all packages configure build host install guest demo check check-sanitized check-xen lint soak bench coverage clean
+.PHONY: all packages configure build host install guest install-guest demo check check-sanitized check-xen lint soak bench coverage clean
 
 all: build
 
@@ -50,7 +50,8 @@ install: host
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/vgpu-admin
 	install -D -m 644 packaging/grafana/vgpu-cuda.json $(DESTDIR)$(PREFIX)/share/vgpu-cuda/grafana.json
 	install -D -m 711 $(BUILD)/host/jobs/vgpu-job-runner $(DESTDIR)$(PREFIX)/libexec/vgpu/vgpu-job-runner
-	install -D -m 644 $(BUILD)/guest/libcuda/libcuda.so.1 $(DESTDIR)$(PREFIX)/lib/vgpu-cuda/libcuda.so.1
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/vgpu-cuda $(addprefix $(BUILD)/,$(GUEST_LIBRARIES))
+	install -D -m 755 host/qemu/vgpu-qemu $(DESTDIR)$(PREFIX)/bin/vgpu-qemu
 	install -D -m 644 $(BUILD)/softgpu/driver/libsoftgpu.so.1 $(DESTDIR)$(PREFIX)/lib/vgpu/libsoftgpu.so.1
 	install -D -m 644 packaging/sysusers.d/vgpu-cuda.conf $(DESTDIR)/usr/lib/sysusers.d/vgpu-cuda.conf
 	install -D -m 644 packaging/tmpfiles.d/vgpu-cuda.conf $(DESTDIR)/usr/lib/tmpfiles.d/vgpu-cuda.conf
@@ -75,7 +76,18 @@ guest: configure
 	@ninja -C $(BUILD) --quiet $(GUEST_LIBRARIES) $(GUEST_TOOLS)
 	@$(MAKE) --no-print-directory -C guest/driver OUTPUT=$(abspath $(BUILD))/guest/driver
 	@echo "built $(BUILD)/guest/libcuda/libcuda.so.1, $(BUILD)/guest/libnvml/libnvidia-ml.so.1," \
-		"$(BUILD)/guest/driver/vgpu.ko"
+		"$(BUILD)/guest/jobs/vgpu-run, $(BUILD)/guest/driver/vgpu.ko"
+
+# Where the guest builds for itself, or DESTDIR is its file system. The driver's sources are for DKMS.
+DKMS_SOURCES = $(DESTDIR)/usr/src/vgpu-cuda-$(shell sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' guest/driver/dkms.conf)
+install-guest: configure
+	@ninja -C $(BUILD) --quiet $(GUEST_LIBRARIES) $(GUEST_TOOLS)
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/vgpu-cuda $(addprefix $(BUILD)/,$(GUEST_LIBRARIES))
+	install -D -m 755 $(BUILD)/guest/jobs/vgpu-run $(DESTDIR)$(PREFIX)/bin/vgpu-run
+	install -D -m 644 guest/driver/dkms.conf $(DKMS_SOURCES)/dkms.conf
+	install -D -m 644 -t $(DKMS_SOURCES)/protocol protocol/vgpu_device.h protocol/vgpu_uapi.h
+	install -D -m 644 -t $(DKMS_SOURCES)/guest/driver guest/driver/Kbuild guest/driver/Makefile guest/driver/*.[ch]
+	install -m 755 guest/driver/build-module.sh $(DKMS_SOURCES)/guest/driver/build-module.sh
 
 demo: configure
 	@echo "building in $(BUILD)"

@@ -202,7 +202,8 @@ struct vgpu_control_tenant_reply {
  * Of physical memory (VGPU_SHARE_ALLOCATION) the driver's handle is a descriptor: it comes with SHARE_PUBLISH and goes
  * with the reply to SHARE_QUERY, and the bytes of the handle are vgpu_share_allocation, which the mediator only
  * compares. The same holds for a pool (VGPU_SHARE_POOL, vgpu_share_pool). Of an allocation from one
- * (VGPU_SHARE_POINTER) the handle is vgpu_share_pointer. Other handles are shorter, with zeros behind.
+ * (VGPU_SHARE_POINTER) the handle is vgpu_share_pointer, of memory (VGPU_SHARE_MEMORY) vgpu_share_memory. Those of
+ * events are shorter, with zeros behind.
  */
 #define VGPU_SHARE_TOKEN_BYTES	16
 #define VGPU_SHARE_HANDLE_BYTES 80
@@ -212,6 +213,10 @@ enum vgpu_share_kind {
 	VGPU_SHARE_ALLOCATION = 3,
 	VGPU_SHARE_POOL = 4,
 	VGPU_SHARE_POINTER = 5,
+};
+struct vgpu_share_memory {
+	uint8_t data[64]; /* the driver's CUipcMemHandle */
+	uint64_t bytes;	  /* of the whole allocation */
 };
 struct vgpu_share_allocation {
 	uint64_t bytes;

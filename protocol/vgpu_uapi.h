@@ -4,7 +4,8 @@
  *
  * open()   takes a free channel and waits (killable) until it is ready:
  *          ENODEV no mediator on the host, EBUSY no free channel, ETIMEDOUT,
- *          EIO the host refused; the reason is in the kernel log.
+ *          EPERM the host refuses this VM's programs (quarantine, a limit, its
+ *          pool), ENOMEM the host's memory, EIO otherwise; the kernel log has more.
  * mmap()   below channel_bytes: the channel's memory, or whole pages of it;
  *          offset VGPU_MMAP_DOORBELL: one page, a 32-bit store of any value
  *          rings the doorbell.

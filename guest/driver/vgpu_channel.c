@@ -127,9 +127,13 @@ static int channel_start_wait(struct vgpu_channel *channel)
 		return -ENODEV;
 	case VGPU_ERROR_START_TIMEOUT:
 		return -ETIMEDOUT;
+	case VGPU_ERROR_REFUSED:
+		return -EPERM;
+	case VGPU_ERROR_NO_MEMORY:
+		return -ENOMEM;
 	default:
-		dev_warn_ratelimited(&device->dev, "the host did not open a channel: state %u, error %u\n", state,
-				     error);
+		dev_warn_ratelimited(&device->dev, "the host did not open a channel: state %u, error %u%s\n", state,
+				     error, error == VGPU_ERROR_NO_DRIVER ? " (its CUDA driver does not start)" : "");
 		return -EIO;
 	}
 }

@@ -14,8 +14,6 @@
 
 #include "xenstore.h"
 
-#define PORT_USUAL "/dev/virtio-ports/vgpu.job"
-
 struct vgpu_job_connection {
 	struct job_xenstore *xenstore; /* instead of a stream */
 	int stream;
@@ -82,7 +80,7 @@ struct vgpu_job_connection *vgpu_job_connect(const char *where)
 	if (!where)
 		where = getenv("VGPU_JOBS");
 	if (!where)
-		where = PORT_USUAL;
+		where = VGPU_JOB_PORT;
 	if (!connection)
 		return NULL;
 	connection->stream = -1;

@@ -8,12 +8,14 @@
 
 #include <stddef.h>
 
+#define VGPU_JOB_PORT "/dev/virtio-ports/vgpu.job"
+
 struct vgpu_job_connection;
 
 /*
- * Where: a character device or file ("/dev/virtio-ports/vgpu.job"), "unix:PATH", "vsock:CID:PORT",
+ * Where: a character device or file, "unix:PATH", "vsock:CID:PORT",
  * "HOST:PORT", or "xenstore" in a guest of Xen, where a request and an answer have at most 64 KiB;
- * NULL: the environment variable VGPU_JOBS, else the virtio-serial port.
+ * NULL: the environment variable VGPU_JOBS, else VGPU_JOB_PORT, a virtio-serial port.
  * NULL with errno.
  */
 struct vgpu_job_connection *vgpu_job_connect(const char *where);

@@ -15,7 +15,8 @@ static const char usage[] =
 	"       vgpu-run [--to WHERE] json REQUEST\n"
 	"\n"
 	"Has the host's GPU compute and prints the answer. WHERE: a device, unix:PATH,\n"
-	"vsock:CID:PORT, HOST:PORT or xenstore; without it VGPU_JOBS, else the virtio-serial port.\n";
+	"vsock:CID:PORT, HOST:PORT or xenstore; without it VGPU_JOBS, else the virtio-serial port\n" VGPU_JOB_PORT ".\n"
+	"Exit codes: 0 done, 1 no answer or one with an error, 2 wrong usage.\n";
 
 /* The host checks what is in the lists. NULL: no such operation with so many arguments. */
 static char *request_make(int count, char **words)
@@ -46,6 +47,10 @@ int main(int count, char **arguments)
 	int status = 1;
 
 	signal(SIGPIPE, SIG_IGN);
+	if (count == 2 && (strcmp(arguments[1], "--help") == 0 || strcmp(arguments[1], "--version") == 0)) {
+		fputs(strcmp(arguments[1], "--help") == 0 ? usage : "vgpu-run " VGPU_VERSION "\n", stdout);
+		return 0;
+	}
 	if (count > 2 && strcmp(arguments[1], "--to") == 0) {
 		where = arguments[2];
 		first = 3;
@@ -55,9 +60,13 @@ int main(int count, char **arguments)
 		fputs(usage, stderr);
 		return 2;
 	}
+	if (!where)
+		where = getenv("VGPU_JOBS");
+	if (!where)
+		where = VGPU_JOB_PORT;
 	connection = vgpu_job_connect(where);
 	if (!connection || vgpu_job_call(connection, request, &answer) < 0) {
-		fprintf(stderr, "vgpu-run: no answer from the host: %s\n", strerror(errno));
+		fprintf(stderr, "vgpu-run: %s: no answer from the host: %s\n", where, strerror(errno));
 	} else {
 		puts(answer);
 		status = strstr(answer, "\"error\":") ? 1 : 0;

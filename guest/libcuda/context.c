@@ -238,11 +238,12 @@ API(cuDevicePrimaryCtxGetState, CUdevice dev, unsigned int *flags, int *active)
 
 static bool flags_valid(unsigned int flags)
 {
+	/* Not those of coredumps, which the host refuses. */
+	const unsigned int known = CU_CTX_SCHED_MASK | CU_CTX_MAP_HOST | CU_CTX_LMEM_RESIZE_TO_MAX | CU_CTX_SYNC_MEMOPS;
 	unsigned int schedule = flags & CU_CTX_SCHED_MASK;
 
-	return !(flags & ~(unsigned int)CU_CTX_FLAGS_MASK) &&
-	       (schedule == CU_CTX_SCHED_AUTO || schedule == CU_CTX_SCHED_SPIN || schedule == CU_CTX_SCHED_YIELD ||
-		schedule == CU_CTX_SCHED_BLOCKING_SYNC);
+	return !(flags & ~known) && (schedule == CU_CTX_SCHED_AUTO || schedule == CU_CTX_SCHED_SPIN ||
+				     schedule == CU_CTX_SCHED_YIELD || schedule == CU_CTX_SCHED_BLOCKING_SYNC);
 }
 
 API(cuDevicePrimaryCtxSetFlags_v2, CUdevice dev, unsigned int flags)

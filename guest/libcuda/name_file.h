@@ -12,7 +12,9 @@
 
 #include "cuda_abi.h"
 
-/* *ret_file, the program's, of a name of that many bytes; CUDA_ERROR_OPERATING_SYSTEM: the system has no file for it.
+/*
+ * *ret_file, the program's, of the name that the host has answered with so many bytes; CUDA_ERROR_UNKNOWN: they are no
+ * name, CUDA_ERROR_OPERATING_SYSTEM: the system has no file for it.
  */
 CUresult name_file_make(const CUipcMemHandle *name, uint32_t bytes, int *ret_file);
 

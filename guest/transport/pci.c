@@ -96,6 +96,16 @@ static void open_failure(struct transport_failure *failure, const char *path, in
 	case ETIMEDOUT:
 		transport_failure_set(failure, VGPU_ERROR_START_TIMEOUT, "%s: the host did not answer in time", path);
 		break;
+	case EPERM:
+		transport_failure_set(failure, VGPU_ERROR_REFUSED,
+				      "%s: the host refuses this VM's programs (quarantine, a limit, or its pool); its "
+				      "log has the reason",
+				      path);
+		break;
+	case ENOMEM:
+		transport_failure_set(failure, VGPU_ERROR_NO_MEMORY, "%s: the host, or this VM, is out of memory",
+				      path);
+		break;
 	case EIO:
 		transport_failure_set(failure, VGPU_ERROR_NO_DRIVER,
 				      "%s: the host refused; the kernel log has the reason", path);

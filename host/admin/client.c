@@ -91,7 +91,9 @@ static char *line_receive(const struct client *client, const char **ret_why)
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got <= 0) {
-			*ret_why = got == 0 ? "the connection was closed" : strerror(errno);
+			*ret_why = got == 0	     ? "the connection was closed"
+				   : errno == EAGAIN ? "it takes too long"
+						     : strerror(errno);
 			break;
 		}
 		used += (size_t)got;

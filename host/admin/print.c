@@ -64,6 +64,9 @@ static void cell_format(const json_t *value, char cell[CELL_BYTES])
 	case JSON_FALSE:
 		snprintf(cell, CELL_BYTES, "no");
 		break;
+	case JSON_ARRAY:
+		snprintf(cell, CELL_BYTES, "%zu", json_array_size(value));
+		break;
 	default:
 		snprintf(cell, CELL_BYTES, "-");
 	}

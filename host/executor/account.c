@@ -9,6 +9,9 @@
 
 #define CAPACITY_FIRST 256
 
+/* Addresses of allocations are multiples of this (CUDA programming guide), so it is the least that one takes. */
+#define GRANULE_BYTES 512u
+
 void account_open(struct account *account)
 {
 	/* The mediator takes so many lines of a peer's executors, among which those of errors are to be. */
@@ -91,17 +94,46 @@ static CUresult account_reserve(struct account *account)
 	return CUDA_SUCCESS;
 }
 
+static uint64_t granules_of(uint64_t bytes)
+{
+	return bytes > UINT64_MAX - GRANULE_BYTES ? UINT64_MAX
+						  : (bytes + GRANULE_BYTES - 1) / GRANULE_BYTES * GRANULE_BYTES;
+}
+
 CUresult account_admit(struct executor *executor, const char *call, uint64_t bytes)
 {
+	uint64_t charge = granules_of(bytes);
 	CUresult result;
 
 	if (log_limit_passes(&executor->account.log_limit))
 		log_write("%s: allocating %llu bytes", call, (unsigned long long)bytes);
 	result = account_reserve(&executor->account);
 	if (!result)
-		result = memory_charge(executor, bytes);
-	executor->account.admitted = result ? 0 : bytes;
+		result = memory_charge(executor, charge);
+	executor->account.admitted = result ? 0 : charge;
 	return result;
+}
+
+CUresult account_adjust(struct executor *executor, uint64_t bytes)
+{
+	struct account *account = &executor->account;
+	uint64_t charge = granules_of(bytes);
+	CUresult result = CUDA_SUCCESS;
+
+	if (charge > account->admitted)
+		result = memory_charge(executor, charge - account->admitted);
+	else
+		memory_release(executor, account->admitted - charge);
+	if (!result)
+		account->admitted = charge;
+	return result;
+}
+
+static void charge_end(struct executor *executor, const struct allocation *allocation)
+{
+	counter_add(&executor->counters->memory_bytes, -allocation->charged);
+	memory_release(executor, allocation->charged);
+	device_memory_add(executor, allocation->device, -allocation->charged);
 }
 
 void account_add(struct executor *executor, const char *call, CUresult result, CUdeviceptr address, uint64_t bytes,
@@ -110,12 +142,11 @@ void account_add(struct executor *executor, const char *call, CUresult result, C
 	struct account *account = &executor->account;
 	const struct context *owner;
 	struct allocation *slot;
+	uint64_t charged = account->admitted;
 
 	context = context_owner_id(executor, context);
 	if (result || !address)
-		memory_release(executor, account->admitted);
-	else if (bytes > account->admitted)
-		memory_note(executor, bytes - account->admitted);
+		memory_release(executor, charged);
 	account->admitted = 0;
 	if (result) {
 		if (log_limit_passes(&account->log_limit))
@@ -127,22 +158,20 @@ void account_add(struct executor *executor, const char *call, CUresult result, C
 	if (!address)
 		return;
 	slot = slot_find(account, address);
-	if (slot->address) {
-		counter_add(&executor->counters->memory_bytes, -slot->bytes);
-		memory_release(executor, slot->bytes);
-		device_memory_add(executor, slot->device, -slot->bytes);
-	} else {
+	if (slot->address)
+		charge_end(executor, slot);
+	else
 		account->count++;
-	}
 	owner = context_find(executor, context);
 	*slot = (struct allocation){
 		.address = address,
 		.bytes = bytes,
+		.charged = charged,
 		.context = context,
 		.device = owner ? owner->device : -1,
 	};
-	counter_add(&executor->counters->memory_bytes, bytes);
-	device_memory_add(executor, slot->device, bytes);
+	counter_add(&executor->counters->memory_bytes, charged);
+	device_memory_add(executor, slot->device, charged);
 }
 
 /* Empties a slot and moves up what had been pushed past it. */
@@ -152,9 +181,7 @@ static void slot_clear(struct executor *executor, struct allocation *slot)
 	size_t hole = (size_t)(slot - account->slots);
 	size_t next = hole;
 
-	counter_add(&executor->counters->memory_bytes, -slot->bytes);
-	memory_release(executor, slot->bytes);
-	device_memory_add(executor, slot->device, -slot->bytes);
+	charge_end(executor, slot);
 	account->count--;
 	for (;;) {
 		size_t home;

@@ -15,9 +15,11 @@
 
 struct allocation {
 	CUdeviceptr address; /* 0: free slot */
-	uint64_t bytes;
+	uint64_t bytes;	     /* as asked for */
+	uint64_t charged;    /* what that takes */
 	uint32_t context;
 	CUdevice device; /* of the context; -1: unknown */
+	uint32_t opens;	 /* of another process's memory by CUDA IPC; 0: it is ours */
 	uint64_t pool;	 /* number of the pool for other processes that it is from (share_pool.h); 0: none */
 };
 
@@ -32,10 +34,13 @@ struct account {
 
 void account_open(struct account *account);
 
-/* Before an allocation: logs it, makes room to remember it and charges it (limit.h). */
+/* Before an allocation: logs it, makes room to remember it and charges what it takes (limit.h). */
 CUresult account_admit(struct executor *executor, const char *call, uint64_t bytes);
 
-/* After each one that was admitted: remembers it, and logs the outcome. 'bytes' is what there is now. */
+/* Afterwards, where it has turned out to take 'bytes': CUDA_ERROR_OUT_OF_MEMORY, and the caller gives it back. */
+CUresult account_adjust(struct executor *executor, uint64_t bytes);
+
+/* After each one that was admitted: remembers it, and logs the outcome. */
 void account_add(struct executor *executor, const char *call, CUresult result, CUdeviceptr address, uint64_t bytes,
 		 uint32_t context);
 

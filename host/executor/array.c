@@ -6,47 +6,77 @@
 /* What the driver's limits leave anyway; a bound for the products below. */
 #define EXTENT_MAX (1ull << 28)
 
-/* About what it takes: bytes of the texels. Levels take a third more. */
-static uint64_t bytes_estimate(const CUDA_ARRAY3D_DESCRIPTOR *descriptor)
+/* Texels lie in blocks of 64 bytes by 8 rows (NVIDIA's block-linear layout, in the open kernel modules' headers). */
+#define BLOCK_WIDTH_BYTES 64u
+#define BLOCK_ROWS	  8u
+
+/* More levels than this have no texel more. */
+#define LEVELS_MAX 29u
+
+static uint64_t whole(uint64_t amount, uint64_t unit)
+{
+	return (amount + unit - 1) / unit * unit;
+}
+
+/* Of a texel in one plane, of which there are '*ret_planes'. */
+static uint64_t texel_bytes(const CUDA_ARRAY3D_DESCRIPTOR *descriptor, uint64_t *ret_planes)
 {
 	const uint64_t channel_bytes = 4; /* at most */
-	uint64_t rows = descriptor->Height ? descriptor->Height : 1;
-	uint64_t slices = descriptor->Depth ? descriptor->Depth : 1;
-	uint64_t bytes;
 
+	*ret_planes = 1;
 	switch (descriptor->Format) {
 	case CU_AD_FORMAT_UNSIGNED_INT8:
 	case CU_AD_FORMAT_SIGNED_INT8:
-		bytes = descriptor->NumChannels;
-		break;
+		return descriptor->NumChannels;
 	case CU_AD_FORMAT_UNSIGNED_INT16:
 	case CU_AD_FORMAT_SIGNED_INT16:
 	case CU_AD_FORMAT_HALF:
-		bytes = 2ull * descriptor->NumChannels;
-		break;
+		return 2ull * descriptor->NumChannels;
 	/* Of several planes: at most a whole one for each of luma and two chromas. */
 	case CU_AD_FORMAT_NV12:
 	case CU_AD_FORMAT_NV16:
 	case CU_AD_FORMAT_Y444_PLANAR8:
 	case CU_AD_FORMAT_YUV444_8bit_SemiPlanar:
-		bytes = 3;
-		break;
+		*ret_planes = 3;
+		return 1;
 	case CU_AD_FORMAT_P010:
 	case CU_AD_FORMAT_P016:
 	case CU_AD_FORMAT_P210:
 	case CU_AD_FORMAT_P216:
 	case CU_AD_FORMAT_Y444_PLANAR10:
 	case CU_AD_FORMAT_YUV444_16bit_SemiPlanar:
-		bytes = 6;
-		break;
+		*ret_planes = 3;
+		return 2;
 	default:
-		bytes = channel_bytes * descriptor->NumChannels;
-		break;
+		return channel_bytes * descriptor->NumChannels;
 	}
-	if (__builtin_mul_overflow(bytes, descriptor->Width, &bytes) || __builtin_mul_overflow(bytes, rows, &bytes) ||
-	    __builtin_mul_overflow(bytes, slices, &bytes))
+}
+
+/* About what a level takes: whole blocks of texels. The extents have been checked. */
+static uint64_t level_bytes(const CUDA_ARRAY3D_DESCRIPTOR *descriptor, uint32_t level)
+{
+	const bool is_layered = descriptor->Flags & (CUDA_ARRAY3D_LAYERED | CUDA_ARRAY3D_CUBEMAP);
+	uint64_t width = descriptor->Width >> level;
+	uint64_t rows = descriptor->Height >> level;
+	uint64_t slices = is_layered ? descriptor->Depth : descriptor->Depth >> level;
+	uint64_t planes, bytes;
+
+	bytes = texel_bytes(descriptor, &planes);
+	bytes = planes * whole((width ? width : 1) * bytes, BLOCK_WIDTH_BYTES);
+	if (__builtin_mul_overflow(bytes, whole(rows ? rows : 1, BLOCK_ROWS), &bytes) ||
+	    __builtin_mul_overflow(bytes, slices ? slices : 1, &bytes))
 		return UINT64_MAX;
 	return bytes;
+}
+
+static uint64_t levels_bytes(const CUDA_ARRAY3D_DESCRIPTOR *descriptor, uint32_t levels)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t level = 0; level < levels && level < LEVELS_MAX; level++)
+		if (__builtin_add_overflow(sum, level_bytes(descriptor, level), &sum))
+			return UINT64_MAX;
+	return sum;
 }
 
 static CUresult descriptor_check(const CUDA_ARRAY3D_DESCRIPTOR *descriptor)
@@ -76,16 +106,18 @@ CUresult execute_cuArray3DCreate_v2(struct executor *executor, const struct requ
 {
 	const struct driver *driver = &executor->driver;
 	CUDA_ARRAY3D_DESCRIPTOR descriptor = arguments->descriptor;
-	uint64_t bytes = bytes_estimate(&descriptor);
 	CUarray array = NULL;
+	uint64_t bytes = 0;
 	CUresult result = descriptor_check(&descriptor);
 
 	if (!driver->cuArray3DCreate_v2 || !driver->cuArrayDestroy || !driver->cuArray3DGetDescriptor_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (!result)
 		result = execute_check_mint(executor, VGPU_KIND_ARRAY, arguments->array);
-	if (!result)
+	if (!result) {
+		bytes = level_bytes(&descriptor, 0);
 		result = account_admit(executor, "cuArray3DCreate", bytes);
+	}
 	if (result)
 		return result;
 	result = driver->cuArray3DCreate_v2(&array, &descriptor);
@@ -130,18 +162,18 @@ CUresult execute_cuMipmappedArrayCreate(struct executor *executor, const struct 
 {
 	const struct driver *driver = &executor->driver;
 	const CUDA_ARRAY3D_DESCRIPTOR *descriptor = &arguments->descriptor;
-	uint64_t bytes = bytes_estimate(descriptor);
 	CUmipmappedArray mipmap = NULL;
+	uint64_t bytes = 0;
 	CUresult result = descriptor_check(descriptor);
 
 	if (!driver->cuMipmappedArrayCreate || !driver->cuMipmappedArrayDestroy)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (!result)
 		result = execute_check_mint(executor, VGPU_KIND_MIPMAPPED_ARRAY, arguments->mipmap);
-	if (!result && __builtin_add_overflow(bytes, bytes / 3, &bytes))
-		result = CUDA_ERROR_INVALID_VALUE;
-	if (!result)
+	if (!result) {
+		bytes = levels_bytes(descriptor, arguments->levels);
 		result = account_admit(executor, "cuMipmappedArrayCreate", bytes);
+	}
 	if (result)
 		return result;
 	result = driver->cuMipmappedArrayCreate(&mipmap, descriptor, arguments->levels);

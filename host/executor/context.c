@@ -138,6 +138,8 @@ void context_leave(struct executor *executor)
 
 void context_children_forget(struct executor *executor, struct context *context)
 {
+	/* What others have in flight is marked while nothing of it is gone. */
+	gate_settle(executor);
 	pending_forget_context(executor, context);
 	copy_forget_context(executor, context);
 	pinned_forget_context(executor, context);
@@ -192,6 +194,29 @@ CUresult context_add(struct executor *executor, const struct context *known, con
 	return CUDA_SUCCESS;
 }
 
+/* Coredumps are files that the driver would write here. */
+static CUresult flags_check(uint32_t flags)
+{
+	const uint32_t known = CU_CTX_SCHED_MASK | CU_CTX_MAP_HOST | CU_CTX_LMEM_RESIZE_TO_MAX | CU_CTX_SYNC_MEMOPS;
+
+	return flags & ~known ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+}
+
+/* The device's primary context, if it is retained; NULL: it is not. */
+static struct context *primary_find(const struct executor *executor, CUdevice device)
+{
+	struct handle *handle;
+	uint32_t index = 0;
+
+	while ((handle = handles_next(&executor->handles, VGPU_KIND_CONTEXT, &index))) {
+		struct context *context = (struct context *)(uintptr_t)handle->cache;
+
+		if (context->is_primary && context->device == device)
+			return context;
+	}
+	return NULL;
+}
+
 CUresult execute_cuDevicePrimaryCtxRetain(struct executor *executor, const struct request *request,
 					  const struct wire_cuDevicePrimaryCtxRetain *arguments)
 {
@@ -202,6 +227,11 @@ CUresult execute_cuDevicePrimaryCtxRetain(struct executor *executor, const struc
 
 	(void)request;
 	result = execute_check_mint(executor, VGPU_KIND_CONTEXT, arguments->pctx);
+	if (!result)
+		result = flags_check(arguments->flags);
+	/* With a second reference a release would forget what is still there. */
+	if (!result && primary_find(executor, arguments->dev))
+		result = CUDA_ERROR_INVALID_CONTEXT;
 	if (result)
 		return result;
 	overhead_context_begin(executor, arguments->dev, &mark);
@@ -242,16 +272,11 @@ CUresult execute_cuDevicePrimaryCtxRelease_v2(struct executor *executor, const s
 CUresult execute_cuDevicePrimaryCtxReset_v2(struct executor *executor, const struct request *request,
 					    const struct wire_cuDevicePrimaryCtxReset_v2 *arguments)
 {
-	struct handle *handle;
-	uint32_t index = 0;
+	struct context *context = primary_find(executor, arguments->dev);
 	CUresult result;
 
 	(void)request;
-	while ((handle = handles_next(&executor->handles, VGPU_KIND_CONTEXT, &index))) {
-		struct context *context = (struct context *)(uintptr_t)handle->cache;
-
-		if (!context->is_primary || context->device != arguments->dev)
-			continue;
+	if (context) {
 		green_contexts_end(executor, context);
 		context_children_forget(executor, context);
 	}
@@ -264,8 +289,10 @@ CUresult execute_cuDevicePrimaryCtxReset_v2(struct executor *executor, const str
 CUresult execute_cuDevicePrimaryCtxSetFlags_v2(struct executor *executor, const struct request *request,
 					       const struct wire_cuDevicePrimaryCtxSetFlags_v2 *arguments)
 {
+	CUresult result = flags_check(arguments->flags);
+
 	(void)request;
-	return executor->driver.cuDevicePrimaryCtxSetFlags_v2(arguments->dev, arguments->flags);
+	return result ? result : executor->driver.cuDevicePrimaryCtxSetFlags_v2(arguments->dev, arguments->flags);
 }
 
 CUresult execute_cuCtxCreate_v2(struct executor *executor, const struct request *request,
@@ -278,6 +305,8 @@ CUresult execute_cuCtxCreate_v2(struct executor *executor, const struct request 
 
 	(void)request;
 	result = execute_check_mint(executor, VGPU_KIND_CONTEXT, arguments->pctx);
+	if (!result)
+		result = flags_check(arguments->flags);
 	if (result)
 		return result;
 	overhead_context_begin(executor, arguments->dev, &mark);
@@ -340,4 +369,16 @@ CUresult execute_cuCtxSetLimit(struct executor *executor, const struct request *
 CUresult execute_cuCtxSynchronize(struct executor *executor, const struct request *request)
 {
 	return pending_add_context(executor, request);
+}
+
+CUresult execute_cuCtxSetFlags(struct executor *executor, const struct request *request,
+			       const struct wire_cuCtxSetFlags *arguments)
+{
+	CUresult result = flags_check(arguments->flags);
+
+	(void)request;
+	if (result)
+		return result;
+	return executor->driver.cuCtxSetFlags ? executor->driver.cuCtxSetFlags(arguments->flags)
+					      : CUDA_ERROR_NOT_SUPPORTED;
 }

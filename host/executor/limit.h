@@ -18,7 +18,7 @@
 
 /* CUDA_SUCCESS, or CUDA_ERROR_OUT_OF_MEMORY when it would be more than the tenant may have. */
 CUresult memory_charge(struct executor *executor, uint64_t bytes);
-/* The driver has given more than was asked for (a pitch): charged in any case. */
+/* The driver has taken it already: charged in any case. */
 void memory_note(struct executor *executor, uint64_t bytes);
 void memory_release(struct executor *executor, uint64_t bytes);
 

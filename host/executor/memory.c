@@ -7,6 +7,9 @@
 #include "share_pool.h"
 #include "vgpu_address.h"
 
+/* What NVIDIA's driver makes a multiple of; what it does make is charged. */
+#define PITCH_BYTES 512u
+
 /* What was freed by a posted call is free to the program; true: there were such, which the driver has made only now. */
 static bool frees_make_room(struct executor *executor, CUresult result)
 {
@@ -17,15 +20,14 @@ CUresult execute_cuMemAlloc_v2(struct executor *executor, const struct request *
 			       const struct wire_cuMemAlloc_v2 *arguments, struct wire_cuMemAlloc_v2_reply *reply)
 {
 	CUdeviceptr address = 0;
-	CUresult result;
+	CUresult result = account_admit(executor, "cuMemAlloc", arguments->bytesize);
 
-	do {
-		result = account_admit(executor, "cuMemAlloc", arguments->bytesize);
-		if (!result) {
-			result = executor->driver.cuMemAlloc_v2(&address, arguments->bytesize);
-			account_add(executor, "cuMemAlloc", result, address, arguments->bytesize, request->context);
-		}
-	} while (frees_make_room(executor, result));
+	if (!result) {
+		result = executor->driver.cuMemAlloc_v2(&address, arguments->bytesize);
+		account_add(executor, "cuMemAlloc", result, address, arguments->bytesize, request->context);
+	}
+	if (frees_make_room(executor, result))
+		return execute_cuMemAlloc_v2(executor, request, arguments, reply);
 	reply->dptr = address;
 	return result;
 }
@@ -34,22 +36,32 @@ CUresult execute_cuMemAllocPitch_v2(struct executor *executor, const struct requ
 				    const struct wire_cuMemAllocPitch_v2 *arguments,
 				    struct wire_cuMemAllocPitch_v2_reply *reply)
 {
+	const struct driver *driver = &executor->driver;
 	CUdeviceptr address = 0;
 	size_t pitch = 0;
 	uint64_t bytes;
 	CUresult result;
 
-	if (__builtin_mul_overflow(arguments->WidthInBytes, arguments->Height, &bytes))
+	if (__builtin_add_overflow(arguments->WidthInBytes, PITCH_BYTES - 1, &bytes) ||
+	    __builtin_mul_overflow(bytes / PITCH_BYTES * PITCH_BYTES, arguments->Height, &bytes))
 		return CUDA_ERROR_INVALID_VALUE;
-	do {
-		result = account_admit(executor, "cuMemAllocPitch", bytes);
-		if (!result) {
-			result = executor->driver.cuMemAllocPitch_v2(&address, &pitch, arguments->WidthInBytes,
-								     arguments->Height, arguments->ElementSizeBytes);
-			account_add(executor, "cuMemAllocPitch", result, address, pitch * arguments->Height,
-				    request->context);
+	result = account_admit(executor, "cuMemAllocPitch", bytes);
+	if (!result) {
+		result = driver->cuMemAllocPitch_v2(&address, &pitch, arguments->WidthInBytes, arguments->Height,
+						    arguments->ElementSizeBytes);
+		if (!result && __builtin_mul_overflow(pitch, arguments->Height, &bytes))
+			bytes = UINT64_MAX;
+		if (!result)
+			result = account_adjust(executor, bytes);
+		if (result && address) {
+			driver->cuMemFree_v2(address);
+			address = 0;
+			pitch = 0;
 		}
-	} while (frees_make_room(executor, result));
+		account_add(executor, "cuMemAllocPitch", result, address, bytes, request->context);
+	}
+	if (frees_make_room(executor, result))
+		return execute_cuMemAllocPitch_v2(executor, request, arguments, reply);
 	reply->dptr = address;
 	reply->pPitch = pitch;
 	return result;

@@ -284,12 +284,15 @@ static CUresult range_register(struct executor *executor, size_t index, uint32_t
 	return result;
 }
 
-/* With executors of local programs always, so that descriptors and requests stay in step; else *ret_file is -1. */
-static CUresult request_file_take(const struct executor *executor, int *ret_file)
+/*
+ * With executors of local programs always, so that descriptors and requests stay in step; else *ret_file is -1, and the
+ * memory is of the area, if there is one.
+ */
+static CUresult request_file_take(const struct executor *executor, bool has_area, int *ret_file)
 {
 	*ret_file = -1;
 	if (executor->pass < 0)
-		return CUDA_SUCCESS;
+		return has_area ? CUDA_SUCCESS : CUDA_ERROR_NOT_SUPPORTED;
 	*ret_file = descriptor_take(executor->pass);
 	return *ret_file < 0 ? CUDA_ERROR_INVALID_HANDLE : CUDA_SUCCESS;
 }
@@ -330,9 +333,7 @@ CUresult pinned_map_execute(struct executor *executor, const struct request *req
 
 	if (request->payload_bytes < sizeof(*arguments))
 		return EXECUTE_PROTOCOL;
-	if (executor->pass < 0 && !executor->pinned.area)
-		return CUDA_ERROR_NOT_SUPPORTED;
-	result = request_file_take(executor, &file);
+	result = request_file_take(executor, executor->pinned.area, &file);
 	if (result)
 		return result;
 	if (!address_is_usable(arguments->address, arguments->bytes) ||
@@ -373,9 +374,7 @@ CUresult pinned_place_execute(struct executor *executor, const struct request *r
 
 	if (request->payload_bytes < sizeof(*arguments))
 		return EXECUTE_PROTOCOL;
-	if (executor->pass < 0 && !executor->channel.area_bytes)
-		return CUDA_ERROR_NOT_SUPPORTED;
-	result = request_file_take(executor, &file);
+	result = request_file_take(executor, executor->channel.area_bytes, &file);
 	if (result)
 		return result;
 	if (!address_is_usable(arguments->address, arguments->bytes) ||

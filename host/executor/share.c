@@ -62,15 +62,6 @@ CUresult share_publish(struct executor *executor, const struct request *request,
 				   : CUDA_ERROR_NOT_SUPPORTED;
 }
 
-static CUresult handle_publish(struct executor *executor, const struct request *request, enum vgpu_share_kind kind,
-			       const char *handle)
-{
-	struct control_message message = {.share = {.kind = (uint32_t)kind}};
-
-	memcpy(message.share.handle, handle, CU_IPC_HANDLE_SIZE);
-	return share_publish(executor, request, &message);
-}
-
 CUresult share_query(struct executor *executor, const struct request *request, enum vgpu_share_kind kind,
 		     const char *token, uint32_t flags, uint32_t id)
 {
@@ -94,20 +85,35 @@ CUresult execute_cuIpcGetMemHandle(struct executor *executor, const struct reque
 				   const struct wire_cuIpcGetMemHandle *arguments,
 				   struct wire_cuIpcGetMemHandle_reply *reply, void *reply_handle, size_t capacity)
 {
+	struct control_message message = {.share = {.kind = VGPU_SHARE_MEMORY}};
+	const struct driver *driver = &executor->driver;
+	struct vgpu_share_memory name = {0};
 	CUipcMemHandle handle = {0};
+	CUdeviceptr base = 0;
+	size_t bytes = 0;
 	CUresult result;
 
+	_Static_assert(sizeof(name.data) == sizeof(handle), "the driver's words fit");
+	_Static_assert(sizeof(name) <= VGPU_SHARE_HANDLE_BYTES, "and so does the name");
 	(void)reply, (void)reply_handle, (void)capacity;
-	if (!executor->driver.cuIpcGetMemHandle)
+	if (!driver->cuIpcGetMemHandle || !driver->cuMemGetAddressRange_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	result = executor->driver.cuIpcGetMemHandle(&handle, arguments->dptr);
-	return result ? result : handle_publish(executor, request, VGPU_SHARE_MEMORY, handle.reserved);
+	result = driver->cuIpcGetMemHandle(&handle, arguments->dptr);
+	if (!result)
+		result = driver->cuMemGetAddressRange_v2(&base, &bytes, arguments->dptr);
+	if (result)
+		return result;
+	memcpy(name.data, &handle, sizeof(handle));
+	name.bytes = bytes;
+	memcpy(message.share.handle, &name, sizeof(name));
+	return share_publish(executor, request, &message);
 }
 
 CUresult execute_cuIpcGetEventHandle(struct executor *executor, const struct request *request,
 				     const struct wire_cuIpcGetEventHandle *arguments,
 				     struct wire_cuIpcGetEventHandle_reply *reply, void *reply_handle, size_t capacity)
 {
+	struct control_message message = {.share = {.kind = VGPU_SHARE_EVENT}};
 	CUipcEventHandle handle = {0};
 	void *event;
 	CUresult result = execute_find(executor, VGPU_KIND_EVENT, arguments->event, &event);
@@ -118,7 +124,10 @@ CUresult execute_cuIpcGetEventHandle(struct executor *executor, const struct req
 	if (!executor->driver.cuIpcGetEventHandle)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	result = executor->driver.cuIpcGetEventHandle(&handle, event);
-	return result ? result : handle_publish(executor, request, VGPU_SHARE_EVENT, handle.reserved);
+	if (result)
+		return result;
+	memcpy(message.share.handle, handle.reserved, sizeof(handle.reserved));
+	return share_publish(executor, request, &message);
 }
 
 CUresult execute_cuIpcOpenMemHandle_v2(struct executor *executor, const struct request *request,
@@ -126,9 +135,24 @@ CUresult execute_cuIpcOpenMemHandle_v2(struct executor *executor, const struct r
 				       struct wire_cuIpcOpenMemHandle_v2_reply *reply)
 {
 	(void)reply;
-	if (!executor->driver.cuIpcOpenMemHandle_v2)
+	if (!executor->driver.cuIpcOpenMemHandle_v2 || !executor->driver.cuIpcCloseMemHandle)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	return share_query(executor, request, VGPU_SHARE_MEMORY, arguments->handle.reserved, arguments->flags, 0);
+}
+
+CUresult execute_cuIpcCloseMemHandle(struct executor *executor, const struct request *request,
+				     const struct wire_cuIpcCloseMemHandle *arguments)
+{
+	struct allocation *allocation = account_find(executor, arguments->dptr);
+	CUresult result;
+
+	(void)request;
+	if (!executor->driver.cuIpcCloseMemHandle)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	result = executor->driver.cuIpcCloseMemHandle(arguments->dptr);
+	if (!result && allocation && allocation->opens && --allocation->opens == 0)
+		account_remove(executor, arguments->dptr);
+	return result;
 }
 
 CUresult execute_cuIpcOpenEventHandle(struct executor *executor, const struct request *request,
@@ -229,16 +253,50 @@ static void token_give(const struct vgpu_control_share *share, struct answer *an
 	answer->count = sizeof(reply) + sizeof(token);
 }
 
+/* Each context has the memory at one address however often it opens it (API reference): it counts once. */
+static CUresult memory_open_charged(struct executor *executor, const struct share_wait *wait,
+				    const struct vgpu_share_memory *name, CUdeviceptr *ret_address)
+{
+	const char *call = "cuIpcOpenMemHandle";
+	struct allocation *allocation;
+	CUdeviceptr address = 0;
+	CUipcMemHandle handle;
+	/* Only then is it known whether it is open already; nothing more is taken of the device. */
+	CUresult result = account_admit(executor, call, 0);
+
+	memcpy(&handle, name->data, sizeof(handle));
+	if (!result)
+		result = executor->driver.cuIpcOpenMemHandle_v2(&address, handle, wait->flags);
+	if (result)
+		return result;
+	allocation = account_find(executor, address);
+	if (!allocation || !allocation->opens) {
+		result = account_adjust(executor, name->bytes);
+		if (result)
+			executor->driver.cuIpcCloseMemHandle(address);
+		account_add(executor, call, result, address, name->bytes, wait->request.context);
+		allocation = account_find(executor, address);
+	}
+	if (result)
+		return result;
+	allocation->opens++;
+	/* It ends with the last of them. */
+	if (allocation->context != context_owner_id(executor, wait->request.context))
+		allocation->context = 0;
+	*ret_address = address;
+	return CUDA_SUCCESS;
+}
+
 static CUresult memory_open(struct executor *executor, const struct share_wait *wait,
 			    const struct vgpu_control_share *share, struct answer *answer)
 {
 	struct wire_cuIpcOpenMemHandle_v2_reply reply = {0};
-	CUipcMemHandle handle;
+	struct vgpu_share_memory name;
 	CUdeviceptr address = 0;
 	CUresult result;
 
-	memcpy(handle.reserved, share->handle, sizeof(handle.reserved));
-	result = executor->driver.cuIpcOpenMemHandle_v2(&address, handle, wait->flags);
+	memcpy(&name, share->handle, sizeof(name));
+	result = memory_open_charged(executor, wait, &name, &address);
 	if (result)
 		return result;
 	reply.dptr = address;

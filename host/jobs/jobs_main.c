@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "client.h"
+#include "installation.h"
 
 #define SOURCES_MAX   64
 #define MACHINES_MAX  256
@@ -37,6 +38,7 @@ struct serial {
 	const char *path;
 	char name[64];
 	uint32_t vm_id;
+	int error_told; /* why it does not connect, once for each reason */
 };
 
 /* Who a peer is, by what the host says of its connection: "vsock:CID", or an address. */
@@ -132,10 +134,16 @@ static void serial_connect(evutil_socket_t none, short what, void *argument)
 
 		if (client_create(serial->jobs, connected, &plan)) {
 			jobs_log("%s: connected to %s", serial->name, serial->path);
+			serial->error_told = 0;
 			return;
 		}
-	} else if (connected >= 0) {
-		close(connected);
+	} else {
+		if (errno != serial->error_told) {
+			serial->error_told = errno;
+			jobs_log("%s: %s: %s; trying once a second", serial->name, serial->path, strerror(errno));
+		}
+		if (connected >= 0)
+			close(connected);
 	}
 	serial_schedule(serial);
 }
@@ -320,19 +328,32 @@ static error_t option_parse(int key, char *argument, struct argp_state *state)
 	case ARGP_KEY_ARG:
 		argp_error(state, "unexpected argument \"%s\"", argument);
 		return 0;
+	case ARGP_KEY_END:
+		if (settings->listen_count + settings->serial_count == 0)
+			argp_error(state, "no --listen and no --serial: no VM could send a job");
+		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
 }
 
+static const char *place_find(const char *const *places, const char *usual)
+{
+	char *place = installation_file_find(places);
+
+	return place ? place : usual;
+}
+
 int main(int count, char **arguments)
 {
+	static const char *const runners[] = {"vgpu-job-runner", "../libexec/vgpu/vgpu-job-runner", NULL};
+	static const char *const libraries[] = {"../lib/vgpu-cuda", "../../guest/libcuda", NULL};
 	static const struct argp parser = {.options = options,
 					   .parser = option_parse,
 					   .doc = "Runs the JSON jobs of virtual machines on the GPU."};
 	struct settings settings = {
-		.jobs = {.runner = "/usr/local/libexec/vgpu/vgpu-job-runner",
-			 .library = "/usr/local/lib/vgpu-cuda",
+		.jobs = {.runner = place_find(runners, "/usr/local/libexec/vgpu/vgpu-job-runner"),
+			 .library = place_find(libraries, "/usr/local/lib/vgpu-cuda"),
 			 .mediator = "/var/vgpu/mediator.sock",
 			 .job_seconds = 60,
 			 .idle_seconds = 300,
@@ -341,6 +362,7 @@ int main(int count, char **arguments)
 	};
 	struct event_base *base = event_base_new();
 
+	argp_program_version = "vgpu-jobs " VGPU_VERSION;
 	if (argp_parse(&parser, count, arguments, 0, NULL, &settings) || !base)
 		return EXIT_FAILURE;
 	signal(SIGPIPE, SIG_IGN);

@@ -139,6 +139,16 @@ static json_t *vm_row(struct admin_request *request, const struct store_tenant *
 
 static int list_vms(struct admin_request *request)
 {
+	const char *priority = json_string_value(json_object_get(request->arguments, "priority"));
+	enum store_setting setting;
+	int64_t number;
+	char pool;
+
+	if (admin_has(request, "pool") && admin_pool_letter(request, "pool", &pool) < 0)
+		return -1;
+	if (admin_has(request, "priority") &&
+	    (!priority || tenant_setting_parse("priority", priority, &setting, &number) < 0))
+		return admin_fail(request, ADMIN_INVALID, "priority: it is none of low, medium, high");
 	return rows_make(request, vm_row);
 }
 

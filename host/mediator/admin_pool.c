@@ -100,6 +100,8 @@ static int update_pool(struct admin_request *request)
 	char enabled[8];
 	char letter;
 
+	if (json_object_size(request->arguments) < 2)
+		return admin_fail(request, ADMIN_INVALID, "nothing is to be changed");
 	if (admin_pool_letter(request, "pool", &letter) < 0 ||
 	    admin_store_check(request, store_pool_get(mediator->store, letter, &pool), "pool") < 0)
 		return -1;

@@ -8,6 +8,7 @@
 #include "executor_group.h"
 #include "log.h"
 #include "quarantine.h"
+#include "schedule_policy.h"
 #include "usage.h"
 
 #define SETTING_ARGUMENTS                                                                                         \
@@ -27,6 +28,16 @@ static int stored(struct admin_request *request, const struct store_tenant *tena
 	return 0;
 }
 
+static int setting_fail(struct admin_request *request, int setting, const char *value)
+{
+	const char *name = store_setting_names[setting];
+
+	if (setting == STORE_PRIORITY)
+		return admin_fail(request, ADMIN_INVALID, "%s: \"%s\" is none of low, medium, high", name, value);
+	return admin_fail(request, ADMIN_INVALID, "%s: \"%s\" is no number from %d to %u", name, value,
+			  setting == STORE_WEIGHT, setting == STORE_WEIGHT ? POLICY_WEIGHT_MAX : UINT32_MAX);
+}
+
 /* Takes the settings that the request has into the record. */
 static int settings_take(struct admin_request *request, struct store_tenant *tenant)
 {
@@ -43,8 +54,20 @@ static int settings_take(struct admin_request *request, struct store_tenant *ten
 		if (strcmp(value, VALUE_DEFAULT) == 0)
 			tenant->settings[i] = STORE_UNSET;
 		else if (tenant_setting_parse(name, value, &setting, &tenant->settings[i]) < 0)
-			return admin_fail(request, ADMIN_INVALID, "%s: \"%s\" is no value for it", name, value);
+			return setting_fail(request, i, value);
 	}
+	return 0;
+}
+
+/* What looks like a vm_id or another tenant's key would not be found by that name. */
+static int name_take(struct admin_request *request, char name[STORE_NAME_BYTES])
+{
+	if (admin_text(request, "name", name, STORE_NAME_BYTES) < 0)
+		return -1;
+	if (!name[strspn(name, "0123456789")] || strncmp(name, "vm:", 3) == 0 || strncmp(name, "user:", 5) == 0 ||
+	    strncmp(name, "program:", 8) == 0)
+		return admin_fail(request, ADMIN_INVALID, "name: \"%s\" is no name: it means a vm_id or another tenant",
+				  name);
 	return 0;
 }
 
@@ -52,7 +75,7 @@ static int identity_take(struct admin_request *request, struct store_tenant *ten
 {
 	char pool[ADMIN_VALUE_BYTES];
 
-	if (admin_has(request, "name") && admin_text(request, "name", tenant->name, sizeof(tenant->name)) < 0)
+	if (admin_has(request, "name") && name_take(request, tenant->name) < 0)
 		return -1;
 	if (admin_has(request, "uuid")) {
 		if (admin_text(request, "uuid", tenant->uuid, sizeof(tenant->uuid)) < 0)
@@ -123,6 +146,8 @@ static int update_vm(struct admin_request *request)
 {
 	struct store_tenant tenant;
 
+	if (json_object_size(request->arguments) < 2)
+		return admin_fail(request, ADMIN_INVALID, "nothing is to be changed");
 	if (admin_tenant(request, &tenant) < 0 || identity_take(request, &tenant) < 0 ||
 	    settings_take(request, &tenant) < 0)
 		return -1;
@@ -154,7 +179,9 @@ static int set_weight(struct admin_request *request)
 
 static int set_rate_limit(struct admin_request *request)
 {
-	return update_one(request, "commands-per-second");
+	if (!admin_has(request, "commands-per-second"))
+		return admin_fail(request, ADMIN_INVALID, "the rate (--rate) is missing");
+	return update_vm(request);
 }
 
 static int set_vm_id(struct admin_request *request)

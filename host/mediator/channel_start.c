@@ -162,8 +162,8 @@ static enum vgpu_channel_error channel_start_placed(struct channel *channel, cha
 	struct channel_placement placement;
 
 	if (!placement_choose(channel, &placement))
-		return channel_refuse(ret_text, VGPU_ERROR_REFUSED, "pool %c has no GPU without faults",
-				      (char)channel->pool_id);
+		return channel_refuse(ret_text, VGPU_ERROR_REFUSED,
+				      "pool %c has no GPU: each is another pool's, or faulty", (char)channel->pool_id);
 	for (;;) {
 		channel->request.gpu = placement.gpu;
 		snprintf(channel->gpu, sizeof(channel->gpu), "%s", placement.uuid);

@@ -40,7 +40,8 @@ int compute_cache_users_mark(struct mediator *mediator, uid_t first, unsigned co
 /* The user becomes another tenant's: what he has is removed. 0, or -1: he may still have a folder (logged). */
 int compute_cache_user_forget(struct mediator *mediator, uid_t user);
 
-/* Removes what nobody has used for long, and what an earlier mediator did not finish removing. */
+/* Removes what nobody has used for long, what is of a user who is to have nothing (executor_user.h), and what an
+ * earlier mediator did not finish removing. */
 void compute_cache_clean(struct mediator *mediator);
 
 struct compute_cache_removal;

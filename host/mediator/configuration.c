@@ -394,6 +394,7 @@ struct configuration_source *configuration_source_create(int argument_count, cha
 			.doc = settings[i].help,
 		};
 	}
+	argp_program_version = "mediator_phase3 " VGPU_VERSION;
 	if (argp_parse(&parser, argument_count, arguments, 0, NULL, source)) {
 		free(source);
 		return NULL;

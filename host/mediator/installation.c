@@ -23,7 +23,7 @@ char *installation_file_find(const char *const *places)
 		slash[1] = '\0';
 	for (; *places; places++) {
 		snprintf(place, sizeof(place), "%s%s", program, *places);
-		if (access(place, R_OK) == 0)
+		if (access(place, F_OK) == 0)
 			return realpath(place, NULL);
 	}
 	errno = ENOENT;

@@ -170,6 +170,8 @@ static int configuration_reload(struct mediator *mediator)
 	configuration_clear(current);
 	*current = loaded;
 	mediator->compute_cache_failed = false;
+	/* With another range of users others are to have no folder. */
+	compute_cache_clean(mediator);
 	tenants_settings_apply(mediator);
 	if (probe_again)
 		probe_restart(mediator->probe);

@@ -161,6 +161,10 @@ static void candidate_works(struct probe *probe)
 		 probe->device_count);
 	for (unsigned i = 0; i < probe->device_count; i++)
 		log_info("CUDA %s", probe->devices[i]);
+	/* Nobody should have to find out by how slow it is. */
+	if (probe->is_software && probe->candidate > 0)
+		log_warning(
+			"NVIDIA's driver is not usable: programs compute on this host's processors (setting driver)");
 	/* Only now is it known which GPU belongs to which pool, and so has its policy. */
 	scheduler_settings_apply(probe->mediator);
 	channels_driver_known(probe->mediator);

@@ -154,8 +154,10 @@ static int words_apply(struct tenant_settings *settings, char **rest, const char
 		if (!value)
 			return -1;
 		*value++ = '\0';
-		if (setting_set(settings, word, value) < 0)
+		if (setting_set(settings, word, value) < 0) {
+			value[-1] = '=';
 			return -1;
+		}
 	}
 	return 0;
 }
@@ -223,8 +225,8 @@ int tenant_settings_check(const struct configuration *configuration)
 		}
 		snprintf(line, sizeof(line), "%s", configuration->tenants.values[i]);
 		if (!strtok_r(line, " \t", &rest) || words_apply(&settings, &rest, &wrong) < 0) {
-			log_error("tenant: \"%s\": \"%s\" is no setting of a tenant", configuration->tenants.values[i],
-				  wrong);
+			log_error("tenant: \"%s\": \"%s\" is no setting of a tenant with a value",
+				  configuration->tenants.values[i], wrong);
 			return -1;
 		}
 	}

@@ -184,7 +184,8 @@ static void watch_start(struct worker_watch *watch)
 	watch->is_running = child_start(watch) == 0;
 	if (watch->is_running)
 		return;
-	snprintf(watch->reason, sizeof(watch->reason), "it cannot be watched: %s", strerror(errno));
+	snprintf(watch->reason, sizeof(watch->reason), "it cannot be watched: vgpu-relay, or the credentials: %s",
+		 strerror(errno));
 	down_note(watch);
 }
 

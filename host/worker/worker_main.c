@@ -469,6 +469,7 @@ int main(int count, char **arguments)
 	int listener = -1;
 	int code = EXIT_FAILURE;
 
+	argp_program_version = "vgpu-worker " VGPU_VERSION;
 	if (argp_parse(&parser, count, arguments, 0, NULL, &settings))
 		return EXIT_FAILURE;
 	signal(SIGPIPE, SIG_IGN);

@@ -126,6 +126,7 @@ int main(int count, char **arguments)
 		.watch = {.list = "/etc/vgpu/xen-guests"},
 	};
 
+	argp_program_version = "vgpu-xen-grants " VGPU_VERSION;
 	if (argp_parse(&parser, count, arguments, 0, NULL, &settings))
 		return EXIT_FAILURE;
 	return settings.domain.domain ? grants_serve(&settings.domain) : grants_watch_run(&settings.watch);

@@ -291,6 +291,7 @@ int main(int argc, char **argv)
 	struct watcher watcher = {.device = &device};
 	int ready = -1;
 
+	argp_program_version = "vgpu-xen " VGPU_VERSION;
 	argp_parse(&arguments, argc, argv, 0, NULL, &device);
 	/* Before Xen's interfaces are opened, which a child does not inherit. */
 	if (is_background) {

@@ -5,11 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cuda_abi.h"
-
-#define EXPORT(name, ...)                                                  \
-	__attribute__((visibility("default"))) CUresult name(__VA_ARGS__); \
-	__attribute__((visibility("default"))) CUresult name(__VA_ARGS__)
+#include "strict_export.h"
 
 #define ENTRIES_MAX 4096
 #define BYTES_MAX   (1ull << 24) /* of one array: the "device" is no larger */

@@ -30,14 +30,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cuda_abi.h"
-
-#define EXPORT(name, ...)                                                  \
-	__attribute__((visibility("default"))) CUresult name(__VA_ARGS__); \
-	__attribute__((visibility("default"))) CUresult name(__VA_ARGS__)
-
-/* strict_graphs.c */
-bool strict_graphs_launch(CUfunction function, CUstream stream);
+#include "strict_driver.h"
 
 #define OBJECTS_MAX	65536
 #define ALLOCATIONS_MAX 4096
@@ -46,20 +39,9 @@ bool strict_graphs_launch(CUfunction function, CUstream stream);
 #define SLOW_US		30000
 #define DEVICE_NAME	"strict test driver"
 
-enum kind { FREE, CONTEXT, STREAM, EVENT, MODULE, FUNCTION, LIBRARY, KERNEL, POOL };
-
-struct object {
-	enum kind kind;
-	struct object *context;
-	struct object *owner;
-	uint64_t busy_until_ns; /* stream: idle then; event: reached then */
-	char name[16];
-	CUresult error; /* context: what it has come to */
-};
-
 static struct object objects[OBJECTS_MAX];
 static struct object default_stream = {.kind = STREAM};
-static struct object *current;
+struct object *strict_current;
 static struct object *primary;
 static unsigned primary_count;
 static uint8_t *arena;
@@ -67,9 +49,9 @@ static uint64_t arena_used;
 static struct {
 	uint64_t address, bytes;
 } allocations[ALLOCATIONS_MAX];
-static unsigned prints_waiting;
+unsigned strict_prints_waiting;
 
-static uint64_t now_ns(void)
+uint64_t strict_now_ns(void)
 {
 	struct timespec now;
 
@@ -83,7 +65,7 @@ static _Noreturn void misuse(const char *what)
 	abort();
 }
 
-static struct object *live(const void *handle, enum kind kind)
+struct object *strict_live(const void *handle, enum kind kind)
 {
 	struct object *object = (struct object *)(uintptr_t)handle;
 
@@ -95,7 +77,7 @@ static struct object *live(const void *handle, enum kind kind)
 	return object;
 }
 
-static CUresult make(enum kind kind, struct object *owner, void *ret_handle)
+CUresult strict_make(enum kind kind, struct object *owner, void *ret_handle)
 {
 	static unsigned next;
 
@@ -105,7 +87,7 @@ static CUresult make(enum kind kind, struct object *owner, void *ret_handle)
 
 		if (object->kind != FREE)
 			continue;
-		*object = (struct object){.kind = kind, .context = current, .owner = owner};
+		*object = (struct object){.kind = kind, .context = strict_current, .owner = owner};
 		memcpy(ret_handle, &object, sizeof(object));
 		return CUDA_SUCCESS;
 	}
@@ -121,39 +103,39 @@ static void context_end(struct object *context)
 	}
 }
 
-static void owned_end(struct object *owner)
+void strict_owned_end(struct object *owner)
 {
 	for (struct object *object = objects; object < objects + OBJECTS_MAX; object++) {
 		if (object->kind != FREE && object->owner == owner) {
 			if (object->kind == MODULE)
-				owned_end(object);
+				strict_owned_end(object);
 			object->kind = FREE;
 		}
 	}
 }
 
-static CUresult context_check(void)
+CUresult strict_context_check(void)
 {
-	if (!current)
+	if (!strict_current)
 		return CUDA_ERROR_INVALID_CONTEXT;
-	return live(current, CONTEXT)->error;
+	return strict_live(strict_current, CONTEXT)->error;
 }
 
-static struct object *stream_of(CUstream stream)
+struct object *strict_stream_of(CUstream stream)
 {
-	return stream ? live(stream, STREAM) : &default_stream;
+	return stream ? strict_live(stream, STREAM) : &default_stream;
 }
 
 static void print_flush(void)
 {
-	for (; prints_waiting > 0; prints_waiting--)
+	for (; strict_prints_waiting > 0; strict_prints_waiting--)
 		if (write(STDOUT_FILENO, "hello from the device\n", 22) != 22)
 			misuse("standard output does not take text");
 }
 
-static void wait_until(uint64_t end_ns)
+void strict_wait_until(uint64_t end_ns)
 {
-	uint64_t now = now_ns();
+	uint64_t now = strict_now_ns();
 
 	if (end_ns > now)
 		usleep((unsigned)((end_ns - now) / 1000 + 1));
@@ -285,7 +267,7 @@ EXPORT(cuDevicePrimaryCtxRetain, CUcontext *context, CUdevice device)
 	CUresult result = device ? CUDA_ERROR_INVALID_DEVICE : CUDA_SUCCESS;
 
 	if (!result && !primary)
-		result = make(CONTEXT, NULL, &primary);
+		result = strict_make(CONTEXT, NULL, &primary);
 	if (result)
 		return result;
 	primary_count++;
@@ -318,29 +300,29 @@ EXPORT(cuDevicePrimaryCtxSetFlags_v2, CUdevice device, unsigned int flags)
 
 EXPORT(cuCtxCreate_v2, CUcontext *context, unsigned int flags, CUdevice device)
 {
-	CUresult result = device || flags > 0x1f ? CUDA_ERROR_INVALID_VALUE : make(CONTEXT, NULL, context);
+	CUresult result = device || flags > 0x1f ? CUDA_ERROR_INVALID_VALUE : strict_make(CONTEXT, NULL, context);
 
 	if (!result)
-		current = (struct object *)*context;
+		strict_current = (struct object *)*context;
 	return result;
 }
 
 EXPORT(cuCtxDestroy_v2, CUcontext context)
 {
-	struct object *object = live(context, CONTEXT);
+	struct object *object = strict_live(context, CONTEXT);
 
 	if (object == primary)
 		return CUDA_ERROR_INVALID_CONTEXT;
 	context_end(object);
 	object->kind = FREE;
-	if (current == object)
-		current = NULL;
+	if (strict_current == object)
+		strict_current = NULL;
 	return CUDA_SUCCESS;
 }
 
 EXPORT(cuCtxSetCurrent, CUcontext context)
 {
-	current = context ? live(context, CONTEXT) : NULL;
+	strict_current = context ? strict_live(context, CONTEXT) : NULL;
 	return CUDA_SUCCESS;
 }
 
@@ -349,12 +331,12 @@ EXPORT(cuCtxSynchronize, void)
 	uint64_t end = default_stream.busy_until_ns;
 
 	for (struct object *object = objects; object < objects + OBJECTS_MAX; object++) {
-		if (object->kind == STREAM && object->context == current && object->busy_until_ns > end)
+		if (object->kind == STREAM && object->context == strict_current && object->busy_until_ns > end)
 			end = object->busy_until_ns;
 	}
-	if (!context_check())
-		wait_until(end);
-	return context_check();
+	if (!strict_context_check())
+		strict_wait_until(end);
+	return strict_context_check();
 }
 
 static size_t limits[8];
@@ -364,7 +346,7 @@ EXPORT(cuCtxGetLimit, size_t *value, unsigned int limit)
 	if (limit >= sizeof(limits) / sizeof(limits[0]))
 		return CUDA_ERROR_UNSUPPORTED_LIMIT;
 	*value = limits[limit];
-	return context_check();
+	return strict_context_check();
 }
 
 EXPORT(cuCtxSetLimit, unsigned int limit, size_t value)
@@ -372,12 +354,12 @@ EXPORT(cuCtxSetLimit, unsigned int limit, size_t value)
 	if (limit >= sizeof(limits) / sizeof(limits[0]))
 		return CUDA_ERROR_UNSUPPORTED_LIMIT;
 	limits[limit] = value;
-	return context_check();
+	return strict_context_check();
 }
 
 EXPORT(cuMemAlloc_v2, CUdeviceptr *address, size_t bytes)
 {
-	CUresult result = context_check();
+	CUresult result = strict_context_check();
 
 	if (result)
 		return result;
@@ -423,10 +405,10 @@ EXPORT(cuMemGetInfo_v2, size_t *free_bytes, size_t *total)
 {
 	*free_bytes = ARENA_BYTES - arena_used;
 	*total = ARENA_BYTES;
-	return context_check();
+	return strict_context_check();
 }
 
-static bool device_span(uint64_t address, uint64_t bytes)
+bool strict_device_span(uint64_t address, uint64_t bytes)
 {
 	for (unsigned i = 0; i < ALLOCATIONS_MAX; i++) {
 		if (allocations[i].bytes && address >= allocations[i].address &&
@@ -443,7 +425,7 @@ EXPORT(cuMemHostRegister_v2, void *address, size_t bytes, unsigned int flags)
 	/* Every page must be there. */
 	for (size_t at = 0; at < bytes; at += 4096)
 		(void)*((volatile unsigned char *)address + at);
-	return context_check();
+	return strict_context_check();
 }
 
 EXPORT(cuMemHostUnregister, void *address)
@@ -454,12 +436,12 @@ EXPORT(cuMemHostUnregister, void *address)
 
 EXPORT(cuMemcpyHtoDAsync_v2, CUdeviceptr destination, const void *source, size_t bytes, CUstream stream)
 {
-	CUresult result = context_check();
+	CUresult result = strict_context_check();
 
-	stream_of(stream);
+	strict_stream_of(stream);
 	if (result)
 		return result;
-	if (!device_span(destination, bytes))
+	if (!strict_device_span(destination, bytes))
 		return CUDA_ERROR_INVALID_VALUE;
 	memcpy((void *)(uintptr_t)destination, source, bytes);
 	return CUDA_SUCCESS;
@@ -467,12 +449,12 @@ EXPORT(cuMemcpyHtoDAsync_v2, CUdeviceptr destination, const void *source, size_t
 
 EXPORT(cuMemcpyDtoHAsync_v2, void *destination, CUdeviceptr source, size_t bytes, CUstream stream)
 {
-	CUresult result = context_check();
+	CUresult result = strict_context_check();
 
-	stream_of(stream);
+	strict_stream_of(stream);
 	if (result)
 		return result;
-	if (!device_span(source, bytes))
+	if (!strict_device_span(source, bytes))
 		return CUDA_ERROR_INVALID_VALUE;
 	memcpy(destination, (void *)(uintptr_t)source, bytes);
 	return CUDA_SUCCESS;
@@ -480,12 +462,12 @@ EXPORT(cuMemcpyDtoHAsync_v2, void *destination, CUdeviceptr source, size_t bytes
 
 EXPORT(cuMemcpyDtoDAsync_v2, CUdeviceptr destination, CUdeviceptr source, size_t bytes, CUstream stream)
 {
-	CUresult result = context_check();
+	CUresult result = strict_context_check();
 
-	stream_of(stream);
+	strict_stream_of(stream);
 	if (result)
 		return result;
-	if (!device_span(destination, bytes) || !device_span(source, bytes))
+	if (!strict_device_span(destination, bytes) || !strict_device_span(source, bytes))
 		return CUDA_ERROR_INVALID_VALUE;
 	memmove((void *)(uintptr_t)destination, (void *)(uintptr_t)source, bytes);
 	return CUDA_SUCCESS;
@@ -493,284 +475,24 @@ EXPORT(cuMemcpyDtoDAsync_v2, CUdeviceptr destination, CUdeviceptr source, size_t
 
 EXPORT(cuMemsetD8Async, CUdeviceptr destination, unsigned char value, size_t count, CUstream stream)
 {
-	CUresult result = context_check();
+	CUresult result = strict_context_check();
 
-	stream_of(stream);
+	strict_stream_of(stream);
 	if (result)
 		return result;
-	if (!device_span(destination, count))
+	if (!strict_device_span(destination, count))
 		return CUDA_ERROR_INVALID_VALUE;
 	memset((void *)(uintptr_t)destination, value, count);
 	return CUDA_SUCCESS;
 }
 
-/* Reads the image to its end, as a driver would. */
-static CUresult image_read(const void *image)
-{
-	uint32_t magic;
-
-	memcpy(&magic, image, sizeof(magic));
-	return magic == 0x466243b1 || magic == 0xba55ed50 || magic == 0x464c457f || strlen(image) > 0
-		       ? CUDA_SUCCESS
-		       : CUDA_ERROR_INVALID_IMAGE;
-}
-
-EXPORT(cuModuleLoadDataEx, CUmodule *module, const void *image, unsigned int count, CUjit_option *options,
-       void **values)
-{
-	CUresult result = context_check();
-
-	for (unsigned i = 0; i + 1 < count && !result; i++) {
-		if (options[i] == CU_JIT_INFO_LOG_BUFFER)
-			snprintf(values[i], (size_t)(uintptr_t)values[i + 1], "all is well");
-	}
-	if (!result)
-		result = image_read(image);
-	return result ? result : make(MODULE, NULL, module);
-}
-
-EXPORT(cuModuleUnload, CUmodule module)
-{
-	struct object *object = live(module, MODULE);
-
-	owned_end(object);
-	object->kind = FREE;
-	return CUDA_SUCCESS;
-}
-
-static CUresult named(enum kind kind, struct object *owner, const char *name, void *ret_handle)
-{
-	struct object *object;
-	CUresult result;
-
-	if (strcmp(name, "add") != 0 && strcmp(name, "fault") != 0 && strcmp(name, "print") != 0 &&
-	    strcmp(name, "flood") != 0)
-		return CUDA_ERROR_NOT_FOUND;
-	result = make(kind, owner, &object);
-	if (result)
-		return result;
-	snprintf(object->name, sizeof(object->name), "%s", name);
-	memcpy(ret_handle, &object, sizeof(object));
-	return CUDA_SUCCESS;
-}
-
-EXPORT(cuModuleGetFunction, CUfunction *function, CUmodule module, const char *name)
-{
-	return named(FUNCTION, live(module, MODULE), name, function);
-}
-
-EXPORT(cuLibraryLoadData, CUlibrary *library, const void *image, CUjit_option *jit_options, void **jit_values,
-       unsigned int jit_count, CUlibraryOption *options, void **values, unsigned int count)
-{
-	CUresult result = image_read(image);
-
-	(void)jit_options;
-	(void)jit_values;
-	(void)jit_count;
-	(void)options;
-	(void)values;
-	(void)count;
-	return result ? result : make(LIBRARY, NULL, library);
-}
-
-EXPORT(cuLibraryUnload, CUlibrary library)
-{
-	struct object *object = live(library, LIBRARY);
-
-	owned_end(object);
-	object->kind = FREE;
-	return CUDA_SUCCESS;
-}
-
-EXPORT(cuLibraryGetKernel, CUkernel *kernel, CUlibrary library, const char *name)
-{
-	return named(KERNEL, live(library, LIBRARY), name, kernel);
-}
-
-EXPORT(cuLibraryGetModule, CUmodule *module, CUlibrary library)
-{
-	CUresult result = context_check();
-
-	return result ? result : make(MODULE, live(library, LIBRARY), module);
-}
-
-static struct object *function_of(CUfunction function)
-{
-	struct object *object = (struct object *)function;
-
-	return object->kind == KERNEL ? live(function, KERNEL) : live(function, FUNCTION);
-}
-
-EXPORT(cuFuncGetAttribute, int *value, CUfunction_attribute attribute, CUfunction function)
-{
-	function_of(function);
-	*value = 1024;
-	return attribute >= CU_FUNC_ATTRIBUTE_MAX ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
-}
-
-EXPORT(cuKernelGetAttribute, int *value, CUfunction_attribute attribute, CUkernel kernel, CUdevice device)
-{
-	return device ? CUDA_ERROR_INVALID_DEVICE : cuFuncGetAttribute(value, attribute, (CUfunction)kernel);
-}
-
-EXPORT(cuFuncGetParamInfo, CUfunction function, size_t index, size_t *offset, size_t *bytes)
-{
-	function_of(function);
-	if (index >= 3)
-		return CUDA_ERROR_INVALID_VALUE;
-	*offset = index * 8;
-	*bytes = 8;
-	return CUDA_SUCCESS;
-}
-
-EXPORT(cuKernelGetParamInfo, CUkernel kernel, size_t index, size_t *offset, size_t *bytes)
-{
-	return cuFuncGetParamInfo((CUfunction)kernel, index, offset, bytes);
-}
-
-EXPORT(cuLaunchKernel, CUfunction function, unsigned int grid_x, unsigned int grid_y, unsigned int grid_z,
-       unsigned int block_x, unsigned int block_y, unsigned int block_z, unsigned int shared_bytes, CUstream stream,
-       void **parameters, void **extra)
-{
-	CUresult result = context_check();
-	struct object *object = function_of(function);
-	struct object *busy = stream_of(stream);
-	uint64_t now = now_ns();
-	uint64_t arguments[3];
-	uint64_t sum;
-
-	(void)shared_bytes;
-	if (result)
-		return result;
-	if (!grid_x || !grid_y || !grid_z || !block_x || !block_y || !block_z || parameters || grid_x > 1000000)
-		return CUDA_ERROR_INVALID_VALUE;
-	if (strict_graphs_launch(function, stream))
-		return CUDA_SUCCESS;
-	if (strcmp(object->name, "print") == 0)
-		prints_waiting++;
-	for (unsigned i = 0; i < grid_x && strcmp(object->name, "flood") == 0; i++) {
-		char kibibyte[1024];
-
-		memset(kibibyte, 'f', sizeof(kibibyte));
-		if (write(STDOUT_FILENO, kibibyte, sizeof(kibibyte)) != sizeof(kibibyte))
-			return CUDA_ERROR_UNKNOWN;
-	}
-	if (strcmp(object->name, "fault") == 0)
-		current->error = CUDA_ERROR_ILLEGAL_ADDRESS;
-	if (strcmp(object->name, "add") == 0) {
-		if (*(size_t *)extra[3] < sizeof(arguments))
-			return CUDA_ERROR_INVALID_VALUE;
-		memcpy(arguments, extra[1], sizeof(arguments));
-		if (!device_span(arguments[0], sizeof(sum)))
-			return CUDA_ERROR_INVALID_VALUE;
-		sum = arguments[1] + arguments[2];
-		memcpy((void *)(uintptr_t)arguments[0], &sum, sizeof(sum));
-	}
-	if (busy->busy_until_ns < now)
-		busy->busy_until_ns = now;
-	busy->busy_until_ns += (uint64_t)grid_x * 1000;
-	return CUDA_SUCCESS;
-}
-
-EXPORT(cuStreamCreate, CUstream *stream, unsigned int flags)
-{
-	CUresult result = context_check();
-
-	if (result)
-		return result;
-	return flags > 1 ? CUDA_ERROR_INVALID_VALUE : make(STREAM, NULL, stream);
-}
-
-EXPORT(cuStreamDestroy_v2, CUstream stream)
-{
-	/* The default stream, which real drivers refuse. */
-	if (!stream)
-		return CUDA_ERROR_INVALID_HANDLE;
-	live(stream, STREAM)->kind = FREE;
-	return CUDA_SUCCESS;
-}
-
-EXPORT(cuStreamQuery, CUstream stream)
-{
-	struct object *object = stream_of(stream);
-	CUresult result = context_check();
-
-	if (result)
-		return result;
-	return object->busy_until_ns > now_ns() ? CUDA_ERROR_NOT_READY : CUDA_SUCCESS;
-}
-
-EXPORT(cuStreamSynchronize, CUstream stream)
-{
-	struct object *object = stream_of(stream);
-	CUresult result = context_check();
-
-	if (!result)
-		wait_until(object->busy_until_ns);
-	return result;
-}
-
-EXPORT(cuStreamWaitEvent, CUstream stream, CUevent event, unsigned int flags)
-{
-	struct object *object = stream_of(stream);
-
-	live(event, EVENT);
-	(void)object;
-	return flags > 1 ? CUDA_ERROR_INVALID_VALUE : context_check();
-}
-
-EXPORT(cuEventCreate, CUevent *event, unsigned int flags)
-{
-	CUresult result = context_check();
-
-	if (result)
-		return result;
-	return flags > 7 ? CUDA_ERROR_INVALID_VALUE : make(EVENT, NULL, event);
-}
-
-EXPORT(cuEventRecord, CUevent event, CUstream stream)
-{
-	live(event, EVENT)->busy_until_ns = stream_of(stream)->busy_until_ns;
-	return context_check();
-}
-
-EXPORT(cuEventQuery, CUevent event)
-{
-	struct object *object = live(event, EVENT);
-	CUresult result = object->context ? object->context->error : CUDA_SUCCESS;
-
-	if (result)
-		return result;
-	return object->busy_until_ns > now_ns() ? CUDA_ERROR_NOT_READY : CUDA_SUCCESS;
-}
-
-EXPORT(cuEventSynchronize, CUevent event)
-{
-	struct object *object = live(event, EVENT);
-
-	wait_until(object->busy_until_ns);
-	return object->context ? object->context->error : CUDA_SUCCESS;
-}
-
-EXPORT(cuEventDestroy_v2, CUevent event)
-{
-	live(event, EVENT)->kind = FREE;
-	return CUDA_SUCCESS;
-}
-
-EXPORT(cuEventElapsedTime, float *milliseconds, CUevent start, CUevent end)
-{
-	*milliseconds = (float)(live(end, EVENT)->busy_until_ns - live(start, EVENT)->busy_until_ns) / 1e6f;
-	return CUDA_SUCCESS;
-}
-
 EXPORT(cuDeviceGetDefaultMemPool, CUmemoryPool *pool, CUdevice device)
 {
-	return device ? CUDA_ERROR_INVALID_DEVICE : make(POOL, NULL, pool);
+	return device ? CUDA_ERROR_INVALID_DEVICE : strict_make(POOL, NULL, pool);
 }
 
 EXPORT(cuMemPoolDestroy, CUmemoryPool pool)
 {
-	live(pool, POOL)->kind = FREE;
+	strict_live(pool, POOL)->kind = FREE;
 	return CUDA_SUCCESS;
 }

@@ -8,11 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cuda_abi.h"
-
-#define EXPORT(name, ...)                                                  \
-	__attribute__((visibility("default"))) CUresult name(__VA_ARGS__); \
-	__attribute__((visibility("default"))) CUresult name(__VA_ARGS__)
+#include "strict_export.h"
 
 #define GRAPHS_MAX 1024
 #define NODES_MAX  64

@@ -69,7 +69,8 @@ static void handles_are_checked(void **state)
 	memcpy(&reply, peer.reply, sizeof(reply));
 	assert_int_equal(reply.Width, WIDTH);
 	assert_int_equal(reply.Flags, CUDA_ARRAY3D_SURFACE_LDST);
-	assert_int_equal(peer.counters->memory_bytes, WIDTH * HEIGHT * 4);
+	/* 80 bytes by 10 rows, in whole blocks. */
+	assert_int_equal(peer.counters->memory_bytes, 128 * 16);
 	/* Minted twice, of another kind, beyond the cap. */
 	assert_int_equal(array_create(ARRAY(1), &plane), CUDA_ERROR_INVALID_HANDLE);
 	assert_int_equal(array_create(MIPMAP(1), &plane), CUDA_ERROR_INVALID_HANDLE);

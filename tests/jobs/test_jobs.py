@@ -219,6 +219,10 @@ class Jobs(unittest.TestCase):
         self.assertEqual(run('fly').returncode, 2)
         done = subprocess.run([RUN, '--to', '/nonexistent', 'dot', '1', '1'], capture_output=True, text=True, check=False)
         self.assertEqual(done.returncode, 1)
+        self.assertIn('/nonexistent: no answer from the host: No such file', done.stderr)
+        done = subprocess.run([RUN, '--help'], capture_output=True, text=True, check=False)
+        self.assertEqual((done.returncode, done.stderr), (0, ''))
+        self.assertIn('vgpu-run [--to WHERE] json REQUEST', done.stdout)
 
 
 class Daemon:
@@ -455,6 +459,15 @@ class Tenants(unittest.TestCase):
                                   check=False)
             self.assertNotEqual(done.returncode, 0, option)
             self.assertIn('is no', done.stderr)
+        done = subprocess.run([BUILD / 'host/jobs/vgpu-jobs'], capture_output=True, text=True, timeout=60, check=False)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn('no --listen and no --serial', done.stderr)
+
+    def test_port_that_is_not_there(self):
+        """It waits for the VM, and says what it waits for: the path may be a mistake, or its rights."""
+        with tempfile.TemporaryDirectory(prefix='vgpu-jobs-') as folder:
+            with Daemon(Mediator(directory=folder), '--serial', f'late:3={folder}/late') as jobs:
+                wait_until(lambda: 'late: No such file or directory; trying' in jobs.log.read_text(), 'it says so')
 
 
 if __name__ == '__main__':

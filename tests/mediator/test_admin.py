@@ -79,11 +79,13 @@ def test_a_vm_from_its_registration_to_its_removal():
         run(daemon, "set-weight", "web", "90")
         run(daemon, "set-pool", "7", "C")
         run(daemon, "set-rate-limit", "7", "--rate=1000", "--queue-depth=16")
-        run(daemon, "update-vm", "7", "--name=site", "--memory-mib=512", "--kernel-ms=100")
+        run(daemon, "update-vm", "7", "--name=site", "--memory-mib=512", "--kernel-ms=100",
+            "--host-memory-mib=2048", "--host-tasks=200")
         assert [vm["vm"] for vm in ask(daemon, "list-vms", "--priority=high")] == ["7"]
         vm = ask(daemon, "show-vm", "site")
         expected = {"vm": "7", "uuid": UUID, "name": "site", "pool": "C", "priority": "high", "weight": 90,
                     "commands-per-second": 1000, "queue-depth": 16, "memory-mib": 512, "kernel-ms": 100,
+                    "host-memory-mib": 2048, "host-tasks": 200,
                     "connected": False, "quarantined": False}
         assert {name: vm[name] for name in expected} == expected, vm
         run(daemon, "update-vm", "7", "--weight=default", "--pool=default")
@@ -117,8 +119,13 @@ def test_mistakes():
                 (["set-rate-limit", "web"], USAGE), (["clear-quarantine", "web"], NOT_FOUND),
                 (["quarantine-vm", "web", "--for=soon"], USAGE), (["show-pool", "a"], USAGE),
                 (["update-pool", "A", "--enabled=perhaps"], USAGE), (["list-vms", "--weight=1"], USAGE),
+                (["list-vms", "--pool=QQ"], USAGE), (["list-vms", "--priority=urgent"], USAGE),
+                (["update-vm", "web"], USAGE), (["update-pool", "A"], USAGE), (["register-vm", "12"], USAGE),
+                (["register-vm", "user:5"], USAGE), (["update-vm", "web", "--name=7"], USAGE),
                 ([], USAGE), (["no-such-command"], USAGE), (["--interval=0", "top"], USAGE)):
             run(daemon, *arguments, code=code)
+        assert "from 1 to 100" in run(daemon, "set-weight", "web", "0", code=USAGE)
+        assert "low, medium, high" in run(daemon, "set-priority", "web", "urgent", code=USAGE)
         run(daemon, "register-vm", "twin", "--vm-id=5")
         run(daemon, "register-vm", "twin", "--vm-id=6")
         assert "give the vm_id" in run(daemon, "set-weight", "twin", "5", code=CONFLICT)
@@ -350,6 +357,8 @@ def test_manual_and_completion_know_all_commands():
         assert completed("set-weight", "") == ["7", "web"]
         assert completed("--json", "set-priority", "7", "h") == ["high"]
         assert completed("list-vms", "--pri") == ["--priority"]
+        assert completed("assign-gpu", "") == ["0"]
+        assert completed("assign-gpu", "0", "n") == ["none"]
 
 
 def test_hostile_requests():

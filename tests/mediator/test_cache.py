@@ -228,8 +228,16 @@ def test_folder_of_who_is_to_have_none():
         os.chown(directory + "/vm-1", USERS_FIRST + 3, 0)
         os.chown(directory + "/vm-2", USERS_FIRST + 2, 0)
         os.chmod(directory, 0o711)
-        with Mediator("--compute-cache=" + directory, *USER_OPTIONS, "--executor-users-count=4", executor=executor):
+        settings = os.path.join(os.path.dirname(directory), "settings")
+        with open(settings, "w") as file:
+            file.write("executor-users-count = 4\n")
+        with Mediator("--compute-cache=" + directory, *USER_OPTIONS, "--config=" + settings,
+                      executor=executor) as mediator:
             assert wait_until(lambda: os.listdir(directory) == ["vm-2"])
+            with open(settings, "w") as file:
+                file.write("executor-users-count = 3\n")
+            mediator.send_signal(signal.SIGHUP)
+            assert wait_until(lambda: not os.listdir(directory))
 
 
 def test_user_stays_with_the_folder():

@@ -59,7 +59,7 @@ class MediatorStandIn:
         self.events = []
         self.devices = []
         self.refuse_hello = False
-        self.open_answer = "ready"  # or "fail", "silent", "garbage"
+        self.open_answer = "ready"  # or "fail", "refuse", "silent", "garbage"
         self.answer_close = True
         self._lock = threading.Condition()
         self._selector = selectors.DefaultSelector()
@@ -209,6 +209,8 @@ class MediatorStandIn:
         self._selector.register(doorbell, selectors.EVENT_READ, lambda: self._doorbell(channel))
         if self.open_answer == "fail":
             self._send_channel(device, FAILED, index, generation, NO_DRIVER, "no driver, says the test")
+        elif self.open_answer == "refuse":
+            self._send_channel(device, FAILED, index, generation, REFUSED, "quarantined, says the test")
         elif self.open_answer == "ready":
             self._send_channel(device, READY, index, generation)
         elif self.open_answer == "garbage":

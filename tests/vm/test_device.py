@@ -258,6 +258,9 @@ def open_is_refused(lab):
     holds("error 4: no driver, says the test" in guest.qemu_output(), guest.qemu_output())
     holds("error 4" in guest.check("dmesg | tail -5").output, "the reason in the kernel log")
     holds(mediator.wait("close", timeout=5), "a failed channel is closed too")
+    mediator.open_answer = "refuse"
+    probe(guest, "not-permitted")
+    holds("error 3: quarantined, says the test" in guest.qemu_output(), guest.qemu_output())
     mediator.open_answer = "ready"
     # What an executor that failed had written is not there any more.
     probe(guest, "zero %d" % CHANNELS)

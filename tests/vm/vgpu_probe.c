@@ -490,6 +490,8 @@ int main(int argc, char **argv)
 		return run_open_error(ENODEV);
 	if (strcmp(command, "refused") == 0)
 		return run_open_error(EIO);
+	if (strcmp(command, "not-permitted") == 0)
+		return run_open_error(EPERM);
 	if (strcmp(command, "lost") == 0)
 		return run_lost(EPIPE);
 	if (strcmp(command, "lost-read") == 0)
