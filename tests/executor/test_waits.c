@@ -90,8 +90,7 @@ static void waits_are_bounded(void **state)
 	assert_int_equal(refused, WAITS - (256 << 10) / STREAMS);
 }
 
-/* Memory is freed when the device is done, and until then it is not this process that waits, unless it needs the room.
- */
+/* Memory is freed when the device is done; until then the executor does not wait, unless it needs the room. */
 static void frees_wait(void **state)
 {
 	enum { BYTES = 1 << 20 };
