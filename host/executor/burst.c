@@ -3,6 +3,7 @@
 
 #include <time.h>
 
+#include "context_work.h"
 #include "executor.h"
 
 #define RECORDS_FIRST 4u
@@ -91,8 +92,15 @@ void burst_close_all(struct executor *executor, struct bursts *bursts, uint64_t 
 	while ((handle = handles_next(&executor->handles, VGPU_KIND_CONTEXT, &index))) {
 		struct context *context = (struct context *)(uintptr_t)handle->cache;
 
-		if (context_enter(executor, context->id))
+		if (!context_enter(executor, context->id))
+			continue;
+		/* A mark there is behind all blocking streams, and before them: only where there is no place for each.
+		 */
+		if (context_legacy_has_work(context) ||
+		    executor->handles.tables[VGPU_KIND_STREAM].count > BURST_STREAMS_MAX / 2)
 			burst_touch(executor, bursts, NULL);
+		if (context->left_stream)
+			burst_touch(executor, bursts, context->left_stream);
 	}
 	index = 0;
 	while ((handle = handles_next(&executor->handles, VGPU_KIND_STREAM, &index))) {

@@ -10,6 +10,12 @@
 /* What NVIDIA's driver makes a multiple of; what it does make is charged. */
 #define PITCH_BYTES 512u
 
+/* What was freed by a posted call is free to the program; true: there were such, which the driver has made only now. */
+static bool frees_make_room(struct executor *executor, CUresult result)
+{
+	return result == CUDA_ERROR_OUT_OF_MEMORY && pending_end_posted(executor);
+}
+
 CUresult execute_cuMemAlloc_v2(struct executor *executor, const struct request *request,
 			       const struct wire_cuMemAlloc_v2 *arguments, struct wire_cuMemAlloc_v2_reply *reply)
 {
@@ -20,6 +26,8 @@ CUresult execute_cuMemAlloc_v2(struct executor *executor, const struct request *
 		result = executor->driver.cuMemAlloc_v2(&address, arguments->bytesize);
 		account_add(executor, "cuMemAlloc", result, address, arguments->bytesize, request->context);
 	}
+	if (frees_make_room(executor, result))
+		return execute_cuMemAlloc_v2(executor, request, arguments, reply);
 	reply->dptr = address;
 	return result;
 }
@@ -52,22 +60,33 @@ CUresult execute_cuMemAllocPitch_v2(struct executor *executor, const struct requ
 		}
 		account_add(executor, "cuMemAllocPitch", result, address, bytes, request->context);
 	}
+	if (frees_make_room(executor, result))
+		return execute_cuMemAllocPitch_v2(executor, request, arguments, reply);
 	reply->dptr = address;
 	reply->pPitch = pitch;
+	return result;
+}
+
+static CUresult memory_free(struct executor *executor, uint64_t address)
+{
+	CUresult result = executor->driver.cuMemFree_v2(address);
+
+	if (!result) {
+		account_remove(executor, address);
+		graph_memory_free(executor, address);
+	}
 	return result;
 }
 
 CUresult execute_cuMemFree_v2(struct executor *executor, const struct request *request,
 			      const struct wire_cuMemFree_v2 *arguments)
 {
-	CUresult result = executor->driver.cuMemFree_v2(arguments->dptr);
+	const struct allocation *allocation = account_find(executor, arguments->dptr);
+	struct context *context = allocation ? context_find(executor, allocation->context) : NULL;
 
-	(void)request;
-	if (!result) {
-		account_remove(executor, arguments->dptr);
-		graph_memory_free(executor, arguments->dptr);
-	}
-	return result;
+	/* A pool's memory, which is no context's, and a graph's the driver frees without waiting. */
+	return context ? pending_add_end(executor, request, context, memory_free, arguments->dptr)
+		       : memory_free(executor, arguments->dptr);
 }
 
 /* The tenant's quota is its device's memory. */
