@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a processor can do for copies of pageable memory, without a GPU: how fast a piece leaves the download window,
- * by one thread and by two, and what the first touch of the upload window costs. For choosing how the guest copies.
+ * What a processor can do for copies of pageable memory, without a GPU: how fast pieces leave the download window and
+ * fill the upload window, by one thread and by two, and what the first touch of the upload window costs. For choosing
+ * how the guest copies.
  */
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +14,7 @@
 #include <unistd.h>
 
 #include "bulk_copy.h"
+#include "copy_helper.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -21,13 +24,15 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
-#define ALL_BYTES    ((size_t)256 << 20)
-#define WINDOW_BYTES ((size_t)8 << 20)
-#define PIECE_BYTES  ((size_t)1 << 20)
-#define TOUCH_BYTES  ((size_t)64 << 10)
-#define TURNS	     15
-#define PAGE_BYTES   4096u
-#define PAGES	     4u /* that are copied side by side */
+#define ALL_BYTES	   ((size_t)256 << 20)
+#define WINDOW_BYTES	   ((size_t)8 << 20)
+#define PIECE_BYTES	   ((size_t)1 << 20)
+#define TOUCH_BYTES	   ((size_t)64 << 10)
+#define TURNS		   15
+#define UPLOAD_PIECE_BYTES ((size_t)128 << 10)
+#define UPLOAD_TURNS	   31
+#define PAGE_BYTES	   4096u
+#define PAGES		   4u /* that are copied side by side */
 
 typedef void copy_function(void *to, const void *from, size_t bytes);
 
@@ -169,6 +174,82 @@ static void bench_copies(void)
 	munmap(window, WINDOW_BYTES);
 }
 
+/* A copy to the device but for the device: pieces that one or two threads put into a window. */
+struct upload {
+	copy_function *copy;
+	const char *from;
+	char *window;
+	size_t window_bytes;
+	size_t bytes;
+	size_t taken;
+};
+
+static void *upload_run(void *argument)
+{
+	struct upload *upload = argument;
+	size_t at;
+
+	while ((at = __atomic_fetch_add(&upload->taken, UPLOAD_PIECE_BYTES, __ATOMIC_RELAXED)) < upload->bytes)
+		upload->copy(upload->window + at % upload->window_bytes, upload->from + at, UPLOAD_PIECE_BYTES);
+	return NULL;
+}
+
+static double upload_time(struct upload upload, bool is_helped)
+{
+	struct copy_helper helper;
+	double start = seconds();
+
+	is_helped = is_helped && copy_helper_start(&helper, upload_run, &upload);
+	upload_run(&upload);
+	if (is_helped)
+		copy_helper_join(&helper);
+	return seconds() - start;
+}
+
+static void bench_uploads(void)
+{
+	static const size_t sizes[] = {1, 2, 4, 8, 16, 32, 64, 256};
+	static const struct {
+		const char *name;
+		copy_function *copy;
+		size_t window_bytes;
+		bool is_helped;
+	} kinds[] = {
+		{"memcpy, window of 512 KiB", plain_copy, (size_t)512 << 10, false},
+		{"memcpy, window of 1 MiB", plain_copy, (size_t)1 << 20, false},
+		{"memcpy, window of 1 MiB, helper", plain_copy, (size_t)1 << 20, true},
+		{"bulk_copy_near, window of 512 KiB", bulk_copy_near, (size_t)512 << 10, false},
+		{"bulk_copy_near, window of 1 MiB", bulk_copy_near, (size_t)1 << 20, false},
+		{"bulk_copy_near, window of 512 KiB, helper", bulk_copy_near, (size_t)512 << 10, true},
+		{"bulk_copy_near, window of 1 MiB, helper", bulk_copy_near, (size_t)1 << 20, true},
+	};
+	char *from = mmap(NULL, ALL_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *window = mmap(NULL, WINDOW_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (from == MAP_FAILED || window == MAP_FAILED)
+		exit(1);
+	memset(from, 1, ALL_BYTES);
+	memset(window, 2, WINDOW_BYTES);
+	for (size_t kind = 0; kind < sizeof(kinds) / sizeof(kinds[0]); kind++) {
+		printf("to the window, %s, GB/s:", kinds[kind].name);
+		for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+			struct upload upload = {.copy = kinds[kind].copy,
+						.from = from,
+						.window = window,
+						.window_bytes = kinds[kind].window_bytes,
+						.bytes = sizes[i] << 20};
+			double samples[UPLOAD_TURNS];
+
+			for (size_t turn = 0; turn < UPLOAD_TURNS; turn++)
+				samples[turn] = upload_time(upload, kinds[kind].is_helped);
+			printf(" %zu MiB %.2f%s", sizes[i], (double)upload.bytes / median(samples, UPLOAD_TURNS) / 1e9,
+			       i + 1 < sizeof(sizes) / sizeof(sizes[0]) ? "," : "\n");
+		}
+	}
+	munmap(from, ALL_BYTES);
+	munmap(window, WINDOW_BYTES);
+}
+
 /* The pages are there, as the executor has pinned them, but not yet mapped by the program. */
 static void bench_first_touch(size_t populated_at_a_time)
 {
@@ -206,6 +287,7 @@ static void bench_first_touch(size_t populated_at_a_time)
 int main(void)
 {
 	bench_copies();
+	bench_uploads();
 	bench_first_touch(0);
 	bench_first_touch((size_t)512 << 10);
 	bench_first_touch(WINDOW_BYTES);

@@ -155,6 +155,8 @@ struct vgpu_control_executor_start {
 	uint64_t process_namespace; /* of a local client; 0: unknown. With 'tenant', for a worker */
 	char driver_library[256];   /* path or soname for dlopen */
 	char tenant[VGPU_CONTROL_TENANT_BYTES]; /* as the mediator names it; a relay tells the worker */
+	uint32_t is_lasting;			/* the tenant is known again by this name; a relay tells the worker */
+	uint32_t reserved;
 };
 
 /* What a guest said in its greeting. */

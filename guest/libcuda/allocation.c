@@ -5,6 +5,7 @@
 #include "host_calls.h"
 #include "memory.h"
 #include "pinned.h"
+#include "rest.h"
 #include "session.h"
 
 static CUresult allocation_note(uint64_t address, uint64_t bytes, uint32_t context)
@@ -72,6 +73,23 @@ static CUresult contextless_free(CUdeviceptr dptr)
 	return dptr ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
 }
 
+/* Waits for what the device does, as the driver does; the host too, so that nothing is left to do where that is known.
+ */
+static CUresult device_free(CUdeviceptr dptr, uint32_t owner, uint32_t context)
+{
+	const struct wire_cuMemFree_v2 request = {.dptr = dptr};
+	const struct call_piece pieces[] = {{&request, sizeof(request)}};
+	uint64_t begun = rest_begin();
+	CUresult result;
+
+	if (rest_is_known(owner))
+		return host_cuMemFree_v2(context, dptr);
+	result = call_wait(VGPU_CALL_cuMemFree_v2, context, pieces, 1, NULL, 0, NULL);
+	if (!result)
+		rest_note(owner, begun);
+	return result;
+}
+
 API(cuMemFree_v2, CUdeviceptr dptr)
 {
 	struct memory_range range;
@@ -88,10 +106,12 @@ API(cuMemFree_v2, CUdeviceptr dptr)
 		return result ? result : capture_settle_open(context, 0);
 	}
 	if (memory_remove(dptr, 1u << MEMORY_DEVICE, &range))
-		return host_cuMemFree_v2(context, dptr);
+		return device_free(dptr, range.context, context);
 	/* A pool's memory may be freed like this too: in order behind all work (API reference, cuMemFree). */
 	if (memory_remove(dptr, 1u << MEMORY_POOL, &range))
 		return host_cuMemFree_v2(context, dptr);
+	if (memory_lookup(dptr, &range) && range.owner)
+		return CUDA_ERROR_INVALID_VALUE; /* a variable of a module */
 	if (memory_remove(dptr, 1u << MEMORY_MANAGED, &range)) {
 		/* What is running may use it, and the program sees its pages go at once. */
 		result = host_cuCtxSynchronize(context);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "mappings.h"
 #include "session.h"
 #include "vgpu_wire.h"
 
@@ -150,4 +151,44 @@ void area_give(void *address, size_t bytes)
 	pthread_mutex_lock(&area.mutex);
 	pages_mark((size_t)((uint8_t *)address - area.memory) / PAGE_BYTES, pages_of(bytes), false);
 	pthread_mutex_unlock(&area.mutex);
+}
+
+/* A part, as /proc/self/maps has it. */
+struct part {
+	uint64_t address;
+	uint64_t bytes;
+	struct mapping own; /* that of the area in which it lies */
+	bool is_elsewhere;
+};
+
+static bool own_visit(const struct mapping *mapping, void *argument)
+{
+	struct part *part = argument;
+
+	if (part->address < mapping->start || part->address >= mapping->end)
+		return true;
+	part->own = *mapping;
+	return false;
+}
+
+static bool elsewhere_visit(const struct mapping *mapping, void *argument)
+{
+	struct part *part = argument;
+	const struct mapping *own = &part->own;
+	uint64_t offset = own->offset + (part->address - own->start);
+
+	/* Mappings of whole channels, this one's or another library's, begin at the file's beginning. */
+	if (mapping->offset && mapping->inode == own->inode && mapping->major == own->major &&
+	    mapping->minor == own->minor && mapping->offset < offset + part->bytes &&
+	    offset < mapping->offset + (mapping->end - mapping->start))
+		part->is_elsewhere = true;
+	return !part->is_elsewhere;
+}
+
+bool area_is_elsewhere(const void *address, size_t bytes)
+{
+	struct part part = {.address = (uintptr_t)address, .bytes = bytes};
+
+	return !mappings_each(own_visit, &part) || part.own.end - part.address < bytes ||
+	       !mappings_each(elsewhere_visit, &part) || part.is_elsewhere;
 }

@@ -86,32 +86,34 @@ static void rows_move(const struct array_transfer *transfer, const struct piece 
 static CUresult piece_up(const struct array_transfer *transfer, struct place *place)
 {
 	struct vgpu_array_upload wire = {0};
+	struct upload_piece taken;
 	struct piece piece;
-	void *room, *payload;
+	void *payload;
 	size_t wanted = transfer->width_bytes - place->column_bytes;
-	size_t taken;
 	CUresult result;
 
 	if (place->column_bytes == 0 && __builtin_mul_overflow(wanted, transfer->rows - place->row, &wanted))
 		wanted = SIZE_MAX;
-	taken = upload_reserve(&session.upload, wanted, &room, &wire.window_position);
-	if (taken == 0)
+	if (!upload_take(&session.upload, wanted, &taken))
 		return CHANNEL_LOST_RESULT;
-	if (!piece_cut(transfer, place, taken, &piece)) {
+	if (!piece_cut(transfer, place, taken.bytes, &piece)) {
 		/* The window's last bytes: the next piece begins at its start, and passes these by. */
-		upload_release(&session.upload);
+		upload_turn(&session.upload, &taken);
+		upload_done(&session.upload, &taken);
 		return CUDA_SUCCESS;
 	}
-	upload_shrink(&session.upload, taken - piece.bytes);
-	rows_move(transfer, &piece, room, true);
+	upload_shrink(&session.upload, &taken, piece.bytes);
+	rows_move(transfer, &piece, taken.room, true);
 	wire.rows = piece.wire;
+	wire.window_position = taken.position;
+	upload_turn(&session.upload, &taken);
 	result = channel_begin(session.channel, VGPU_OPCODE_ARRAY_UPLOAD, transfer->context, sizeof(wire), NULL,
 			       &payload);
 	if (!result) {
 		memcpy(payload, &wire, sizeof(wire));
 		channel_commit(session.channel);
 	}
-	upload_release(&session.upload);
+	upload_done(&session.upload, &taken);
 	place_advance(transfer, &piece, place);
 	return result;
 }

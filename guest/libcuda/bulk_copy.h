@@ -11,4 +11,10 @@
 
 void bulk_copy(void *to, const void *from, size_t bytes);
 
+/*
+ * The same the other way round: from memory that is in no cache nearby to a place that should stay in one. Reading four
+ * pages side by side, and asking for the next four meanwhile, is 1.3 times as fast as memcpy, which waits at each page.
+ */
+void bulk_copy_near(void *to, const void *from, size_t bytes);
+
 #endif

@@ -42,6 +42,18 @@ static size_t pieces_bytes(const struct call_piece *pieces, size_t piece_count)
 	return bytes;
 }
 
+static bool brings_work(uint16_t opcode)
+{
+	switch (opcode) {
+	case VGPU_CALL_cuMemAlloc_v2:
+	case VGPU_CALL_cuMemFree_v2:
+	case VGPU_CALL_cuCtxSynchronize:
+		return false;
+	default:
+		return true;
+	}
+}
+
 static CUresult pieces_send(uint16_t opcode, uint32_t context, const struct call_piece *pieces, size_t piece_count,
 			    struct channel_waiter *waiter)
 {
@@ -61,7 +73,10 @@ static CUresult pieces_send(uint16_t opcode, uint32_t context, const struct call
 			memcpy(payload, pieces[i].data, pieces[i].bytes);
 		payload += pieces[i].bytes;
 	}
-	channel_commit(session.channel);
+	if (brings_work(opcode))
+		channel_commit(session.channel);
+	else
+		channel_commit_without_work(session.channel);
 	return CUDA_SUCCESS;
 }
 

@@ -146,6 +146,12 @@ lost:
 
 void channel_commit(struct channel *channel)
 {
+	__atomic_store_n(&channel->works, channel->works + 1, __ATOMIC_RELEASE);
+	channel_commit_without_work(channel);
+}
+
+void channel_commit_without_work(struct channel *channel)
+{
 	bool sleeps = ring_commit(&channel->commands);
 
 	lock_release(&channel->post_lock);

@@ -27,6 +27,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "channel_print.h"
 #include "cuda_abi.h"
 #include "lock.h"
 #include "transport.h"
@@ -67,6 +68,7 @@ struct channel {
 	/* Posting. */
 	_Alignas(64) struct lock post_lock;
 	uint32_t sequence;
+	uint64_t works; /* requests that may bring work to a device */
 	struct ring commands;
 
 	/* Waiting. */
@@ -78,6 +80,7 @@ struct channel {
 	struct channel_waiter *buckets[CHANNEL_BUCKETS];
 	struct channel_waiter *sleepers;
 	uint8_t record[VGPU_RECORD_BYTES_MAX]; /* the leader's: the record taken last */
+	struct print_backlog prints;
 };
 
 /*
@@ -94,6 +97,14 @@ bool channel_attach(struct channel *channel, struct transport *transport);
 CUresult channel_begin(struct channel *channel, uint16_t opcode, uint32_t context, size_t payload_bytes,
 		       struct channel_waiter *waiter, void **ret_payload);
 void channel_commit(struct channel *channel);
+/* The same for a request that brings no work to a device. */
+void channel_commit_without_work(struct channel *channel);
+
+/* How many of the other requests there were; of those that are counted all come before what is begun after this. */
+static inline uint64_t channel_works(const struct channel *channel)
+{
+	return __atomic_load_n(&channel->works, __ATOMIC_ACQUIRE);
+}
 
 /* Waits for the reply; the host's result. The waiter is free afterwards. */
 CUresult channel_await(struct channel *channel, struct channel_waiter *waiter);

@@ -3,7 +3,6 @@
 #include "channel_wait.h"
 
 #include <sched.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -128,16 +127,6 @@ void channel_lose(struct channel *channel)
 	lock_release(&channel->waiters_lock);
 }
 
-/* Device printf goes where the program's own printf goes, in the order of the calls. */
-static void print(const char *text, size_t bytes)
-{
-	/* The payload is padded with zeros to a multiple of 8. */
-	while (bytes > 0 && text[bytes - 1] == '\0')
-		bytes--;
-	fwrite(text, 1, bytes, stdout);
-	fflush(stdout);
-}
-
 /* One record of the reply ring; false: the executor broke the protocol. */
 static bool record_deliver(struct channel *channel)
 {
@@ -151,7 +140,7 @@ static bool record_deliver(struct channel *channel)
 	bytes = record.length - sizeof(record);
 	if (record.flags & VGPU_FLAG_EVENT) {
 		if (record.opcode == VGPU_OPCODE_PRINT)
-			print((const char *)payload, bytes);
+			channel_print(&channel->prints, (const char *)payload, bytes);
 		return true;
 	}
 	lock_take(&channel->waiters_lock);
@@ -359,6 +348,7 @@ CUresult channel_await(struct channel *channel, struct channel_waiter *waiter)
 	/* Who signalled may still hold the lock in which it looked at the waiter. */
 	lock_take(&channel->waiters_lock);
 	lock_release(&channel->waiters_lock);
+	channel_print_rest(&channel->prints);
 	return waiter->result;
 }
 

@@ -149,6 +149,27 @@ static CUresult primary_begin(CUdevice device, struct object **ret_context)
 	return *ret_context ? CUDA_SUCCESS : CUDA_ERROR_INVALID_DEVICE;
 }
 
+CUresult context_primary_retain(CUdevice device, struct object **ret_context)
+{
+	struct object *context;
+	CUresult result = primary_begin(device, &context);
+
+	if (result)
+		return result;
+	lock_take(&primary_lock);
+	if (!context->words[CONTEXT_ACTIVE]) {
+		result = host_cuDevicePrimaryCtxRetain(0, context->id, device, (uint32_t)context->words[CONTEXT_FLAGS]);
+		if (!result)
+			context->words[CONTEXT_ACTIVE] = number_next();
+	}
+	if (!result) {
+		context->words[CONTEXT_REFERENCES]++;
+		*ret_context = context;
+	}
+	lock_release(&primary_lock);
+	return result;
+}
+
 API(cuDevicePrimaryCtxRetain, CUcontext *pctx, CUdevice dev)
 {
 	struct object *context;
@@ -158,21 +179,13 @@ API(cuDevicePrimaryCtxRetain, CUcontext *pctx, CUdevice dev)
 		return result;
 	if (!pctx)
 		return CUDA_ERROR_INVALID_VALUE;
-	lock_take(&primary_lock);
-	if (!context->words[CONTEXT_ACTIVE]) {
-		result = host_cuDevicePrimaryCtxRetain(0, context->id, dev, (uint32_t)context->words[CONTEXT_FLAGS]);
-		if (!result)
-			context->words[CONTEXT_ACTIVE] = number_next();
-	}
-	if (!result) {
-		context->words[CONTEXT_REFERENCES]++;
+	result = context_primary_retain(dev, &context);
+	if (!result)
 		*pctx = (CUcontext)context;
-	}
-	lock_release(&primary_lock);
 	return result;
 }
 
-API(cuDevicePrimaryCtxRelease_v2, CUdevice dev)
+CUresult context_primary_release(CUdevice dev)
 {
 	struct object *context;
 	CUresult result = primary_begin(dev, &context);
@@ -190,9 +203,14 @@ API(cuDevicePrimaryCtxRelease_v2, CUdevice dev)
 	return result;
 }
 
+API(cuDevicePrimaryCtxRelease_v2, CUdevice dev)
+{
+	return context_primary_release(dev);
+}
+
 API(cuDevicePrimaryCtxRelease, CUdevice dev)
 {
-	return cuDevicePrimaryCtxRelease_v2(dev);
+	return context_primary_release(dev);
 }
 
 API(cuDevicePrimaryCtxReset_v2, CUdevice dev)

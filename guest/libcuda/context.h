@@ -67,6 +67,9 @@ void context_end(struct object *context);
 
 /* The primary context of a device; NULL: no such device. */
 struct object *context_primary(CUdevice device);
+/* As cuDevicePrimaryCtxRetain() and cuDevicePrimaryCtxRelease(). */
+CUresult context_primary_retain(CUdevice device, struct object **ret_context);
+CUresult context_primary_release(CUdevice device);
 
 struct object *context_by_id(uint32_t id);
 

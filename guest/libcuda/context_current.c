@@ -3,6 +3,7 @@
 #include "context.h"
 #include "device.h"
 #include "host_calls.h"
+#include "rest.h"
 #include "session.h"
 
 API(cuCtxPushCurrent_v2, CUcontext ctx)
@@ -164,12 +165,22 @@ API(cuCtxGetApiVersion, CUcontext ctx, unsigned int *version)
 	return CUDA_SUCCESS;
 }
 
+static CUresult context_synchronize(uint32_t id)
+{
+	uint64_t begun = rest_begin();
+	CUresult result = host_cuCtxSynchronize(id);
+
+	if (!result)
+		rest_note(id, begun);
+	return result;
+}
+
 API(cuCtxSynchronize, void)
 {
 	uint32_t id;
 	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &id);
 
-	return result ? result : host_cuCtxSynchronize(id);
+	return result ? result : context_synchronize(id);
 }
 
 API(cuCtxSynchronize_v2, CUcontext ctx)
@@ -186,5 +197,5 @@ API(cuCtxSynchronize_v2, CUcontext ctx)
 	context = context_find(ctx);
 	if (!context)
 		return CUDA_ERROR_INVALID_CONTEXT;
-	return context->words[CONTEXT_ACTIVE] ? host_cuCtxSynchronize(context->id) : CUDA_ERROR_CONTEXT_IS_DESTROYED;
+	return context->words[CONTEXT_ACTIVE] ? context_synchronize(context->id) : CUDA_ERROR_CONTEXT_IS_DESTROYED;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "doubt.h"
 
+#include "event.h"
 #include "memory.h"
 
 bool doubt_span(uint64_t address, uint64_t bytes, uint64_t alignment)
@@ -32,4 +33,9 @@ bool doubt_box(const CUDA_MEMCPY3D *copy)
 		doubt_rows(copy->srcDevice, copy->srcPitch, copy->WidthInBytes, source_rows, 1)) ||
 	       (copy->dstMemoryType == CU_MEMORYTYPE_DEVICE &&
 		doubt_rows(copy->dstDevice, copy->dstPitch, copy->WidthInBytes, destination_rows, 1));
+}
+
+bool doubt_event(uint32_t event)
+{
+	return event_is_shared(event);
 }

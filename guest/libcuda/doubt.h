@@ -24,4 +24,10 @@ bool doubt_rows(uint64_t address, uint64_t pitch, uint64_t width, uint64_t heigh
 /* What of the box is in device memory. */
 bool doubt_box(const CUDA_MEMCPY3D *copy);
 
+/*
+ * Nothing is refused, but other processes have the event: what they are told afterwards, in ways that we do not see,
+ * may be that it is recorded, or that it may be recorded again.
+ */
+bool doubt_event(uint32_t event);
+
 #endif

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "event.h"
 
-#include <stdbool.h>
-
 #include "call.h"
 #include "host_calls.h"
 
@@ -11,11 +9,25 @@ enum event_word {
 	EVENT_RECORDED, /* how often it was recorded */
 	EVENT_COMPLETE, /* the last of these recordings that has been seen complete */
 	EVENT_ESCAPED,
+	EVENT_SHARED,
 };
 
 void event_escape(struct object *event)
 {
 	__atomic_store_n(&event->words[EVENT_ESCAPED], 1, __ATOMIC_SEQ_CST);
+}
+
+void event_share(struct object *event)
+{
+	event_escape(event);
+	event->words[EVENT_SHARED] = 1;
+}
+
+bool event_is_shared(uint32_t id)
+{
+	const struct object *event = object_by_id(id);
+
+	return event && event->words[EVENT_SHARED];
 }
 
 CUresult event_id_escaping(CUevent handle, uint32_t *ret_id)
@@ -104,7 +116,7 @@ API(cuEventCreate, CUevent *ret_event, unsigned int flags)
 	if (result)
 		return result;
 	if (flags & CU_EVENT_INTERPROCESS)
-		event_escape(event);
+		event_share(event);
 	return event_end(event, host_cuEventCreate(context, event->id, flags), ret_event);
 }
 

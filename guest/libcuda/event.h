@@ -6,6 +6,9 @@
 #ifndef VGPU_EVENT_H
 #define VGPU_EVENT_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "cuda_abi.h"
 #include "object.h"
 
@@ -18,6 +21,10 @@ CUresult event_end(struct object *object, CUresult result, CUevent *ret_event);
 
 /* From now on others than cuEventRecord may record the event: graphs, launches, other processes. */
 void event_escape(struct object *event);
+
+/* Other processes have the event, or may have it. */
+void event_share(struct object *event);
+bool event_is_shared(uint32_t id);
 
 /* Wire id of an event that escapes; CUDA_ERROR_INVALID_HANDLE: it is none. */
 CUresult event_id_escaping(CUevent handle, uint32_t *ret_id);

@@ -116,6 +116,6 @@ API(cuIpcOpenEventHandle, CUevent *ret_event, CUipcEventHandle handle)
 
 	if (result)
 		return result;
-	event_escape(event);
+	event_share(event);
 	return event_end(event, host_cuIpcOpenEventHandle(context, event->id, &handle), ret_event);
 }

@@ -7,6 +7,7 @@
 #include "host_calls.h"
 #include "image_file.h"
 #include "image_load.h"
+#include "managed_variables.h"
 #include "memory.h"
 #include "module.h"
 #include "session.h"
@@ -20,20 +21,29 @@ static CUresult library_request(uint32_t context, uint32_t id, const struct imag
 				      &answer->error_bytes, answer->logs, LOAD_LOGS_BYTES, &answer->logs_bytes);
 }
 
+/*
+ * 'preserved' is where the program keeps the image, NULL: nowhere. The runtime keeps all its images, and asks for
+ * managed variables next if there are any: only then need they be looked for.
+ */
 static CUresult library_load(CUlibrary *ret_library, uint32_t context, struct image *image,
-			     const struct jit_options *options)
+			     const struct jit_options *options, const void *preserved)
 {
+	bool moves_later = preserved && options->count == 0;
 	struct object *object;
-	CUresult result = image_load(VGPU_KIND_LIBRARY, 0, context, image, options, library_request, &object);
+	CUresult result =
+		image_load(VGPU_KIND_LIBRARY, 0, context, image, options, moves_later, library_request, &object);
 
-	if (!result)
-		*ret_library = (CUlibrary)object;
-	return result;
+	if (result)
+		return result;
+	if (moves_later)
+		((struct owner *)object->detail)->preserved = preserved;
+	*ret_library = (CUlibrary)object;
+	return CUDA_SUCCESS;
 }
 
 /*
- * The image is copied to the host at once, so whether the program preserves it does not matter. A table
- * of host functions would have to be shared with the host.
+ * The image is copied to the host at once; whether the program preserves it matters to managed variables only. A
+ * table of host functions would have to be shared with the host.
  */
 static CUresult library_options_check(unsigned int count, const CUlibraryOption *ids, void *const *values)
 {
@@ -48,6 +58,15 @@ static CUresult library_options_check(unsigned int count, const CUlibraryOption 
 			return CUDA_ERROR_NOT_SUPPORTED;
 	}
 	return CUDA_SUCCESS;
+}
+
+static bool image_is_preserved(unsigned int count, const CUlibraryOption *ids, void *const *values)
+{
+	for (unsigned int i = 0; i < count; i++) {
+		if (ids[i] == CU_LIBRARY_BINARY_IS_PRESERVED)
+			return values && values[i];
+	}
+	return false;
 }
 
 static CUresult load_begin(bool has_arguments, unsigned int library_count, const CUlibraryOption *library_ids,
@@ -76,7 +95,8 @@ API(cuLibraryLoadData, CUlibrary *library, const void *code, CUjit_option *ids, 
 		result = image_examine(code, &image);
 	if (result)
 		return result;
-	result = library_load(library, context, &image, &options);
+	result = library_load(library, context, &image, &options,
+			      image_is_preserved(library_count, library_ids, library_values) ? code : NULL);
 	image_release(&image);
 	return result;
 }
@@ -95,7 +115,7 @@ API(cuLibraryLoadFromFile, CUlibrary *library, const char *path, CUjit_option *i
 		result = image_file_open(path, &file);
 	if (result)
 		return result;
-	result = library_load(library, context, &file.image, &options);
+	result = library_load(library, context, &file.image, &options, NULL);
 	image_file_close(&file);
 	return result;
 }
@@ -118,8 +138,10 @@ API(cuLibraryUnload, CUlibrary library)
 
 	if (!result)
 		result = host_cuLibraryUnload(context, owner->object->id);
-	if (!result)
-		owner_free(owner);
+	if (result)
+		return result;
+	result = managed_variables_end(owner, context);
+	owner_free(owner);
 	return result;
 }
 
@@ -229,10 +251,13 @@ API(cuLibraryGetGlobal, CUdeviceptr *dptr, size_t *bytes, CUlibrary library, con
 		return CUDA_ERROR_INVALID_VALUE;
 	if (strlen(name) >= NAME_BYTES_MAX)
 		return CUDA_ERROR_NOT_FOUND;
-	result = host_cuLibraryGetGlobal(context, &address, &size, owner->object->id, name);
-	if (!result)
-		result = memory_note_global(address, size, (CUdevice)thread_state.current->words[CONTEXT_DEVICE],
-					    context, owner->object->id);
+	if (!managed_variables_find(owner->managed, name, &address, &size)) {
+		result = host_cuLibraryGetGlobal(context, &address, &size, owner->object->id, name);
+		if (!result)
+			result =
+				memory_note_global(address, size, (CUdevice)thread_state.current->words[CONTEXT_DEVICE],
+						   context, owner->object->id);
+	}
 	if (result)
 		return result;
 	if (dptr)
@@ -242,7 +267,29 @@ API(cuLibraryGetGlobal, CUdeviceptr *dptr, size_t *bytes, CUlibrary library, con
 	return CUDA_SUCCESS;
 }
 
-/* A variable that there is, the program could not reach. */
+/* Moves what was not looked for when the library was loaded, unless it is in use already. */
+static CUresult managed_move(struct owner *owner, uint32_t context)
+{
+	bool releases = false;
+	struct image image;
+	CUresult result = CUDA_SUCCESS;
+
+	pthread_mutex_lock(&owner->mutex);
+	if (owner->preserved && owner_is_unused(owner)) {
+		result = image_examine(owner->preserved, &image);
+		if (!result) {
+			result = image_move_managed(owner, context, &image, library_request, &releases);
+			image_release(&image);
+		}
+		owner->preserved = NULL;
+	}
+	pthread_mutex_unlock(&owner->mutex);
+	if (releases)
+		(void)context_primary_release(0);
+	return result;
+}
+
+/* What could not be moved, the program could not reach. */
 API(cuLibraryGetManaged, CUdeviceptr *dptr, size_t *bytes, CUlibrary library, const char *name)
 {
 	uint64_t address, size;
@@ -256,8 +303,21 @@ API(cuLibraryGetManaged, CUdeviceptr *dptr, size_t *bytes, CUlibrary library, co
 		return CUDA_ERROR_INVALID_VALUE;
 	if (strlen(name) >= NAME_BYTES_MAX)
 		return CUDA_ERROR_NOT_FOUND;
-	result = host_cuLibraryGetManaged(context, &address, &size, owner->object->id, name);
-	return result ? result : CUDA_ERROR_NOT_SUPPORTED;
+	result = managed_move(owner, context);
+	if (result)
+		return result;
+	if (!managed_variables_find(owner->managed, name, &address, &size)) {
+		/* The others of such a library are none. */
+		if (owner->managed)
+			return CUDA_ERROR_NOT_FOUND;
+		result = host_cuLibraryGetManaged(context, &address, &size, owner->object->id, name);
+		return result ? result : CUDA_ERROR_NOT_SUPPORTED;
+	}
+	if (dptr)
+		*dptr = address;
+	if (bytes)
+		*bytes = (size_t)size;
+	return CUDA_SUCCESS;
 }
 
 API(cuLibraryGetUnifiedFunction, void **pointer, CUlibrary library, const char *symbol)

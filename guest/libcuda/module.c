@@ -8,6 +8,7 @@
 #include "host_calls.h"
 #include "image_file.h"
 #include "image_load.h"
+#include "managed_variables.h"
 #include "memory.h"
 #include "session.h"
 
@@ -24,7 +25,8 @@ static CUresult module_load(CUmodule *ret_module, uint32_t context, struct image
 			    const struct jit_options *options)
 {
 	struct object *object;
-	CUresult result = image_load(VGPU_KIND_MODULE, context, context, image, options, module_request, &object);
+	CUresult result =
+		image_load(VGPU_KIND_MODULE, context, context, image, options, false, module_request, &object);
 
 	if (!result)
 		*ret_module = (CUmodule)object;
@@ -104,8 +106,10 @@ API(cuModuleUnload, CUmodule hmod)
 	if (owner->library)
 		return CUDA_ERROR_NOT_PERMITTED;
 	result = host_cuModuleUnload(context, owner->object->id);
-	if (!result)
-		owner_free(owner);
+	if (result)
+		return result;
+	result = managed_variables_end(owner, context);
+	owner_free(owner);
 	return result;
 }
 
@@ -167,11 +171,13 @@ API(cuModuleGetGlobal_v2, CUdeviceptr *dptr, size_t *bytes, CUmodule hmod, const
 		return CUDA_ERROR_INVALID_VALUE;
 	if (strlen(name) >= NAME_BYTES_MAX)
 		return CUDA_ERROR_NOT_FOUND;
-	result = host_cuModuleGetGlobal_v2(context, &address, &size, owner->object->id, name);
-	if (result)
-		return result;
-	result = memory_note_global(address, size, (CUdevice)thread_state.current->words[CONTEXT_DEVICE], context,
-				    owner->object->id);
+	if (!managed_variables_find(owner->library ? owner->library->managed : owner->managed, name, &address, &size)) {
+		result = host_cuModuleGetGlobal_v2(context, &address, &size, owner->object->id, name);
+		if (!result)
+			result =
+				memory_note_global(address, size, (CUdevice)thread_state.current->words[CONTEXT_DEVICE],
+						   context, owner->object->id);
+	}
 	if (result)
 		return result;
 	if (dptr)

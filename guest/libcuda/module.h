@@ -14,10 +14,14 @@
 
 #define OWNER_BUCKETS 64
 
+struct managed_variables;
+
 struct owner {
 	pthread_mutex_t mutex; /* held across the request for a new name */
 	struct object *object;
 	struct function *buckets[OWNER_BUCKETS];
+	struct managed_variables *managed; /* NULL: none that the program can reach */
+	const void *preserved; /* a library's image, whose managed variables have not been asked for; NULL: else */
 	struct owner *library; /* of a module that is part of one, else NULL */
 	struct owner *modules; /* of a library: one for each context in which it was asked for */
 	struct owner *next;    /* on that list */
@@ -29,6 +33,8 @@ struct owner *owner_new(enum vgpu_kind kind, uint32_t context);
 void owner_free(struct owner *owner);
 /* The same for an owner that no other thread can have seen; a library's mutex may be held. */
 void owner_abandon(struct owner *owner);
+/* Has nothing been made of it? With its mutex held. */
+bool owner_is_unused(const struct owner *owner);
 struct owner *owner_find(const void *handle, enum vgpu_kind kind);
 
 /*

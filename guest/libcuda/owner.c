@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "managed_variables.h"
 #include "memory.h"
 #include "module.h"
 #include "object_table.h"
@@ -50,6 +51,7 @@ void owner_abandon(struct owner *owner)
 			function_free(function);
 		}
 	}
+	managed_variables_free(owner->managed);
 	pthread_mutex_destroy(&owner->mutex);
 	object_release(owner->object);
 	free(owner);
@@ -60,6 +62,15 @@ void owner_free(struct owner *owner)
 	pthread_mutex_lock(&ends_mutex);
 	owner_abandon(owner);
 	pthread_mutex_unlock(&ends_mutex);
+}
+
+bool owner_is_unused(const struct owner *owner)
+{
+	for (size_t i = 0; i < OWNER_BUCKETS; i++) {
+		if (owner->buckets[i])
+			return false;
+	}
+	return !owner->modules;
 }
 
 struct owner *owner_find(const void *handle, enum vgpu_kind kind)

@@ -151,19 +151,16 @@ CUresult pinned_free(const struct memory_range *range, uint32_t context)
 {
 	struct vgpu_host_unmap request = {.address = range->address};
 	const struct call_piece pieces[] = {{&request, sizeof(request)}};
+	bool is_shared = memory_kind_is_shared(range->kind);
 	CUresult result = CUDA_SUCCESS;
 
-	if (memory_kind_is_shared(range->kind) && !(session.features & VGPU_FEATURE_HOST_MAP)) {
-		/* The next one may get the pages at once: nothing may still be copied there. */
+	/* The driver waits for the device, and the program sees that; the next one may get the pages at once. */
+	if (is_shared)
 		result = call_wait(VGPU_OPCODE_HOST_UNMAP, context, pieces, 1, NULL, 0, NULL);
-		if (!result)
-			area_give((void *)(uintptr_t)range->address, (size_t)range->bytes);
-		return result;
-	}
-	/* In order behind what was posted; the pages live until the executor is done with them. */
-	if (memory_kind_is_shared(range->kind))
-		result = call_post(VGPU_OPCODE_HOST_UNMAP, context, pieces, 1);
-	munmap((void *)(uintptr_t)range->address, page_round((size_t)range->bytes));
+	if (!is_shared || session.features & VGPU_FEATURE_HOST_MAP)
+		munmap((void *)(uintptr_t)range->address, page_round((size_t)range->bytes));
+	else if (!result)
+		area_give((void *)(uintptr_t)range->address, (size_t)range->bytes);
 	return result;
 }
 

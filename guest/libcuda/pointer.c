@@ -54,9 +54,12 @@ static CUresult address_answer(const struct memory_range *range, CUdeviceptr poi
 	}
 }
 
-/* A pool's memory has no context of its own; the real driver answers with the primary one. */
+/* A pool's memory has no context of its own; the real driver answers with the primary one, but not for a managed
+ * variable (580.159.04). */
 static CUcontext context_answer(const struct memory_range *range)
 {
+	if (!range->context && range->kind == MEMORY_MANAGED)
+		return NULL;
 	if (!range->context)
 		return (CUcontext)context_primary(range->device);
 	return (CUcontext)context_by_id(range->context);

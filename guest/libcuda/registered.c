@@ -99,8 +99,9 @@ static CUresult share_end(const struct share *share, uint32_t context)
 	const struct vgpu_host_unmap request = {.address = share->start};
 	CUresult result = pinned_request(VGPU_OPCODE_HOST_UNMAP, -1, &request, sizeof(request), context);
 
-	/* A part of the area that is still in use somewhere is not given out again. */
-	if (move_back((void *)(uintptr_t)share->start, share->bytes) && !result)
+	/* A part of the area that is still in use somewhere is not given out again: the program can have moved it. */
+	if (move_back((void *)(uintptr_t)share->start, share->bytes) && !result && share->area_part &&
+	    !area_is_elsewhere(share->area_part, share->bytes))
 		share_release(share);
 	return result;
 }

@@ -35,7 +35,8 @@ struct moved {
 	unsigned int major;
 	unsigned int minor;
 	uint64_t offset_of_zero; /* of the file's that would lie at address 0 */
-	size_t found;		 /* while it is looked for: so much is still there */
+	size_t found;		 /* while it is looked for: so much is still there as it was */
+	bool is_gone;		 /* and: nothing is */
 	void *copy;		 /* during a fork: for the child */
 };
 
@@ -162,26 +163,52 @@ struct piece {
 	uint8_t *place;
 	uint8_t *spare;
 	size_t bytes;
-	bool empties; /* what is left is given up */
+	bool comes_back; /* into private memory; the shared pages are given up */
 	bool is_done;
 };
+
+enum taken {
+	TAKEN_MOVED,
+	TAKEN_COPIED, /* into private pages; what was to be moved is still where it was */
+	TAKEN_NOT,
+};
+
+/* Puts what is mapped at 'from' in the place of what lies at 'place'. */
+static enum taken place_take(uint8_t *place, uint8_t *from, size_t bytes)
+{
+	if (mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, place) == place)
+		return TAKEN_MOVED;
+	/* By then it may have unmapped what was there (mremap(2)). */
+	if (mmap(place, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != place)
+		return TAKEN_NOT;
+	pages_copy(place, from, bytes);
+	return TAKEN_COPIED;
+}
 
 /* While the other threads stand still. */
 static void piece_move(void *argument)
 {
 	struct piece *piece = argument;
+	enum taken taken;
 
 	pages_copy(piece->spare, piece->place, piece->bytes);
-	if (piece->empties)
+	if (piece->comes_back)
 		(void)madvise(piece->place, piece->bytes, MADV_REMOVE);
-	piece->is_done = mremap(piece->spare, piece->bytes, piece->bytes, MREMAP_MAYMOVE | MREMAP_FIXED,
-				piece->place) == piece->place;
-	if (!piece->is_done && piece->empties)
+	taken = place_take(piece->place, piece->spare, piece->bytes);
+	piece->is_done = taken == TAKEN_MOVED;
+	if (!piece->comes_back)
+		return;
+	if (taken == TAKEN_COPIED) {
+		piece->is_done = true;
+		munmap(piece->spare, piece->bytes);
+		/* Only asks whether something is mapped there (msync(2)). */
+	} else if (taken == TAKEN_NOT && msync(piece->place, piece->bytes, MS_ASYNC) == 0) {
 		pages_copy(piece->place, piece->spare, piece->bytes);
+	}
 }
 
 /* How much of it was moved; the rest of the spare memory is unmapped. */
-static size_t pages_move(uint8_t *place, uint8_t *spare, size_t bytes, bool empties)
+static size_t pages_move(uint8_t *place, uint8_t *spare, size_t bytes, bool comes_back)
 {
 	size_t done = 0;
 
@@ -190,7 +217,7 @@ static size_t pages_move(uint8_t *place, uint8_t *spare, size_t bytes, bool empt
 			.place = place + done,
 			.spare = spare + done,
 			.bytes = bytes - done < PIECE_BYTES ? bytes - done : PIECE_BYTES,
-			.empties = empties,
+			.comes_back = comes_back,
 		};
 
 		/* Before the threads have to wait for it, and while they can serve faults of userfaultfd(2). */
@@ -244,8 +271,10 @@ static bool found_visit(const struct mapping *mapping, void *argument)
 
 		if (mapping->end <= start || mapping->start >= end || mapping->inode != moved->inode ||
 		    mapping->major != moved->major || mapping->minor != moved->minor ||
-		    mapping->offset - mapping->start != moved->offset_of_zero ||
-		    strcmp(mapping->permissions, "rw-s") != 0)
+		    mapping->offset - mapping->start != moved->offset_of_zero)
+			continue;
+		moved->is_gone = false;
+		if (strcmp(mapping->permissions, "rw-s") != 0)
 			continue;
 		moved->found += (size_t)((mapping->end < end ? mapping->end : end) -
 					 (mapping->start > start ? mapping->start : start));
@@ -256,10 +285,13 @@ static bool found_visit(const struct mapping *mapping, void *argument)
 /* Sees which moved pages are still there: the program may have unmapped them. */
 static void moves_find(void)
 {
-	for (size_t i = 0; i < move_count; i++)
+	for (size_t i = 0; i < move_count; i++) {
 		moves[i].found = 0;
-	if (move_count)
-		(void)mappings_each(found_visit, NULL);
+		moves[i].is_gone = true;
+	}
+	if (move_count && !mappings_each(found_visit, NULL))
+		for (size_t i = 0; i < move_count; i++)
+			moves[i].is_gone = false;
 }
 
 static void fork_prepare(void)
@@ -296,8 +328,7 @@ static void fork_child(void)
 		if (moved->found != moved->bytes)
 			continue;
 		/* A child that ends is better than one that writes its parent's memory. */
-		if (!moved->copy || mremap(moved->copy, moved->bytes, moved->bytes, MREMAP_MAYMOVE | MREMAP_FIXED,
-					   moved->place) == MAP_FAILED)
+		if (!moved->copy || place_take(moved->place, moved->copy, moved->bytes) == TAKEN_NOT)
 			(void)mmap(moved->place, moved->bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
 				   0);
 	}
@@ -360,11 +391,13 @@ bool move_out(void *place, void *spare, size_t bytes)
 	return done == bytes;
 }
 
-/* As much as is possible; what is left stays noted. */
+/* As much as is possible; what is left stays noted. What the program has unmapped is as good as back. */
 static void move_undo(struct moved *moved)
 {
-	size_t done = moved->found == moved->bytes ? pages_return(moved->place, moved->bytes) : 0;
+	size_t done = moved->is_gone ? moved->bytes : 0;
 
+	if (moved->found == moved->bytes)
+		done = pages_return(moved->place, moved->bytes);
 	moved->place += done;
 	moved->bytes -= done;
 }

@@ -35,7 +35,7 @@ bool move_out(void *place, void *spare, size_t bytes);
 
 /*
  * The opposite, into private memory, of what a move_out() has put there. false: shared pages are still there, for it
- * cannot be done now, or the program has mapped something else in the place of some.
+ * cannot be done now, or the program has unmapped some of them. What it has unmapped altogether is not there.
  */
 bool move_back(void *place, size_t bytes);
 

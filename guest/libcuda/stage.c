@@ -48,22 +48,24 @@ static CUresult window_send(struct stage_writer *writer, const uint8_t *data, si
 		.offset = writer->offset,
 		.source = 1,
 	};
-	void *room, *payload;
-	size_t piece = upload_reserve(&session.upload, bytes, &room, &stage.window_position);
+	struct upload_piece piece;
+	void *payload;
 	CUresult result;
 
-	if (piece == 0)
+	if (!upload_take(&session.upload, bytes, &piece))
 		return channel_lost_result(session.channel);
-	memcpy(room, data, piece);
-	stage.bytes = (uint32_t)piece;
+	memcpy(piece.room, data, piece.bytes);
+	stage.window_position = piece.position;
+	stage.bytes = (uint32_t)piece.bytes;
+	upload_turn(&session.upload, &piece);
 	result = channel_begin(session.channel, VGPU_OPCODE_STAGE, 0, sizeof(stage), NULL, &payload);
 	if (!result) {
 		memcpy(payload, &stage, sizeof(stage));
 		channel_commit(session.channel);
 	}
-	upload_release(&session.upload);
-	writer->offset += piece;
-	*ret_sent = piece;
+	upload_done(&session.upload, &piece);
+	writer->offset += piece.bytes;
+	*ret_sent = piece.bytes;
 	return result;
 }
 

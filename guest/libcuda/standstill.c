@@ -48,6 +48,7 @@ static struct {
 	int directory; /* of the threads */
 	uint32_t begins;
 	bool is_done;
+	bool is_refused;     /* the helper may not trace the caller */
 	bool has_met_caller; /* the folder is that of this process, with numbers as it has them */
 	struct timespec deadline;
 	size_t count;
@@ -208,7 +209,8 @@ static int help(void *unused)
 	(void)system_call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0);
 	while (!__atomic_load_n(&still.begins, __ATOMIC_ACQUIRE))
 		(void)system_call(SYS_futex, (long)&still.begins, FUTEX_WAIT_PRIVATE, 0, 0);
-	if (trace(PTRACE_SEIZE, still.caller, 0) == 0 && threads_stop() && still.has_met_caller) {
+	still.is_refused = trace(PTRACE_SEIZE, still.caller, 0) != 0;
+	if (!still.is_refused && threads_stop() && still.has_met_caller) {
 		still.work(still.argument);
 		still.is_done = true;
 	}
@@ -229,12 +231,13 @@ static bool must_declare(void)
 	return setting == YAMA_DECLARED;
 }
 
-static void helper_run(void)
+static void helper_run(bool declares)
 {
-	bool declares = must_declare();
-	/* Without a signal at its end it is no child that a program waits for. */
-	pid_t helper = clone(help, still.stack + sizeof(still.stack), CLONE_VM | CLONE_FS | CLONE_FILES, NULL);
+	pid_t helper;
 
+	still.begins = 0;
+	/* Without a signal at its end it is no child that a program waits for. */
+	helper = clone(help, still.stack + sizeof(still.stack), CLONE_VM | CLONE_FS | CLONE_FILES, NULL);
 	if (helper < 0)
 		return;
 	if (declares)
@@ -254,8 +257,8 @@ bool standstill_run(void (*work)(void *argument), void *argument)
 	still.work = work;
 	still.argument = argument;
 	still.caller = (pid_t)syscall(SYS_gettid);
-	still.begins = 0;
 	still.is_done = false;
+	still.is_refused = false;
 	still.has_met_caller = false;
 	still.count = 0;
 	clock_gettime(CLOCK_MONOTONIC, &still.deadline);
@@ -266,7 +269,13 @@ bool standstill_run(void (*work)(void *argument), void *argument)
 	/* The helper has the program's handlers, but must not run them. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	helper_run();
+	/*
+	 * First as it is: whom the program has named itself cannot be asked for, and naming the helper forgets it.
+	 * Where it named anybody, or a process that the helper descends from, the helper may already.
+	 */
+	helper_run(false);
+	if (still.is_refused && must_declare())
+		helper_run(true);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	close(still.directory);
 	return still.is_done;

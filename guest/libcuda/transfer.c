@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "transfer.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <string.h>
 
 #include "bulk_copy.h"
+#include "copy_helper.h"
 #include "session.h"
 
 /* A copy through the ring costs less than a place in the window up to about here. */
@@ -19,6 +18,9 @@
 /* What is smaller is there before a second thread would have begun to pay. */
 #define HALVES_BYTES_MIN (32u << 20)
 #define HALF_ALIGNMENT	 (2u << 20)
+#define SHARED_BYTES_MIN (4u << 20)
+/* From here on the program's memory does not come from the processor's nearest caches. */
+#define FAR_BYTES_MIN (2u << 20)
 
 /* Rows that follow each other without a gap are one row. */
 static struct transfer transfer_flatten(const struct transfer *transfer)
@@ -55,45 +57,106 @@ static CUresult inline_up(const struct transfer *transfer, uint64_t to, const ui
 	return CUDA_SUCCESS;
 }
 
-static CUresult window_up(const struct transfer *transfer, uint64_t to, const uint8_t *from, size_t bytes,
-			  size_t *ret_sent)
+/* Bytes on their way up that follow each other. */
+struct up_piece {
+	const uint8_t *from;
+	uint64_t to;
+	size_t bytes;
+	bool is_far;
+};
+
+static CUresult window_up(const struct transfer *transfer, const struct up_piece *up, size_t *ret_sent)
 {
-	struct vgpu_upload upload = {.destination = to, .stream = transfer->stream};
-	void *room, *payload;
-	size_t piece = upload_reserve(&session.upload, bytes, &room, &upload.window_position);
+	struct vgpu_upload upload = {.destination = up->to, .stream = transfer->stream};
+	struct upload_piece piece;
+	void *payload;
 	CUresult result;
 
-	if (piece == 0)
+	if (!upload_take(&session.upload, up->bytes, &piece))
 		return channel_lost_result(session.channel);
 	/* Not past the cache: the device reads it from there. */
-	memcpy(room, from, piece);
-	upload.bytes = piece;
+	if (up->is_far)
+		bulk_copy_near(piece.room, up->from, piece.bytes);
+	else
+		memcpy(piece.room, up->from, piece.bytes);
+	upload.window_position = piece.position;
+	upload.bytes = piece.bytes;
+	upload_turn(&session.upload, &piece);
 	result = channel_begin(session.channel, VGPU_OPCODE_UPLOAD, transfer->context, sizeof(upload), NULL, &payload);
 	if (!result) {
 		memcpy(payload, &upload, sizeof(upload));
 		channel_commit(session.channel);
 	}
-	upload_release(&session.upload);
-	*ret_sent = piece;
+	upload_done(&session.upload, &piece);
+	*ret_sent = piece.bytes;
 	return result;
 }
 
-static CUresult row_up(const struct transfer *transfer, uint64_t to, const uint8_t *from)
+static CUresult row_up(const struct transfer *transfer, struct up_piece row)
 {
-	size_t left = transfer->width;
 	CUresult result = CUDA_SUCCESS;
 
-	if (left <= INLINE_UP_BYTES_MAX)
-		return inline_up(transfer, to, from, left);
-	while (left && !result) {
+	if (row.bytes <= INLINE_UP_BYTES_MAX)
+		return inline_up(transfer, row.to, row.from, row.bytes);
+	while (row.bytes && !result) {
 		size_t sent = 0;
 
-		result = window_up(transfer, to, from, left, &sent);
-		to += sent;
-		from += sent;
-		left -= sent;
+		result = window_up(transfer, &row, &sent);
+		row.to += sent;
+		row.from += sent;
+		row.bytes -= sent;
 	}
 	return result;
+}
+
+/* One row, of which several threads take one part after the other. */
+struct shared_row {
+	const struct transfer *transfer;
+	size_t taken; /* so much of it is somebody's */
+	CUresult helper_result;
+};
+
+static CUresult parts_up(struct shared_row *row)
+{
+	const struct transfer *transfer = row->transfer;
+	size_t part = session.upload.piece_bytes;
+	CUresult result = CUDA_SUCCESS;
+	size_t at;
+
+	while (!result && (at = __atomic_fetch_add(&row->taken, part, __ATOMIC_RELAXED)) < transfer->width) {
+		size_t left = transfer->width - at;
+
+		result = row_up(transfer, (struct up_piece){.from = transfer->host + at,
+							    .to = transfer->device + at,
+							    .bytes = left < part ? left : part,
+							    .is_far = true});
+	}
+	/* Nobody goes on behind an error. */
+	if (result)
+		__atomic_store_n(&row->taken, transfer->width, __ATOMIC_RELAXED);
+	return result;
+}
+
+static void *parts_help(void *argument)
+{
+	struct shared_row *row = argument;
+
+	row->helper_result = parts_up(row);
+	return NULL;
+}
+
+static CUresult shared_up(const struct transfer *transfer)
+{
+	struct shared_row row = {.transfer = transfer};
+	struct copy_helper helper;
+	bool is_helped = copy_helper_start(&helper, parts_help, &row);
+	CUresult result = parts_up(&row);
+
+	if (is_helped) {
+		copy_helper_join(&helper);
+		channel_print_rest(&session.channel->prints);
+	}
+	return result ? result : row.helper_result;
 }
 
 CUresult transfer_up(const struct transfer *transfer)
@@ -101,8 +164,13 @@ CUresult transfer_up(const struct transfer *transfer)
 	struct transfer flat = transfer_flatten(transfer);
 	CUresult result = CUDA_SUCCESS;
 
+	if (flat.height == 1 && flat.width >= SHARED_BYTES_MIN)
+		return shared_up(&flat);
 	for (size_t row = 0; row < flat.height && flat.width && !result; row++)
-		result = row_up(&flat, flat.device + row * flat.device_pitch, flat.host + row * flat.host_pitch);
+		result = row_up(&flat, (struct up_piece){.from = flat.host + row * flat.host_pitch,
+							 .to = flat.device + row * flat.device_pitch,
+							 .bytes = flat.width,
+							 .is_far = flat.width >= FAR_BYTES_MIN});
 	return result;
 }
 
@@ -250,38 +318,23 @@ static void *half_down(void *argument)
 	return NULL;
 }
 
-/* False: there is no thread for it. Signals are the program's own threads', but those of the copy's own faults. */
-static bool half_start(struct half *half, pthread_t *ret_thread)
-{
-	static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
-	sigset_t all, before;
-	int error;
-
-	sigfillset(&all);
-	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
-		sigdelset(&all, faults[i]);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = pthread_create(ret_thread, NULL, half_down, half);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return error == 0;
-}
-
 /* One thread copies half as fast as the device sends. */
 static CUresult halves_down(const struct transfer *transfer)
 {
 	struct transfer first = *transfer;
 	struct half second = {.transfer = *transfer};
-	pthread_t thread;
+	struct copy_helper helper;
 	CUresult result;
 
 	first.width = transfer->width / 2 & ~(size_t)(HALF_ALIGNMENT - 1);
 	second.transfer.device += first.width;
 	second.transfer.host += first.width;
 	second.transfer.width -= first.width;
-	if (!half_start(&second, &thread))
+	if (!copy_helper_start(&helper, half_down, &second))
 		return pieces_down(transfer);
 	result = pieces_down(&first);
-	pthread_join(thread, NULL);
+	copy_helper_join(&helper);
+	channel_print_rest(&session.channel->prints);
 	return result ? result : second.result;
 }
 

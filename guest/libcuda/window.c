@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "window.h"
 
+#include <limits.h>
 #include <sys/mman.h>
 
 #ifndef MADV_POPULATE_WRITE
@@ -11,6 +12,8 @@
 #define POPULATE_BYTES	(512u << 10)
 #define PIECE_BYTES_MAX (1u << 20)
 #define PIECE_BYTES_MIN (64u << 10)
+/* Some 20 us: others fill a piece, or wait for room that is about to come. */
+#define SPIN_TURNS 500
 
 static uint32_t piece_bytes_of(uint32_t window_bytes)
 {
@@ -78,45 +81,93 @@ static void window_populate(struct upload_window *window, size_t end)
 	window->populated = (uint32_t)wanted;
 }
 
-size_t upload_reserve(struct upload_window *window, size_t wanted, void **ret_room, uint64_t *ret_position)
+static void window_lock(struct upload_window *window)
 {
-	struct upload_wish wish = {.window = window};
-	size_t place;
-
+	for (int i = 0; window->channel->spins && i < SPIN_TURNS; i++) {
+		if (__atomic_load_n(&window->lock.state, __ATOMIC_RELAXED) == LOCK_FREE && lock_try(&window->lock))
+			return;
+		processor_relax();
+	}
 	lock_take(&window->lock);
+}
+
+/* With the lock; false: the channel is lost. */
+static bool room_await(struct upload_window *window, size_t wanted)
+{
+	struct upload_wish wish = {.window = window, .wanted = wanted};
+	bool alive;
+
+	if (upload_room(window) >= wanted || (upload_refresh(window) && upload_room(window) >= wanted))
+		return true;
+	alive = channel_wait_until(window->channel, upload_ready, &wish, CHANNEL_SLEEP_MS);
+	__atomic_store_n(&window->channel->header->upload_waits, 0, __ATOMIC_RELAXED);
+	return alive && !wish.broken;
+}
+
+bool upload_take(struct upload_window *window, size_t wanted, struct upload_piece *ret_piece)
+{
+	size_t place;
+	bool alive;
+
+	window_lock(window);
 	place = (size_t)(window->head % window->bytes);
 	if (wanted > window->piece_bytes)
 		wanted = window->piece_bytes;
 	/* Data can be cut anywhere, so the window's end needs no padding. */
 	if (wanted > window->bytes - place)
 		wanted = window->bytes - place;
-	if (upload_room(window) < wanted && (!upload_refresh(window) || upload_room(window) < wanted)) {
-		bool alive;
-
-		wish.wanted = wanted;
-		alive = channel_wait_until(window->channel, upload_ready, &wish, CHANNEL_SLEEP_MS);
-		__atomic_store_n(&window->channel->header->upload_waits, 0, __ATOMIC_RELAXED);
-		if (!alive || wish.broken) {
-			lock_release(&window->lock);
-			return 0;
-		}
+	alive = room_await(window, wanted);
+	if (alive) {
+		if (place + wanted > window->populated)
+			window_populate(window, place + wanted);
+		*ret_piece = (struct upload_piece){
+			.room = window->channel->upload + place,
+			.bytes = wanted,
+			.position = window->head,
+			.end = window->head + wanted,
+		};
+		window->head += wanted;
 	}
-	if (place + wanted > window->populated)
-		window_populate(window, place + wanted);
-	*ret_room = window->channel->upload + place;
-	*ret_position = window->head;
-	window->head += wanted;
-	return wanted;
-}
-
-void upload_shrink(struct upload_window *window, size_t bytes)
-{
-	window->head -= bytes;
-}
-
-void upload_release(struct upload_window *window)
-{
 	lock_release(&window->lock);
+	return alive;
+}
+
+void upload_shrink(struct upload_window *window, struct upload_piece *piece, size_t bytes)
+{
+	window_lock(window);
+	/* Behind another piece there is no giving back: that one's release passes the rest by. */
+	if (window->head == piece->end) {
+		window->head = piece->position + bytes;
+		piece->end = window->head;
+	}
+	lock_release(&window->lock);
+	piece->bytes = bytes;
+}
+
+void upload_turn(struct upload_window *window, const struct upload_piece *piece)
+{
+	for (int i = 0; i < (window->channel->spins ? SPIN_TURNS : 1); i++) {
+		if (__atomic_load_n(&window->posted, __ATOMIC_ACQUIRE) == piece->position)
+			return;
+		processor_relax();
+	}
+	__atomic_fetch_add(&window->waiting, 1, __ATOMIC_SEQ_CST);
+	for (;;) {
+		uint32_t turns = __atomic_load_n(&window->turns, __ATOMIC_SEQ_CST);
+
+		if (__atomic_load_n(&window->posted, __ATOMIC_SEQ_CST) == piece->position)
+			break;
+		word_sleep(&window->turns, turns, -1);
+	}
+	__atomic_fetch_sub(&window->waiting, 1, __ATOMIC_SEQ_CST);
+}
+
+void upload_done(struct upload_window *window, const struct upload_piece *piece)
+{
+	__atomic_store_n(&window->posted, piece->end, __ATOMIC_SEQ_CST);
+	__atomic_fetch_add(&window->turns, 1, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&window->waiting, __ATOMIC_SEQ_CST))
+		word_wake(&window->turns, INT_MAX);
 }
 
 void download_window_prepare(struct download_window *window, struct channel *channel)

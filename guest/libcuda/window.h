@@ -2,8 +2,9 @@
 /*
  * Places in the two windows of a channel through which bulk data passes.
  *
- * Upload: a FIFO (vgpu_channel.h).  A piece is filled and its record posted with
- * the window's lock held, so that positions reach the executor in order.
+ * Upload: a FIFO (vgpu_channel.h).  Threads take pieces of it one after the other and fill them side by side; the
+ * records that name the pieces are posted in the order of the pieces, each thread in its turn, for positions must reach
+ * the executor in order.
  *
  * Download: the guest's own.  It is divided into slots of one size; a thread
  * takes as many as are free, and waits only while it holds none, so threads
@@ -22,6 +23,18 @@ struct upload_window {
 	uint32_t bytes;
 	uint32_t piece_bytes; /* the most that one piece takes */
 	uint32_t populated;   /* so much of it is known to be mapped */
+	/* Not under the lock: who waits for room with it waits for those who have their pieces. */
+	_Alignas(64) uint64_t posted; /* position before which every piece was posted */
+	uint32_t turns;		      /* futex: counts changes of 'posted' */
+	uint32_t waiting;
+};
+
+/* A part of the upload window that one thread fills. */
+struct upload_piece {
+	uint8_t *room;
+	size_t bytes;
+	uint64_t position;
+	uint64_t end; /* position of the next one */
 };
 
 #define DOWNLOAD_SLOTS_MAX 32
@@ -39,14 +52,16 @@ struct download_window {
 void upload_window_prepare(struct upload_window *window, struct channel *channel);
 
 /*
- * Takes the window's lock and room for at most 'wanted' bytes; blocks while there is none. Gives the
- * room, its position and how many bytes it has; upload_release() must follow, after the record that
- * names the piece has been posted. 0 bytes: the channel is lost, and the lock is not taken.
+ * Takes room for at most 'wanted' bytes; blocks while there is none. upload_done() must follow, before the thread takes
+ * another piece. False: the channel is lost, and nothing was taken.
  */
-size_t upload_reserve(struct upload_window *window, size_t wanted, void **ret_room, uint64_t *ret_position);
-/* Gives back the last bytes of the room just taken; before upload_release(). */
-void upload_shrink(struct upload_window *window, size_t bytes);
-void upload_release(struct upload_window *window);
+bool upload_take(struct upload_window *window, size_t wanted, struct upload_piece *ret_piece);
+/* Of the piece only the first 'bytes' are used. */
+void upload_shrink(struct upload_window *window, struct upload_piece *piece, size_t bytes);
+/* Blocks until it is this piece's turn to be posted. */
+void upload_turn(struct upload_window *window, const struct upload_piece *piece);
+/* After upload_turn(): the record that names the piece was posted, or there is none. */
+void upload_done(struct upload_window *window, const struct upload_piece *piece);
 
 void download_window_prepare(struct download_window *window, struct channel *channel);
 

@@ -109,7 +109,7 @@ CUresult account_admit(struct executor *executor, const char *call, uint64_t byt
 		log_write("%s: allocating %llu bytes", call, (unsigned long long)bytes);
 	result = account_reserve(&executor->account);
 	if (!result)
-		result = memory_charge(executor, charge);
+		result = reserve_charge(executor, charge);
 	executor->account.admitted = result ? 0 : charge;
 	return result;
 }
@@ -121,7 +121,7 @@ CUresult account_adjust(struct executor *executor, uint64_t bytes)
 	CUresult result = CUDA_SUCCESS;
 
 	if (charge > account->admitted)
-		result = memory_charge(executor, charge - account->admitted);
+		result = reserve_charge(executor, charge - account->admitted);
 	else
 		memory_release(executor, account->admitted - charge);
 	if (!result)
@@ -131,6 +131,9 @@ CUresult account_adjust(struct executor *executor, uint64_t bytes)
 
 static void charge_end(struct executor *executor, const struct allocation *allocation)
 {
+	/* Charged as kept first: nobody else can have it before the driver has it. */
+	if (allocation->source)
+		reserve_freed(executor, allocation->source, allocation->charged);
 	counter_add(&executor->counters->memory_bytes, -allocation->charged);
 	memory_release(executor, allocation->charged);
 	device_memory_add(executor, allocation->device, -allocation->charged);

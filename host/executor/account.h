@@ -18,9 +18,10 @@ struct allocation {
 	uint64_t bytes;	     /* as asked for */
 	uint64_t charged;    /* what that takes */
 	uint32_t context;
-	CUdevice device; /* of the context; -1: unknown */
-	uint32_t opens;	 /* of another process's memory by CUDA IPC; 0: it is ours */
-	uint64_t pool;	 /* number of the pool for other processes that it is from (share_pool.h); 0: none */
+	CUdevice device;     /* of the context; -1: unknown */
+	uint32_t opens;	     /* of another process's memory by CUDA IPC; 0: it is ours */
+	CUmemoryPool source; /* that it is from; NULL: none (reserve.h) */
+	uint64_t pool;	     /* number of the pool for other processes that it is from (share_pool.h); 0: none */
 };
 
 /* An open-addressed hash table, at most half full. */

@@ -3,6 +3,7 @@
 
 #include <time.h>
 
+#include "context_work.h"
 #include "executor.h"
 
 #define RECORDS_FIRST 4u
@@ -98,8 +99,16 @@ void burst_close_all(struct executor *executor, struct bursts *bursts, uint64_t 
 	uint32_t index = 0;
 
 	burst_count(bursts, now);
-	while ((handle = handles_next(&executor->handles, VGPU_KIND_CONTEXT, &index)))
-		close_all_touch(executor, bursts, now, (struct context *)(uintptr_t)handle->cache, NULL);
+	while ((handle = handles_next(&executor->handles, VGPU_KIND_CONTEXT, &index))) {
+		struct context *context = (struct context *)(uintptr_t)handle->cache;
+
+		/* A mark there is behind all blocking streams, and before them: only where there is no place for each. */
+		if (context_legacy_has_work(context) ||
+		    executor->handles.tables[VGPU_KIND_STREAM].count > BURSTS_MAX / 2 * BURST_STREAMS_MAX)
+			close_all_touch(executor, bursts, now, context, NULL);
+		if (context->left_stream)
+			close_all_touch(executor, bursts, now, context, context->left_stream);
+	}
 	index = 0;
 	while ((handle = handles_next(&executor->handles, VGPU_KIND_STREAM, &index)))
 		close_all_touch(executor, bursts, now, context_find(executor, handle->context), handle->object);

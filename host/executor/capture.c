@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "context_work.h"
 #include "executor.h"
 #include "executor_calls.h"
 #include "graph.h"
@@ -307,6 +308,7 @@ CUresult execute_cuStreamDestroy_v2(struct executor *executor, const struct requ
 	/* One that a capture only reached may end before it. */
 	if (capture_by_origin(executor, arguments->hStream) && is_capturing(executor, stream, false))
 		capture_abandon(executor, request, arguments->hStream, stream);
+	context_stream_leave(executor, arguments->hStream);
 	result = executor->driver.cuStreamDestroy_v2(stream);
 	if (!result)
 		execute_forget(executor, arguments->hStream);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "capture.h"
+#include "context_work.h"
 #include "executor.h"
 #include "executor_calls.h"
 #include "green.h"
@@ -142,7 +143,9 @@ void context_children_forget(struct executor *executor, struct context *context)
 	pending_forget_context(executor, context);
 	copy_forget_context(executor, context);
 	pinned_forget_context(executor, context);
+	memory_wait_forget_context(executor, context);
 	account_forget_context(executor, context->id);
+	context_left_forget(executor, context);
 	gate_forget_context(executor, context);
 	link_forget_context(executor, context->id);
 	program_copies_forget_context(executor, context);

@@ -25,6 +25,9 @@ struct context {
 	uint64_t own_bytes;    /* of device memory, charged for the context itself (overhead.h) */
 	uint64_t module_bytes; /* for its modules */
 	CUevent flush_event;   /* NULL: not made yet */
+	CUstream left_stream;  /* behind the work of streams that were destroyed (context_work.h); NULL: not made yet */
+	uint64_t legacy_uses;  /* of the default stream by the program */
+	uint64_t legacy_done;  /* so many of them are over */
 	CUevent *free_marks;
 	size_t free_mark_count;
 	size_t free_mark_capacity;

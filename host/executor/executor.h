@@ -33,12 +33,15 @@
 #include "green.h"
 #include "handles.h"
 #include "latency.h"
+#include "memory_wait.h"
 #include "launch_chain.h"
+#include "managed_image.h"
 #include "pending.h"
 #include "pinned.h"
 #include "print.h"
 #include "program_copy.h"
 #include "reply.h"
+#include "reserve.h"
 #include "share.h"
 #include "snapshot.h"
 #include "stage.h"
@@ -83,11 +86,14 @@ struct executor {
 	struct launch_chains chains;
 	struct copies copies;
 	struct stage stage;
+	struct managed_image managed;
 	struct pinned pinned;
 	struct program_copies program_copies;
 	struct user_references user_references;
 	struct print print;
 	struct account account;
+	struct reserves reserves;
+	struct memory_waits memory_waits;
 	struct graph_memories graph_memories;
 	struct graph_holds graph_holds;
 	struct graph_conditions graph_conditions;

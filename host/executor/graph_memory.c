@@ -12,15 +12,19 @@
 
 static CUresult bytes_charge(struct executor *executor, uint64_t bytes)
 {
-	CUresult result = memory_charge(executor, bytes);
+	CUresult result = reserve_charge(executor, bytes);
 
-	if (!result)
-		counter_add(&executor->counters->memory_bytes, bytes);
-	return result;
+	if (result)
+		return result;
+	counter_add(&executor->counters->memory_bytes, bytes);
+	reserve_graphs_charged(executor, bytes);
+	return CUDA_SUCCESS;
 }
 
 static void bytes_release(struct executor *executor, uint64_t bytes)
 {
+	/* What the driver keeps for the next launch, or a stream has not come to, is charged on. */
+	reserve_graphs_freed(executor, bytes);
 	memory_release(executor, bytes);
 	counter_add(&executor->counters->memory_bytes, -bytes);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "green.h"
 
+#include "context_work.h"
 #include "executor.h"
 #include "executor_calls.h"
 #include "overhead.h"
@@ -59,6 +60,7 @@ static void streams_end(struct executor *executor, const struct context *context
 	while ((handle = handles_next(&executor->handles, VGPU_KIND_STREAM, &index))) {
 		if (handle->context != context->id)
 			continue;
+		context_stream_leave(executor, VGPU_ID(VGPU_KIND_STREAM, index - 1));
 		if (executor->driver.cuStreamDestroy_v2(handle->object) == CUDA_SUCCESS)
 			execute_forget(executor, VGPU_ID(VGPU_KIND_STREAM, index - 1));
 	}
@@ -139,6 +141,7 @@ CUresult execute_cuGreenCtxRecordEvent(struct executor *executor, const struct r
 				       const struct wire_cuGreenCtxRecordEvent *arguments)
 {
 	(void)request;
+	pending_settle_event(executor, arguments->event);
 	return green_event_call(executor, arguments->ctx, arguments->event, executor->driver.cuGreenCtxRecordEvent);
 }
 

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "image_print.h"
 
-#include <lz4.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zstd.h>
 
-#include "fatbin.h"
+#include "image_unpack.h"
 
 /* Of one fatbin; the time to unpack it is spent at each load. */
 #define UNPACKED_BYTES_MAX (4u << 20)
@@ -17,21 +15,6 @@
 bool image_code_may_print(const uint8_t *code, size_t bytes)
 {
 	return memmem(code, bytes, PRINT_SYMBOL, strlen(PRINT_SYMBOL));
-}
-
-/* The bytes that came out, 0: not unpackable. */
-static size_t unpack(const struct fatbin_entry *entry, const uint8_t *packed, uint8_t *unpacked)
-{
-	size_t bytes;
-
-	if (entry->flags & FATBIN_FLAG_LZ4) {
-		int got = LZ4_decompress_safe((const char *)packed, (char *)unpacked, (int)entry->compressed_bytes,
-					      (int)entry->unpacked_bytes);
-
-		return got < 0 ? 0 : (size_t)got;
-	}
-	bytes = ZSTD_decompress(unpacked, entry->unpacked_bytes, packed, entry->compressed_bytes);
-	return ZSTD_isError(bytes) ? 0 : bytes;
 }
 
 static bool packed_may_print(const struct fatbin_entry *entry, const uint8_t *packed, uint64_t *budget)
@@ -46,7 +29,7 @@ static bool packed_may_print(const struct fatbin_entry *entry, const uint8_t *pa
 	unpacked = malloc(entry->unpacked_bytes ? entry->unpacked_bytes : 1);
 	if (!unpacked)
 		return true;
-	bytes = unpack(entry, packed, unpacked);
+	bytes = image_entry_unpack(entry, packed, unpacked);
 	may_print = bytes == 0 || image_code_may_print(unpacked, bytes);
 	free(unpacked);
 	return may_print;
@@ -64,7 +47,7 @@ bool image_fatbin_may_print(const uint8_t *fatbin)
 		struct fatbin_entry entry;
 
 		memcpy(&entry, place, sizeof(entry));
-		if (entry.flags & (FATBIN_FLAG_LZ4 | FATBIN_FLAG_ZSTD)) {
+		if (image_entry_is_packed(&entry)) {
 			if (packed_may_print(&entry, place + entry.header_bytes, &budget))
 				return true;
 		} else if (image_code_may_print(place + entry.header_bytes, entry.payload_bytes)) {

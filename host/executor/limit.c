@@ -50,6 +50,11 @@ void memory_release(struct executor *executor, uint64_t bytes)
 		amount_release(&executor->tenant->memory_bytes, &executor->gate.own->memory_charged, bytes);
 }
 
+bool memory_is_limited(const struct executor *executor)
+{
+	return executor->tenant && LOAD(executor->gate.permit->limits.memory_bytes);
+}
+
 bool memory_is_exceeded(const struct executor *executor)
 {
 	uint64_t limit = LOAD(executor->gate.permit->limits.memory_bytes);

@@ -4,7 +4,7 @@
  * page with an atomic operation, so that the sum is exact whoever allocates at the
  * same time; rates delay and never fail.
  *
- * Everything that allocates on the device calls memory_charge() before and
+ * Everything that allocates on the device calls reserve_charge() (reserve.h) before and
  * memory_release() after it was freed or where the allocation failed.
  */
 #ifndef EXECUTOR_LIMIT_H
@@ -21,6 +21,9 @@ CUresult memory_charge(struct executor *executor, uint64_t bytes);
 /* The driver has taken it already: charged in any case. */
 void memory_note(struct executor *executor, uint64_t bytes);
 void memory_release(struct executor *executor, uint64_t bytes);
+
+/* Is there a limit? */
+bool memory_is_limited(const struct executor *executor);
 
 /* Is the tenant above its limit? */
 bool memory_is_exceeded(const struct executor *executor);

@@ -93,6 +93,7 @@ static bool opcode_takes_long(uint16_t opcode)
 	case VGPU_CALL_cuDevicePrimaryCtxRetain:
 	case VGPU_CALL_cuCtxCreate_v2:
 	case VGPU_CALL_cuModuleLoadDataEx:
+	case VGPU_CALL_cuModuleExamineManaged:
 	case VGPU_CALL_cuLibraryLoadData:
 	case VGPU_CALL_cuLinkAddData_v2:
 	case VGPU_CALL_cuLinkComplete:
@@ -160,6 +161,8 @@ static void record_execute(struct loop *loop)
 	executor->request = &request;
 	result = request_execute(executor, &request, &reply);
 	executor->request = NULL;
+	if (result == CUDA_ERROR_OUT_OF_MEMORY && memory_wait_defer(executor, &request))
+		result = EXECUTE_DEFERRED;
 	if (result == CUDA_ERROR_INVALID_CONTEXT && executor->contexts.enter_result)
 		result = executor->contexts.enter_result;
 	record_finish(loop, &request, &reply, result);
@@ -252,9 +255,11 @@ void loop_run(struct executor *executor)
 			progress = true;
 		if (share_poll(executor))
 			progress = true;
+		if (memory_wait_poll(executor))
+			progress = true;
 		program_copies_poll(executor);
-		waits_for_gpu = copy_poll(executor) || executor->shares.count || executor->pendings.first ||
-				gate_is_watching(&executor->gate);
+		waits_for_gpu = copy_poll(executor) || executor->shares.count || executor->memory_waits.count ||
+				executor->pendings.first || gate_is_watching(&executor->gate);
 		if (++rounds % ROUNDS_BETWEEN_PRINT_POLLS == 0)
 			print_poll(executor);
 		if (progress)

@@ -10,6 +10,12 @@
 /* What NVIDIA's driver makes a multiple of; what it does make is charged. */
 #define PITCH_BYTES 512u
 
+/* What was freed by a posted call is free to the program; true: there were such, which the driver has made only now. */
+static bool frees_make_room(struct executor *executor, CUresult result)
+{
+	return result == CUDA_ERROR_OUT_OF_MEMORY && pending_end_posted(executor);
+}
+
 CUresult execute_cuMemAlloc_v2(struct executor *executor, const struct request *request,
 			       const struct wire_cuMemAlloc_v2 *arguments, struct wire_cuMemAlloc_v2_reply *reply)
 {
@@ -20,6 +26,8 @@ CUresult execute_cuMemAlloc_v2(struct executor *executor, const struct request *
 		result = executor->driver.cuMemAlloc_v2(&address, arguments->bytesize);
 		account_add(executor, "cuMemAlloc", result, address, arguments->bytesize, request->context);
 	}
+	if (frees_make_room(executor, result))
+		return execute_cuMemAlloc_v2(executor, request, arguments, reply);
 	reply->dptr = address;
 	return result;
 }
@@ -52,22 +60,33 @@ CUresult execute_cuMemAllocPitch_v2(struct executor *executor, const struct requ
 		}
 		account_add(executor, "cuMemAllocPitch", result, address, bytes, request->context);
 	}
+	if (frees_make_room(executor, result))
+		return execute_cuMemAllocPitch_v2(executor, request, arguments, reply);
 	reply->dptr = address;
 	reply->pPitch = pitch;
+	return result;
+}
+
+static CUresult memory_free(struct executor *executor, uint64_t address)
+{
+	CUresult result = executor->driver.cuMemFree_v2(address);
+
+	if (!result) {
+		account_remove(executor, address);
+		graph_memory_free(executor, address);
+	}
 	return result;
 }
 
 CUresult execute_cuMemFree_v2(struct executor *executor, const struct request *request,
 			      const struct wire_cuMemFree_v2 *arguments)
 {
-	CUresult result = executor->driver.cuMemFree_v2(arguments->dptr);
+	const struct allocation *allocation = account_find(executor, arguments->dptr);
+	struct context *context = allocation ? context_find(executor, allocation->context) : NULL;
 
-	(void)request;
-	if (!result) {
-		account_remove(executor, arguments->dptr);
-		graph_memory_free(executor, arguments->dptr);
-	}
-	return result;
+	/* A pool's memory, which is no context's, and a graph's the driver frees without waiting. */
+	return context ? pending_add_end(executor, request, context, memory_free, arguments->dptr)
+		       : memory_free(executor, arguments->dptr);
 }
 
 /* The tenant's quota is its device's memory. */
@@ -82,6 +101,7 @@ CUresult execute_cuMemGetInfo_v2(struct executor *executor, const struct request
 	if (!executor->driver.cuMemGetInfo_v2)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	result = executor->driver.cuMemGetInfo_v2(&free_bytes, &total_bytes);
+	reserve_refresh(executor);
 	reply->free = free_bytes;
 	reply->total = total_bytes;
 	limit_memory_view(executor, &reply->free, &reply->total);
@@ -106,7 +126,7 @@ CUresult execute_cuMemAllocFromPoolAsync(struct executor *executor, const struct
 	const struct driver *driver = &executor->driver;
 	CUdeviceptr address = 0;
 	uint64_t capture = 0;
-	CUmemoryPool pool;
+	CUmemoryPool pool, source = NULL;
 	CUstream stream;
 	CUresult result = pool_find(executor, arguments->pool, &pool);
 
@@ -116,6 +136,8 @@ CUresult execute_cuMemAllocFromPoolAsync(struct executor *executor, const struct
 		result = CUDA_ERROR_NOT_SUPPORTED;
 	if (!result)
 		result = capture_find(executor, stream, &capture);
+	if (!result && !capture)
+		result = reserve_pool_find(executor, pool, arguments->hStream, &source);
 	if (!result)
 		result = capture ? graph_memory_admit(executor, arguments->bytesize)
 				 : account_admit(executor, "cuMemAllocAsync", arguments->bytesize);
@@ -125,12 +147,21 @@ CUresult execute_cuMemAllocFromPoolAsync(struct executor *executor, const struct
 		result = driver->cuMemAllocFromPoolAsync(&address, arguments->bytesize, pool, stream);
 	else
 		result = driver->cuMemAllocAsync(&address, arguments->bytesize, stream);
+	if (!result && source) {
+		result = reserve_allocated(executor, source, executor->account.admitted);
+		if (result) {
+			(void)driver->cuMemFreeAsync(address, stream);
+			address = 0;
+		}
+	}
 	/* A pool's memory does not end with the context that allocated it. */
 	if (capture)
 		graph_memory_add(executor, result, (struct graph_memory_place){.capture = capture}, address,
 				 arguments->bytesize);
 	else
 		account_add(executor, "cuMemAllocAsync", result, address, arguments->bytesize, 0);
+	if (!result && source)
+		account_find(executor, address)->source = source;
 	if (!result && !capture)
 		shared_pool_note(executor, arguments->pool, address);
 	(void)request;
@@ -159,6 +190,7 @@ CUresult execute_cuMemFreeAsync(struct executor *executor, const struct request 
 	} else if (!result) {
 		account_remove(executor, arguments->dptr);
 		graph_memory_free(executor, arguments->dptr);
+		memory_wait_note_free(executor, stream);
 	}
 	return result;
 }

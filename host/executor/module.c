@@ -37,8 +37,9 @@ CUresult execute_cuModuleLoadDataEx(struct executor *executor, const struct requ
 	if (!result) {
 		overhead_module_begin(executor, &mark);
 		clock_gettime(CLOCK_MONOTONIC, &start);
-		result = executor->driver.cuModuleLoadDataEx(&module, image.pointer, options.count, options.ids,
-							     options.values);
+		result = executor->driver.cuModuleLoadDataEx(&module, managed_image_of(executor, &image), options.count,
+							     options.ids, options.values);
+		managed_image_release(&executor->managed);
 		clock_gettime(CLOCK_MONOTONIC, &end);
 		reply->wall_time_us =
 			(uint64_t)((end.tv_sec - start.tv_sec) * 1000000 + (end.tv_nsec - start.tv_nsec) / 1000);
@@ -169,8 +170,9 @@ CUresult execute_cuLibraryLoadData(struct executor *executor, const struct reque
 	if (!result) {
 		overhead_module_begin(executor, &mark);
 		/* No library options: BINARY_IS_PRESERVED would make the driver keep a pointer into our buffer. */
-		result = executor->driver.cuLibraryLoadData(&library, image.pointer, options.ids, options.values,
-							    options.count, NULL, NULL, 0);
+		result = executor->driver.cuLibraryLoadData(&library, managed_image_of(executor, &image), options.ids,
+							    options.values, options.count, NULL, NULL, 0);
+		managed_image_release(&executor->managed);
 		jit_options_give_logs(&options, logs, &reply->logs_bytes, &reply->info_log_filled,
 				      &reply->error_log_filled);
 		if (!result) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The objects behind wire ids, for generated code (execute.h). */
+#include "context_work.h"
 #include "executor.h"
 #include "limit.h"
 #include "vgpu_api_wire.h"
@@ -26,6 +27,7 @@ CUresult execute_find_stream(struct executor *executor, uint32_t id, CUstream *r
 
 	if (id == 0) {
 		*ret_stream = NULL;
+		context_legacy_use(executor->contexts.current);
 		gate_touch(executor, executor->contexts.current ? executor->contexts.current->id : 0, NULL);
 		return CUDA_SUCCESS;
 	}

@@ -76,7 +76,7 @@ static uint64_t taken_since(struct executor *executor, const struct overhead_mar
 
 static CUresult charge(struct executor *executor, CUdevice device, uint64_t bytes, uint64_t *sum)
 {
-	CUresult result = memory_charge(executor, bytes);
+	CUresult result = reserve_charge(executor, bytes);
 
 	if (result)
 		return result;

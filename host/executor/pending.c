@@ -3,17 +3,20 @@
 
 #include <stdlib.h>
 
+#include "capture.h"
+#include "context_work.h"
 #include "executor.h"
 
 /* A place in a stream. */
 struct place {
 	CUstream stream;
 	struct context *context; /* whose default stream it is; NULL: the wait's */
+	uint64_t legacy_uses;	 /* of the default stream, that it is behind */
 	CUevent mark;		 /* NULL: the stream is to be idle */
 	bool is_reached;
 };
 
-enum pending_kind { PENDING_STREAM, PENDING_EVENT, PENDING_CONTEXT, PENDING_COPY };
+enum pending_kind { PENDING_STREAM, PENDING_EVENT, PENDING_CONTEXT, PENDING_COPY, PENDING_END };
 
 struct pending {
 	struct pending *next;
@@ -25,13 +28,15 @@ struct pending {
 	CUevent event;
 	struct bounce *bounce; /* PENDING_COPY */
 	size_t bounce_bytes;
-	bool has_marks;
+	pending_end *end; /* PENDING_END */
+	uint64_t address;
+	bool is_settled; /* others may have issued more since then */
 	size_t place_count;
 	struct place places[];
 };
 
 static struct pending *pending_make(struct executor *executor, enum pending_kind kind, const struct request *request,
-				    size_t place_count, CUresult *ret_result)
+				    size_t places_max, CUresult *ret_result)
 {
 	struct context *context = executor->contexts.current;
 	struct pending *pending;
@@ -41,11 +46,11 @@ static struct pending *pending_make(struct executor *executor, enum pending_kind
 		return NULL;
 	}
 	if (executor->pendings.count >= PENDING_COUNT_MAX ||
-	    place_count > PENDING_PLACES_MAX - executor->pendings.place_count) {
+	    places_max > PENDING_PLACES_MAX - executor->pendings.place_count) {
 		*ret_result = CUDA_ERROR_OUT_OF_MEMORY;
 		return NULL;
 	}
-	pending = calloc(1, sizeof(*pending) + place_count * sizeof(pending->places[0]));
+	pending = calloc(1, sizeof(*pending) + places_max * sizeof(pending->places[0]));
 	if (!pending) {
 		*ret_result = CUDA_ERROR_OUT_OF_MEMORY;
 		return NULL;
@@ -56,42 +61,61 @@ static struct pending *pending_make(struct executor *executor, enum pending_kind
 	pending->request.payload_bytes = 0;
 	pending->mark = executor->latency.mark;
 	pending->context = context;
-	pending->place_count = place_count;
 	return pending;
+}
+
+/* There is room for it. 'other': the context whose default stream it is, NULL: it is in the wait's. */
+static void place_add(struct pending *pending, CUstream stream, struct context *other)
+{
+	pending->places[pending->place_count++] = (struct place){
+		.stream = stream,
+		.context = other,
+		.legacy_uses = (other ? other : pending->context)->legacy_uses,
+	};
+}
+
+static CUresult place_query(struct executor *executor, const struct pending *pending, struct place *place)
+{
+	const struct driver *driver = &executor->driver;
+	CUresult result;
+
+	if (place->is_reached)
+		return CUDA_SUCCESS;
+	if (place->context)
+		context_enter(executor, place->context->id);
+	result = place->mark ? driver->cuEventQuery(place->mark) : driver->cuStreamQuery(place->stream);
+	if (place->context)
+		context_enter(executor, pending->context->id);
+	if (result)
+		return result;
+	place->is_reached = true;
+	if (!place->stream)
+		context_legacy_note(place->context ? place->context : pending->context, place->legacy_uses);
+	return CUDA_SUCCESS;
 }
 
 /* CUDA_ERROR_NOT_READY, or what the wait has come to. */
 static CUresult pending_query(struct executor *executor, struct pending *pending)
 {
-	const struct driver *driver = &executor->driver;
+	CUresult result = CUDA_SUCCESS;
 
 	if (pending->kind == PENDING_EVENT)
-		return driver->cuEventQuery(pending->event);
-	for (size_t i = 0; i < pending->place_count; i++) {
-		struct place *place = &pending->places[i];
-		CUresult result;
-
-		if (place->is_reached)
-			continue;
-		if (place->context)
-			context_enter(executor, place->context->id);
-		result = place->mark ? driver->cuEventQuery(place->mark) : driver->cuStreamQuery(place->stream);
-		if (place->context)
-			context_enter(executor, pending->context->id);
-		if (result)
-			return result;
-		place->is_reached = true;
-	}
-	return CUDA_SUCCESS;
+		return executor->driver.cuEventQuery(pending->event);
+	for (size_t i = 0; i < pending->place_count && !result; i++)
+		result = place_query(executor, pending, &pending->places[i]);
+	return result;
 }
 
-/* A wait of the driver's own, over at once, so that device printf is written out. */
-static CUresult pending_synchronize(struct executor *executor, struct pending *pending)
+/* A call of the driver's own, over at once: the one that was waited for, or so that device printf is written out. */
+static CUresult pending_call(struct executor *executor, struct pending *pending)
 {
 	const struct driver *driver = &executor->driver;
 
-	/* Work that is not in a stream of ours is the context's too; with marks, others have issued more. */
-	if (pending->kind == PENDING_CONTEXT && !pending->has_marks)
+	if (pending->kind == PENDING_END)
+		return pending->end(executor, pending->address);
+	/* Work that is not in a stream of ours is the context's too; once it is settled, others may have issued more.
+	 */
+	if (pending->kind == PENDING_CONTEXT && !pending->is_settled)
 		return driver->cuCtxSynchronize();
 	return print_is_possible(&executor->print) ? context_print_flush(executor, pending->context) : CUDA_SUCCESS;
 }
@@ -113,7 +137,9 @@ static void pending_finish(struct executor *executor, struct pending *pending, C
 	size_t payload_bytes = 0;
 
 	if (!result)
-		result = pending_synchronize(executor, pending);
+		result = pending_call(executor, pending);
+	if (!result && pending->kind != PENDING_COPY)
+		reserve_synchronized(executor);
 	print_forward(executor);
 	if (!result && pending->bounce) {
 		payload = copy_bounce_bytes(pending->bounce);
@@ -175,7 +201,7 @@ CUresult pending_add_stream(struct executor *executor, const struct request *req
 	pending = pending_make(executor, PENDING_STREAM, request, 1, &result);
 	if (!pending)
 		return result;
-	pending->places[0].stream = stream;
+	place_add(pending, stream, NULL);
 	return pending_add(executor, pending);
 }
 
@@ -187,7 +213,7 @@ CUresult pending_add_copy(struct executor *executor, const struct request *reque
 
 	if (!pending)
 		return result;
-	pending->places[0].stream = stream;
+	place_add(pending, stream, NULL);
 	pending->bounce = bounce;
 	pending->bounce_bytes = bytes;
 	return pending_add(executor, pending);
@@ -201,7 +227,8 @@ CUresult pending_add_event(struct executor *executor, const struct request *requ
 
 	if (result)
 		return result;
-	pending = pending_make(executor, PENDING_EVENT, request, 0, &result);
+	/* One place, should the event be recorded again. */
+	pending = pending_make(executor, PENDING_EVENT, request, 1, &result);
 	if (!pending)
 		return result;
 	pending->event_id = event_id;
@@ -209,33 +236,71 @@ CUresult pending_add_event(struct executor *executor, const struct request *requ
 	return pending_add(executor, pending);
 }
 
-CUresult pending_add_context(struct executor *executor, const struct request *request)
+/* The legacy default stream and that of what was left, all that were created, those of green contexts. */
+static struct pending *context_pending_make(struct executor *executor, enum pending_kind kind,
+					    const struct request *request, CUresult *ret_result)
 {
-	CUresult result;
-	struct pending *pending = pending_make(executor, PENDING_CONTEXT, request,
-					       1 + (size_t)executor->handles.tables[VGPU_KIND_STREAM].count +
+	struct pending *pending = pending_make(executor, kind, request,
+					       2 + (size_t)executor->handles.tables[VGPU_KIND_STREAM].count +
 						       executor->handles.tables[VGPU_KIND_CONTEXT].count,
-					       &result);
+					       ret_result);
 	struct handle *handle;
-	uint32_t index = 0;
-	size_t count = 1;
+	uint32_t index = 0, id;
+	CUstream left;
 
 	if (!pending)
-		return result;
-	/* The legacy default stream, and all that were created; of a primary context those of its green ones too. */
-	pending->places[0].stream = NULL;
+		return NULL;
+	id = pending->context->id;
+	left = context_owner(executor, pending->context)->left_stream;
+	if (context_legacy_has_work(pending->context))
+		place_add(pending, NULL, NULL);
+	if (left)
+		place_add(pending, left, NULL);
 	while ((handle = handles_next(&executor->handles, VGPU_KIND_STREAM, &index))) {
-		if (handle->context == request->context ||
-		    context_owner_id(executor, handle->context) == request->context)
-			pending->places[count++].stream = handle->object;
+		if (handle->context == id || context_owner_id(executor, handle->context) == id)
+			place_add(pending, handle->object, NULL);
 	}
 	for (index = 0; (handle = handles_next(&executor->handles, VGPU_KIND_CONTEXT, &index));) {
 		struct context *context = (struct context *)(uintptr_t)handle->cache;
 
-		if (context->owner == request->context)
-			pending->places[count++].context = context;
+		if (context->owner == id && context_legacy_has_work(context))
+			place_add(pending, NULL, context);
 	}
-	pending->place_count = count;
+	return pending;
+}
+
+CUresult pending_add_context(struct executor *executor, const struct request *request)
+{
+	CUresult result;
+	struct pending *pending = context_pending_make(executor, PENDING_CONTEXT, request, &result);
+
+	return pending ? pending_add(executor, pending) : result;
+}
+
+/* A question about them would end the captures. */
+static void captured_skip(struct executor *executor, struct pending *pending)
+{
+	for (size_t i = 0; executor->captures.count && i < pending->place_count; i++) {
+		struct place *place = &pending->places[i];
+
+		if (capture_check(executor, place->stream))
+			place->is_reached = true;
+	}
+}
+
+CUresult pending_add_end(struct executor *executor, const struct request *request, struct context *context,
+			 pending_end *end, uint64_t address)
+{
+	struct pending *pending = NULL;
+	CUresult result;
+
+	if (context_enter(executor, context->id))
+		pending = context_pending_make(executor, PENDING_END, request, &result);
+	if (!pending)
+		return end(executor, address);
+	pending->end = end;
+	pending->address = address;
+	captured_skip(executor, pending);
 	return pending_add(executor, pending);
 }
 
@@ -268,15 +333,42 @@ bool pending_poll(struct executor *executor)
 	return any_ended;
 }
 
+bool pending_end_posted(struct executor *executor)
+{
+	uint32_t current = executor->contexts.current ? executor->contexts.current->id : 0;
+	struct pending **link = &executor->pendings.first;
+	bool any_ended = false;
+
+	while (*link) {
+		struct pending *pending = *link;
+
+		if (pending->kind != PENDING_END || pending->request.flags & VGPU_FLAG_REPLY) {
+			link = &pending->next;
+			continue;
+		}
+		pending_unlink(executor, link);
+		context_enter(executor, pending->context->id);
+		pending_finish(executor, pending, CUDA_SUCCESS);
+		any_ended = true;
+	}
+	context_enter(executor, current);
+	return any_ended;
+}
+
 /* 0, or why a place could not be marked. */
 static CUresult places_mark(struct executor *executor, struct pending *pending)
 {
 	context_enter(executor, pending->context->id);
+	pending->is_settled = true;
 	for (size_t i = 0; i < pending->place_count; i++) {
 		struct place *place = &pending->places[i];
 		CUresult result;
 
-		if (place->is_reached || place->mark)
+		if (place->mark || place->is_reached)
+			continue;
+		/* With a mark in it an idle stream would not be idle, which the program may ask about. */
+		if (pending->place_count > 1 && !executor->captures.count &&
+		    place_query(executor, pending, place) == CUDA_SUCCESS)
 			continue;
 		if (place->context)
 			context_enter(executor, place->context->id);
@@ -286,7 +378,6 @@ static CUresult places_mark(struct executor *executor, struct pending *pending)
 			context_enter(executor, pending->context->id);
 		if (result)
 			return result;
-		pending->has_marks = true;
 	}
 	return CUDA_SUCCESS;
 }
@@ -308,6 +399,44 @@ void pending_settle(struct executor *executor)
 			continue;
 		}
 		link = &pending->next;
+	}
+}
+
+/* A mark behind what the event was recorded behind, whatever is recorded with it next. */
+static CUresult event_mark(struct executor *executor, const struct pending *pending, CUevent *ret_mark)
+{
+	const struct driver *driver = &executor->driver;
+	CUstream stream;
+	/* Each wait has one of its own, for in one they would wait for each other. */
+	CUresult result = driver->cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING);
+
+	if (result)
+		return result;
+	result = driver->cuStreamWaitEvent(stream, pending->event, 0);
+	if (!result)
+		result = context_mark_take(executor, pending->context, stream, ret_mark);
+	driver->cuStreamDestroy_v2(stream);
+	return result;
+}
+
+void pending_settle_event(struct executor *executor, uint32_t event_id)
+{
+	uint32_t current = executor->contexts.current ? executor->contexts.current->id : 0;
+
+	for (struct pending *pending = executor->pendings.first; pending; pending = pending->next) {
+		CUevent mark;
+
+		if (pending->kind != PENDING_EVENT || pending->event_id != event_id)
+			continue;
+		context_enter(executor, pending->context->id);
+		/* Where there is no mark to be had, the wait goes on until the next recording is over too. */
+		if (!event_mark(executor, pending, &mark)) {
+			pending->kind = PENDING_STREAM;
+			/* In none of the program's streams. */
+			pending->places[pending->place_count++] = (struct place){.mark = mark};
+			executor->pendings.place_count++;
+		}
+		context_enter(executor, current);
 	}
 }
 
@@ -352,6 +481,9 @@ void pending_forget_context(struct executor *executor, struct context *context)
 			continue;
 		}
 		pending_unlink(executor, link);
-		pending_finish(executor, pending, CUDA_ERROR_CONTEXT_IS_DESTROYED);
+		/* Calls are made that were accepted: they wait as the end of the context does. */
+		context_enter(executor, context->id);
+		pending_finish(executor, pending,
+			       pending->kind == PENDING_END ? CUDA_SUCCESS : CUDA_ERROR_CONTEXT_IS_DESTROYED);
 	}
 }

@@ -8,6 +8,9 @@
  * that are still waited for, so that what other threads issue later is not
  * waited for, and a stream that another thread destroys is not touched again.
  *
+ * A wait may be for a call of the driver's that waits for the context itself, such as cuMemFree: made at its end, it
+ * returns at once, where before it would have kept this thread from all others' records.
+ *
  * When a wait is over, and kernels may use printf, a synchronising call of the
  * driver's own is made, which returns at once: it writes their text out, which
  * queries do not.
@@ -43,6 +46,17 @@ CUresult pending_add_stream(struct executor *executor, const struct request *req
 CUresult pending_add_event(struct executor *executor, const struct request *request, uint32_t event_id);
 CUresult pending_add_context(struct executor *executor, const struct request *request);
 
+/*
+ * Waits for the context's work as far as it is issued now, but for streams that are captured, then calls 'end', whose
+ * result is the reply's. With nothing to wait for, or without memory for a wait, it calls it at once.
+ */
+typedef CUresult pending_end(struct executor *executor, uint64_t address);
+CUresult pending_add_end(struct executor *executor, const struct request *request, struct context *context,
+			 pending_end *end, uint64_t address);
+
+/* Makes the calls that nobody waits for the result of now, however long the driver takes; false: there were none. */
+bool pending_end_posted(struct executor *executor);
+
 /* A copy to the guest issued in 'stream'; the reply carries 'bytes' of 'bounce' (NULL: nothing). */
 CUresult pending_add_copy(struct executor *executor, const struct request *request, CUstream stream,
 			  struct bounce *bounce, size_t bytes);
@@ -52,6 +66,9 @@ bool pending_poll(struct executor *executor);
 
 /* Before a record is executed. */
 void pending_settle(struct executor *executor);
+
+/* Before the event is recorded again: who waits for it goes on to wait for what it was recorded behind until then. */
+void pending_settle_event(struct executor *executor, uint32_t event_id);
 
 /* Ends the waits of an event or a context that is about to be destroyed. */
 void pending_forget_event(struct executor *executor, uint32_t event_id);

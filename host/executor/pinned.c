@@ -407,16 +407,12 @@ CUresult pinned_pin_execute(struct executor *executor, const struct request *req
 	return range_register(executor, index, arguments->register_flags);
 }
 
-CUresult pinned_unmap_execute(struct executor *executor, const struct request *request)
+static CUresult range_unmap(struct executor *executor, uint64_t address)
 {
-	const struct vgpu_host_unmap *arguments = request->payload;
 	struct pinned *pinned = &executor->pinned;
+	size_t index = range_find(pinned, address);
 	struct pinned_range range;
-	size_t index;
 
-	if (request->payload_bytes < sizeof(*arguments))
-		return EXECUTE_PROTOCOL;
-	index = range_find(pinned, arguments->address);
 	if (index == pinned->count)
 		return CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
 	range = pinned->ranges[index];
@@ -436,6 +432,22 @@ CUresult pinned_unmap_execute(struct executor *executor, const struct request *r
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	range_delete(executor, index);
 	return CUDA_SUCCESS;
+}
+
+CUresult pinned_unmap_execute(struct executor *executor, const struct request *request)
+{
+	const struct vgpu_host_unmap *arguments = request->payload;
+	struct pinned *pinned = &executor->pinned;
+	size_t index;
+
+	if (request->payload_bytes < sizeof(*arguments))
+		return EXECUTE_PROTOCOL;
+	index = range_find(pinned, arguments->address);
+	/* The driver waits for the device before it gives memory up. */
+	if (index < pinned->count && pinned->ranges[index].registered_in)
+		return pending_add_end(executor, request, pinned->ranges[index].registered_in, range_unmap,
+				       arguments->address);
+	return range_unmap(executor, arguments->address);
 }
 
 void pinned_forget_context(struct executor *executor, struct context *context)

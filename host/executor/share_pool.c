@@ -126,7 +126,7 @@ CUresult execute_cuMemPoolDestroy(struct executor *executor, const struct reques
 			return CUDA_ERROR_SYSTEM_NOT_READY;
 		shared->is_published = false;
 	}
-	result = executor->driver.cuMemPoolDestroy(pool);
+	result = reserve_pool_destroy(executor, pool);
 	if (result)
 		return result;
 	if (shared)

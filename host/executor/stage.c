@@ -58,6 +58,7 @@ CUresult stage_execute(struct executor *executor, const struct request *request)
 	if (!bytes)
 		return EXECUTE_PROTOCOL;
 	if (piece->offset == 0) {
+		managed_image_release(&executor->managed);
 		stage->used = 0;
 		stage->total = piece->total_bytes;
 		stage->result = piece->total_bytes > STAGE_BYTES_MAX ? CUDA_ERROR_OUT_OF_MEMORY : CUDA_SUCCESS;
@@ -90,4 +91,9 @@ CUresult stage_take(struct stage *stage, uint8_t **ret_bytes)
 	taken.bytes[taken.used] = 0;
 	*ret_bytes = taken.bytes;
 	return CUDA_SUCCESS;
+}
+
+void stage_put_back(struct stage *stage, uint8_t *taken, size_t bytes)
+{
+	*stage = (struct stage){.bytes = taken, .capacity = bytes + 1, .used = bytes, .total = bytes};
 }

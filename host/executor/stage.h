@@ -31,5 +31,7 @@ CUresult stage_execute(struct executor *executor, const struct request *request)
  * follows it. CUDA_ERROR_INVALID_IMAGE if it is not complete.
  */
 CUresult stage_take(struct stage *stage, uint8_t **ret_bytes);
+/* Puts back what was taken, 'bytes' of it, for the next call to take. */
+void stage_put_back(struct stage *stage, uint8_t *taken, size_t bytes);
 
 #endif

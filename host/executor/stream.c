@@ -22,6 +22,39 @@ CUresult execute_cuEventSynchronize(struct executor *executor, const struct requ
 	return pending_add_event(executor, request, arguments->hEvent);
 }
 
+CUresult execute_cuEventRecord(struct executor *executor, const struct request *request,
+			       const struct wire_cuEventRecord *arguments)
+{
+	CUstream stream;
+	void *event;
+	CUresult result = execute_find(executor, VGPU_KIND_EVENT, arguments->hEvent, &event);
+
+	(void)request;
+	if (!result)
+		result = execute_find_stream(executor, arguments->hStream, &stream);
+	if (result)
+		return result;
+	pending_settle_event(executor, arguments->hEvent);
+	return executor->driver.cuEventRecord(event, stream);
+}
+
+CUresult execute_cuCtxRecordEvent(struct executor *executor, const struct request *request,
+				  const struct wire_cuCtxRecordEvent *arguments)
+{
+	void *context, *event;
+	CUresult result = execute_find(executor, VGPU_KIND_CONTEXT, arguments->hCtx, &context);
+
+	(void)request;
+	if (!result)
+		result = execute_find(executor, VGPU_KIND_EVENT, arguments->hEvent, &event);
+	if (result)
+		return result;
+	if (!executor->driver.cuCtxRecordEvent)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	pending_settle_event(executor, arguments->hEvent);
+	return executor->driver.cuCtxRecordEvent(context, event);
+}
+
 CUresult execute_cuEventRecordWithFlags(struct executor *executor, const struct request *request,
 					const struct wire_cuEventRecordWithFlags *arguments)
 {
@@ -39,6 +72,7 @@ CUresult execute_cuEventRecordWithFlags(struct executor *executor, const struct 
 		return result;
 	if (!executor->driver.cuEventRecordWithFlags)
 		return CUDA_ERROR_NOT_SUPPORTED;
+	pending_settle_event(executor, arguments->hEvent);
 	return executor->driver.cuEventRecordWithFlags(event, stream, arguments->flags);
 }
 

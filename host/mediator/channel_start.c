@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "channel_private.h"
-#include "compute_cache.h"
 #include "executor_group.h"
 #include "executor_user.h"
 #include "log.h"
@@ -18,6 +17,7 @@
 #include "probe.h"
 #include "scheduler.h"
 #include "tenant.h"
+#include "tenant_cache.h"
 #include "worker.h"
 
 #define BEHIND_SECONDS 3 /* after the time in which executors are made to end */
@@ -96,6 +96,7 @@ static int executor_start(struct channel *channel, bool has_others)
 	const char *worker = worker_of_gpu(channel->mediator, request->gpu, &worker_pool);
 	struct process_identity identity;
 	struct compute_cache_variables cache;
+	char cache_name[COMPUTE_CACHE_NAME_BYTES];
 	bool has_cache;
 	int error = 0;
 	struct control_message message = {
@@ -109,6 +110,7 @@ static int executor_start(struct channel *channel, bool has_others)
 				.has_pass_socket = request->pass_socket >= 0,
 				.can_share = 1,
 				.tells_process = !worker,
+				.is_lasting = tenant_is_lasting(request->tenant),
 				.has_area = request->has_area,
 				.xen_domain = request->xen_domain,
 				.xen_frame = request->xen_frame,
@@ -128,7 +130,8 @@ static int executor_start(struct channel *channel, bool has_others)
 	if (!worker)
 		snprintf(message.executor_start.driver_library, sizeof(message.executor_start.driver_library), "%s",
 			 probe_driver_library(channel->mediator->probe));
-	has_cache = !worker && compute_cache_prepare(request->tenant, &identity, &cache);
+	has_cache = !worker && tenant_cache_name(request->tenant, cache_name) &&
+		    compute_cache_prepare(&channel->mediator->compute_cache, cache_name, &identity, &cache);
 	if (schedule_join(channel, &message) < 0)
 		return -1;
 	identity.control_group = executor_group_entrance(request->tenant);

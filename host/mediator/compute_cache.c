@@ -11,13 +11,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "compute_cache_folder.h"
-#include "executor_user.h"
 #include "log.h"
-#include "mediator.h"
-#include "process.h"
-#include "session_device.h"
-#include "tenant.h"
+#include "user_range.h"
 
 #define UNUSED_SECONDS_MAX (30l * 24 * 3600)
 /* Where programs name themselves somebody could make folders without end; looking through so many takes some ms. */
@@ -26,23 +23,21 @@
 /* For each entry of a tenant's, or one that is left of a removal. */
 typedef void entry_handler(void *argument, int directory, const char *name, const struct stat *status);
 
-int compute_cache_check(const struct configuration *configuration)
+int compute_cache_check(const char *path)
 {
-	const char *path = configuration->compute_cache;
-
 	if (!path || (path[0] == '/' && strlen(path) + COMPUTE_CACHE_NAME_BYTES < PATH_MAX))
 		return 0;
 	log_error("compute-cache: \"%s\" is no absolute path", path);
 	return -1;
 }
 
-static void failure_log(struct mediator *mediator, const char *name)
+static void failure_log(struct compute_cache *cache, const char *name)
 {
-	if (!mediator->compute_cache_failed)
-		log_warning("[CACHE] %s/%s: %s: there is no compute cache (the directory must be the mediator's, and "
+	if (!cache->has_failed)
+		log_warning("[CACHE] %s/%s: %s: there is no compute cache (the directory must be the daemon's, and "
 			    "nobody else's to write to)",
-			    mediator->configuration.compute_cache, name, strerror(errno));
-	mediator->compute_cache_failed = true;
+			    cache->path, name, strerror(errno));
+	cache->has_failed = true;
 }
 
 /* 0, or -1 with errno: not all were visited. */
@@ -85,13 +80,6 @@ static void entry_count(void *argument, int directory, const char *name, const s
 	++*count;
 }
 
-/* Automatic numbers begin anew with each mediator: what one VM left would be the next one's. */
-static bool tenant_is_lasting(const struct tenant *tenant)
-{
-	return !tenant->mediator->configuration.vm_id_automatic || tenant->key.kind != TENANT_VM ||
-	       tenant->key.id < VM_ID_AUTOMATIC_FIRST;
-}
-
 /* A new folder of that user, open; -1 with errno. */
 static int folder_make(int directory, const char *name, uid_t user, gid_t group)
 {
@@ -129,7 +117,7 @@ static int folder_reuse(int directory, const char *name, uid_t user)
 	return -1;
 }
 
-static int folder_take(struct mediator *mediator, int directory, const char *name, uid_t user, gid_t group)
+static int folder_take(struct compute_cache *cache, int directory, const char *name, uid_t user, gid_t group)
 {
 	struct compute_cache_trash trash = COMPUTE_CACHE_TRASH(directory);
 	int folder = folder_reuse(directory, name, user);
@@ -142,7 +130,7 @@ static int folder_take(struct mediator *mediator, int directory, const char *nam
 		int result = compute_cache_trash_take(&trash, name);
 		int error = errno;
 
-		compute_cache_trash_empty(mediator, &trash);
+		compute_cache_trash_empty(cache, &trash);
 		errno = error;
 		if (result < 0)
 			return -1;
@@ -150,27 +138,21 @@ static int folder_take(struct mediator *mediator, int directory, const char *nam
 	return folder_make(directory, name, user, group);
 }
 
-bool compute_cache_prepare(struct tenant *tenant, const struct process_identity *identity,
+bool compute_cache_prepare(struct compute_cache *cache, const char *name, const struct process_identity *identity,
 			   struct compute_cache_variables *ret_variables)
 {
-	struct mediator *mediator = tenant->mediator;
-	const struct configuration *configuration = &mediator->configuration;
 	uid_t user = identity->change ? identity->user : geteuid();
 	gid_t group = identity->change ? identity->group : getegid();
-	char name[COMPUTE_CACHE_NAME_BYTES] = "";
 	int directory;
 	int folder = -1;
 
-	if (!configuration->compute_cache || !tenant_is_lasting(tenant) ||
-	    (identity->change && executor_user_is_without_cache(configuration, user)))
+	if (!cache->path || (identity->change && user_range_is_without_cache(cache->users, user)))
 		return false;
-	directory = compute_cache_directory_open(mediator);
-	if (directory >= 0) {
-		compute_cache_name_make(tenant, name);
-		folder = folder_take(mediator, directory, name, user, group);
-	}
+	directory = compute_cache_directory_open(cache);
+	if (directory >= 0)
+		folder = folder_take(cache, directory, name, user, group);
 	if (folder < 0)
-		failure_log(mediator, name);
+		failure_log(cache, name);
 	if (directory >= 0)
 		close(directory);
 	if (folder < 0)
@@ -178,26 +160,23 @@ bool compute_cache_prepare(struct tenant *tenant, const struct process_identity 
 	/* When it was last used; its owner, or root, may say so. */
 	futimens(folder, NULL);
 	close(folder);
-	snprintf(ret_variables->path, sizeof(ret_variables->path), "CUDA_CACHE_PATH=%s/%s",
-		 configuration->compute_cache, name);
+	snprintf(ret_variables->path, sizeof(ret_variables->path), "CUDA_CACHE_PATH=%s/%s", cache->path, name);
 	snprintf(ret_variables->bytes, sizeof(ret_variables->bytes), "CUDA_CACHE_MAXSIZE=%llu",
-		 (unsigned long long)configuration->compute_cache_mib << 20);
+		 (unsigned long long)cache->mib << 20);
 	return true;
 }
 
-uid_t compute_cache_user(const struct tenant *tenant)
+uid_t compute_cache_user(const struct compute_cache *cache, const char *name)
 {
-	char name[COMPUTE_CACHE_NAME_BYTES];
 	struct stat status;
 	uid_t user = 0;
 	int directory;
 
-	if (!tenant->mediator->configuration.compute_cache || !tenant_is_lasting(tenant))
+	if (!cache->path)
 		return 0;
-	directory = compute_cache_directory_open(tenant->mediator);
+	directory = compute_cache_directory_open(cache);
 	if (directory < 0)
 		return 0;
-	compute_cache_name_make(tenant, name);
 	if (fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) == 0)
 		user = status.st_uid;
 	close(directory);
@@ -220,22 +199,22 @@ static void user_mark(void *argument, int directory, const char *name, const str
 		users->marks[status->st_uid - users->first] = true;
 }
 
-int compute_cache_users_mark(struct mediator *mediator, uid_t first, unsigned count, bool *marks)
+int compute_cache_users_mark(struct compute_cache *cache, uid_t first, unsigned count, bool *marks)
 {
 	struct user_marks users = {.first = first, .count = count, .marks = marks};
 	int directory;
 	int result;
 
-	if (!mediator->configuration.compute_cache)
+	if (!cache->path)
 		return 0;
-	directory = compute_cache_directory_open(mediator);
+	directory = compute_cache_directory_open(cache);
 	if (directory < 0) {
-		failure_log(mediator, "");
+		failure_log(cache, "");
 		return -1;
 	}
 	result = entries_visit(directory, user_mark, &users);
 	if (result < 0)
-		failure_log(mediator, "");
+		failure_log(cache, "");
 	close(directory);
 	return result;
 }
@@ -255,48 +234,36 @@ static void entry_forget(void *argument, int directory, const char *name, const 
 		forgetting->error = errno;
 }
 
-int compute_cache_user_forget(struct mediator *mediator, uid_t user)
+int compute_cache_user_forget(struct compute_cache *cache, uid_t user)
 {
 	struct forgetting forgetting = {.user = user};
 	int directory;
 
-	if (!mediator->configuration.compute_cache)
+	if (!cache->path)
 		return 0;
-	directory = compute_cache_directory_open(mediator);
+	directory = compute_cache_directory_open(cache);
 	if (directory < 0) {
-		failure_log(mediator, "");
+		failure_log(cache, "");
 		return -1;
 	}
 	forgetting.trash = (struct compute_cache_trash)COMPUTE_CACHE_TRASH(directory);
 	if (entries_visit(directory, entry_forget, &forgetting) < 0)
 		forgetting.error = errno;
-	compute_cache_trash_empty(mediator, &forgetting.trash);
+	compute_cache_trash_empty(cache, &forgetting.trash);
 	close(directory);
 	errno = forgetting.error;
 	if (forgetting.error)
-		failure_log(mediator, "");
+		failure_log(cache, "");
 	return forgetting.error ? -1 : 0;
 }
 
 struct cleaning {
-	struct mediator *mediator;
+	struct compute_cache *cache;
+	bool (*is_in_use)(const void *owner, const char *name);
+	const void *owner;
 	struct compute_cache_trash trash;
 	time_t now;
 };
-
-static bool folder_is_in_use(const struct mediator *mediator, const char *folder)
-{
-	const struct tenant *tenant;
-	char name[COMPUTE_CACHE_NAME_BYTES];
-
-	LIST_FOREACH(tenant, &mediator->tenants, link)
-	{
-		compute_cache_name_make(tenant, name);
-		if (strcmp(name, folder) == 0)
-			return true;
-	}
-	return false;
-}
 
 static void entry_clean(void *argument, int directory, const char *name, const struct stat *status)
 {
@@ -306,30 +273,31 @@ static void entry_clean(void *argument, int directory, const char *name, const s
 	/* It may be listed while it is filled. */
 	if (cleaning->trash.folder >= 0 && strcmp(name, cleaning->trash.name) == 0)
 		return;
-	/* What an earlier mediator, with other numbers, may have made for one who is to have none. */
-	if (!compute_cache_trash_is(name) &&
-	    !executor_user_is_without_cache(&cleaning->mediator->configuration, status->st_uid) &&
-	    (cleaning->now - status->st_mtime <= UNUSED_SECONDS_MAX || folder_is_in_use(cleaning->mediator, name)))
+	/* What an earlier daemon, with other numbers, may have made for one who is to have none. */
+	if (!compute_cache_trash_is(name) && !user_range_is_without_cache(cleaning->cache->users, status->st_uid) &&
+	    (cleaning->now - status->st_mtime <= UNUSED_SECONDS_MAX ||
+	     (cleaning->is_in_use && cleaning->is_in_use(cleaning->owner, name))))
 		return;
 	if (compute_cache_trash_take(&cleaning->trash, name) < 0)
-		failure_log(cleaning->mediator, name);
+		failure_log(cleaning->cache, name);
 }
 
-void compute_cache_clean(struct mediator *mediator)
+void compute_cache_clean(struct compute_cache *cache, bool (*is_in_use)(const void *owner, const char *name),
+			 const void *owner)
 {
-	struct cleaning cleaning = {.mediator = mediator, .now = time(NULL)};
+	struct cleaning cleaning = {.cache = cache, .is_in_use = is_in_use, .owner = owner, .now = time(NULL)};
 	int directory;
 
-	if (!mediator->configuration.compute_cache)
+	if (!cache->path)
 		return;
-	directory = compute_cache_directory_open(mediator);
+	directory = compute_cache_directory_open(cache);
 	if (directory < 0) {
-		failure_log(mediator, "");
+		failure_log(cache, "");
 		return;
 	}
 	cleaning.trash = (struct compute_cache_trash)COMPUTE_CACHE_TRASH(directory);
 	if (entries_visit(directory, entry_clean, &cleaning) < 0)
-		failure_log(mediator, "");
-	compute_cache_trash_empty(mediator, &cleaning.trash);
+		failure_log(cache, "");
+	compute_cache_trash_empty(cache, &cleaning.trash);
 	close(directory);
 }

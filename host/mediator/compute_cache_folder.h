@@ -3,19 +3,12 @@
 #ifndef MEDIATOR_COMPUTE_CACHE_FOLDER_H
 #define MEDIATOR_COMPUTE_CACHE_FOLDER_H
 
-#include <limits.h>
 #include <stdbool.h>
 
-struct mediator;
-struct tenant;
+struct compute_cache;
 
-#define COMPUTE_CACHE_NAME_BYTES (NAME_MAX + 1)
-
-/* The configured directory, made if it is not there; -1 with errno (EPERM: others may write to it). */
-int compute_cache_directory_open(const struct mediator *mediator);
-
-/* No two tenants have the same one. */
-void compute_cache_name_make(const struct tenant *tenant, char name[COMPUTE_CACHE_NAME_BYTES]);
+/* The cache's directory, made if it is not there; -1 with errno (EPERM: others may write to it). */
+int compute_cache_directory_open(const struct compute_cache *cache);
 
 /* Is it one that compute_cache_name_make() may have made? */
 bool compute_cache_name_is_tenants(const char *name);
@@ -36,7 +29,7 @@ struct compute_cache_trash {
 int compute_cache_trash_take(struct compute_cache_trash *trash, const char *name);
 
 /* Has another process remove it, if there is anything. */
-void compute_cache_trash_empty(struct mediator *mediator, struct compute_cache_trash *trash);
+void compute_cache_trash_empty(struct compute_cache *cache, struct compute_cache_trash *trash);
 
 /* Is it the name of one that was not emptied? */
 bool compute_cache_trash_is(const char *name);

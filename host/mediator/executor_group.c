@@ -17,6 +17,7 @@
 #include "log.h"
 #include "mediator.h"
 #include "tenant.h"
+#include "tenant_cache.h"
 
 #define SETTING_OWN "own"
 /* Where the mediator itself is: a group with children that have limits cannot have processes of its own. */
@@ -215,7 +216,7 @@ static bool group_make(struct tenant *tenant)
 
 	if (!groups || tenant->group >= 0)
 		return groups;
-	compute_cache_name_make(tenant, name);
+	tenant_folder_name(tenant, name);
 	if (mkdirat(groups->base, name, 0755) == 0 || errno == EEXIST)
 		tenant->group = openat(groups->base, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (tenant->group < 0) {
@@ -266,7 +267,7 @@ void executor_group_remove(struct tenant *tenant)
 		return;
 	close(tenant->group);
 	tenant->group = -1;
-	compute_cache_name_make(tenant, name);
+	tenant_folder_name(tenant, name);
 	if (unlinkat(tenant->mediator->groups->base, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
 		log_debug("[CGROUP] %s: its group stays: %s", tenant->label, strerror(errno));
 }

@@ -19,7 +19,6 @@
 #include "compute_cache.h"
 #include "executor_group.h"
 #include "discovery.h"
-#include "executor_user.h"
 #include "gpu_events.h"
 #include "listener.h"
 #include "log.h"
@@ -137,8 +136,9 @@ static int configuration_apply(struct mediator *mediator, const struct configura
 		log_error("placement: \"%s\" is unknown", configuration->placement);
 		return -1;
 	}
-	if (tenant_settings_check(configuration) < 0 || executor_users_check(configuration) < 0 ||
-	    compute_cache_check(configuration) < 0 || executor_groups_check(configuration) < 0)
+	if (tenant_settings_check(configuration) < 0 ||
+	    user_range_check(configuration->executor_users_first, configuration->executor_users_count) < 0 ||
+	    compute_cache_check(configuration->compute_cache) < 0 || executor_groups_check(configuration) < 0)
 		return -1;
 	if (process_identity_find(configuration->executor_user, &identity) < 0) {
 		log_error("executor-user: there is no user \"%s\"", configuration->executor_user);
@@ -150,6 +150,8 @@ static int configuration_apply(struct mediator *mediator, const struct configura
 	device_users_find(mediator, configuration);
 	jobs_user_find(mediator, configuration);
 	mediator->executor_identity = identity;
+	mediator->executor_users.first = configuration->executor_users_first;
+	mediator->executor_users.count = configuration->executor_users_count;
 	return 0;
 }
 
@@ -169,9 +171,9 @@ static int configuration_reload(struct mediator *mediator)
 		      texts_differ(current->executor_user, loaded.executor_user);
 	configuration_clear(current);
 	*current = loaded;
-	mediator->compute_cache_failed = false;
+	tenant_caches_configure(mediator);
 	/* With another range of users others are to have no folder. */
-	compute_cache_clean(mediator);
+	tenant_caches_clean(mediator);
 	tenants_settings_apply(mediator);
 	if (probe_again)
 		probe_restart(mediator->probe);
@@ -357,7 +359,7 @@ static int daemon_run(struct daemon *daemon)
 	adoption_begin(mediator);
 	/* Now it is known whose executors are there. */
 	executor_groups_clean(mediator);
-	compute_cache_clean(mediator);
+	tenant_caches_clean(mediator);
 	mediator->admin_socket = admin_socket_open(mediator);
 	mediator->metrics = metrics_http_open(mediator);
 	if (mediator->metrics) {
@@ -398,6 +400,7 @@ int main(int argument_count, char **arguments)
 	}
 	if (configuration_apply(mediator, &mediator->configuration) < 0)
 		goto done;
+	tenant_caches_configure(mediator);
 	log_info("vgpu-cuda mediator " VGPU_VERSION ", pid %d", (int)getpid());
 	code = daemon_run(&daemon);
 	listeners_close(mediator->listeners);
@@ -407,7 +410,7 @@ int main(int argument_count, char **arguments)
 	worker_watches_destroy(mediator);
 	gpu_events_destroy(mediator->gpu_events);
 	probe_destroy(mediator->probe);
-	compute_cache_removals_destroy(mediator);
+	tenant_cache_removals_destroy(mediator);
 	discovery_destroy(mediator->discovery);
 	schedulers_destroy(mediator);
 	tenants_destroy(mediator);

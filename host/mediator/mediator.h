@@ -16,11 +16,12 @@
 #include <sys/queue.h>
 #include <time.h>
 
-#include "compute_cache.h"
 #include "configuration.h"
 #include "counters.h"
 #include "process.h"
 #include "tenant.h"
+#include "tenant_cache.h"
+#include "user_range.h"
 #include "worker.h"
 
 struct admin_socket;
@@ -65,10 +66,10 @@ struct mediator {
 	struct scheduler_bell_list bells; /* scheduler_devices.c */
 	bool groups_may_part;		  /* a process that used several GPUs has ended */
 	struct process_identity executor_identity;
-	unsigned executor_users_next;	/* executor_user.c */
+	struct user_range executor_users;
 	struct executor_groups *groups; /* NULL: none (executor_group.h) */
-	struct compute_cache_removal_list compute_cache_removals;
-	bool compute_cache_failed;		      /* and the log has said so */
+	struct compute_cache compute_cache;
+	struct tenant_cache_removal_list tenant_cache_removals;
 	uid_t device_users[CONFIGURATION_LIST_COUNT]; /* configuration.device_users, looked up */
 	size_t device_user_count;
 	uid_t jobs_user; /* configuration.jobs_user; 0: none */

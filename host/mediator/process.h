@@ -1,12 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Starting a child process with nothing of the mediator's but what it is given,
- * and learning of its end.
- *
- * The child runs in its own process group, in the compatibility address layout,
- * without core files, as the configured user, and is killed by the kernel when
- * the mediator is gone in any way.
- */
+/* Children of the mediator (child.h): starting one, and learning of its end. */
 #ifndef MEDIATOR_PROCESS_H
 #define MEDIATOR_PROCESS_H
 
@@ -15,17 +8,11 @@
 #include <sys/queue.h>
 #include <sys/types.h>
 
+#include "child.h"
+
 struct event;
 struct mediator;
 struct process;
-
-/* Who a child becomes; looked up when settings are loaded, for a look-up may take long. */
-struct process_identity {
-	bool change; /* false: the mediator's own */
-	uid_t user;
-	gid_t group;
-	int control_group; /* its cgroup.procs, open to be written; -1: the mediator's own group */
-};
 
 /* Called once, when the process was reaped; it is in no list any more. 'status' as from waitpid. */
 typedef void process_exited_handler(struct process *process, int status);
@@ -70,11 +57,5 @@ void process_signal(const struct process *process, int signal_number);
 
 /* "ended with code 3", "was killed by signal 11 (Segmentation fault)". */
 void process_status_describe(int status, char *text, size_t text_bytes);
-
-/*
- * Looks up the user that executors run as: the given name, or "vgpu" where that exists. Without root's
- * rights nothing changes. 0, or -1 with errno when the named user does not exist.
- */
-int process_identity_find(const char *user, struct process_identity *ret_identity);
 
 #endif

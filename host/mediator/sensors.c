@@ -17,26 +17,7 @@
 #include "mediator.h"
 #include "metrics_private.h"
 #include "process.h"
-
-#define SENSORS_GPUS_MAX   32
-#define SENSORS_UUID_BYTES 96
-
-enum sensor {
-	SENSOR_UTILIZATION,	   /* per cent */
-	SENSOR_MEMORY_UTILIZATION, /* the same */
-	SENSOR_MEMORY_USED,	   /* bytes */
-	SENSOR_TEMPERATURE,	   /* degrees Celsius */
-	SENSOR_POWER,		   /* milliwatts */
-	SENSOR_ECC_CORRECTED,
-	SENSOR_ECC_UNCORRECTED,
-	SENSOR_COUNT,
-};
-
-struct sensors_gpu {
-	char uuid[SENSORS_UUID_BYTES];
-	bool is_known[SENSOR_COUNT];
-	double values[SENSOR_COUNT];
-};
+#include "worker_watch.h"
 
 struct sensors {
 	struct process process;
@@ -83,17 +64,12 @@ static void value_take(struct sensors_gpu *gpu, const char *name, const char *va
 	}
 }
 
-static void output_line(void *owner, const char *line)
+bool sensors_line_parse(const char *line, struct sensors_gpu *ret_gpu)
 {
-	struct sensors *sensors = owner;
 	char copy[LINE_READER_BYTES];
-	struct sensors_gpu *gpu;
 	char *rest = NULL;
 
-	if (sensors->coming_count == SENSORS_GPUS_MAX)
-		return;
-	gpu = &sensors->coming[sensors->coming_count];
-	*gpu = (struct sensors_gpu){.uuid = ""};
+	*ret_gpu = (struct sensors_gpu){.uuid = ""};
 	snprintf(copy, sizeof(copy), "%s", line);
 	for (char *word = strtok_r(copy, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
 		char *value = strchr(word, '=');
@@ -102,11 +78,19 @@ static void output_line(void *owner, const char *line)
 			continue;
 		*value++ = '\0';
 		if (strcmp(word, "uuid") == 0)
-			snprintf(gpu->uuid, sizeof(gpu->uuid), "%s", value);
+			snprintf(ret_gpu->uuid, sizeof(ret_gpu->uuid), "%s", value);
 		else
-			value_take(gpu, word, value);
+			value_take(ret_gpu, word, value);
 	}
-	if (gpu->uuid[0])
+	return ret_gpu->uuid[0] != '\0';
+}
+
+static void output_line(void *owner, const char *line)
+{
+	struct sensors *sensors = owner;
+
+	if (sensors->coming_count < SENSORS_GPUS_MAX &&
+	    sensors_line_parse(line, &sensors->coming[sensors->coming_count]))
 		sensors->coming_count++;
 }
 
@@ -193,27 +177,39 @@ void sensors_refresh(struct sensors *sensors)
 	free(path);
 }
 
+/* The head of a metric comes before the first value. */
+static void values_write(struct evbuffer *output, enum sensor kind, const struct sensors_gpu *gpus, unsigned count,
+			 const char *worker, bool *has_head)
+{
+	for (unsigned i = 0; i < count; i++) {
+		char uuid[METRICS_LABEL_BYTES];
+		char address[METRICS_LABEL_BYTES];
+
+		if (!gpus[i].is_known[kind])
+			continue;
+		if (!*has_head)
+			metrics_head(output, kinds[kind].metric, kinds[kind].type, kinds[kind].help);
+		*has_head = true;
+		metrics_label(uuid, sizeof(uuid), gpus[i].uuid);
+		evbuffer_add_printf(output, "%s{uuid=\"%s\"", kinds[kind].metric, uuid);
+		if (worker) {
+			metrics_label(address, sizeof(address), worker);
+			evbuffer_add_printf(output, ",worker=\"%s\"", address);
+		}
+		evbuffer_add_printf(output, "} %.15g\n", gpus[i].values[kind] * kinds[kind].scale);
+	}
+}
+
 void sensors_write(const struct sensors *sensors, struct evbuffer *output)
 {
-	const struct sensors_gpu *gpus;
-
-	if (!sensors)
-		return;
-	gpus = sensors->gpus;
-	for (int kind = 0; kind < SENSOR_COUNT; kind++) {
+	for (int kind = 0; sensors && kind < SENSOR_COUNT; kind++) {
+		const struct worker_watch *watch = NULL;
+		struct worker_watch_sensors of_worker;
 		bool has_head = false;
 
-		for (unsigned i = 0; i < sensors->count; i++) {
-			char uuid[METRICS_LABEL_BYTES];
-
-			if (!gpus[i].is_known[kind])
-				continue;
-			if (!has_head)
-				metrics_head(output, kinds[kind].metric, kinds[kind].type, kinds[kind].help);
-			has_head = true;
-			metrics_label(uuid, sizeof(uuid), gpus[i].uuid);
-			evbuffer_add_printf(output, "%s{uuid=\"%s\"} %.15g\n", kinds[kind].metric, uuid,
-					    gpus[i].values[kind] * kinds[kind].scale);
-		}
+		values_write(output, (enum sensor)kind, sensors->gpus, sensors->count, NULL, &has_head);
+		while ((watch = worker_watch_sensors_next(sensors->mediator, watch, &of_worker)))
+			values_write(output, (enum sensor)kind, of_worker.gpus, of_worker.count, of_worker.worker,
+				     &has_head);
 	}
 }

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "gpu_events.h"
@@ -18,12 +19,14 @@
 #include "probe.h"
 #include "process.h"
 #include "scheduler.h"
+#include "sensors.h"
 #include "worker.h"
 
-#define ADDRESS_BYTES 256
-#define UUID_BYTES    64
-#define REASON_BYTES  200
-#define AGAIN_SECONDS 2
+#define ADDRESS_BYTES	    256
+#define UUID_BYTES	    64
+#define REASON_BYTES	    200
+#define AGAIN_SECONDS	    2
+#define SENSORS_SECONDS_MAX 60
 
 struct worker_gpus {
 	unsigned count;
@@ -47,6 +50,11 @@ struct worker_watch {
 	struct line_reader error;
 	struct worker_gpus gpus; /* as last said, also of one that is down: programs may go on there */
 	struct worker_gpus said; /* that are being listed */
+	struct sensors_gpu sensors[SENSORS_GPUS_MAX];
+	unsigned sensors_count;
+	time_t sensors_told;				   /* CLOCK_MONOTONIC, seconds */
+	struct sensors_gpu sensors_said[SENSORS_GPUS_MAX]; /* that are being told */
+	unsigned sensors_said_count;
 	char reason[REASON_BYTES];
 	char reason_logged[REASON_BYTES];
 	struct log_limit log_limit;
@@ -74,9 +82,44 @@ static void up_note(struct worker_watch *watch)
 	scheduler_settings_apply(watch->mediator);
 }
 
+static time_t seconds_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
+}
+
+/* Of a GPU that the worker has listed, once: no worker makes others' metrics unreadable. */
+static bool sensors_are_wanted(const struct worker_watch *watch, const char *uuid)
+{
+	for (unsigned i = 0; i < watch->sensors_said_count; i++) {
+		if (strcmp(watch->sensors_said[i].uuid, uuid) == 0)
+			return false;
+	}
+	return worker_watch_index_of_uuid(watch->mediator, watch->address, uuid) != UINT_MAX;
+}
+
+/* A round of them, and then its end. */
+static void sensors_take(struct worker_watch *watch, const char *line)
+{
+	struct sensors_gpu *gpu = &watch->sensors_said[watch->sensors_said_count];
+
+	if (strcmp(line, WORKER_SENSORS_END) == 0) {
+		memcpy(watch->sensors, watch->sensors_said, sizeof(watch->sensors));
+		watch->sensors_count = watch->sensors_said_count;
+		watch->sensors_said_count = 0;
+		watch->sensors_told = seconds_now();
+	} else if (watch->sensors_said_count < SENSORS_GPUS_MAX && sensors_line_parse(line, gpu) &&
+		   sensors_are_wanted(watch, gpu->uuid)) {
+		watch->sensors_said_count++;
+	}
+}
+
 static void output_line(void *owner, const char *line)
 {
 	struct worker_watch *watch = owner;
+	size_t prefix = strlen(WORKER_SENSORS_PREFIX);
 	struct worker_gpus *said = &watch->said;
 	struct probe_device device;
 
@@ -89,6 +132,8 @@ static void output_line(void *owner, const char *line)
 		/* Once for a connection: what follows costs all tenants time. */
 		watch->gpus = *said;
 		up_note(watch);
+	} else if (strncmp(line, WORKER_SENSORS_PREFIX, prefix) == 0) {
+		sensors_take(watch, line + prefix);
 	} else if (strncmp(line, "uuid=", 5) == 0) {
 		gpu_events_take(watch->mediator->gpu_events, watch->address, line);
 	}
@@ -115,6 +160,7 @@ static void down_note(struct worker_watch *watch)
 	const struct timeval again = {.tv_sec = AGAIN_SECONDS};
 
 	watch->state = WATCH_DOWN;
+	watch->sensors_count = watch->sensors_said_count = 0;
 	/* Each reason once, as long as it lasts. */
 	if (strcmp(watch->reason, watch->reason_logged) != 0) {
 		log_write_limited(&watch->log_limit, LOG_LEVEL_WARNING, "[WORKER] %s: %s", watch->address,
@@ -151,8 +197,9 @@ static int child_start(struct worker_watch *watch)
 	struct mediator *mediator = watch->mediator;
 	char silence[16];
 	char option[] = "watch";
+	char with_sensors[] = "sensors";
 	char *path = worker_relay_find(mediator);
-	char *arguments[] = {path, watch->address, silence, option, NULL};
+	char *arguments[] = {path, watch->address, silence, option, mediator->sensors ? with_sensors : NULL, NULL};
 	struct process_plan plan = {.path = path, .arguments = arguments, .output = -1, .error = -1, .control = -1};
 	int error = 0;
 
@@ -298,6 +345,18 @@ unsigned worker_watch_index_of_uuid(const struct mediator *mediator, const char 
 			return i;
 	}
 	return UINT_MAX;
+}
+
+const struct worker_watch *worker_watch_sensors_next(const struct mediator *mediator, const struct worker_watch *watch,
+						     struct worker_watch_sensors *ret_sensors)
+{
+	watch = watch ? LIST_NEXT(watch, link) : LIST_FIRST(&mediator->worker_watches);
+	if (watch)
+		*ret_sensors = (struct worker_watch_sensors){.worker = watch->address, .gpus = watch->sensors};
+	/* What is not known now is not what it was. */
+	if (watch && seconds_now() - watch->sensors_told <= SENSORS_SECONDS_MAX)
+		ret_sensors->count = watch->sensors_count;
+	return watch;
 }
 
 void worker_gpu_name(const char *worker, unsigned index, char name[WORKER_GPU_NAME_BYTES])

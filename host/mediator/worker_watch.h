@@ -2,7 +2,8 @@
 /*
  * What the mediator knows of its workers without a program there: for each a vgpu-relay with "watch", which runs as
  * long as the mediator does and is started again when it ends. It says which GPUs the worker has, so that each has a
- * scheduler of its own, what errors they report, and whether the worker is there at all.
+ * scheduler of its own, what errors they report, what their sensors say if somebody asks for metrics, and whether the
+ * worker is there at all.
  *
  * A worker's GPUs have numbers: that of the worker (worker_gpu()) is the first one's, the others follow, in the
  * worker's order. Until they are known, and for programs without a context, all is as on the first one.
@@ -16,6 +17,9 @@
 
 #define WORKER_GPUS_MAX	      32u /* a power of two */
 #define WORKER_GPU_NAME_BYTES 280
+/* Before what a worker says of sensors, a line for each GPU and then an end. */
+#define WORKER_SENSORS_PREFIX "sensors: "
+#define WORKER_SENSORS_END    "end"
 
 struct mediator;
 
@@ -31,6 +35,19 @@ unsigned worker_watch_gpu_count(const struct mediator *mediator, const char *wor
 
 /* The number in its order of the worker's GPU at that place (VGPU_PCI_PLACE), of any of its GPUs; UINT_MAX: none. */
 unsigned worker_watch_index(const struct mediator *mediator, unsigned gpu, uint32_t pci_place);
+
+struct sensors_gpu;
+struct worker_watch;
+
+struct worker_watch_sensors {
+	const char *worker; /* its address */
+	const struct sensors_gpu *gpus;
+	unsigned count;
+};
+
+/* The next worker behind 'watch' (NULL: the first) and what its GPUs' sensors said last; NULL: there is none. */
+const struct worker_watch *worker_watch_sensors_next(const struct mediator *mediator, const struct worker_watch *watch,
+						     struct worker_watch_sensors *ret_sensors);
 
 /* "HOST:PORT" of the first GPU, "HOST:PORT#2" of the third. */
 void worker_gpu_name(const char *worker, unsigned index, char name[WORKER_GPU_NAME_BYTES]);

@@ -35,8 +35,7 @@ static struct connection *owner_find(struct accounts *accounts, const struct que
 	{
 		if (owner->process && owner->lanes_left && owner->account &&
 		    CRYPTO_memcmp(owner->lane_token, question->token, sizeof(owner->lane_token)) == 0 &&
-		    memcmp(account_certificate(owner->account), question->key.certificate, ACCOUNT_CERTIFICATE_BYTES) ==
-			    0)
+		    memcmp(owner->account->key.certificate, question->key.certificate, ACCOUNT_CERTIFICATE_BYTES) == 0)
 			return owner;
 	}
 	return NULL;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -16,14 +17,6 @@
 
 #define ANSWER_FILES   2 /* the tenant's page, the counters */
 #define COUNTERS_BYTES 4096
-
-struct account {
-	LIST_ENTRY(account) link;
-	struct account_key key;
-	int file;
-	struct vgpu_tenant_page *page;
-	unsigned connections;
-};
 
 struct connection *connection_add(struct accounts *accounts, int *ret_peer)
 {
@@ -178,9 +171,7 @@ static bool question_take(struct accounts *accounts, struct connection *connecti
 			is_question = lane_admit(accounts, connection, &question);
 			break;
 		case QUESTION_EXECUTOR:
-			is_question = connection->account != NULL;
-			if (is_question)
-				connection->executor = question.executor;
+			is_question = executor_give(accounts, connection, &question, files);
 			break;
 		default:
 			break;
@@ -192,7 +183,7 @@ static bool question_take(struct accounts *accounts, struct connection *connecti
 
 void connection_answer(struct accounts *accounts, struct connection *connection)
 {
-	if (connection->executor ? neighbours_answer(accounts, connection) : question_take(accounts, connection))
+	if (connection->has_begun ? neighbours_answer(accounts, connection) : question_take(accounts, connection))
 		return;
 	/* The end, or a process that was taken over. */
 	close(connection->socket);
@@ -211,6 +202,9 @@ void connection_reaped(struct accounts *accounts, pid_t process)
 				connection_answer(accounts, connection);
 			connection->process = 0;
 			lanes_kill(accounts, connection);
+			/* Nobody hears of it any more, also if it is inside the driver. It is not reaped yet. */
+			if (connection->executor)
+				kill(connection->executor, SIGKILL);
 		} else if (connection->executor == process) {
 			connection->executor = 0;
 		} else {
@@ -243,11 +237,6 @@ void accounts_forget(struct accounts *accounts)
 	}
 }
 
-const uint8_t *account_certificate(const struct account *account)
-{
-	return account->key.certificate;
-}
-
 int account_ask(int socket, const struct account_key *key, const struct account_group *group, int *ret_tenant,
 		int *ret_counters)
 {
@@ -260,11 +249,4 @@ int account_ask(int socket, const struct account_key *key, const struct account_
 	*ret_tenant = files[0];
 	*ret_counters = files[1];
 	return 0;
-}
-
-int account_executor_tell(int socket, pid_t executor)
-{
-	const struct question question = {.kind = QUESTION_EXECUTOR, .executor = executor};
-
-	return files_send(socket, &question, sizeof(question), NULL, 0, 0);
 }

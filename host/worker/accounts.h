@@ -43,11 +43,22 @@ enum account_lane_file {
 	ACCOUNT_LANE_FILES
 };
 
+/* A tenant, while it has programs here. */
+struct account {
+	LIST_ENTRY(account) link;
+	struct account_key key;
+	int file;
+	struct vgpu_tenant_page *page;
+	unsigned connections;
+	uid_t user; /* of its executors; 0: none of its own */
+};
+
 /* The process of a connection, as the main process knows it. */
 struct connection {
 	LIST_ENTRY(connection) link;
 	pid_t process;	/* 0: it is gone, its executor not yet */
 	pid_t executor; /* 0: none that is still there */
+	bool has_begun; /* it had its executor; from then on it asks as one does */
 	int socket;	/* to the process; -1: closed */
 	struct account *account;
 	struct account_group group;
@@ -63,8 +74,11 @@ struct connection {
 LIST_HEAD(connection_list, connection);
 LIST_HEAD(account_list, account);
 
+struct executors;
+
 struct accounts {
 	unsigned programs_max; /* connections with an account */
+	struct executors *executors;
 	struct connection_list connections;
 	struct account_list accounts;
 };
@@ -78,9 +92,6 @@ void connection_answer(struct accounts *accounts, struct connection *connection)
 /* A process was reaped: a connection's, its executor, or neither. */
 void connection_reaped(struct accounts *accounts, pid_t process);
 
-/* The certificate of the account's host. */
-const uint8_t *account_certificate(const struct account *account);
-
 /* The connection's process: what it has by being a copy of the main one is not for it. */
 void accounts_forget(struct accounts *accounts);
 /* Its tenant's page and the page for its executor's counters. 0, or -1 with errno. */
@@ -93,8 +104,12 @@ int account_lanes_tell(int socket, const uint8_t token[LINK_TOKEN_BYTES], unsign
 /* The process of a lane: its channel's files. -1 with errno: there is no such channel, or it has all its lanes. */
 int account_lane_ask(int socket, const uint8_t token[LINK_TOKEN_BYTES],
 		     const uint8_t certificate[ACCOUNT_CERTIFICATE_BYTES], int ret_files[ACCOUNT_LANE_FILES]);
-/* The executor is there. 0, or -1 with errno. */
-int account_executor_tell(int socket, pid_t executor);
+/*
+ * Has an executor started as its tenant's user, on that end of its control socket and with that one of a pipe for what
+ * it writes; 'is_lasting': its tenant is known again by its name. Its number, or -1 with errno. It is killed when the
+ * connection's process ends.
+ */
+pid_t account_executor_ask(int socket, bool is_lasting, int control, int log);
 /* From then on it passes its executor's questions about other processes on, and the answers back (vgpu_control.h). */
 
 #endif

@@ -37,6 +37,8 @@ static bool head_is_valid(struct lane *lane)
 {
 	const struct lane_head *head = &lane->in_head;
 
+	if (!lane->has_begun)
+		return head->number == 0 && head->place == 0 && head->bytes == 0 && head->reserved == 0;
 	return head->reserved == 0 && lanes_number_is_valid(lane->page, head->number) && windows_read(lane) &&
 	       window_has(lane->windows.in_bytes, head->place, head->bytes);
 }
@@ -82,7 +84,9 @@ static bool pieces_receive(struct lane *lane)
 		if (lane->in_got >= sizeof(lane->in_head) &&
 		    lane->in_got == sizeof(lane->in_head) + lane->in_head.bytes) {
 			lane->in_got = 0;
-			lanes_piece_came(lane->page, lane->bell, lane->in_head.number);
+			if (lane->has_begun)
+				lanes_piece_came(lane->page, lane->bell, lane->in_head.number);
+			lane->has_begun = true;
 		}
 	}
 	if (total)
@@ -112,7 +116,7 @@ static bool pieces_send(struct lane *lane)
 {
 	uint64_t total = 0;
 
-	while (total < BYTES_IN_A_ROW && (lane->out_left || piece_begin(lane))) {
+	while (lane->has_begun && total < BYTES_IN_A_ROW && (lane->out_left || piece_begin(lane))) {
 		uint64_t bytes = lane->out_piece.bytes;
 		const uint8_t *from;
 		size_t wanted, left;
@@ -140,8 +144,9 @@ static void wait(struct lane *lane)
 	uint64_t count;
 	ssize_t got = 0;
 
-	if (lane->out_left) {
-		waits[0].events |= POLLOUT;
+	if (lane->out_left || !lane->has_begun) {
+		if (lane->out_left)
+			waits[0].events |= POLLOUT;
 		poll(waits, 1, LOOK_MS);
 		return;
 	}
@@ -154,6 +159,13 @@ static void wait(struct lane *lane)
 		got = read(lane->wake, &count, sizeof(count));
 	/* Another lane was faster. */
 	(void)got;
+}
+
+void lane_begin(struct lane *lane)
+{
+	lane->has_begun = true;
+	lane->out_piece.bytes = 0;
+	lane->out_left = sizeof(lane->out_head);
 }
 
 void lane_run(struct lane *lane)
@@ -169,6 +181,6 @@ void lane_run(struct lane *lane)
 		if (!progress && !link->reason[0])
 			wait(lane);
 	}
-	if (link->reason[0])
+	if (link->reason[0] && lane->has_begun)
 		lanes_lose(lane->page, lane->bell, link->reason);
 }

@@ -23,7 +23,7 @@
 #include "vgpu_control.h"
 #include "vgpu_schedule.h"
 
-#define LINK_VERSION	       7u
+#define LINK_VERSION	       8u
 #define LINK_PAYLOAD_BYTES_MAX (256u << 10)
 #define LINK_OUT_BYTES	       (2u << 20)
 #define LINK_EARLY_BYTES       4096u /* of them, for link_put_early() alone */
@@ -52,14 +52,17 @@ enum link_frame_type {
 	LINK_TEXT,  /* worker: text, as it comes: of a watch what the GPUs do, else lines for the host's log */
 	LINK_OFFER, /* worker: struct link_lane, after OPEN: the relay is to open that many lanes, which say the same */
 	LINK_LANE,  /* relay: struct link_lane, the first frame of a lane (lane.h); the answer is a STATUS */
+	LINK_LANES, /* relay: struct link_place, after an OFFER: so many of the lanes there are */
 	LINK_FRAME_TYPE_COUNT,
 };
 
 #define LINK_HOST_BYTES	    64
 #define LINK_LINE_BYTES_MAX 512 /* of a TEXT in a channel: one line for the host's log, with its end */
 
-#define LINK_FLAG_PACK	1u /* downloads may be packed */
-#define LINK_FLAG_WATCH 2u /* no channel: the answer to OPEN is followed by TEXT and signs of life (watch.h) */
+#define LINK_FLAG_PACK	  1u /* downloads may be packed */
+#define LINK_FLAG_WATCH	  2u /* no channel: the answer to OPEN is followed by TEXT and signs of life (watch.h) */
+#define LINK_FLAG_SENSORS 8u /* of a watch: what the GPUs' sensors say is wanted */
+#define LINK_FLAG_LASTING 4u /* the tenant is known again by its name, so there may be a compute cache for it */
 
 /* Little-endian, like all that goes over the wire. */
 struct link_frame {

@@ -137,6 +137,23 @@ static bool taken_take(struct mirror *mirror, const struct link_view *view)
 	return records_taken(&mirror->replies_out, place.value);
 }
 
+/* Lanes that the relay could not open are none; without any all goes over the link. */
+static bool lanes_take(struct mirror *mirror, const struct link_view *view)
+{
+	struct link_place place;
+
+	if (view->bytes != sizeof(place))
+		return false;
+	memcpy(&place, view->payload, sizeof(place));
+	if (place.value > mirror->lanes.count)
+		return false;
+	if (place.value == 0) {
+		mirror->lanes.count = 0;
+		mirror->commands_in.lanes = NULL;
+	}
+	return true;
+}
+
 static void frame_take(struct mirror *mirror, const struct link_view *view)
 {
 	bool is_valid = true;
@@ -157,6 +174,9 @@ static void frame_take(struct mirror *mirror, const struct link_view *view)
 		break;
 	case LINK_RETURNED:
 		is_valid = returned_take(mirror, view);
+		break;
+	case LINK_LANES:
+		is_valid = lanes_take(mirror, view);
 		break;
 	case LINK_ALIVE:
 		break;
@@ -332,14 +352,6 @@ static bool replies_take(struct mirror *mirror)
 	return released_send(mirror) || progress;
 }
 
-static void counters_send(struct mirror *mirror)
-{
-	struct vgpu_executor_counters counters = *mirror->counters;
-
-	if (link_room(mirror->link) >= sizeof(counters))
-		memcpy(link_put(mirror->link, LINK_COUNTERS, sizeof(counters), false), &counters, sizeof(counters));
-}
-
 static void life_check(struct mirror *mirror)
 {
 	struct link *link = mirror->link;
@@ -349,7 +361,7 @@ static void life_check(struct mirror *mirror)
 	if (lost)
 		mirror_end(mirror, VGPU_ERROR_EXECUTOR_DIED, "a lane was lost: %.120s", lost);
 	if (now >= link->alive_ms) {
-		counters_send(mirror);
+		mirror_counters_send(mirror);
 		mirror_schedule_send(&mirror->schedule, link, records_arrived(&mirror->commands_in), true);
 		link->alive_ms = now + LINK_ALIVE_MS;
 	}
@@ -385,7 +397,7 @@ static void mirror_sleep(struct mirror *mirror, int timeout_ms)
 	struct pollfd waits[] = {
 		{.fd = mirror->link->socket, .events = POLLIN | POLLRDHUP},
 		{.fd = mirror->interrupt, .events = POLLIN},
-		{.fd = mirror->control, .events = POLLIN | POLLRDHUP},
+		{.fd = mirror->is_finishing ? -1 : mirror->control, .events = POLLIN | POLLRDHUP},
 		{.fd = mirror->schedule.bell, .events = POLLIN},
 		{.fd = mirror->accounts, .events = POLLIN},
 		{.fd = mirror->log.pipe, .events = POLLIN},
@@ -405,11 +417,8 @@ static void mirror_sleep(struct mirror *mirror, int timeout_ms)
 		eventfd_clear(mirror->interrupt);
 	if (waits[3].revents & POLLIN)
 		mirror_schedule_ring(&mirror->schedule);
-	if (waits[2].revents) {
-		/* What it replied before its end is still delivered. */
-		replies_take(mirror);
+	if (waits[2].revents)
 		mirror_control_take(mirror);
-	}
 	if (waits[4].revents)
 		mirror_answer_take(mirror);
 	if (waits[5].revents)
@@ -427,6 +436,7 @@ void mirror_run(struct mirror *mirror)
 
 		if (replies_take(mirror))
 			progress = true;
+		mirror_finish_look(mirror);
 		mirror_schedule_send(&mirror->schedule, mirror->link, records_arrived(&mirror->commands_in), false);
 		if (!link_flush(mirror->link)) {
 			mirror_end(mirror, VGPU_ERROR_EXECUTOR_DIED, "the link was lost: %.100s", mirror->link->reason);
@@ -443,44 +453,5 @@ void mirror_run(struct mirror *mirror)
 		life_check(mirror);
 		if (!mirror->is_over && link_flush(mirror->link))
 			mirror_sleep(mirror, mirror_schedule_timeout(&mirror->schedule, LINK_ALIVE_MS));
-	}
-}
-
-/* Of the relay, which may have gone; a short while for a slow network. */
-static void last_words_send(struct mirror *mirror)
-{
-	uint64_t end = link_now_ms() + 1000;
-
-	counters_send(mirror);
-	if (mirror->status.error && link_room(mirror->link) >= sizeof(mirror->status))
-		memcpy(link_put(mirror->link, LINK_STATUS, sizeof(mirror->status), false), &mirror->status,
-		       sizeof(mirror->status));
-	while (link_flush(mirror->link) && !link_is_flushed(mirror->link) && link_now_ms() < end) {
-		struct pollfd wait = {.fd = mirror->link->socket, .events = POLLOUT};
-
-		poll(&wait, 1, 100);
-	}
-	SSL_shutdown(mirror->link->ssl);
-}
-
-void mirror_close(struct mirror *mirror)
-{
-	struct pollfd ended = {.fd = mirror->executor_exit, .events = POLLIN};
-
-	if (mirror->control >= 0)
-		close(mirror->control);
-	mirror->control = -1;
-	/* Its end of the control socket is its life; the kernel kills what is left when this process ends. */
-	if (mirror->executor_exit >= 0)
-		poll(&ended, 1, mirror->is_closing ? 1000 : 2000);
-	/* An executor that has failed says why. */
-	mirror_log_take(&mirror->log, mirror->link);
-	if (mirror->counters)
-		last_words_send(mirror);
-	else if (mirror->status.error) {
-		memcpy(link_put(mirror->link, LINK_STATUS, sizeof(mirror->status), false), &mirror->status,
-		       sizeof(mirror->status));
-		if (link_flush(mirror->link))
-			SSL_shutdown(mirror->link->ssl);
 	}
 }

@@ -69,13 +69,15 @@ struct mirror {
 	struct mirror_download held_download;
 
 	bool is_closing;
+	bool is_finishing; /* its executor has ended: what it said last is sent on, then it is over */
+	uint64_t moved_ms; /* meanwhile: when something last was */
+	uint64_t moved;	   /* and how far it was */
 	bool is_over;
 	struct link_status status; /* why, for the relay; error 0: nothing to say */
 	_Alignas(8) uint8_t record[VGPU_RECORD_BYTES_MAX];
 };
 
 struct mirror_plan {
-	const char *executor;
 	const char *driver;
 	int accounts; /* socket to the main process (accounts.h) */
 	unsigned lanes_max;
@@ -92,7 +94,16 @@ void mirror_run(struct mirror *mirror);
 /* Ends the executor, within two seconds, and tells the relay what can still be told. */
 void mirror_close(struct mirror *mirror);
 
+/* At once, whatever is on the way. */
 __attribute__((format(printf, 3, 4))) void mirror_end(struct mirror *mirror, enum vgpu_channel_error error,
 						      const char *format, ...);
+
+/* The executor has ended: when its last replies are sent. */
+__attribute__((format(printf, 3, 4))) void mirror_finish(struct mirror *mirror, enum vgpu_channel_error error,
+							 const char *format, ...);
+/* After a look at the replies: whether it is over. */
+void mirror_finish_look(struct mirror *mirror);
+
+void mirror_counters_send(struct mirror *mirror);
 
 #endif

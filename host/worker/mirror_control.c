@@ -37,7 +37,7 @@ void mirror_control_take(struct mirror *mirror)
 	if (received < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (received <= 0) {
-		mirror_end(mirror, VGPU_ERROR_EXECUTOR_DIED, "the executor ended");
+		mirror_finish(mirror, VGPU_ERROR_EXECUTOR_DIED, "the executor ended");
 		return;
 	}
 	switch (message.header.type) {
@@ -48,7 +48,7 @@ void mirror_control_take(struct mirror *mirror)
 		question_pass(mirror, &message);
 		break;
 	case VGPU_CONTROL_EXECUTOR_FAULT:
-		mirror_end(mirror, message.channel.error, "%s", message.channel.text);
+		mirror_finish(mirror, message.channel.error, "%s", message.channel.text);
 		break;
 	default:
 		mirror_end(mirror, VGPU_ERROR_EXECUTOR_DIED, "the executor sent message %u", message.header.type);

@@ -3,17 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
-#include <sys/personality.h>
-#include <sys/prctl.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -26,53 +20,10 @@
 #define COUNTERS_BYTES	  4096
 #define CHANNEL_BYTES_MAX (256u << 20)
 #define START_MS	  60000
-#define EXIT_NOT_STARTED  127
-#define DESCRIPTORS_MAX	  65536
-
-void mirror_end(struct mirror *mirror, enum vgpu_channel_error error, const char *format, ...)
-{
-	va_list arguments;
-
-	if (mirror->is_over)
-		return;
-	mirror->is_over = true;
-	mirror->status.error = error;
-	va_start(arguments, format);
-	vsnprintf(mirror->status.text, sizeof(mirror->status.text), format, arguments);
-	va_end(arguments);
-}
-
-static _Noreturn void child_run(const struct mirror_plan *plan, int control, int log, pid_t parent)
-{
-	char *arguments[] = {strdup(plan->executor), NULL};
-	const struct rlimit no_core = {0, 0};
-	struct sigaction initial = {.sa_handler = SIG_DFL};
-	sigset_t none;
-
-	sigemptyset(&none);
-	for (int number = 1; number < NSIG; number++)
-		sigaction(number, &initial, NULL);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	/* The driver's allocations must lie where the guest's library keeps clear (executor/main.c). */
-	if (dup2(log, STDERR_FILENO) < 0 || dup2(control, VGPU_EXECUTOR_CONTROL_FD) < 0 ||
-	    setrlimit(RLIMIT_CORE, &no_core) < 0 || personality(ADDR_COMPAT_LAYOUT) < 0 ||
-	    prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
-		_exit(EXIT_NOT_STARTED);
-	if (syscall(SYS_close_range, VGPU_EXECUTOR_CONTROL_FD + 1u, ~0u, 0u) < 0) {
-		/* Linux before 5.9 */
-		for (int descriptor = VGPU_EXECUTOR_CONTROL_FD + 1; descriptor < DESCRIPTORS_MAX; descriptor++)
-			close(descriptor);
-	}
-	if (arguments[0])
-		execv(plan->executor, arguments);
-	dprintf(STDERR_FILENO, "[vgpu-worker] cannot start %s: %s\n", plan->executor, strerror(errno));
-	_exit(EXIT_NOT_STARTED);
-}
 
 static bool executor_start(struct mirror *mirror, const struct mirror_plan *plan)
 {
 	int sockets[2];
-	pid_t parent = getpid();
 	int log;
 
 	if (mirror_log_open(&mirror->log, &log) < 0)
@@ -88,9 +39,7 @@ static bool executor_start(struct mirror *mirror, const struct mirror_plan *plan
 		close(log);
 		return false;
 	}
-	mirror->executor = fork();
-	if (mirror->executor == 0)
-		child_run(plan, sockets[1], log, parent);
+	mirror->executor = account_executor_ask(plan->accounts, plan->open.flags & LINK_FLAG_LASTING, sockets[1], log);
 	close(sockets[1]);
 	close(log);
 	if (mirror->executor < 0)
@@ -280,8 +229,7 @@ bool mirror_open(struct mirror *mirror, const struct mirror_plan *plan)
 		counters_mapping = mmap(NULL, COUNTERS_BYTES, PROT_READ, MAP_SHARED, counters, 0);
 	if (mapping == MAP_FAILED || counters_mapping == MAP_FAILED || mirror->doorbell < 0 || mirror->interrupt < 0 ||
 	    mirror_schedule_open(&mirror->schedule) < 0 || !lanes_offer(mirror, plan, memory) ||
-	    !executor_start(mirror, plan) || account_executor_tell(plan->accounts, mirror->executor) < 0 ||
-	    !start_send(mirror, plan, memory, counters, tenant)) {
+	    !executor_start(mirror, plan) || !start_send(mirror, plan, memory, counters, tenant)) {
 		mirror_end(mirror, VGPU_ERROR_NO_MEMORY, "the worker cannot start an executor: %s", strerror(errno));
 	} else if (ready_await(mirror)) {
 		mirror->memory = mapping;

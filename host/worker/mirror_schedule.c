@@ -94,7 +94,14 @@ bool mirror_schedule_take(struct mirror_schedule *schedule, const struct link_vi
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	eventfd_ring(schedule->wake);
 	watch_set(schedule);
+	schedule->is_due |= schedule->is_over;
 	return true;
+}
+
+void mirror_schedule_end(struct mirror_schedule *schedule)
+{
+	schedule->is_over = true;
+	schedule->is_due = true;
 }
 
 void mirror_schedule_ring(struct mirror_schedule *schedule)
@@ -134,6 +141,11 @@ static struct link_schedule report_make(const struct mirror_schedule *schedule)
 		report.pci_places[i] = LOAD(schedule->counters->devices[i].pci_place);
 	deadline = LOAD(claims->deadline_ns);
 	report.is_overdue = deadline && pause_now_ns() > deadline && LOAD(schedule->permit->limits.kernel_ms) ? 1 : 0;
+	if (schedule->is_over) {
+		report.claims.done = report.word;
+		report.claims.demand = report.claims.busy = report.claims.in_flight = 0;
+		report.is_overdue = 0;
+	}
 	return report;
 }
 

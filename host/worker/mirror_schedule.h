@@ -22,6 +22,7 @@ struct mirror_schedule {
 	int bell;
 	bool is_due; /* the executor has rung */
 	struct link_schedule sent;
+	bool is_over;	  /* there is no executor any more */
 	uint64_t look_ms; /* when to look for kernels that take too long; 0: theirs is not limited */
 };
 
@@ -29,6 +30,9 @@ struct mirror_schedule {
 int mirror_schedule_open(struct mirror_schedule *schedule);
 /* Once there is an executor. */
 void mirror_schedule_begin(struct mirror_schedule *schedule, const void *counters);
+
+/* The executor has ended: whatever permit comes, it has nothing to do. */
+void mirror_schedule_end(struct mirror_schedule *schedule);
 
 /* False: it is no permit. */
 bool mirror_schedule_take(struct mirror_schedule *schedule, const struct link_view *view);

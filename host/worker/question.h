@@ -11,12 +11,12 @@ enum question_kind {
 	QUESTION_ACCOUNT = 1, /* the answer: the tenant's page, the counters */
 	QUESTION_LANES,	      /* no answer; with the files of enum account_lane_file */
 	QUESTION_LANE,	      /* the answer: those files */
-	QUESTION_EXECUTOR,    /* no answer */
+	QUESTION_EXECUTOR,    /* with its control socket and its pipe; the answer is of account_executors.c */
 };
 
 struct question {
 	uint32_t kind;
-	int32_t executor;
+	uint32_t is_lasting;	/* the tenant of the executor */
 	struct account_key key; /* of a lane: the certificate alone */
 	struct account_group group;
 	uint32_t lanes;
@@ -36,10 +36,13 @@ void files_close(int files[QUESTION_FILES_MAX]);
 /* An answer of exactly so many files. -1 with errno: it is refused, or nobody answers. */
 int answer_await(int socket, size_t count, int *ret_files);
 
-/* The main process: what account_lanes_tell() and account_lane_ask() say. False: it is not to be believed, or refused.
+/* The main process: what account_lanes_tell(), account_lane_ask() and account_executor_ask() say. False: it is not to
+ * be believed, or refused.
  */
 bool lanes_register(struct connection *connection, const struct question *question, int files[QUESTION_FILES_MAX]);
 bool lane_admit(struct accounts *accounts, struct connection *connection, const struct question *question);
+bool executor_give(struct accounts *accounts, struct connection *connection, const struct question *question,
+		   const int files[QUESTION_FILES_MAX]);
 /* The connection's process is gone, and so are its lanes. */
 void lanes_kill(struct accounts *accounts, struct connection *connection);
 void lanes_forget(struct connection *connection);

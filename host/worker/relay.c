@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,23 +13,6 @@
 #define FRAMES_IN_A_ROW	     16
 #define ROUNDS_BETWEEN_LOOKS 256
 #define COUNTER_WORDS	     (sizeof(struct vgpu_executor_counters) / sizeof(uint64_t))
-
-void relay_fault(struct relay *relay, enum vgpu_channel_error error, const char *format, ...)
-{
-	va_list arguments;
-
-	if (relay->fault)
-		return;
-	relay->fault = error;
-	va_start(arguments, format);
-	vsnprintf(relay->fault_text, sizeof(relay->fault_text), format, arguments);
-	va_end(arguments);
-}
-
-static void link_lost(struct relay *relay)
-{
-	relay_fault(relay, VGPU_ERROR_EXECUTOR_DIED, "the link to the worker was lost: %s", relay->link.reason);
-}
 
 /* As the executor would: in order, within one turn of the window, and in one piece. */
 static bool use_is_valid(const struct relay *relay, const struct window_use *use)
@@ -249,19 +231,6 @@ static void counters_take(struct relay *relay, const struct link_view *view)
 		__atomic_store_n((uint64_t *)(void *)relay->counters + i, values[i], __ATOMIC_RELAXED);
 }
 
-static void status_take(struct relay *relay, const struct link_view *view)
-{
-	struct link_status status;
-
-	memcpy(&status, view->payload, sizeof(status));
-	status.text[sizeof(status.text) - 1] = '\0';
-	relay_fault(relay,
-		    status.error > VGPU_ERROR_NONE && status.error <= VGPU_ERROR_START_TIMEOUT
-			    ? (enum vgpu_channel_error)status.error
-			    : VGPU_ERROR_EXECUTOR_DIED,
-		    "worker: %.140s", status.text);
-}
-
 /* What the executor there says goes where an executor here would say it; what is no line does not look like one. */
 static void text_log(const struct link_view *view)
 {
@@ -320,7 +289,7 @@ static void frame_take(struct relay *relay, const struct link_view *view)
 	case LINK_STATUS:
 		is_valid = view->bytes == sizeof(struct link_status);
 		if (is_valid)
-			status_take(relay, view);
+			relay_last_take(relay, view);
 		break;
 	default:
 		break;
@@ -344,13 +313,15 @@ static bool frames_take(struct relay *relay)
 		progress = true;
 	}
 	if (!relay->fault && !relay->close_end_ms) {
-		if (replies_put(relay))
-			progress = true;
+		bool has_put = replies_put(relay);
+
+		progress |= has_put;
 		function_call(relay);
+		relay_last_look(relay, has_put);
 	}
 	/* What came before the end has been looked at by now. */
 	if (found < 0 || (is_lost && found == 0))
-		link_lost(relay);
+		relay_link_lost(relay);
 	return progress;
 }
 
@@ -461,7 +432,7 @@ void relay_run(struct relay *relay)
 			/* It may have said why before it went. */
 			if (frames_take(relay) && !relay->fault)
 				continue;
-			link_lost(relay);
+			relay_link_lost(relay);
 			break;
 		}
 		if (frames_take(relay))

@@ -53,6 +53,9 @@ struct relay {
 	bool function_waits;	       /* to be called, for replies that came before it */
 	struct link_function function; /* the one that was called last */
 
+	struct link_status
+		last;	       /* the worker's last words, for when the guest has what came before; error 0: none yet */
+	uint64_t moved_ms;     /* with them: when the guest last took something */
 	uint64_t close_end_ms; /* 0: not closing */
 	enum vgpu_channel_error fault;
 	char fault_text[VGPU_CONTROL_TEXT_BYTES];
@@ -62,6 +65,16 @@ struct relay {
 /* Until the mediator ends it, or a fault, which is then set. */
 void relay_run(struct relay *relay);
 
+/* The worker's last words, in a STATUS. */
+void relay_last_take(struct relay *relay, const struct link_view *view);
+/*
+ * After a look at the replies, of which the guest has taken some ('progress') or none: it is the end, as the worker has
+ * said it, when the guest has all that the executor said before, or takes no more of it.
+ */
+void relay_last_look(struct relay *relay, bool progress);
+void relay_link_lost(struct relay *relay);
+
+/* The first reason counts. */
 __attribute__((format(printf, 3, 4))) void relay_fault(struct relay *relay, enum vgpu_channel_error error,
 						       const char *format, ...);
 

@@ -13,12 +13,13 @@
 
 #include "credentials.h"
 
-#define CONNECT_MS     5000 /* in all, a worker that restarts included */
-#define RETRY_FIRST_MS 100
-#define RETRY_LAST_MS  1600
-#define HANDSHAKE_MS   5000
-#define MACHINE_FILE   "/etc/machine-id"
-#define ADDRESS_BYTES  256
+#define CONNECT_MS	5000 /* in all, a worker that restarts included */
+#define LANE_CONNECT_MS 2000 /* to who has just taken a connection; it can be done without */
+#define RETRY_FIRST_MS	100
+#define RETRY_LAST_MS	1600
+#define HANDSHAKE_MS	5000
+#define MACHINE_FILE	"/etc/machine-id"
+#define ADDRESS_BYTES	256
 
 __attribute__((format(printf, 3, 4))) static bool fail(struct relay_connect_failure *failure,
 						       enum vgpu_channel_error error, const char *format, ...)
@@ -147,15 +148,17 @@ bool relay_connect_lane(struct link *link, const struct link *first, const struc
 		return fail(ret_failure, VGPU_ERROR_REFUSED, "\"%.64s\" is no HOST:PORT", plan->worker);
 	if (getpeername(first->socket, address.ai_addr, &address.ai_addrlen) == 0) {
 		address.ai_family = peer.ss_family;
-		socket = connect_once(&address, CONNECT_MS);
+		socket = connect_once(&address, LANE_CONNECT_MS);
 	}
 	if (socket < 0)
 		return fail(ret_failure, VGPU_ERROR_REFUSED, "worker %.64s: %s", plan->worker, strerror(errno));
 	if (link_create(link, SSL_get_SSL_CTX(first->ssl), socket) < 0)
 		return fail(ret_failure, VGPU_ERROR_NO_MEMORY, "the host is out of memory");
-	return credentials_expect(link->ssl, host) == 0 && link_handshake(link, false, HANDSHAKE_MS)
-		       ? true
-		       : fail(ret_failure, VGPU_ERROR_REFUSED, "worker %.40s: %.100s", plan->worker, link->reason);
+	if (credentials_expect(link->ssl, host) == 0 && link_handshake(link, false, HANDSHAKE_MS))
+		return true;
+	fail(ret_failure, VGPU_ERROR_REFUSED, "worker %.40s: %.100s", plan->worker, link->reason);
+	link_destroy(link);
+	return false;
 }
 
 void relay_host_name(char name[LINK_HOST_BYTES])

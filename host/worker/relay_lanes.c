@@ -24,6 +24,7 @@ static struct {
 } lanes[LANES_MAX];
 
 static unsigned connected;
+static bool is_offered; /* and more is not taken */
 
 unsigned relay_lanes_usual(void)
 {
@@ -70,36 +71,48 @@ static bool answer_await(struct link *link, char *text, size_t text_bytes)
 	return false;
 }
 
+/* Connects it and sends its greeting. False, with the reason in 'text'. */
+static bool lane_connect(struct link *link, struct relay *relay, const struct relay_connect_plan *plan,
+			 const struct link_lane *offer, char *text, size_t text_bytes)
+{
+	struct link_lane greeting = {.version = LINK_VERSION};
+	struct relay_connect_failure failure;
+
+	if (!relay_connect_lane(link, &relay->link, plan, &failure)) {
+		snprintf(text, text_bytes, "%s", failure.text);
+		return false;
+	}
+	memcpy(greeting.token, offer->token, sizeof(greeting.token));
+	memcpy(link_put(link, LINK_LANE, sizeof(greeting), false), &greeting, sizeof(greeting));
+	/* What is lost here has no answer. */
+	(void)link_flush(link);
+	return true;
+}
+
 bool relay_lanes_connect(struct relay *relay, const struct relay_connect_plan *plan, const struct link_lane *offer)
 {
-	const struct link_lane greeting = {.version = LINK_VERSION};
-	struct relay_connect_failure failure;
-	char text[VGPU_CONTROL_TEXT_BYTES];
+	struct link_place place;
+	unsigned greeted = 0;
+	char text[VGPU_CONTROL_TEXT_BYTES] = "";
 
-	if (offer->count == 0 || offer->count > relay->lanes_wanted || connected) {
+	if (offer->count == 0 || offer->count > relay->lanes_wanted || is_offered) {
 		relay_fault(relay, VGPU_ERROR_PROTOCOL, "the worker offers %u lanes", offer->count);
 		return false;
 	}
-	for (; connected < offer->count; connected++) {
-		struct link *link = &lanes[connected].link;
-		struct link_lane *place;
-
-		if (!relay_connect_lane(link, &relay->link, plan, &failure)) {
-			relay_fault(relay, failure.error, "a lane: %.140s", failure.text);
-			return false;
-		}
-		place = link_put(link, LINK_LANE, sizeof(greeting), false);
-		memcpy(place, &greeting, sizeof(greeting));
-		memcpy(place->token, offer->token, sizeof(offer->token));
-		/* What is lost here has no answer. */
-		(void)link_flush(link);
+	is_offered = true;
+	/* What lets one pass may not let the next one; another attempt would cost a start as much time again. */
+	while (greeted < offer->count && lane_connect(&lanes[greeted].link, relay, plan, offer, text, sizeof(text)))
+		greeted++;
+	for (unsigned i = 0; i < greeted; i++) {
+		if (!answer_await(&lanes[i].link, text, sizeof(text)))
+			link_destroy(&lanes[i].link);
+		else
+			lanes[connected++].link = lanes[i].link;
 	}
-	for (unsigned i = 0; i < connected; i++) {
-		if (!answer_await(&lanes[i].link, text, sizeof(text))) {
-			relay_fault(relay, VGPU_ERROR_REFUSED, "a lane to the worker: %.120s", text);
-			return false;
-		}
-	}
+	if (connected < offer->count)
+		fprintf(stderr, "[vgpu-relay] %u of %u lanes to the worker: %s\n", connected, offer->count, text);
+	place.value = connected;
+	memcpy(link_put(&relay->link, LINK_LANES, sizeof(place), false), &place, sizeof(place));
 	return true;
 }
 
@@ -143,6 +156,7 @@ bool relay_lanes_start(struct relay *relay)
 			.wake = relay->lanes.wake,
 			.bell = relay->lanes.bell,
 		};
+		lane_begin(&lanes[i].lane);
 		error = pthread_create(&lanes[i].thread, &attributes, thread_run, &lanes[i].lane);
 		lanes[i].is_started = !error;
 	}

@@ -11,10 +11,13 @@
 /* How many to ask for if nobody says: a quarter of the processors, at least one, at most four. */
 unsigned relay_lanes_usual(void);
 
-/* What the worker offers. False: a lane could not be opened; relay_fault() has been told. */
+/*
+ * Opens what the worker offers, or as many of them as go, and tells it how many. False: it offers what it may not;
+ * relay_fault() has been told.
+ */
 bool relay_lanes_connect(struct relay *relay, const struct relay_connect_plan *plan, const struct link_lane *offer);
 
-/* The channel's windows are known. False: as above. */
+/* The channel's windows are known. False: a lane has no thread; relay_fault() has been told. */
 bool relay_lanes_start(struct relay *relay);
 
 void relay_lanes_end(struct relay *relay);

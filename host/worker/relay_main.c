@@ -88,7 +88,7 @@ static bool worker_open(const struct vgpu_control_executor_start *start, const s
 		.channel = start->channel,
 		.pool_id = start->pool_id,
 		.channel_bytes = start->channel_bytes,
-		.flags = relay.packer.context ? LINK_FLAG_PACK : 0,
+		.flags = (relay.packer.context ? LINK_FLAG_PACK : 0) | (start->is_lasting ? LINK_FLAG_LASTING : 0),
 		.lanes = relay.lanes_wanted,
 		.window_bytes = relay.channel.upload_bytes,
 		.process_namespace = start->process_namespace,
@@ -193,11 +193,13 @@ int main(int count, char **arguments)
 	struct relay_connect_plan plan = {.worker = count > 1 ? arguments[1] : NULL};
 	struct control_message message;
 	bool is_watch = false;
+	bool has_sensors = false;
 	bool is_started;
 	int error;
 
 	if (count < 2) {
-		fputs("usage: vgpu-relay HOST:PORT [SILENCE_MS [pack] [once] [watch] [lanes=N]]\n\nThe mediator starts "
+		fputs("usage: vgpu-relay HOST:PORT [SILENCE_MS [pack] [once] [watch [sensors]] [lanes=N]]\n\nThe "
+		      "mediator starts "
 		      "it.\n",
 		      stderr);
 		return EXIT_USAGE;
@@ -210,6 +212,7 @@ int main(int count, char **arguments)
 			(void)packer_open(&relay.packer);
 		plan.once |= strcmp(arguments[i], "once") == 0;
 		is_watch |= strcmp(arguments[i], "watch") == 0;
+		has_sensors |= strcmp(arguments[i], "sensors") == 0;
 		if (strncmp(arguments[i], LANES_ARGUMENT, strlen(LANES_ARGUMENT)) == 0)
 			relay.lanes_wanted = (unsigned)strtoul(arguments[i] + strlen(LANES_ARGUMENT), NULL, 10);
 	}
@@ -221,7 +224,7 @@ int main(int count, char **arguments)
 	signal(SIGPIPE, SIG_IGN);
 	prctl(PR_SET_DUMPABLE, 0);
 	if (is_watch)
-		return relay_watch(plan.worker, VGPU_EXECUTOR_CONTROL_FD, relay.silence_ms);
+		return relay_watch(plan.worker, VGPU_EXECUTOR_CONTROL_FD, relay.silence_ms, has_sensors);
 	if (control_receive(relay.control, &message) <= 0)
 		return EXIT_START;
 	is_started = start_take(&message, &plan);

@@ -91,10 +91,11 @@ static int watch_run(struct link *link, unsigned long silence_ms)
 	return code;
 }
 
-int relay_watch(const char *worker, int credentials, unsigned long silence_ms)
+int relay_watch(const char *worker, int credentials, unsigned long silence_ms, bool has_sensors)
 {
 	const struct relay_connect_plan plan = {.worker = worker, .credentials = credentials, .once = true};
-	struct link_open open = {.version = LINK_VERSION, .flags = LINK_FLAG_WATCH};
+	struct link_open open = {.version = LINK_VERSION,
+				 .flags = LINK_FLAG_WATCH | (has_sensors ? LINK_FLAG_SENSORS : 0)};
 	struct link link = {.socket = -1};
 	struct relay_connect_failure failure;
 	int error;

@@ -6,7 +6,9 @@
 #ifndef WORKER_RELAY_WATCH_H
 #define WORKER_RELAY_WATCH_H
 
-/* 'credentials' is their file. The exit status. */
-int relay_watch(const char *worker, int credentials, unsigned long silence_ms);
+#include <stdbool.h>
+
+/* 'credentials' is their file; 'has_sensors': what sensors say is wanted. The exit status. */
+int relay_watch(const char *worker, int credentials, unsigned long silence_ms, bool has_sensors);
 
 #endif

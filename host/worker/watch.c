@@ -12,10 +12,13 @@
 #include <unistd.h>
 
 #include "sandbox.h"
+#include "worker_watch.h"
 
 /* Between two starts of a program that has ended: a driver that is not there yet, a worker without NVML. */
 #define PROBE_AGAIN_S  10
 #define EVENTS_AGAIN_S 30
+#define SENSORS_EACH_S 10
+#define SENSORS_WAIT_S 30
 #define PIECE_BYTES    4096
 #define NAME	       "vgpu-watch"
 
@@ -49,6 +52,57 @@ static bool program_run(char *const *arguments)
 	return child > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
+/* What the program prints, each line in one piece, for others write there too. */
+static void sensors_forward(char *const *arguments)
+{
+	pid_t self = getpid();
+	char line[512];
+	FILE *lines;
+	int ends[2];
+	pid_t child;
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return;
+	child = fork();
+	if (child == 0) {
+		if (dup2(ends[1], STDOUT_FILENO) < 0)
+			_exit(127);
+		/* The signal ends it: what takes longer is no answer. */
+		alarm(SENSORS_WAIT_S);
+		program_become(arguments, self);
+	}
+	close(ends[1]);
+	lines = fdopen(ends[0], "r");
+	while (lines && fgets(line, sizeof(line), lines)) {
+		if (strchr(line, '\n'))
+			dprintf(STDOUT_FILENO, WORKER_SENSORS_PREFIX "%s", line);
+	}
+	if (lines)
+		fclose(lines);
+	else
+		close(ends[0]);
+	if (child > 0)
+		waitpid(child, NULL, 0);
+	dprintf(STDOUT_FILENO, WORKER_SENSORS_PREFIX WORKER_SENSORS_END "\n");
+}
+
+/* Beside the program that waits for errors; ends with its parent. */
+static void sensors_start(char *executor)
+{
+	char sensors[] = "--sensors";
+	char *const arguments[] = {executor, sensors, NULL};
+	pid_t parent = getpid();
+
+	if (fork() != 0)
+		return;
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
+		_exit(127);
+	for (;;) {
+		sensors_forward(arguments);
+		sleep(SENSORS_EACH_S);
+	}
+}
+
 /* Has only the pipe, as its standard output, which the programs inherit; ends with its parent. */
 static _Noreturn void programs_run(const struct watch_plan *plan)
 {
@@ -64,6 +118,8 @@ static _Noreturn void programs_run(const struct watch_plan *plan)
 	while (!program_run(probe_arguments))
 		sleep(PROBE_AGAIN_S);
 	dprintf(STDOUT_FILENO, "ready\n");
+	if (plan->has_sensors)
+		sensors_start(executor);
 	for (;;) {
 		(void)program_run(events_arguments);
 		sleep(EVENTS_AGAIN_S);

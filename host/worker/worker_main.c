@@ -4,7 +4,6 @@
  * process of its own and that one an executor, so that whatever comes over a
  * connection can harm that channel only.
  */
-#include <argp.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -21,46 +20,19 @@
 
 #include "accounts.h"
 #include "credentials.h"
+#include "executors.h"
 #include "lane_serve.h"
+#include "log.h"
 #include "mirror.h"
 #include "sandbox.h"
+#include "settings.h"
 #include "watch.h"
 
-#define HANDSHAKE_MS	5000
-#define OPEN_MS		5000
-#define CONNECTIONS_MAX 128
+#define HANDSHAKE_MS 5000
+#define OPEN_MS	     5000
 /* That have not said yet what they are for, or that watch: one for each program, and so many more. */
-#define OTHERS_MAX	  16
-#define ACCEPT_RETRY_MS	  100
-#define CREDENTIALS_USUAL "/etc/vgpu/worker.pem"
-#define LISTEN_USUAL	  "[::]:5555"
-
-struct settings {
-	const char *listen;
-	const char *credentials;
-	const char *executor;
-	const char *driver;
-	unsigned connections_max;
-	unsigned lanes_max;
-	unsigned silence_ms;
-};
-
-static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-static void say(const char *format, ...)
-{
-	char line[512];
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(line, sizeof(line), format, arguments);
-	va_end(arguments);
-	for (char *at = line; *at; at++) {
-		if (*at < ' ' || *at > '~')
-			*at = '?';
-	}
-	fprintf(stderr, "[vgpu-worker] %s\n", line);
-}
+#define OTHERS_MAX	16
+#define ACCEPT_RETRY_MS 100
 
 /* What a connection is for. */
 struct greeting {
@@ -134,10 +106,7 @@ static void connection_serve(const struct settings *settings, SSL_CTX *context, 
 {
 	static struct mirror mirror;
 	const struct link_status ready = {0};
-	struct mirror_plan plan = {.executor = settings->executor,
-				   .driver = settings->driver,
-				   .accounts = accounts,
-				   .lanes_max = settings->lanes_max};
+	struct mirror_plan plan = {.driver = settings->driver, .accounts = accounts, .lanes_max = settings->lanes_max};
 	struct greeting greeting;
 	struct link link;
 	int error;
@@ -146,30 +115,32 @@ static void connection_serve(const struct settings *settings, SSL_CTX *context, 
 		return;
 	if (!link_handshake(&link, true, HANDSHAKE_MS) || !greeting_receive(&link, &greeting) ||
 	    !certificate_read(&link, plan.certificate)) {
-		say("%s: refused: %s", peer, link.reason);
+		log_info("%s: refused: %s", peer, link.reason);
 		return;
 	}
 	if (greeting.type == LINK_LANE) {
 		if (!lane_serve(&link, &greeting.lane, plan.certificate, accounts))
-			say("%s: a lane was refused: %s", peer, link.reason);
+			log_info("%s: a lane was refused: %s", peer, link.reason);
 		return;
 	}
 	plan.open = greeting.open;
 	if (plan.open.version == LINK_VERSION && plan.open.flags & LINK_FLAG_WATCH) {
-		const struct watch_plan watch = {
-			.executor = settings->executor, .driver = settings->driver, .silence_ms = settings->silence_ms};
+		const struct watch_plan watch = {.executor = settings->executor,
+						 .driver = settings->driver,
+						 .silence_ms = settings->silence_ms,
+						 .has_sensors = plan.open.flags & LINK_FLAG_SENSORS};
 
-		say("%s: a host watches the GPUs", peer);
+		log_info("%s: a host watches the GPUs", peer);
 		watch_serve(&link, &watch);
-		say("%s: no longer watched: %s", peer, link.reason);
+		log_info("%s: no longer watched: %s", peer, link.reason);
 		return;
 	}
 	mirror.link = &link;
 	mirror.silence_ms = settings->silence_ms;
 	if (mirror_open(&mirror, &plan)) {
-		say("%s: vm_id=%u channel=%u pool=%c %s: executor pid %d, %u lanes", peer, plan.open.vm_id,
-		    plan.open.channel, (int)(plan.open.pool_id & 0x7f), plan.open.tenant, (int)mirror.executor,
-		    mirror.lanes.count);
+		log_info("%s: vm_id=%u channel=%u pool=%c %s: executor pid %d, %u lanes", peer, plan.open.vm_id,
+			 plan.open.channel, (int)(plan.open.pool_id & 0x7f), plan.open.tenant, (int)mirror.executor,
+			 mirror.lanes.count);
 		memcpy(link_put(&link, LINK_STATUS, sizeof(ready), false), &ready, sizeof(ready));
 		error = sandbox_enter();
 		if (error)
@@ -177,7 +148,7 @@ static void connection_serve(const struct settings *settings, SSL_CTX *context, 
 		mirror_run(&mirror);
 	}
 	mirror_close(&mirror);
-	say("%s: closed: %s", peer, mirror.is_closing ? "the channel was closed" : mirror.status.text);
+	log_info("%s: closed: %s", peer, mirror.is_closing ? "the channel was closed" : mirror.status.text);
 }
 
 static int listener_open(const char *address)
@@ -227,11 +198,14 @@ static void connection_start(const struct settings *settings, SSL_CTX *context, 
 	pid_t child;
 
 	if (!connection) {
-		say("%s: refused: %s", peer, strerror(errno));
+		log_info("%s: refused: %s", peer, strerror(errno));
 		return;
 	}
 	child = fork();
 	if (child == 0) {
+		/* What comes over the network is read as nobody who could harm others. The change clears the signal. */
+		if (process_identity_take(&accounts->executors->identity) < 0)
+			_exit(EXIT_FAILURE);
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		accounts_forget(accounts);
 		if (getppid() == parent)
@@ -240,7 +214,7 @@ static void connection_start(const struct settings *settings, SSL_CTX *context, 
 	}
 	close(accounts_socket);
 	if (child < 0) {
-		say("%s: refused: %s", peer, strerror(errno));
+		log_info("%s: refused: %s", peer, strerror(errno));
 		connection_remove(connection);
 		return;
 	}
@@ -278,7 +252,7 @@ static void connection_accept(const struct settings *settings, SSL_CTX *context,
 		    NI_NUMERICHOST | NI_NUMERICSERV);
 	snprintf(peer, sizeof(peer), "%s:%s", host, port);
 	if (connections_count(accounts) >= 2 * settings->connections_max + OTHERS_MAX)
-		say("%s: refused: too many connections", peer);
+		log_info("%s: refused: too many connections", peer);
 	else
 		connection_start(settings, context, accounts, socket, peer);
 	close(socket);
@@ -293,7 +267,7 @@ static bool signals_take(struct accounts *accounts, int signal_file)
 	while (read(signal_file, &information, sizeof(information)) == sizeof(information)) {
 		if (information.ssi_signo == SIGCHLD)
 			continue;
-		say("Stopping");
+		log_info("Stopping");
 		return true;
 	}
 	while ((process = waitpid(-1, NULL, WNOHANG)) > 0)
@@ -331,12 +305,12 @@ static void questions_answer(struct accounts *accounts, const struct pollfd *wai
 	}
 }
 
-static int serve(const struct settings *settings, SSL_CTX *context, int listener)
+static int serve(const struct settings *settings, SSL_CTX *context, int listener, struct executors *executors)
 {
 	enum { LISTENER, SIGNALS, FIRST_CONNECTION };
 	size_t most = FIRST_CONNECTION + 2 * (size_t)settings->connections_max + OTHERS_MAX;
 	struct pollfd *waits = calloc(most, sizeof(*waits));
-	struct accounts accounts = {.programs_max = settings->connections_max};
+	struct accounts accounts = {.programs_max = settings->connections_max, .executors = executors};
 	int status = EXIT_FAILURE;
 	sigset_t signals;
 	int signal_file;
@@ -347,8 +321,7 @@ static int serve(const struct settings *settings, SSL_CTX *context, int listener
 	sigaddset(&signals, SIGINT);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
 	signal_file = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-	/* An executor whose connection's process died before it is reaped here: then its charges are given back. */
-	if (!waits || signal_file < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0) {
+	if (!waits || signal_file < 0) {
 		free(waits);
 		return EXIT_FAILURE;
 	}
@@ -373,120 +346,31 @@ static int serve(const struct settings *settings, SSL_CTX *context, int listener
 	return status;
 }
 
-static const struct argp_option options[] = {
-	{"listen", 'l', "HOST:PORT", 0, "Where to listen (" LISTEN_USUAL ")", 0},
-	{"credentials", 'c', "FILE", 0, "Certificate, key and authorities, or a pre-shared key (" CREDENTIALS_USUAL ")",
-	 0},
-	{"executor", 'e', "PATH", 0, "The cuda-executor program (beside this one)", 0},
-	{"driver", 'd', "LIBRARY", 0, "CUDA driver library (libcuda.so.1)", 0},
-	{"connections-max", 'm', "N", 0, "Guest processes at a time (128)", 0},
-	{"lanes-max", 'n', "N", 0, "Further connections of a guest process for its bulk data (8, the most); 0: none",
-	 0},
-	{"silence-ms", 's', "MS", 0, "A peer that is silent for longer is gone (10000)", 0},
-	{0},
-};
-
-static error_t option_parse(int key, char *argument, struct argp_state *state)
-{
-	struct settings *settings = state->input;
-
-	switch (key) {
-	case 'l':
-		settings->listen = argument;
-		return 0;
-	case 'c':
-		settings->credentials = argument;
-		return 0;
-	case 'e':
-		settings->executor = argument;
-		return 0;
-	case 'd':
-		settings->driver = argument;
-		return 0;
-	case 'm':
-		settings->connections_max = (unsigned)strtoul(argument, NULL, 10);
-		return 0;
-	case 'n':
-		settings->lanes_max = (unsigned)strtoul(argument, NULL, 10);
-		if (settings->lanes_max > LANES_MAX)
-			settings->lanes_max = LANES_MAX;
-		return 0;
-	case 's':
-		settings->silence_ms = (unsigned)strtoul(argument, NULL, 10);
-		return 0;
-	case ARGP_KEY_ARG:
-		argp_error(state, "unexpected argument \"%s\"", argument);
-		return 0;
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
-}
-
-/* Beside this program as installed, or as built. NULL: there is none. */
-static char *executor_find(void)
-{
-	static const char *const places[] = {"cuda-executor", "../libexec/vgpu/cuda-executor",
-					     "../executor/cuda-executor"};
-	char self[4096];
-	ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	char *slash;
-
-	if (length < 0)
-		return NULL;
-	self[length] = '\0';
-	slash = strrchr(self, '/');
-	*slash = '\0';
-	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-		char *path;
-
-		if (asprintf(&path, "%s/%s", self, places[i]) < 0)
-			return NULL;
-		if (access(path, X_OK) == 0)
-			return path;
-		free(path);
-	}
-	return NULL;
-}
-
 int main(int count, char **arguments)
 {
-	static const struct argp parser = {
-		.options = options,
-		.parser = option_parse,
-		.doc = "Runs the CUDA calls of channels that a mediator on another machine relays here.",
-	};
-	struct settings settings = {
-		.listen = LISTEN_USUAL,
-		.credentials = CREDENTIALS_USUAL,
-		.driver = "libcuda.so.1",
-		.connections_max = CONNECTIONS_MAX,
-		.lanes_max = LANES_MAX,
-		.silence_ms = LINK_SILENCE_MS,
-	};
+	struct executors executors = {.cache = {.remove = executors_cache_remove}};
+	struct settings settings;
 	char text[160];
 	SSL_CTX *context = NULL;
 	int file = -1;
 	int listener = -1;
 	int code = EXIT_FAILURE;
 
-	argp_program_version = "vgpu-worker " VGPU_VERSION;
-	if (argp_parse(&parser, count, arguments, 0, NULL, &settings))
+	log_open(NULL);
+	if (settings_read(count, arguments, &settings, &executors) < 0)
 		return EXIT_FAILURE;
 	signal(SIGPIPE, SIG_IGN);
-	if (!settings.executor)
-		settings.executor = executor_find();
 	file = open(settings.credentials, O_RDONLY | O_CLOEXEC);
-	if (!settings.executor)
-		say("cuda-executor is not found");
-	else if (file < 0)
-		say("%s: %s", settings.credentials, strerror(errno));
+	if (file < 0)
+		log_error("%s: %s", settings.credentials, strerror(errno));
 	else if (!(context = credentials_load(file, true, text, sizeof(text))))
-		say("%s: %s", settings.credentials, text);
+		log_error("%s: %s", settings.credentials, text);
 	else if ((listener = listener_open(settings.listen)) < 0)
-		say("%s: %s", settings.listen, strerror(errno));
+		log_error("%s: %s", settings.listen, strerror(errno));
 	else {
-		say("vgpu-worker " VGPU_VERSION " listens on %s, driver %s", settings.listen, settings.driver);
-		code = serve(&settings, context, listener);
+		log_info("vgpu-worker " VGPU_VERSION " listens on %s, driver %s", settings.listen, settings.driver);
+		compute_cache_clean(&executors.cache, NULL, NULL);
+		code = serve(&settings, context, listener, &executors);
 	}
 	if (listener >= 0)
 		close(listener);

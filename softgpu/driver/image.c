@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "image.h"
 
+#include <elf.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "cubin.h"
 
 /* What nvcc's object files register. */
 struct wrapper {
@@ -21,6 +24,9 @@ void image_free(struct image *image)
 	for (size_t index = 0; index < image->count; index++)
 		free((char *)image->texts[index].text);
 	free(image->texts);
+	for (size_t index = 0; index < image->placement_count; index++)
+		free((char *)image->placements[index].name);
+	free(image->placements);
 	*image = (struct image){0};
 }
 
@@ -41,6 +47,22 @@ CUresult image_add(struct image *image, const char *text, size_t bytes)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	memcpy(copy, text, bytes);
 	texts[image->count++] = (struct engine_ptx){.text = copy, .bytes = bytes};
+	return CUDA_SUCCESS;
+}
+
+CUresult image_place(struct image *image, const char *name, uint64_t address)
+{
+	struct engine_placement *placements =
+		realloc(image->placements, (image->placement_count + 1) * sizeof(*placements));
+	char *copy;
+
+	if (!placements)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	image->placements = placements;
+	copy = strdup(name);
+	if (!copy)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	placements[image->placement_count++] = (struct engine_placement){.name = copy, .address = address};
 	return CUDA_SUCCESS;
 }
 
@@ -109,10 +131,9 @@ CUresult image_read(const void *data, struct image *ret_image)
 		result = wrapper_read(data, &image);
 	else if (begins_with(data, "\x50\xed\x55\xba", 4))
 		result = fatbin_read_unbounded(data, &image);
-	else if (begins_with(data,
-			     "\x7f"
-			     "ELF",
-			     4))
+	else if (begins_with(data, CUBIN_MAGIC, 8))
+		result = cubin_read(data, &image);
+	else if (begins_with(data, ELFMAG, SELFMAG))
 		result = CUDA_ERROR_NO_BINARY_FOR_GPU;
 	else if (text_plausible(data, &bytes))
 		result = image_add(&image, data, bytes);

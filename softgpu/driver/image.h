@@ -18,15 +18,18 @@
 struct image {
 	struct engine_ptx *texts;
 	size_t count;
+	struct engine_placement *placements; /* of variables that have their memory already */
+	size_t placement_count;
 };
 
 void image_free(struct image *image); /* accepts an empty one */
 
 /* Adds a copy of a text; trailing zero bytes are cut off. */
 CUresult image_add(struct image *image, const char *text, size_t bytes);
+CUresult image_place(struct image *image, const char *name, uint64_t address);
 
 /*
- * PTX text, a fatbin, or the wrapper that nvcc puts around fatbins.
+ * PTX text, a fatbin, the wrapper that nvcc puts around fatbins, or what our linker made (cubin.h).
  * INVALID_IMAGE when it is none of these or damaged, NO_BINARY_FOR_GPU when it
  * holds only machine code or PTX of newer GPUs.
  */

@@ -115,7 +115,8 @@ CUresult jit_load(CUdevice device, const struct image *image, const struct jit *
 
 	clock_gettime(CLOCK_MONOTONIC, &start);
 	memory_engine_device_set(device);
-	status = engine_module_load(driver_engine(), image->texts, image->count, message, sizeof(message), ret_module);
+	status = engine_module_load_placed(driver_engine(), image->texts, image->count, image->placements,
+					   image->placement_count, message, sizeof(message), ret_module);
 	clock_gettime(CLOCK_MONOTONIC, &end);
 	message_deliver(jit, status ? message : "");
 	if (jit->wall_time) {

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * cuLink*: PTX texts and fatbins become one image.  Compiling happens when the
- * image is loaded; completing a link compiles once to find errors.
+ * image is loaded; completing a link compiles once to find errors and managed variables.
  */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "context.h"
+#include "cubin.h"
 #include "driver.h"
 #include "entry.h"
 #include "file.h"
@@ -136,12 +137,18 @@ ENTRY(cuLinkAddFile_v2, (CUlinkState link, CUjitInputType type, const char *path
 	return result;
 }
 
-/* One text is its own image; several travel in a fatbin.  Under the lock. */
-static CUresult output_make(struct link *link)
+/*
+ * Managed variables make it a file that says where they are. Else one text is its own image, and several travel in a
+ * fatbin.  Under the lock.
+ */
+static CUresult output_make(struct link *link, const struct engine_module *module)
 {
 	const struct engine_ptx *text = &link->image.texts[0];
+	struct engine_managed managed;
 	char *copy;
 
+	if (engine_module_managed_at(module, 0, &managed))
+		return cubin_write(&link->image, module, &link->output, &link->output_bytes);
 	if (link->image.count > 1)
 		return fatbin_write(&link->image, &link->output, &link->output_bytes);
 	copy = malloc(text->bytes + 1);
@@ -168,8 +175,8 @@ ENTRY(cuLinkComplete, (CUlinkState handle, void **ret_data, size_t *ret_bytes))
 	} else if (!link->output) {
 		result = jit_load(0, &link->image, &link->jit, &module);
 		if (!result) {
+			result = output_make(link, module);
 			engine_module_unload(module);
-			result = output_make(link);
 		}
 	}
 	if (!result) {

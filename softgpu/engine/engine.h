@@ -75,6 +75,18 @@ struct engine_ptx {
 };
 enum engine_status engine_module_load(struct engine *engine, const struct engine_ptx *texts, size_t count, char *log,
 				      size_t log_bytes, struct engine_module **ret_module);
+
+/*
+ * The same, with .global variables at addresses of the caller's: of registered host memory that has their values
+ * already.  A name that the texts do not define is ENGINE_ERROR_UNRESOLVED.
+ */
+struct engine_placement {
+	const char *name;
+	uint64_t address;
+};
+enum engine_status engine_module_load_placed(struct engine *engine, const struct engine_ptx *texts, size_t count,
+					     const struct engine_placement *placements, size_t placement_count,
+					     char *log, size_t log_bytes, struct engine_module **ret_module);
 void engine_module_unload(struct engine_module *module); /* accepts NULL; no launch of it may be running */
 
 /* Entry points (.entry), in the order of the text; NULL past the end. */
@@ -84,6 +96,27 @@ const struct engine_function *engine_module_find_function(const struct engine_mo
 /* .global and .const variables: device address and size. */
 enum engine_status engine_module_find_global(const struct engine_module *module, const char *name,
 					     uint64_t *ret_address, size_t *ret_bytes);
+
+/* Managed variables (.attribute(.managed)); false past the end. */
+struct engine_managed {
+	const char *name;
+	uint64_t address;
+	uint64_t bytes;
+	uint64_t alignment;
+};
+bool engine_module_managed_at(const struct engine_module *module, size_t index, struct engine_managed *ret_managed);
+
+/*
+ * Addresses in the initial value of the managed variable, which holds them as words of 64 bits: of which variable, NULL
+ * for a function, plus what; false past the end.
+ */
+struct engine_address {
+	uint64_t offset;
+	const char *variable;
+	uint64_t addend;
+};
+bool engine_module_managed_address_at(const struct engine_module *module, size_t managed, size_t index,
+				      struct engine_address *ret_address);
 
 struct engine_parameter {
 	uint32_t offset;

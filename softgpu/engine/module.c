@@ -90,7 +90,7 @@ static bool space_place(struct engine_module *module, enum ptx_space space, uint
 {
 	for (size_t u = 0; u < module->unit_count; u++) {
 		for (struct ptx_variable *v = module->units[u]->variables; v; v = v->next) {
-			if (v->space != space || v->is_extern || v->definition ||
+			if (v->space != space || v->is_extern || v->definition || v->is_placed ||
 			    (space == SPACE_SHARED && (!v->used_by_device_function || !v->bytes)))
 				continue;
 			*bytes = (*bytes + v->alignment - 1) & ~(v->alignment - 1);
@@ -141,8 +141,31 @@ static bool variables_place(struct engine_module *module, struct load_error *err
 	module->constants_end = module->memory + bytes;
 	for (size_t u = 0; u < module->unit_count; u++)
 		for (struct ptx_variable *v = module->units[u]->variables; v; v = v->next)
-			if (!v->is_extern && !v->definition && v->space != SPACE_SHARED)
+			if (!v->is_extern && !v->definition && !v->is_placed && v->space != SPACE_SHARED)
 				v->address += module->memory;
+	return true;
+}
+
+static bool placements_note(struct engine_module *module, const struct engine_placement *placements, size_t count,
+			    struct load_error *error)
+{
+	for (size_t i = 0; i < count; i++) {
+		bool found = false;
+
+		for (size_t u = 0; u < module->unit_count && !found; u++) {
+			for (struct ptx_variable *v = module->units[u]->variables; v && !found; v = v->next) {
+				if (v->space != SPACE_GLOBAL || v->is_extern || v->definition || v->is_placed ||
+				    strcmp(v->name, placements[i].name) != 0)
+					continue;
+				v->is_placed = true;
+				v->address = placements[i].address;
+				found = true;
+			}
+		}
+		if (!found)
+			return load_fail(error, ENGINE_ERROR_UNRESOLVED, 0, "variable '%s' is not defined",
+					 placements[i].name);
+	}
 	return true;
 }
 
@@ -177,7 +200,7 @@ static bool variables_initialise(struct engine_module *module, struct load_error
 {
 	for (size_t u = 0; u < module->unit_count; u++)
 		for (struct ptx_variable *v = module->units[u]->variables; v; v = v->next)
-			if (!v->is_extern && !v->definition && v->space != SPACE_SHARED &&
+			if (!v->is_extern && !v->definition && !v->is_placed && v->space != SPACE_SHARED &&
 			    !variable_initialise(v, error))
 				return false;
 	return true;
@@ -258,7 +281,8 @@ static bool functions_lower(struct engine_module *module, struct load_error *err
 	return true;
 }
 
-static bool module_build(struct engine_module *module, const struct engine_ptx *texts, struct load_error *error)
+static bool module_build(struct engine_module *module, const struct engine_ptx *texts,
+			 const struct engine_placement *placements, size_t placement_count, struct load_error *error)
 {
 	module->units = pool_allocate_array(module->pool, module->unit_count + 1, sizeof(*module->units));
 	if (!module->units)
@@ -276,12 +300,13 @@ static bool module_build(struct engine_module *module, const struct engine_ptx *
 			return false;
 		module->unit_count++;
 	}
-	return module_link(module, error) && variables_place(module, error) && functions_lower(module, error) &&
-	       variables_initialise(module, error);
+	return module_link(module, error) && placements_note(module, placements, placement_count, error) &&
+	       variables_place(module, error) && functions_lower(module, error) && variables_initialise(module, error);
 }
 
-enum engine_status engine_module_load(struct engine *engine, const struct engine_ptx *texts, size_t count, char *log,
-				      size_t log_bytes, struct engine_module **ret_module)
+enum engine_status engine_module_load_placed(struct engine *engine, const struct engine_ptx *texts, size_t count,
+					     const struct engine_placement *placements, size_t placement_count,
+					     char *log, size_t log_bytes, struct engine_module **ret_module)
 {
 	struct load_error error = {.status = ENGINE_OK, .log = log, .log_bytes = log_bytes};
 	struct engine_module *module = calloc(1, sizeof(*module));
@@ -301,7 +326,7 @@ enum engine_status engine_module_load(struct engine *engine, const struct engine
 	module->engine = engine;
 	module->unit_count = count;
 	module->pool = pool_create(limit);
-	if (!module->pool || !module_build(module, texts, &error)) {
+	if (!module->pool || !module_build(module, texts, placements, placement_count, &error)) {
 		enum engine_status status = error.status != ENGINE_OK ? error.status : ENGINE_ERROR_OUT_OF_MEMORY;
 
 		engine_module_unload(module);
@@ -309,6 +334,12 @@ enum engine_status engine_module_load(struct engine *engine, const struct engine
 	}
 	*ret_module = module;
 	return ENGINE_OK;
+}
+
+enum engine_status engine_module_load(struct engine *engine, const struct engine_ptx *texts, size_t count, char *log,
+				      size_t log_bytes, struct engine_module **ret_module)
+{
+	return engine_module_load_placed(engine, texts, count, NULL, 0, log, log_bytes, ret_module);
 }
 
 void engine_module_unload(struct engine_module *module)
@@ -347,6 +378,51 @@ enum engine_status engine_module_find_global(const struct engine_module *module,
 		}
 	}
 	return ENGINE_ERROR_NOT_FOUND;
+}
+
+static const struct ptx_variable *managed_at(const struct engine_module *module, size_t index)
+{
+	for (size_t u = 0; u < module->unit_count; u++) {
+		for (const struct ptx_variable *v = module->units[u]->variables; v; v = v->next) {
+			if (v->is_managed && !v->is_extern && !v->definition && v->space == SPACE_GLOBAL &&
+			    index-- == 0)
+				return v;
+		}
+	}
+	return NULL;
+}
+
+bool engine_module_managed_at(const struct engine_module *module, size_t index, struct engine_managed *ret_managed)
+{
+	const struct ptx_variable *variable = managed_at(module, index);
+
+	if (!variable)
+		return false;
+	*ret_managed = (struct engine_managed){
+		.name = variable->name,
+		.address = variable->address,
+		.bytes = variable->bytes,
+		.alignment = variable->alignment,
+	};
+	return true;
+}
+
+bool engine_module_managed_address_at(const struct engine_module *module, size_t managed, size_t index,
+				      struct engine_address *ret_address)
+{
+	const struct ptx_variable *variable = managed_at(module, managed);
+
+	for (const struct ptx_initialiser *i = variable ? variable->initialisers : NULL; i; i = i->next) {
+		if ((!i->variable && !i->function) || index--)
+			continue;
+		*ret_address = (struct engine_address){
+			.offset = i->offset,
+			.variable = i->variable ? i->variable->name : NULL,
+			.addend = i->bits,
+		};
+		return true;
+	}
+	return false;
 }
 
 void engine_function_get_info(const struct engine_function *function, struct engine_function_info *ret_info)

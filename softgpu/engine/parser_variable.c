@@ -189,7 +189,10 @@ static bool variable_type_read(struct parser *parser, struct ptx_variable *varia
 			while (!parser_accept(parser, ')')) {
 				if (parser->token.kind == TOKEN_END || parser->token.kind == TOKEN_BAD)
 					return parser_fail(parser, "expected ')'");
-				parser_advance(parser);
+				if (parser_accept_dot(parser, "managed"))
+					variable->is_managed = true;
+				else
+					parser_advance(parser);
 			}
 		} else {
 			return load_fail(parser->error, ENGINE_ERROR_UNSUPPORTED_PTX, parser->token.line,

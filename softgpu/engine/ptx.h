@@ -86,6 +86,8 @@ struct ptx_variable {
 	uint64_t bytes; /* 0: extern array of unknown size */
 	uint64_t alignment;
 	bool is_extern, is_visible, is_weak;
+	bool is_managed;
+	bool is_placed; /* at an address that was given with the texts */
 	bool is_kernel_parameter;
 	bool used_by_device_function; /* shared: placed where every kernel has it */
 	struct ptx_function *owner;   /* NULL: module scope */

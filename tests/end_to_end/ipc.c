@@ -130,6 +130,42 @@ static int take(const struct handles *handles, uint32_t expected, CUresult *ret_
 	return 0;
 }
 
+/*
+ * What a process is told in some other way after the event was recorded comes after that. Much is recorded before, so
+ * that it takes its time to be.
+ */
+#define ROUNDS	   12u
+#define ROUND_WORK 3000u
+
+static int rounds_take(int socket, CUresult *ret_result)
+{
+	struct handles handles;
+	CUdeviceptr memory;
+	CUstream stream;
+	CUevent event;
+	uint8_t round, seen;
+
+	if (read(socket, &handles, sizeof(handles)) != sizeof(handles))
+		return __LINE__;
+	STEP(cuIpcOpenMemHandle_v2(&memory, handles.memory, CU_IPC_MEM_LAZY_ENABLE_PEER_ACCESS));
+	STEP(cuIpcOpenEventHandle(&event, handles.event));
+	STEP(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
+	seen = 0;
+	if (write(socket, &seen, 1) != 1)
+		return __LINE__;
+	/* Round 0 is none. */
+	while (read(socket, &round, 1) == 1 && round) {
+		STEP(cuStreamWaitEvent(stream, event, 0));
+		STEP(cuMemcpyDtoHAsync_v2(&seen, memory, 1, stream));
+		STEP(cuStreamSynchronize(stream));
+		if (write(socket, &seen, 1) != 1)
+			return __LINE__;
+	}
+	STEP(cuEventDestroy_v2(event));
+	STEP(cuIpcCloseMemHandle(memory));
+	return write(socket, &seen, 1) == 1 ? 0 : __LINE__;
+}
+
 static int child_run(int socket)
 {
 	struct handles handles;
@@ -141,6 +177,11 @@ static int child_run(int socket)
 	if (line)
 		fprintf(stderr, "child: line %d, result %d\n", line, (int)result);
 	(void)!write(socket, &line, sizeof(line));
+	if (line)
+		return 1;
+	line = rounds_take(socket, &result);
+	if (line)
+		fprintf(stderr, "child: line %d, result %d\n", line, (int)result);
 	return line != 0;
 }
 
@@ -164,6 +205,38 @@ static void test_two_processes(void **state)
 		assert_int_equal(words[i], 0x03030304);
 	WORKS(cuEventDestroy_v2(given.event));
 	WORKS(cuMemFree_v2(given.memory));
+}
+
+static void test_order_of_messages(void **state)
+{
+	struct handles handles;
+	struct given given;
+	CUdeviceptr other;
+	CUstream busy;
+	uint8_t seen = 1;
+
+	(void)state;
+	WORKS(cuMemAlloc_v2(&other, 4096));
+	WORKS(cuStreamCreate(&busy, CU_STREAM_NON_BLOCKING));
+	WORKS(give(&given, 3, &handles));
+	assert_int_equal(write(pair[0], &handles, sizeof(handles)), sizeof(handles));
+	assert_int_equal(read(pair[0], &seen, 1), 1);
+	assert_int_equal(seen, 0);
+	for (uint8_t round = 10; round < 10 + ROUNDS; round++) {
+		WORKS(cuCtxSynchronize());
+		for (uint32_t i = 0; i < ROUND_WORK; i++)
+			WORKS(cuMemsetD8Async(other, 1, 16, busy));
+		WORKS(cuMemsetD8Async(given.memory, round, WORDS * 4, given.stream));
+		WORKS(cuEventRecord(given.event, given.stream));
+		assert_int_equal(write(pair[0], &round, 1), 1);
+		assert_int_equal(read(pair[0], &seen, 1), 1);
+		assert_int_equal(seen, round);
+	}
+	assert_int_equal(write(pair[0], &(uint8_t){0}, 1), 1);
+	assert_int_equal(read(pair[0], &seen, 1), 1);
+	WORKS(cuEventDestroy_v2(given.event));
+	WORKS(cuMemFree_v2(given.memory));
+	WORKS(cuMemFree_v2(other));
 }
 
 static void test_refused(void **state)
@@ -238,6 +311,7 @@ int main(int count, char **arguments)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_two_processes),
+		cmocka_unit_test(test_order_of_messages),
 		cmocka_unit_test(test_refused),
 	};
 	pid_t child;

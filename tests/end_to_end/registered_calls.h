@@ -16,13 +16,13 @@ CUresult cuMemHostUnregister(void *address);
 
 #define WORKS(call) assert_int_equal(call, CUDA_SUCCESS)
 
-static int setup(void **state)
+static inline int setup(void **state)
 {
 	(void)state;
 	return increment_load();
 }
 
-static void kernel_run(CUdeviceptr to, uint32_t words)
+static inline void kernel_run(CUdeviceptr to, uint32_t words)
 {
 	void *parameters[] = {&to};
 
@@ -30,7 +30,7 @@ static void kernel_run(CUdeviceptr to, uint32_t words)
 	WORKS(cuCtxSynchronize());
 }
 
-static CUdeviceptr device_pointer(void *host)
+static inline CUdeviceptr device_pointer(void *host)
 {
 	CUdeviceptr device = 0;
 
@@ -39,7 +39,7 @@ static CUdeviceptr device_pointer(void *host)
 }
 
 /* Pages that hold nothing else, so that they can be shared with the device. */
-static void *block_make(size_t bytes)
+static inline void *block_make(size_t bytes)
 {
 	void *block = aligned_alloc(PAGE, (bytes + PAGE - 1) / PAGE * PAGE);
 
@@ -47,13 +47,13 @@ static void *block_make(size_t bytes)
 	return block;
 }
 
-static void words_set(uint32_t *words, uint32_t value)
+static inline void words_set(uint32_t *words, uint32_t value)
 {
 	for (uint32_t i = 0; i < WORDS; i++)
 		words[i] = i * 3 + value;
 }
 
-static void words_expect(const uint32_t *words, uint32_t value)
+static inline void words_expect(const uint32_t *words, uint32_t value)
 {
 	for (uint32_t i = 0; i < WORDS; i++)
 		if (words[i] != i * 3 + value)

@@ -14,6 +14,8 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -263,13 +265,40 @@ static void test_fork(void **state)
 	free(words);
 }
 
+/* Whom the program allowed to trace it, as programs do for their handlers of crashes, may do so afterwards. */
+static bool may_be_traced(void)
+{
+	int status = -1;
+	pid_t child = fork();
+
+	if (child == 0)
+		_exit(ptrace(PTRACE_SEIZE, getppid(), 0, 0) != 0);
+	return waitpid(child, &status, 0) == child && status == 0;
+}
+
+static void test_tracers(void **state)
+{
+	uint8_t *bytes = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	(void)state;
+	assert_true(bytes != MAP_FAILED);
+	/* Without Yama there is nothing to allow. */
+	(void)prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
+	if (!may_be_traced())
+		skip();
+	WORKS(cuMemHostRegister_v2(bytes, BYTES, 0));
+	WORKS(cuMemHostUnregister(bytes));
+	assert_true(may_be_traced());
+	(void)prctl(PR_SET_PTRACER, 0, 0, 0, 0);
+	munmap(bytes, BYTES);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_others_write),
-		cmocka_unit_test(test_threads_come_and_go),
-		cmocka_unit_test(test_others_wait),
-		cmocka_unit_test(test_fork),
+		cmocka_unit_test(test_others_write), cmocka_unit_test(test_threads_come_and_go),
+		cmocka_unit_test(test_others_wait),  cmocka_unit_test(test_fork),
+		cmocka_unit_test(test_tracers),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

@@ -25,6 +25,9 @@ class Memory(unittest.TestCase):
     def test_managed(self):
         self.passes('managed_memory')
 
+    def test_managed_variables(self):
+        self.passes('managed_variables')
+
     def test_registered(self):
         self.passes('registered_memory')
 
@@ -35,7 +38,10 @@ class Memory(unittest.TestCase):
         self.passes('registered_memory', '--tenant', 'default pinned-mib=4', arguments=['quota'])
 
     def test_registered_under_a_debugger(self):
-        self.passes('registered_memory', arguments=['traced'])
+        self.passes('registered_denied', arguments=['traced'])
+
+    def test_registered_where_moves_are_denied(self):
+        self.passes('registered_denied')
 
     def test_registered_outlives_the_executor(self):
         with Mediator() as mediator:
@@ -55,6 +61,12 @@ class Memory(unittest.TestCase):
 
     def test_pools_and_peers(self):
         self.passes('pool_peer')
+
+    def test_pools(self):
+        self.passes('pool_quota')
+
+    def test_quota_of_pools(self):
+        self.passes('pool_quota', '--tenant', 'default memory-mib=64', arguments=['quota'])
 
     def test_batches(self):
         self.passes('batches')

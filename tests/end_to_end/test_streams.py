@@ -34,6 +34,9 @@ class Streams(unittest.TestCase):
             calls = mediator.wait_for_line(r'(\d+) calls, \d+ launches').group(1)
             self.assertLess(int(calls), 20000)
 
+    def test_waits(self):
+        self.passes('waits')
+
     def test_graph_nodes(self):
         self.passes('graph_nodes')
 

@@ -154,6 +154,31 @@ static CUresult socket_make(void)
 	return CUDA_SUCCESS;
 }
 
+/* What the kernel would do for it to others: to who shares a descriptor, to the owner of one, to a log's socket. */
+static void descriptors_check(void)
+{
+	int pair[2];
+	int datagrams = socket(AF_UNIX, SOCK_DGRAM, 0);
+	int number = 0;
+
+	if (datagrams >= 0)
+		misuse("datagrams can be sent");
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) < 0) {
+		misuse("the sandbox allows no sockets");
+		return;
+	}
+	if (fcntl(pair[0], F_SETFL, O_NONBLOCK) < 0)
+		misuse("the sandbox keeps descriptors from not blocking");
+	if (fcntl(pair[0], F_SETFL, 0) == 0 || syscall(SYS_fcntl, pair[0], F_SETFL | 1l << 32, 0l) == 0 ||
+	    ioctl(pair[0], FIONBIO, &number) == 0)
+		misuse("a descriptor that others have too can be made to block");
+	if (fcntl(pair[0], F_SETOWN, getppid()) == 0 || fcntl(pair[0], F_SETSIG, SIGKILL) == 0 ||
+	    fcntl(pair[0], F_SETFL, O_NONBLOCK | O_ASYNC) == 0 || ioctl(pair[0], FIOASYNC, &number) == 0)
+		misuse("another process could be signalled by a descriptor");
+	close(pair[0]);
+	close(pair[1]);
+}
+
 /* What a driver that a guest has taken over may not do to others. */
 static void sandbox_check(void)
 {
@@ -173,6 +198,7 @@ static void sandbox_check(void)
 		misuse("another process's limits could be changed");
 	if (kill(getpid(), 0) < 0 || getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		misuse("the sandbox keeps the process from itself");
+	descriptors_check();
 }
 
 /* What the driver does in its compute cache. */

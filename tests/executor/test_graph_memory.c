@@ -19,7 +19,19 @@ static struct vgpu_executor_counters counters;
 static struct executor executor;
 static uint64_t charged;
 
-CUresult memory_charge(struct executor *of, uint64_t bytes)
+void reserve_graphs_charged(struct executor *of, uint64_t bytes)
+{
+	of->reserves.graphs_live += bytes;
+}
+
+void reserve_graphs_freed(struct executor *of, uint64_t bytes)
+{
+	of->reserves.graphs_live -= bytes;
+	/* What is kept is charged before the node's own charge ends. */
+	assert_true(of->reserves.graphs_live + bytes == charged);
+}
+
+CUresult reserve_charge(struct executor *of, uint64_t bytes)
 {
 	(void)of;
 	charged += bytes;

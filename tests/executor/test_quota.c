@@ -87,6 +87,95 @@ static void nothing_is_smaller_than_it_is_there(void **state)
 	assert_int_equal(peer.tenant->memory_bytes, before);
 }
 
+static uint32_t allocate_async(uint32_t pool, uint32_t stream, uint64_t bytes, uint64_t *ret_address)
+{
+	uint32_t result = CALL(cuMemAllocFromPoolAsync, .bytesize = bytes, .pool = pool, .hStream = stream);
+
+	if (!result)
+		memcpy(ret_address, peer.reply, sizeof(*ret_address));
+	return result;
+}
+
+static uint32_t stream_make(uint32_t index)
+{
+	WORKS(cuStreamCreateWithPriority, .phStream = VGPU_ID(VGPU_KIND_STREAM, index),
+	      .flags = CU_STREAM_NON_BLOCKING);
+	return VGPU_ID(VGPU_KIND_STREAM, index);
+}
+
+static uint64_t flag_make(void)
+{
+	uint64_t flag;
+
+	WORKS(cuMemAlloc_v2, .bytesize = 4096);
+	memcpy(&flag, peer.reply, sizeof(flag));
+	WORKS(cuMemsetD32Async, .dstDevice = flag, .N = 1);
+	WORKS(cuStreamSynchronize, .hStream = 0);
+	return flag;
+}
+
+/* The stream comes no further before the flag is 1. */
+static void stream_stop(uint32_t stream, uint64_t flag)
+{
+	WORKS(cuStreamWaitValue32_v2, .hStream = stream, .addr = flag, .value = 1, .flags = CU_STREAM_WAIT_VALUE_EQ);
+}
+
+static void flag_raise(uint64_t flag)
+{
+	WORKS(cuMemsetD32Async, .dstDevice = flag, .ui = 1, .N = 1, .hStream = stream_make(99));
+}
+
+/* It is there until its stream comes to the free, whatever pool it is from, and the pool's end ends nothing. */
+static void memory_counts_until_its_stream_frees_it(void **state)
+{
+	const uint64_t before = peer.tenant->memory_bytes;
+	uint64_t flag = flag_make(), address = 0, other = 0;
+	uint32_t stream = stream_make(1), pool = VGPU_ID(VGPU_KIND_MEMORY_POOL, 1);
+	const struct wire_cuMemAllocFromPoolAsync waiting = {.bytesize = 40 * MIB, .hStream = stream};
+	struct vgpu_record header;
+
+	(void)state;
+	WORKS(cuMemPoolCreate, .pool = pool);
+	assert_int_equal(allocate_async(pool, stream, 40 * MIB, &address), CUDA_SUCCESS);
+	stream_stop(stream, flag);
+	WORKS(cuMemFreeAsync, .dptr = address, .hStream = stream);
+	assert_int_equal(peer.tenant->memory_bytes, before + 4096 + 40 * MIB);
+	WORKS(cuMemPoolDestroy, .pool = pool);
+	assert_int_equal(peer.tenant->memory_bytes, before + 4096 + 40 * MIB);
+	/* It waits for what the stream is to free. */
+	assert_true(peer_post(&peer, VGPU_CALL_cuMemAllocFromPoolAsync, VGPU_FLAG_REPLY, context, &waiting,
+			      sizeof(waiting)));
+	assert_int_equal(allocate_async(0, 0, 4 * MIB, &other), CUDA_SUCCESS);
+	assert_int_equal(peer.tenant->memory_bytes, before + 4096 + 44 * MIB);
+	flag_raise(flag);
+	assert_true(peer_take(&peer, &header));
+	assert_int_equal(header.opcode, VGPU_CALL_cuMemAllocFromPoolAsync);
+	assert_int_equal(header.context_or_result, CUDA_SUCCESS);
+	assert_int_equal(peer.tenant->memory_bytes, before + 4096 + 44 * MIB);
+	memcpy(&address, peer.reply, sizeof(address));
+	WORKS(cuMemFreeAsync, .dptr = address, .hStream = stream);
+	WORKS(cuMemFreeAsync, .dptr = other);
+	assert_int_equal(peer_call(&peer, VGPU_CALL_cuCtxSynchronize, context, NULL, 0), CUDA_SUCCESS);
+	assert_int_equal(peer.tenant->memory_bytes, before + 4096);
+	assert_int_equal(peer.counters->memory_bytes, 4096);
+}
+
+/* One stream may use again what it has freed, as often as it likes. */
+static void a_stream_has_what_it_has_freed(void **state)
+{
+	uint32_t stream = stream_make(1);
+	uint64_t address = 0;
+
+	(void)state;
+	for (int i = 0; i < 200; i++) {
+		assert_int_equal(allocate_async(0, stream, 40 * MIB, &address), CUDA_SUCCESS);
+		assert_true(peer.tenant->memory_bytes <= peer.permit->limits.memory_bytes);
+		WORKS(cuMemsetD8Async, .dstDevice = address, .N = 65536, .hStream = stream);
+		WORKS(cuMemFreeAsync, .dptr = address, .hStream = stream);
+	}
+	assert_int_equal(allocate_async(0, stream, 65 * MIB, &address), CUDA_ERROR_OUT_OF_MEMORY);
+}
+
 /* Dumps are files of the host. */
 static void no_context_writes_dumps(void **state)
 {
@@ -112,6 +201,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(one_reference_of_a_primary_context, setup, peer_teardown),
 		cmocka_unit_test_setup_teardown(pitches_count, setup, peer_teardown),
 		cmocka_unit_test_setup_teardown(nothing_is_smaller_than_it_is_there, setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(memory_counts_until_its_stream_frees_it, setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(a_stream_has_what_it_has_freed, setup, peer_teardown),
 		cmocka_unit_test_setup_teardown(no_context_writes_dumps, setup, peer_teardown),
 	};
 

@@ -6,7 +6,8 @@
 # On a machine with an NVIDIA GPU: the same programs natively and through mediator, executor and the guest
 # library over the local transport, in the same run. Steps: kernels memory streams errors examples programs frameworks speed
 # nvml bench shares storm worker (default: all; worker: the same again, with the GPU at a vgpu-worker over TLS), guest
-# (PyTorch and CuPy in a virtual machine: guest.sh), several (two GPUs), users (executors as users of their own),
+# (PyTorch and CuPy in a virtual machine: guest.sh), several (two GPUs), users and worker-users (executors as users of
+# their own, here and at a worker),
 # netem (a worker behind a network that delays: ip, tc and root), and samples (NVIDIA's cuda-samples, in the folder
 # SAMPLES, which is changed: docs/cuda-samples.md); JOBS_MAX commands at a time, each for SECONDS_MAX at most. Workers
 # get WORKER_LANES, or as many lanes as usual. RESULTS gets the logs; the last lines say what passed.
@@ -98,7 +99,8 @@ both_own() {
 	verdicts
 }
 # far_start HOST RESULTS [PREFIX...]: a worker there, and a mediator of its own which knows no driver: the GPU is at the end
-# of a TLS connection. far COMMAND...: through it.
+# of a TLS connection, with the further options of the worker's in the array far_options. far COMMAND...: through it.
+far_options=()
 far_start() {
 	local host=$1 folder=$2 port=$((20000 + RANDOM % 20000))
 	shift 2
@@ -107,7 +109,8 @@ far_start() {
 	rm -f "$folder"/{worker,mediator}.log
 	echo "psk $(od -An -tx1 -N32 /dev/urandom | tr -d ' \n')" >"$work/worker.psk"
 	LD_LIBRARY_PATH=$bundle/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} "$@" "$bundle/bin/vgpu-worker" \
-		--listen "$host:$port" --credentials "$work/worker.psk" --driver libcuda.so.1 >"$folder/worker.log" 2>&1 &
+		--listen "$host:$port" --credentials "$work/worker.psk" --driver libcuda.so.1 "${far_options[@]}" \
+		>"$folder/worker.log" 2>&1 &
 	worker=$!
 	line_await 'listens on' "$folder/worker.log"
 	LD_LIBRARY_PATH=$bundle/lib "$bundle/bin/mediator_phase3" --socket "$work/worker/mediator.sock" \
@@ -142,10 +145,10 @@ for step in $steps; do
 		done
 		;;
 	memory)
-		both_own bulk_copies virtual_memory managed_memory registered_memory registered_threads pool_peer batches planar_arrays
+		both_own bulk_copies virtual_memory managed_memory managed_variables registered_memory registered_denied registered_threads pool_peer pool_quota batches planar_arrays
 		;;
 	streams)
-		both_own host_functions stream_values tensor_maps linker ipc private_tables graph_nodes graph_memory graph_copies graph_captures graph_queries graph_conditional event_answers launch_rows legacy_launches shared_allocation shared_pool green_contexts
+		both_own host_functions stream_values tensor_maps linker ipc private_tables graph_nodes graph_memory graph_copies graph_captures graph_queries graph_conditional event_answers launch_rows waits legacy_launches shared_allocation shared_pool green_contexts
 		;;
 	errors)
 		both_own error_codes zero_calls
@@ -360,6 +363,32 @@ for step in $steps; do
 		verdict "users: both computed" $?
 		kill $users_mediator 2>/dev/null
 		wait $users_mediator 2>/dev/null
+		;;
+	worker-users)
+		if [ "$(id -u)" != 0 ]; then
+			verdict worker-users 77
+			continue
+		fi
+		whole_bundle=$bundle bundle=$work/far-users/bundle cache=$work/far-users/cache
+		mkdir -p "$work/far-users"
+		cp -r "$whole_bundle" "$bundle"
+		chmod -R a+rX "$work" "$work/far-users"
+		far_options=(--executor-user nobody --executor-users-first 1879113728 --compute-cache "$cache")
+		far_start 127.0.0.1 "$results/worker-users"
+		for command in "$bundle/bin/kernels_run $bundle/ptx" "$bundle/bin/"{vector_add,ipc,shared_pool} \
+			"python3 $here/frameworks/torch_processes.py"; do
+			name=${command#python3 } name=$(basename "${name%% *}" .py)
+			# shellcheck disable=SC2086  # a command and its argument
+			far timeout "$seconds_max" $command >"$results/worker-users/$name.log" 2>&1
+			verdict "worker-users: $name" $?
+		done
+		# What the driver has compiled is the tenant's user's.
+		find "$cache" -type f -printf '%U %s %P\n' | sort >"$results/worker-users/cache.log"
+		[ "$(awk '$1 >= 1879113728 && $3 ~ /^host-[0-9a-f]*-user-0\// { count++ } END { print count + 0 }' \
+			"$results/worker-users/cache.log")" -gt 0 ]
+		verdict "worker-users: compute cache" $?
+		far_stop
+		far_options=() bundle=$whole_bundle
 		;;
 	guest)
 		"$here/guest.sh" "$bundle" "$work/mediator.sock" "$results"

@@ -132,6 +132,10 @@ static uint8_t *device_at(struct fake_executor *fake, uint64_t address)
 
 static void upload(struct fake_executor *fake, const struct vgpu_upload *request)
 {
+	/* As the real one: in order, and within a turn of the window. */
+	if (request->window_position - fake->header->upload_released > fake->header->upload_bytes ||
+	    request->bytes > fake->header->upload_bytes - request->window_position % fake->header->upload_bytes)
+		abort();
 	memcpy(device_at(fake, request->destination),
 	       fake->upload + request->window_position % fake->header->upload_bytes, request->bytes);
 	__atomic_store_n(&fake->header->upload_released, request->window_position + request->bytes, __ATOMIC_RELEASE);
@@ -196,6 +200,12 @@ static void take(struct fake_executor *fake)
 	case FAKE_COUNT:
 		fake->counted++;
 		return;
+	case FAKE_PRINT: {
+		struct vgpu_record event = {.opcode = VGPU_OPCODE_PRINT};
+
+		send(fake, &event, VGPU_FLAG_EVENT, 0, payload, record.length - sizeof(record));
+		return;
+	}
 	case FAKE_FAIL:
 		__atomic_store_n(&fake->header->deferred_error,
 				 (uint64_t)record.sequence << 32 | CUDA_ERROR_INVALID_VALUE, __ATOMIC_RELEASE);

@@ -20,6 +20,7 @@ enum fake_opcode {
 	FAKE_COUNT,	 /* posted: counted only */
 	FAKE_FAIL,	 /* posted: leaves CUDA_ERROR_INVALID_VALUE behind */
 	FAKE_TOTAL,	 /* the reply is how many FAKE_COUNT came */
+	FAKE_PRINT,	 /* posted: a kernel prints the payload */
 };
 
 #define FAKE_DEVICE_BASE  0x2aaaa0000000ull

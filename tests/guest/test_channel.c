@@ -10,45 +10,12 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "fake_executor.h"
-#include "session.h"
+#include "channel_calls.h"
 #include "transfer.h"
 
 struct session session; /* of transfer.c */
 
 #define THREADS 8
-
-static struct channel *channel_make(struct fake_executor *fake)
-{
-	struct channel *channel = aligned_alloc(64, (sizeof(*channel) + 63) & ~(size_t)63);
-
-	assert_non_null(channel);
-	assert_true(channel_attach(channel, fake_executor_transport(fake)));
-	session.channel = channel;
-	upload_window_prepare(&session.upload, channel);
-	download_window_prepare(&session.download, channel);
-	return channel;
-}
-
-static void end(struct fake_executor *fake, struct channel *channel)
-{
-	fake_executor_stop(fake);
-	free(channel);
-}
-
-static CUresult post(struct channel *channel, uint16_t opcode, const void *data, size_t bytes,
-		     struct channel_waiter *waiter)
-{
-	void *payload;
-	CUresult result = channel_begin(channel, opcode, 0, bytes, waiter, &payload);
-
-	if (result)
-		return result;
-	if (bytes)
-		memcpy(payload, data, bytes);
-	channel_commit(channel);
-	return CUDA_SUCCESS;
-}
 
 struct worker {
 	struct channel *channel;
@@ -243,99 +210,6 @@ static void test_death_while_full(void **state)
 	end(fake, channel);
 }
 
-struct copier {
-	uint32_t number;
-	CUresult result;
-	bool wrong;
-};
-
-#define COPY_BYTES (5u << 20)
-
-static void *copier_run(void *argument)
-{
-	struct copier *copier = argument;
-	uint8_t *sent = malloc(COPY_BYTES), *got = malloc(COPY_BYTES);
-	uint32_t random = copier->number * 7919 + 1;
-
-	for (int round = 0; round < 12 && !copier->result && !copier->wrong; round++) {
-		size_t bytes = round % 3 == 0 ? 1 + random % 20000 : 1 + random % COPY_BYTES;
-		struct transfer transfer = {
-			.device = FAKE_DEVICE_BASE + copier->number * (size_t)COPY_BYTES,
-			.device_pitch = bytes,
-			.host = sent,
-			.host_pitch = bytes,
-			.width = bytes,
-			.height = 1,
-		};
-
-		for (size_t i = 0; i < bytes; i++)
-			sent[i] = (uint8_t)(i * 31 + random);
-		copier->result = transfer_up(&transfer);
-		transfer.host = got;
-		if (!copier->result)
-			copier->result = transfer_down(&transfer);
-		copier->wrong = memcmp(sent, got, bytes) != 0;
-		random = random * 1664525 + 1013904223;
-	}
-	free(sent);
-	free(got);
-	return NULL;
-}
-
-/* Windows smaller than what passes through them, shared by all threads. */
-static void test_windows(void **state)
-{
-	struct fake_executor *fake = fake_executor_start(4u << 20, true);
-	struct channel *channel = channel_make(fake);
-	struct copier copiers[THREADS];
-	pthread_t threads[THREADS];
-
-	(void)state;
-	for (uint32_t i = 0; i < THREADS; i++) {
-		copiers[i] = (struct copier){.number = i};
-		assert_int_equal(pthread_create(&threads[i], NULL, copier_run, &copiers[i]), 0);
-	}
-	for (uint32_t i = 0; i < THREADS; i++) {
-		pthread_join(threads[i], NULL);
-		assert_int_equal(copiers[i].result, CUDA_SUCCESS);
-		assert_false(copiers[i].wrong);
-	}
-	end(fake, channel);
-}
-
-/* Rows with gaps between them, on both sides. */
-static void test_rows(void **state)
-{
-	enum { WIDTH = 20000, HEIGHT = 9, PITCH = 20480 };
-	struct fake_executor *fake = fake_executor_start(4u << 20, false);
-	struct channel *channel = channel_make(fake);
-	uint8_t *sent = malloc(HEIGHT * WIDTH), *got = calloc(HEIGHT, WIDTH + 5);
-	struct transfer transfer = {
-		.device = FAKE_DEVICE_BASE + 3,
-		.device_pitch = PITCH,
-		.host = sent,
-		.host_pitch = WIDTH,
-		.width = WIDTH,
-		.height = HEIGHT,
-	};
-
-	(void)state;
-	for (size_t i = 0; i < HEIGHT * WIDTH; i++)
-		sent[i] = (uint8_t)(i * 13 >> 3);
-	assert_int_equal(transfer_up(&transfer), CUDA_SUCCESS);
-	transfer.host = got;
-	transfer.host_pitch = WIDTH + 5;
-	assert_int_equal(transfer_down(&transfer), CUDA_SUCCESS);
-	for (size_t row = 0; row < HEIGHT; row++) {
-		assert_memory_equal(got + row * (WIDTH + 5), sent + row * WIDTH, WIDTH);
-		assert_memory_equal(fake_executor_device(fake) + 3 + row * PITCH, sent + row * WIDTH, WIDTH);
-		assert_int_equal(got[row * (WIDTH + 5) + WIDTH], 0);
-	}
-	free(sent);
-	free(got);
-	end(fake, channel);
-}
-
 /* A layout that does not fit the memory is refused. */
 static void test_bad_layout(void **state)
 {
@@ -376,8 +250,6 @@ int main(void)
 		cmocka_unit_test(test_garbage),
 		cmocka_unit_test(test_silence),
 		cmocka_unit_test(test_death_while_full),
-		cmocka_unit_test(test_windows),
-		cmocka_unit_test(test_rows),
 		cmocka_unit_test(test_bad_layout),
 	};
 

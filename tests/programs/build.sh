@@ -36,6 +36,10 @@ build_one() {
 		files="$source/compressed.cu"
 		options="--compress-mode=${name#compressed_}"
 		;;
+	*_rdc)
+		files="$source/${name%_rdc}.cu"
+		options="-rdc=true"
+		;;
 	per_thread_stream)
 		options="--default-stream per-thread"
 		;;
@@ -76,7 +80,7 @@ if ! [ -e "$library" ]; then
 fi
 
 names=$(cd "$source" && printf '%s\n' ./*.cu | sed -e 's|^\./||' -e 's/\.cu$//' -e '/^separate_/d')
-for name in $names separate compressed_speed compressed_none; do
+for name in $names separate compressed_speed compressed_none managed_variables_rdc; do
 	echo "${name}_static"
 	echo "${name}_shared"
 done | NVCC="$nvcc" xargs -P "${NVCC_JOBS:-$(nproc)}" -I '{}' env BUILD_ONE='{}' bash "$source/build.sh" "$output"

@@ -5,10 +5,10 @@ import json
 import unittest
 
 import guest as machines
+import stack
 import tap
-from stack import build_directory, wait_until
 
-BUILD = build_directory()
+BUILD = stack.build_directory()
 FILES = [f'{BUILD}/host/mediator/mediator_phase3:bin/mediator_phase3',
          f'{BUILD}/host/executor/cuda-executor:bin/cuda-executor', f'{BUILD}/host/admin/vgpu-admin:bin/vgpu-admin',
          f'{BUILD}/softgpu/driver/libsoftgpu.so.1:softgpu/libsoftgpu.so.1',
@@ -18,8 +18,15 @@ BASE = '/sys/fs/cgroup/vgpu'
 SOCKET = '/tmp/mediator.sock'
 LOCAL = f'export VGPU_TRANSPORT=local VGPU_SOCKET={SOCKET}; '
 MEDIATOR = ('mediator_phase3 --executor-cgroup=own --socket=' + SOCKET + ' --socket-mode=0666 --executor-user=user '
-            '--driver=/softgpu/libsoftgpu.so.1 --keep=60 --heartbeat=1 '
+            '--driver=/softgpu/libsoftgpu.so.1 --keep=180 --heartbeat=1 --executor-start-timeout=150 '
             '--log=/tmp/mediator.log --tenant="default host-memory-mib=512" --tenant="user:0 host-memory-mib=24"')
+
+# An emulated processor on a machine that does other things too.
+PATIENCE = 180
+
+
+def wait_until(condition, what):
+    return stack.wait_until(condition, what, PATIENCE)
 
 
 class Groups(unittest.TestCase):
@@ -101,7 +108,7 @@ class Groups(unittest.TestCase):
         self.assertEqual(self.read('user-1000', 'memory.max'), str(400 << 20))
         self.assertEqual(self.read('user-1000', 'pids.max'), '99')
         self.admin('update-vm', 'user:0', '--host-memory-mib', '0')
-        result = self.guest.run(LOCAL + 'vector_add 200000', 120)
+        result = self.guest.run(LOCAL + 'vector_add 200000', PATIENCE)
         self.assertEqual(result.status, 0, result.output)
 
         # The next mediator takes it over with its group.
@@ -125,7 +132,7 @@ class Groups(unittest.TestCase):
         for name in ('made', 'busy'):
             pid = self.guest.check(start.format(name)).output.strip()
             wait_until(lambda n=name: 'CUDA initialized' in self.output(f'/tmp/{n}.log'), 'there is a driver')
-            result = self.guest.run(f'VGPU_TRANSPORT=local VGPU_SOCKET=/tmp/{name}.sock vector_add 1000', 120)
+            result = self.guest.run(f'VGPU_TRANSPORT=local VGPU_SOCKET=/tmp/{name}.sock vector_add 1000', PATIENCE)
             self.assertEqual(result.status, 0, result.output)
             self.guest.check('kill -INT ' + pid)
         self.assertEqual(self.guest.check('cat /sys/fs/cgroup/made/cgroup.subtree_control').output.split(),

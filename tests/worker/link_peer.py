@@ -8,8 +8,8 @@ import threading
 import time
 
 (OPEN, STATUS, COMMANDS, UPLOAD, REPLIES, DOWNLOAD, RELEASED, DEFERRED, COUNTERS, ALIVE, CLOSE, CALLED, RETURNED,
- TAKEN, PERMIT, SCHEDULE, UPLOAD_PACKED, DOWNLOAD_PACKED, TEXT, OFFER, LANE) = range(1, 22)
-VERSION = 7
+ TAKEN, PERMIT, SCHEDULE, UPLOAD_PACKED, DOWNLOAD_PACKED, TEXT, OFFER, LANE, LANE_COUNT) = range(1, 23)
+VERSION = 8
 # Of OPEN.
 FLAG_WATCH = 2
 CHANNEL_BYTES = 34 << 20
@@ -56,6 +56,10 @@ def piece(number, place, data, size=None):
     return struct.pack('<QQII', number, place, len(data) if size is None else size, 0) + data
 
 
+# The first thing on a lane that is used.
+LANE_BEGIN = piece(0, 0, b'')
+
+
 def frames(data):
     """The whole ones of what has come: (type, payload)."""
     while len(data) >= 8:
@@ -67,10 +71,11 @@ def frames(data):
 
 
 def last_status(peer):
-    """The text of the last status before the worker closes."""
+    """The text of the last status, of an end or before the worker closes."""
     data = b''
     try:
-        while True:
+        # After an end it waits until we close.
+        while not any(kind == STATUS and payload[:4] != bytes(4) for kind, payload in frames(data)):
             got = peer.recv(1 << 16)
             if not got:
                 break
@@ -96,11 +101,15 @@ class Proxy:
         self.listener = socket.create_server(('127.0.0.1', 0))
         self.port = self.listener.getsockname()[1]
         self.pairs = []
+        self.swallowed = []
         self.mute = False
         self.muted = None  # a pair, of which nothing more is forwarded
         self.is_slow = False
+        self.pairs_max = None  # further ones are closed at once, or nothing is forwarded for them
+        self.swallows = False
         self.bytes_there = 0
         self.bytes_back = 0
+        self.bytes_of = {}  # by pair
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self):
@@ -109,6 +118,12 @@ class Proxy:
                 near, _ = self.listener.accept()
             except OSError:
                 return
+            if self.pairs_max is not None and len(self.pairs) >= self.pairs_max:
+                if self.swallows:
+                    self.swallowed.append(near)
+                else:
+                    near.close()
+                continue
             try:
                 far = socket.create_connection(('127.0.0.1', self.target))
             except OSError:
@@ -134,11 +149,17 @@ class Proxy:
                         self.bytes_there += len(data)
                     else:
                         self.bytes_back += len(data)
+                    self.bytes_of[near, far] = self.bytes_of.get((near, far), 0) + len(data)
                     (far if source is near else near).sendall(data)
             except (OSError, ValueError):
                 near.close()
                 far.close()
                 return
+
+    def lane(self):
+        """A lane of a program that copies: over it the most has gone. The last pair may be the mediator's."""
+        counts = dict(self.bytes_of)
+        return max(counts, key=counts.get)
 
     def cut(self, pairs=None):
         for pair in pairs or self.pairs:

@@ -90,24 +90,34 @@ class Programs(unittest.TestCase):
         self.passes(EXAMPLES / 'vector_add', 1000)
 
     def connection_of(self, program):
-        """The worker's process that serves the program."""
-        for process in self.stack.worker.children():
-            # That of another program, or a lane of one, may just have ended.
+        """The worker's process that serves the program: its socket is the other end of the relay's."""
+        ports = self.ports_of(program)
+        inodes = {fields[9] for fields in self.sockets()
+                  if str(int(fields[2].split(':')[1], 16)) in ports and fields[1].endswith(f':{self.stack.worker.port:04X}')}
+        for process in self.stack.worker.channels():
+            # That of another program may just have ended.
             with contextlib.suppress(FileNotFoundError):
-                if str(self.executor_of(program)) in Path(f'/proc/{process}/task/{process}/children').read_text().split():
+                if {f'socket:[{inode}]' for inode in inodes} & self.files_of(process):
                     return process
         raise AssertionError('no process of the worker serves the program')
 
-    def executor_of(self, program):
-        """Found by one of the ports that the program's relay has at its ends of the link."""
+    @staticmethod
+    def sockets():
+        return [line.split() for line in Path('/proc/net/tcp').read_text().splitlines()[1:]]
+
+    @staticmethod
+    def files_of(process):
+        return {os.readlink(entry) for entry in Path(f'/proc/{process}/fd').iterdir() if entry.is_symlink()}
+
+    def ports_of(self, program):
+        """Those that the program's relay has at its ends of the link."""
         relay = re.search(rf'client={program.pid}: ready, executor pid (\d+)', self.mediator.text()).group(1)
-        inodes = {os.readlink(entry) for entry in Path(f'/proc/{relay}/fd').iterdir() if entry.is_symlink()}
-        ports = []
-        for line in Path('/proc/net/tcp').read_text().splitlines()[1:]:
-            fields = line.split()
-            if f'socket:[{fields[9]}]' in inodes:
-                ports.append(str(int(fields[1].split(':')[1], 16)))
-        return int(re.search(rf'127.0.0.1:({"|".join(ports)}): .*executor pid (\d+)', self.stack.worker.text()).group(2))
+        files = self.files_of(relay)
+        return [str(int(fields[1].split(':')[1], 16)) for fields in self.sockets() if f'socket:[{fields[9]}]' in files]
+
+    def executor_of(self, program):
+        ports = '|'.join(self.ports_of(program))
+        return int(re.search(rf'127.0.0.1:({ports}): .*executor pid (\d+)', self.stack.worker.text()).group(2))
 
     def test_executor_killed(self):
         program = self.copying()

@@ -3,16 +3,19 @@
 
 import contextlib
 import os
+import re
 import signal
 import socket
 import ssl
 import struct
+import subprocess
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
 import tap
-from link_peer import (COMMANDS, LANE, OFFER, STATUS, WINDOW_BYTES, Proxy, await_record, frame, frames, lane_frame,
+from link_peer import (COMMANDS, LANE, LANE_BEGIN, LANE_COUNT, OFFER, STATUS, WINDOW_BYTES, Proxy, await_record, frame, frames, lane_frame,
                        last_status, open_frame, piece, record)
 from stack import build_directory, wait_until
 from worker_stack import Authority, WorkerStack, free_port
@@ -21,6 +24,11 @@ END_TO_END = build_directory() / 'tests' / 'end_to_end'
 COPY_LOOP = END_TO_END / 'copy_loop'
 BULK_COPIES = END_TO_END / 'bulk_copies'
 LANES = 4
+
+
+def cpu_used(process):
+    """Ticks of its threads."""
+    return sum(int(number) for number in Path(f'/proc/{process}/stat').read_text().rsplit(')', 1)[1].split()[11:13])
 
 
 def rights(stack, program):
@@ -113,11 +121,11 @@ class Links(unittest.TestCase):
             program.communicate()
 
     def test_lane_is_cut(self):
-        self.through_proxy(lambda proxy: proxy.cut(proxy.pairs[-1:]), 'lane')
+        self.through_proxy(lambda proxy: proxy.cut([proxy.lane()]), 'lane')
 
     def test_lane_is_mute(self):
         """The link says that it is alive; the lane says nothing, and something is to come over it."""
-        self.through_proxy(lambda proxy: setattr(proxy, 'muted', proxy.pairs[-1]), 'nothing comes over the lanes')
+        self.through_proxy(lambda proxy: setattr(proxy, 'muted', proxy.lane()), 'nothing comes over the lanes')
 
     def through_proxy(self, harm, reason):
         proxy = Proxy(free_port())
@@ -132,6 +140,65 @@ class Links(unittest.TestCase):
             wait_until(lambda: not stack.worker.children(), 'the worker has no process left')
             rights(stack, stack.mediator.spawn(BULK_COPIES, 2))
             proxy.close()
+
+    def test_some_are_refused(self):
+        """Something between them lets no more connections through: those that there are carry all of the data."""
+        for swallows, passing in ((False, 2), (False, 0), (True, 1), (True, 0)):
+            with self.subTest(swallows=swallows, passing=passing):
+                self.some_are_refused(swallows, passing)
+
+    def some_are_refused(self, swallows, passing):
+        proxy = Proxy(free_port())
+        with WorkerStack('--worker-lanes', str(LANES), connect_to=f'127.0.0.1:{proxy.port}') as stack:
+            proxy.target = stack.worker.port
+            stack.mediator.wait_for_line('it has 1 GPU')
+            proxy.swallows = swallows
+            proxy.pairs_max = len(proxy.pairs) + 1 + passing
+            program = stack.mediator.spawn(BULK_COPIES, 2)
+            stack.mediator.wait_for_line(f'{passing} of {LANES} lanes to the worker: worker .*')
+            self.assertEqual(len(stack.worker.lanes()), passing)
+            rights(stack, program)
+            wait_until(lambda: not stack.worker.children(), 'the worker has no process left')
+        proxy.close()
+
+    def test_last_answer(self):
+        """
+        An executor that ends behind a large answer, which is on its way: the answer arrives, over the lanes and without
+        any, then the program hears of the end.
+        """
+        for lanes in (0, 2):
+            with self.subTest(lanes=lanes):
+                self.last_answer(lanes)
+
+    def last_answer(self, lanes):
+        proxy = Proxy(free_port())
+        proxy.is_slow = True
+        with WorkerStack('--worker-lanes', str(lanes), connect_to=f'127.0.0.1:{proxy.port}',
+                         worker_options=('--silence-ms', '60000'), silence_ms=60000) as stack:
+            proxy.target = stack.worker.port
+            program = stack.mediator.spawn(END_TO_END / 'last_answer', stdin=subprocess.PIPE)
+            self.assertEqual(program.stdout.readline(), 'ready\n', stack.worker.text()[-2000:])
+            executor = int(re.findall(r'executor pid (\d+)', stack.worker.text())[-1])
+            before = proxy.bytes_back
+            program.stdin.write('\n')
+            program.stdin.flush()
+            wait_until(lambda: proxy.bytes_back - before > 100000, 'the answer has begun')
+            proxy.mute = True
+            # It has given all of it when it does nothing more.
+            used = -1
+            while used != (used := cpu_used(executor)):
+                time.sleep(0.5)
+            os.kill(executor, signal.SIGKILL)
+            wait_until(lambda: not Path(f'/proc/{executor}').exists(), 'the executor ends')
+            # Longer than the worker needs to notice and a short farewell may take.
+            time.sleep(2)
+            self.assertLess(proxy.bytes_back - before, 8 << 20)
+            proxy.mute = False
+            output, _ = program.communicate(timeout=120)
+            self.assertEqual(output, 'right\nCUDA_ERROR_DEVICE_UNAVAILABLE\n', stack.worker.text()[-2000:])
+            stack.mediator.wait_for_line('worker: the executor ended')
+            wait_until(lambda: not stack.worker.children(), 'the worker has no process left')
+        proxy.close()
 
     def test_lanes_are_no_programs(self):
         """Where there is room for two programs, two have all their lanes, and a third is refused."""
@@ -201,6 +268,7 @@ class HostilePeers(unittest.TestCase):
             self.assertTrue(got, self.stack.worker.text()[-2000:])
             answer += got
         self.assertEqual(struct.unpack_from('<III', answer), (168, STATUS, 0))
+        peer.sendall(LANE_BEGIN)
         return peer
 
     def refused(self, peer):
@@ -245,6 +313,31 @@ class HostilePeers(unittest.TestCase):
             with self.subTest(name), self.channel() as (peer, token), self.accepted(self.lane(token)) as lane:
                 lane.sendall(data)
                 self.assertIn('a piece came that is none', last_status(peer) or '')
+
+    def test_lane_that_is_not_used(self):
+        """Its end is none of its channel's, which another lane serves; nor has anything to come over it before."""
+        with self.channel() as (peer, token):
+            unused = self.lane(token)
+            self.assertTrue(unused.recv(1 << 16))
+            unused.close()
+            wait_until(lambda: not self.stack.worker.lanes(), 'it ends')
+            with self.accepted(self.lane(token)) as lane:
+                peer.sendall(frame(LANE_COUNT, struct.pack('<Q', 1)) + frame(COMMANDS, await_record(1) + record(64)))
+                lane.sendall(piece(0, 0, b'x' * 70000))
+                self.assertIn('HELLO', last_status(peer) or '')
+        with self.channel() as (peer, token), self.lane(token) as lane:
+            self.assertTrue(lane.recv(1 << 16))
+            lane.sendall(piece(0, 0, b'x' * 70000))
+            wait_until(lambda: not self.stack.worker.lanes(), 'it ends')
+            peer.sendall(frame(LANE_COUNT, struct.pack('<Q', 0)) + frame(COMMANDS, record(64)))
+            self.assertIn('HELLO', last_status(peer) or '')
+
+    def test_lanes_that_are_none(self):
+        for name, data in (('more than offered', frame(LANE_COUNT, struct.pack('<Q', 3))), ('short', frame(LANE_COUNT, b'1234')),
+                           ('an await of none', frame(LANE_COUNT, bytes(8)) + frame(COMMANDS, await_record(1)))):
+            with self.subTest(name), self.channel() as (peer, _):
+                peer.sendall(data)
+                self.assertRegex(last_status(peer) or '', 'type 22|a record that is none')
 
     def test_awaited_pieces(self):
         """A record waits for the pieces before it, in whatever order they come."""

@@ -20,7 +20,7 @@ import test_schedule
 from stack import build_directory, wait_until
 from test_admin import admin
 from test_schedule import lines_of
-from worker_stack import DelayLine, Worker, free_port, psk_write
+from worker_stack import DelayLine, Worker, WorkerStack, free_port, psk_write
 
 
 class Tenants(test_schedule.Tenants):
@@ -289,17 +289,55 @@ class Metrics(unittest.TestCase):
             wait_until(lambda: value(rf'vgpu_gpu_programs\{{gpu="127\.0\.0\.1:{tenants.worker.port}"\}}') == 0, 'nothing is left of it')
 
 
-class Errors(unittest.TestCase):
-    """What goes wrong at a worker is seen at the mediator."""
+@unittest.skipUnless((build_directory() / 'tests' / 'mediator' / 'libnvidia-ml.so.1').exists(), 'not built')
+class Sensors(unittest.TestCase):
+    def test_sensors_of_a_worker(self):
+        """As this host's, with the worker's address; nothing is left of one that has gone, nor asked for in vain."""
+        port = free_port()
+        with tempfile.TemporaryDirectory(prefix='vgpu-sensors-') as folder:
+            options = ('--executor', str(small_executor(Path(folder))))
+            with WorkerStack(worker_options=options) as stack:
+                stack.mediator.wait_for_line('it has 2 GPUs')
+                time.sleep(1)
+                self.assertFalse((Path(folder) / 'asked').exists())
+            with WorkerStack(f'--metrics=127.0.0.1:{port}', worker_options=options) as stack:
+                def seen():
+                    with urllib.request.urlopen(f'http://127.0.0.1:{port}/metrics', timeout=30) as answer:
+                        return set(re.findall(rf'^vgpu_gpu_(\w+)\{{uuid="(\S+)",worker="127.0.0.1:{stack.worker.port}"\}} '
+                                              r'(\S+)$', answer.read().decode(), re.MULTILINE))
 
-    EXECUTOR = """#!/bin/sh
+                wait_until(seen, 'the sensors are read')
+                self.assertLessEqual({('utilization_ratio', 'GPU-1', '0.75'), ('memory_utilization_ratio', 'GPU-2', '0.4'),
+                                      ('memory_used_bytes', 'GPU-1', '1000000'), ('temperature_celsius', 'GPU-2', '42'),
+                                      ('power_watts', 'GPU-1', '123.456'), ('ecc_corrected_total', 'GPU-1', '5')}, seen())
+                self.assertNotIn('power_watts', {name for name, uuid, _ in seen() if uuid == 'GPU-2'})
+                stack.worker.stop()
+                wait_until(lambda: not seen(), 'what was read is forgotten')
+
+
+EXECUTOR = """#!/bin/sh
 case "$1" in
 --probe) echo driver_version=13000
     for i in 1 2; do echo "device=$((i - 1)) name=\\"small\\" uuid=GPU-$i memory=1073741824 pci=0000:0$i:00.0"; done;;
 --gpu-events) LD_LIBRARY_PATH=NVML VGPU_EXECUTOR_NVML_EVENTS=FOLDER/events exec EXECUTOR "$@";;
+--sensors) : >FOLDER/asked; LD_LIBRARY_PATH=NVML exec EXECUTOR "$@";;
 *) exec EXECUTOR "$@";;
 esac
 """
+
+
+def small_executor(folder):
+    """For a worker with two GPUs, as the NVML of the tests has them."""
+    path = folder / 'executor'
+    path.write_text(EXECUTOR.replace('=NVML', f'={build_directory() / "tests" / "mediator"}')
+                    .replace('FOLDER', str(folder))
+                    .replace('exec EXECUTOR', f'exec {build_directory()}/host/executor/cuda-executor'))
+    path.chmod(0o755)
+    return path
+
+
+class Errors(unittest.TestCase):
+    """What goes wrong at a worker is seen at the mediator."""
 
     @unittest.skipUnless((build_directory() / 'tests' / 'mediator' / 'libnvidia-ml.so.1').exists(), 'not built')
     def test_errors_of_gpus(self):
@@ -308,11 +346,7 @@ esac
         with tempfile.TemporaryDirectory(prefix='vgpu-errors-') as folder:
             events = Path(folder) / 'events'
             events.touch()
-            executor = Path(folder) / 'executor'
-            executor.write_text(self.EXECUTOR.replace('NVML', str(build_directory() / 'tests' / 'mediator'), 1)
-                                .replace('FOLDER', folder)
-                                .replace('exec EXECUTOR', f'exec {build_directory()}/host/executor/cuda-executor'))
-            executor.chmod(0o755)
+            executor = small_executor(Path(folder))
             key = psk_write(Path(folder) / 'key.psk')
             broken = Worker(Path(folder), key, '--executor', str(executor)).start()
             self.addCleanup(broken.stop)

@@ -92,7 +92,7 @@ class Worker:
         return self.log.read_text(errors='replace') if self.log.exists() else ''
 
     def children(self):
-        """Processes of connections, but for those that only watch the GPUs."""
+        """Processes of connections, but for those that only watch the GPUs, and executors."""
         path = Path(f'/proc/{self.process.pid}/task/{self.process.pid}/children')
         return [int(number) for number in path.read_text().split() if self._name(number) != 'vgpu-watch']
 
@@ -100,8 +100,8 @@ class Worker:
         return [process for process in self.children() if self._name(process) == 'vgpu-lane']
 
     def channels(self):
-        """Those that serve a program each, without their lanes."""
-        return [process for process in self.children() if self._name(process) != 'vgpu-lane']
+        """Those that serve a program each, without their lanes and executors."""
+        return [process for process in self.children() if self._name(process) == 'vgpu-worker']
 
     @staticmethod
     def _name(process):
@@ -115,12 +115,12 @@ class WorkerStack:
     """Both, with a pre-shared key unless credentials are given. A context manager."""
 
     def __init__(self, *options, worker_credentials=None, mediator_credentials=None, worker_options=(), driver=None,
-                 address='127.0.0.1', worker_wrapper=(), silence_ms=10000, connect_to=None):
+                 address='127.0.0.1', worker_wrapper=(), silence_ms=10000, connect_to=None, worker_environment=None):
         self.temporary = tempfile.TemporaryDirectory(prefix='vgpu-worker-test-')
         self.directory = Path(self.temporary.name)
         key = psk_write(self.directory / 'key.psk')
         self.worker = Worker(self.directory, worker_credentials or key, '--silence-ms', str(silence_ms),
-                             *worker_options, address=address, wrapper=worker_wrapper)
+                             *worker_options, address=address, wrapper=worker_wrapper, environment=worker_environment)
         self.mediator = Mediator('--worker', f'A={connect_to or f"{address}:{self.worker.port}"}',
                                  '--worker-credentials', str(mediator_credentials or key), '--worker-silence',
                                  str(silence_ms), *options, directory=self.directory, driver=driver)

@@ -26,7 +26,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	}
 	image_free(&image);
 	/* Anything but a container, which without a length is read as far as its headers say. */
-	if (bytes >= 2 && !(data[0] == 0xb1 && data[1] == 0x43) && !(data[0] == 0x50 && data[1] == 0xed)) {
+	if (bytes >= 2 && !(data[0] == 0xb1 && data[1] == 0x43) && !(data[0] == 0x50 && data[1] == 0xed) &&
+	    data[0] != 0x7f) {
 		text = malloc(bytes + 1);
 		if (!text)
 			return 0;

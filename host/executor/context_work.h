@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The work of a context that no stream of the program's names: what was left in streams that were destroyed, and
+ * what may be in the legacy default stream.
+ *
+ * A stream that is destroyed with work in it is waited for, through a mark, by a stream of ours, which so stands for
+ * all of them.
+ *
+ * The default stream has no handle, and a mark in it is work of the program to the driver: blocking streams wait for
+ * it and it waits for them (API reference, stream synchronization behavior). So it takes one only if the program may
+ * have work there.
+ */
+#ifndef EXECUTOR_CONTEXT_WORK_H
+#define EXECUTOR_CONTEXT_WORK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "context.h"
+
+/* Before a stream is destroyed: its context (of a green one the primary one) keeps what is in it. */
+void context_stream_leave(struct executor *executor, uint32_t stream_id);
+
+/* Ends the stream of ours, before its context is. */
+void context_left_forget(struct executor *executor, struct context *context);
+
+/* The program uses the default stream. */
+static inline void context_legacy_use(struct context *context)
+{
+	if (context)
+		context->legacy_uses++;
+}
+
+static inline bool context_legacy_has_work(const struct context *context)
+{
+	return context->legacy_uses != context->legacy_done;
+}
+
+/* So many uses of it are over. */
+static inline void context_legacy_note(struct context *context, uint64_t uses)
+{
+	if (uses > context->legacy_done)
+		context->legacy_done = uses;
+}
+
+#endif
