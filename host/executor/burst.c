@@ -102,7 +102,8 @@ void burst_close_all(struct executor *executor, struct bursts *bursts, uint64_t 
 	while ((handle = handles_next(&executor->handles, VGPU_KIND_CONTEXT, &index))) {
 		struct context *context = (struct context *)(uintptr_t)handle->cache;
 
-		/* A mark there is behind all blocking streams, and before them: only where there is no place for each. */
+		/* A mark there is behind all blocking streams, and before them: only where there is no place for each.
+		 */
 		if (context_legacy_has_work(context) ||
 		    executor->handles.tables[VGPU_KIND_STREAM].count > BURSTS_MAX / 2 * BURST_STREAMS_MAX)
 			close_all_touch(executor, bursts, now, context, NULL);

@@ -147,8 +147,8 @@ static int descriptors_protect(scmp_filter_ctx filter)
 		result = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(fcntl), 1,
 					  COMMAND_IS(1, owner_commands[i]));
 	for (size_t i = 0; i < sizeof(controls) / sizeof(controls[0]) && !result; i++)
-		result = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(ioctl), 1,
-					  COMMAND_IS(1, controls[i]));
+		result =
+			seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(ioctl), 1, COMMAND_IS(1, controls[i]));
 	return result;
 }
 
@@ -156,8 +156,8 @@ static int descriptors_protect(scmp_filter_ctx filter)
 static int sockets_protect(scmp_filter_ctx filter)
 {
 	const scmp_datum_t type_mask = 0xf;
-	int result = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1,
-				      SCMP_A0(SCMP_CMP_NE, AF_UNIX));
+	int result =
+		seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_NE, AF_UNIX));
 
 	if (!result)
 		result = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1,

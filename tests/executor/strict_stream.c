@@ -60,7 +60,12 @@ EXPORT(cuEventCreate, CUevent *event, unsigned int flags)
 
 EXPORT(cuEventRecord, CUevent event, CUstream stream)
 {
-	strict_live(event, EVENT)->busy_until_ns = strict_stream_of(stream)->busy_until_ns;
+	struct object *marked = strict_stream_of(stream);
+
+	/* "must be from the same CUDA context" (API reference) */
+	if (stream && strict_live(event, EVENT)->context != marked->context)
+		return CUDA_ERROR_INVALID_HANDLE;
+	strict_live(event, EVENT)->busy_until_ns = marked->busy_until_ns;
 	return strict_context_check();
 }
 

@@ -213,14 +213,19 @@ static void test_memory_limit(void **state)
 	peer_close(&peer);
 }
 
-static void kernels_post(struct peer *peer, uint32_t context, uint64_t sum, unsigned count)
+/* The strict driver takes a microsecond for each block. */
+static void kernels_post(struct peer *peer, uint32_t context, uint32_t stream, uint64_t sum, unsigned count,
+			 uint32_t long_us)
 {
-	/* The strict driver takes a microsecond for each block. */
 	const struct {
 		struct vgpu_launch launch;
 		uint64_t parameters[3];
 	} record = {
-		.launch = {.function = FUNCTION, .grid = {LONG_US, 1, 1}, .block = {32, 1, 1}, .parameter_bytes = 24},
+		.launch = {.function = FUNCTION,
+			   .stream = stream,
+			   .grid = {long_us, 1, 1},
+			   .block = {32, 1, 1},
+			   .parameter_bytes = 24},
 		.parameters = {sum, 1, 2},
 	};
 
@@ -228,8 +233,7 @@ static void kernels_post(struct peer *peer, uint32_t context, uint64_t sum, unsi
 		assert_true(peer_post(peer, VGPU_OPCODE_LAUNCH, 0, context, &record, sizeof(record)));
 }
 
-/* Records of events, which take no time, say nothing of how long the kernels around them are. */
-static void test_bursts_of_long_kernels(void **state)
+static void module_post(struct peer *peer, uint32_t context, uint32_t module)
 {
 	static const char ptx[] = ".version 7.0\n.target sm_70\n.address_size 64\n.visible .entry add() { ret; }\n ";
 	struct {
@@ -238,37 +242,55 @@ static void test_bursts_of_long_kernels(void **state)
 		char text[(sizeof(ptx) + 7) / 8 * 8];
 	} image = {.stage = {.bytes = 8 + sizeof(image.text), .total_bytes = 8 + sizeof(image.text)},
 		   .piece_bytes = sizeof(ptx) - 1};
-	struct wire_cuModuleLoadDataEx load = {.module = VGPU_ID(VGPU_KIND_MODULE, 1), .image_kind = 1};
+	struct wire_cuModuleLoadDataEx load = {.module = module, .image_kind = 1};
+
+	memcpy(image.text, ptx, sizeof(ptx));
+	assert_true(peer_post(peer, VGPU_OPCODE_STAGE, 0, context, &image, sizeof(image)));
+	assert_true(peer_post(peer, VGPU_CALL_cuModuleLoadDataEx, VGPU_FLAG_REPLY, context, &load, sizeof(load)));
+}
+
+/* A context with FUNCTION and a word for it. */
+static uint32_t context_with_kernel(struct peer *peer, uint64_t *ret_sum)
+{
 	struct {
 		struct wire_cuModuleGetFunction request;
 		char name[8];
 	} function = {{FUNCTION, VGPU_ID(VGPU_KIND_MODULE, 1), 4}, "add"};
 	struct wire_cuMemAlloc_v2 allocation = {.bytesize = sizeof(uint64_t)};
 	struct wire_cuMemAlloc_v2_reply sum;
+	uint32_t context = peer_context_make(peer, 1);
+
+	module_post(peer, context, VGPU_ID(VGPU_KIND_MODULE, 1));
+	assert_true(reply_comes(peer));
+	assert_int_equal(peer_call(peer, VGPU_CALL_cuModuleGetFunction, context, &function, sizeof(function)),
+			 CUDA_SUCCESS);
+	assert_int_equal(peer_call(peer, VGPU_CALL_cuMemAlloc_v2, context, &allocation, sizeof(allocation)),
+			 CUDA_SUCCESS);
+	memcpy(&sum, peer->reply, sizeof(sum));
+	*ret_sum = sum.dptr;
+	return context;
+}
+
+/* Records of events, which take no time, say nothing of how long the kernels around them are. */
+static void test_bursts_of_long_kernels(void **state)
+{
 	struct wire_cuStreamSynchronize all = {0};
 	struct wire_cuEventCreate event = {.phEvent = VGPU_ID(VGPU_KIND_EVENT, 1)};
 	struct wire_cuEventRecord record = {.hEvent = VGPU_ID(VGPU_KIND_EVENT, 1)};
 	uint32_t context, most = 0;
 	struct peer peer;
+	uint64_t sum;
 
 	(void)state;
-	memcpy(image.text, ptx, sizeof(ptx));
 	peer_open(&peer);
-	context = peer_context_make(&peer, 1);
-	assert_true(peer_post(&peer, VGPU_OPCODE_STAGE, 0, context, &image, sizeof(image)));
-	assert_int_equal(peer_call(&peer, VGPU_CALL_cuModuleLoadDataEx, context, &load, sizeof(load)), CUDA_SUCCESS);
-	assert_int_equal(peer_call(&peer, VGPU_CALL_cuModuleGetFunction, context, &function, sizeof(function)),
-			 CUDA_SUCCESS);
+	context = context_with_kernel(&peer, &sum);
 	assert_int_equal(peer_call(&peer, VGPU_CALL_cuEventCreate, context, &event, sizeof(event)), CUDA_SUCCESS);
-	assert_int_equal(peer_call(&peer, VGPU_CALL_cuMemAlloc_v2, context, &allocation, sizeof(allocation)),
-			 CUDA_SUCCESS);
-	memcpy(&sum, peer.reply, sizeof(sum));
 	permit_set(&peer, 2, VGPU_PERMIT_SLICED, VGPU_TIME_NEVER);
-	kernels_post(&peer, context, sum.dptr, 4);
+	kernels_post(&peer, context, 0, sum, 4, LONG_US);
 	for (int i = 0; i < 14; i++)
 		assert_true(peer_post(&peer, VGPU_CALL_cuEventRecord, 0, context, &record, sizeof(record)));
 	assert_int_equal(peer_call(&peer, VGPU_CALL_cuStreamSynchronize, context, &all, sizeof(all)), CUDA_SUCCESS);
-	kernels_post(&peer, context, sum.dptr, 20);
+	kernels_post(&peer, context, 0, sum, 20, LONG_US);
 	assert_true(peer_post(&peer, VGPU_CALL_cuStreamSynchronize, VGPU_FLAG_REPLY, context, &all, sizeof(all)));
 	while (__atomic_load_n(&peer.header->reply.tail, __ATOMIC_ACQUIRE) == peer.replies.own) {
 		uint32_t in_flight = __atomic_load_n(&peer.claims->in_flight, __ATOMIC_ACQUIRE);
@@ -281,12 +303,86 @@ static void test_bursts_of_long_kernels(void **state)
 	peer_close(&peer);
 }
 
+/* The record says that another context is current than the stream's. */
+static void test_stream_of_another_context(void **state)
+{
+	struct wire_cuStreamCreate stream = {.phStream = VGPU_ID(VGPU_KIND_STREAM, 1), .Flags = 1};
+	uint32_t context, other;
+	struct peer peer;
+	uint64_t sum;
+
+	(void)state;
+	peer_open(&peer);
+	context = context_with_kernel(&peer, &sum);
+	assert_int_equal(peer_call(&peer, VGPU_CALL_cuStreamCreate, context, &stream, sizeof(stream)), CUDA_SUCCESS);
+	other = peer_context_make(&peer, 2);
+	permit_set(&peer, 2, VGPU_PERMIT_SLICED, VGPU_TIME_NEVER);
+	kernels_post(&peer, other, stream.phStream, sum, 1, 1000000);
+	assert_true(value_becomes(&peer.claims->in_flight, 1));
+	usleep(QUIET_MS * 1000);
+	assert_int_equal(peer.claims->in_flight, 1);
+	peer_close(&peer);
+}
+
+/* More than one burst holds, with the kernel in the last one. */
+static void test_many_streams_of_an_open_permit(void **state)
+{
+	uint32_t context, last = 0;
+	struct peer peer;
+	uint64_t sum;
+
+	(void)state;
+	peer_open(&peer);
+	context = context_with_kernel(&peer, &sum);
+	permit_set(&peer, 2, VGPU_PERMIT_OPEN, VGPU_TIME_NEVER);
+	for (uint32_t i = 1; i <= 150; i++) {
+		struct wire_cuStreamCreate stream = {.phStream = VGPU_ID(VGPU_KIND_STREAM, i), .Flags = 1};
+
+		last = stream.phStream;
+		assert_int_equal(peer_call(&peer, VGPU_CALL_cuStreamCreate, context, &stream, sizeof(stream)),
+				 CUDA_SUCCESS);
+	}
+	kernels_post(&peer, context, last, sum, 1, 1000000);
+	memory_info_post(&peer, context);
+	assert_true(reply_comes(&peer));
+	permit_set(&peer, 3, VGPU_PERMIT_SLICED, VGPU_TIME_NEVER);
+	usleep(QUIET_MS * 1000);
+	assert_int_not_equal(peer.claims->in_flight, 0);
+	peer_close(&peer);
+}
+
+/* While it compiles nobody could see whether a kernel takes longer than it may. */
+static void test_load_waits_for_limited_kernels(void **state)
+{
+	uint64_t began, sum;
+	uint32_t context;
+	struct peer peer;
+
+	(void)state;
+	peer_open(&peer);
+	peer.permit->limits.kernel_ms = 60000;
+	context = context_with_kernel(&peer, &sum);
+	permit_set(&peer, 2, VGPU_PERMIT_SLICED, VGPU_TIME_NEVER);
+	began = now_ns();
+	kernels_post(&peer, context, 0, sum, 1, 300000);
+	module_post(&peer, context, VGPU_ID(VGPU_KIND_MODULE, 2));
+	assert_true(reply_comes(&peer));
+	assert_true(now_ns() - began > 200000000);
+	peer_close(&peer);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_closed),	     cmocka_unit_test(test_idle_needs_no_answer),
-		cmocka_unit_test(test_slice_ends),   cmocka_unit_test(test_standby),
-		cmocka_unit_test(test_memory_limit), cmocka_unit_test(test_bursts_of_long_kernels),
+		cmocka_unit_test(test_closed),
+		cmocka_unit_test(test_idle_needs_no_answer),
+		cmocka_unit_test(test_slice_ends),
+		cmocka_unit_test(test_standby),
+		cmocka_unit_test(test_memory_limit),
+		cmocka_unit_test(test_bursts_of_long_kernels),
+		cmocka_unit_test(test_stream_of_another_context),
+		cmocka_unit_test(test_many_streams_of_an_open_permit),
+		cmocka_unit_test(test_load_waits_for_limited_kernels),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
