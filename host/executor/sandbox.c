@@ -129,20 +129,14 @@ static int others_protect(scmp_filter_ctx filter)
 /* The kernel looks at 32 bits of a command, seccomp at 64. */
 #define COMMAND_IS(place, value) SCMP_CMP(place, SCMP_CMP_MASKED_EQ, UINT32_MAX, (uint32_t)(value))
 
-/*
- * Eventfds are shared with the mediator, and whether they block belongs to both ends: one that blocks and is full would
- * stop it. And a descriptor that tells its owner of input can signal any process of the user.
- */
+/* A descriptor that tells its owner of input can signal any process of the user. */
 static int descriptors_protect(scmp_filter_ctx filter)
 {
 	static const uint32_t owner_commands[] = {F_SETOWN, F_SETOWN_EX, F_SETSIG};
-	static const uint32_t controls[] = {FIONBIO, FIOASYNC, FIOSETOWN, SIOCSPGRP};
+	static const uint32_t controls[] = {FIOASYNC, FIOSETOWN, SIOCSPGRP};
 	int result = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(fcntl), 2, COMMAND_IS(1, F_SETFL),
-				      SCMP_A2(SCMP_CMP_MASKED_EQ, O_NONBLOCK, 0));
+				      SCMP_A2(SCMP_CMP_MASKED_EQ, O_ASYNC, O_ASYNC));
 
-	if (!result)
-		result = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(fcntl), 2, COMMAND_IS(1, F_SETFL),
-					  SCMP_A2(SCMP_CMP_MASKED_EQ, O_ASYNC, O_ASYNC));
 	for (size_t i = 0; i < sizeof(owner_commands) / sizeof(owner_commands[0]) && !result; i++)
 		result = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(fcntl), 1,
 					  COMMAND_IS(1, owner_commands[i]));
