@@ -60,7 +60,9 @@ def emit_host_function(call):
         pieces.append('{&request, sizeof(request)}')
     has_reply = bool(call.outputs or call.reply_tail)
     if call.reply_tail:
-        out.append(f'\tuint8_t buffer[VGPU_RECORD_BYTES_MAX];\n\tstruct wire_{call.name}_reply reply;')
+        out.append(f'\tstruct wire_{call.name}_reply reply;')
+        out.append(f'\tsize_t capacity = sizeof(reply) + {call.reply_tail}_capacity;')
+        out.append('\tuint8_t *buffer;')
         out.append('\tsize_t received = 0;')
         out.append('\tCUresult result;')
     elif has_reply:
@@ -84,13 +86,18 @@ def emit_host_function(call):
     elif call.reply_tail:
         tail = call.reply_tail
         out += [
-            f'\tresult = call_wait({arguments}, buffer, sizeof(buffer), &received);',
-            '\tif (received < sizeof(reply))',
+            '\tbuffer = malloc(capacity);',
+            '\tif (!buffer)',
+            '\t\treturn CUDA_ERROR_OUT_OF_MEMORY;',
+            f'\tresult = call_wait({arguments}, buffer, capacity, &received);',
+            '\tif (received >= sizeof(reply))',
+            '\t\tmemcpy(&reply, buffer, sizeof(reply));',
+            f'\tif (received < sizeof(reply) || reply.{tail}_bytes > received - sizeof(reply)) {{',
+            '\t\tfree(buffer);',
             '\t\treturn result ? result : CUDA_ERROR_UNKNOWN;',
-            '\tmemcpy(&reply, buffer, sizeof(reply));',
-            f'\tif (reply.{tail}_bytes > received - sizeof(reply) || reply.{tail}_bytes > {tail}_capacity)',
-            '\t\treturn CUDA_ERROR_UNKNOWN;',
+            '\t}',
             f'\tmemcpy({tail}, buffer + sizeof(reply), reply.{tail}_bytes);',
+            '\tfree(buffer);',
             f'\t*{tail}_bytes = reply.{tail}_bytes;',
         ]
         out += [f'\t*{p.name} = reply.{p.name};' for p in call.outputs]
@@ -186,7 +193,7 @@ def emit_guest_header(description):
 
 
 def emit_guest(description):
-    out = [BANNER, '#include <string.h>\n', '#include "call.h"\n#include "doubt.h"\n#include "object.h"\n#include "host_calls.h"\n']
+    out = [BANNER, '#include <stdlib.h>\n#include <string.h>\n', '#include "call.h"\n#include "doubt.h"\n#include "object.h"\n#include "host_calls.h"\n']
     for call in description.calls:
         out += emit_host_function(call)
         if not call.guest_hand and call.entries:

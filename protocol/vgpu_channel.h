@@ -75,7 +75,7 @@ struct vgpu_channel_header {
 
 	/*
 	 * The first error of a posted call since the guest last took it: result in the low word, the
-	 * record's sequence in the high one; 0 when there is none.  The executor sets it with a
+	 * record's context in the high one (VGPU_FEATURE_ERROR_OF); 0 when there is none.  The executor sets it with a
 	 * compare-and-swap from 0, the guest takes it by exchanging 0.
 	 */
 	_Alignas(64) uint64_t deferred_error;

@@ -88,6 +88,7 @@ struct vgpu_hello_reply {
 #define VGPU_FEATURE_FUNCTION_END 0x4ull     /* the guest is told which host functions no graph has any more */
 #define VGPU_FEATURE_HOST_AREA	  0x8ull     /* the channel has an area of memory that can be pinned */
 #define VGPU_FEATURE_HOST_PLACE	  0x10ull    /* memory that the program has can become pinned memory */
+#define VGPU_FEATURE_ERROR_OF	  0x20ull    /* deferred_error names its context */
 #define VGPU_FEATURE_TELEMETRY	  0x10000ull /* the channel is for NVML and nothing else (vgpu_nvml.h) */
 
 /* SNAPSHOT: everything about one device that cannot change. Request: the ordinal. */

@@ -209,6 +209,6 @@ CUresult array_transfer_down(const struct array_transfer *transfer)
 			result = finished;
 	}
 	if (!result)
-		result = channel_take_deferred(session.channel);
+		result = channel_take_deferred(session.channel, transfer->context);
 	return result;
 }

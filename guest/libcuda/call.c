@@ -23,7 +23,7 @@ CUresult call_begin(enum call_needs needs, uint32_t *ret_context)
 	if (needs == CALL_NEEDS_CONTEXT && __builtin_expect(!current, 0))
 		return context_current_error();
 	*ret_context = current ? current->id : 0;
-	result = channel_take_deferred(session.channel);
+	result = channel_take_deferred(session.channel, *ret_context);
 	if (__builtin_expect(result != CUDA_SUCCESS, 0))
 		error_callbacks_check();
 	return result;
@@ -122,7 +122,7 @@ CUresult call_wait(uint16_t opcode, uint32_t context, const struct call_piece *p
 	else if (!result && waiter.bytes < reply_bytes)
 		result = CUDA_ERROR_UNKNOWN;
 	if (!result && is_synchronisation(opcode))
-		result = channel_take_deferred(session.channel);
+		result = channel_take_deferred(session.channel, context);
 	/* Programs poll for what is not ready: no error, and no time to look into the environment. */
 	if (result && result != CUDA_ERROR_NOT_READY) {
 		debug_note("call %u: error %d", opcode, (int)result);

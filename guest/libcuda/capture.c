@@ -6,15 +6,64 @@
 #include "context.h"
 #include "graph_node.h"
 #include "host_calls.h"
+#include "lock.h"
 #include "session.h"
 
 uint32_t captures_open;
+
+/* Streams that captures began in, to notice that one was destroyed; of more than that it is not noticed. */
+#define ORIGINS_MAX 64
+static struct lock origins_lock;
+static uint32_t origins[ORIGINS_MAX]; /* wire ids, 0: a free place */
+
+static bool origin_replace(uint32_t from, uint32_t to)
+{
+	bool found = false;
+
+	lock_take(&origins_lock);
+	for (size_t i = 0; i < ORIGINS_MAX && !found; i++) {
+		found = origins[i] == from;
+		if (found)
+			origins[i] = to;
+	}
+	lock_release(&origins_lock);
+	return found;
+}
+
+/* Before the host captures: no thread may think that nothing is captured while something is. */
+static void capture_open(uint32_t stream)
+{
+	__atomic_add_fetch(&captures_open, 1, __ATOMIC_ACQ_REL);
+	(void)origin_replace(0, stream);
+}
+
+static void capture_close(uint32_t stream)
+{
+	(void)origin_replace(stream, 0);
+	__atomic_sub_fetch(&captures_open, 1, __ATOMIC_ACQ_REL);
+}
+
+/* A capture ends with its stream. */
+static void captures_sweep(void)
+{
+	lock_take(&origins_lock);
+	for (size_t i = 0; i < ORIGINS_MAX; i++) {
+		if (!origins[i] || object_by_id(origins[i]))
+			continue;
+		origins[i] = 0;
+		__atomic_sub_fetch(&captures_open, 1, __ATOMIC_ACQ_REL);
+	}
+	lock_release(&origins_lock);
+}
 
 CUresult capture_refuse_open(uint32_t context, uint32_t stream)
 {
 	uint32_t status;
 	uint64_t id;
-	CUresult result = host_cuStreamGetCaptureInfo(context, stream, &status, &id);
+	CUresult result;
+
+	captures_sweep();
+	result = host_cuStreamGetCaptureInfo(context, stream, &status, &id);
 
 	/*
 	 * To ask is not to use the default stream beside a capture that excludes that (API reference,
@@ -32,6 +81,7 @@ CUresult capture_settle_open(uint32_t context, uint32_t stream)
 	uint32_t status;
 	uint64_t id;
 
+	captures_sweep();
 	/* Its own result is nobody's: it only comes after what was posted before. */
 	(void)host_cuStreamGetCaptureInfo(context, stream, &status, &id);
 	return call_begin(CALL_NEEDS_CONTEXT, &context);
@@ -54,11 +104,10 @@ static CUresult capture_begin(CUstream stream, CUstreamCaptureMode mode, bool pe
 		return result;
 	if (mode > CU_STREAM_CAPTURE_MODE_RELAXED)
 		return CUDA_ERROR_INVALID_VALUE;
-	/* Before the host captures: no thread may think that nothing is captured while something is. */
-	__atomic_add_fetch(&captures_open, 1, __ATOMIC_ACQ_REL);
+	capture_open(id);
 	result = host_cuStreamBeginCapture_v2(context, id, (uint32_t)mode);
 	if (result)
-		__atomic_sub_fetch(&captures_open, 1, __ATOMIC_ACQ_REL);
+		capture_close(id);
 	return result;
 }
 
@@ -120,12 +169,12 @@ static CUresult capture_to_graph(CUstream stream, CUgraph graph, const CUgraphNo
 		return CUDA_ERROR_INVALID_VALUE;
 	if (count > VGPU_GRAPH_EDGES_MAX)
 		return CUDA_ERROR_NOT_SUPPORTED;
-	__atomic_add_fetch(&captures_open, 1, __ATOMIC_ACQ_REL);
+	capture_open(id);
 	graphs_lock();
 	result = capture_begin_to(context, id, object, from, data, count);
 	graphs_unlock();
 	if (result)
-		__atomic_sub_fetch(&captures_open, 1, __ATOMIC_ACQ_REL);
+		capture_close(id);
 	return result;
 }
 
@@ -202,7 +251,7 @@ static CUresult capture_end(CUstream stream, CUgraph *graph, bool per_thread_def
 	result = host_cuStreamEndCapture(context, id, object->id);
 	/* Whether the capture is over is not in the error. */
 	if (!result || (status != CU_STREAM_CAPTURE_STATUS_NONE && !is_capturing(context, id))) {
-		__atomic_sub_fetch(&captures_open, 1, __ATOMIC_ACQ_REL);
+		capture_close(id);
 		if (target) {
 			graphs_lock();
 			graph_settle(target, result);

@@ -158,3 +158,45 @@ void channel_commit_without_work(struct channel *channel)
 	if (sleeps)
 		transport_ring(channel->transport);
 }
+
+/* Under the lock. The first error of a context is kept. */
+static void error_keep(struct channel *channel, uint32_t context, CUresult result)
+{
+	for (uint32_t i = 0; i < channel->kept_count; i++) {
+		if (channel->kept[i].context == context)
+			return;
+	}
+	if (channel->kept_count == CHANNEL_KEPT_MAX)
+		return;
+	channel->kept[channel->kept_count] = (struct kept_error){.context = context, .result = result};
+	__atomic_store_n(&channel->kept_count, channel->kept_count + 1, __ATOMIC_RELAXED);
+}
+
+/* Under the lock. */
+static CUresult error_unkeep(struct channel *channel, uint32_t context)
+{
+	for (uint32_t i = 0; i < channel->kept_count; i++) {
+		CUresult result = channel->kept[i].result;
+
+		if (channel->kept[i].context != context)
+			continue;
+		channel->kept[i] = channel->kept[channel->kept_count - 1];
+		__atomic_store_n(&channel->kept_count, channel->kept_count - 1, __ATOMIC_RELAXED);
+		return result;
+	}
+	return CUDA_SUCCESS;
+}
+
+CUresult channel_find_deferred(struct channel *channel, uint32_t context)
+{
+	uint64_t deferred = __atomic_exchange_n(&channel->header->deferred_error, 0, __ATOMIC_ACQ_REL);
+	uint32_t of = channel->errors_name_context ? (uint32_t)(deferred >> 32) : context;
+	CUresult result;
+
+	lock_take(&channel->kept_lock);
+	if (deferred)
+		error_keep(channel, of, (CUresult)(uint32_t)deferred);
+	result = error_unkeep(channel, context);
+	lock_release(&channel->kept_lock);
+	return result;
+}

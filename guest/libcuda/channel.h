@@ -53,6 +53,7 @@ struct channel_waiter {
 
 #define CHANNEL_SLEEP_MS 1000 /* for waits that an interrupt ends */
 #define CHANNEL_BUCKETS	 64
+#define CHANNEL_KEPT_MAX 16 /* contexts with an error, beside the current ones; more than that are lost */
 
 struct channel {
 	struct transport *transport;
@@ -70,6 +71,15 @@ struct channel {
 	uint32_t sequence;
 	uint64_t works; /* requests that may bring work to a device */
 	struct ring commands;
+
+	/* Errors of posted calls in contexts that no call has been made in since. */
+	bool errors_name_context;
+	uint32_t kept_count;
+	struct lock kept_lock;
+	struct kept_error {
+		uint32_t context;
+		CUresult result;
+	} kept[CHANNEL_KEPT_MAX];
 
 	/* Waiting. */
 	_Alignas(64) struct lock lead_lock; /* held by the leader */
@@ -128,14 +138,17 @@ bool channel_wait_until(struct channel *channel, bool (*ready)(void *argument), 
  */
 bool channel_wait_apart(struct channel *channel, bool (*ready)(void *argument), void *argument, int sleep_ms);
 
-/* The first error of posted calls since it was last taken; CUDA_SUCCESS: none. */
-static inline CUresult channel_take_deferred(struct channel *channel)
-{
-	uint64_t *deferred = &channel->header->deferred_error;
+/* The part of the next where there is an error. */
+CUresult channel_find_deferred(struct channel *channel, uint32_t context);
 
-	if (__builtin_expect(__atomic_load_n(deferred, __ATOMIC_ACQUIRE) == 0, 1))
+/* The first error of posted calls in the context (its wire id) since it was last taken; CUDA_SUCCESS: none. */
+static inline CUresult channel_take_deferred(struct channel *channel, uint32_t context)
+{
+	if (__builtin_expect(__atomic_load_n(&channel->header->deferred_error, __ATOMIC_ACQUIRE) == 0 &&
+				     __atomic_load_n(&channel->kept_count, __ATOMIC_RELAXED) == 0,
+			     1))
 		return CUDA_SUCCESS;
-	return (CUresult)(uint32_t)__atomic_exchange_n(deferred, 0, __ATOMIC_ACQ_REL);
+	return channel_find_deferred(channel, context);
 }
 
 static inline bool channel_lost(const struct channel *channel)

@@ -98,6 +98,12 @@ static bool child_visit(struct object *object, void *argument)
 	return true;
 }
 
+/* What calls in it have left behind is nothing to what gets its id. */
+static void error_drop(const struct object *context)
+{
+	(void)channel_take_deferred(session.channel, context->id);
+}
+
 /* What ended with the context on the host ends here too. */
 static void children_release(struct object *context)
 {
@@ -116,6 +122,7 @@ void context_end(struct object *context)
 {
 	context_storage_end(context);
 	children_release(context);
+	error_drop(context);
 }
 
 static bool green_visit(struct object *object, void *argument)
@@ -198,6 +205,7 @@ CUresult context_primary_release(CUdevice dev)
 	} else if (--context->words[CONTEXT_REFERENCES] == 0 && context->words[CONTEXT_ACTIVE]) {
 		primary_deactivate(context);
 		result = host_cuDevicePrimaryCtxRelease_v2(0, context->id, dev);
+		error_drop(context);
 	}
 	lock_release(&primary_lock);
 	return result;
@@ -228,6 +236,7 @@ API(cuDevicePrimaryCtxReset_v2, CUdevice dev)
 		result = host_cuDevicePrimaryCtxReset_v2(0, dev);
 		/* So that the next retain, whoever makes it, begins a new life on the host. */
 		released = host_cuDevicePrimaryCtxRelease_v2(0, context->id, dev);
+		error_drop(context);
 		if (!result)
 			result = released;
 	}
@@ -374,6 +383,7 @@ API(cuCtxDestroy_v2, CUcontext ctx)
 		context_stack_pop();
 	context_end(context);
 	result = host_cuCtxDestroy_v2(0, context->id);
+	error_drop(context);
 	object_release(context);
 	return result;
 }

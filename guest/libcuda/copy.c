@@ -7,10 +7,12 @@
 
 #include <string.h>
 
+#include "address_space.h"
 #include "capture.h"
 #include "context.h"
 #include "doubt.h"
 #include "host_calls.h"
+#include "host_function.h"
 #include "memory.h"
 #include "session.h"
 #include "transfer.h"
@@ -38,6 +40,18 @@ bool copy_host_is_shared(const void *host, size_t bytes)
 	       bytes <= range.bytes - (address - range.address);
 }
 
+CUresult copy_source_await(const struct copy_order *order, const void *host)
+{
+	struct memory_range range;
+
+	if (!host_functions_expected())
+		return CUDA_SUCCESS;
+	if (!order->waits && !(memory_lookup((uintptr_t)host, &range) &&
+			       (range.kind == MEMORY_PLAIN || range.kind == MEMORY_REGISTERED)))
+		return CUDA_SUCCESS;
+	return host_cuStreamSynchronize(order->context, order->stream);
+}
+
 static CUresult copy_settle(const struct copy_order *order, CUresult result)
 {
 	if (!result && order->waits)
@@ -55,6 +69,7 @@ CUresult copy_device_span_check(uint64_t address, size_t bytes)
 	return bytes <= range.bytes - (address - range.address) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
+/* What is given as the program's memory may be the device's: the driver goes by the address (seen with driver 580). */
 static CUresult copy_up(const struct copy_order *order, CUdeviceptr to, const void *from, size_t bytes)
 {
 	struct transfer transfer = {
@@ -75,6 +90,8 @@ static CUresult copy_up(const struct copy_order *order, CUdeviceptr to, const vo
 		return CUDA_SUCCESS;
 	if (!to || !from)
 		return CUDA_ERROR_INVALID_VALUE;
+	if (address_is_device((uintptr_t)from))
+		return host_cuMemcpyDtoDAsync_v2(order->context, to, (uintptr_t)from, bytes, order->stream);
 	if (copy_host_is_shared(from, bytes))
 		return copy_settle(
 			order, host_cuMemcpyHtoDAsync_v2(order->context, to, (uintptr_t)from, bytes, order->stream));
@@ -91,7 +108,9 @@ static CUresult copy_up(const struct copy_order *order, CUdeviceptr to, const vo
 						     .WidthInBytes = bytes,
 						     .Height = 1,
 						     .Depth = 1});
-	result = transfer_up(&transfer);
+	result = copy_source_await(order, from);
+	if (!result)
+		result = transfer_up(&transfer);
 	/*
 	 * The bytes are staged, which is all that a copy from pageable memory promises, unless it may fail or
 	 * the program can look at the destination.
@@ -121,6 +140,8 @@ static CUresult copy_down(const struct copy_order *order, void *to, CUdeviceptr 
 		return CUDA_SUCCESS;
 	if (!to || !from)
 		return CUDA_ERROR_INVALID_VALUE;
+	if (address_is_device((uintptr_t)to))
+		return host_cuMemcpyDtoDAsync_v2(order->context, (uintptr_t)to, from, bytes, order->stream);
 	if (copy_host_is_shared(to, bytes))
 		return copy_settle(
 			order, host_cuMemcpyDtoHAsync_v2(order->context, (uintptr_t)to, from, bytes, order->stream));

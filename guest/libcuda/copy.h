@@ -31,6 +31,12 @@ bool copy_is_synchronous(uint64_t address);
 /* Is it within memory that the executor has mapped? */
 bool copy_host_is_shared(const void *host, size_t bytes);
 
+/*
+ * Waits until functions of the program that the copy follows in its stream have written what it is to read, where it
+ * must: what is not shared is read here and now. An asynchronous copy of pageable memory reads it at once natively too.
+ */
+CUresult copy_source_await(const struct copy_order *order, const void *host);
+
 /* A span that begins in known device memory must end there. CUDA_ERROR_NOT_FOUND: nothing is known of it. */
 CUresult copy_device_span_check(uint64_t address, size_t bytes);
 

@@ -2,10 +2,9 @@
 #include "copy_helper.h"
 
 #include <sched.h>
-#include <signal.h>
-#include <stddef.h>
 
 #include "channel_print.h"
+#include "own_thread.h"
 
 /* Asked each time: a thread may have been bound to one processor since the last. More than the mask holds is enough. */
 static bool processor_is_spare(void)
@@ -25,22 +24,11 @@ static void *help(void *argument)
 
 bool copy_helper_start(struct copy_helper *helper, void *(*run)(void *argument), void *argument)
 {
-	static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
-	sigset_t all, before;
-	int error;
-
 	if (!processor_is_spare())
 		return false;
 	helper->run = run;
 	helper->argument = argument;
-	/* Signals are the program's own threads', but those of the copy's own faults. */
-	sigfillset(&all);
-	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
-		sigdelset(&all, faults[i]);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = pthread_create(&helper->thread, NULL, help, helper);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (error)
+	if (!own_thread_start(help, helper, &helper->thread))
 		return false;
 	/* The copy is on the caller's stack. */
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &helper->cancel_state);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "address_space.h"
 #include "array.h"
 #include "array_transfer.h"
 #include "capture.h"
@@ -114,8 +115,9 @@ static CUresult side_read(const struct description *description, const CUDA_MEMC
 		return CUDA_ERROR_INVALID_VALUE;
 	switch (description->type) {
 	case CU_MEMORYTYPE_HOST:
+		/* As in copy_up(). */
 		side.address = (uintptr_t)description->host;
-		side.kind = SIDE_HOST;
+		side.kind = address_is_device(side.address) ? SIDE_DEVICE : SIDE_HOST;
 		break;
 	case CU_MEMORYTYPE_DEVICE:
 		side.address = description->device;
@@ -236,6 +238,8 @@ static CUresult shape_with_device(const struct copy_order *order, const struct s
 	result = capture_refuse(order->context, order->stream);
 	if (result)
 		return copy_capture(order, result, copy);
+	if (up)
+		result = copy_source_await(order, (const void *)(uintptr_t)host->address);
 	for (size_t slice = 0; slice < slices && !result; slice++) {
 		struct transfer transfer = {
 			.device = device->address + slice * device->slice_rows * device->row_bytes,
@@ -281,6 +285,10 @@ static CUresult shape_with_own_array(const struct copy_order *order, const struc
 
 	if (result)
 		return copy_capture(order, result, copy);
+	if (up)
+		result = copy_source_await(order, transfer.host);
+	if (result)
+		return result;
 	return up ? array_transfer_up(&transfer) : array_transfer_down(&transfer);
 }
 

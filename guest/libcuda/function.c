@@ -71,16 +71,13 @@ CUresult function_id(CUfunction handle, uint32_t *ret_id)
 	return CUDA_SUCCESS;
 }
 
-/* The parameters lie one after the other within what the driver takes at most. */
-#define PARAMETER_BYTES_MAX 32768u
-
 static bool parameters_valid(const struct vgpu_function_info_reply *reply, size_t received)
 {
 	const struct vgpu_function_parameter *parameters = (const void *)(reply + 1);
 
 	if (received < sizeof(*reply) ||
 	    reply->parameter_count > (received - sizeof(*reply)) / sizeof(struct vgpu_function_parameter) ||
-	    reply->parameter_bytes > PARAMETER_BYTES_MAX)
+	    reply->parameter_bytes > FUNCTION_PARAMETER_BYTES_MAX)
 		return false;
 	for (uint32_t i = 0; i < reply->parameter_count; i++) {
 		if (parameters[i].offset > reply->parameter_bytes ||
@@ -95,22 +92,26 @@ static CUresult info_fetch(const struct function *function, uint32_t context, CU
 {
 	struct vgpu_function_info_request request = {.function = function->object->id, .device = (uint32_t)device};
 	const struct call_piece pieces[] = {{&request, sizeof(request)}};
-	_Alignas(8) uint8_t buffer[VGPU_RECORD_BYTES_MAX];
-	const struct vgpu_function_info_reply *reply = (const void *)buffer;
+	/* Too much for the stack of a small thread. */
+	struct vgpu_function_info_reply *reply = malloc(VGPU_RECORD_BYTES_MAX);
 	struct function_info *info;
 	size_t received = 0;
 	size_t parameters_bytes;
 	CUresult result;
 
-	result = call_wait(VGPU_OPCODE_FUNCTION_INFO, context, pieces, 1, buffer, sizeof(buffer), &received);
+	if (!reply)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	result = call_wait(VGPU_OPCODE_FUNCTION_INFO, context, pieces, 1, reply, VGPU_RECORD_BYTES_MAX, &received);
+	if (!result && !parameters_valid(reply, received))
+		result = CUDA_ERROR_UNKNOWN;
 	if (result)
-		return result;
-	if (!parameters_valid(reply, received))
-		return CUDA_ERROR_UNKNOWN;
+		goto cleanup;
 	parameters_bytes = reply->parameter_count * sizeof(struct vgpu_function_parameter);
 	info = calloc(1, sizeof(*info) + parameters_bytes);
-	if (!info)
-		return CUDA_ERROR_OUT_OF_MEMORY;
+	if (!info) {
+		result = CUDA_ERROR_OUT_OF_MEMORY;
+		goto cleanup;
+	}
 	info->device = device;
 	info->parameter_count = reply->parameter_count;
 	info->parameter_bytes = reply->parameter_bytes;
@@ -118,7 +119,9 @@ static CUresult info_fetch(const struct function *function, uint32_t context, CU
 	memcpy(info->results, reply->attribute_results, sizeof(info->results));
 	memcpy(info->parameters, reply + 1, parameters_bytes);
 	*ret_info = info;
-	return CUDA_SUCCESS;
+cleanup:
+	free(reply);
+	return result;
 }
 
 static struct function_info *info_find(struct function *function, CUdevice device)
@@ -213,6 +216,17 @@ static void attribute_note(struct function *function, CUdevice device, int attri
 
 	if (info && attribute >= 0 && attribute < VGPU_FUNCTION_ATTRIBUTES_MAX)
 		__atomic_store_n(&info->values[attribute], value, __ATOMIC_RELAXED);
+}
+
+/* A kernel's functions are the kernel, each in its context (seen with driver 580). */
+static void derived_note(struct function *kernel, CUdevice device, int attribute, int value)
+{
+	struct owner *library = kernel->owner->detail;
+
+	pthread_mutex_lock(&library->mutex);
+	for (struct function *function = kernel->derived; function; function = function->next)
+		attribute_note(function, device, attribute, value);
+	pthread_mutex_unlock(&library->mutex);
 }
 
 API(cuFuncGetAttribute, int *value, CUfunction_attribute attribute, CUfunction hfunc)
@@ -341,9 +355,11 @@ API(cuKernelSetAttribute, CUfunction_attribute attribute, int value, CUkernel ke
 		result = CUDA_ERROR_INVALID_DEVICE;
 	if (!result)
 		result = host_cuKernelSetAttribute(context, (int32_t)attribute, value, function->object->id, dev);
-	if (!result)
-		attribute_note(function, dev, (int)attribute, value);
-	return result;
+	if (result)
+		return result;
+	attribute_note(function, dev, (int)attribute, value);
+	derived_note(function, dev, (int)attribute, value);
+	return CUDA_SUCCESS;
 }
 
 API(cuKernelSetCacheConfig, CUkernel kernel, CUfunc_cache config, CUdevice dev)

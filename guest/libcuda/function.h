@@ -16,6 +16,9 @@
 /* How many kinds of launches are remembered of each function. */
 #define LAUNCH_KINDS_PROVEN 4
 
+/* The parameters lie one after the other within what the driver takes at most. */
+#define FUNCTION_PARAMETER_BYTES_MAX 32768u
+
 struct function_info {
 	struct function_info *next; /* of another device */
 	CUdevice device;

@@ -283,17 +283,22 @@ CUresult node_content_make(const CUgraphNodeParams *parameters, uint32_t context
 
 static CUresult kernel_learn(uint32_t node, struct node_content *content)
 {
-	_Alignas(8) uint8_t wire[VGPU_RECORD_BYTES_MAX];
+	/* Too much for the stack of a small thread. */
+	struct vgpu_launch *wire = malloc(VGPU_RECORD_BYTES_MAX);
 	const struct object *context = context_current();
 	uint32_t bytes = 0;
-	CUresult result = host_cuGraphKernelNodeGetParams_v2(content->context, node, wire, sizeof(wire), &bytes);
+	CUresult result;
 
-	if (result)
-		return result;
-	if (!context)
-		return CUDA_ERROR_INVALID_CONTEXT;
-	return launch_record_read((const void *)wire, bytes, content->context, (CUdevice)context->words[CONTEXT_DEVICE],
-				  &content->parameters.kernel, &content->launch);
+	if (!wire)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	result = host_cuGraphKernelNodeGetParams_v2(content->context, node, wire, VGPU_RECORD_BYTES_MAX, &bytes);
+	if (!result && !context)
+		result = CUDA_ERROR_INVALID_CONTEXT;
+	if (!result)
+		result = launch_record_read(wire, bytes, content->context, (CUdevice)context->words[CONTEXT_DEVICE],
+					    &content->parameters.kernel, &content->launch);
+	free(wire);
+	return result;
 }
 
 static CUresult memset_learn(uint32_t node, struct node_content *content)

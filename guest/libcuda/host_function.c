@@ -10,13 +10,13 @@
 #include "host_function.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 
 #include "capture.h"
 #include "channel_wait.h"
 #include "context.h"
 #include "host_calls.h"
+#include "own_thread.h"
 #include "session.h"
 
 enum function_kind {
@@ -57,6 +57,11 @@ static struct {
 
 static uint32_t expected; /* functions to come, those of graphs always among them; the thread's futex */
 static uint32_t kept;	  /* those of graphs */
+
+bool host_functions_expected(void)
+{
+	return __atomic_load_n(&expected, __ATOMIC_ACQUIRE) != 0;
+}
 
 /* Under the mutex; false: out of memory. */
 static bool places_grow(void)
@@ -250,20 +255,14 @@ static void *functions_run(void *argument)
 	}
 }
 
-/* The program's signals are for its own threads. */
 static bool thread_start(void)
 {
-	sigset_t all, before;
 	pthread_t thread;
-	int error;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = pthread_create(&thread, NULL, functions_run, NULL);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (!error)
-		pthread_detach(thread);
-	return !error;
+	if (!own_thread_start(functions_run, NULL, &thread))
+		return false;
+	pthread_detach(thread);
+	return true;
 }
 
 static CUresult function_expect(bool is_kept)

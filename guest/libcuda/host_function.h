@@ -23,6 +23,9 @@ bool host_function_get(uint64_t name, CUDA_HOST_NODE_PARAMS *ret_host);
 /* Of a user object, whose end is a call of its destructor and releases it. */
 CUresult host_function_keep_object(struct object *object, CUhostFn destroy, void *data, uint64_t *ret_name);
 
+/* May functions of the program be running or yet to come in a stream? Those of graphs always may. */
+bool host_functions_expected(void);
+
 /* Of what no graph has come to have. */
 void host_function_drop(uint64_t name);
 

@@ -12,6 +12,7 @@
 #include "device.h"
 #include "event.h"
 #include "function.h"
+#include "host_calls.h"
 #include "launch.h"
 #include "session.h"
 
@@ -171,7 +172,7 @@ static CUresult launch_post(const struct launch *launch, uint32_t context, uint3
 		result = launch_attributes_translate(launch->attributes, launch->attribute_count, attributes);
 	if (result)
 		return result;
-	if (buffer.bytes > CHANNEL_PAYLOAD_MAX / 2)
+	if (buffer.bytes > FUNCTION_PARAMETER_BYTES_MAX)
 		return CUDA_ERROR_INVALID_VALUE;
 	padded_bytes = (buffer.bytes + 7) & ~(size_t)7;
 	/* More than the kernel has, beyond padding (measured, driver 580). */
@@ -244,6 +245,13 @@ static void launch_prove(struct function *function, uint64_t kind)
 	__atomic_store_n(&function->proven[number % LAUNCH_KINDS_PROVEN], kind, __ATOMIC_RELAXED);
 }
 
+static CUresult launch_wait(uint32_t context, uint32_t stream)
+{
+	if (!session.is_launch_blocking || __atomic_load_n(&captures_open, __ATOMIC_ACQUIRE))
+		return capture_settle(context, stream);
+	return host_cuStreamSynchronize(context, stream);
+}
+
 static CUresult launch_issue(const struct launch *launch)
 {
 	const struct function_info *info;
@@ -273,11 +281,12 @@ static CUresult launch_issue(const struct launch *launch)
 		return result;
 	kind = launch_kind(launch);
 	if (__builtin_expect(!launch_is_doubtful(launch, function, kind), 1))
-		return capture_settle(context, stream);
+		return launch_wait(context, stream);
 	result = capture_settle_open(context, stream);
-	if (!result)
-		launch_prove(function, kind);
-	return result;
+	if (result)
+		return result;
+	launch_prove(function, kind);
+	return launch_wait(context, stream);
 }
 
 CUresult launch_record_make(const CUDA_KERNEL_NODE_PARAMS *node, uint32_t context, CUdevice device,
@@ -307,7 +316,7 @@ CUresult launch_record_make(const CUDA_KERNEL_NODE_PARAMS *node, uint32_t contex
 		result = parameters_check(&launch, info, &buffer);
 	if (result)
 		return result;
-	if (buffer.bytes > CHANNEL_PAYLOAD_MAX / 2)
+	if (buffer.bytes > FUNCTION_PARAMETER_BYTES_MAX)
 		return CUDA_ERROR_INVALID_VALUE;
 	padded_bytes = (buffer.bytes + 7) & ~(size_t)7;
 	record = malloc(sizeof(*record) + padded_bytes + info->parameter_count * sizeof(void *));

@@ -21,7 +21,9 @@
 #define PAGE_BYTES 4096u
 
 /* Addresses that are free here may be taken in the executor. */
-#define ATTEMPTS_MAX 8
+#define ATTEMPTS_MAX  24
+#define ATTEMPTS_NEXT 8 /* so many lie next to each other, later ones ever farther off */
+#define DISTANCE_MIN  ((size_t)1 << 20)
 
 /* The executor takes the next descriptor of the pass socket for each request. */
 static pthread_mutex_t pass_mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -74,6 +76,21 @@ static CUresult memory_share(int fd, void *address, size_t bytes, uint32_t conte
 	return pinned_request(VGPU_OPCODE_HOST_MAP, fd, &request, sizeof(request), context);
 }
 
+/*
+ * Where the next attempt is to lie, NULL: wherever. What graphs name keeps its addresses in the executor when the
+ * program has freed it, and there may be any number of such ranges side by side.
+ */
+static void *attempt_hint(void *const *refused, int count, size_t bytes)
+{
+	uintptr_t below = count < ATTEMPTS_NEXT ? 0 : (uintptr_t)refused[count - 1];
+	size_t distance = bytes < DISTANCE_MIN ? DISTANCE_MIN : bytes;
+
+	if (!below || __builtin_mul_overflow(distance, (size_t)1 << (count - ATTEMPTS_NEXT), &distance) ||
+	    distance >= below)
+		return NULL;
+	return (void *)(below - distance);
+}
+
 /* Maps the file somewhere that is free on both sides. */
 static CUresult file_map(int fd, size_t bytes, uint32_t context, void **ret_address)
 {
@@ -83,7 +100,7 @@ static CUresult file_map(int fd, size_t bytes, uint32_t context, void **ret_addr
 	CUresult result = CUDA_ERROR_OUT_OF_MEMORY;
 
 	while (count < ATTEMPTS_MAX) {
-		address = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		address = mmap(attempt_hint(refused, count, bytes), bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 		if (address == MAP_FAILED) {
 			result = CUDA_ERROR_OUT_OF_MEMORY;
 			break;

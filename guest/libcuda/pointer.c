@@ -10,13 +10,17 @@
 static void pointer_examine(CUdeviceptr pointer, struct memory_range *ret_range)
 {
 	const struct object *current = context_current();
+	uint64_t base, bytes;
 
 	if (memory_lookup(pointer, ret_range))
 		return;
 	*ret_range = (struct memory_range){.address = pointer, .kind = MEMORY_NONE};
-	/* Device memory that was not allocated through us: all that is known is that it is some. */
-	if (address_is_device(pointer) && current) {
+	/* Device memory that was not allocated through us, if it is any. */
+	if (address_is_device(pointer) && current &&
+	    !host_cuMemGetAddressRange_v2(current->id, &base, &bytes, pointer)) {
 		ret_range->kind = MEMORY_GLOBAL;
+		ret_range->address = base;
+		ret_range->bytes = bytes;
 		ret_range->context = current->id;
 		ret_range->device = (CUdevice)current->words[CONTEXT_DEVICE];
 	}

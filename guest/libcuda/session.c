@@ -62,7 +62,7 @@ static CUresult hello(struct vgpu_hello_reply *ret_reply)
 		.version = VGPU_PROTOCOL_VERSION,
 		.api_checksum = VGPU_API_CHECKSUM,
 		.features = VGPU_FEATURE_SHARE | VGPU_FEATURE_HOST_AREA | VGPU_FEATURE_FUNCTION_END |
-			    VGPU_FEATURE_HOST_PLACE |
+			    VGPU_FEATURE_HOST_PLACE | VGPU_FEATURE_ERROR_OF |
 			    (session.channel->transport->can_pass ? VGPU_FEATURE_HOST_MAP : 0),
 		.process_id = (uint32_t)getpid(),
 	};
@@ -121,6 +121,7 @@ static void forked(void)
 
 static CUresult learn(void)
 {
+	const char *blocking = getenv("CUDA_LAUNCH_BLOCKING");
 	struct vgpu_snapshot_reply *devices = NULL;
 	struct vgpu_hello_reply reply;
 	CUresult result;
@@ -140,6 +141,8 @@ static CUresult learn(void)
 		return result;
 	}
 	session.features = reply.features;
+	session.channel->errors_name_context = reply.features & VGPU_FEATURE_ERROR_OF;
+	session.is_launch_blocking = blocking && strtol(blocking, NULL, 10) != 0;
 	session.driver_version = reply.driver_version;
 	session.device_count = reply.device_count;
 	session.devices = devices;

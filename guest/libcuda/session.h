@@ -27,6 +27,7 @@ struct session {
 	uint32_t device_count;
 	uint64_t features;	 /* VGPU_FEATURE_* of both sides */
 	uint32_t driver_version; /* of the host: 13000 for 13.0 */
+	bool is_launch_blocking; /* CUDA_LAUNCH_BLOCKING: launches return when their kernels have ended */
 	struct vgpu_snapshot_reply *devices;
 	struct channel *channel;
 	struct upload_window upload;

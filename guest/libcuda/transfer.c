@@ -347,6 +347,6 @@ CUresult transfer_down(const struct transfer *transfer)
 		return CUDA_SUCCESS;
 	result = flat.height == 1 && flat.width >= HALVES_BYTES_MIN ? halves_down(&flat) : pieces_down(&flat);
 	if (!result)
-		result = channel_take_deferred(session.channel);
+		result = channel_take_deferred(session.channel, transfer->context);
 	return result;
 }

@@ -154,10 +154,10 @@ void channel_doorbell_clear(const struct channel *channel)
 	while (got < 0 && errno == EINTR);
 }
 
-void channel_error_defer(const struct channel *channel, uint32_t sequence, CUresult result)
+void channel_error_defer(const struct channel *channel, uint32_t context, CUresult result)
 {
 	uint64_t none = 0;
-	uint64_t value = (uint64_t)sequence << 32 | (uint32_t)result;
+	uint64_t value = (uint64_t)context << 32 | (uint32_t)result;
 
 	__atomic_compare_exchange_n(&channel->header->deferred_error, &none, value, false, __ATOMIC_ACQ_REL,
 				    __ATOMIC_RELAXED);

@@ -61,8 +61,8 @@ void channel_notify(const struct channel *channel);
 /* Empties the doorbell after poll() said that it was rung. */
 void channel_doorbell_clear(const struct channel *channel);
 
-/* Keeps the first error of a posted call until the guest takes it. */
-void channel_error_defer(const struct channel *channel, uint32_t sequence, CUresult result);
+/* Keeps the first error of a posted call, made in the context of that wire id, until the guest takes it. */
+void channel_error_defer(const struct channel *channel, uint32_t context, CUresult result);
 
 /* A call of a host function; the piece is of a copy. */
 struct channel_call {

@@ -152,7 +152,7 @@ static void pending_finish(struct executor *executor, struct pending *pending, C
 	if (pending->request.flags & VGPU_FLAG_REPLY)
 		reply_send(executor, &pending->request, result, payload, payload_bytes);
 	else if (result)
-		channel_error_defer(&executor->channel, pending->request.sequence, result);
+		channel_error_defer(&executor->channel, pending->request.context, result);
 	latency_end_deferred(executor, &pending->request, &pending->mark);
 	pending_free(executor, pending);
 }

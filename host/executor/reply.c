@@ -138,7 +138,7 @@ void reply_failure_note(struct executor *executor, const struct request *request
 	counter_add(&executor->counters->errors, 1);
 	gate_fault_note(executor, result);
 	if (!(request->flags & VGPU_FLAG_REPLY))
-		channel_error_defer(&executor->channel, request->sequence, result);
+		channel_error_defer(&executor->channel, request->context, result);
 	if (log_limit_passes(&executor->replies.failure_limit))
 		log_write("%s failed: %s (%d)", opcode_name(request->opcode),
 			  driver_error_name(&executor->driver, result), result);

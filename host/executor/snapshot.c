@@ -15,7 +15,8 @@
 
 static uint64_t features_offered(const struct executor *executor)
 {
-	return VGPU_FEATURE_FUNCTION_END | (executor->pass >= 0 ? VGPU_FEATURE_HOST_MAP | VGPU_FEATURE_HOST_PLACE : 0) |
+	return VGPU_FEATURE_FUNCTION_END | VGPU_FEATURE_ERROR_OF |
+	       (executor->pass >= 0 ? VGPU_FEATURE_HOST_MAP | VGPU_FEATURE_HOST_PLACE : 0) |
 	       (executor->can_share ? VGPU_FEATURE_SHARE : 0) |
 	       (executor->channel.area_bytes ? VGPU_FEATURE_HOST_AREA | VGPU_FEATURE_HOST_PLACE : 0);
 }

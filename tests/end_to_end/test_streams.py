@@ -23,6 +23,20 @@ class Streams(unittest.TestCase):
     def test_host_functions(self):
         self.passes('host_functions')
 
+    def test_uncommon_uses(self):
+        """A capture that ended with its stream makes no calls of later launches."""
+        with Mediator() as mediator:
+            done = mediator.run(PROGRAMS / 'uncommon_uses', CMOCKA_MESSAGE_OUTPUT='TAP')
+            self.assertEqual(done.returncode, 0, f'{done.stdout}\n{done.stderr}\n{mediator.text()[-4000:]}')
+            calls = mediator.wait_for_line(r'(\d+) calls, \d+ launches').group(1)
+            self.assertLess(int(calls), 8000)
+
+    def test_error_of_another_context(self):
+        self.passes('uncommon_uses', 'fault')
+
+    def test_launches_that_wait(self):
+        self.passes('uncommon_uses', 'blocking')
+
     def test_values(self):
         self.passes('stream_values')
 

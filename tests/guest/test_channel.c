@@ -124,12 +124,12 @@ static void test_deferred(void **state)
 	struct channel_waiter waiter = {0};
 
 	(void)state;
-	assert_int_equal(channel_take_deferred(channel), CUDA_SUCCESS);
+	assert_int_equal(channel_take_deferred(channel, 0), CUDA_SUCCESS);
 	assert_int_equal(post(channel, FAKE_FAIL, NULL, 0, NULL), CUDA_SUCCESS);
 	assert_int_equal(post(channel, FAKE_TOTAL, NULL, 0, &waiter), CUDA_SUCCESS);
 	assert_int_equal(channel_await(channel, &waiter), CUDA_SUCCESS);
-	assert_int_equal(channel_take_deferred(channel), CUDA_ERROR_INVALID_VALUE);
-	assert_int_equal(channel_take_deferred(channel), CUDA_SUCCESS);
+	assert_int_equal(channel_take_deferred(channel, 0), CUDA_ERROR_INVALID_VALUE);
+	assert_int_equal(channel_take_deferred(channel, 0), CUDA_SUCCESS);
 	end(fake, channel);
 }
 
