@@ -379,7 +379,8 @@ for step in $steps; do
 			"python3 $here/frameworks/torch_processes.py"; do
 			name=${command#python3 } name=$(basename "${name%% *}" .py)
 			# shellcheck disable=SC2086  # a command and its argument
-			far timeout "$seconds_max" $command >"$results/worker-users/$name.log" 2>&1
+			LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$bundle/lib far timeout "$seconds_max" $command \
+				>"$results/worker-users/$name.log" 2>&1
 			verdict "worker-users: $name" $?
 		done
 		# What the driver has compiled is the tenant's user's.
