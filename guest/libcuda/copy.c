@@ -69,7 +69,14 @@ CUresult copy_device_span_check(uint64_t address, size_t bytes)
 	return bytes <= range.bytes - (address - range.address) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }
 
-/* What is given as the program's memory may be the device's: the driver goes by the address (seen with driver 580). */
+bool copy_host_is_device(uint64_t address)
+{
+	struct memory_range range;
+
+	/* What the program had mapped before us may lie among the device's addresses too. */
+	return address_is_device(address) && memory_lookup(address, &range) && memory_kind_is_device(range.kind);
+}
+
 static CUresult copy_up(const struct copy_order *order, CUdeviceptr to, const void *from, size_t bytes)
 {
 	struct transfer transfer = {
@@ -90,7 +97,7 @@ static CUresult copy_up(const struct copy_order *order, CUdeviceptr to, const vo
 		return CUDA_SUCCESS;
 	if (!to || !from)
 		return CUDA_ERROR_INVALID_VALUE;
-	if (address_is_device((uintptr_t)from))
+	if (copy_host_is_device((uintptr_t)from))
 		return host_cuMemcpyDtoDAsync_v2(order->context, to, (uintptr_t)from, bytes, order->stream);
 	if (copy_host_is_shared(from, bytes))
 		return copy_settle(
@@ -140,7 +147,7 @@ static CUresult copy_down(const struct copy_order *order, void *to, CUdeviceptr 
 		return CUDA_SUCCESS;
 	if (!to || !from)
 		return CUDA_ERROR_INVALID_VALUE;
-	if (address_is_device((uintptr_t)to))
+	if (copy_host_is_device((uintptr_t)to))
 		return host_cuMemcpyDtoDAsync_v2(order->context, (uintptr_t)to, from, bytes, order->stream);
 	if (copy_host_is_shared(to, bytes))
 		return copy_settle(

@@ -28,6 +28,9 @@ CUresult copy_begin(CUstream stream, bool per_thread_default, bool waits, struct
 /* Must a synchronous copy or fill to or from the address have ended when it returns? The current context is usable. */
 bool copy_is_synchronous(uint64_t address);
 
+/* Is what is given as the program's memory the device's? The driver goes by the address (seen with driver 580). */
+bool copy_host_is_device(uint64_t address);
+
 /* Is it within memory that the executor has mapped? */
 bool copy_host_is_shared(const void *host, size_t bytes);
 

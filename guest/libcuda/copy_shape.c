@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "address_space.h"
 #include "array.h"
 #include "array_transfer.h"
 #include "capture.h"
@@ -117,7 +116,7 @@ static CUresult side_read(const struct description *description, const CUDA_MEMC
 	case CU_MEMORYTYPE_HOST:
 		/* As in copy_up(). */
 		side.address = (uintptr_t)description->host;
-		side.kind = address_is_device(side.address) ? SIDE_DEVICE : SIDE_HOST;
+		side.kind = copy_host_is_device(side.address) ? SIDE_DEVICE : SIDE_HOST;
 		break;
 	case CU_MEMORYTYPE_DEVICE:
 		side.address = description->device;
