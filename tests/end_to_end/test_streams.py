@@ -11,25 +11,26 @@ import tap
 from stack import Mediator, build_directory, wait_until
 
 PROGRAMS = build_directory() / 'tests' / 'end_to_end'
+CALLS = r'(\d+) calls, \d+ launches'
+CHAINED = r'(\d+) launches in chains'
 
 
 class Streams(unittest.TestCase):
-    def passes(self, *command, options=()):
+    def passes(self, *command, options=(), tells=None):
+        """Runs a program; what the mediator's log says in the group of 'tells' then, a number."""
         with Mediator(*options) as mediator:
             done = mediator.run(PROGRAMS / command[0], *command[1:], CMOCKA_MESSAGE_OUTPUT='TAP')
             self.assertEqual(done.returncode, 0, f'{done.stdout}\n{done.stderr}\n{mediator.text()[-4000:]}')
+            number = int(mediator.wait_for_line(tells).group(1)) if tells else None
             mediator.wait_for_rest()
+            return number
 
     def test_host_functions(self):
         self.passes('host_functions')
 
     def test_uncommon_uses(self):
         """A capture that ended with its stream makes no calls of later launches."""
-        with Mediator() as mediator:
-            done = mediator.run(PROGRAMS / 'uncommon_uses', CMOCKA_MESSAGE_OUTPUT='TAP')
-            self.assertEqual(done.returncode, 0, f'{done.stdout}\n{done.stderr}\n{mediator.text()[-4000:]}')
-            calls = mediator.wait_for_line(r'(\d+) calls, \d+ launches').group(1)
-            self.assertLess(int(calls), 8000)
+        self.assertLess(self.passes('uncommon_uses', tells=CALLS), 8000)
 
     def test_error_of_another_context(self):
         self.passes('uncommon_uses', 'fault')
@@ -42,11 +43,7 @@ class Streams(unittest.TestCase):
 
     def test_event_answers(self):
         """What is known to be complete is not asked again."""
-        with Mediator() as mediator:
-            done = mediator.run(PROGRAMS / 'event_answers', CMOCKA_MESSAGE_OUTPUT='TAP')
-            self.assertEqual(done.returncode, 0, f'{done.stdout}\n{done.stderr}\n{mediator.text()[-4000:]}')
-            calls = mediator.wait_for_line(r'(\d+) calls, \d+ launches').group(1)
-            self.assertLess(int(calls), 20000)
+        self.assertLess(self.passes('event_answers', tells=CALLS), 20000)
 
     def test_waits(self):
         self.passes('waits')
@@ -91,17 +88,11 @@ class Streams(unittest.TestCase):
 
     def test_launch_rows(self):
         """Many launches that wait become chains; the scheduler, which counts kernels, sees single ones."""
-        with Mediator() as mediator:
-            done = mediator.run(PROGRAMS / 'launch_rows', CMOCKA_MESSAGE_OUTPUT='TAP')
-            self.assertEqual(done.returncode, 0, f'{done.stdout}\n{done.stderr}\n{mediator.text()[-4000:]}')
-            chained = mediator.wait_for_line(r'(\d+) launches in chains').group(1)
-            self.assertGreater(int(chained), 1000)
+        self.assertGreater(self.passes('launch_rows', tells=CHAINED), 1000)
 
     def test_launch_rows_that_are_counted(self):
-        with Mediator('--tenant-per-program', 'yes', '--tenant', 'program:launch_rows queue-depth=64') as mediator:
-            done = mediator.run(PROGRAMS / 'launch_rows', CMOCKA_MESSAGE_OUTPUT='TAP')
-            self.assertEqual(done.returncode, 0, f'{done.stdout}\n{done.stderr}\n{mediator.text()[-4000:]}')
-            self.assertEqual(mediator.wait_for_line(r'(\d+) launches in chains').group(1), '0')
+        self.assertEqual(self.passes('launch_rows', tells=CHAINED, options=(
+            '--tenant-per-program', 'yes', '--tenant', 'program:launch_rows queue-depth=64')), 0)
 
     def test_legacy_launches(self):
         self.passes('legacy_launches')
