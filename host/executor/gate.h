@@ -76,8 +76,8 @@ bool gate_poll(struct executor *executor);
 
 /*
  * Before a call that takes long without the GPU, such as a compilation, while kernels have a limit: nobody could see
- * meanwhile whether they have ended. Waits for what is in flight, at most until its deadline, which the mediator looks at.
- * Another context may be current afterwards.
+ * meanwhile whether they have ended. Waits for what is in flight, at most until its deadline, which the mediator looks
+ * at. Another context may be current afterwards.
  */
 void gate_drain(struct executor *executor);
 

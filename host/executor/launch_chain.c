@@ -221,6 +221,17 @@ static uint64_t kernels_hash(const struct chain_kernel *kernels, const struct co
 	return hash ^ hash >> 32;
 }
 
+static bool kernels_are_same(const struct chain_kernel *some, const struct chain_kernel *others)
+{
+	for (size_t i = 0; i < LAUNCH_CHAIN_LAUNCHES; i++) {
+		if (some[i].function != others[i].function || some[i].id != others[i].id ||
+		    some[i].shared_bytes != others[i].shared_bytes ||
+		    some[i].parameter_bytes != others[i].parameter_bytes)
+			return false;
+	}
+	return true;
+}
+
 /* Has the sequence come often enough? */
 static bool sequence_is_known(struct launch_chains *chains, const struct chain_kernel *kernels,
 			      const struct context *context)
@@ -274,7 +285,7 @@ static struct chain *chain_find(struct executor *executor, struct context *conte
 	for (uint32_t i = 0; i < chains->list_count; i++) {
 		struct chain *chain = chains->list[i];
 
-		if (chain->context == context && memcmp(chain->kernels, kernels, sizeof(kernels)) == 0)
+		if (chain->context == context && kernels_are_same(chain->kernels, kernels))
 			return chain;
 	}
 	return chain_make(executor, context, kernels);
