@@ -17,9 +17,7 @@
 
 struct node_input {
 	CUgraphNodeParams parameters;
-	/* Of a kernel. */
-	void *extra[5];
-	size_t parameter_bytes;
+	struct launch_extra extra;			    /* of a kernel */
 	uint32_t child;					    /* wire id of a graph that is to be embedded */
 	const struct vgpu_graph_program_copy *program_copy; /* as it came; NULL: it is another type */
 	const uint32_t *bodies;				    /* wire ids for those of a conditional node */
@@ -30,7 +28,6 @@ struct node_input {
 static CUresult kernel_read(struct executor *executor, const uint8_t *payload, size_t bytes, struct node_input *input)
 {
 	const struct vgpu_launch *launch = (const void *)payload;
-	CUDA_KERNEL_NODE_PARAMS *kernel = &input->parameters.kernel;
 	CUfunction function;
 	CUresult result;
 
@@ -40,24 +37,7 @@ static CUresult kernel_read(struct executor *executor, const uint8_t *payload, s
 	if (result)
 		return result;
 	input->named[0] = launch->function;
-	if (VGPU_ID_KIND(launch->function) == VGPU_KIND_KERNEL)
-		kernel->kern = (CUkernel)function;
-	else
-		kernel->func = function;
-	kernel->gridDimX = launch->grid[0];
-	kernel->gridDimY = launch->grid[1];
-	kernel->gridDimZ = launch->grid[2];
-	kernel->blockDimX = launch->block[0];
-	kernel->blockDimY = launch->block[1];
-	kernel->blockDimZ = launch->block[2];
-	kernel->sharedMemBytes = launch->shared_bytes;
-	input->parameter_bytes = launch->parameter_bytes;
-	input->extra[0] = CU_LAUNCH_PARAM_BUFFER_POINTER;
-	input->extra[1] = (void *)(uintptr_t)(launch + 1);
-	input->extra[2] = CU_LAUNCH_PARAM_BUFFER_SIZE;
-	input->extra[3] = &input->parameter_bytes;
-	input->extra[4] = CU_LAUNCH_PARAM_END;
-	kernel->extra = input->extra;
+	launch_node_fill(launch, function, &input->extra, &input->parameters.kernel);
 	return CUDA_SUCCESS;
 }
 

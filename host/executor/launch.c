@@ -8,11 +8,6 @@
 #include "launch_chain.h"
 #include "overhead.h"
 
-/* Keys of cuLaunchKernel's 'extra' (API reference). */
-#define EXTRA_END	   ((void *)0x00)
-#define EXTRA_BUFFER	   ((void *)0x01)
-#define EXTRA_BUFFER_BYTES ((void *)0x02)
-
 /* In the cache of a function or kernel. */
 #define LAUNCHED 1u
 
@@ -180,18 +175,49 @@ CUresult execute_cuOccupancyMaxPotentialClusterSize(struct executor *executor, c
 				 arguments->config_bytes, &reply->clusterSize);
 }
 
+static void launch_extra_fill(const struct vgpu_launch *launch, struct launch_extra *extra)
+{
+	extra->bytes = launch->parameter_bytes;
+	extra->values[0] = CU_LAUNCH_PARAM_BUFFER_POINTER;
+	extra->values[1] = (void *)(uintptr_t)(launch + 1);
+	extra->values[2] = CU_LAUNCH_PARAM_BUFFER_SIZE;
+	extra->values[3] = &extra->bytes;
+	extra->values[4] = CU_LAUNCH_PARAM_END;
+}
+
+void launch_node_fill(const struct vgpu_launch *launch, CUfunction function, struct launch_extra *extra,
+		      CUDA_KERNEL_NODE_PARAMS *ret_kernel)
+{
+	bool is_kernel = VGPU_ID_KIND(launch->function) == VGPU_KIND_KERNEL;
+
+	launch_extra_fill(launch, extra);
+	*ret_kernel = (CUDA_KERNEL_NODE_PARAMS){
+		.func = is_kernel ? NULL : function,
+		.kern = is_kernel ? (CUkernel)function : NULL,
+		.gridDimX = launch->grid[0],
+		.gridDimY = launch->grid[1],
+		.gridDimZ = launch->grid[2],
+		.blockDimX = launch->block[0],
+		.blockDimY = launch->block[1],
+		.blockDimZ = launch->block[2],
+		.sharedMemBytes = launch->shared_bytes,
+		.extra = extra->values,
+	};
+}
+
 CUresult launch_issue(struct executor *executor, const struct vgpu_launch *launch, CUfunction function, CUstream stream)
 {
 	const uint8_t *parameters = (const uint8_t *)(launch + 1);
-	size_t parameter_bytes = launch->parameter_bytes;
-	size_t padded_bytes = (parameter_bytes + 7) & ~(size_t)7;
-	void *extra[] = {EXTRA_BUFFER, (void *)(uintptr_t)parameters, EXTRA_BUFFER_BYTES, &parameter_bytes, EXTRA_END};
+	size_t padded_bytes = ((size_t)launch->parameter_bytes + 7) & ~(size_t)7;
+	struct launch_extra extra;
 
+	launch_extra_fill(launch, &extra);
 	if (launch->attribute_count || launch->cooperative)
-		return launch_with_attributes(executor, launch, parameters + padded_bytes, function, stream, extra);
+		return launch_with_attributes(executor, launch, parameters + padded_bytes, function, stream,
+					      extra.values);
 	return executor->driver.cuLaunchKernel(function, launch->grid[0], launch->grid[1], launch->grid[2],
 					       launch->block[0], launch->block[1], launch->block[2],
-					       launch->shared_bytes, stream, NULL, extra);
+					       launch->shared_bytes, stream, NULL, extra.values);
 }
 
 /* The driver may load the function only now. */

@@ -16,7 +16,8 @@
 /* Before so many launches in a row nobody asks how many more wait. */
 #define ROW_MIN 2
 
-_Static_assert(offsetof(struct chain_launch, parameters) == sizeof(struct vgpu_launch), "as launch_issue() wants it");
+_Static_assert(offsetof(struct chain_launch, parameters) == sizeof(struct vgpu_launch),
+	       "its parameters lie behind a launch");
 
 static bool driver_can(const struct driver *driver)
 {
@@ -104,37 +105,16 @@ static void chain_free(struct executor *executor, struct chain *chain)
 	free(chain);
 }
 
-/* As a graph's node has it, with the parameters that 'extra' names. */
+/* As a graph's node has it. */
 struct chain_node {
 	CUgraphNodeParams parameters;
-	void *extra[5];
-	size_t parameter_bytes;
+	struct launch_extra extra;
 };
 
-static void node_fill(struct chain_node *node, struct chain_launch *taken)
+static void node_fill(struct chain_node *node, const struct chain_launch *taken)
 {
-	const struct vgpu_launch *launch = &taken->launch;
-	bool is_kernel = VGPU_ID_KIND(launch->function) == VGPU_KIND_KERNEL;
-
-	node->parameter_bytes = launch->parameter_bytes;
-	node->extra[0] = CU_LAUNCH_PARAM_BUFFER_POINTER;
-	node->extra[1] = taken->parameters;
-	node->extra[2] = CU_LAUNCH_PARAM_BUFFER_SIZE;
-	node->extra[3] = &node->parameter_bytes;
-	node->extra[4] = CU_LAUNCH_PARAM_END;
 	node->parameters = (CUgraphNodeParams){.type = CU_GRAPH_NODE_TYPE_KERNEL};
-	node->parameters.kernel = (CUDA_KERNEL_NODE_PARAMS){
-		.func = is_kernel ? NULL : taken->function,
-		.kern = is_kernel ? (CUkernel)taken->function : NULL,
-		.gridDimX = launch->grid[0],
-		.gridDimY = launch->grid[1],
-		.gridDimZ = launch->grid[2],
-		.blockDimX = launch->block[0],
-		.blockDimY = launch->block[1],
-		.blockDimZ = launch->block[2],
-		.sharedMemBytes = launch->shared_bytes,
-		.extra = node->extra,
-	};
+	launch_node_fill(&taken->launch, taken->function, &node->extra, &node->parameters.kernel);
 }
 
 static CUresult graph_make(struct executor *executor, struct chain_graph *graph)

@@ -22,16 +22,22 @@ CUresult execute_cuEventSynchronize(struct executor *executor, const struct requ
 	return pending_add_event(executor, request, arguments->hEvent);
 }
 
+static CUresult recording_find(struct executor *executor, uint32_t event_id, uint32_t stream_id, void **ret_event,
+			       CUstream *ret_stream)
+{
+	CUresult result = execute_find(executor, VGPU_KIND_EVENT, event_id, ret_event);
+
+	return result ? result : execute_find_stream(executor, stream_id, ret_stream);
+}
+
 CUresult execute_cuEventRecord(struct executor *executor, const struct request *request,
 			       const struct wire_cuEventRecord *arguments)
 {
 	CUstream stream;
 	void *event;
-	CUresult result = execute_find(executor, VGPU_KIND_EVENT, arguments->hEvent, &event);
+	CUresult result = recording_find(executor, arguments->hEvent, arguments->hStream, &event, &stream);
 
 	(void)request;
-	if (!result)
-		result = execute_find_stream(executor, arguments->hStream, &stream);
 	if (result)
 		return result;
 	pending_settle_event(executor, arguments->hEvent);
@@ -60,11 +66,9 @@ CUresult execute_cuEventRecordWithFlags(struct executor *executor, const struct 
 {
 	CUstream stream;
 	void *event;
-	CUresult result = execute_find(executor, VGPU_KIND_EVENT, arguments->hEvent, &event);
+	CUresult result = recording_find(executor, arguments->hEvent, arguments->hStream, &event, &stream);
 
 	(void)request;
-	if (!result)
-		result = execute_find_stream(executor, arguments->hStream, &stream);
 	/* In a capture it is a node then. */
 	if (!result && arguments->flags & CU_EVENT_RECORD_EXTERNAL)
 		result = graph_hold_captured(executor, stream, arguments->hEvent);
