@@ -26,6 +26,7 @@
 
 #include "client.h"
 #include "installation.h"
+#include "log.h"
 
 #define SOURCES_MAX   64
 #define MACHINES_MAX  256
@@ -133,14 +134,14 @@ static void serial_connect(evutil_socket_t none, short what, void *argument)
 		};
 
 		if (client_create(serial->jobs, connected, &plan)) {
-			jobs_log("%s: connected to %s", serial->name, serial->path);
+			log_info("%s: connected to %s", serial->name, serial->path);
 			serial->error_told = 0;
 			return;
 		}
 	} else {
 		if (errno != serial->error_told) {
 			serial->error_told = errno;
-			jobs_log("%s: %s: %s; trying once a second", serial->name, serial->path, strerror(errno));
+			log_info("%s: %s: %s; trying once a second", serial->name, serial->path, strerror(errno));
 		}
 		if (connected >= 0)
 			close(connected);
@@ -365,6 +366,7 @@ int main(int count, char **arguments)
 	argp_program_version = "vgpu-jobs " VGPU_VERSION;
 	if (argp_parse(&parser, count, arguments, 0, NULL, &settings) || !base)
 		return EXIT_FAILURE;
+	log_open(NULL);
 	signal(SIGPIPE, SIG_IGN);
 	/* Runners are of the same user, and are not to look into it. */
 	prctl(PR_SET_DUMPABLE, 0);
@@ -374,17 +376,17 @@ int main(int count, char **arguments)
 	event_add(evsignal_new(base, SIGINT, stop, base), NULL);
 	for (size_t i = 0; i < settings.listen_count; i++) {
 		if (!listener_add(&settings.jobs, settings.listens[i])) {
-			jobs_log("%s: %s", settings.listens[i], strerror(errno));
+			log_error("%s: %s", settings.listens[i], strerror(errno));
 			return EXIT_FAILURE;
 		}
-		jobs_log("Listening on %s", settings.listens[i]);
+		log_info("Listening on %s", settings.listens[i]);
 	}
 	for (size_t i = 0; i < settings.serial_count; i++) {
 		if (!serial_add(&settings.jobs, settings.serials[i])) {
-			jobs_log("%s is no NAME[:VM_ID]=PATH", settings.serials[i]);
+			log_error("%s is no NAME[:VM_ID]=PATH", settings.serials[i]);
 			return EXIT_FAILURE;
 		}
 	}
-	jobs_log("Host daemon started");
+	log_info("Host daemon started");
 	return event_base_dispatch(base) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -145,6 +145,22 @@ class Programs(unittest.TestCase):
             silent.settimeout(30)
             self.assertEqual(silent.recv(1), b'')  # the handshake's time is over
 
+    def test_crowd_without_credentials(self):
+        """Who has none keeps nobody out by being there, and does not fill the log."""
+        with WorkerStack(worker_options=('--connections-max', '2')) as stack, contextlib.ExitStack() as crowd:
+            stack.mediator.wait_for_line('it has')
+            address = ('127.0.0.1', stack.worker.port)
+            # More than there are places, and none of them says anything.
+            for _ in range(60):
+                crowd.enter_context(socket.create_connection(address))
+            self.assertEqual(stack.mediator.run(EXAMPLES / 'vector_add', 1000).returncode, 0, stack.mediator.text())
+            self.assertIn('makes room for 127.0.0.1', stack.worker.text())
+            for _ in range(300):
+                with socket.create_connection(address) as peer:
+                    peer.sendall(b'garbage')
+            self.assertEqual(stack.mediator.run(EXAMPLES / 'vector_add', 1000).returncode, 0, stack.mediator.text())
+            self.assertLess(stack.worker.text().count('refused: TLS'), 150)
+
     def test_worker_restarts(self):
         program = self.copying()
         self.stack.worker.stop(signal.SIGKILL)
