@@ -25,9 +25,9 @@ GUESTS = {
     "main": {"vm_id": 1, "uuid": UUID, "pool_id": "B", "priority": "high"},
     # Its root may map the registers although the driver has them, and it comes back after a reset.
     "fuzz": {"vm_id": 2, "reboot": True, "extra_kernel": "iomem=relaxed"},
-    # Behind a bridge, where it can be unplugged.
-    "trace": {"vm_id": 3, "trace": True, "channels": 4, "channel_bytes": 2 << 20, "bus": "root-port",
-              "extra_qemu": ["-device", "pcie-root-port,id=root-port,chassis=1"]},
+    # Behind a bridge, where it can be unplugged while a processor uses its registers.
+    "trace": {"vm_id": 3, "trace": True, "channels": 4, "channel_bytes": 2 << 20, "bus": "root-port", "cpus": 2,
+              "extra_kernel": "iomem=relaxed", "extra_qemu": ["-device", "pcie-root-port,id=root-port,chassis=1"]},
 }
 TESTS = []
 
@@ -203,13 +203,29 @@ def ordinary_users_may_use_it(lab):
 def memory_is_mapped_write_back(lab):
     guest = lab.main()
     lab.ready(guest)
-    probe_start(guest, "hold", "holding")
-    guest.check("mkdir -p /tmp/debug && mount -t debugfs debug /tmp/debug")
-    types = guest.check("cat /tmp/debug/x86/pat_memtype_list; umount /tmp/debug").output
+    probe_start(guest, "spin", "spinning")
     start = int(guest.check("cut -d' ' -f1 /sys/bus/pci/drivers/vgpu/0*/resource").output.split()[1], 16)
+
+    def flags():
+        """Of each page of the memory in the page tables of the moment: the processor's bits as QEMU writes them."""
+        table = guest.qmp("human-monitor-command", **{"command-line": "info tlb"})
+        pages = re.findall(r"^[0-9a-f]{16}: ([0-9a-f]{16}) (\S+)\s*$", table, re.M)
+        return {bits for address, bits in pages if start <= int(address, 16) < start + CHANNEL_BYTES}
+    found = eventually(flags, "the process runs", timeout=60)
     guest.check("kill -9 $(cat /tmp/probe.pid)")
-    holds(re.search(r"0x0*%x-\S+ write-back" % start, types) or re.search(r"write-back.*0x0*%x-" % start, types),
-          "%x in %s" % (start, types))
+    # Neither cache-disable nor write-through, nor the bit that chooses among the other types.
+    holds(not re.search("[CTP]", "".join(found)), "%x: %s" % (start, found))
+
+
+@test
+def mappings_taken_away_in_parts_leave_nothing(lab):
+    guest = lab.main()
+    lab.ready(guest)
+    types = "mkdir -p /tmp/debug; mount -t debugfs debug /tmp/debug; wc -l </tmp/debug/x86/pat_memtype_list; " \
+            "umount /tmp/debug; dmesg | grep -c 'invalid memtype' || true"
+    before = guest.check(types).output
+    guest.check("su user -c 'vgpu_probe parts 300'")
+    equal(guest.check(types).output, before, "memory types, and complaints about them")
 
 
 @test
@@ -410,6 +426,21 @@ def registers_take_anything(lab):
 
 
 @test
+def guest_sleeps(lab):
+    guest = lab.boot("fuzz")
+    mediator = lab.ready(guest)
+    probe_start(guest, "lost", "waiting")
+    guest.run("(sleep 0.2; echo mem >/sys/power/state) & :")
+    eventually(lambda: guest.qmp("query-status")["status"] == "suspended", "it sleeps", timeout=60)
+    guest.qmp("system_wakeup")
+    holds(mediator.wait("close", timeout=30), "the channel is closed")
+    holds("lost, error 6" in probe_end(guest), "its process hears of it")
+    lab.ready(guest)
+    probe(guest, "zero %d" % CHANNELS)
+    probe(guest, "echo 10")
+
+
+@test
 def guest_reboots(lab):
     guest = lab.boot("fuzz")
     mediator = lab.ready(guest)
@@ -450,14 +481,23 @@ def memory_behind_a_bridge(lab):
 def device_unplugged_by_the_host(lab):
     guest = lab.boot("trace")
     mediator = lab.ready(guest)
-    probe_start(guest, "unplugged", "waiting")
-    guest.qmp("device_del", id="vgpu")
-    holds("unplugged" in probe_end(guest), "unplugged")
-    holds(mediator.wait("disconnected", timeout=20), "the device disconnects")
-    guest.qmp("device_add", driver="vgpu-cuda", id="vgpu", bus="root-port", vm_id=3, socket=lab.socket, channels=4,
-              channel_bytes=2 << 20)
-    eventually(lambda: guest.run("[ -c /dev/vgpu0 ]").status == 0, "the driver finds the new device")
-    lab.ready(guest)
+    for use in "reads", "resets":
+        if use == "reads":
+            probe_start(guest, "unplugged", "waiting")
+        registers = guest.check("cut -d' ' -f1 /sys/bus/pci/drivers/vgpu/0*/resource").output.split()[0]
+        # One processor is inside the device's registers all the time.
+        guest.check("vgpu_probe hammer %s %s >/tmp/hammer.log 2>&1 & echo $! >/tmp/hammer.pid; "
+                    "while ! grep -q hammering /tmp/hammer.log; do usleep 20000; done" % (registers, use))
+        guest.qmp("device_del", id="vgpu")
+        if use == "reads":
+            holds("unplugged" in probe_end(guest), "unplugged")
+        holds(mediator.wait("disconnected", timeout=20), "the device disconnects")
+        guest.check("kill -9 $(cat /tmp/hammer.pid)")
+        equal(guest.qemu.poll(), None, "QEMU runs")
+        guest.qmp("device_add", driver="vgpu-cuda", id="vgpu", bus="root-port", vm_id=3, socket=lab.socket, channels=4,
+                  channel_bytes=2 << 20)
+        eventually(lambda: guest.run("[ -c /dev/vgpu0 ]").status == 0, "the driver finds the new device")
+        mediator = lab.ready(guest)
     probe(guest, "zero 4")
 
 

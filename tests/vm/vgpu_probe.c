@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -30,6 +31,7 @@
 #define ECHO_BYTES     100000
 #define DIRT	       0xa5
 #define FILES_MAX      256
+#define BUSY_PROCESSOR 1
 
 struct channel {
 	int file;
@@ -143,6 +145,61 @@ static _Noreturn void run_hold(void)
 	fflush(stdout);
 	for (;;)
 		pause();
+}
+
+/* Keeps a processor in a process that has the channel's memory mapped. */
+static _Noreturn void run_spin(void)
+{
+	struct channel channel;
+
+	channel_open(&channel);
+	printf("spinning on channel %u\n", channel.info.channel);
+	fflush(stdout);
+	for (;;)
+		(void)*(volatile unsigned char *)channel.memory;
+}
+
+/* Maps the memory again and again, and takes each mapping away in three parts. */
+static int run_parts(int count)
+{
+	const uint64_t before = 16 * PAGE_BYTES;
+	struct channel channel;
+
+	channel_open(&channel);
+	for (int i = 0; i < count; i++) {
+		uint64_t offset = (uint64_t)i % 64 * PAGE_BYTES;
+		char *at = mmap(NULL, before + 2 * PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, channel.file,
+				(off_t)offset);
+
+		CHECK(at != MAP_FAILED, "mapping %d", i);
+		CHECK(munmap(at + before, PAGE_BYTES) == 0 && munmap(at, before) == 0, "unmap");
+		CHECK(munmap(at + before + PAGE_BYTES, PAGE_BYTES) == 0, "unmap");
+	}
+	printf("%d mappings as user %u\n", count, getuid());
+	return 0;
+}
+
+/* Root: one processor does nothing but read a channel's register, or write the one that resets the device. */
+static int run_hammer(uint64_t registers, bool resets)
+{
+	int file = open("/dev/mem", O_RDWR | O_SYNC);
+	volatile unsigned char *at =
+		mmap(NULL, VGPU_BAR0_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, file, (off_t)registers);
+	cpu_set_t processors;
+
+	CHECK((void *)at != MAP_FAILED, "map %llx", (unsigned long long)registers);
+	CHECK(*(volatile uint32_t *)(at + VGPU_REGISTER_MAGIC) == VGPU_MAGIC, "no device is there");
+	CPU_ZERO(&processors);
+	CPU_SET(BUSY_PROCESSOR, &processors);
+	CHECK(sched_setaffinity(0, sizeof(processors), &processors) == 0, "bind");
+	printf("hammering\n");
+	fflush(stdout);
+	for (;;) {
+		if (resets)
+			*(volatile uint32_t *)(at + VGPU_REGISTER_RESET) = 1;
+		else
+			(void)*(volatile uint32_t *)(at + VGPU_CHANNEL_REGISTERS + VGPU_CHANNEL_STATE);
+	}
 }
 
 /* The memory of every channel is zero when it is opened; leaves all of them dirty. */
@@ -482,6 +539,12 @@ int main(int argc, char **argv)
 		return run_echo(number);
 	if (strcmp(command, "hold") == 0)
 		run_hold();
+	if (strcmp(command, "spin") == 0)
+		run_spin();
+	if (strcmp(command, "parts") == 0 && number > 0)
+		return run_parts(number);
+	if (strcmp(command, "hammer") == 0 && argc == 4)
+		return run_hammer(strtoull(argv[2], NULL, 0), strcmp(argv[3], "resets") == 0);
 	if (strcmp(command, "zero") == 0 && number > 0 && number <= VGPU_CHANNELS_MAX)
 		return run_zero(number);
 	if (strcmp(command, "exhaust") == 0)
@@ -506,7 +569,8 @@ int main(int argc, char **argv)
 		return run_fuzz(argv[4], number, strtoull(argv[3], NULL, 0));
 	if (strcmp(command, "scribble") == 0 && number > 0)
 		return run_scribble(number);
-	fprintf(stderr, "usage: vgpu_probe info|echo N|hold|zero N|exhaust|no-device|refused|lost|lost-read|unplugged|"
+	fprintf(stderr, "usage: vgpu_probe info|echo N|hold|spin|parts N|hammer ADDRESS reads|resets|zero "
+			"N|exhaust|no-device|refused|lost|lost-read|unplugged|"
 			"limits|churn SECONDS|fuzz SECONDS SEED RESOURCE|scribble ROUNDS\n");
 	return 2;
 }
