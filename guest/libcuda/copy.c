@@ -14,6 +14,7 @@
 #include "host_calls.h"
 #include "host_function.h"
 #include "memory.h"
+#include "rest.h"
 #include "session.h"
 #include "transfer.h"
 
@@ -49,7 +50,7 @@ CUresult copy_source_await(const struct copy_order *order, const void *host)
 	if (!order->waits && !(memory_lookup((uintptr_t)host, &range) &&
 			       (range.kind == MEMORY_PLAIN || range.kind == MEMORY_REGISTERED)))
 		return CUDA_SUCCESS;
-	return host_cuStreamSynchronize(order->context, order->stream);
+	return rest_stream_await(order->context, order->stream);
 }
 
 static CUresult copy_settle(const struct copy_order *order, CUresult result)

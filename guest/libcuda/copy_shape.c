@@ -239,6 +239,9 @@ static CUresult shape_with_device(const struct copy_order *order, const struct s
 		return copy_capture(order, result, copy);
 	if (up)
 		result = copy_source_await(order, (const void *)(uintptr_t)host->address);
+	/* For all slices together: each may be small. */
+	if (!result && slices > 1)
+		result = transfer_await(order->context, order->stream, host->bytes);
 	for (size_t slice = 0; slice < slices && !result; slice++) {
 		struct transfer transfer = {
 			.device = device->address + slice * device->slice_rows * device->row_bytes,

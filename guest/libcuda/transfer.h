@@ -25,6 +25,12 @@ struct transfer {
 	uint32_t stream;
 };
 
+/*
+ * What a transfer of so many bytes begins with, and several that belong together: waits for the stream unless it is a
+ * short one.
+ */
+CUresult transfer_await(uint32_t context, uint32_t stream, size_t bytes);
+
 CUresult transfer_up(const struct transfer *transfer);
 CUresult transfer_down(const struct transfer *transfer);
 

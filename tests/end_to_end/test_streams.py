@@ -48,6 +48,9 @@ class Streams(unittest.TestCase):
     def test_waits(self):
         self.passes('waits')
 
+    def test_staged_copies(self):
+        self.passes('staged_copies')
+
     def test_graph_nodes(self):
         self.passes('graph_nodes')
 

@@ -148,7 +148,7 @@ for step in $steps; do
 		both_own bulk_copies virtual_memory managed_memory managed_variables registered_memory registered_denied registered_threads pool_peer pool_quota batches planar_arrays
 		;;
 	streams)
-		both_own host_functions stream_values tensor_maps linker ipc private_tables graph_nodes graph_memory graph_copies graph_captures graph_queries graph_conditional event_answers launch_rows waits legacy_launches shared_allocation shared_pool green_contexts uncommon_uses
+		both_own host_functions stream_values tensor_maps linker ipc private_tables graph_nodes graph_memory graph_copies graph_captures graph_queries graph_conditional event_answers launch_rows waits staged_copies legacy_launches shared_allocation shared_pool green_contexts uncommon_uses
 		;;
 	errors)
 		both_own error_codes zero_calls
