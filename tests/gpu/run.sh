@@ -149,6 +149,8 @@ for step in $steps; do
 		;;
 	streams)
 		both_own host_functions stream_values tensor_maps linker ipc private_tables graph_nodes graph_memory graph_copies graph_captures graph_queries graph_conditional event_answers launch_rows waits staged_copies legacy_launches shared_allocation shared_pool green_contexts uncommon_uses
+		both uncommon-settings "$bundle/bin/uncommon_uses" settings
+		verdicts
 		;;
 	errors)
 		both_own error_codes zero_calls
