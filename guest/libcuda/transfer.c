@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "transfer.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #include "bulk_copy.h"
@@ -20,7 +19,7 @@
  * What is longer waits for its stream before anything of it is in a window or given to the driver, as natively: in a
  * stream that waits for something else it would hold up others' copies meanwhile.
  */
-#define AWAIT_BYTES_MIN (256u << 10)
+#define PROMPT_BYTES_MAX (256u << 10)
 
 /* Pieces on their way down at the same time. */
 #define DOWN_DEPTH 8
@@ -176,9 +175,12 @@ static CUresult shared_up(const struct transfer *transfer)
 	return result ? result : row.helper_result;
 }
 
-CUresult transfer_await(uint32_t context, uint32_t stream, size_t bytes)
+CUresult transfer_await(const struct transfer *transfer, size_t bytes)
 {
-	return bytes > AWAIT_BYTES_MIN ? rest_stream_await(context, stream) : CUDA_SUCCESS;
+	/* More than the window has room for cannot be taken at once. */
+	size_t prompt_bytes = transfer->is_prompt ? session.upload.bytes : PROMPT_BYTES_MAX;
+
+	return bytes > prompt_bytes ? rest_stream_await(transfer->context, transfer->stream) : CUDA_SUCCESS;
 }
 
 static size_t transfer_bytes(const struct transfer *transfer)
@@ -191,7 +193,7 @@ static size_t transfer_bytes(const struct transfer *transfer)
 CUresult transfer_up(const struct transfer *transfer)
 {
 	struct transfer flat = transfer_flatten(transfer);
-	CUresult result = transfer_await(flat.context, flat.stream, transfer_bytes(&flat));
+	CUresult result = transfer_await(&flat, transfer_bytes(&flat));
 
 	if (result)
 		return result;
@@ -382,7 +384,7 @@ CUresult transfer_down(const struct transfer *transfer)
 
 	if (flat.width == 0)
 		return CUDA_SUCCESS;
-	result = transfer_await(flat.context, flat.stream, transfer_bytes(&flat));
+	result = transfer_await(&flat, transfer_bytes(&flat));
 	if (result)
 		return result;
 	result = flat.height == 1 && flat.width >= HALVES_BYTES_MIN ? halves_down(&flat) : pieces_down(&flat);
