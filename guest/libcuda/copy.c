@@ -127,7 +127,7 @@ static CUresult copy_up(const struct copy_order *order, CUdeviceptr to, const vo
 		result = transfer_up(&transfer);
 	/* The bytes are staged, which is all that a short copy promises, unless it may fail or be looked at. */
 	unsure.waits = order->waits &&
-		       (known == CUDA_ERROR_NOT_FOUND || bytes > COPY_PROMPT_BYTES_MAX || copy_is_synchronous(to));
+		       (known == CUDA_ERROR_NOT_FOUND || copy_is_made_at_return(bytes) || copy_is_synchronous(to));
 	if (!result && !order->waits && known == CUDA_ERROR_NOT_FOUND && doubt_span(to, bytes, 1))
 		return capture_settle_open(order->context, order->stream);
 	return copy_settle(&unsure, result);

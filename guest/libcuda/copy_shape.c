@@ -263,7 +263,7 @@ static CUresult shape_with_device(const struct copy_order *order, const struct s
 	    doubt_span(device->address, device->bytes, 1))
 		return capture_settle_open(order->context, order->stream);
 	if (!result && up && order->waits &&
-	    (known == CUDA_ERROR_NOT_FOUND || host->bytes > COPY_PROMPT_BYTES_MAX ||
+	    (known == CUDA_ERROR_NOT_FOUND || copy_is_made_at_return(host->bytes) ||
 	     copy_is_synchronous(device->address)))
 		result = host_cuStreamSynchronize(order->context, order->stream);
 	return result;
@@ -299,7 +299,7 @@ static CUresult shape_with_own_array(const struct copy_order *order, const struc
 		return array_transfer_down(&transfer);
 	result = array_transfer_up(&transfer);
 	/* As in copy_up(). */
-	if (!result && order->waits && host->bytes > COPY_PROMPT_BYTES_MAX)
+	if (!result && order->waits && copy_is_made_at_return(host->bytes))
 		result = host_cuStreamSynchronize(order->context, order->stream);
 	return result;
 }
