@@ -256,28 +256,41 @@ static void channel_start_late(struct channel *channel)
 		channel_die(channel, error, text);
 }
 
+/* With zeroed memory. One that cannot begin to start is as if it had never been opened. */
+static void channel_begin(struct channel *channel, int zeroing_error)
+{
+	char text[VGPU_CONTROL_TEXT_BYTES];
+	enum vgpu_channel_error error =
+		zeroing_error ? channel_refuse(text, VGPU_ERROR_REFUSED, "the channel's memory cannot be zeroed: %s",
+					       strerror(zeroing_error))
+			      : channel_start(channel, text);
+
+	if (error == VGPU_ERROR_NONE)
+		return;
+	log_write_limited(&channel->request.log->events, LOG_LEVEL_WARNING, "[CHANNEL] %s: refused: %s", channel->label,
+			  text);
+	LIST_REMOVE(channel, link);
+	channel->request.handlers->refused(channel, error, text);
+	channel_free(channel);
+}
+
 static void channel_cleaned(void *owner, int error)
 {
 	struct channel *channel = owner;
-	char text[VGPU_CONTROL_TEXT_BYTES];
 
 	channel->is_cleaning = false;
-	if (error)
+	if (error && channel->stage != CHANNEL_CLEANING)
 		log_write_limited(&channel->request.log->events, LOG_LEVEL_WARNING,
 				  "[CHANNEL] %s: its memory could not be zeroed: %s", channel->label, strerror(error));
-	if (channel->stage == CHANNEL_CLOSING)
+	if (channel->stage == CHANNEL_CLEANING)
+		channel_begin(channel, error);
+	else if (channel->stage == CHANNEL_CLOSING)
 		channel_finish(channel);
-	else if (channel->stage == CHANNEL_DEAD)
-		return; /* it took too long to be moved, and was reported */
-	else if (error)
-		channel_die(channel,
-			    channel_refuse(text, VGPU_ERROR_REFUSED, "the channel's memory cannot be zeroed: %s",
-					   strerror(error)),
-			    text);
+	else if (channel->stage == CHANNEL_MOVING && error)
+		channel_die(channel, VGPU_ERROR_REFUSED, "the channel's memory cannot be zeroed");
 	else if (channel->stage == CHANNEL_MOVING)
 		channel_start_elsewhere(channel);
-	else
-		channel_start_late(channel);
+	/* Else it took too long to be moved, and is dead. */
 }
 
 void channel_clean(struct channel *channel)

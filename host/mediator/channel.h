@@ -55,6 +55,8 @@ enum channel_stage {
 
 struct channel_handlers {
 	void (*ready)(struct channel *channel);
+	/* It could not begin to start; the channel is freed when this returns. */
+	void (*refused)(struct channel *channel, enum vgpu_channel_error error, const char *text);
 	/* Before it was ready. */
 	void (*failed)(struct channel *channel, enum vgpu_channel_error error, const char *text);
 	/* After it was ready. */
