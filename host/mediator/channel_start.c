@@ -99,6 +99,7 @@ static int executor_start(struct channel *channel, bool has_others)
 				.pool_id = request->pool_id,
 				.has_pass_socket = request->pass_socket >= 0,
 				.can_share = 1,
+				.allows_pageable = channel->mediator->configuration.allow_pageable_access,
 				.tells_process = !worker,
 				.is_lasting = tenant_is_lasting(request->tenant),
 				.has_area = request->has_area,

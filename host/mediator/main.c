@@ -169,6 +169,7 @@ static int configuration_reload(struct mediator *mediator)
 	}
 	probe_again = texts_differ(current->driver, loaded.driver) ||
 		      texts_differ(current->executor, loaded.executor) ||
+		      current->allow_pageable_access != loaded.allow_pageable_access ||
 		      texts_differ(current->executor_user, loaded.executor_user);
 	configuration_clear(current);
 	*current = loaded;

@@ -457,6 +457,19 @@ def test_driver_without_devices():
         assert refusal_of_program(mediator).error == harness.ERROR_NO_DRIVER
 
 
+def test_driver_whose_kernels_reach_the_host():
+    # Nobody wants softgpu in the place of a GPU that has only to be set up.
+    with Mediator(probe="reaching", driver=None) as mediator:
+        assert mediator.wait_log("CUDA is not available: GPU 0: kernels reach all memory of their process; .*"
+                                 "uvm_disable_hmm=1, or set allow-pageable-access")
+        reply = refusal_of_program(mediator)
+        assert reply.error == harness.ERROR_NO_DRIVER and "kernels reach" in reply.text, reply.text
+        assert "Driver not usable" not in mediator.log()
+    with Mediator("--allow-pageable-access=yes", probe="reaching") as mediator, Device(mediator.socket) as device:
+        assert mediator.wait_log("warning GPU 0: kernels reach all memory of their process")
+        assert device.open(0).kind == harness.READY
+
+
 def test_driver_that_does_not_answer():
     with Mediator("--probe-timeout=1", probe="slow") as mediator:
         # Asked while the probe runs: answered when it has ended.
