@@ -477,28 +477,43 @@ def memory_behind_a_bridge(lab):
         probe(guest, arguments)
 
 
+def trace_plug(lab, guest):
+    """Gives that guest its device again."""
+    guest.qmp("device_add", driver="vgpu-cuda", id="vgpu", bus="root-port", vm_id=3, socket=lab.socket, channels=4,
+              channel_bytes=2 << 20)
+    eventually(lambda: guest.run("[ -c /dev/vgpu0 ]").status == 0, "the driver finds the new device")
+    lab.ready(guest)
+
+
 @test
 def device_unplugged_by_the_host(lab):
     guest = lab.boot("trace")
     mediator = lab.ready(guest)
-    for use in "reads", "resets":
-        if use == "reads":
-            probe_start(guest, "unplugged", "waiting")
-        registers = guest.check("cut -d' ' -f1 /sys/bus/pci/drivers/vgpu/0*/resource").output.split()[0]
-        # One processor is inside the device's registers all the time.
-        guest.check("vgpu_probe hammer %s %s >/tmp/hammer.log 2>&1 & echo $! >/tmp/hammer.pid; "
-                    "while ! grep -q hammering /tmp/hammer.log; do usleep 20000; done" % (registers, use))
-        guest.qmp("device_del", id="vgpu")
-        if use == "reads":
-            holds("unplugged" in probe_end(guest), "unplugged")
-        holds(mediator.wait("disconnected", timeout=20), "the device disconnects")
-        guest.check("kill -9 $(cat /tmp/hammer.pid)")
-        equal(guest.qemu.poll(), None, "QEMU runs")
-        guest.qmp("device_add", driver="vgpu-cuda", id="vgpu", bus="root-port", vm_id=3, socket=lab.socket, channels=4,
-                  channel_bytes=2 << 20)
-        eventually(lambda: guest.run("[ -c /dev/vgpu0 ]").status == 0, "the driver finds the new device")
-        mediator = lab.ready(guest)
+    probe_start(guest, "unplugged", "waiting")
+    guest.qmp("device_del", id="vgpu")
+    holds("unplugged" in probe_end(guest), "unplugged")
+    holds(mediator.wait("disconnected", timeout=20), "the device disconnects")
+    trace_plug(lab, guest)
     probe(guest, "zero 4")
+
+
+@test
+def registers_used_while_they_go(lab):
+    guest = lab.boot("trace")
+    mediator = lab.ready(guest)
+    for use in "reads", "resets":
+        folder = guest.check("readlink -f /sys/bus/pci/drivers/vgpu/0*").output.strip()
+        registers = guest.check("cut -d' ' -f1 %s/resource" % folder).output.split()[0]
+        # One processor is inside the device all the time while another takes it away, and no driver is asked.
+        guest.check("rmmod vgpu; echo 1 >%s/enable; vgpu_probe hammer %s %s >/tmp/hammer.log 2>&1 & "
+                    "echo $! >/tmp/hammer.pid; while ! grep -q hammering /tmp/hammer.log; do usleep 20000; done" %
+                    (folder, registers, use))
+        mediator.forget()
+        guest.check("vgpu_probe eject")
+        holds(mediator.wait("disconnected", timeout=20), "the device disconnects")
+        guest.check("kill -9 $(cat /tmp/hammer.pid); echo 1 >%s/remove; insmod /lib/modules/vgpu.ko" % folder)
+        trace_plug(lab, guest)
+    probe(guest, "echo 10")
 
 
 @test

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/io.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -32,6 +33,7 @@
 #define DIRT	       0xa5
 #define FILES_MAX      256
 #define BUSY_PROCESSOR 1
+#define ACPI_HOTPLUG   0xcc0
 
 struct channel {
 	int file;
@@ -200,6 +202,18 @@ static int run_hammer(uint64_t registers, bool resets)
 		else
 			(void)*(volatile uint32_t *)(at + VGPU_CHANNEL_REGISTERS + VGPU_CHANNEL_STATE);
 	}
+}
+
+/* Root: has the slots of PCI's hot-plug give up what is in their first places, without a word to the kernel. */
+static int run_eject(void)
+{
+	CHECK(iopl(3) == 0, "iopl");
+	/* QEMU's docs/specs/acpi_pci_hotplug.rst, at the place of q35: which bus, and what of it. */
+	for (unsigned bus = 0; bus < 2; bus++) {
+		outl(bus, ACPI_HOTPLUG + 0x10);
+		outl(1, ACPI_HOTPLUG + 0x08);
+	}
+	return 0;
 }
 
 /* The memory of every channel is zero when it is opened; leaves all of them dirty. */
@@ -543,6 +557,8 @@ int main(int argc, char **argv)
 		run_spin();
 	if (strcmp(command, "parts") == 0 && number > 0)
 		return run_parts(number);
+	if (strcmp(command, "eject") == 0)
+		return run_eject();
 	if (strcmp(command, "hammer") == 0 && argc == 4)
 		return run_hammer(strtoull(argv[2], NULL, 0), strcmp(argv[3], "resets") == 0);
 	if (strcmp(command, "zero") == 0 && number > 0 && number <= VGPU_CHANNELS_MAX)
@@ -569,7 +585,7 @@ int main(int argc, char **argv)
 		return run_fuzz(argv[4], number, strtoull(argv[3], NULL, 0));
 	if (strcmp(command, "scribble") == 0 && number > 0)
 		return run_scribble(number);
-	fprintf(stderr, "usage: vgpu_probe info|echo N|hold|spin|parts N|hammer ADDRESS reads|resets|zero "
+	fprintf(stderr, "usage: vgpu_probe info|echo N|hold|spin|parts N|hammer ADDRESS reads|resets|eject|zero "
 			"N|exhaust|no-device|refused|lost|lost-read|unplugged|"
 			"limits|churn SECONDS|fuzz SECONDS SEED RESOURCE|scribble ROUNDS\n");
 	return 2;
