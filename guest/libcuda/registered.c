@@ -16,12 +16,12 @@
 #include "area.h"
 #include "context.h"
 #include "memory.h"
+#include "pages.h"
 #include "pinned.h"
 #include "registered.h"
 #include "registered_move.h"
 #include "session.h"
 
-#define PAGE_BYTES 4096u
 #define REGISTER_FLAGS                                                                              \
 	(CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP | CU_MEMHOSTREGISTER_IOMEMORY | \
 	 CU_MEMHOSTREGISTER_READ_ONLY)
@@ -37,6 +37,7 @@ struct share {
 	int fd;
 	void *area_part;
 	void *spare; /* where the shared memory is mapped before it takes the place */
+	bool has_neighbours;
 };
 
 static struct share share_of(const struct memory_range *range)
@@ -123,7 +124,7 @@ static CUresult share_fill(const struct share *share, struct memory_range *range
 		share_release(share);
 		return refusal(result);
 	}
-	if (!move_out((void *)(uintptr_t)share->start, share->spare, share->bytes) ||
+	if (!move_out((void *)(uintptr_t)share->start, share->spare, share->bytes, share->has_neighbours) ||
 	    share_pin(share, range->context)) {
 		(void)share_end(share, range->context);
 		return channel_lost(session.channel) ? channel_lost_result(session.channel) : CUDA_SUCCESS;
@@ -139,7 +140,8 @@ static CUresult range_share(struct memory_range *range)
 	struct share share = share_of(range);
 	CUresult result = CUDA_SUCCESS;
 
-	if (!(session.features & VGPU_FEATURE_HOST_PLACE) || !move_is_possible(range->address, range->bytes))
+	if (!(session.features & VGPU_FEATURE_HOST_PLACE) ||
+	    !move_is_possible(range->address, range->bytes, &share.has_neighbours))
 		return CUDA_SUCCESS;
 	if (share_make(&share, range->context))
 		result = share_fill(&share, range);
