@@ -22,6 +22,12 @@ struct copy_order {
 	const struct copy_peers *peers; /* NULL: within a device */
 };
 
+/*
+ * A synchronous copy of so many bytes of pageable memory to the device need not have been made when it returns (API
+ * synchronization behavior).
+ */
+#define COPY_PROMPT_BYTES_MAX (64u << 10)
+
 /* What every copy begins with: an error of an earlier call, a missing context, or a bad stream end it. */
 CUresult copy_begin(CUstream stream, bool per_thread_default, bool waits, struct copy_order *ret_order);
 

@@ -52,6 +52,9 @@ class Streams(unittest.TestCase):
         """Of a stream that is known to be idle the host is asked now and then only."""
         self.assertLess(self.passes('idle_streams', tells=CALLS), 1000)
 
+    def test_copy_order(self):
+        self.passes('copy_order', 30)
+
     def test_waits(self):
         self.passes('waits')
 
