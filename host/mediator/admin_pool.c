@@ -8,6 +8,7 @@
 #include "gpu_events.h"
 #include "log.h"
 #include "placement.h"
+#include "pool_supply.h"
 #include "probe.h"
 #include "schedule_policy.h"
 #include "scheduler.h"
@@ -183,12 +184,50 @@ static int gpu_take(struct admin_request *request, struct store_gpu *gpu)
 	return admin_fail(request, ADMIN_NOT_FOUND, "%s: there is no such GPU (scan-gpus)", text);
 }
 
+void admin_pool_warn(struct admin_request *request, char pool)
+{
+	struct pool_supply supply;
+
+	if (pool_supply_read(request->mediator, &supply) && !supply.pools[pool - 'A'].is_served)
+		admin_warn(request, "pool %c has no GPU, and none is left without a pool: its programs are refused",
+			   pool);
+}
+
+/* Who has lost a GPU by what the operator did, and perhaps did not mean to. */
+static void supply_warn(struct admin_request *request, const struct pool_supply *before)
+{
+	struct pool_supply after;
+
+	if (!pool_supply_read(request->mediator, &after))
+		return;
+	if (after.any_assigned && !after.free_gpus && (before->free_gpus || !before->any_assigned))
+		admin_warn(request,
+			   "no GPU is left that belongs to no pool: programs of pools without one are refused");
+	for (int i = 0; i < POOL_SUPPLY_POOLS; i++) {
+		const struct pool_supply_pool *pool = &after.pools[i];
+
+		if (!pool->users)
+			continue;
+		if (!pool->is_served && before->pools[i].is_served)
+			admin_warn(request, "pool %c has no GPU any more: programs of its %u VMs and users are refused",
+				   'A' + i, pool->users);
+		else if (!pool->own_gpus && before->pools[i].own_gpus && !pool->has_worker)
+			admin_warn(request,
+				   "pool %c has no GPU of its own any more: programs of its %u VMs and users start on "
+				   "those "
+				   "of no pool",
+				   'A' + i, pool->users);
+	}
+}
+
 static int assign_gpu(struct admin_request *request)
 {
 	struct mediator *mediator = request->mediator;
 	struct store_gpu gpu = {.pool = '\0'};
 	char pool[ADMIN_VALUE_BYTES];
+	struct pool_supply before;
 	enum store_result result;
+	bool is_known = pool_supply_read(mediator, &before);
 
 	if (gpu_take(request, &gpu) < 0 || admin_text(request, "pool", pool, sizeof(pool)) < 0)
 		return -1;
@@ -203,6 +242,8 @@ static int assign_gpu(struct admin_request *request)
 		return -1;
 	scheduler_settings_apply(mediator);
 	log_info("[ADMIN] %s: assigned to pool %s by %s", gpu.uuid, pool, request->who);
+	if (is_known)
+		supply_warn(request, &before);
 	return 0;
 }
 

@@ -77,6 +77,8 @@ void channel_die(struct channel *channel, enum vgpu_channel_error error, const c
 {
 	bool was_ready = channel->stage == CHANNEL_READY;
 
+	if (channel->stage == CHANNEL_STARTING)
+		channel_start_failure_note(channel, STARTS_READY, text);
 	channel->stage = CHANNEL_DEAD;
 	if (was_ready)
 		adoption_channel_forget(channel);
@@ -97,6 +99,7 @@ static void executor_ready(struct channel *channel)
 	if (channel->stage != CHANNEL_STARTING)
 		return;
 	channel->stage = CHANNEL_READY;
+	starts_success_note(&channel->mediator->starts, channel->pool_id, STARTS_READY);
 	event_del(channel->start_timer);
 	channel_start_descriptors_close(channel);
 	log_write_limited(&channel->request.log->events, LOG_LEVEL_INFO, "[CHANNEL] %s: ready, executor pid %d",
@@ -104,6 +107,21 @@ static void executor_ready(struct channel *channel)
 	/* First, for the handler may close it. */
 	adoption_channel_keep(channel);
 	channel->request.handlers->ready(channel);
+}
+
+static void driver_result_take(struct channel *channel, const struct vgpu_control_driver_result *result)
+{
+	char text[VGPU_CONTROL_TEXT_BYTES];
+	char name[sizeof(result->name)];
+
+	if (!result->result) {
+		starts_success_note(&channel->mediator->starts, channel->pool_id, STARTS_DRIVER);
+		return;
+	}
+	log_text_copy(name, sizeof(name), result->name, sizeof(result->name));
+	snprintf(text, sizeof(text), "cuInit: %s (%u)", name, result->result);
+	log_write_limited(&channel->request.log->events, LOG_LEVEL_WARNING, "[CHANNEL] %s: %s", channel->label, text);
+	channel_start_failure_note(channel, STARTS_DRIVER, text);
 }
 
 static bool error_is_known(uint32_t error)
@@ -119,6 +137,10 @@ static void executor_message(void *owner, const struct control_message *message)
 
 	if (type == VGPU_CONTROL_EXECUTOR_READY) {
 		executor_ready(channel);
+		return;
+	}
+	if (type == VGPU_CONTROL_DRIVER_RESULT) {
+		driver_result_take(channel, &message->driver_result);
 		return;
 	}
 	if (type == VGPU_CONTROL_GUEST_PROCESS) {

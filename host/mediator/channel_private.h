@@ -4,6 +4,7 @@
 #define MEDIATOR_CHANNEL_PRIVATE_H
 
 #include "channel.h"
+#include "starts.h"
 #include "executor_process.h"
 
 /* channel.c */
@@ -36,6 +37,9 @@ void channel_descriptors_close(struct channel_request *request);
 int channel_memory_zero(const struct channel_request *request);
 
 void channel_schedule_leave(struct channel *channel);
+
+/* Its executor does not start, or does not get at the GPU. */
+void channel_start_failure_note(struct channel *channel, enum starts_step step, const char *why);
 
 /* The error, with a sentence in 'text' (VGPU_CONTROL_TEXT_BYTES). */
 enum vgpu_channel_error channel_refuse(char *text, enum vgpu_channel_error error, const char *format, ...)

@@ -110,6 +110,7 @@ static int executor_start(struct channel *channel, bool has_others)
 				.has_pass_socket = request->pass_socket >= 0,
 				.can_share = 1,
 				.tells_process = !worker,
+				.tells_driver = !worker,
 				.is_lasting = tenant_is_lasting(request->tenant),
 				.has_area = request->has_area,
 				.xen_domain = request->xen_domain,
@@ -155,6 +156,16 @@ static int executor_start(struct channel *channel, bool has_others)
 	return 0;
 }
 
+void channel_start_failure_note(struct channel *channel, enum starts_step step, const char *why)
+{
+	struct mediator *mediator = channel->mediator;
+
+	starts_failure_note(&mediator->starts, channel->pool_id, step, why);
+	/* Is it the driver, which was there when the mediator last looked? */
+	if (!worker_owns_gpu(channel->request.gpu))
+		probe_verify(mediator->probe);
+}
+
 static enum vgpu_channel_error error_from_errno(int error)
 {
 	return error == ENOENT || error == EACCES ? VGPU_ERROR_NO_DRIVER : VGPU_ERROR_NO_MEMORY;
@@ -163,6 +174,7 @@ static enum vgpu_channel_error error_from_errno(int error)
 static enum vgpu_channel_error channel_start_placed(struct channel *channel, char *ret_text)
 {
 	struct channel_placement placement;
+	enum vgpu_channel_error error;
 
 	if (!placement_choose(channel, &placement))
 		return channel_refuse(ret_text, VGPU_ERROR_REFUSED,
@@ -173,10 +185,11 @@ static enum vgpu_channel_error channel_start_placed(struct channel *channel, cha
 		if (executor_start(channel, placement.has_others) == 0)
 			return VGPU_ERROR_NONE;
 		/* Without credentials for workers, say. */
-		channel_refuse(ret_text, error_from_errno(errno), "the executor cannot be started: %s",
-			       strerror(errno));
+		error = error_from_errno(errno);
+		channel_refuse(ret_text, error, "the executor cannot be started: %s", strerror(errno));
+		channel_start_failure_note(channel, STARTS_READY, ret_text);
 		if (!placement.has_others || channel->tried_count == CHANNEL_TRIED_MAX)
-			return error_from_errno(errno);
+			return error;
 		channel->tried[channel->tried_count++] = placement.gpu;
 		if (!placement_choose(channel, &placement))
 			return VGPU_ERROR_REFUSED;

@@ -227,6 +227,22 @@ bool placement_choose(const struct channel *channel, struct channel_placement *r
 	return true;
 }
 
+bool placement_gpus_read(const struct mediator *mediator, struct placement_gpus *ret_gpus)
+{
+	struct assignments assignments;
+
+	if (!assignments_read(mediator, &assignments))
+		return false;
+	*ret_gpus = (struct placement_gpus){.any_assigned = assignments.any};
+	for (unsigned i = 0; i < probe_device_count(mediator->probe) && i < GPUS_MAX; i++) {
+		unsigned char pool = (unsigned char)assignments.pools[i];
+
+		if (!assignments.are_faulty[i] && pool <= 'Z')
+			ret_gpus->usable[pool]++;
+	}
+	return true;
+}
+
 char placement_pool(const struct mediator *mediator, unsigned gpu)
 {
 	struct assignments assignments;

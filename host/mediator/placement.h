@@ -35,6 +35,14 @@ bool placement_choose(const struct channel *channel, struct channel_placement *r
 /* Is it a value of the setting "placement"? */
 bool placement_setting_is_known(const char *text);
 
+/* How many of this host's GPUs without faults belong to each pool, by its letter; to none: at 0. */
+struct placement_gpus {
+	bool any_assigned; /* also one that is not there now */
+	unsigned usable['Z' + 1];
+};
+/* False: the database cannot be read. */
+bool placement_gpus_read(const struct mediator *mediator, struct placement_gpus *ret_gpus);
+
 /* The pool that the GPU of that number belongs to; 0: to none, or it is not known. */
 char placement_pool(const struct mediator *mediator, unsigned gpu);
 

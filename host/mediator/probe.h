@@ -23,6 +23,12 @@ void probe_destroy(struct probe *probe);
 /* Begins again, after settings have changed. Until the answer the old one holds. */
 void probe_restart(struct probe *probe);
 
+/*
+ * A program did not start: looks whether the driver still works, unless that was done in the last seconds. If it does
+ * not, the state is PROBE_FAILED then; softgpu does not take the place of a driver that has worked.
+ */
+void probe_verify(struct probe *probe);
+
 enum probe_state probe_state(const struct probe *probe);
 
 /* Of PROBE_READY; short enough for struct vgpu_control_executor_start. */
@@ -44,6 +50,9 @@ struct probe_device probe_device(const struct probe *probe, unsigned index);
 
 /* What a line of "cuda-executor --probe" that begins with "device=" says; its VGPU_PCI_PLACE, or UINT32_MAX. */
 uint32_t probe_device_parse(const char *line, struct probe_device *ret_device);
+
+/* Of PROBE_READY: why softgpu takes the place of NVIDIA's driver, without being asked for; "": it does not. */
+const char *probe_refused(const struct probe *probe);
 
 /* Of PROBE_FAILED: why. */
 const char *probe_reason(const struct probe *probe);
