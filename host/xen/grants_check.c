@@ -88,15 +88,17 @@ static bool is_slot(const char *text)
 
 static void guest_note(struct checked *checked, const char *guest)
 {
+	char *copy;
+
 	for (unsigned i = 0; i < checked->guest_count; i++) {
 		if (strcmp(checked->guests[i], guest) == 0) {
 			wrong(checked, guest, "is in an earlier line, which counts");
 			return;
 		}
 	}
-	if (checked->guest_count < GUESTS_MAX)
-		checked->guests[checked->guest_count] = strdup(guest);
-	checked->guest_count += checked->guest_count < GUESTS_MAX && checked->guests[checked->guest_count];
+	copy = checked->guest_count < GUESTS_MAX ? strdup(guest) : NULL;
+	if (copy)
+		checked->guests[checked->guest_count++] = copy;
 }
 
 static void line_check(struct checked *checked, const char *line)
