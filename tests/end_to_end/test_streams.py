@@ -45,6 +45,10 @@ class Streams(unittest.TestCase):
         """What is known to be complete is not asked again."""
         self.assertLess(self.passes('event_answers', tells=CALLS), 20000)
 
+    def test_idle_streams(self):
+        """Of a stream that is known to be idle the host is asked now and then only."""
+        self.assertLess(self.passes('idle_streams', tells=CALLS), 1000)
+
     def test_waits(self):
         self.passes('waits')
 

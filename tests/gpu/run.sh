@@ -8,8 +8,9 @@
 # nvml bench shares storm worker (default: all; worker: the same again, with the GPU at a vgpu-worker over TLS), guest
 # (PyTorch and CuPy in a virtual machine: guest.sh), several (two GPUs), users and worker-users (executors as users of
 # their own, here and at a worker),
-# netem (a worker behind a network that delays: ip, tc and root), and samples (NVIDIA's cuda-samples, in the folder
-# SAMPLES, which is changed: docs/cuda-samples.md); JOBS_MAX commands at a time, each for SECONDS_MAX at most. Workers
+# netem (a worker behind a network that delays: ip, tc and root), llama (llama.cpp as Ollama carries it, in the folder
+# LLAMA: llama/CMakeLists.txt), and samples (NVIDIA's cuda-samples, in the folder SAMPLES, which is changed:
+# docs/cuda-samples.md); JOBS_MAX commands at a time, each for SECONDS_MAX at most. Workers
 # get WORKER_LANES, or as many lanes as usual. RESULTS gets the logs; the last lines say what passed.
 set -uo pipefail
 bundle=$(cd "${1:?usage: run.sh BUNDLE RESULTS [STEP...]}" && pwd)
@@ -148,7 +149,7 @@ for step in $steps; do
 		both_own bulk_copies virtual_memory managed_memory managed_variables registered_memory registered_denied registered_threads pool_peer pool_quota batches planar_arrays
 		;;
 	streams)
-		both_own host_functions stream_values tensor_maps linker ipc private_tables graph_nodes graph_memory graph_copies graph_captures graph_queries graph_conditional event_answers launch_rows waits legacy_launches shared_allocation shared_pool green_contexts uncommon_uses
+		both_own host_functions stream_values tensor_maps linker ipc private_tables graph_nodes graph_memory graph_copies graph_captures graph_queries graph_conditional event_answers idle_streams launch_rows waits legacy_launches shared_allocation shared_pool green_contexts uncommon_uses
 		;;
 	errors)
 		both_own error_codes zero_calls
@@ -287,6 +288,31 @@ for step in $steps; do
 		done
 		far_stop
 		ip netns delete vgpu-worker
+		;;
+	llama)
+		# Built once, unless LLAMA_BUILD names a folder where it is.
+		llama=${LLAMA_BUILD:-$work/llama}
+		[ -x "$llama/llama_run" ] || {
+			cmake -S "$here/llama" -B "$llama" -DCMAKE_BUILD_TYPE=Release -DCMAKE_CUDA_ARCHITECTURES=native \
+				-DLLAMA="${LLAMA:?a folder with the tree of Ollama}" &&
+				cmake --build "$llama" -j "$(nproc)"
+		} >"$results/llama-build.log" 2>&1
+		verdict "llama: built" $?
+		for size in 1b 8b; do
+			"$llama/model_make" "$work/$size.gguf" $size
+			verdict "llama: model of $size" $?
+			for round in 1 2 3; do
+				name=llama-$size-$round
+				for side in native remoted; do
+					run_side "$name" $side "$llama/llama_run" "$work/$size.gguf"
+					verdict "$name ($side)" "$(cat "$results/$name.$side.status")"
+				done
+				diff <(grep '^result ' "$results/$name.native.log") <(grep '^result ' "$results/$name.remoted.log")
+				verdict "$name: same results" $?
+			done
+			rm "$work/$size.gguf"
+		done
+		python3 "$here/../../bench/ratios.py" "$results" llama-1b llama-8b | tee "$results/llama.md"
 		;;
 	samples)
 		# NVIDIA's cuda-samples, in a folder that SAMPLES names: built once, for they are many.
