@@ -26,7 +26,7 @@
 #define CANDIDATES_MAX	  2
 #define NVIDIA_LIBRARY	  "libcuda.so.1"
 #define SOFTGPU_KEYWORD	  "softgpu"
-#define DEVICE_LINE_BYTES 200
+#define DEVICE_LINE_BYTES 400
 
 /* What a driver says of itself. */
 struct driver_facts {
@@ -69,10 +69,15 @@ static struct probe_device device_of_line(const char *line)
 	struct probe_device device = {.name = ""};
 
 	/* As host/executor/probe.c writes it. */
-	if (sscanf(line, "device=%*u name=\"%127[^\"]\" uuid=%63s memory=%llu pci=%31s", device.name, device.uuid,
-		   &device.memory_bytes, device.pci) < 3)
+	if (sscanf(line, "device=%*u name=\"%127[^\"]\" uuid=%63s memory=%llu pci=%31s parent=%63s instance=%15s",
+		   device.name, device.uuid, &device.memory_bytes, device.pci, device.parent, device.instance) < 3)
 		log_text_copy(device.name, sizeof(device.name), line, DEVICE_LINE_BYTES);
 	return device;
+}
+
+const char *probe_device_gpu(const struct probe_device *device)
+{
+	return device->parent[0] ? device->parent : device->uuid;
 }
 
 uint32_t probe_device_parse(const char *line, struct probe_device *ret_device)

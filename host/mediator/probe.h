@@ -34,13 +34,17 @@ enum probe_state probe_state(const struct probe *probe);
 /* Of PROBE_READY; short enough for struct vgpu_control_executor_start. */
 const char *probe_driver_library(const struct probe *probe);
 
-/* A device that the driver has. */
+/* A device that the driver has: a GPU, or an instance of one that is in MIG mode, which is not listed itself. */
 struct probe_device {
 	char name[128];
-	char uuid[64]; /* "GPU-..." */
+	char uuid[64]; /* "GPU-...", "MIG-..." */
 	char pci[32];
 	unsigned long long memory_bytes;
+	char parent[64];   /* the UUID of the instance's GPU, or empty */
+	char instance[16]; /* "GPU:INSTANCE", or empty */
 };
+/* The UUID that NVML's errors and sensors have: that of the GPU. */
+const char *probe_device_gpu(const struct probe_device *device);
 unsigned probe_device_count(const struct probe *probe);
 /* 'index' is below the count. */
 /* Of the device of that number: VGPU_PCI_PLACE; UINT32_MAX: it is not known. */
