@@ -146,6 +146,12 @@ lost:
 
 void channel_commit(struct channel *channel)
 {
+	__atomic_store_n(&channel->holds, channel->holds + 1, __ATOMIC_RELEASE);
+	channel_commit_copy(channel);
+}
+
+void channel_commit_copy(struct channel *channel)
+{
 	__atomic_store_n(&channel->works, channel->works + 1, __ATOMIC_RELEASE);
 	channel_commit_without_work(channel);
 }

@@ -70,6 +70,7 @@ struct channel {
 	_Alignas(64) struct lock post_lock;
 	uint32_t sequence;
 	uint64_t works; /* requests that may bring work to a device */
+	uint64_t holds; /* those of them after which a stream may wait for something else than itself */
 	struct ring commands;
 
 	/* Errors of posted calls in contexts that no call has been made in since. */
@@ -109,11 +110,19 @@ CUresult channel_begin(struct channel *channel, uint16_t opcode, uint32_t contex
 void channel_commit(struct channel *channel);
 /* The same for a request that brings no work to a device. */
 void channel_commit_without_work(struct channel *channel);
+/* For one that brings nothing but a copy of what the request itself names. */
+void channel_commit_copy(struct channel *channel);
 
 /* How many of the other requests there were; of those that are counted all come before what is begun after this. */
 static inline uint64_t channel_works(const struct channel *channel)
 {
 	return __atomic_load_n(&channel->works, __ATOMIC_ACQUIRE);
+}
+
+/* The same of those that are no copies. */
+static inline uint64_t channel_holds(const struct channel *channel)
+{
+	return __atomic_load_n(&channel->holds, __ATOMIC_ACQUIRE);
 }
 
 /* Waits for the reply; the host's result. The waiter is free afterwards. */

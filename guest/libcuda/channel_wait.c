@@ -4,7 +4,8 @@
 
 #include <sched.h>
 #include <string.h>
-#include <time.h>
+
+#include "clock.h"
 
 /* Bits of channel_waiter.word. */
 #define WAITER_DONE  0x1u /* the reply is there, or the channel is lost */
@@ -16,14 +17,6 @@
 #define SPIN_SPARE_NS	    10000000u
 #define PROCESSORS_TO_SPARE 8
 #define FOLLOW_SPIN_NS	    20000u
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 void channel_wait_prepare(struct channel *channel)
 {

@@ -34,6 +34,9 @@ bool copy_host_is_device(uint64_t address);
 /* Is it within memory that the executor has mapped? */
 bool copy_host_is_shared(const void *host, size_t bytes);
 
+/* Does the copy return natively before it has read the source? Of memory that is not shared: of pinned memory alone. */
+bool copy_source_is_prompt(const struct copy_order *order, const void *host);
+
 /*
  * Waits until functions of the program that the copy follows in its stream have written what it is to read, where it
  * must: what is not shared is read here and now. An asynchronous copy of pageable memory reads it at once natively too.

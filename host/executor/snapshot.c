@@ -9,6 +9,7 @@
 #include "limit.h"
 #include "log.h"
 #include "nvml_functions.h"
+#include "settings.h"
 #include "start.h"
 #include "tenant.h"
 #include "vgpu_api_wire.h"
@@ -80,6 +81,7 @@ CUresult hello_execute(struct executor *executor, const struct request *request,
 	else {
 		bool has_wish = request->payload_bytes > sizeof(hello);
 
+		settings_follow(hello.settings);
 		if (has_wish)
 			visible_devices_wish((const char *)request->payload + sizeof(hello),
 					     request->payload_bytes - sizeof(hello));

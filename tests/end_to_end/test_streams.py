@@ -38,6 +38,9 @@ class Streams(unittest.TestCase):
     def test_launches_that_wait(self):
         self.passes('uncommon_uses', 'blocking')
 
+    def test_settings_of_the_environment(self):
+        self.passes('uncommon_uses', 'settings')
+
     def test_values(self):
         self.passes('stream_values')
 
@@ -51,6 +54,9 @@ class Streams(unittest.TestCase):
 
     def test_waits(self):
         self.passes('waits')
+
+    def test_staged_copies(self):
+        self.passes('staged_copies')
 
     def test_graph_nodes(self):
         self.passes('graph_nodes')
