@@ -125,11 +125,9 @@ static CUresult copy_up(const struct copy_order *order, CUdeviceptr to, const vo
 	transfer.is_prompt = copy_source_is_prompt(order, from);
 	if (!result)
 		result = transfer_up(&transfer);
-	/*
-	 * The bytes are staged, which is all that a copy from pageable memory promises, unless it may fail or
-	 * the program can look at the destination.
-	 */
-	unsure.waits = order->waits && (known == CUDA_ERROR_NOT_FOUND || copy_is_synchronous(to));
+	/* The bytes are staged, which is all that a short copy promises, unless it may fail or be looked at. */
+	unsure.waits = order->waits &&
+		       (known == CUDA_ERROR_NOT_FOUND || copy_is_made_at_return(bytes) || copy_is_synchronous(to));
 	if (!result && !order->waits && known == CUDA_ERROR_NOT_FOUND && doubt_span(to, bytes, 1))
 		return capture_settle_open(order->context, order->stream);
 	return copy_settle(&unsure, result);

@@ -262,7 +262,9 @@ static CUresult shape_with_device(const struct copy_order *order, const struct s
 	if (!result && up && !order->waits && known == CUDA_ERROR_NOT_FOUND &&
 	    doubt_span(device->address, device->bytes, 1))
 		return capture_settle_open(order->context, order->stream);
-	if (!result && up && order->waits && (known == CUDA_ERROR_NOT_FOUND || copy_is_synchronous(device->address)))
+	if (!result && up && order->waits &&
+	    (known == CUDA_ERROR_NOT_FOUND || copy_is_made_at_return(host->bytes) ||
+	     copy_is_synchronous(device->address)))
 		result = host_cuStreamSynchronize(order->context, order->stream);
 	return result;
 }
@@ -293,7 +295,13 @@ static CUresult shape_with_own_array(const struct copy_order *order, const struc
 		result = copy_source_await(order, transfer.host);
 	if (result)
 		return result;
-	return up ? array_transfer_up(&transfer) : array_transfer_down(&transfer);
+	if (!up)
+		return array_transfer_down(&transfer);
+	result = array_transfer_up(&transfer);
+	/* As in copy_up(). */
+	if (!result && order->waits && copy_is_made_at_return(host->bytes))
+		result = host_cuStreamSynchronize(order->context, order->stream);
+	return result;
 }
 
 /* An array of another device is moved in its own context, when the stream has come there. */

@@ -44,6 +44,8 @@ static bool units_are_drivers(const struct driver *driver, const struct mig_unit
 static unsigned units_print(const struct driver *driver)
 {
 	struct mig_unit units[MIG_UNITS_MAX];
+	bool reaches_host;
+	CUdevice device;
 	unsigned count;
 
 	/* The operator has chosen among them for all programs. */
@@ -52,9 +54,11 @@ static unsigned units_print(const struct driver *driver)
 	count = mig_units_list(units);
 	if (!count || !units_are_drivers(driver, units, count))
 		return 0;
+	/* As the one that CUDA shows; if it shows none they are refused until it does. */
+	reaches_host = driver->cuDeviceGet(&device, 0) != CUDA_SUCCESS || driver_reaches_host(driver, device);
 	for (unsigned i = 0; i < count; i++) {
-		printf("device=%u name=\"%s\" uuid=%s memory=%llu pci=%s", i, units[i].name, units[i].uuid,
-		       units[i].memory_bytes, units[i].pci);
+		printf("device=%u name=\"%s\" uuid=%s memory=%llu pci=%s reaches_host=%d", i, units[i].name,
+		       units[i].uuid, units[i].memory_bytes, units[i].pci, reaches_host);
 		if (units[i].parent[0])
 			printf(" parent=%s instance=%s", units[i].parent, units[i].instance);
 		printf("\n");
@@ -84,7 +88,8 @@ static int device_print(const struct driver *driver, int ordinal)
 		return fail(driver, "device query", result);
 	uuid_write(&uuid, "GPU-", uuid_text);
 	/* Quotes keep the line parseable: names have spaces. */
-	printf("device=%d name=\"%s\" uuid=%s memory=%zu pci=%s\n", ordinal, name, uuid_text, bytes, pci);
+	printf("device=%d name=\"%s\" uuid=%s memory=%zu pci=%s reaches_host=%d\n", ordinal, name, uuid_text, bytes,
+	       pci, driver_reaches_host(driver, device));
 	return 0;
 }
 

@@ -46,6 +46,7 @@ struct probe {
 	bool timed_out;
 	bool is_native;	     /* NVIDIA's has worked with these settings: softgpu does not take its place any more */
 	time_t begun;	     /* CLOCK_MONOTONIC, seconds */
+	bool is_refused;     /* the driver works, but not as it has to */
 	struct event *timer; /* the child's time is over, or it is time to try again */
 	struct line_reader output;
 	struct line_reader error;
@@ -67,11 +68,16 @@ static void probe_begin(struct probe *probe);
 static struct probe_device device_of_line(const char *line)
 {
 	struct probe_device device = {.name = ""};
+	unsigned reaches_host = 0;
 
 	/* As host/executor/probe.c writes it. */
-	if (sscanf(line, "device=%*u name=\"%127[^\"]\" uuid=%63s memory=%llu pci=%31s parent=%63s instance=%15s",
-		   device.name, device.uuid, &device.memory_bytes, device.pci, device.parent, device.instance) < 3)
+	if (sscanf(line,
+		   "device=%*u name=\"%127[^\"]\" uuid=%63s memory=%llu pci=%31s reaches_host=%u parent=%63s "
+		   "instance=%15s",
+		   device.name, device.uuid, &device.memory_bytes, device.pci, &reaches_host, device.parent,
+		   device.instance) < 3)
 		log_text_copy(device.name, sizeof(device.name), line, DEVICE_LINE_BYTES);
+	device.reaches_host = reaches_host;
 	return device;
 }
 
@@ -187,10 +193,44 @@ static void facts_log(const struct probe *probe)
 		log_info("CUDA %s", facts->devices[i]);
 }
 
+/*
+ * A tenant's kernel could take its executor over: such devices are not used unless the operator allows it. Nor is
+ * another driver tried then, for nobody wants softgpu in the place of a GPU that has only to be set up.
+ */
+static bool devices_are_allowed(struct probe *probe)
+{
+	bool is_allowed = probe->mediator->configuration.allow_pageable_access;
+
+	for (unsigned i = 0; i < probe->said.device_count; i++) {
+		if (!device_of_line(probe->said.devices[i]).reaches_host)
+			continue;
+		snprintf(probe->reason, sizeof(probe->reason),
+			 "GPU %u: kernels reach all memory of their process; load nvidia-uvm with uvm_disable_hmm=1, "
+			 "or set allow-pageable-access",
+			 i);
+		if (is_allowed)
+			log_warning("GPU %u: kernels reach all memory of their process: a tenant may take its executor "
+				    "over (setting allow-pageable-access)",
+				    i);
+		return is_allowed;
+	}
+	return true;
+}
+
 static void candidate_works(struct probe *probe)
 {
 	const char *library = probe->candidates[probe->candidate];
+	/* Why the one before it was not used. */
+	char refused[REASON_BYTES] = "";
 
+	if (probe->candidate > 0)
+		memcpy(refused, probe->reason, sizeof(refused));
+	if (!devices_are_allowed(probe)) {
+		probe->is_refused = true;
+		probe->facts = probe->said;
+		all_failed(probe);
+		return;
+	}
 	/* As before: it was only looked at again. */
 	if (probe->state == PROBE_READY && strcmp(probe->library, library) == 0 &&
 	    facts_are_same(&probe->facts, &probe->said))
@@ -200,7 +240,7 @@ static void candidate_works(struct probe *probe)
 	probe->state = PROBE_READY;
 	probe->is_native = !probe->facts.is_software;
 	probe->reason_logged[0] = '\0';
-	snprintf(probe->refused, sizeof(probe->refused), "%s", probe->candidate > 0 ? probe->reason : "");
+	memcpy(probe->refused, refused, sizeof(probe->refused));
 	facts_log(probe);
 	/* Nobody should have to find out by how slow it is. */
 	if (probe->refused[0])
@@ -272,6 +312,7 @@ static void candidate_start(struct probe *probe)
 	struct timeval patience = {.tv_sec = probe->mediator->configuration.probe_seconds};
 
 	probe->timed_out = false;
+	probe->is_refused = false;
 	probe->last_error[0] = '\0';
 	memset(&probe->said, 0, sizeof(probe->said));
 	if (child_start(probe) < 0) {
@@ -393,6 +434,11 @@ const char *probe_reason(const struct probe *probe)
 unsigned probe_device_count(const struct probe *probe)
 {
 	return probe->state == PROBE_READY ? probe->facts.device_count : 0;
+}
+
+unsigned probe_device_count_seen(const struct probe *probe)
+{
+	return probe->is_refused ? probe->facts.device_count : probe_device_count(probe);
 }
 
 uint32_t probe_pci_place(const struct probe *probe, unsigned index)

@@ -26,7 +26,8 @@
 #define OPTION_USERS_COUNT 258
 #define OPTION_CACHE	   259
 #define OPTION_CACHE_MIB   260
-#define OPTION_CHECK	   261
+#define OPTION_PAGEABLE	   261
+#define OPTION_CHECK	   262
 #define CONNECTIONS_MOST   65536
 #define SILENCE_MS_LEAST   1500 /* both sides speak once a second */
 #define SILENCE_MS_MOST	   600000
@@ -45,6 +46,8 @@ static const struct argp_option options[] = {
 	 0},
 	{"executor", 'e', "PATH", 0, "The cuda-executor program (beside this one)", 0},
 	{"driver", 'd', "LIBRARY", 0, "CUDA driver library (libcuda.so.1)", 0},
+	{"allow-pageable-access", OPTION_PAGEABLE, NULL, 0,
+	 "Use GPUs whose kernels reach all memory of their process, with which they can take an executor over", 0},
 	{"connections-max", 'm', "N", 0, "Guest processes at a time (128)", 0},
 	{"lanes-max", 'n', "N", 0, "Further connections of a guest process for its bulk data (8, the most); 0: none",
 	 0},
@@ -112,6 +115,9 @@ static error_t option_parse(int key, char *argument, struct argp_state *state)
 		return 0;
 	case 's':
 		settings->silence_ms = number_parse(state, "silence-ms", argument, SILENCE_MS_LEAST, SILENCE_MS_MOST);
+		return 0;
+	case OPTION_PAGEABLE:
+		settings->allow_pageable_access = true;
 		return 0;
 	case OPTION_USER:
 		parsing->executor_user = argument;

@@ -15,6 +15,7 @@ struct settings {
 	const char *credentials;
 	const char *executor; /* the program */
 	const char *driver;
+	bool allow_pageable_access;
 	unsigned connections_max;
 	unsigned lanes_max;
 	unsigned silence_ms;

@@ -33,7 +33,8 @@ class Streams(unittest.TestCase):
         self.assertLess(self.passes('uncommon_uses', tells=CALLS), 8000)
 
     def test_error_of_another_context(self):
-        self.passes('uncommon_uses', 'fault')
+        """The log says what was called before."""
+        self.assertGreater(self.passes('uncommon_uses', 'fault', tells=r'the last calls before.*LAUNCH\*(\d+) cuCtxSynchronize'), 0)
 
     def test_launches_that_wait(self):
         self.passes('uncommon_uses', 'blocking')
@@ -51,6 +52,9 @@ class Streams(unittest.TestCase):
     def test_idle_streams(self):
         """Of a stream that is known to be idle the host is asked now and then only."""
         self.assertLess(self.passes('idle_streams', tells=CALLS), 1000)
+
+    def test_copy_order(self):
+        self.passes('copy_order', 30)
 
     def test_waits(self):
         self.passes('waits')

@@ -22,8 +22,8 @@
  *   file:PATH     what stands in that file now
  *
  * With --probe it answers as VGPU_EXECUTOR_TEST_PROBE says: "good" (the default), "slow",
- * "none", "two" or "bad"; the library "missing.so" is always bad, "appears:FILE" until FILE exists, and with
- * "no-nvidia" "libcuda.so.1".
+ * "none", "two", "reaching" or "bad"; the library "missing.so" is always bad, "appears:FILE" until FILE exists, and
+ * with "no-nvidia" "libcuda.so.1".
  */
 #include <errno.h>
 #include <poll.h>
@@ -60,7 +60,9 @@ static int probe_answer(const char *library)
 		return 1;
 	}
 	printf("driver_version=13000\nsoftware=1\n");
-	if (strcmp(behaviour, "none") != 0)
+	if (strcmp(behaviour, "reaching") == 0)
+		printf("device=0 name=\"test device\" uuid=GPU-1 memory=1073741824 pci=0000:01:00.0 reaches_host=1\n");
+	else if (strcmp(behaviour, "none") != 0)
 		printf("device=0 name=\"test device\" uuid=00000000-0000-0000-0000-000000000001 memory=1073741824\n");
 	if (strcmp(behaviour, "two") == 0)
 		printf("device=1 name=\"other device\" uuid=GPU-2 memory=1073741824 pci=0000:02:00.0\n");
