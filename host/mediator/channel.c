@@ -105,21 +105,6 @@ static void executor_ready(struct channel *channel)
 	channel->request.handlers->ready(channel);
 }
 
-static void driver_result_take(struct channel *channel, const struct vgpu_control_driver_result *result)
-{
-	char text[VGPU_CONTROL_TEXT_BYTES];
-	char name[sizeof(result->name)];
-
-	if (!result->result) {
-		starts_success_note(&channel->mediator->starts, channel->pool_id, STARTS_DRIVER);
-		return;
-	}
-	log_text_copy(name, sizeof(name), result->name, sizeof(result->name));
-	snprintf(text, sizeof(text), "cuInit: %s (%u)", name, result->result);
-	log_write_limited(&channel->request.log->events, LOG_LEVEL_WARNING, "[CHANNEL] %s: %s", channel->label, text);
-	channel_start_failure_note(channel, STARTS_DRIVER, text);
-}
-
 static bool error_is_known(uint32_t error)
 {
 	return error > VGPU_ERROR_NONE && error <= VGPU_ERROR_KERNEL_TIMEOUT;
@@ -136,7 +121,7 @@ static void executor_message(void *owner, const struct control_message *message)
 		return;
 	}
 	if (type == VGPU_CONTROL_DRIVER_RESULT) {
-		driver_result_take(channel, &message->driver_result);
+		channel_driver_result_take(channel, &message->driver_result);
 		return;
 	}
 	if (type == VGPU_CONTROL_GUEST_PROCESS) {

@@ -157,6 +157,21 @@ void channel_start_failure_note(struct channel *channel, enum starts_step step, 
 		probe_verify(mediator->probe);
 }
 
+void channel_driver_result_take(struct channel *channel, const struct vgpu_control_driver_result *result)
+{
+	char text[VGPU_CONTROL_TEXT_BYTES];
+	char name[sizeof(result->name)];
+
+	if (!result->result) {
+		starts_success_note(&channel->mediator->starts, channel->pool_id, STARTS_DRIVER);
+		return;
+	}
+	log_text_copy(name, sizeof(name), result->name, sizeof(result->name));
+	snprintf(text, sizeof(text), "cuInit: %s (%u)", name, result->result);
+	log_write_limited(&channel->request.log->events, LOG_LEVEL_WARNING, "[CHANNEL] %s: %s", channel->label, text);
+	channel_start_failure_note(channel, STARTS_DRIVER, text);
+}
+
 static enum vgpu_channel_error error_from_errno(int error)
 {
 	return error == ENOENT || error == EACCES ? VGPU_ERROR_NO_DRIVER : VGPU_ERROR_NO_MEMORY;
