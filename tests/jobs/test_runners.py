@@ -10,7 +10,7 @@ from pathlib import Path
 
 import tap
 from stack import Mediator, wait_until
-from test_jobs import ADD, Daemon
+from job_stack import ADD, Daemon
 
 LAST_PROCESS = Path('/proc/sys/kernel/ns_last_pid')
 ATTEMPTS = 100
