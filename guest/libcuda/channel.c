@@ -116,6 +116,7 @@ CUresult channel_begin(struct channel *channel, uint16_t opcode, uint32_t contex
 
 	if (payload_bytes > CHANNEL_PAYLOAD_MAX)
 		return CUDA_ERROR_INVALID_VALUE;
+	channel_pass(channel);
 	lock_take(&channel->post_lock);
 	if (__builtin_expect(channel_lost(channel), 0))
 		goto lost;

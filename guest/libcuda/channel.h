@@ -62,6 +62,7 @@ struct channel {
 	uint8_t *upload;
 	uint8_t *download;
 	uint32_t lost;
+	uint32_t paused;      /* futex: the thread that may go on alone; 0: all may */
 	CUresult lost_result; /* of all calls then */
 	uint32_t spin_max_ns;
 	bool spins; /* waiting begins with a spin: there is a processor for the executor meanwhile */
@@ -123,6 +124,17 @@ static inline uint64_t channel_works(const struct channel *channel)
 static inline uint64_t channel_holds(const struct channel *channel)
 {
 	return __atomic_load_n(&channel->holds, __ATOMIC_ACQUIRE);
+}
+
+/* Until it is over other threads neither begin a request nor get a reply or a host function's call. One at a time. */
+void channel_pause(struct channel *channel, bool begins);
+void channel_pause_await(struct channel *channel);
+
+/* Waits for its end, where there is a pause. */
+static inline void channel_pass(struct channel *channel)
+{
+	if (__builtin_expect(__atomic_load_n(&channel->paused, __ATOMIC_ACQUIRE) != 0, 0))
+		channel_pause_await(channel);
 }
 
 /* Waits for the reply; the host's result. The waiter is free afterwards. */

@@ -2,6 +2,7 @@
 /* Waiting on a channel: the leader, replies and events (see channel.h). */
 #include "channel_wait.h"
 
+#include <limits.h>
 #include <sched.h>
 #include <string.h>
 
@@ -342,7 +343,23 @@ CUresult channel_await(struct channel *channel, struct channel_waiter *waiter)
 	lock_take(&channel->waiters_lock);
 	lock_release(&channel->waiters_lock);
 	channel_print_rest(&channel->prints);
+	channel_pass(channel);
 	return waiter->result;
+}
+
+void channel_pause(struct channel *channel, bool begins)
+{
+	__atomic_store_n(&channel->paused, begins ? (uint32_t)gettid() : 0, __ATOMIC_SEQ_CST);
+	if (!begins)
+		word_wake(&channel->paused, INT_MAX);
+}
+
+void channel_pause_await(struct channel *channel)
+{
+	uint32_t paused;
+
+	while ((paused = __atomic_load_n(&channel->paused, __ATOMIC_ACQUIRE)) != 0 && paused != (uint32_t)gettid())
+		word_sleep(&channel->paused, paused, -1);
 }
 
 struct limited_wait {

@@ -4,8 +4,8 @@
  * test_streams.py.
  *
  * A stream is held by a host function at a gate, or by a value in memory; both give way by themselves in the end, so
- * that what waits for it where it should not is a failure, not a hang. What natively takes place in the driver alone is
- * only reported there.
+ * that what waits for it where it should not is a failure, not a hang. NVIDIA's driver holds others up itself (580, on
+ * an H200): their copies natively, and the loading of modules in any case.
  */
 #include <pthread.h>
 #include <setjmp.h>
@@ -423,11 +423,7 @@ static void modules_check(struct gate *gate)
 	assert_non_null(image);
 	WORKS(cuModuleLoadData(&module, image));
 	free(image);
-	gate->is_open = true;
-	if (gate->has_expired && getenv("VGPU_NATIVE"))
-		print_message("a module is loaded when the streams are at rest\n");
-	else
-		assert_false(gate->has_expired);
+	gate_open(gate);
 	WORKS(cuModuleUnload(module));
 }
 
@@ -435,8 +431,12 @@ static void test_modules(void **state)
 {
 	struct copier copier = {.copy = up, .stream = held.stream, .bytes = held.bytes};
 	struct gate first = {0}, second = {0};
+	char name[64] = "";
 
 	(void)state;
+	WORKS(cuDeviceGetName(name, sizeof(name), 0));
+	if (!strstr(name, "softgpu"))
+		skip();
 	WORKS(cuLaunchHostFunc(held.stream, gate_wait, &first));
 	copier_start(&copier);
 	milliseconds_sleep(MILLISECONDS);
@@ -451,6 +451,7 @@ static void test_modules(void **state)
 
 int main(void)
 {
+	const struct CMUnitTest natively[] = {cmocka_unit_test(test_short_copies)};
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_up),	     cmocka_unit_test(test_rows),
 		cmocka_unit_test(test_arrays),	     cmocka_unit_test(test_default_stream),
@@ -458,5 +459,6 @@ int main(void)
 		cmocka_unit_test(test_short_copies), cmocka_unit_test(test_modules),
 	};
 
-	return cmocka_run_group_tests(tests, setup, NULL);
+	return getenv("VGPU_NATIVE") ? cmocka_run_group_tests(natively, setup, NULL)
+				     : cmocka_run_group_tests(tests, setup, NULL);
 }

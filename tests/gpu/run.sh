@@ -154,7 +154,8 @@ for step in $steps; do
 		;;
 	streams)
 		both_own streams
-		both uncommon-settings "$bundle/bin/uncommon_uses" settings
+		LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$bundle/lib both uncommon-settings \
+			"$bundle/bin/uncommon_uses" settings
 		verdicts
 		;;
 	errors)
