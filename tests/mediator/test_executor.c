@@ -321,8 +321,6 @@ int main(int argument_count, char **arguments)
 	answer(VGPU_CONTROL_EXECUTOR_READY, VGPU_ERROR_NONE, "");
 	if (strcmp(behaviour, "greets") == 0)
 		greet(start.executor_start.channel, counters);
-	if (strcmp(behaviour, "no-cuda") == 0 || strcmp(behaviour, "cuda") == 0)
-		driver_result_tell(strcmp(behaviour, "cuda") == 0);
 	if (strncmp(behaviour, "block-", 6) == 0) {
 		signal(SIGPIPE, SIG_IGN);
 		waiting_make(wake);
@@ -337,6 +335,8 @@ int main(int argument_count, char **arguments)
 		bell_ring(bell);
 	if (strcmp(behaviour, "ask") == 0)
 		tenant_ask(counters);
+	if (strcmp(behaviour, "no-cuda") == 0 || strcmp(behaviour, "cuda") == 0)
+		driver_result_tell(strcmp(behaviour, "cuda") == 0);
 	for (;;) {
 		struct pollfd sources[] = {
 			{.fd = control_open ? VGPU_EXECUTOR_CONTROL_FD : -1, .events = POLLIN},
