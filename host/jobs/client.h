@@ -19,6 +19,7 @@
 struct bufferevent;
 struct event;
 struct event_base;
+struct log_limit;
 
 /* Of a VM whose number is not known; its jobs are those of the user of vgpu-jobs. */
 #define JOBS_NO_VM 0u
@@ -51,6 +52,8 @@ struct client {
 	struct event *timer;
 	struct event *idle_timer; /* while no job runs */
 	struct scan scan;
+	unsigned garbage_lines; /* since the last request */
+	struct log_limit *log;
 	bool is_running;
 	bool ends_after_answer;
 	/* Called once, when the connection has ended; the client is freed then. May be NULL. */
@@ -74,7 +77,5 @@ struct client *client_create(struct jobs *jobs, int socket, const struct client_
 
 /* Of any of them: nobody signals it any more. */
 void client_process_reaped(const struct jobs *jobs, pid_t process);
-
-void jobs_log(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif
