@@ -37,6 +37,8 @@ HANDLES = {
     'mipmapped_array': ('CUmipmappedArray', 'VGPU_KIND_MIPMAPPED_ARRAY'),
     'texture': ('CUtexObject', 'VGPU_KIND_TEXTURE'),
     'surface': ('CUsurfObject', 'VGPU_KIND_SURFACE'),
+    'texture_reference': ('CUtexref', 'VGPU_KIND_TEXTURE_REFERENCE'),
+    'surface_reference': ('CUsurfref', 'VGPU_KIND_SURFACE_REFERENCE'),
     'memory_handle': ('CUmemGenericAllocationHandle', 'VGPU_KIND_MEMORY_HANDLE'),
     'green_context': ('CUgreenCtx', 'VGPU_KIND_GREEN_CONTEXT'),
     'user_object': ('CUuserObject', 'VGPU_KIND_USER_OBJECT'),

@@ -42,5 +42,7 @@ static inline size_t array_slices(const struct array *array)
 /* The context has ended, and its arrays, textures and surfaces with it. */
 void arrays_forget_context(uint32_t context);
 void textures_forget_context(uint32_t context);
+/* Texture references that are of no module. */
+void references_forget_context(uint32_t context);
 
 #endif

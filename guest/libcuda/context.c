@@ -111,6 +111,7 @@ static void children_release(struct object *context)
 
 	modules_forget_context(id);
 	textures_forget_context(id);
+	references_forget_context(id);
 	arrays_forget_context(id);
 	object_each(VGPU_KIND_STREAM, child_visit, &id);
 	object_each(VGPU_KIND_EVENT, child_visit, &id);

@@ -97,6 +97,10 @@ const struct engine_function *engine_module_find_function(const struct engine_mo
 enum engine_status engine_module_find_global(const struct engine_module *module, const char *name,
 					     uint64_t *ret_address, size_t *ret_bytes);
 
+/* Texture and surface references (.texref, .surfref): the address is what engine_texture_bind() takes. */
+enum engine_status engine_module_find_reference(const struct engine_module *module, const char *name, bool surface,
+						uint64_t *ret_address);
+
 /* Managed variables (.attribute(.managed)); false past the end. */
 struct engine_managed {
 	const char *name;
@@ -241,6 +245,13 @@ uint64_t engine_texture_create(struct engine *engine, const struct engine_image 
 			       const struct engine_sampler *sampler);
 /* False: there is no such texture (surface). */
 bool engine_texture_destroy(struct engine *engine, uint64_t handle, bool surface);
+
+/*
+ * What kernels find at a reference from now on, those that run included.  The image is NULL for nothing, as at first
+ * and before its module is unloaded; the sampler is NULL for a surface.  False: out of memory, and nothing is bound.
+ */
+bool engine_texture_bind(struct engine *engine, uint64_t reference, const struct engine_image *image,
+			 const struct engine_sampler *sampler);
 
 /* Runs the grid to its end.  Arguments have been checked by the caller (dimensions within limits, sizes). */
 void engine_launch(struct engine *engine, const struct engine_launch *launch, struct engine_result *ret_result);

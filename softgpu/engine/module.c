@@ -370,10 +370,27 @@ enum engine_status engine_module_find_global(const struct engine_module *module,
 {
 	for (size_t u = 0; u < module->unit_count; u++) {
 		for (const struct ptx_variable *v = module->units[u]->variables; v; v = v->next) {
-			if (v->is_extern || v->definition || v->space == SPACE_SHARED || strcmp(v->name, name) != 0)
+			if (v->is_extern || v->definition || v->space == SPACE_SHARED || v->reference ||
+			    strcmp(v->name, name) != 0)
 				continue;
 			*ret_address = v->address;
 			*ret_bytes = v->bytes;
+			return ENGINE_OK;
+		}
+	}
+	return ENGINE_ERROR_NOT_FOUND;
+}
+
+enum engine_status engine_module_find_reference(const struct engine_module *module, const char *name, bool surface,
+						uint64_t *ret_address)
+{
+	const enum ptx_reference wanted = surface ? REFERENCE_SURFACE : REFERENCE_TEXTURE;
+
+	for (size_t u = 0; u < module->unit_count; u++) {
+		for (const struct ptx_variable *v = module->units[u]->variables; v; v = v->next) {
+			if (v->is_extern || v->definition || v->reference != wanted || strcmp(v->name, name) != 0)
+				continue;
+			*ret_address = v->address;
 			return ENGINE_OK;
 		}
 	}
