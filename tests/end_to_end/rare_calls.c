@@ -33,6 +33,29 @@ CUresult cuImportExternalSemaphore(CUexternalSemaphore *semaphore,
 				   const CUDA_EXTERNAL_SEMAPHORE_HANDLE_DESC *description);
 CUresult cuDestroyExternalMemory(CUexternalMemory memory);
 CUresult cuDestroyExternalSemaphore(CUexternalSemaphore semaphore);
+CUresult cuExternalMemoryGetMappedBuffer(CUdeviceptr *address, CUexternalMemory memory,
+					 const CUDA_EXTERNAL_MEMORY_BUFFER_DESC *description);
+CUresult cuExternalMemoryGetMappedMipmappedArray(CUmipmappedArray *mipmap, CUexternalMemory memory,
+						 const CUDA_EXTERNAL_MEMORY_MIPMAPPED_ARRAY_DESC *description);
+CUresult cuSignalExternalSemaphoresAsync(const CUexternalSemaphore *semaphores,
+					 const CUDA_EXTERNAL_SEMAPHORE_SIGNAL_PARAMS *parameters, unsigned int count,
+					 CUstream stream);
+CUresult cuWaitExternalSemaphoresAsync(const CUexternalSemaphore *semaphores,
+				       const CUDA_EXTERNAL_SEMAPHORE_WAIT_PARAMS *parameters, unsigned int count,
+				       CUstream stream);
+CUresult cuGraphAddExternalSemaphoresSignalNode(CUgraphNode *node, CUgraph graph, const CUgraphNode *dependencies,
+						size_t count, const CUDA_EXT_SEM_SIGNAL_NODE_PARAMS *parameters);
+CUresult cuGraphAddExternalSemaphoresWaitNode(CUgraphNode *node, CUgraph graph, const CUgraphNode *dependencies,
+					      size_t count, const CUDA_EXT_SEM_WAIT_NODE_PARAMS *parameters);
+CUresult cuGraphExternalSemaphoresSignalNodeGetParams(CUgraphNode node, CUDA_EXT_SEM_SIGNAL_NODE_PARAMS *parameters);
+CUresult cuGraphExternalSemaphoresSignalNodeSetParams(CUgraphNode node,
+						      const CUDA_EXT_SEM_SIGNAL_NODE_PARAMS *parameters);
+CUresult cuGraphExternalSemaphoresWaitNodeGetParams(CUgraphNode node, CUDA_EXT_SEM_WAIT_NODE_PARAMS *parameters);
+CUresult cuGraphExternalSemaphoresWaitNodeSetParams(CUgraphNode node, const CUDA_EXT_SEM_WAIT_NODE_PARAMS *parameters);
+CUresult cuGraphExecExternalSemaphoresSignalNodeSetParams(CUgraphExec exec, CUgraphNode node,
+							  const CUDA_EXT_SEM_SIGNAL_NODE_PARAMS *parameters);
+CUresult cuGraphExecExternalSemaphoresWaitNodeSetParams(CUgraphExec exec, CUgraphNode node,
+							const CUDA_EXT_SEM_WAIT_NODE_PARAMS *parameters);
 CUresult cuDeviceGetNvSciSyncAttributes(void *list, CUdevice device, int flags);
 CUresult cuProfilerInitialize(const char *configuration, const char *output, int mode);
 CUresult cuLaunchCooperativeKernelMultiDevice(void *launches, unsigned int count, unsigned int flags);
@@ -56,7 +79,7 @@ static void attribute_tell(const char *name, CUdevice_attribute attribute)
 }
 
 static CUgraph graph;
-static CUgraphConditionalHandle never, always;
+static CUgraphConditionalHandle condition;
 static CUgraphNode conditional;
 
 static CUgraphNodeParams conditional_parameters(CUgraphConditionalHandle handle, CUgraphConditionalNodeType type,
@@ -80,17 +103,7 @@ static void run(const char *name, CUgraphExec exec)
 		told(name, word);
 }
 
-static void run_new(const char *name)
-{
-	CUgraphExec exec = NULL;
-
-	if (said("instantiate", cuGraphInstantiateWithFlags(&exec, graph, 0))) {
-		run(name, exec);
-		said("exec_destroy", cuGraphExecDestroy(exec));
-	}
-}
-
-/* An if node whose body writes 7; one handle is false at each launch, the other one true. */
+/* An if node whose body writes 7, and whose condition is true at each launch. */
 static bool conditional_begin(void)
 {
 	const CUDA_MEMSET_NODE_PARAMS fill = {.dst = memory, .value = 7, .elementSize = 4, .width = 1, .height = 1};
@@ -100,59 +113,46 @@ static bool conditional_begin(void)
 
 	cuCtxGetCurrent(&context);
 	if (!said("graph", cuGraphCreate(&graph, 0)) ||
-	    !said("never", cuGraphConditionalHandleCreate(&never, graph, context, 0, 1)) ||
-	    !said("always", cuGraphConditionalHandleCreate(&always, graph, context, 1, 1)))
+	    !said("handle", cuGraphConditionalHandleCreate(&condition, graph, context, 1, 1)))
 		return false;
-	node = conditional_parameters(never, CU_GRAPH_COND_TYPE_IF, 1);
+	node = conditional_parameters(condition, CU_GRAPH_COND_TYPE_IF, 1);
 	return said("node", cuGraphAddNode_v2(&conditional, graph, NULL, NULL, 0, &node)) &&
 	       said("body", cuGraphAddMemsetNode(&body, node.conditional.phGraph_out[0], NULL, 0, &fill, context));
 }
 
+static void conditional_set(const char *name, CUgraphExec exec, CUgraphConditionalHandle handle,
+			    CUgraphConditionalNodeType type, unsigned int size)
+{
+	CUgraphNodeParams parameters = conditional_parameters(handle, type, size);
+
+	said(name, exec ? cuGraphExecNodeSetParams(exec, conditional, &parameters)
+			: cuGraphNodeSetParams(conditional, &parameters));
+}
+
 static void conditional_calls(void)
 {
-	CUgraphNodeParams parameters;
+	CUgraphNodeParams empty = {.type = CU_GRAPH_NODE_TYPE_EMPTY};
 	CUgraphExec exec = NULL;
 
 	begin();
 	if (!conditional_begin())
 		return;
-	run_new("never");
-	parameters = conditional_parameters(never, CU_GRAPH_COND_TYPE_IF, 1);
-	said("set_same", cuGraphNodeSetParams(conditional, &parameters));
-	told("set_same_bodies", parameters.conditional.phGraph_out != NULL);
-	run_new("same");
-	parameters = conditional_parameters(always, CU_GRAPH_COND_TYPE_IF, 1);
-	said("set_always", cuGraphNodeSetParams(conditional, &parameters));
-	run_new("always");
-	parameters = conditional_parameters(always, CU_GRAPH_COND_TYPE_IF, 2);
-	said("set_size", cuGraphNodeSetParams(conditional, &parameters));
-	parameters = conditional_parameters(always, CU_GRAPH_COND_TYPE_WHILE, 1);
-	said("set_while", cuGraphNodeSetParams(conditional, &parameters));
-	parameters = conditional_parameters(always, CU_GRAPH_COND_TYPE_SWITCH, 1);
-	said("set_switch", cuGraphNodeSetParams(conditional, &parameters));
-	parameters = conditional_parameters(77, CU_GRAPH_COND_TYPE_IF, 1);
-	said("set_unknown", cuGraphNodeSetParams(conditional, &parameters));
-	parameters = (CUgraphNodeParams){.type = CU_GRAPH_NODE_TYPE_EMPTY};
-	said("set_empty", cuGraphNodeSetParams(conditional, &parameters));
+	conditional_set("set_same", NULL, condition, CU_GRAPH_COND_TYPE_IF, 1);
+	conditional_set("set_size", NULL, condition, CU_GRAPH_COND_TYPE_IF, 2);
+	conditional_set("set_while", NULL, condition, CU_GRAPH_COND_TYPE_WHILE, 1);
+	conditional_set("set_unknown", NULL, 77, CU_GRAPH_COND_TYPE_IF, 1);
+	said("set_empty", cuGraphNodeSetParams(conditional, &empty));
 	said("set_null", cuGraphNodeSetParams(conditional, NULL));
 	if (!said("instantiate", cuGraphInstantiateWithFlags(&exec, graph, 0)))
 		return;
-	run("exec", exec);
-	parameters = conditional_parameters(never, CU_GRAPH_COND_TYPE_IF, 1);
-	said("exec_set_never", cuGraphExecNodeSetParams(exec, conditional, &parameters));
-	run("exec_never", exec);
-	parameters = conditional_parameters(always, CU_GRAPH_COND_TYPE_IF, 1);
-	said("exec_set_always", cuGraphExecNodeSetParams(exec, conditional, &parameters));
-	run("exec_always", exec);
-	parameters = conditional_parameters(always, CU_GRAPH_COND_TYPE_IF, 2);
-	said("exec_set_size", cuGraphExecNodeSetParams(exec, conditional, &parameters));
-	parameters = conditional_parameters(always, CU_GRAPH_COND_TYPE_WHILE, 1);
-	said("exec_set_while", cuGraphExecNodeSetParams(exec, conditional, &parameters));
-	parameters = conditional_parameters(77, CU_GRAPH_COND_TYPE_IF, 1);
-	said("exec_set_unknown", cuGraphExecNodeSetParams(exec, conditional, &parameters));
-	parameters = (CUgraphNodeParams){.type = CU_GRAPH_NODE_TYPE_EMPTY};
-	said("exec_set_empty", cuGraphExecNodeSetParams(exec, conditional, &parameters));
+	run("run", exec);
+	conditional_set("exec_set_same", exec, condition, CU_GRAPH_COND_TYPE_IF, 1);
+	conditional_set("exec_set_size", exec, condition, CU_GRAPH_COND_TYPE_IF, 2);
+	conditional_set("exec_set_while", exec, condition, CU_GRAPH_COND_TYPE_WHILE, 1);
+	conditional_set("exec_set_unknown", exec, 77, CU_GRAPH_COND_TYPE_IF, 1);
+	said("exec_set_empty", cuGraphExecNodeSetParams(exec, conditional, &empty));
 	said("exec_set_null", cuGraphExecNodeSetParams(exec, conditional, NULL));
+	run("run_again", exec);
 }
 
 /* What was asked for, a number or a text. */
@@ -256,14 +256,15 @@ static void notification_calls(void)
 	said("register_again", cuDeviceRegisterAsyncNotification(0, on_notification, &calls, &second));
 	told("register_again_is_other", handle != second);
 	said("register_null", cuDeviceRegisterAsyncNotification(0, NULL, NULL, &second));
-	said("register_no_handle", cuDeviceRegisterAsyncNotification(0, on_notification, &calls, NULL));
+	if (!is_native())
+		said("register_no_handle", cuDeviceRegisterAsyncNotification(0, on_notification, &calls, NULL));
 	said("register_1000", cuDeviceRegisterAsyncNotification(1000, on_notification, &calls, &second));
 	said("unregister_1000", cuDeviceUnregisterAsyncNotification(1000, handle));
 	if (handle)
 		said("unregister", cuDeviceUnregisterAsyncNotification(0, handle));
 	said("unregister_null", cuDeviceUnregisterAsyncNotification(0, NULL));
 	told("calls", atomic_load(&calls));
-	if (handle)
+	if (!is_native())
 		said("unregister_twice", cuDeviceUnregisterAsyncNotification(0, handle));
 }
 
@@ -357,10 +358,80 @@ static void external_calls(void)
 	said("cooperative_multi_1", cuLaunchCooperativeKernelMultiDevice(NULL, 1, 0));
 }
 
+/* Of semaphores and memory that nobody can have. */
+static void unimported_calls(void)
+{
+	CUDA_EXTERNAL_MEMORY_BUFFER_DESC part = {.size = 4096};
+	CUDA_EXTERNAL_MEMORY_MIPMAPPED_ARRAY_DESC levels = {.arrayDesc = {16, 16, 0, CU_AD_FORMAT_FLOAT, 1, 0},
+							    .numLevels = 1};
+	CUDA_EXTERNAL_SEMAPHORE_SIGNAL_PARAMS signal = {0};
+	CUDA_EXTERNAL_SEMAPHORE_WAIT_PARAMS wait = {0};
+	CUexternalSemaphore none = NULL;
+	CUDA_EXT_SEM_SIGNAL_NODE_PARAMS signal_node = {&none, &signal, 1};
+	CUDA_EXT_SEM_WAIT_NODE_PARAMS wait_node = {&none, &wait, 1};
+	CUmipmappedArray mipmap = NULL;
+	CUdeviceptr address = 0;
+	CUgraphNode node = NULL, empty = NULL;
+	CUgraphExec exec = NULL;
+
+	begin();
+	said("buffer", cuExternalMemoryGetMappedBuffer(&address, NULL, &part));
+	said("mipmap", cuExternalMemoryGetMappedMipmappedArray(&mipmap, NULL, &levels));
+	said("signal_0", cuSignalExternalSemaphoresAsync(NULL, NULL, 0, stream));
+	said("signal_null", cuSignalExternalSemaphoresAsync(NULL, NULL, 1, stream));
+	said("signal", cuSignalExternalSemaphoresAsync(&none, &signal, 1, stream));
+	said("wait_0", cuWaitExternalSemaphoresAsync(NULL, NULL, 0, stream));
+	said("wait_null", cuWaitExternalSemaphoresAsync(NULL, NULL, 1, stream));
+	said("wait", cuWaitExternalSemaphoresAsync(&none, &wait, 1, stream));
+	if (!said("graph", cuGraphCreate(&graph, 0)) || !said("empty", cuGraphAddEmptyNode(&empty, graph, NULL, 0)) ||
+	    !said("instantiate", cuGraphInstantiateWithFlags(&exec, graph, 0)))
+		return;
+	said("add_signal", cuGraphAddExternalSemaphoresSignalNode(&node, graph, NULL, 0, &signal_node));
+	said("add_signal_null", cuGraphAddExternalSemaphoresSignalNode(&node, graph, NULL, 0, NULL));
+	said("add_wait", cuGraphAddExternalSemaphoresWaitNode(&node, graph, NULL, 0, &wait_node));
+	said("add_wait_null", cuGraphAddExternalSemaphoresWaitNode(&node, graph, NULL, 0, NULL));
+	said("get_signal", cuGraphExternalSemaphoresSignalNodeGetParams(empty, &signal_node));
+	said("get_wait", cuGraphExternalSemaphoresWaitNodeGetParams(empty, &wait_node));
+	said("set_signal", cuGraphExternalSemaphoresSignalNodeSetParams(empty, &signal_node));
+	said("set_wait", cuGraphExternalSemaphoresWaitNodeSetParams(empty, &wait_node));
+	said("exec_set_signal", cuGraphExecExternalSemaphoresSignalNodeSetParams(exec, empty, &signal_node));
+	said("exec_set_wait", cuGraphExecExternalSemaphoresWaitNodeSetParams(exec, empty, &wait_node));
+	signal_node.numExtSems = 0;
+	said("add_signal_0", cuGraphAddExternalSemaphoresSignalNode(&node, graph, NULL, 0, &signal_node));
+	wait_node.numExtSems = 0;
+	said("add_wait_0", cuGraphAddExternalSemaphoresWaitNode(&node, graph, NULL, 0, &wait_node));
+}
+
+/* Memory imported by descriptors of other kinds, and types that are of other systems. */
+static void import_calls(void)
+{
+	for (int type = 1; type <= 9; type++) {
+		CUDA_EXTERNAL_MEMORY_HANDLE_DESC description = {.type = (CUexternalMemoryHandleType)type, .size = 4096};
+		CUexternalMemory imported = NULL;
+		char line[32];
+
+		description.handle.fd = memfd_create("external", 0);
+		snprintf(line, sizeof(line), "memory.%d", type);
+		if (type == CU_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD ||
+		    type == CU_EXTERNAL_MEMORY_HANDLE_TYPE_DMABUF_FD || !is_native())
+			said(line, cuImportExternalMemory(&imported, &description));
+	}
+	for (int type = 1; type <= 10; type++) {
+		CUDA_EXTERNAL_SEMAPHORE_HANDLE_DESC description = {.type = (CUexternalSemaphoreHandleType)type};
+		CUexternalSemaphore imported = NULL;
+		char line[32];
+
+		description.handle.fd = memfd_create("external", 0);
+		snprintf(line, sizeof(line), "semaphore.%d", type);
+		if (type == CU_EXTERNAL_SEMAPHORE_HANDLE_TYPE_OPAQUE_FD || type == 9 || !is_native())
+			said(line, cuImportExternalSemaphore(&imported, &description));
+	}
+}
+
 static const struct answers_group groups[] = {
 	{"conditional", conditional_calls},   {"dump_global", dump_global_calls}, {"dump", dump_calls},
 	{"notification", notification_calls}, {"decompress", decompress_calls},	  {"multicast", multicast_calls},
-	{"external", external_calls},
+	{"external", external_calls},	      {"unimported", unimported_calls},	  {"import", import_calls},
 };
 
 int main(int count, char **arguments)

@@ -299,6 +299,8 @@ static void unloaded_calls(void)
 	if (!module_begin())
 		return;
 	said("unload", cuModuleUnload(module));
+	if (is_native())
+		return;
 	said("get", cuTexRefGetFilterMode(&filter, plane));
 	said("set", cuTexRefSetFilterMode(plane, CU_TR_FILTER_MODE_LINEAR));
 }
@@ -507,13 +509,19 @@ static void made_calls(void)
 	said("anisotropy_77", cuTexRefSetMaxAnisotropy(own, 77));
 	said("clamp_reversed", cuTexRefSetMipmapLevelClamp(own, 5, 2));
 	said("flags_unknown", cuTexRefSetFlags(own, 0x8000));
-	said("flags_all", cuTexRefSetFlags(own, 0x73));
+	for (unsigned int flag = 1; flag <= 0x80; flag *= 2) {
+		said("flag", cuTexRefSetFlags(own, flag));
+		told("flag", flag);
+	}
 	said("border_null", cuTexRefSetBorderColor(own, NULL));
 	said("array_flags", cuTexRefSetArray(own, first, 0x8000));
 	state_tell(own);
 	said("param", cuParamSetTexRef(read_plane, -1, plane));
 	said("param_unit_0", cuParamSetTexRef(read_plane, 0, plane));
 	said("param_own", cuParamSetTexRef(read_plane, -1, own));
+	said("param_own_unit_0", cuParamSetTexRef(read_plane, 0, own));
+	said("param_own_unit_1", cuParamSetTexRef(read_plane, 1, own));
+	said("param_no_function", cuParamSetTexRef(NULL, -1, own));
 	said("param_null", cuParamSetTexRef(read_plane, -1, NULL));
 	said("get_null", cuTexRefGetFlags(NULL, own));
 	said("destroy_of_module", cuTexRefDestroy(plane));
@@ -530,6 +538,8 @@ static void ended_calls(void)
 	answers_context();
 	said("create", cuTexRefCreate(&own));
 	said("destroy", cuTexRefDestroy(own));
+	if (is_native())
+		return;
 	said("set_flags", cuTexRefSetFlags(own, 0));
 	said("destroy_again", cuTexRefDestroy(own));
 }
@@ -556,6 +566,10 @@ static void context_calls(void)
 	said("none", cuCtxSetCurrent(NULL));
 	said("filter_without", cuTexRefSetFilterMode(plane, CU_TR_FILTER_MODE_POINT));
 	said("by_name_without", cuModuleGetTexRef(&own, module, "row"));
+	said("array_without", cuTexRefSetArray(plane, first, CU_TRSA_OVERRIDE_FORMAT));
+	said("address_without", cuTexRefSetAddress_v2(NULL, plane, linear, 1024));
+	said("surface_without", cuSurfRefSetArray(canvas, first, 0));
+	said("get_array_without", cuSurfRefGetArray(&first, canvas));
 }
 
 static void library_calls(void)
