@@ -13,7 +13,7 @@ static CUresult reference_get(void **ret_handle, CUmodule handle, const char *na
 	struct object *object;
 	struct owner *owner;
 	uint32_t context;
-	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
+	CUresult result = call_begin(CALL_NEEDS_INIT, &context);
 
 	if (result)
 		return result;
@@ -38,16 +38,43 @@ API(cuModuleGetSurfRef, CUsurfref *reference, CUmodule module, const char *name)
 	return reference_get((void **)reference, module, name, VGPU_KIND_SURFACE_REFERENCE, host_cuModuleGetSurfRef);
 }
 
-static CUresult reference_begin(const void *handle, enum vgpu_kind kind, uint32_t *ret_context, uint32_t *ret_id)
+static CUresult reference_begin(const void *handle, enum vgpu_kind kind, enum call_needs needs, uint32_t *ret_context,
+				uint32_t *ret_id)
 {
-	CUresult result = call_begin(CALL_NEEDS_CONTEXT, ret_context);
+	CUresult result = call_begin(needs, ret_context);
 
 	return result ? result : object_id(handle, kind, ret_id);
 }
 
+/* To ask or to set what needs no context. */
 static CUresult texture_begin(CUtexref handle, uint32_t *ret_context, uint32_t *ret_id)
 {
-	return reference_begin(handle, VGPU_KIND_TEXTURE_REFERENCE, ret_context, ret_id);
+	return reference_begin(handle, VGPU_KIND_TEXTURE_REFERENCE, CALL_NEEDS_INIT, ret_context, ret_id);
+}
+
+static CUresult binding_begin(CUtexref handle, uint32_t *ret_context, uint32_t *ret_id)
+{
+	return reference_begin(handle, VGPU_KIND_TEXTURE_REFERENCE, CALL_NEEDS_CONTEXT, ret_context, ret_id);
+}
+
+/* Those of a module have their function's place as their detail, and end with it. */
+static bool is_of_module(const struct object *object)
+{
+	return object->detail;
+}
+
+/* NVIDIA's driver takes a module's, too; what that does to it is not documented. It stays. */
+API(cuTexRefDestroy, CUtexref reference)
+{
+	uint32_t context, id;
+	CUresult result = binding_begin(reference, &context, &id);
+
+	if (result || is_of_module((struct object *)reference))
+		return result;
+	result = host_cuTexRefDestroy(context, id);
+	if (!result)
+		object_release((struct object *)reference);
+	return result;
 }
 
 /* An array that may be NULL, which the host's driver has to judge. */
@@ -60,7 +87,7 @@ static CUresult array_id(const void *handle, enum vgpu_kind kind, uint32_t *ret_
 API(cuTexRefSetArray, CUtexref reference, CUarray array, unsigned int flags)
 {
 	uint32_t context, id, bound;
-	CUresult result = texture_begin(reference, &context, &id);
+	CUresult result = binding_begin(reference, &context, &id);
 
 	if (!result)
 		result = array_id(array, VGPU_KIND_ARRAY, &bound);
@@ -70,7 +97,7 @@ API(cuTexRefSetArray, CUtexref reference, CUarray array, unsigned int flags)
 API(cuTexRefSetMipmappedArray, CUtexref reference, CUmipmappedArray mipmap, unsigned int flags)
 {
 	uint32_t context, id, bound;
-	CUresult result = texture_begin(reference, &context, &id);
+	CUresult result = binding_begin(reference, &context, &id);
 
 	if (!result)
 		result = array_id(mipmap, VGPU_KIND_MIPMAPPED_ARRAY, &bound);
@@ -80,11 +107,22 @@ API(cuTexRefSetMipmappedArray, CUtexref reference, CUmipmappedArray mipmap, unsi
 API(cuSurfRefSetArray, CUsurfref reference, CUarray array, unsigned int flags)
 {
 	uint32_t context, id, bound;
-	CUresult result = reference_begin(reference, VGPU_KIND_SURFACE_REFERENCE, &context, &id);
+	CUresult result = reference_begin(reference, VGPU_KIND_SURFACE_REFERENCE, CALL_NEEDS_CONTEXT, &context, &id);
 
 	if (!result)
 		result = array_id(array, VGPU_KIND_ARRAY, &bound);
 	return result ? result : host_cuSurfRefSetArray(context, id, bound, flags);
+}
+
+/* What is bound, by its id; what has ended is not. */
+static CUresult bound_tell(uint32_t id, void **ret_handle)
+{
+	struct object *object = object_by_id(id);
+
+	if (!object)
+		return CUDA_ERROR_INVALID_VALUE;
+	*ret_handle = object;
+	return CUDA_SUCCESS;
 }
 
 API(cuTexRefGetArray, CUarray *array, CUtexref reference)
@@ -97,9 +135,7 @@ API(cuTexRefGetArray, CUarray *array, CUtexref reference)
 	if (!array)
 		return CUDA_ERROR_INVALID_VALUE;
 	result = host_cuTexRefGetArray(context, &bound, id);
-	if (!result)
-		*array = (CUarray)object_by_id(bound);
-	return result;
+	return result ? result : bound_tell(bound, (void **)array);
 }
 
 API(cuTexRefGetMipmappedArray, CUmipmappedArray *mipmap, CUtexref reference)
@@ -112,31 +148,27 @@ API(cuTexRefGetMipmappedArray, CUmipmappedArray *mipmap, CUtexref reference)
 	if (!mipmap)
 		return CUDA_ERROR_INVALID_VALUE;
 	result = host_cuTexRefGetMipmappedArray(context, &bound, id);
-	if (!result)
-		*mipmap = (CUmipmappedArray)object_by_id(bound);
-	return result;
+	return result ? result : bound_tell(bound, (void **)mipmap);
 }
 
 API(cuSurfRefGetArray, CUarray *array, CUsurfref reference)
 {
 	uint32_t context, id, bound;
-	CUresult result = reference_begin(reference, VGPU_KIND_SURFACE_REFERENCE, &context, &id);
+	CUresult result = reference_begin(reference, VGPU_KIND_SURFACE_REFERENCE, CALL_NEEDS_INIT, &context, &id);
 
 	if (result)
 		return result;
 	if (!array)
 		return CUDA_ERROR_INVALID_VALUE;
 	result = host_cuSurfRefGetArray(context, &bound, id);
-	if (!result)
-		*array = (CUarray)object_by_id(bound);
-	return result;
+	return result ? result : bound_tell(bound, (void **)array);
 }
 
 API(cuTexRefSetAddress_v2, size_t *offset, CUtexref reference, CUdeviceptr address, size_t bytes)
 {
 	uint64_t found;
 	uint32_t context, id;
-	CUresult result = texture_begin(reference, &context, &id);
+	CUresult result = binding_begin(reference, &context, &id);
 
 	if (!result)
 		result = host_cuTexRefSetAddress_v2(context, &found, offset != NULL, id, address, bytes);
@@ -195,22 +227,23 @@ API(cuTexRefGetMipmapLevelClamp, float *least, float *greatest, CUtexref referen
 	return result;
 }
 
-/* Of before CUDA 4, where a launch's textures were parameters; kernels name them by themselves since CUDA 2.2. */
+/*
+ * Of before CUDA 2.2, when a launch named its textures; kernels do that themselves since then. The driver takes a
+ * reference that is of no module, for CU_PARAM_TR_DEFAULT, and does nothing with it.
+ */
 API(cuParamSetTexRef, CUfunction function, int unit, CUtexref reference)
 {
 	uint32_t context, id;
-	CUresult result = texture_begin(reference, &context, &id);
+	CUresult result = binding_begin(reference, &context, &id);
 
 	if (!result)
 		result = function_id(function, &id);
-	/* CU_PARAM_TR_DEFAULT is all that the API reference allows. */
-	return !result && unit != -1 ? CUDA_ERROR_INVALID_VALUE : result;
+	return !result && (unit != -1 || is_of_module((struct object *)reference)) ? CUDA_ERROR_INVALID_VALUE : result;
 }
 
-/* Those of a module have their function's place as their detail, and end with it. */
 static bool own_visit(struct object *object, void *argument)
 {
-	if (object->context == *(const uint32_t *)argument && !object->detail)
+	if (object->context == *(const uint32_t *)argument && !is_of_module(object))
 		object_release(object);
 	return true;
 }

@@ -38,7 +38,6 @@ struct module {
 	struct engine_module *code;
 	size_t function_count;
 	struct function **functions; /* the table's references */
-	struct reference *first_reference; /* reference.h: those that were asked for, the table's */
 };
 
 /*

@@ -13,7 +13,7 @@
 struct reference {
 	struct object object;
 	struct context *context;
-	struct reference *next; /* of the module's */
+	struct reference *next; /* of all */
 	uint64_t address;	/* of the variable; 0: none */
 	bool is_bound;
 	CUDA_RESOURCE_DESC resource; /* where it is bound */
@@ -34,6 +34,9 @@ CUresult reference_begin(const void *handle, enum object_kind kind, struct refer
 void reference_end(struct reference *reference);
 
 /* Makes kernels see the state; what cannot be sampled is not there for them, which is no error here. Locked. */
-CUresult reference_apply(struct reference *reference);
+void reference_apply(struct reference *reference);
+
+/* After an array has ended: what was bound to it is bound to nothing. */
+void references_settle(void);
 
 #endif

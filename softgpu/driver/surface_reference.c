@@ -50,7 +50,7 @@ ENTRY(cuSurfRefSetArray, (CUsurfref handle, CUarray array, unsigned int flags))
 		reference->resource =
 			(CUDA_RESOURCE_DESC){.resType = CU_RESOURCE_TYPE_ARRAY, .res.array.hArray = array};
 		reference->is_bound = true;
-		result = reference_apply(reference);
+		reference_apply(reference);
 	}
 	reference_end(reference);
 	return result;

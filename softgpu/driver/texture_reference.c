@@ -6,7 +6,7 @@
 #include "reference.h"
 #include "texture_object.h"
 
-#define ANISOTROPY_MAXIMUM 16
+#define FLAGS_KNOWN (CU_TRSF_READ_AS_INTEGER | CU_TRSF_NORMALIZED_COORDINATES | CU_TRSF_DISABLE_TRILINEAR_OPTIMIZATION)
 
 static CUresult texture_begin(CUtexref handle, struct reference **ret_reference)
 {
@@ -16,10 +16,9 @@ static CUresult texture_begin(CUtexref handle, struct reference **ret_reference)
 /* What was set becomes what kernels see. */
 static CUresult texture_settle(struct reference *reference)
 {
-	const CUresult result = reference_apply(reference);
-
+	reference_apply(reference);
 	reference_end(reference);
-	return result;
+	return CUDA_SUCCESS;
 }
 
 ENTRY(cuModuleGetTexRef, (CUtexref * ret_handle, CUmodule handle, const char *name))
@@ -63,16 +62,16 @@ ENTRY(cuTexRefDestroy, (CUtexref handle))
 {
 	struct reference *reference;
 	CUresult result = texture_begin(handle, &reference);
+	bool is_own;
 
 	if (result)
 		return result;
 	/* One of a module ends with that. */
-	if (reference->address)
-		result = CUDA_ERROR_INVALID_VALUE;
-	else if (object_retire(handle, OBJECT_TEXTURE_REFERENCE))
-		object_release(&reference->object);
+	is_own = !reference->address;
 	reference_end(reference);
-	return result;
+	if (is_own && object_retire(handle, OBJECT_TEXTURE_REFERENCE))
+		object_release(&reference->object);
+	return CUDA_SUCCESS;
 }
 
 /* The texels' format of a resource that is an array's. */
@@ -109,9 +108,10 @@ static CUresult array_bind(CUtexref handle, const CUDA_RESOURCE_DESC *resource, 
 
 	if (result)
 		return result;
-	result = flags == CU_TRSA_OVERRIDE_FORMAT ? array_format_take(reference, resource) : CUDA_ERROR_INVALID_VALUE;
+	result = flags & ~(unsigned int)CU_TRSA_OVERRIDE_FORMAT ? CUDA_ERROR_INVALID_VALUE
+								: array_format_take(reference, resource);
 	if (!result)
-		result = reference_apply(reference);
+		reference_apply(reference);
 	reference_end(reference);
 	return result;
 }
@@ -156,14 +156,16 @@ ENTRY(cuTexRefSetAddress_v2, (size_t * ret_offset, CUtexref handle, CUdeviceptr 
 	return texture_settle(reference);
 }
 
-ENTRY(cuTexRefSetAddress2D_v3, (CUtexref handle, const CUDA_ARRAY_DESCRIPTOR *shape, CUdeviceptr address, size_t pitch))
+static CUresult plane_bind(CUtexref handle, const CUDA_ARRAY_DESCRIPTOR *shape, CUdeviceptr address, size_t pitch,
+			   size_t pitch_alignment)
 {
 	struct reference *reference;
 	CUresult result = texture_begin(handle, &reference);
 
 	if (result)
 		return result;
-	if (!shape || address % DEVICE_TEXTURE_ALIGNMENT || pitch % DEVICE_PITCH_ALIGNMENT) {
+	if (!shape || address % DEVICE_TEXTURE_ALIGNMENT || pitch % pitch_alignment ||
+	    pitch < shape->Width * shape->NumChannels * format_bytes(shape->Format)) {
 		reference_end(reference);
 		return CUDA_ERROR_INVALID_VALUE;
 	}
@@ -182,8 +184,15 @@ ENTRY(cuTexRefSetAddress2D_v3, (CUtexref handle, const CUDA_ARRAY_DESCRIPTOR *sh
 	return texture_settle(reference);
 }
 
-ENTRY_ALIAS(cuTexRefSetAddress2D_v2, cuTexRefSetAddress2D_v3,
-	    (CUtexref handle, const CUDA_ARRAY_DESCRIPTOR *shape, CUdeviceptr address, size_t pitch));
+ENTRY(cuTexRefSetAddress2D_v3, (CUtexref handle, const CUDA_ARRAY_DESCRIPTOR *shape, CUdeviceptr address, size_t pitch))
+{
+	return plane_bind(handle, shape, address, pitch, DEVICE_PITCH_ALIGNMENT);
+}
+
+ENTRY(cuTexRefSetAddress2D_v2, (CUtexref handle, const CUDA_ARRAY_DESCRIPTOR *shape, CUdeviceptr address, size_t pitch))
+{
+	return plane_bind(handle, shape, address, pitch, 1);
+}
 
 ENTRY(cuTexRefSetFormat, (CUtexref handle, CUarray_format format, int channels))
 {
@@ -192,7 +201,7 @@ ENTRY(cuTexRefSetFormat, (CUtexref handle, CUarray_format format, int channels))
 
 	if (result)
 		return result;
-	if (!format_bytes(format) || (channels != 1 && channels != 2 && channels != 4)) {
+	if (channels < 0 || channels == 3 || channels > 4) {
 		reference_end(reference);
 		return CUDA_ERROR_INVALID_VALUE;
 	}
@@ -225,14 +234,15 @@ ENTRY(cuTexRefSetFormat, (CUtexref handle, CUarray_format format, int channels))
 SETTER(cuTexRefSetAddressMode, (CUtexref handle, int dimension, CUaddress_mode mode),
        dimension >= 0 && dimension < 3 && (unsigned int)mode <= CU_TR_ADDRESS_MODE_BORDER,
        reference->texture.addressMode[dimension] = mode)
-SETTER(cuTexRefSetFilterMode, (CUtexref handle, CUfilter_mode mode), (unsigned int)mode <= CU_TR_FILTER_MODE_LINEAR,
-       reference->texture.filterMode = mode)
+/* NVIDIA's driver checks the filter between levels alone. */
+SETTER(cuTexRefSetFilterMode, (CUtexref handle, CUfilter_mode mode), true, reference->texture.filterMode = mode)
 SETTER(cuTexRefSetMipmapFilterMode, (CUtexref handle, CUfilter_mode mode),
        (unsigned int)mode <= CU_TR_FILTER_MODE_LINEAR, reference->texture.mipmapFilterMode = mode)
 SETTER(cuTexRefSetMipmapLevelBias, (CUtexref handle, float bias), true, reference->texture.mipmapLevelBias = bias)
 SETTER(cuTexRefSetMaxAnisotropy, (CUtexref handle, unsigned int anisotropy), true,
-       reference->texture.maxAnisotropy = anisotropy > ANISOTROPY_MAXIMUM ? ANISOTROPY_MAXIMUM : anisotropy)
-SETTER(cuTexRefSetFlags, (CUtexref handle, unsigned int flags), true, reference->texture.flags = flags)
+       reference->texture.maxAnisotropy = anisotropy)
+SETTER(cuTexRefSetFlags, (CUtexref handle, unsigned int flags), !(flags & ~FLAGS_KNOWN),
+       reference->texture.flags = flags)
 
 ENTRY(cuTexRefSetMipmapLevelClamp, (CUtexref handle, float least, float greatest))
 {

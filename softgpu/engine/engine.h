@@ -247,10 +247,10 @@ uint64_t engine_texture_create(struct engine *engine, const struct engine_image 
 bool engine_texture_destroy(struct engine *engine, uint64_t handle, bool surface);
 
 /*
- * What kernels find at a reference from now on, those that run included.  The image is NULL for nothing, as at first
- * and before its module is unloaded; the sampler is NULL for a surface.  False: out of memory, and nothing is bound.
+ * What kernels find at the address of a loaded module's reference from now on, those that run included.  The image is
+ * NULL for nothing, as at first: zeros, and what is written is lost.  The sampler is NULL for a surface.
  */
-bool engine_texture_bind(struct engine *engine, uint64_t reference, const struct engine_image *image,
+void engine_texture_bind(struct engine *engine, uint64_t reference, const struct engine_image *image,
 			 const struct engine_sampler *sampler);
 
 /* Runs the grid to its end.  Arguments have been checked by the caller (dimensions within limits, sizes). */

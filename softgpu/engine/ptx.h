@@ -94,6 +94,7 @@ struct ptx_variable {
 	uint64_t alignment;
 	bool is_extern, is_visible, is_weak;
 	enum ptx_reference reference;
+	bool is_bindable; /* a reference that kernels can find */
 	bool is_managed;
 	bool is_placed; /* at an address that was given with the texts */
 	bool is_kernel_parameter;

@@ -157,30 +157,49 @@ static struct reference **reference_place(struct texture_table *table, uint64_t 
 	return place;
 }
 
-bool engine_texture_bind(struct engine *engine, uint64_t address, const struct engine_image *image,
+bool texture_reference_add(struct texture_table *table, uint64_t address, bool is_surface)
+{
+	struct reference *reference = malloc(sizeof(*reference));
+	struct reference **place;
+
+	if (!reference)
+		return false;
+	*reference = (struct reference){.address = address, .texture.is_surface = is_surface};
+	pthread_rwlock_wrlock(&table->lock);
+	place = reference_place(table, address);
+	reference->next = *place;
+	*place = reference;
+	pthread_rwlock_unlock(&table->lock);
+	return true;
+}
+
+void texture_reference_remove(struct texture_table *table, uint64_t address)
+{
+	struct reference **place, *reference;
+
+	pthread_rwlock_wrlock(&table->lock);
+	place = reference_place(table, address);
+	reference = *place;
+	if (reference)
+		*place = reference->next;
+	pthread_rwlock_unlock(&table->lock);
+	free(reference);
+}
+
+void engine_texture_bind(struct engine *engine, uint64_t address, const struct engine_image *image,
 			 const struct engine_sampler *sampler)
 {
 	struct texture_table *table = engine->textures;
-	struct reference *bound = image ? malloc(sizeof(*bound)) : NULL, *previous;
-	struct reference **place;
+	struct reference *reference;
 
-	if (bound) {
-		*bound = (struct reference){.address = address, .texture = {.image = *image, .is_surface = !sampler}};
-		if (sampler)
-			bound->texture.sampler = *sampler;
-	}
 	pthread_rwlock_wrlock(&table->lock);
-	place = reference_place(table, address);
-	previous = *place;
-	if (previous)
-		*place = previous->next;
-	if (bound) {
-		bound->next = *place;
-		*place = bound;
+	reference = *reference_place(table, address);
+	if (reference) {
+		reference->texture.image = image ? *image : (struct engine_image){.level_count = 0};
+		if (sampler)
+			reference->texture.sampler = *sampler;
 	}
 	pthread_rwlock_unlock(&table->lock);
-	free(previous);
-	return bound || !image;
 }
 
 bool texture_find(struct texture_table *table, uint64_t handle, bool surface, struct texture *ret_texture)
