@@ -89,8 +89,7 @@ CUresult reference_create(struct context *context, struct reference **ret_refere
 
 CUresult reference_begin(const void *handle, enum object_kind kind, struct reference **ret_reference)
 {
-	struct context *context;
-	CUresult result = context_current(&context);
+	CUresult result = driver_check();
 
 	if (result)
 		return result;

@@ -29,7 +29,7 @@ CUresult reference_of_module(struct module *module, const char *name, enum objec
 /* Of a texture, which belongs to the context. */
 CUresult reference_create(struct context *context, struct reference **ret_reference);
 
-/* In a healthy current context, locked; INVALID_HANDLE. reference_end() gives it back. */
+/* Locked; INVALID_HANDLE. It takes no context to set or ask something. reference_end() gives it back. */
 CUresult reference_begin(const void *handle, enum object_kind kind, struct reference **ret_reference);
 void reference_end(struct reference *reference);
 

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cuSurfRef*, cuModuleGetSurfRef: arrays that kernels read and write by a variable's name. */
 #include "array.h"
+#include "driver.h"
 #include "entry.h"
 #include "reference.h"
 
 ENTRY(cuModuleGetSurfRef, (CUsurfref * ret_handle, CUmodule handle, const char *name))
 {
 	struct reference *reference;
-	struct context *context;
 	struct module *module;
-	CUresult result = context_current(&context);
+	CUresult result = driver_check();
 
 	if (result)
 		return result;

@@ -2,6 +2,7 @@
 /* cuTexRef*, cuModuleGetTexRef: textures that kernels name by a variable. */
 #include "array.h"
 #include "device.h"
+#include "driver.h"
 #include "entry.h"
 #include "reference.h"
 #include "texture_object.h"
@@ -24,9 +25,8 @@ static CUresult texture_settle(struct reference *reference)
 ENTRY(cuModuleGetTexRef, (CUtexref * ret_handle, CUmodule handle, const char *name))
 {
 	struct reference *reference;
-	struct context *context;
 	struct module *module;
-	CUresult result = context_current(&context);
+	CUresult result = driver_check();
 
 	if (result)
 		return result;

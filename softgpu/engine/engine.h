@@ -140,6 +140,7 @@ struct engine_function_info {
 	uint32_t required_threads[3];	/* .reqntid, 0: none */
 	uint32_t ptx_version;		/* 83 for .version 8.3 */
 	uint32_t target_sm;		/* 90 for .target sm_90 */
+	bool names_references;		/* in instructions of its own */
 };
 void engine_function_get_info(const struct engine_function *function, struct engine_function_info *ret_info);
 

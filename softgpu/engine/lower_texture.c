@@ -48,6 +48,7 @@ static bool reference_read(struct lower *lower, const struct ptx_operand *operan
 
 	if (operand->variable->reference == REFERENCE_NONE || operand->value)
 		return lower_invalid(lower, "expected a texture or a surface");
+	lower->code_function->info.names_references = true;
 	return lower_variable_address(lower, operand->variable, &address) &&
 	       lower_constant(lower, address.immediate, true, &site->handle);
 }

@@ -28,17 +28,19 @@ static inline bool is_native(void)
 
 /* The first part of each name. */
 static const char *answers_prefix = "";
+/* What lines begin with: lines "result" are compared with the real driver's, lines "unlike" are not. */
+static const char *answers_word = "result";
 
 /* Whether the call has succeeded; an error that comes later than its call has a line of its own. */
 static inline bool said(const char *name, CUresult result)
 {
 	CUresult later;
 
-	printf("result %s.%s %d\n", answers_prefix, name, result);
+	printf("%s %s.%s %d\n", answers_word, answers_prefix, name, result);
 	fflush(stdout);
 	later = cuCtxSynchronize();
 	if (later && later != CUDA_ERROR_INVALID_CONTEXT)
-		printf("result %s.%s later %d\n", answers_prefix, name, later);
+		printf("%s %s.%s later %d\n", answers_word, answers_prefix, name, later);
 	fflush(stdout);
 	return result == CUDA_SUCCESS;
 }
@@ -46,14 +48,26 @@ static inline bool said(const char *name, CUresult result)
 /* What a call has told. */
 static inline void told(const char *name, long long value)
 {
-	printf("result %s.%s told %lld\n", answers_prefix, name, value);
+	printf("%s %s.%s told %lld\n", answers_word, answers_prefix, name, value);
 	fflush(stdout);
 }
 
 static inline void told_real(const char *name, double value)
 {
-	printf("result %s.%s told %.4f\n", answers_prefix, name, value);
+	printf("%s %s.%s told %.4f\n", answers_word, answers_prefix, name, value);
 	fflush(stdout);
+}
+
+/* Why it is unlike the real driver's answer, a comment says. */
+static inline bool said_unlike(const char *name, CUresult result)
+{
+	const char *word = answers_word;
+	bool is_success;
+
+	answers_word = "unlike";
+	is_success = said(name, result);
+	answers_word = word;
+	return is_success;
 }
 
 struct answers_group {
