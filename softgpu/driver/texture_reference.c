@@ -78,6 +78,7 @@ ENTRY(cuTexRefDestroy, (CUtexref handle))
 static CUresult array_format_take(struct reference *reference, const CUDA_RESOURCE_DESC *resource)
 {
 	CUDA_ARRAY3D_DESCRIPTOR descriptor;
+	bool is_near;
 
 	if (resource->resType == CU_RESOURCE_TYPE_ARRAY) {
 		struct array *array = object_acquire(resource->res.array.hArray, OBJECT_ARRAY);
@@ -85,6 +86,7 @@ static CUresult array_format_take(struct reference *reference, const CUDA_RESOUR
 		if (!array)
 			return CUDA_ERROR_INVALID_HANDLE;
 		descriptor = array->descriptor;
+		is_near = array->context == reference->context;
 		object_release(&array->object);
 	} else {
 		struct mipmap *mipmap = object_acquire(resource->res.mipmap.hMipmappedArray, OBJECT_MIPMAP);
@@ -92,8 +94,11 @@ static CUresult array_format_take(struct reference *reference, const CUDA_RESOUR
 		if (!mipmap)
 			return CUDA_ERROR_INVALID_HANDLE;
 		descriptor = mipmap->descriptor;
+		is_near = mipmap->context == reference->context;
 		object_release(&mipmap->object);
 	}
+	if (!is_near)
+		return CUDA_ERROR_PEER_ACCESS_NOT_ENABLED;
 	reference->format = descriptor.Format;
 	reference->channels = descriptor.NumChannels;
 	reference->resource = *resource;
@@ -231,9 +236,9 @@ ENTRY(cuTexRefSetFormat, (CUtexref handle, CUarray_format format, int channels))
 		return texture_settle(reference);                    \
 	}
 
-SETTER(cuTexRefSetAddressMode, (CUtexref handle, int dimension, CUaddress_mode mode),
-       dimension >= 0 && dimension < 3 && (unsigned int)mode <= CU_TR_ADDRESS_MODE_BORDER,
-       reference->texture.addressMode[dimension] = mode)
+/* NVIDIA's driver takes an unknown mode, and leaves what was there. */
+SETTER(cuTexRefSetAddressMode, (CUtexref handle, int dimension, CUaddress_mode mode), dimension >= 0 && dimension < 3,
+       if ((unsigned int)mode <= CU_TR_ADDRESS_MODE_BORDER) reference->texture.addressMode[dimension] = mode)
 /* NVIDIA's driver checks the filter between levels alone. */
 SETTER(cuTexRefSetFilterMode, (CUtexref handle, CUfilter_mode mode), true, reference->texture.filterMode = mode)
 SETTER(cuTexRefSetMipmapFilterMode, (CUtexref handle, CUfilter_mode mode),

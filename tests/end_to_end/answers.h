@@ -58,17 +58,33 @@ static inline void told_real(const char *name, double value)
 	fflush(stdout);
 }
 
-/* Why it is unlike the real driver's answer, a comment says. */
-static inline bool said_unlike(const char *name, CUresult result)
+/* The word of the lines from now on; NULL: "result" again. */
+static inline void answers_are(const char *word)
 {
-	const char *word = answers_word;
+	answers_word = word ? word : "result";
+}
+
+/* The same for a line with that word. */
+static inline bool said_as(const char *word, const char *name, CUresult result)
+{
+	const char *before = answers_word;
 	bool is_success;
 
-	answers_word = "unlike";
-	is_success = said(name, result);
 	answers_word = word;
+	is_success = said(name, result);
+	answers_word = before;
 	return is_success;
 }
+
+/* Why it is unlike the real driver's answer, a comment says. */
+#define SAID_UNLIKE(name, call) said_as("unlike", name, call)
+
+/* What ends the process with the real driver. */
+#define SAID_OURS(name, call)                              \
+	do {                                               \
+		if (!is_native())                          \
+			(void)said_as("ours", name, call); \
+	} while (0)
 
 struct answers_group {
 	const char *name;

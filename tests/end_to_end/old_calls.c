@@ -32,7 +32,7 @@ static void context_calls(void)
 		printf("note device_total %#x of %#zx\n", total, wide_total);
 	}
 	/* It takes no part in memory's addresses, so ours answers it in any context. */
-	said_unlike("mem_info", cuMemGetInfo(&free_bytes, &total));
+	SAID_UNLIKE("mem_info", cuMemGetInfo(&free_bytes, &total));
 	said("mem_info_v2", cuMemGetInfo_v2(&wide_free, &wide_total));
 	printf("note mem_info %#x %#x of %#zx %#zx\n", free_bytes, total, wide_free, wide_total);
 	said("pop", cuCtxPopCurrent(&found));
@@ -68,9 +68,9 @@ static void memory_calls(void)
 	if (pitched)
 		said("alloc_huge_free", cuMemFree(pitched));
 	/* Nor does this. */
-	if (said_unlike("alloc_host", cuMemAllocHost(&host, BYTES))) {
-		said_unlike("host_pointer", cuMemHostGetDevicePointer(&base, host, 0));
-		said_unlike("free_host", cuMemFreeHost(host));
+	if (SAID_UNLIKE("alloc_host", cuMemAllocHost(&host, BYTES))) {
+		SAID_UNLIKE("host_pointer", cuMemHostGetDevicePointer(&base, host, 0));
+		SAID_UNLIKE("free_host", cuMemFreeHost(host));
 	}
 	said("free_0", cuMemFree(0));
 	said("free_cut", cuMemFree((CUdeviceptr_v1)wide));

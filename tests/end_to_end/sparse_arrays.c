@@ -42,7 +42,7 @@ static bool begin(void)
 	if (said("attribute",
 		 cuDeviceGetAttribute(&deferred, CU_DEVICE_ATTRIBUTE_DEFERRED_MAPPING_CUDA_ARRAY_SUPPORTED, 0)))
 		told("attribute_deferred", deferred);
-	return said("stream", cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
+	return said("stream", cuStreamCreate(&stream, 0));
 }
 
 static CUDA_ARRAY3D_DESCRIPTOR shape_of(size_t width, size_t height, size_t depth, unsigned int flags)
@@ -221,8 +221,7 @@ static void plane_calls(void)
 	wrong = tile_map(array, 0, 2, memory, 0);
 	wrong.memOperationType = CU_MEM_OPERATION_TYPE_MAP;
 	wrong.memHandle.memHandle = 0;
-	if (!is_native())
-		map("wrong_memory", wrong);
+	SAID_OURS("wrong_memory", cuMemMapArrayAsync(&wrong, 1, stream));
 	if (said("dense", cuArray3DCreate_v2(&dense, &(CUDA_ARRAY3D_DESCRIPTOR){SIDE, SIDE, 0,
 										CU_AD_FORMAT_UNSIGNED_INT32, 1, 0})))
 		map("wrong_array", tile_map(dense, 0, 0, memory, 0));

@@ -65,8 +65,7 @@ static CUarray first, second;
 static bool module_begin(void)
 {
 	answers_context();
-	return said("stream", cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING)) &&
-	       said("load", cuModuleLoadData(&module, image)) &&
+	return said("stream", cuStreamCreate(&stream, 0)) && said("load", cuModuleLoadData(&module, image)) &&
 	       said("function_plane", cuModuleGetFunction(&read_plane, module, "read_plane")) &&
 	       said("function_row", cuModuleGetFunction(&read_row, module, "read_row")) &&
 	       said("function_level", cuModuleGetFunction(&read_level, module, "read_level")) &&
@@ -299,10 +298,8 @@ static void unloaded_calls(void)
 	if (!module_begin())
 		return;
 	said("unload", cuModuleUnload(module));
-	if (is_native())
-		return;
-	said("get", cuTexRefGetFilterMode(&filter, plane));
-	said("set", cuTexRefSetFilterMode(plane, CU_TR_FILTER_MODE_LINEAR));
+	SAID_OURS("get", cuTexRefGetFilterMode(&filter, plane));
+	SAID_OURS("set", cuTexRefSetFilterMode(plane, CU_TR_FILTER_MODE_LINEAR));
 }
 
 /* Launches keep what was set before them. */
@@ -530,7 +527,7 @@ static void made_calls(void)
 	said("destroy_null", cuTexRefDestroy(NULL));
 }
 
-/* After its end; may end the process. */
+/* After its end. */
 static void ended_calls(void)
 {
 	CUtexref own = NULL;
@@ -538,10 +535,8 @@ static void ended_calls(void)
 	answers_context();
 	said("create", cuTexRefCreate(&own));
 	said("destroy", cuTexRefDestroy(own));
-	if (is_native())
-		return;
-	said("set_flags", cuTexRefSetFlags(own, 0));
-	said("destroy_again", cuTexRefDestroy(own));
+	SAID_OURS("set_flags", cuTexRefSetFlags(own, 0));
+	SAID_OURS("destroy_again", cuTexRefDestroy(own));
 }
 
 /* Without a context, and in another one. */

@@ -151,7 +151,7 @@ for step in $steps; do
 		both_own host_functions stream_values tensor_maps linker ipc private_tables graph_nodes graph_memory graph_copies graph_captures graph_queries graph_conditional event_answers launch_rows waits legacy_launches shared_allocation shared_pool green_contexts uncommon_uses
 		;;
 	errors)
-		both_own error_codes zero_calls
+		both_own error_codes zero_calls old_calls texture_references rare_calls
 		;;
 	examples)
 		both vector_add "$bundle/bin/vector_add"
