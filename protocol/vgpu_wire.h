@@ -192,6 +192,24 @@ struct vgpu_launch_attribute {
 	uint8_t value[64];
 };
 
+/* The tail of cuMemMapArrayAsync: one operation, of a tile region or (is_tail) of bytes of the mip tail. */
+struct vgpu_array_map {
+	uint32_t resource; /* wire id of an array or a mipmapped array */
+	uint32_t is_tail;
+	uint32_t level;
+	uint32_t layer;
+	uint32_t at[3];
+	uint32_t extent[3];
+	uint64_t tail_offset;
+	uint64_t tail_bytes;
+	uint64_t offset;    /* in the memory */
+	uint32_t operation; /* CUmemOperationType */
+	uint32_t memory;    /* wire id; 0: none, to unmap */
+	uint32_t device_mask;
+	uint32_t reserved;
+};
+#define VGPU_ARRAY_MAPS_MAX 512 /* in one request */
+
 /* The tail of cuTensorMapEncode*: what each of them takes, 0 where it takes no such thing. */
 #define VGPU_TENSOR_RANK_MAX 5
 struct vgpu_tensor_map {

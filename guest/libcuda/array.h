@@ -29,6 +29,9 @@ struct mipmap {
 /* The array that a handle is; NULL: it is none. */
 const struct array *array_find(CUarray handle, uint32_t *ret_id);
 
+/* The same of a mipmapped array, with its object. */
+struct object *mipmap_find(CUmipmappedArray handle, struct mipmap **ret_mipmap);
+
 /* Rows and slices, which a descriptor says as 0 where there is one. */
 static inline size_t array_rows(const struct array *array)
 {
