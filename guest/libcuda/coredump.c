@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cuCoredump*: settings of dumps that are never written, for the executor would write them, into the host's file system.
- * What a program sets is remembered, and told as NVIDIA's driver tells it; to turn dumps on is refused. A context begins
- * with the settings of all, when it is first asked for.
+ * cuCoredump*: settings of dumps that are never written, for the executor would write them, into the host's file
+ * system. What a program sets is remembered, and told as NVIDIA's driver tells it; to turn dumps on is refused. A
+ * context begins with the settings of all, when it is first asked for.
  */
 #include "coredump.h"
 
@@ -105,8 +105,9 @@ static CUresult setting_get(const struct settings *settings, CUcoredumpSettings 
 		memcpy(value, &settings->flags, sizeof(settings->flags));
 		return CUDA_SUCCESS;
 	default:
-		*(bool *)value = attribute == CU_COREDUMP_TRIGGER_HOST ? settings->triggers_host
-				 : attribute == CU_COREDUMP_LIGHTWEIGHT && settings->is_lightweight;
+		*(bool *)value = attribute == CU_COREDUMP_TRIGGER_HOST
+					 ? settings->triggers_host
+					 : attribute == CU_COREDUMP_LIGHTWEIGHT && settings->is_lightweight;
 		return CUDA_SUCCESS;
 	}
 }

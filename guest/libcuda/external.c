@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cuImportExternal*: what is to be imported belongs to a graphics API or to another device that shares the GPU's memory,
- * which a guest has none of. So no descriptor of the guest's is one, and the answers are those of NVIDIA's driver for
- * descriptors of something else.
+ * cuImportExternal*: what is to be imported belongs to a graphics API or to another device that shares the GPU's
+ * memory, which a guest has none of. So no descriptor of the guest's is one, and the answers are those of NVIDIA's
+ * driver for descriptors of something else.
  */
 #include "call.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cuDevice*AsyncNotification: who wants to know that the process has more memory than its budget (of MPS). It never has:
- * what goes beyond a tenant's limit is not given. So nobody is ever called, as natively without a budget.
+ * cuDevice*AsyncNotification: who wants to know that the process has more memory than its budget (of MPS). It never
+ * has: what goes beyond a tenant's limit is not given. So nobody is ever called, as natively without a budget.
  */
 #include <pthread.h>
 #include <stdlib.h>
