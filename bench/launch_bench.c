@@ -84,6 +84,12 @@ static void bench_launches(struct bench *bench)
 		samples_add(&bench->samples, microseconds_since(start));
 	}
 	samples_print(&bench->samples, "launch_and_synchronize", "us");
+	for (int i = 0; i < (bench->quick ? 500 : 10000); i++) {
+		uint64_t start = clock_nanoseconds();
+		CHECK(driver.stream_synchronize(bench->stream));
+		samples_add(&bench->samples, microseconds_since(start));
+	}
+	samples_print(&bench->samples, "synchronize_idle", "us");
 }
 
 static void bench_events(struct bench *bench)

@@ -10,6 +10,35 @@
 #include "session.h"
 #include "vgpu_api_wire.h"
 
+static bool has_failed;
+
+bool call_has_failed(void)
+{
+	return __atomic_load_n(&has_failed, __ATOMIC_RELAXED);
+}
+
+/* Results that come of work on the device, by which its context cannot be used any more (cudaError_enum). */
+static bool is_of_work(CUresult result)
+{
+	switch (result) {
+	case CUDA_ERROR_ECC_UNCORRECTABLE:
+	case CUDA_ERROR_ILLEGAL_ADDRESS:
+	case CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES:
+	case CUDA_ERROR_LAUNCH_TIMEOUT:
+	case CUDA_ERROR_ASSERT:
+	case CUDA_ERROR_HARDWARE_STACK_ERROR:
+	case CUDA_ERROR_ILLEGAL_INSTRUCTION:
+	case CUDA_ERROR_MISALIGNED_ADDRESS:
+	case CUDA_ERROR_INVALID_ADDRESS_SPACE:
+	case CUDA_ERROR_INVALID_PC:
+	case CUDA_ERROR_LAUNCH_FAILED:
+	case CUDA_ERROR_UNKNOWN:
+		return true;
+	default:
+		return false;
+	}
+}
+
 CUresult call_begin(enum call_needs needs, uint32_t *ret_context)
 {
 	struct object *current;
@@ -24,8 +53,10 @@ CUresult call_begin(enum call_needs needs, uint32_t *ret_context)
 		return context_current_error();
 	*ret_context = current ? current->id : 0;
 	result = channel_take_deferred(session.channel, *ret_context);
-	if (__builtin_expect(result != CUDA_SUCCESS, 0))
+	if (__builtin_expect(result != CUDA_SUCCESS, 0)) {
+		__atomic_store_n(&has_failed, true, __ATOMIC_RELAXED);
 		error_callbacks_check();
+	}
 	return result;
 }
 
@@ -48,6 +79,7 @@ static bool brings_work(uint16_t opcode)
 	case VGPU_CALL_cuMemAlloc_v2:
 	case VGPU_CALL_cuMemFree_v2:
 	case VGPU_CALL_cuCtxSynchronize:
+	case VGPU_CALL_cuStreamSynchronize:
 		return false;
 	default:
 		return true;
@@ -125,6 +157,8 @@ CUresult call_wait(uint16_t opcode, uint32_t context, const struct call_piece *p
 		result = channel_take_deferred(session.channel, context);
 	/* Programs poll for what is not ready: no error, and no time to look into the environment. */
 	if (result && result != CUDA_ERROR_NOT_READY) {
+		if (is_of_work(result))
+			__atomic_store_n(&has_failed, true, __ATOMIC_RELAXED);
 		debug_note("call %u: error %d", opcode, (int)result);
 		error_callbacks_check();
 	}

@@ -35,6 +35,12 @@ enum call_needs {
 CUresult call_begin(enum call_needs needs, uint32_t *ret_context);
 
 /*
+ * Whether an answer so far was a failure of work on the device, or of a call that was posted: what is known here of
+ * the device's work may not be all that there is to say then. Any thread.
+ */
+bool call_has_failed(void);
+
+/*
  * One piece of a payload. Pieces are laid one after the other; generated requests are padded to 8
  * bytes by their type.
  */

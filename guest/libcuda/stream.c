@@ -1,17 +1,108 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which stream a handle means, and questions about streams that the host is not needed for. */
 #include "context.h"
+#include "host_calls.h"
 #include "session.h"
+
+/*
+ * object.words of a stream: whether anything was issued to it since it was last seen idle. That is known of a stream
+ * that one thread uses alone, and is enough for programs that synchronise a stream before each small copy into what it
+ * reads (llama.cpp does, seven times a token).
+ */
+enum stream_word {
+	STREAM_USER,	  /* the thread that issues to it, by its thread_state; 0: none has */
+	STREAM_IS_SHARED, /* another one has, too */
+	STREAM_USES,	  /* calls that named it; the user's to count */
+	STREAM_IDLE_AT,	  /* of these, how many there were before it was last seen idle; the user's */
+	STREAM_SPARED,	  /* answers in a row that the host was not asked for */
+};
+
+/* A failure of other work is an answer too, so the host is asked now and then. */
+#define STREAM_SPARED_MAX 63
+
+/* Before what is issued, so that the thread that issues sees the stream in use from then on. */
+static void use_note(struct object *stream)
+{
+	uint64_t thread = (uintptr_t)&thread_state, none = 0;
+
+	if (__atomic_load_n(&stream->words[STREAM_USER], __ATOMIC_RELAXED) != thread &&
+	    !__atomic_compare_exchange_n(&stream->words[STREAM_USER], &none, thread, false, __ATOMIC_SEQ_CST,
+					 __ATOMIC_SEQ_CST)) {
+		__atomic_store_n(&stream->words[STREAM_IS_SHARED], 1, __ATOMIC_SEQ_CST);
+		return;
+	}
+	stream->words[STREAM_USES]++;
+}
+
+/* Whether the calling thread alone has issued to it. */
+static bool is_own(const struct object *stream)
+{
+	return __atomic_load_n(&stream->words[STREAM_USER], __ATOMIC_SEQ_CST) == (uintptr_t)&thread_state &&
+	       !__atomic_load_n(&stream->words[STREAM_IS_SHARED], __ATOMIC_SEQ_CST);
+}
+
+/* Asks the host unless the stream is known to be idle. */
+static CUresult idleness_ask(CUstream handle, bool per_thread_default,
+			     CUresult (*ask)(uint32_t context, uint32_t stream))
+{
+	struct object *stream = object_find(handle, VGPU_KIND_STREAM);
+	uint32_t context, id;
+	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
+
+	if (result)
+		return result;
+	if (!stream) {
+		result = stream_id(handle, per_thread_default, &id);
+		return result ? result : ask(context, id);
+	}
+	if (!is_own(stream))
+		return ask(context, stream->id);
+	if (stream->words[STREAM_IDLE_AT] == stream->words[STREAM_USES] && !call_has_failed() &&
+	    stream->words[STREAM_SPARED]++ < STREAM_SPARED_MAX)
+		return CUDA_SUCCESS;
+	stream->words[STREAM_SPARED] = 0;
+	result = ask(context, stream->id);
+	if (!result)
+		stream->words[STREAM_IDLE_AT] = stream->words[STREAM_USES];
+	return result;
+}
+
+API(cuStreamQuery, CUstream stream)
+{
+	return idleness_ask(stream, false, host_cuStreamQuery);
+}
+
+API(cuStreamQuery_ptsz, CUstream stream)
+{
+	return idleness_ask(stream, true, host_cuStreamQuery);
+}
+
+API(cuStreamSynchronize, CUstream stream)
+{
+	return idleness_ask(stream, false, host_cuStreamSynchronize);
+}
+
+API(cuStreamSynchronize_ptsz, CUstream stream)
+{
+	return idleness_ask(stream, true, host_cuStreamSynchronize);
+}
 
 CUresult stream_id(CUstream stream, bool per_thread_default, uint32_t *ret_id)
 {
+	struct object *object;
+
 	if (stream == CU_STREAM_PER_THREAD || (!stream && per_thread_default))
 		return context_thread_stream(ret_id);
 	if (!stream || stream == CU_STREAM_LEGACY) {
 		*ret_id = 0;
 		return CUDA_SUCCESS;
 	}
-	return object_id(stream, VGPU_KIND_STREAM, ret_id);
+	object = object_find(stream, VGPU_KIND_STREAM);
+	if (!object)
+		return CUDA_ERROR_INVALID_HANDLE;
+	use_note(object);
+	*ret_id = object->id;
+	return CUDA_SUCCESS;
 }
 
 /* The context that a stream belongs to; a default stream belongs to the current one. */

@@ -16,6 +16,7 @@
 #include "adoption.h"
 #include "admin_socket.h"
 #include "channel.h"
+#include "cleaner.h"
 #include "compute_cache.h"
 #include "executor_group.h"
 #include "discovery.h"
@@ -44,8 +45,9 @@
 #define STOP_POLL_MICROSECONDS 10000
 #define STOP_EXTRA_SECONDS     3 /* beyond the time that executors are given */
 
-/* For each connection socket and memory, for each executor control socket, log pipe, permit, tenant, and ours. */
-#define DESCRIPTORS_PER_CONNECTION 8
+/* For each connection socket and memory, for each executor control, log, process, permit, wake, bell, counters, tenant.
+ */
+#define DESCRIPTORS_PER_CONNECTION 10
 #define DESCRIPTORS_OTHER	   128
 
 struct daemon {
@@ -168,6 +170,7 @@ static int configuration_reload(struct mediator *mediator)
 	}
 	probe_again = texts_differ(current->driver, loaded.driver) ||
 		      texts_differ(current->executor, loaded.executor) ||
+		      current->allow_pageable_access != loaded.allow_pageable_access ||
 		      texts_differ(current->executor_user, loaded.executor_user);
 	configuration_clear(current);
 	*current = loaded;
@@ -296,6 +299,19 @@ static void descriptors_limit_raise(const struct configuration *configuration)
 			    (unsigned long long)limit.rlim_cur, configuration->connections_max);
 }
 
+/* NULL: out of memory. Executors' bells are not read but seen to change (scheduler_bell.c). */
+static struct event_base *base_create(void)
+{
+	struct event_config *configuration = event_config_new();
+	struct event_base *base = NULL;
+
+	if (configuration && event_config_require_features(configuration, EV_FEATURE_ET) == 0)
+		base = event_base_new_with_config(configuration);
+	if (configuration)
+		event_config_free(configuration);
+	return base;
+}
+
 static int events_create(struct daemon *daemon)
 {
 	static const int numbers[] = {SIGCHLD, SIGHUP, SIGUSR1, SIGTERM, SIGINT, SIGQUIT};
@@ -303,7 +319,7 @@ static int events_create(struct daemon *daemon)
 
 	_Static_assert(sizeof(numbers) / sizeof(numbers[0]) == sizeof(daemon->signals) / sizeof(daemon->signals[0]),
 		       "an event for each signal");
-	mediator->base = event_base_new();
+	mediator->base = base_create();
 	if (!mediator->base)
 		return -1;
 	mediator->session_sweep = evtimer_new(mediator->base, sweep, mediator);
@@ -346,7 +362,7 @@ static int daemon_run(struct daemon *daemon)
 	descriptors_limit_raise(&mediator->configuration);
 	signal(SIGPIPE, SIG_IGN);
 	if (events_create(daemon) < 0 || !(mediator->probe = probe_create(mediator)) ||
-	    !(mediator->discovery = discovery_create())) {
+	    !(mediator->discovery = discovery_create()) || !(mediator->cleaner = cleaner_create(mediator->base))) {
 		log_error("Out of memory");
 		return EXIT_FAILURE;
 	}
@@ -378,6 +394,8 @@ static int daemon_run(struct daemon *daemon)
 	}
 	if (mediator->stopping)
 		adoption_quit(mediator);
+	cleaner_destroy(mediator->cleaner);
+	mediator->cleaner = NULL;
 	sessions_sweep(mediator);
 	counters_log(mediator);
 	log_info("Stopped");
@@ -403,6 +421,7 @@ int main(int argument_count, char **arguments)
 	tenant_caches_configure(mediator);
 	log_info("vgpu-cuda mediator " VGPU_VERSION ", pid %d", (int)getpid());
 	code = daemon_run(&daemon);
+	cleaner_destroy(mediator->cleaner);
 	listeners_close(mediator->listeners);
 	admin_socket_close(mediator->admin_socket);
 	metrics_http_close(mediator->metrics);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the mediator's parts share.  One thread runs one libevent loop; every
- * function of this folder is called on it, and none blocks.
+ * function of this folder is called on it, and none blocks. (The cleaner's threads are its own affair.)
  *
  * Who owns what: a session (a connection) owns its channels, a channel owns its
  * executor process.  A session lives on after its connection ended until its
@@ -28,6 +28,7 @@ struct admin_socket;
 struct event;
 struct event_base;
 struct channel;
+struct cleaner;
 struct discovery;
 struct executor_groups;
 struct listeners;
@@ -43,7 +44,6 @@ LIST_HEAD(session_list, session);
 LIST_HEAD(channel_list, channel);
 LIST_HEAD(process_list, process);
 LIST_HEAD(scheduler_list, scheduler);
-LIST_HEAD(scheduler_bell_list, scheduler_bell);
 LIST_HEAD(worker_watch_list, worker_watch);
 
 struct mediator {
@@ -60,11 +60,11 @@ struct mediator {
 	struct session_list sessions; /* also those whose connection has ended */
 	struct event *session_sweep;  /* frees sessions that are over, outside their own handlers */
 	struct channel_list channels;
+	struct cleaner *cleaner; /* NULL: the loop has ended */
 	struct process_list processes;
 	struct tenant_list tenants;
 	struct scheduler_list schedulers;
-	struct scheduler_bell_list bells; /* scheduler_devices.c */
-	bool groups_may_part;		  /* a process that used several GPUs has ended */
+	bool groups_may_part; /* a process that used several GPUs has ended */
 	struct process_identity executor_identity;
 	struct user_range executor_users;
 	struct executor_groups *groups; /* NULL: none (executor_group.h) */

@@ -8,8 +8,9 @@
 # nvml bench shares storm worker (default: all; worker: the same again, with the GPU at a vgpu-worker over TLS), guest
 # (PyTorch and CuPy in a virtual machine: guest.sh), several (two GPUs), users and worker-users (executors as users of
 # their own, here and at a worker),
-# netem (a worker behind a network that delays: ip, tc and root), and samples (NVIDIA's cuda-samples, in the folder
-# SAMPLES, which is changed: docs/cuda-samples.md); JOBS_MAX commands at a time, each for SECONDS_MAX at most. Workers
+# netem (a worker behind a network that delays: ip, tc and root), llama (llama.cpp as Ollama carries it, in the folder
+# LLAMA: llama/CMakeLists.txt), and samples (NVIDIA's cuda-samples, in the folder SAMPLES, which is changed:
+# docs/cuda-samples.md); JOBS_MAX commands at a time, each for SECONDS_MAX at most. Workers
 # get WORKER_LANES, or as many lanes as usual. RESULTS gets the logs; the last lines say what passed.
 set -uo pipefail
 bundle=$(cd "${1:?usage: run.sh BUNDLE RESULTS [STEP...]}" && pwd)
@@ -21,10 +22,13 @@ here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
 passed=0 failed=0 skipped=0
 
+# Programs here are trusted, and a machine of the tests may have HMM (docs/operations.md).
+trusting=(--allow-pageable-access yes)
+
 chmod +x "$bundle"/bin/*
 LD_LIBRARY_PATH=$bundle/lib "$bundle/bin/mediator_phase3" --socket "$work/mediator.sock" --log "$results/mediator.log" \
 	--executor "$bundle/bin/cuda-executor" --driver libcuda.so.1 --heartbeat 5 \
-	--executor-environment LD_LIBRARY_PATH &
+	--executor-environment LD_LIBRARY_PATH "${trusting[@]}" &
 mediator=$!
 trap 'kill $mediator 2>/dev/null; wait $mediator 2>/dev/null; rm -rf "$work"' EXIT
 # line_await TEXT FILE: at most ten seconds.
@@ -35,7 +39,7 @@ line_await() {
 	done
 }
 line_await 'CUDA initialized' "$results/mediator.log"
-grep -E 'CUDA initialized|Listening' "$results/mediator.log" || { cat "$results/mediator.log"; exit 1; }
+grep -E 'CUDA initialized|Listening|kernels reach' "$results/mediator.log" || { cat "$results/mediator.log"; exit 1; }
 
 # Where a test asks what only we promise, it looks at VGPU_NATIVE.
 native() { VGPU_NATIVE=1 "$@"; }
@@ -90,10 +94,10 @@ verdicts() {
 	done
 	names=
 }
-# Programs of ours, with the libraries of the bundle, one at a time: they look at how much memory is free.
+# both_own STEP: programs of ours, with the libraries of the bundle, one at a time: they look at how much memory is free.
 both_own() {
 	local name jobs_max=1
-	for name in "$@"; do
+	for name in $(awk -v step="$1" '$1 == step { print $2 }' "$here/programs"); do
 		LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$bundle/lib both "$name" "$bundle/bin/$name"
 	done
 	verdicts
@@ -109,7 +113,8 @@ far_start() {
 	rm -f "$folder"/{worker,mediator}.log
 	echo "psk $(od -An -tx1 -N32 /dev/urandom | tr -d ' \n')" >"$work/worker.psk"
 	LD_LIBRARY_PATH=$bundle/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} "$@" "$bundle/bin/vgpu-worker" \
-		--listen "$host:$port" --credentials "$work/worker.psk" --driver libcuda.so.1 "${far_options[@]}" \
+		--listen "$host:$port" --credentials "$work/worker.psk" --driver libcuda.so.1 --allow-pageable-access \
+		"${far_options[@]}" \
 		>"$folder/worker.log" 2>&1 &
 	worker=$!
 	line_await 'listens on' "$folder/worker.log"
@@ -145,13 +150,16 @@ for step in $steps; do
 		done
 		;;
 	memory)
-		both_own bulk_copies virtual_memory managed_memory managed_variables registered_memory registered_denied registered_threads pool_peer pool_quota batches planar_arrays
+		both_own memory
 		;;
 	streams)
-		both_own host_functions stream_values tensor_maps linker ipc private_tables graph_nodes graph_memory graph_copies graph_captures graph_queries graph_conditional event_answers launch_rows waits legacy_launches shared_allocation shared_pool green_contexts uncommon_uses
+		both_own streams
+		LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$bundle/lib both uncommon-settings \
+			"$bundle/bin/uncommon_uses" settings
+		verdicts
 		;;
 	errors)
-		both_own error_codes zero_calls old_calls texture_references rare_calls
+		both_own errors
 		;;
 	examples)
 		both vector_add "$bundle/bin/vector_add"
@@ -288,6 +296,31 @@ for step in $steps; do
 		far_stop
 		ip netns delete vgpu-worker
 		;;
+	llama)
+		# Built once, unless LLAMA_BUILD names a folder where it is.
+		llama=${LLAMA_BUILD:-$work/llama}
+		[ -x "$llama/llama_run" ] || {
+			cmake -S "$here/llama" -B "$llama" -DCMAKE_BUILD_TYPE=Release -DCMAKE_CUDA_ARCHITECTURES=native \
+				-DLLAMA="${LLAMA:?a folder with the tree of Ollama}" &&
+				cmake --build "$llama" -j "$(nproc)"
+		} >"$results/llama-build.log" 2>&1
+		verdict "llama: built" $?
+		for size in 1b 8b; do
+			"$llama/model_make" "$work/$size.gguf" $size
+			verdict "llama: model of $size" $?
+			for round in 1 2 3; do
+				name=llama-$size-$round
+				for side in native remoted; do
+					run_side "$name" $side "$llama/llama_run" "$work/$size.gguf"
+					verdict "$name ($side)" "$(cat "$results/$name.$side.status")"
+				done
+				diff <(grep '^result ' "$results/$name.native.log") <(grep '^result ' "$results/$name.remoted.log")
+				verdict "$name: same results" $?
+			done
+			rm "$work/$size.gguf"
+		done
+		python3 "$here/../../bench/ratios.py" "$results" llama-1b llama-8b | tee "$results/llama.md"
+		;;
 	samples)
 		# NVIDIA's cuda-samples, in a folder that SAMPLES names: built once, for they are many.
 		python3 "$here/samples.py" build "${SAMPLES:?a folder with cuda-samples}" "$work/samples"
@@ -301,7 +334,7 @@ for step in $steps; do
 		;;
 	several)
 		# For a machine with two GPUs. The second mediator places each program on one of them.
-		both_own devices device_boxes
+		both_own several
 		for script in "$here"/several/*_*.py "$here/frameworks/jax_features.py"; do
 			PYTHONPATH=$here/frameworks both "several-$(basename "$script" .py)" python3 "$script"
 		done
@@ -322,7 +355,7 @@ for step in $steps; do
 			--log "$results/users/mediator.log" --executor "$work/users/bundle/bin/cuda-executor" --driver libcuda.so.1 \
 			--executor-user nobody --executor-users-first 1879048192 --socket-mode 0666 \
 			--compute-cache "$work/users/cache" \
-			--executor-environment LD_LIBRARY_PATH --heartbeat 5 &
+			--executor-environment LD_LIBRARY_PATH --heartbeat 5 "${trusting[@]}" &
 		users_mediator=$!
 		line_await 'Listening on socket' "$results/users/mediator.log"
 		as_users() { VGPU_SOCKET=$work/users/mediator.sock VGPU_TRANSPORT=local \
