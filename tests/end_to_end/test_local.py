@@ -2,11 +2,13 @@
 """Programs through the whole path over the local transport: library, mediator, executor, software GPU."""
 
 import re
+from pathlib import Path
 
 import tap
 from stack import WithMediator, build_directory, wait_until
 
 EXAMPLES = build_directory() / 'examples'
+ANSWERS = Path(__file__).parent / 'answers'
 
 
 class Programs(WithMediator):
@@ -30,6 +32,23 @@ class Programs(WithMediator):
 
     def test_zero_calls(self):
         self.passes(build_directory() / 'tests' / 'end_to_end' / 'zero_calls')
+
+    def answers_as_natively(self, name):
+        """What the program says has the lines that it said with NVIDIA's driver 580.159.04 on an H200, in their order."""
+        said = self.passes(build_directory() / 'tests' / 'end_to_end' / name).splitlines()
+        place = 0
+        for line in (ANSWERS / f'{name}.txt').read_text().splitlines():
+            self.assertIn(line, said[place:], f'behind {said[max(0, place - 3):place]}')
+            place = said.index(line, place) + 1
+
+    def test_old_calls(self):
+        self.answers_as_natively('old_calls')
+
+    def test_rare_calls(self):
+        self.answers_as_natively('rare_calls')
+
+    def test_texture_references(self):
+        self.answers_as_natively('texture_references')
 
     def test_two_at_once(self):
         programs = [self.mediator.spawn(EXAMPLES / 'vector_add', 300000) for _ in range(4)]
