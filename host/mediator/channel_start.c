@@ -76,7 +76,7 @@ static int schedule_join(struct channel *channel, struct control_message *messag
 	message->executor_start.has_schedule = 1;
 	message->fds[message->fd_count++] = descriptors.permit;
 	message->fds[message->fd_count++] = descriptors.tenant;
-	message->fds[message->fd_count++] = descriptors.wake;
+	message->fds[message->fd_count++] = descriptors.wake_other;
 	message->fds[message->fd_count++] = descriptors.bell;
 	return 0;
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "compute_cache.h"
@@ -26,6 +27,10 @@
 #define STUCK_WARNING_SECONDS	10
 #define MESSAGES_PER_WAKEUP_MAX 16
 
+/* One that was taken over may ask all the time; beyond what honest ones do it waits, and the loop is not its own. */
+#define MESSAGES_PER_PERIOD_MAX 128
+#define PERIOD_MICROSECONDS	10000u
+
 struct executor_process {
 	struct process process;
 	struct mediator *mediator;
@@ -34,6 +39,9 @@ struct executor_process {
 	int control; /* -1: closed, the executor is to end */
 	struct event *readable;
 	struct event *stop_timer;
+	struct event *pause; /* while it is not listened to */
+	uint64_t period_began_us;
+	unsigned period_messages;
 	bool is_killed;
 	struct line_reader reader;
 	struct log_limit *log_limit;
@@ -57,11 +65,20 @@ static void executor_free(struct executor_process *executor)
 		event_free(executor->readable);
 	if (executor->stop_timer)
 		event_free(executor->stop_timer);
+	if (executor->pause)
+		event_free(executor->pause);
 	if (executor->control >= 0)
 		close(executor->control);
 	line_reader_close(&executor->reader);
 	process_release(&executor->process);
 	free(executor);
+}
+
+/* Descriptors come with what the driver can share by one, and with nothing else. */
+static bool descriptors_are_agreed(const struct control_message *message)
+{
+	return message->fd_count == 0 || (message->header.type == VGPU_CONTROL_SHARE_PUBLISH &&
+					  vgpu_share_has_descriptor(message->share.kind) && message->fd_count == 1);
 }
 
 /* Takes what the executor has sent; ends when the socket is empty, closed by the peer or by us. */
@@ -80,9 +97,34 @@ static void messages_take(struct executor_process *executor, unsigned count_max)
 			executor_process_end(executor);
 			return;
 		}
-		executor->handlers->message(executor->owner, &message);
+		if (descriptors_are_agreed(&message)) {
+			executor->handlers->message(executor->owner, &message);
+		} else {
+			log_warning("[EXECUTOR] %s: sent descriptors that nobody asked for", executor->label);
+			executor_process_end(executor);
+		}
 		control_message_release(&message);
+		executor->period_messages++;
 	}
+}
+
+/* After too many messages the next ones are left in the socket for the rest of the period. */
+static void period_look(struct executor_process *executor)
+{
+	const struct timeval period = {.tv_usec = PERIOD_MICROSECONDS};
+	struct timespec clock;
+	uint64_t now_us;
+
+	clock_gettime(CLOCK_MONOTONIC, &clock);
+	now_us = (uint64_t)clock.tv_sec * 1000000u + (uint64_t)clock.tv_nsec / 1000;
+	if (now_us - executor->period_began_us >= PERIOD_MICROSECONDS) {
+		executor->period_began_us = now_us;
+		executor->period_messages = 0;
+	}
+	if (executor->period_messages < MESSAGES_PER_PERIOD_MAX || executor->control < 0)
+		return;
+	event_del(executor->readable);
+	event_add(executor->pause, &period);
 }
 
 static void control_readable(evutil_socket_t socket, short what, void *argument)
@@ -90,6 +132,17 @@ static void control_readable(evutil_socket_t socket, short what, void *argument)
 	(void)socket;
 	(void)what;
 	messages_take(argument, MESSAGES_PER_WAKEUP_MAX);
+	period_look(argument);
+}
+
+static void pause_over(evutil_socket_t none, short what, void *argument)
+{
+	struct executor_process *executor = argument;
+
+	(void)none;
+	(void)what;
+	if (executor->control >= 0)
+		event_add(executor->readable, NULL);
 }
 
 static void stop_timed_out(evutil_socket_t none, short what, void *argument)
@@ -241,8 +294,9 @@ int executor_process_start(struct mediator *mediator, const char *label, struct 
 		goto fail;
 	executor->readable = event_new(mediator->base, sockets[0], EV_READ | EV_PERSIST, control_readable, executor);
 	executor->stop_timer = evtimer_new(mediator->base, stop_timed_out, executor);
+	executor->pause = evtimer_new(mediator->base, pause_over, executor);
 	errno = ENOMEM;
-	if (!executor->readable || !executor->stop_timer || event_add(executor->readable, NULL) < 0)
+	if (!executor->readable || !executor->stop_timer || !executor->pause || event_add(executor->readable, NULL) < 0)
 		goto fail;
 	if (worker && worker_credentials_add(mediator, start, &credentials) < 0)
 		goto fail;
@@ -293,12 +347,14 @@ int executor_process_adopt(struct mediator *mediator, const char *label, struct 
 	executor->readable =
 		event_new(mediator->base, executor->control, EV_READ | EV_PERSIST, control_readable, executor);
 	executor->stop_timer = evtimer_new(mediator->base, stop_timed_out, executor);
+	executor->pause = evtimer_new(mediator->base, pause_over, executor);
 	errno = ENOMEM;
 	if (line_reader_adopt(mediator, &executor->reader, descriptors->log) < 0) {
 		close(descriptors->process);
 		goto fail;
 	}
-	if (!executor->readable || !executor->stop_timer || event_add(executor->readable, NULL) < 0) {
+	if (!executor->readable || !executor->stop_timer || !executor->pause ||
+	    event_add(executor->readable, NULL) < 0) {
 		close(descriptors->process);
 		goto fail;
 	}

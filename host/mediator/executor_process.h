@@ -23,7 +23,7 @@ struct executor_descriptors {
 };
 
 struct executor_process_handlers {
-	/* A message of the executor, which has no descriptors. The process stays valid. */
+	/* A message of the executor, with no other descriptors than agreed. The process stays valid. */
 	void (*message)(void *owner, const struct control_message *message);
 	/*
 	 * The process was reaped, after its last message. It is freed when this returns. 'how' is a sentence. 'killed':

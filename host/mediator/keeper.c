@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "vgpu_schedule.h"
+#include "wakeup.h"
 
 #define SEND_SECONDS 2
 
@@ -164,8 +165,6 @@ static bool kind_send(struct keeper *keeper, uint32_t kind)
 static void permit_open(const struct keeper_entry *entry)
 {
 	struct vgpu_permit_page *page;
-	uint64_t one = 1;
-	ssize_t written;
 
 	if (entry->kind != KEEPER_CHANNEL || entry->fd_count <= KEEPER_CHANNEL_WAKE)
 		return;
@@ -177,8 +176,7 @@ static void permit_open(const struct keeper_entry *entry)
 	__atomic_store_n(&page->word, VGPU_PERMIT_WORD((page->word >> VGPU_PERMIT_MODE_BITS) + 1, VGPU_PERMIT_OPEN),
 			 __ATOMIC_SEQ_CST);
 	munmap(page, VGPU_SCHEDULE_PAGE_BYTES);
-	written = write(entry->fds[KEEPER_CHANNEL_WAKE], &one, sizeof(one));
-	(void)written;
+	wakeup_send(entry->fds[KEEPER_CHANNEL_WAKE]);
 }
 
 static void mediator_lose(struct keeper *keeper)

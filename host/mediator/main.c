@@ -44,8 +44,9 @@
 #define STOP_POLL_MICROSECONDS 10000
 #define STOP_EXTRA_SECONDS     3 /* beyond the time that executors are given */
 
-/* For each connection socket and memory, for each executor control socket, log pipe, permit, tenant, and ours. */
-#define DESCRIPTORS_PER_CONNECTION 8
+/* For each connection socket and memory, for each executor control, log, process, permit, wake, bell, counters, tenant.
+ */
+#define DESCRIPTORS_PER_CONNECTION 10
 #define DESCRIPTORS_OTHER	   128
 
 struct daemon {
@@ -296,6 +297,19 @@ static void descriptors_limit_raise(const struct configuration *configuration)
 			    (unsigned long long)limit.rlim_cur, configuration->connections_max);
 }
 
+/* NULL: out of memory. Executors' bells are not read but seen to change (scheduler_bell.c). */
+static struct event_base *base_create(void)
+{
+	struct event_config *configuration = event_config_new();
+	struct event_base *base = NULL;
+
+	if (configuration && event_config_require_features(configuration, EV_FEATURE_ET) == 0)
+		base = event_base_new_with_config(configuration);
+	if (configuration)
+		event_config_free(configuration);
+	return base;
+}
+
 static int events_create(struct daemon *daemon)
 {
 	static const int numbers[] = {SIGCHLD, SIGHUP, SIGUSR1, SIGTERM, SIGINT, SIGQUIT};
@@ -303,7 +317,7 @@ static int events_create(struct daemon *daemon)
 
 	_Static_assert(sizeof(numbers) / sizeof(numbers[0]) == sizeof(daemon->signals) / sizeof(daemon->signals[0]),
 		       "an event for each signal");
-	mediator->base = event_base_new();
+	mediator->base = base_create();
 	if (!mediator->base)
 		return -1;
 	mediator->session_sweep = evtimer_new(mediator->base, sweep, mediator);

@@ -43,7 +43,6 @@ LIST_HEAD(session_list, session);
 LIST_HEAD(channel_list, channel);
 LIST_HEAD(process_list, process);
 LIST_HEAD(scheduler_list, scheduler);
-LIST_HEAD(scheduler_bell_list, scheduler_bell);
 LIST_HEAD(worker_watch_list, worker_watch);
 
 struct mediator {
@@ -63,7 +62,6 @@ struct mediator {
 	struct process_list processes;
 	struct tenant_list tenants;
 	struct scheduler_list schedulers;
-	struct scheduler_bell_list bells; /* scheduler_devices.c */
 	bool groups_may_part;		  /* a process that used several GPUs has ended */
 	struct process_identity executor_identity;
 	struct user_range executor_users;

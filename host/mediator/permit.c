@@ -3,15 +3,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include "wakeup.h"
 
 #define STORE(field, value) __atomic_store_n(&(field), value, __ATOMIC_RELAXED)
 
 int permit_create(struct permit *ret_permit)
 {
-	struct permit permit = {.file = -1, .wake = -1};
+	struct permit permit = {.file = -1, .wake = -1, .wake_other = -1};
 	void *page;
 	int error;
 
@@ -30,8 +31,7 @@ int permit_create(struct permit *ret_permit)
 	 */
 	if (fcntl(permit.file, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
 		goto fail;
-	permit.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (permit.wake < 0)
+	if (wakeup_create(&permit.wake, &permit.wake_other) < 0)
 		goto fail;
 	permit.number = 1;
 	permit.page->word = VGPU_PERMIT_WORD(permit.number, VGPU_PERMIT_CLOSED);
@@ -46,14 +46,17 @@ fail:
 
 int permit_adopt(struct permit *ret_permit, int file, int wake_fd)
 {
-	void *page = mmap(NULL, VGPU_SCHEDULE_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+	void *page = MAP_FAILED;
 
+	errno = EINVAL;
+	if (wakeup_is_own(wake_fd))
+		page = mmap(NULL, VGPU_SCHEDULE_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
 	if (page == MAP_FAILED) {
 		close(file);
 		close(wake_fd);
 		return -1;
 	}
-	*ret_permit = (struct permit){.page = page, .file = file, .wake = wake_fd};
+	*ret_permit = (struct permit){.page = page, .file = file, .wake = wake_fd, .wake_other = -1};
 	ret_permit->number = ret_permit->page->word >> VGPU_PERMIT_MODE_BITS;
 	return 0;
 }
@@ -66,16 +69,15 @@ void permit_destroy(struct permit *permit)
 		close(permit->file);
 	if (permit->wake >= 0)
 		close(permit->wake);
-	*permit = (struct permit){.file = -1, .wake = -1};
+	permit_sent(permit);
+	*permit = (struct permit){.file = -1, .wake = -1, .wake_other = -1};
 }
 
-static void wake(const struct permit *permit)
+void permit_sent(struct permit *permit)
 {
-	uint64_t one = 1;
-	ssize_t written = write(permit->wake, &one, sizeof(one));
-
-	/* It does not block, and a full counter wakes as well. */
-	(void)written;
+	if (permit->wake_other >= 0)
+		close(permit->wake_other);
+	permit->wake_other = -1;
 }
 
 void permit_set(struct permit *permit, enum vgpu_permit_mode mode, uint64_t until_ns)
@@ -84,14 +86,14 @@ void permit_set(struct permit *permit, enum vgpu_permit_mode mode, uint64_t unti
 	STORE(permit->page->until_ns, until_ns);
 	__atomic_store_n(&permit->page->word, VGPU_PERMIT_WORD(permit->number, mode), __ATOMIC_SEQ_CST);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	wake(permit);
+	wakeup_send(permit->wake);
 }
 
 void permit_until_set(struct permit *permit, uint64_t until_ns)
 {
 	STORE(permit->page->until_ns, until_ns);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	wake(permit);
+	wakeup_send(permit->wake);
 }
 
 void permit_bursts_set(struct permit *permit, uint64_t burst_ns, uint32_t burst_count, uint64_t linger_ns)

@@ -7,8 +7,9 @@
 
 struct permit {
 	struct vgpu_permit_page *page;
-	int file; /* -1: given away and not needed again */
-	int wake; /* eventfd */
+	int file;	/* -1: given away and not needed again */
+	int wake;	/* wakeup.h */
+	int wake_other; /* the executor's end of it; -1: it was sent */
 	uint32_t number;
 };
 
@@ -17,6 +18,8 @@ int permit_create(struct permit *ret_permit);
 /* Of an executor that is running; the descriptors become the permit's. 0, or -1 with errno. */
 int permit_adopt(struct permit *ret_permit, int file, int wake);
 void permit_destroy(struct permit *permit);
+/* The executor has its end. */
+void permit_sent(struct permit *permit);
 
 /* A new word, after which the executor's 'busy' may be looked at; wakes it. */
 void permit_set(struct permit *permit, enum vgpu_permit_mode mode, uint64_t until_ns);

@@ -15,6 +15,7 @@
 #include "mediator.h"
 
 #define ENVIRONMENT_COUNT_MAX 64
+#define SIGNAL_PROCESS_GROUP  4 /* PIDFD_SIGNAL_PROCESS_GROUP */
 
 /* A name to keep from the mediator's environment: what configures a driver, softgpu or a sanitizer. */
 static bool variable_is_kept(const struct mediator *mediator, const char *variable)
@@ -147,9 +148,15 @@ void process_release(struct process *process)
 
 void process_signal(const struct process *process, int signal_number)
 {
-	/* Of one that is not our child the number may have been given to another by now. */
-	if (process->handle_ended && syscall(SYS_pidfd_send_signal, process->handle, signal_number, NULL, 0) < 0)
+	/*
+	 * Of one that is not our child the numbers may be others' at any time. Where the kernel cannot signal the group
+	 * by its handle (before Linux 6.9) the process has to do: it was ready, and its sandbox lets it make no others.
+	 */
+	if (process->handle_ended) {
+		(void)syscall(SYS_pidfd_send_signal, process->handle, signal_number, NULL, SIGNAL_PROCESS_GROUP);
+		(void)syscall(SYS_pidfd_send_signal, process->handle, signal_number, NULL, 0);
 		return;
+	}
 	/* Both: a process can leave its group. It is not reaped yet, so neither number was given away. */
 	kill(-process->pid, signal_number);
 	kill(process->pid, signal_number);

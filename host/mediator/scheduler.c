@@ -177,28 +177,27 @@ void share_settle(struct share *share)
 	free(share);
 }
 
-/* 'bell' is the process's, or released. */
-static struct scheduler_process *process_add(struct scheduler *scheduler, struct permit *permit,
-					     struct scheduler_bell *bell, struct tenant *tenant,
-					     const struct scheduler_join *join)
+/* 'bell': its descriptor, or -1. It and the permit are the process's, or closed; without one, errno says why. */
+static struct scheduler_process *process_add(struct scheduler *scheduler, struct permit *permit, int bell,
+					     struct tenant *tenant, const struct scheduler_join *join)
 {
 	struct scheduler_process *process = calloc(1, sizeof(*process));
+	int error;
 
-	if (process)
-		process->share = share_of_tenant(scheduler, tenant);
-	if (!process || !process->share) {
-		permit_destroy(permit);
-		scheduler_bell_release(bell);
-		free(process);
-		scheduler_sweep(scheduler);
+	if (!process && bell >= 0)
+		close(bell);
+	if (!process || scheduler_bell_open(process, scheduler->mediator, bell) < 0)
+		goto fail;
+	process->share = share_of_tenant(scheduler, tenant);
+	if (!process->share) {
+		scheduler_bell_close(&process->bell);
 		errno = ENOMEM;
-		return NULL;
+		goto fail;
 	}
 	process->permit = *permit;
-	process->bell = bell;
+	process->gpu = scheduler->gpu;
 	process->device_claims = join->devices;
 	process->sees_all = join->sees_all;
-	bell->strays += (bell->gpu != scheduler->gpu);
 	process->claims = join->claims;
 	process->overdue = join->overdue;
 	process->owner = join->owner;
@@ -208,6 +207,13 @@ static struct scheduler_process *process_add(struct scheduler *scheduler, struct
 	LIST_INSERT_HEAD(&process->share->processes, process, link);
 	tenant->processes++;
 	return process;
+fail:
+	error = errno;
+	permit_destroy(permit);
+	free(process);
+	scheduler_sweep(scheduler);
+	errno = error;
+	return NULL;
 }
 
 struct scheduler_process *scheduler_join(struct mediator *mediator, unsigned gpu, struct tenant *tenant,
@@ -215,22 +221,15 @@ struct scheduler_process *scheduler_join(struct mediator *mediator, unsigned gpu
 {
 	struct scheduler *scheduler = scheduler_of_gpu(mediator, gpu);
 	struct scheduler_process *process;
-	struct scheduler_bell *bell;
 	struct permit permit;
 
 	if (!scheduler)
 		return NULL;
-	bell = scheduler_bell_take(mediator, gpu, -1);
-	if (!bell) {
-		scheduler_sweep(scheduler);
-		return NULL;
-	}
 	if (permit_create(&permit) < 0) {
-		scheduler_bell_release(bell);
 		scheduler_sweep(scheduler);
 		return NULL;
 	}
-	process = process_add(scheduler, &permit, bell, tenant, join);
+	process = process_add(scheduler, &permit, -1, tenant, join);
 	if (process)
 		scheduler_turn(scheduler);
 	return process;
@@ -241,17 +240,22 @@ struct scheduler_process *scheduler_adopt(struct mediator *mediator, unsigned gp
 					  const struct scheduler_descriptors *descriptors)
 {
 	struct scheduler *scheduler = scheduler_of_gpu(mediator, gpu);
-	struct scheduler_bell *bell = scheduler_bell_take(mediator, gpu, descriptors->bell);
 	struct scheduler_process *process;
 	struct permit permit;
 
 	tenant_page_adopt(tenant, descriptors->tenant);
-	if (!scheduler || !bell || permit_adopt(&permit, descriptors->permit, descriptors->wake) < 0) {
-		if (bell)
-			scheduler_bell_release(bell);
+	if (permit_adopt(&permit, descriptors->permit, descriptors->wake) < 0) {
+		close(descriptors->bell);
+		if (scheduler)
+			scheduler_sweep(scheduler);
 		return NULL;
 	}
-	process = process_add(scheduler, &permit, bell, tenant, join);
+	if (!scheduler) {
+		close(descriptors->bell);
+		permit_destroy(&permit);
+		return NULL;
+	}
+	process = process_add(scheduler, &permit, descriptors->bell, tenant, join);
 	if (!process)
 		return NULL;
 	/* The keeper has opened it, or the mediator was gone for a moment only. */
@@ -268,12 +272,14 @@ struct scheduler_descriptors scheduler_descriptors_of(const struct scheduler_pro
 		.permit = process->permit.file,
 		.tenant = process->share->tenant->page_file,
 		.wake = process->permit.wake,
-		.bell = process->bell->descriptor,
+		.wake_other = process->permit.wake_other,
+		.bell = process->bell.descriptor,
 	};
 }
 
 void scheduler_descriptors_sent(struct scheduler_process *process)
 {
+	permit_sent(&process->permit);
 	if (process->share->scheduler->mediator->keeper >= 0)
 		return;
 	close(process->permit.file);
@@ -293,8 +299,7 @@ void scheduler_leave(struct scheduler_process *process)
 	share->tenant->processes--;
 	tenant_charges_return(share->tenant, process->claims);
 	permit_destroy(&process->permit);
-	process->bell->strays -= (process->bell->gpu != scheduler->gpu);
-	scheduler_bell_release(process->bell);
+	scheduler_bell_close(&process->bell);
 	scheduler->mediator->groups_may_part |= (process->devices & (process->devices - 1)) != 0;
 	free(process);
 	share_settle(share);
@@ -441,5 +446,4 @@ void schedulers_destroy(struct mediator *mediator)
 		LIST_REMOVE(scheduler, link);
 		scheduler_free(scheduler);
 	}
-	scheduler_bells_destroy(mediator);
 }

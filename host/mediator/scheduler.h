@@ -34,6 +34,7 @@ struct scheduler_descriptors {
 	int permit;
 	int tenant;
 	int wake;
+	int wake_other; /* the executor's end of 'wake'; -1: it has it */
 	int bell;
 };
 
@@ -60,7 +61,7 @@ struct scheduler_process *scheduler_adopt(struct mediator *mediator, unsigned gp
 					  const struct scheduler_join *join,
 					  const struct scheduler_descriptors *descriptors);
 
-/* The descriptors stay the process's; that of the permit is closed by scheduler_descriptors_sent(). */
+/* They stay the process's; those of the permit, and the executor's end, are closed by scheduler_descriptors_sent(). */
 struct scheduler_descriptors scheduler_descriptors_of(const struct scheduler_process *process);
 void scheduler_descriptors_sent(struct scheduler_process *process);
 

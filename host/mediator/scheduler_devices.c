@@ -9,15 +9,8 @@
  * Between the call that makes a context and the move a process works under its old permit: a moment, in which the GPU's
  * own time slicing serves both. What executors claim of their devices can only bring them to wait for more of the
  * others.
- *
- * A bell is in the hands of executors, so it stays with the process when that moves, and outlives its first scheduler.
  */
-#include <errno.h>
-#include <event2/event.h>
 #include <limits.h>
-#include <stdlib.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "log.h"
 #include "probe.h"
@@ -26,90 +19,6 @@
 #include "worker_watch.h"
 
 #define GPUS_MAX 32
-
-static void bell_rung(evutil_socket_t descriptor, short what, void *argument)
-{
-	struct scheduler_bell *bell = argument;
-	struct mediator *mediator = bell->mediator;
-	const unsigned gpu = bell->gpu;
-	struct scheduler *scheduler;
-	uint64_t count;
-	ssize_t got = read(descriptor, &count, sizeof(count));
-
-	(void)what;
-	/* Executors can only write it; to have read nothing is as good. */
-	(void)got;
-	schedulers_regroup(mediator);
-	/* Turns make and end no schedulers. */
-	LIST_FOREACH(scheduler, &mediator->schedulers, link)
-	{
-		if (scheduler->gpu == gpu || bell->strays) {
-			scheduler_turn(scheduler);
-			scheduler_overdue_end(scheduler);
-		}
-	}
-}
-
-static void bell_free(struct scheduler_bell *bell)
-{
-	if (bell->rung)
-		event_free(bell->rung);
-	if (bell->descriptor >= 0)
-		close(bell->descriptor);
-	free(bell);
-}
-
-struct scheduler_bell *scheduler_bell_take(struct mediator *mediator, unsigned gpu, int descriptor)
-{
-	struct scheduler_bell *bell;
-
-	LIST_FOREACH(bell, &mediator->bells, link)
-	{
-		if (bell->gpu != gpu)
-			continue;
-		/* Another descriptor of the same eventfd. */
-		if (descriptor >= 0)
-			close(descriptor);
-		bell->users++;
-		return bell;
-	}
-	if (descriptor < 0)
-		descriptor = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	bell = calloc(1, sizeof(*bell));
-	if (!bell || descriptor < 0) {
-		free(bell);
-		if (descriptor >= 0)
-			close(descriptor);
-		return NULL;
-	}
-	*bell = (struct scheduler_bell){.mediator = mediator, .gpu = gpu, .descriptor = descriptor, .users = 1};
-	bell->rung = event_new(mediator->base, descriptor, EV_READ | EV_PERSIST, bell_rung, bell);
-	if (!bell->rung || event_add(bell->rung, NULL) < 0) {
-		bell_free(bell);
-		errno = ENOMEM;
-		return NULL;
-	}
-	LIST_INSERT_HEAD(&mediator->bells, bell, link);
-	return bell;
-}
-
-void scheduler_bell_release(struct scheduler_bell *bell)
-{
-	if (--bell->users)
-		return;
-	LIST_REMOVE(bell, link);
-	bell_free(bell);
-}
-
-void scheduler_bells_destroy(struct mediator *mediator)
-{
-	struct scheduler_bell *bell;
-
-	while ((bell = LIST_FIRST(&mediator->bells))) {
-		LIST_REMOVE(bell, link);
-		bell_free(bell);
-	}
-}
 
 /* The number of the first GPU where that one is. */
 static unsigned first_gpu(unsigned gpu)
@@ -141,8 +50,7 @@ static uint32_t devices_claimed(const struct scheduler_process *process, const s
 		return 0;
 	for (unsigned i = 0; i < VGPU_COUNTED_DEVICES; i++) {
 		uint32_t place = __atomic_load_n(&process->device_claims[i].pci_place, __ATOMIC_RELAXED);
-		unsigned index =
-			claimed >> i & 1 ? gpu_index(mediator, first_gpu(process->bell->gpu), place) : UINT_MAX;
+		unsigned index = claimed >> i & 1 ? gpu_index(mediator, first_gpu(process->gpu), place) : UINT_MAX;
 
 		if (index < GPUS_MAX)
 			devices |= 1u << index;
@@ -218,7 +126,7 @@ static void groups_make(const struct mediator *mediator, unsigned first, struct 
 		{
 			LIST_FOREACH(process, &share->processes, link)
 			{
-				if (first_gpu(process->bell->gpu) == first)
+				if (first_gpu(process->gpu) == first)
 					group_join(ret_groups, process->devices);
 			}
 		}
@@ -228,8 +136,7 @@ static void groups_make(const struct mediator *mediator, unsigned first, struct 
 /* Without a context it is where it began. */
 static unsigned gpu_wanted(const struct groups *groups, const struct scheduler_process *process)
 {
-	unsigned own =
-		process->devices ? (unsigned)__builtin_ctz(process->devices) : process->bell->gpu - groups->first;
+	unsigned own = process->devices ? (unsigned)__builtin_ctz(process->devices) : process->gpu - groups->first;
 
 	return groups->first + group_of(groups, own);
 }
@@ -247,7 +154,7 @@ static struct scheduler_process *misplaced_find(const struct mediator *mediator,
 		{
 			LIST_FOREACH(process, &share->processes, link)
 			{
-				if (first_gpu(process->bell->gpu) == groups->first &&
+				if (first_gpu(process->gpu) == groups->first &&
 				    gpu_wanted(groups, process) != scheduler->gpu)
 					return process;
 			}
@@ -277,8 +184,6 @@ static bool process_move(struct scheduler_process *process, unsigned gpu)
 	process->share = to_share;
 	process->is_overrunning = false;
 	LIST_INSERT_HEAD(&to_share->processes, process, link);
-	process->bell->strays += (process->bell->gpu != to->gpu);
-	process->bell->strays -= (process->bell->gpu != from->gpu);
 	/* As with one that an earlier mediator has left: the turn decides who of those that are open goes on. */
 	if (process->state == PROCESS_HOLDS)
 		scheduler_process_grant(process, VGPU_PERMIT_OPEN, VGPU_TIME_NEVER);
@@ -310,15 +215,23 @@ static void machine_regroup(struct mediator *mediator, unsigned first)
 /* Those where some process has begun, each once, from the lowest on: the next one from 'first' on. UINT_MAX: none. */
 static unsigned machine_next(const struct mediator *mediator, unsigned first)
 {
-	const struct scheduler_bell *bell;
+	const struct scheduler_process *process;
+	const struct scheduler *scheduler;
+	const struct share *share;
 	unsigned next = UINT_MAX;
 
-	LIST_FOREACH(bell, &mediator->bells, link)
+	LIST_FOREACH(scheduler, &mediator->schedulers, link)
 	{
-		unsigned gpu = first_gpu(bell->gpu);
+		LIST_FOREACH(share, &scheduler->shares, link)
+		{
+			LIST_FOREACH(process, &share->processes, link)
+			{
+				unsigned gpu = first_gpu(process->gpu);
 
-		if (gpu >= first && gpu < next)
-			next = gpu;
+				if (gpu >= first && gpu < next)
+					next = gpu;
+			}
+		}
 	}
 	return next;
 }

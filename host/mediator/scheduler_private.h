@@ -17,15 +17,10 @@ enum process_state {
 	PROCESS_CLOSING, /* CLOSED; its answer is waited for */
 };
 
-/* What executors ring: of those that began on that GPU, wherever they are now. */
 struct scheduler_bell {
-	LIST_ENTRY(scheduler_bell) link;
-	struct mediator *mediator;
-	unsigned gpu;
 	int descriptor;
 	struct event *rung;
-	unsigned users;
-	unsigned strays; /* of them, those under another GPU's scheduler */
+	struct event *pause; /* while it is not listened to */
 };
 
 struct scheduler_process {
@@ -34,7 +29,8 @@ struct scheduler_process {
 	struct permit permit;
 	const volatile struct vgpu_executor_schedule *claims;
 	const volatile struct vgpu_executor_device *device_claims;
-	struct scheduler_bell *bell;
+	struct scheduler_bell bell;
+	unsigned gpu; /* where it began */
 	bool sees_all;
 	uint32_t devices; /* that it claims, if it sees all: a bit for each GPU, of this host or of its worker */
 	enum process_state state;
@@ -110,13 +106,17 @@ void scheduler_overdue_end(struct scheduler *scheduler);
 
 /* scheduler_devices.c */
 
-/* 'descriptor', -1 or the eventfd that an earlier mediator has given to executors of this GPU, is taken over. */
-struct scheduler_bell *scheduler_bell_take(struct mediator *mediator, unsigned gpu, int descriptor);
-void scheduler_bell_release(struct scheduler_bell *bell);
-void scheduler_bells_destroy(struct mediator *mediator);
-
 /* Puts each process under the scheduler of its GPUs, if any has changed them. */
 void schedulers_regroup(struct mediator *mediator);
+
+/* scheduler_bell.c */
+
+/*
+ * The process's. 'descriptor', -1 or the eventfd that an earlier mediator has given to the executor, is taken over.
+ * 0, or -1 with errno.
+ */
+int scheduler_bell_open(struct scheduler_process *process, struct mediator *mediator, int descriptor);
+void scheduler_bell_close(struct scheduler_bell *bell);
 
 /* scheduler_turn.c */
 

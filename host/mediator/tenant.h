@@ -56,6 +56,8 @@ struct tenant {
 	/* Faults of its programs since window_start (seconds of CLOCK_MONOTONIC). */
 	uint32_t faults;
 	uint64_t faults_in_all;
+	uint64_t rings_since_ns; /* of its executors' bells (scheduler_bell.c): since when, and how many */
+	uint32_t rings;
 	uint64_t used_ns; /* GPU time while others were there, of processes that are gone */
 	int64_t window_start;
 	int64_t quarantined_until;   /* the same; 0: it is not (quarantine.h) */

@@ -8,31 +8,11 @@
 
 #include "mirror_control.h"
 #include "pause.h"
+#include "wakeup.h"
 #include "window_use.h"
 
 #define FRAMES_IN_A_ROW	     16
 #define ROUNDS_BETWEEN_LOOKS 256
-
-static void eventfd_ring(int descriptor)
-{
-	const uint64_t one = 1;
-	ssize_t written;
-
-	do
-		written = write(descriptor, &one, sizeof(one));
-	while (written < 0 && errno == EINTR);
-	/* EAGAIN: the counter is full, so the executor has its wake-up already. */
-}
-
-static void eventfd_clear(int descriptor)
-{
-	uint64_t count;
-	ssize_t got;
-
-	do
-		got = read(descriptor, &count, sizeof(count));
-	while (got < 0 && errno == EINTR);
-}
 
 /* Remembers what the reply will have filled. A wrong request is the executor's to refuse. */
 static void download_note(struct mirror *mirror, const uint8_t *record, uint32_t length)
@@ -85,7 +65,7 @@ static bool commands_put(struct mirror *mirror)
 		download_note(mirror, record, header.length);
 		memcpy(place, record, header.length);
 		if (ring_commit(&mirror->commands))
-			eventfd_ring(mirror->doorbell);
+			wakeup_send(mirror->doorbell);
 		records_put(in, header.length);
 		progress = true;
 	}
@@ -345,7 +325,7 @@ static bool replies_take(struct mirror *mirror)
 		progress = true;
 	}
 	if (progress && ring_producer_waits(&mirror->replies))
-		eventfd_ring(mirror->doorbell);
+		wakeup_send(mirror->doorbell);
 	deferred_send(mirror);
 	if (!mirror->held_bytes && function_send(mirror))
 		progress = true;
@@ -396,9 +376,9 @@ static void mirror_sleep(struct mirror *mirror, int timeout_ms)
 {
 	struct pollfd waits[] = {
 		{.fd = mirror->link->socket, .events = POLLIN | POLLRDHUP},
-		{.fd = mirror->interrupt, .events = POLLIN},
+		{.fd = mirror->interrupted, .events = POLLIN},
 		{.fd = mirror->is_finishing ? -1 : mirror->control, .events = POLLIN | POLLRDHUP},
-		{.fd = mirror->schedule.bell, .events = POLLIN},
+		{.fd = mirror->schedule.rung, .events = POLLIN},
 		{.fd = mirror->accounts, .events = POLLIN},
 		{.fd = mirror->log.pipe, .events = POLLIN},
 		{.fd = mirror->lanes.count ? mirror->lanes.bell : -1, .events = POLLIN},
@@ -414,7 +394,7 @@ static void mirror_sleep(struct mirror *mirror, int timeout_ms)
 	if (waits[6].revents)
 		lanes_wake(&mirror->lanes);
 	if (waits[1].revents & POLLIN)
-		eventfd_clear(mirror->interrupt);
+		wakeup_take(mirror->interrupted);
 	if (waits[3].revents & POLLIN)
 		mirror_schedule_ring(&mirror->schedule);
 	if (waits[2].revents)

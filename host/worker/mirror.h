@@ -40,9 +40,11 @@ struct mirror {
 	pid_t executor;
 	int executor_exit; /* pidfd */
 	int control;
-	int accounts; /* the main process's end of the socket (accounts.h); -1: it is gone */
-	int doorbell;
-	int interrupt;
+	int accounts;	    /* the main process's end of the socket (accounts.h); -1: it is gone */
+	int doorbell;	    /* wakeup.h */
+	int doorbell_other; /* the executor's end of it */
+	int interrupt;	    /* an eventfd, which the executor writes */
+	int interrupted;    /* wakeup_listen() of it */
 	uint8_t *memory;
 	struct vgpu_channel_header *header;
 	const struct vgpu_executor_counters *counters;

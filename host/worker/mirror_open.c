@@ -16,6 +16,7 @@
 #include "control_socket.h"
 #include "memory_file.h"
 #include "mirror.h"
+#include "wakeup.h"
 
 #define COUNTERS_BYTES	  4096
 #define CHANNEL_BYTES_MAX (256u << 20)
@@ -50,7 +51,7 @@ static bool executor_start(struct mirror *mirror, const struct mirror_plan *plan
 
 static bool start_send(struct mirror *mirror, const struct mirror_plan *plan, int memory, int counters, int tenant)
 {
-	const struct mirror_schedule *schedule = &mirror->schedule;
+	struct mirror_schedule *schedule = &mirror->schedule;
 	struct control_message message = {
 		.executor_start =
 			{
@@ -62,14 +63,19 @@ static bool start_send(struct mirror *mirror, const struct mirror_plan *plan, in
 				.can_share = 1,
 				.is_far = 1,
 			},
-		.fds = {memory, mirror->doorbell, mirror->interrupt, counters, schedule->file, tenant, schedule->wake,
-			schedule->bell},
+		.fds = {memory, mirror->doorbell_other, mirror->interrupt, counters, schedule->file, tenant,
+			schedule->wake_other, schedule->bell},
 		.fd_count = 8,
 	};
 
 	snprintf(message.executor_start.driver_library, sizeof(message.executor_start.driver_library), "%s",
 		 plan->driver);
-	return control_send(mirror->control, VGPU_CONTROL_EXECUTOR_START, &message) == 0;
+	if (control_send(mirror->control, VGPU_CONTROL_EXECUTOR_START, &message) < 0)
+		return false;
+	/* Only the executor is to have its ends. */
+	close(mirror->doorbell_other);
+	mirror_schedule_sent(schedule);
+	return true;
 }
 
 static bool ready_await(struct mirror *mirror)
@@ -212,7 +218,7 @@ bool mirror_open(struct mirror *mirror, const struct mirror_plan *plan)
 	void *counters_mapping = MAP_FAILED;
 	bool result = false;
 
-	mirror->control = mirror->doorbell = mirror->interrupt = mirror->executor_exit = -1;
+	mirror->control = mirror->executor_exit = -1;
 	mirror->accounts = plan->accounts;
 	mirror->log.pipe = -1;
 	if (!open_is_valid(mirror, &plan->open))
@@ -221,13 +227,14 @@ bool mirror_open(struct mirror *mirror, const struct mirror_plan *plan)
 	if (plan->open.flags & LINK_FLAG_PACK)
 		(void)packer_open(&mirror->packer);
 	memory = memory_file_create("vgpu-channel", bytes);
-	mirror->doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	mirror->interrupt = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (memory >= 0)
 		mapping = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
 	if (account_open(plan, &tenant, &counters))
 		counters_mapping = mmap(NULL, COUNTERS_BYTES, PROT_READ, MAP_SHARED, counters, 0);
-	if (mapping == MAP_FAILED || counters_mapping == MAP_FAILED || mirror->doorbell < 0 || mirror->interrupt < 0 ||
+	if (mapping == MAP_FAILED || counters_mapping == MAP_FAILED || mirror->interrupt < 0 ||
+	    (mirror->interrupted = wakeup_listen(mirror->interrupt)) < 0 ||
+	    wakeup_create(&mirror->doorbell, &mirror->doorbell_other) < 0 ||
 	    mirror_schedule_open(&mirror->schedule) < 0 || !lanes_offer(mirror, plan, memory) ||
 	    !executor_start(mirror, plan) || !start_send(mirror, plan, memory, counters, tenant)) {
 		mirror_end(mirror, VGPU_ERROR_NO_MEMORY, "the worker cannot start an executor: %s", strerror(errno));

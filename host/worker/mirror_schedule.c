@@ -10,6 +10,7 @@
 
 #include "memory_file.h"
 #include "pause.h"
+#include "wakeup.h"
 
 /* Kernels that may not be longer than some time are looked at in a part of it. */
 #define WATCH_PART   8
@@ -24,9 +25,11 @@ int mirror_schedule_open(struct mirror_schedule *schedule)
 	void *page;
 
 	schedule->file = memory_file_create("vgpu-permit", VGPU_SCHEDULE_PAGE_BYTES);
-	schedule->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	schedule->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (schedule->file < 0 || schedule->wake < 0 || schedule->bell < 0)
+	if (schedule->file < 0 || schedule->bell < 0 || wakeup_create(&schedule->wake, &schedule->wake_other) < 0)
+		return -1;
+	schedule->rung = wakeup_listen(schedule->bell);
+	if (schedule->rung < 0)
 		return -1;
 	page = mmap(NULL, VGPU_SCHEDULE_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, schedule->file, 0);
 	if (page == MAP_FAILED)
@@ -36,19 +39,16 @@ int mirror_schedule_open(struct mirror_schedule *schedule)
 	return 0;
 }
 
+void mirror_schedule_sent(struct mirror_schedule *schedule)
+{
+	close(schedule->wake_other);
+	schedule->wake_other = -1;
+}
+
 void mirror_schedule_begin(struct mirror_schedule *schedule, const void *counters)
 {
 	schedule->counters = counters;
 	schedule->claims = (const void *)((const uint8_t *)counters + VGPU_SCHEDULE_OFFSET);
-}
-
-static void eventfd_ring(int descriptor)
-{
-	const uint64_t one = 1;
-	ssize_t written = write(descriptor, &one, sizeof(one));
-
-	/* It does not block, and a full counter wakes as well. */
-	(void)written;
 }
 
 static void watch_set(struct mirror_schedule *schedule)
@@ -92,7 +92,7 @@ bool mirror_schedule_take(struct mirror_schedule *schedule, const struct link_vi
 	STORE(page->slow_call_ms, permit.slow_call_ms);
 	__atomic_store_n(&page->word, permit.word, __ATOMIC_SEQ_CST);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	eventfd_ring(schedule->wake);
+	wakeup_send(schedule->wake);
 	watch_set(schedule);
 	schedule->is_due |= schedule->is_over;
 	return true;
@@ -106,11 +106,7 @@ void mirror_schedule_end(struct mirror_schedule *schedule)
 
 void mirror_schedule_ring(struct mirror_schedule *schedule)
 {
-	uint64_t count;
-	ssize_t got = read(schedule->bell, &count, sizeof(count));
-
-	/* It does not block, and to have read nothing is as good. */
-	(void)got;
+	wakeup_take(schedule->rung);
 	schedule->is_due = true;
 }
 

@@ -17,10 +17,12 @@ struct mirror_schedule {
 	struct vgpu_permit_page *permit;
 	const struct vgpu_executor_schedule *claims;
 	const struct vgpu_executor_counters *counters;
-	int file; /* of the permit page */
-	int wake; /* eventfds */
-	int bell;
-	bool is_due; /* the executor has rung */
+	int file;	/* of the permit page */
+	int wake;	/* wakeup.h */
+	int wake_other; /* the executor's end of it */
+	int bell;	/* an eventfd, which the executor writes */
+	int rung;	/* wakeup_listen() of it */
+	bool is_due;	/* the executor has rung */
 	struct link_schedule sent;
 	bool is_over;	  /* there is no executor any more */
 	uint64_t look_ms; /* when to look for kernels that take too long; 0: theirs is not limited */
@@ -28,6 +30,8 @@ struct mirror_schedule {
 
 /* 0, or -1 with errno; what was opened goes with the process. */
 int mirror_schedule_open(struct mirror_schedule *schedule);
+/* The executor has its end. */
+void mirror_schedule_sent(struct mirror_schedule *schedule);
 /* Once there is an executor. */
 void mirror_schedule_begin(struct mirror_schedule *schedule, const void *counters);
 

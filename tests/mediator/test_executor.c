@@ -16,12 +16,18 @@
  *   leaver        the same, out of its process group, where another process is left
  *   fault         ready, then says that the guest broke the protocol, at the first doorbell
  *   host-fault    ready, then says that the host failed it, and goes on
+ *   block-wake    ready, having made its descriptors ones that wait, and filled what it is woken by
+ *   block-bell    the same, and takes away what it has rung before anybody can have read it, again and again
+ *   ring          ready, and rings its bell all the time
+ *   ask           ready, and asks about its tenant all the time; each answer counts as a call
+ *   stowaway      ready, then asks with a descriptor that nobody wants, at the first doorbell
  *   die           ready, then dies by SIGABRT at the first doorbell
  *
  * With --probe it answers as VGPU_EXECUTOR_TEST_PROBE says: "good" (the default), "slow",
  * "none" or "bad"; the library "missing.so" is always bad, "appears:FILE" until FILE exists.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -33,6 +39,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "control_socket.h"
@@ -121,6 +128,92 @@ static void greet(uint32_t channel, struct vgpu_executor_counters *counters)
 	fprintf(stderr, "greeted: %u sees \"%s\"\n", channel, message.guest_devices.visible);
 }
 
+/* As one that was taken over may: the flags are those of all who have the same open file. */
+static void waiting_make(int descriptor)
+{
+	int flags = fcntl(descriptor, F_GETFL);
+
+	if (flags < 0 || fcntl(descriptor, F_SETFL, flags & ~O_NONBLOCK) < 0)
+		exit(7);
+}
+
+/* So that whoever writes to it as well would wait, if it is an eventfd. */
+static void full_make(int descriptor)
+{
+	const uint64_t full = UINT64_MAX - 1;
+
+	if (write(descriptor, &full, sizeof(full)) < 0)
+		fprintf(stderr, "full: %s\n", strerror(errno));
+}
+
+/* Our parent, the mediator, is in a call of read and has been for a while: it waits. */
+static bool parent_reads(void)
+{
+	char path[64];
+	char call[8] = "";
+
+	snprintf(path, sizeof(path), "/proc/%d/syscall", (int)getppid());
+	for (int i = 0; i < 50; i++) {
+		FILE *file = fopen(path, "r");
+		bool reads = file && fgets(call, sizeof(call), file) && call[0] != 'r' && atoi(call) == SYS_read;
+
+		if (file)
+			fclose(file);
+		if (!reads)
+			return false;
+		usleep(1000);
+	}
+	return true;
+}
+
+/* Rings, and takes the ring away when it was seen and before it was read. */
+static void bell_steal(int bell)
+{
+	struct pollfd rung = {.fd = bell, .events = POLLIN};
+	uint64_t count = 1;
+
+	for (int i = 0; i < 20000 && !parent_reads(); i++) {
+		if (write(bell, &count, sizeof(count)) < 0)
+			exit(8);
+		for (volatile int wait = 0; wait < i % 500 * 40; wait++)
+			continue;
+		if (poll(&rung, 1, 0) == 1 && read(bell, &count, sizeof(count)) < 0)
+			exit(9);
+		count = 1;
+	}
+}
+
+static _Noreturn void bell_ring(int bell)
+{
+	const uint64_t one = 1;
+
+	while (write(bell, &one, sizeof(one)) > 0)
+		continue;
+	exit(10);
+}
+
+static _Noreturn void tenant_ask(struct vgpu_executor_counters *counters)
+{
+	struct control_message question;
+	struct control_message reply;
+
+	for (;;) {
+		question = (struct control_message){.tenant_query = {.pci_place = 0}};
+		if (control_send(VGPU_EXECUTOR_CONTROL_FD, VGPU_CONTROL_TENANT_QUERY, &question) < 0 ||
+		    control_receive(VGPU_EXECUTOR_CONTROL_FD, &reply) != 1)
+			exit(0);
+		control_message_release(&reply);
+		counters->calls++;
+	}
+}
+
+static void stowaway_send(int descriptor)
+{
+	struct control_message question = {.tenant_query = {.pci_place = 0}, .fds = {descriptor}, .fd_count = 1};
+
+	(void)control_send(VGPU_EXECUTOR_CONTROL_FD, VGPU_CONTROL_TENANT_QUERY, &question);
+}
+
 int main(int argument_count, char **arguments)
 {
 	const char *behaviour = getenv("VGPU_EXECUTOR_TEST");
@@ -130,6 +223,8 @@ int main(int argument_count, char **arguments)
 	struct control_message start;
 	unsigned char *memory;
 	unsigned long long rings;
+	int wake = -1;
+	int bell = -1;
 	bool control_open = true;
 	bool ignores_end;
 
@@ -183,11 +278,29 @@ int main(int argument_count, char **arguments)
 		if (setpgid(0, idle_start(true)) < 0)
 			return 5;
 	}
+	if (start.executor_start.has_schedule) {
+		wake = start.fds[start.fd_count - 2];
+		bell = start.fds[start.fd_count - 1];
+	}
 	memcpy(memory, "executor was here", 18);
 	fprintf(stderr, "[cuda-executor] cuMemAlloc: allocating 4096 bytes\n");
 	answer(VGPU_CONTROL_EXECUTOR_READY, VGPU_ERROR_NONE, "");
 	if (strcmp(behaviour, "greets") == 0)
 		greet(start.executor_start.channel, counters);
+	if (strncmp(behaviour, "block-", 6) == 0) {
+		signal(SIGPIPE, SIG_IGN);
+		waiting_make(wake);
+		waiting_make(bell);
+		if (strcmp(behaviour, "block-wake") == 0)
+			full_make(wake);
+		else
+			bell_steal(bell);
+		fprintf(stderr, "[cuda-executor] has done its worst\n");
+	}
+	if (strcmp(behaviour, "ring") == 0)
+		bell_ring(bell);
+	if (strcmp(behaviour, "ask") == 0)
+		tenant_ask(counters);
 	for (;;) {
 		struct pollfd sources[] = {
 			{.fd = control_open ? VGPU_EXECUTOR_CONTROL_FD : -1, .events = POLLIN},
@@ -212,6 +325,8 @@ int main(int argument_count, char **arguments)
 			answer(VGPU_CONTROL_EXECUTOR_FAULT, VGPU_ERROR_PROTOCOL, "a record longer than the ring");
 		if (strcmp(behaviour, "host-fault") == 0)
 			answer(VGPU_CONTROL_EXECUTOR_FAULT, VGPU_ERROR_NO_MEMORY, "no memory for replies that wait");
+		if (strcmp(behaviour, "stowaway") == 0)
+			stowaway_send(start.fds[0]);
 		if (strcmp(behaviour, "die") == 0)
 			abort();
 		rings = 1;
