@@ -133,7 +133,8 @@ class Local(Side):
         socket_path.unlink(missing_ok=True)
         self.spawn('mediator', [self.bundle / 'bin/mediator_phase3', '--socket', socket_path, '--executor',
                                 self.bundle / 'bin/cuda-executor', '--heartbeat', '60', '--executor-environment',
-                                'LD_LIBRARY_PATH', '--tenant-per-program', 'yes', *options],
+                                'LD_LIBRARY_PATH', '--tenant-per-program', 'yes', '--allow-pageable-access', 'yes',
+                                *options],
                    {'LD_LIBRARY_PATH': self.driver_path(self.bundle / 'lib')}, lambda text: self.mediator_ready in text)
 
     mediator_ready = 'CUDA initialized'
@@ -159,7 +160,7 @@ class Worker(Local):
             credentials.chmod(0o600)
         port = port_free()
         self.spawn('worker', [self.bundle / 'bin/vgpu-worker', '--listen', f'127.0.0.1:{port}', '--credentials',
-                              credentials, '--driver', 'libcuda.so.1'],
+                              credentials, '--driver', 'libcuda.so.1', '--allow-pageable-access'],
                    {'LD_LIBRARY_PATH': self.driver_path(self.bundle / 'lib')}, lambda _: port_listens(port))
         self.mediator('--driver', '/nonexistent/libcuda.so.1', '--worker', f'A=127.0.0.1:{port}',
                       '--worker-credentials', credentials, *self.lanes())

@@ -39,7 +39,8 @@ class Mediator:
         self.log = folder / 'mediator.log'
         command = [bundle / 'bin/mediator_phase3', '--socket', self.socket, '--log', self.log,
                    '--executor', bundle / 'bin/cuda-executor', '--driver', driver, '--heartbeat', '60',
-                   '--executor-environment', 'LD_LIBRARY_PATH', '--tenant-per-program', 'yes', *options]
+                   '--executor-environment', 'LD_LIBRARY_PATH', '--tenant-per-program', 'yes',
+                   '--allow-pageable-access', 'yes', *options]
         for line in SETTINGS:
             command += ['--tenant', line]
         library = os.environ.get('LD_LIBRARY_PATH')

@@ -156,7 +156,7 @@ struct vgpu_control_executor_start {
 	char driver_library[256];   /* path or soname for dlopen */
 	char tenant[VGPU_CONTROL_TENANT_BYTES]; /* as the mediator names it; a relay tells the worker */
 	uint32_t is_lasting;			/* the tenant is known again by this name; a relay tells the worker */
-	uint32_t reserved;
+	uint32_t allows_pageable;		/* devices whose kernels reach all memory of the executor may be used */
 };
 
 /* What a guest said in its greeting. */

@@ -88,6 +88,7 @@ struct vgpu_tenant_page {
 	uint64_t handles;
 	uint64_t commands_free_ns; /* when the commands so far would be paid for at the allowed rate */
 	uint64_t bytes_free_ns;
+	uint64_t telemetry_free_ns; /* the same for the host's time that its requests of NVML take */
 };
 
 #endif

@@ -83,8 +83,11 @@ static bool captures_reserve(struct captures *captures)
 	return true;
 }
 
-/* Before a capture: waits that others have begun are marked while the stream still takes marks. */
-static CUresult begin_prepare(struct executor *executor, const struct request *request)
+/*
+ * Before a capture: waits that others have begun are marked while the stream still takes marks, and what is in it and
+ * is not counted, for nobody else was there, is left to a stream that does.
+ */
+static CUresult begin_prepare(struct executor *executor, const struct request *request, uint32_t stream_id)
 {
 	const struct driver *driver = &executor->driver;
 
@@ -94,6 +97,7 @@ static CUresult begin_prepare(struct executor *executor, const struct request *r
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	pending_settle(executor);
 	gate_settle(executor);
+	context_stream_leave(executor, stream_id);
 	return request->context && !context_enter(executor, request->context) ? CUDA_ERROR_INVALID_CONTEXT
 									      : CUDA_SUCCESS;
 }
@@ -115,7 +119,7 @@ CUresult execute_cuStreamBeginCapture_v2(struct executor *executor, const struct
 	CUresult result = execute_find_stream(executor, arguments->hStream, &stream);
 
 	if (!result)
-		result = begin_prepare(executor, request);
+		result = begin_prepare(executor, request, arguments->hStream);
 	if (result)
 		return result;
 	if (!executor->driver.cuStreamBeginCapture_v2)
@@ -145,7 +149,7 @@ CUresult execute_cuStreamBeginCaptureToGraph(struct executor *executor, const st
 	if (!result && (graph->cache || capture_by_origin(executor, arguments->hStream)))
 		result = CUDA_ERROR_ILLEGAL_STATE;
 	if (!result)
-		result = begin_prepare(executor, request);
+		result = begin_prepare(executor, request, arguments->hStream);
 	if (result)
 		return result;
 	if (!executor->driver.cuStreamBeginCaptureToGraph)
@@ -333,7 +337,9 @@ CUresult execute_cuStreamWaitEvent(struct executor *executor, const struct reque
 			return result;
 	}
 	/* It may make the stream a part of a capture. */
-	if (executor->captures.count)
+	if (executor->captures.count) {
 		gate_settle(executor);
+		context_stream_leave(executor, arguments->hStream);
+	}
 	return executor->driver.cuStreamWaitEvent(stream, event, arguments->Flags);
 }

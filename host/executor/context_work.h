@@ -4,7 +4,7 @@
  * what may be in the legacy default stream.
  *
  * A stream that is destroyed with work in it is waited for, through a mark, by a stream of ours, which so stands for
- * all of them.
+ * all of them; and so is one that is captured, for it takes no marks as long as that goes on.
  *
  * The default stream has no handle, and a mark in it is work of the program to the driver: blocking streams wait for
  * it and it waits for them (API reference, stream synchronization behavior). So it takes one only if the program may
@@ -18,7 +18,7 @@
 
 #include "context.h"
 
-/* Before a stream is destroyed: its context (of a green one the primary one) keeps what is in it. */
+/* Before a stream is destroyed or captured: its context (of a green one the primary one) keeps what is in it. */
 void context_stream_leave(struct executor *executor, uint32_t stream_id);
 
 /* Ends the stream of ours, before its context is. */

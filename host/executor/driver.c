@@ -113,6 +113,15 @@ bool driver_is_softgpu(const struct driver *driver)
 	return strstr(file ? file : info.dli_fname, SOFTWARE_NAME) != NULL;
 }
 
+bool driver_reaches_host(const struct driver *driver, CUdevice device)
+{
+	int reaches = 0;
+
+	return driver->cuDeviceGetAttribute(&reaches, CU_DEVICE_ATTRIBUTE_PAGEABLE_MEMORY_ACCESS, device) ==
+		       CUDA_SUCCESS &&
+	       reaches;
+}
+
 uint32_t driver_pci_place(const struct driver *driver, CUdevice device)
 {
 	int domain = 0;

@@ -24,6 +24,12 @@ bool driver_is_software(const struct driver *driver);
 /* The same, before cuInit: by the library's name. */
 bool driver_is_softgpu(const struct driver *driver);
 
+/*
+ * After cuInit: do its kernels reach all memory of their process, the executor's own (HMM, or a processor that shares
+ * its page tables with the GPU)? False where the driver does not know.
+ */
+bool driver_reaches_host(const struct driver *driver, CUdevice device);
+
 /* After cuInit: where the device is on the PCI bus (VGPU_PCI_PLACE). */
 uint32_t driver_pci_place(const struct driver *driver, CUdevice device);
 

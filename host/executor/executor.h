@@ -73,6 +73,7 @@ struct executor {
 	char fault_text[VGPU_CONTROL_TEXT_BYTES];
 
 	struct gate gate;
+	bool allows_pageable;		 /* devices that driver_reaches_host() is said of */
 	struct vgpu_tenant_page *tenant; /* NULL: no limits */
 	uint64_t bytes_paid;		 /* of those copied, counted against the rate */
 	bool has_overdrawn;		 /* what the driver has taken brought the tenant above its limit */

@@ -250,7 +250,7 @@ static void standby_begin(struct gate *gate)
 	bell_ring(gate);
 }
 
-static bool work_waits(const struct executor *executor)
+bool gate_work_waits(const struct executor *executor)
 {
 	const struct ring *commands = &executor->channel.commands;
 
@@ -262,7 +262,7 @@ bool gate_ask(struct executor *executor)
 	struct gate *gate = &executor->gate;
 	uint64_t now;
 
-	if (!work_waits(executor))
+	if (!gate_work_waits(executor))
 		return false;
 	now = schedule_now();
 	/* They were let through before the permit changed: what is in flight from then on is to include them. */
@@ -291,7 +291,7 @@ bool gate_ask(struct executor *executor)
 /* Tells the mediator that nothing more comes under this word. */
 static void done_send(struct executor *executor, struct gate *gate)
 {
-	bool has_work = work_waits(executor);
+	bool has_work = gate_work_waits(executor);
 
 	gate->is_done = true;
 	STORE(gate->own->demand, has_work);
@@ -304,7 +304,7 @@ static void done_send(struct executor *executor, struct gate *gate)
 
 static void demand_send(struct executor *executor, struct gate *gate)
 {
-	if (!gate->is_done || LOAD(gate->own->demand) || !work_waits(executor))
+	if (!gate->is_done || LOAD(gate->own->demand) || !gate_work_waits(executor))
 		return;
 	__atomic_store_n(&gate->own->demand, 1, __ATOMIC_SEQ_CST);
 	bell_ring(gate);
@@ -312,7 +312,7 @@ static void demand_send(struct executor *executor, struct gate *gate)
 
 static void idle_look(struct executor *executor, struct gate *gate, uint64_t now)
 {
-	if (work_waits(executor) || executor->pendings.first) {
+	if (gate_work_waits(executor) || executor->pendings.first) {
 		gate->idle_since_ns = now;
 		return;
 	}
@@ -333,7 +333,7 @@ static void open_close(struct executor *executor, struct gate *gate, uint64_t no
 {
 	struct bursts *bursts = &gate->bursts;
 
-	if (work_waits(executor))
+	if (gate_work_waits(executor))
 		return;
 	if (bursts_outstanding(bursts) == 0 ||
 	    now - bursts->ring[bursts->next % BURSTS_MAX].began_ns >= LOAD(gate->permit->burst_ns))

@@ -57,6 +57,9 @@ struct gate {
 void gate_open(struct gate *gate, const struct vgpu_permit_page *permit, struct vgpu_executor_schedule *own, int wake,
 	       int bell);
 
+/* Are there records in the ring? */
+bool gate_work_waits(const struct executor *executor);
+
 bool gate_ask(struct executor *executor);
 
 /* Nothing is counted, all records may be executed. */

@@ -27,6 +27,7 @@ static const struct pause_rule gpu_pause = {.part = 256, .least_ns = 10000, .mos
 static const struct pause_rule software_pause = {.part = 64, .least_ns = 50000, .most_ns = 1000000};
 
 #define LOOK_INTERVAL_NS 1000000000u
+#define NAP_NS_MAX	 10000000u
 
 static uint64_t now_ns(void)
 {
@@ -102,6 +103,17 @@ bool idle_spin(struct idle *idle, bool waits_for_gpu)
 		return false;
 	processor_relax();
 	return true;
+}
+
+void idle_nap(struct idle *idle, uint64_t until_ns)
+{
+	uint64_t now = now_ns();
+	uint64_t nap_ns = until_ns > now ? until_ns - now : 0;
+	struct timespec nap = {0};
+
+	idle->has_slept = true;
+	nap.tv_nsec = (long)(nap_ns < NAP_NS_MAX ? nap_ns : NAP_NS_MAX);
+	nanosleep(&nap, NULL);
 }
 
 int idle_sleep(struct idle *idle, int doorbell, int wake, bool waits_for_gpu)

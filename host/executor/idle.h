@@ -24,6 +24,9 @@ void idle_end(struct idle *idle);
 /* Nothing to do: true, look again at once; false: sleep. */
 bool idle_spin(struct idle *idle, bool waits_for_gpu);
 
+/* Sleeps until then, or for a while, whoever rings: nothing is to be done before. */
+void idle_nap(struct idle *idle, uint64_t until_ns);
+
 /* 1: the doorbell or the wake eventfd (-1: none) rang; 0: time to look again; -1: errno. */
 int idle_sleep(struct idle *idle, int doorbell, int wake, bool waits_for_gpu);
 

@@ -7,6 +7,16 @@
 #define RATE_BURST_NS 100000000u
 #define NS_PER_SECOND 1000000000u
 
+/*
+ * Of one processor the eighth part, after half a second at once for who asks now and then: nvidia-smi asks for some ten
+ * milliseconds. What a request costs beside the call itself is a guess. One that the driver or the mediator keeps
+ * waiting is not held against the tenant for long.
+ */
+#define TELEMETRY_PART	      8u
+#define TELEMETRY_BURST_NS    (500000000ull * TELEMETRY_PART)
+#define TELEMETRY_REQUEST_NS  40000u
+#define TELEMETRY_USED_NS_MAX 100000000u
+
 #define LOAD(field) __atomic_load_n(&(field), __ATOMIC_RELAXED)
 
 /* Never above the limit, and never refused because of somebody who is refused as well. */
@@ -119,11 +129,11 @@ void limit_memory_view(const struct executor *executor, uint64_t *free_bytes, ui
  * The generic cell rate algorithm: *free_ns is when all that was let through is paid for. 0, or how long
  * to wait.
  */
-static uint64_t rate_wait(const uint64_t *free_ns, uint64_t now)
+static uint64_t rate_wait(const uint64_t *free_ns, uint64_t burst_ns, uint64_t now)
 {
 	uint64_t paid = LOAD(*free_ns);
 
-	return paid > now + RATE_BURST_NS ? paid - now - RATE_BURST_NS : 0;
+	return paid > now + burst_ns ? paid - now - burst_ns : 0;
 }
 
 static void rate_pay(uint64_t *free_ns, uint64_t amount, uint64_t per_second, uint64_t now)
@@ -156,9 +166,9 @@ bool limit_rate_admits(struct executor *executor, uint64_t now)
 		rate_pay(&tenant->bytes_free_ns, copied - executor->bytes_paid, bytes, now);
 	executor->bytes_paid = copied;
 	if (bytes)
-		wait = rate_wait(&tenant->bytes_free_ns, now);
-	if (commands && rate_wait(&tenant->commands_free_ns, now) > wait)
-		wait = rate_wait(&tenant->commands_free_ns, now);
+		wait = rate_wait(&tenant->bytes_free_ns, RATE_BURST_NS, now);
+	if (commands && rate_wait(&tenant->commands_free_ns, RATE_BURST_NS, now) > wait)
+		wait = rate_wait(&tenant->commands_free_ns, RATE_BURST_NS, now);
 	if (wait) {
 		if (!gate->delayed_until_ns)
 			counter_add(&gate->own->delays, 1);
@@ -175,4 +185,30 @@ void limit_rate_pay(struct executor *executor, uint64_t now)
 
 	if (executor->tenant && commands)
 		rate_pay(&executor->tenant->commands_free_ns, 1, commands, now);
+}
+
+/* Where nobody schedules there is one executor, and no page. */
+static uint64_t *telemetry_free(const struct executor *executor)
+{
+	static uint64_t own_free_ns;
+
+	return executor->tenant ? &executor->tenant->telemetry_free_ns : &own_free_ns;
+}
+
+uint64_t limit_telemetry_wait(struct executor *executor, uint64_t now)
+{
+	uint64_t wait = rate_wait(telemetry_free(executor), TELEMETRY_BURST_NS, now);
+	uint64_t commands_wait = 0;
+
+	if (executor->tenant && LOAD(executor->gate.permit->limits.commands_per_second))
+		commands_wait = rate_wait(&executor->tenant->commands_free_ns, RATE_BURST_NS, now);
+	return wait > commands_wait ? wait : commands_wait;
+}
+
+void limit_telemetry_pay(struct executor *executor, uint64_t used_ns, uint64_t now)
+{
+	if (used_ns > TELEMETRY_USED_NS_MAX)
+		used_ns = TELEMETRY_USED_NS_MAX;
+	rate_pay(telemetry_free(executor), (used_ns + TELEMETRY_REQUEST_NS) * TELEMETRY_PART, NS_PER_SECOND, now);
+	limit_rate_pay(executor, now);
 }

@@ -42,4 +42,13 @@ bool limit_rate_admits(struct executor *executor, uint64_t now);
 /* Another record is taken. */
 void limit_rate_pay(struct executor *executor, uint64_t now);
 
+/*
+ * The same for requests of NVML, which keep a processor of the host, its driver and the mediator busy without the GPU:
+ * they count as commands, and all of a tenant's take a part of one processor's time at most. 0, or for how long
+ * (nanoseconds) the next one has to wait.
+ */
+uint64_t limit_telemetry_wait(struct executor *executor, uint64_t now);
+/* Another one was answered, in that time. */
+void limit_telemetry_pay(struct executor *executor, uint64_t used_ns, uint64_t now);
+
 #endif

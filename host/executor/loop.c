@@ -172,6 +172,11 @@ static void record_execute(struct loop *loop)
 		idle_open(&loop->idle, executor->driver_is_software);
 }
 
+static bool record_is_admitted(struct executor *executor)
+{
+	return executor->telemetry.is_serving ? telemetry_admits(executor) : gate_admits(executor, &executor->gate);
+}
+
 /* True: at least one record was executed. */
 static bool records_take(struct loop *loop)
 {
@@ -180,7 +185,7 @@ static bool records_take(struct loop *loop)
 	int count = 0;
 
 	while (count < RECORDS_IN_A_ROW && !executor->fault && !executor->replies.first &&
-	       (executor->telemetry.is_serving || gate_admits(executor, &executor->gate))) {
+	       record_is_admitted(executor)) {
 		enum ring_status status = ring_take(commands, loop->record, sizeof(loop->record));
 
 		if (status == RING_FATAL)
@@ -218,6 +223,10 @@ static void loop_sleep(struct loop *loop, bool waits_for_gpu)
 	struct executor *executor = loop->executor;
 	int woken;
 
+	if (executor->telemetry.delayed_until_ns) {
+		idle_nap(&loop->idle, executor->telemetry.delayed_until_ns);
+		return;
+	}
 	/* Before the preparation, which depends on what waits to be sent. */
 	print_poll(executor);
 	if (sleep_prepare(executor))

@@ -34,7 +34,7 @@ static int device_print(const struct driver *driver, int ordinal)
 	printf("device=%d name=\"%s\" uuid=GPU-", ordinal, name);
 	for (int i = 0; i < 16; i++)
 		printf("%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", (unsigned char)uuid.bytes[i]);
-	printf(" memory=%zu pci=%s\n", bytes, pci);
+	printf(" memory=%zu pci=%s reaches_host=%d\n", bytes, pci, driver_reaches_host(driver, device));
 	return 0;
 }
 

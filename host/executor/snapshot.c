@@ -21,10 +21,33 @@ static uint64_t features_offered(const struct executor *executor)
 	       (executor->channel.area_bytes ? VGPU_FEATURE_HOST_AREA | VGPU_FEATURE_HOST_PLACE : 0);
 }
 
+/* A kernel of the guest's could take an executor over whose memory it reaches. The mediator has looked, on its host. */
+static CUresult devices_check(const struct executor *executor)
+{
+	const struct driver *driver = &executor->driver;
+	int count = 0;
+
+	if (executor->allows_pageable || driver->cuDeviceGetCount(&count) != CUDA_SUCCESS)
+		return CUDA_SUCCESS;
+	for (int i = 0; i < count; i++) {
+		CUdevice device;
+
+		if (driver->cuDeviceGet(&device, i) != CUDA_SUCCESS || !driver_reaches_host(driver, device))
+			continue;
+		log_write("GPU %d is not used: its kernels reach all memory of their process; load nvidia-uvm with "
+			  "uvm_disable_hmm=1, or set allow-pageable-access",
+			  i);
+		return CUDA_ERROR_SYSTEM_NOT_READY;
+	}
+	return CUDA_SUCCESS;
+}
+
 /* Not before it is known that the guest process wants CUDA at all. */
 static void driver_start(struct executor *executor)
 {
 	executor->init_result = executor->driver.cuInit(0);
+	if (!executor->init_result)
+		executor->init_result = devices_check(executor);
 	if (executor->init_result)
 		log_write("cuInit FAILED: %s (%d)", driver_error_name(&executor->driver, executor->init_result),
 			  executor->init_result);

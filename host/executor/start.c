@@ -130,6 +130,7 @@ static bool start_take(struct executor *executor, struct control_message *messag
 	executor->vm_id = start->vm_id;
 	executor->channel_number = start->channel;
 	executor->can_share = start->can_share;
+	executor->allows_pageable = start->allows_pageable;
 	executor->tells_process = start->tells_process;
 	if (message->fd_count != wanted)
 		return fail(executor, VGPU_ERROR_PROTOCOL, "the mediator sent %zu descriptors instead of %zu",

@@ -8,6 +8,7 @@
 
 #include "driver.h"
 #include "executor.h"
+#include "limit.h"
 #include "log.h"
 #include "nvml_abi.h"
 #include "nvml_functions.h"
@@ -305,7 +306,19 @@ _Static_assert(sizeof(struct vgpu_nvml_processes_reply) +
 		       VGPU_RECORD_BYTES_MAX - sizeof(struct vgpu_record),
 	       "a list of processes fits into a reply");
 
-CUresult telemetry_execute(struct executor *executor, const struct request *request, struct reply *reply)
+bool telemetry_admits(struct executor *executor)
+{
+	struct telemetry *telemetry = &executor->telemetry;
+	uint64_t now = schedule_now();
+	uint64_t wait_ns = gate_work_waits(executor) ? limit_telemetry_wait(executor, now) : 0;
+
+	if (wait_ns && !telemetry->delayed_until_ns)
+		counter_add(&executor->gate.own->delays, 1);
+	telemetry->delayed_until_ns = wait_ns ? now + wait_ns : 0;
+	return !wait_ns;
+}
+
+static CUresult request_answer(struct executor *executor, const struct request *request, struct reply *reply)
 {
 	switch (request->opcode) {
 	case VGPU_OPCODE_NVML_CALL:
@@ -319,4 +332,14 @@ CUresult telemetry_execute(struct executor *executor, const struct request *requ
 	default:
 		return EXECUTE_PROTOCOL;
 	}
+}
+
+CUresult telemetry_execute(struct executor *executor, const struct request *request, struct reply *reply)
+{
+	uint64_t began = schedule_now();
+	CUresult result = request_answer(executor, request, reply);
+	uint64_t now = schedule_now();
+
+	limit_telemetry_pay(executor, now - began, now);
+	return result;
 }

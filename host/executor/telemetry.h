@@ -28,7 +28,8 @@ struct telemetry_device {
 struct telemetry {
 	bool is_serving; /* the guest process asks for telemetry, and for no call of CUDA */
 	bool is_open;
-	void *library; /* NULL: the CUDA driver is asked */
+	uint64_t delayed_until_ns; /* by a limit; 0: not */
+	void *library;		   /* NULL: the CUDA driver is asked */
 	uint32_t device_count;
 	struct telemetry_device devices[TELEMETRY_DEVICES_MAX];
 };
@@ -45,7 +46,10 @@ void *telemetry_function(const struct telemetry *telemetry, const char *name);
  */
 bool telemetry_own_bytes(const struct telemetry *telemetry, uint32_t pci_place, uint64_t *ret_bytes);
 
-/* Executes a request of an executor that serves telemetry. */
+/* Do the tenant's limits admit the next request? False: not before delayed_until_ns. */
+bool telemetry_admits(struct executor *executor);
+
+/* Executes a request of an executor that serves telemetry, which is then paid for. */
 CUresult telemetry_execute(struct executor *executor, const struct request *request, struct reply *reply);
 
 /* One of api/nvml; the parts of telemetry_execute(). */

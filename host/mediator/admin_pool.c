@@ -140,13 +140,15 @@ static int scan_gpus(struct admin_request *request)
 	unsigned known = schedulers_look(request->mediator, gpus, SCHEDULERS_MAX);
 
 	request->result = json_array();
-	for (unsigned i = 0; i < probe_device_count(probe); i++) {
+	for (unsigned i = 0; i < probe_device_count_seen(probe); i++) {
 		char pool[2] = {placement_pool(request->mediator, i), '\0'};
 		struct probe_device device = probe_device(probe, i);
 		const struct scheduler_gpu *gpu = NULL;
 		char fault[128];
 
 		gpu_events_describe(request->mediator->gpu_events, device.uuid, fault, sizeof(fault));
+		if (device.reaches_host && !fault[0])
+			snprintf(fault, sizeof(fault), "kernels reach the host's memory");
 		for (unsigned at = 0; at < known && at < SCHEDULERS_MAX; at++) {
 			if (gpus[at].gpu == i)
 				gpu = &gpus[at];

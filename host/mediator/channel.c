@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <event2/event.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -31,9 +30,9 @@
 #define RESULT_LAUNCH_TIMEOUT 702 /* CUDA_ERROR_LAUNCH_TIMEOUT */
 
 static const char *const stage_names[] = {
-	[CHANNEL_WAITING] = "waiting",	 [CHANNEL_BEHIND] = "behind",	[CHANNEL_PACED] = "paced",
-	[CHANNEL_STARTING] = "starting", [CHANNEL_MOVING] = "moving",	[CHANNEL_READY] = "ready",
-	[CHANNEL_DEAD] = "dead",	 [CHANNEL_CLOSING] = "closing",
+	[CHANNEL_CLEANING] = "cleaning", [CHANNEL_WAITING] = "waiting",	  [CHANNEL_BEHIND] = "behind",
+	[CHANNEL_PACED] = "paced",	 [CHANNEL_STARTING] = "starting", [CHANNEL_MOVING] = "moving",
+	[CHANNEL_READY] = "ready",	 [CHANNEL_DEAD] = "dead",	  [CHANNEL_CLOSING] = "closing",
 };
 
 const char *channel_stage_name(enum channel_stage stage)
@@ -63,9 +62,6 @@ static void channel_free(struct channel *channel)
 
 static void channel_finish(struct channel *channel)
 {
-	if (channel_memory_zero(&channel->request) < 0)
-		log_write_limited(&channel->request.log->events, LOG_LEVEL_WARNING,
-				  "[CHANNEL] %s: its memory could not be zeroed: %s", channel->label, strerror(errno));
 	log_debug("[CHANNEL] %s: closed", channel->label);
 	LIST_REMOVE(channel, link);
 	channel->request.handlers->closed(channel);
@@ -233,10 +229,8 @@ static void executor_ended(void *owner, const char *how, bool killed)
 	if (channel->stage == CHANNEL_CLOSING || channel->stage == CHANNEL_DEAD)
 		log_write_limited(&channel->request.log->events, LOG_LEVEL_INFO, "[CHANNEL] %s: %s", channel->label,
 				  how);
-	if (channel->stage == CHANNEL_CLOSING)
-		channel_finish(channel);
-	else if (channel->stage == CHANNEL_MOVING)
-		channel_start_elsewhere(channel);
+	if (channel->stage == CHANNEL_CLOSING || channel->stage == CHANNEL_MOVING)
+		channel_clean(channel);
 	else if (channel->stage != CHANNEL_DEAD && channel->fault_error != VGPU_ERROR_NONE)
 		channel_die(channel, channel->fault_error, channel->fault_text);
 	else if (channel->stage != CHANNEL_DEAD) {
@@ -260,6 +254,63 @@ static void channel_start_late(struct channel *channel)
 
 	if (error != VGPU_ERROR_NONE)
 		channel_die(channel, error, text);
+}
+
+/* With zeroed memory. One that cannot begin to start is as if it had never been opened. */
+static void channel_begin(struct channel *channel, int zeroing_error)
+{
+	char text[VGPU_CONTROL_TEXT_BYTES];
+	enum vgpu_channel_error error =
+		zeroing_error ? channel_refuse(text, VGPU_ERROR_REFUSED, "the channel's memory cannot be zeroed: %s",
+					       strerror(zeroing_error))
+			      : channel_start(channel, text);
+
+	if (error == VGPU_ERROR_NONE)
+		return;
+	log_write_limited(&channel->request.log->events, LOG_LEVEL_WARNING, "[CHANNEL] %s: refused: %s", channel->label,
+			  text);
+	LIST_REMOVE(channel, link);
+	channel->request.handlers->refused(channel, error, text);
+	channel_free(channel);
+}
+
+static void channel_cleaned(void *owner, int error)
+{
+	struct channel *channel = owner;
+
+	channel->is_cleaning = false;
+	if (error && channel->stage != CHANNEL_CLEANING)
+		log_write_limited(&channel->request.log->events, LOG_LEVEL_WARNING,
+				  "[CHANNEL] %s: its memory could not be zeroed: %s", channel->label, strerror(error));
+	if (channel->stage == CHANNEL_CLEANING)
+		channel_begin(channel, error);
+	else if (channel->stage == CHANNEL_CLOSING)
+		channel_finish(channel);
+	else if (channel->stage == CHANNEL_MOVING && error)
+		channel_die(channel, VGPU_ERROR_REFUSED, "the channel's memory cannot be zeroed");
+	else if (channel->stage == CHANNEL_MOVING)
+		channel_start_elsewhere(channel);
+	/* Else it took too long to be moved, and is dead. */
+}
+
+void channel_clean(struct channel *channel)
+{
+	const struct channel_request *request = &channel->request;
+
+	/* It may be under way, for a channel that is closed meanwhile: nobody else can have been given it since. */
+	if (channel->is_cleaning)
+		return;
+	channel->is_cleaning = true;
+	channel->cleaning = (struct cleaning){
+		.whose = request->tenant,
+		.memory = request->memory,
+		.offset = request->offset,
+		/* Pages of a guest of Xen are zeroed by its device. */
+		.bytes = request->xen_domain ? 0 : request->bytes,
+		.done = channel_cleaned,
+		.owner = channel,
+	};
+	cleaner_add(channel->mediator->cleaner, &channel->cleaning);
 }
 
 static void start_timer_fired(evutil_socket_t none, short what, void *argument)
@@ -313,7 +364,7 @@ enum vgpu_channel_error channel_open(struct mediator *mediator, const struct cha
 		.mediator = mediator,
 		.request = taken,
 		.pool_id = request->pool_id,
-		.stage = CHANNEL_WAITING,
+		.stage = CHANNEL_CLEANING,
 		.opened = ++mediator->channel_events,
 		.counters = {.values = NULL, .file = -1},
 	};
@@ -324,20 +375,13 @@ enum vgpu_channel_error channel_open(struct mediator *mediator, const struct cha
 		error = channel_refuse(ret_text, VGPU_ERROR_NO_MEMORY, "the host is out of memory");
 		goto fail;
 	}
-	if (channel_memory_zero(&channel->request) < 0) {
-		error = channel_refuse(ret_text, VGPU_ERROR_REFUSED, "the channel's memory cannot be zeroed: %s",
-				       strerror(errno));
-		goto fail;
-	}
 	if (counters_page_create(&channel->counters) < 0) {
 		error = channel_refuse(ret_text, VGPU_ERROR_NO_MEMORY, "the host is out of memory: %s",
 				       strerror(errno));
 		goto fail;
 	}
-	error = channel_start(channel, ret_text);
-	if (error != VGPU_ERROR_NONE)
-		goto fail;
 	LIST_INSERT_HEAD(&mediator->channels, channel, link);
+	channel_clean(channel);
 	*ret_channel = channel;
 	return VGPU_ERROR_NONE;
 fail:
@@ -399,7 +443,7 @@ void channel_close(struct channel *channel)
 	if (channel->executor)
 		executor_process_end(channel->executor);
 	else
-		channel_finish(channel);
+		channel_clean(channel);
 }
 
 static struct channel *waiting_channel_find(const struct mediator *mediator)

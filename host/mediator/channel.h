@@ -3,6 +3,7 @@
  * The life of a channel on the host: from the request to open it until its
  * executor is gone and its memory is zeroed.
  *
+ *   CLEANING  its memory is being zeroed (cleaner.h)
  *   WAITING   the driver is still being probed
  *   BEHIND    a program of the same tenant has ended before, and its executor has not: what it held (memory, a
  *             process of the limit) is free again when it has, as it is natively
@@ -24,6 +25,7 @@
 #include <sys/queue.h>
 #include <sys/types.h>
 
+#include "cleaner.h"
 #include "control_socket.h"
 #include "counters.h"
 #include "placement.h"
@@ -40,6 +42,7 @@ struct scheduler_process;
 struct tenant;
 
 enum channel_stage {
+	CHANNEL_CLEANING,
 	CHANNEL_WAITING,
 	CHANNEL_BEHIND,
 	CHANNEL_PACED,
@@ -52,6 +55,8 @@ enum channel_stage {
 
 struct channel_handlers {
 	void (*ready)(struct channel *channel);
+	/* It could not begin to start; the channel is freed when this returns. */
+	void (*refused)(struct channel *channel, enum vgpu_channel_error error, const char *text);
 	/* Before it was ready. */
 	void (*failed)(struct channel *channel, enum vgpu_channel_error error, const char *text);
 	/* After it was ready. */
@@ -95,6 +100,8 @@ struct channel {
 	LIST_ENTRY(channel) link;
 	struct mediator *mediator;
 	struct channel_request request; /* descriptors -1 once the executor has them */
+	struct cleaning cleaning;
+	bool is_cleaning;
 	uint32_t pool_id;
 	enum channel_stage stage;
 	bool is_behind_nobody;		   /* it has waited long enough */
@@ -118,7 +125,7 @@ struct channel {
 };
 
 /*
- * Zeroes the memory and starts the executor, or waits for the driver.  VGPU_ERROR_NONE, or why not
+ * Has the memory zeroed, then starts the executor, or waits for the driver.  VGPU_ERROR_NONE, or why not
  * with a sentence in 'ret_text' (VGPU_CONTROL_TEXT_BYTES); then no handler is called.
  */
 enum vgpu_channel_error channel_open(struct mediator *mediator, const struct channel_request *request,
@@ -141,7 +148,7 @@ struct channel_adoption {
 struct channel *channel_adopt(struct mediator *mediator, const struct channel_request *request,
 			      const struct channel_adoption *adoption);
 
-/* Ends the executor; 'closed' is called then, or at once where there is none. */
+/* Ends the executor and zeroes the memory; then 'closed' is called. */
 void channel_close(struct channel *channel);
 
 /* The probe has an answer: starts or fails what waited for it. */

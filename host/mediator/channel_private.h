@@ -22,6 +22,7 @@ enum vgpu_channel_error channel_start(struct channel *channel, char *ret_text);
 
 /* Its relay failed before it was ready. True: it will start elsewhere, when that has ended. */
 bool channel_move(struct channel *channel, const char *why);
+/* That has ended, and the memory is zeroed. */
 void channel_start_elsewhere(struct channel *channel);
 
 /* Has a program of its tenant that was closed before this one was opened still an executor? */
@@ -32,8 +33,8 @@ void channel_start_descriptors_close(struct channel *channel);
 
 void channel_descriptors_close(struct channel_request *request);
 
-/* 0, or -1 with errno. */
-int channel_memory_zero(const struct channel_request *request);
+/* Has its memory zeroed, and then goes on as its stage says. */
+void channel_clean(struct channel *channel);
 
 void channel_schedule_leave(struct channel *channel);
 

@@ -2,7 +2,6 @@
 /* How a channel's executor is started: when, where, and where else if a worker does not serve it. */
 #include <errno.h>
 #include <event2/event.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -34,15 +33,6 @@ void channel_descriptors_close(struct channel_request *request)
 	descriptor_close(&request->doorbell);
 	descriptor_close(&request->interrupt);
 	descriptor_close(&request->pass_socket);
-}
-
-/* A hole in a memory file reads as zeroes, in every mapping of it, and its pages are the host's again. */
-int channel_memory_zero(const struct channel_request *request)
-{
-	if (request->xen_domain)
-		return 0;
-	return fallocate(request->memory, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)request->offset,
-			 (off_t)request->bytes);
 }
 
 /* What is kept until it is certain that the executor need not be started again. */
@@ -109,6 +99,7 @@ static int executor_start(struct channel *channel, bool has_others)
 				.pool_id = request->pool_id,
 				.has_pass_socket = request->pass_socket >= 0,
 				.can_share = 1,
+				.allows_pageable = channel->mediator->configuration.allow_pageable_access,
 				.tells_process = !worker,
 				.is_lasting = tenant_is_lasting(request->tenant),
 				.has_area = request->has_area,
@@ -190,7 +181,7 @@ void channel_start_elsewhere(struct channel *channel)
 	enum vgpu_channel_error error = VGPU_ERROR_NO_MEMORY;
 
 	snprintf(text, sizeof(text), "the host is out of memory");
-	if (channel_memory_zero(&channel->request) == 0 && counters_page_create(&channel->counters) == 0)
+	if (counters_page_create(&channel->counters) == 0)
 		error = channel_start_placed(channel, text);
 	if (error != VGPU_ERROR_NONE)
 		channel_die(channel, error, text);

@@ -49,6 +49,8 @@ static const struct setting settings[] = {
 	 "User of vgpu-jobs, who may say whose VM's job a program runs (vgpu-jobs)"},
 	{"vm-id-automatic", SETTING_FLAG, FIELD(vm_id_automatic), 0, 0, 0, "yes|no", "Accept devices without a vm_id"},
 	{"driver", SETTING_TEXT, FIELD(driver), 0, 0, 0, "LIBRARY", "CUDA driver library of the executors"},
+	{"allow-pageable-access", SETTING_FLAG, FIELD(allow_pageable_access), 0, 0, 0, "yes|no",
+	 "Use GPUs whose kernels reach all memory of their process, with which they can take an executor over"},
 	{"executor", SETTING_TEXT, FIELD(executor), 0, 0, 0, "PATH", "The cuda-executor program"},
 	{"executor-user", SETTING_TEXT, FIELD(executor_user), 0, 0, 0, "USER", "User of the executors (vgpu)"},
 	{"executor-users-first", SETTING_NUMBER, FIELD(executor_users_first), 0, 4294901760, 0, "UID",

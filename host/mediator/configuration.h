@@ -29,7 +29,8 @@ struct configuration {
 	char *jobs_user;			/* NULL: the usual one, if it is there */
 	bool vm_id_automatic;			/* a device with vm_id 0 is given an identity, not refused */
 	char *driver;				/* NULL: NVIDIA's, else softgpu */
-	char *executor;				/* NULL: beside the mediator */
+	bool allow_pageable_access;
+	char *executor; /* NULL: beside the mediator */
 	char *executor_user;
 	unsigned executor_users_first; /* 0: all executors run as executor_user */
 	unsigned executor_users_count;

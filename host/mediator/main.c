@@ -16,6 +16,7 @@
 #include "adoption.h"
 #include "admin_socket.h"
 #include "channel.h"
+#include "cleaner.h"
 #include "compute_cache.h"
 #include "executor_group.h"
 #include "discovery.h"
@@ -169,6 +170,7 @@ static int configuration_reload(struct mediator *mediator)
 	}
 	probe_again = texts_differ(current->driver, loaded.driver) ||
 		      texts_differ(current->executor, loaded.executor) ||
+		      current->allow_pageable_access != loaded.allow_pageable_access ||
 		      texts_differ(current->executor_user, loaded.executor_user);
 	configuration_clear(current);
 	*current = loaded;
@@ -360,7 +362,7 @@ static int daemon_run(struct daemon *daemon)
 	descriptors_limit_raise(&mediator->configuration);
 	signal(SIGPIPE, SIG_IGN);
 	if (events_create(daemon) < 0 || !(mediator->probe = probe_create(mediator)) ||
-	    !(mediator->discovery = discovery_create())) {
+	    !(mediator->discovery = discovery_create()) || !(mediator->cleaner = cleaner_create(mediator->base))) {
 		log_error("Out of memory");
 		return EXIT_FAILURE;
 	}
@@ -392,6 +394,8 @@ static int daemon_run(struct daemon *daemon)
 	}
 	if (mediator->stopping)
 		adoption_quit(mediator);
+	cleaner_destroy(mediator->cleaner);
+	mediator->cleaner = NULL;
 	sessions_sweep(mediator);
 	counters_log(mediator);
 	log_info("Stopped");
@@ -417,6 +421,7 @@ int main(int argument_count, char **arguments)
 	tenant_caches_configure(mediator);
 	log_info("vgpu-cuda mediator " VGPU_VERSION ", pid %d", (int)getpid());
 	code = daemon_run(&daemon);
+	cleaner_destroy(mediator->cleaner);
 	listeners_close(mediator->listeners);
 	admin_socket_close(mediator->admin_socket);
 	metrics_http_close(mediator->metrics);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the mediator's parts share.  One thread runs one libevent loop; every
- * function of this folder is called on it, and none blocks.
+ * function of this folder is called on it, and none blocks. (The cleaner's threads are its own affair.)
  *
  * Who owns what: a session (a connection) owns its channels, a channel owns its
  * executor process.  A session lives on after its connection ended until its
@@ -28,6 +28,7 @@ struct admin_socket;
 struct event;
 struct event_base;
 struct channel;
+struct cleaner;
 struct discovery;
 struct executor_groups;
 struct listeners;
@@ -59,6 +60,7 @@ struct mediator {
 	struct session_list sessions; /* also those whose connection has ended */
 	struct event *session_sweep;  /* frees sessions that are over, outside their own handlers */
 	struct channel_list channels;
+	struct cleaner *cleaner; /* NULL: the loop has ended */
 	struct process_list processes;
 	struct tenant_list tenants;
 	struct scheduler_list schedulers;

@@ -198,4 +198,5 @@ const struct policy policy_fair = {
 	.slice = fair_slice,
 	.preempts = policy_preempts_by_class,
 	.rank = fair_rank,
+	.has_debts = true,
 };

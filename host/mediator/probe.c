@@ -26,7 +26,7 @@
 #define CANDIDATES_MAX	  2
 #define NVIDIA_LIBRARY	  "libcuda.so.1"
 #define SOFTGPU_KEYWORD	  "softgpu"
-#define DEVICE_LINE_BYTES 200
+#define DEVICE_LINE_BYTES 320
 
 struct probe {
 	struct process process;
@@ -35,6 +35,7 @@ struct probe {
 	bool is_running; /* a child */
 	bool restart;	 /* again when the child has ended */
 	bool timed_out;
+	bool is_refused;     /* the driver works, but not as it has to */
 	struct event *timer; /* the child's time is over, or it is time to try again */
 	struct line_reader output;
 	struct line_reader error;
@@ -58,11 +59,13 @@ static void candidate_start(struct probe *probe);
 static struct probe_device device_of_line(const char *line)
 {
 	struct probe_device device = {.name = ""};
+	unsigned reaches_host = 0;
 
 	/* As host/executor/probe.c writes it. */
-	if (sscanf(line, "device=%*u name=\"%127[^\"]\" uuid=%63s memory=%llu pci=%31s", device.name, device.uuid,
-		   &device.memory_bytes, device.pci) < 3)
+	if (sscanf(line, "device=%*u name=\"%127[^\"]\" uuid=%63s memory=%llu pci=%31s reaches_host=%u", device.name,
+		   device.uuid, &device.memory_bytes, device.pci, &reaches_host) < 3)
 		log_text_copy(device.name, sizeof(device.name), line, DEVICE_LINE_BYTES);
+	device.reaches_host = reaches_host;
 	return device;
 }
 
@@ -151,8 +154,37 @@ static void candidate_failed(struct probe *probe, const char *why)
 	}
 }
 
+/*
+ * A tenant's kernel could take its executor over: such devices are not used unless the operator allows it. Nor is
+ * another driver tried then, for nobody wants softgpu in the place of a GPU that has only to be set up.
+ */
+static bool devices_are_allowed(struct probe *probe)
+{
+	bool is_allowed = probe->mediator->configuration.allow_pageable_access;
+
+	for (unsigned i = 0; i < probe->device_count; i++) {
+		if (!device_of_line(probe->devices[i]).reaches_host)
+			continue;
+		snprintf(probe->reason, sizeof(probe->reason),
+			 "GPU %u: kernels reach all memory of their process; load nvidia-uvm with uvm_disable_hmm=1, "
+			 "or set allow-pageable-access",
+			 i);
+		if (is_allowed)
+			log_warning("GPU %u: kernels reach all memory of their process: a tenant may take its executor "
+				    "over (setting allow-pageable-access)",
+				    i);
+		return is_allowed;
+	}
+	return true;
+}
+
 static void candidate_works(struct probe *probe)
 {
+	if (!devices_are_allowed(probe)) {
+		probe->is_refused = true;
+		all_failed(probe);
+		return;
+	}
 	snprintf(probe->library, sizeof(probe->library), "%s", probe->candidates[probe->candidate]);
 	probe->state = PROBE_READY;
 	probe->reason_logged[0] = '\0';
@@ -231,6 +263,7 @@ static void candidate_start(struct probe *probe)
 	struct timeval patience = {.tv_sec = probe->mediator->configuration.probe_seconds};
 
 	probe->timed_out = false;
+	probe->is_refused = false;
 	probe->last_error[0] = '\0';
 	probe->driver_version = 0;
 	probe->is_software = false;
@@ -327,6 +360,11 @@ const char *probe_reason(const struct probe *probe)
 unsigned probe_device_count(const struct probe *probe)
 {
 	return probe->state == PROBE_READY ? probe->device_count : 0;
+}
+
+unsigned probe_device_count_seen(const struct probe *probe)
+{
+	return probe->is_refused ? probe->device_count : probe_device_count(probe);
 }
 
 uint32_t probe_pci_place(const struct probe *probe, unsigned index)

@@ -7,6 +7,7 @@
 #ifndef MEDIATOR_PROBE_H
 #define MEDIATOR_PROBE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct mediator;
@@ -34,8 +35,11 @@ struct probe_device {
 	char uuid[64]; /* "GPU-..." */
 	char pci[32];
 	unsigned long long memory_bytes;
+	bool reaches_host; /* its kernels reach all memory of their process */
 };
 unsigned probe_device_count(const struct probe *probe);
+/* Those of a driver that is refused for them, too. */
+unsigned probe_device_count_seen(const struct probe *probe);
 /* 'index' is below the count. */
 /* Of the device of that number: VGPU_PCI_PLACE; UINT32_MAX: it is not known. */
 uint32_t probe_pci_place(const struct probe *probe, unsigned index);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "schedule_policy.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* The part of an overrun that is forgotten in a turn. */
@@ -24,16 +25,66 @@ void policy_queue_init(struct policy_queue *queue, const struct policy *policy, 
 	LIST_INIT(&queue->tenants);
 }
 
+/* By how much it is ahead of the others; not above 0: they have caught up. */
+static double debt_left(const struct policy_queue *queue, const struct policy_debt *debt)
+{
+	return debt->name[0] ? debt->tag - queue->virtual_time[debt->priority] : 0;
+}
+
+/* In the place of the smallest. */
+static void debt_keep(struct policy_queue *queue, const struct policy_tenant *tenant)
+{
+	struct policy_debt debt = {.priority = tenant->priority, .tag = tenant->tag};
+	struct policy_debt *place = &queue->debts[0];
+
+	if (!queue->policy->has_debts || !tenant->name[0])
+		return;
+	snprintf(debt.name, sizeof(debt.name), "%s", tenant->name);
+	for (unsigned i = 0; i < POLICY_DEBTS_MAX; i++) {
+		if (debt_left(queue, &queue->debts[i]) < debt_left(queue, place))
+			place = &queue->debts[i];
+	}
+	if (debt_left(queue, &debt) > 0 && debt_left(queue, &debt) > debt_left(queue, place))
+		*place = debt;
+}
+
+static void debt_take(struct policy_queue *queue, struct policy_tenant *tenant)
+{
+	for (unsigned i = 0; i < POLICY_DEBTS_MAX; i++) {
+		struct policy_debt *debt = &queue->debts[i];
+
+		if (debt->priority != tenant->priority || !tenant->name[0] || strcmp(debt->name, tenant->name) != 0)
+			continue;
+		tenant->tag = debt->tag;
+		*debt = (struct policy_debt){0};
+		return;
+	}
+}
+
 void policy_tenant_add(struct policy_queue *queue, struct policy_tenant *tenant)
 {
 	tenant->is_waiting = false;
 	tenant->tag = 0;
+	debt_take(queue, tenant);
 	LIST_INSERT_HEAD(&queue->tenants, tenant, link);
 }
 
-void policy_tenant_remove(struct policy_tenant *tenant)
+void policy_tenant_remove(struct policy_queue *queue, struct policy_tenant *tenant)
 {
+	debt_keep(queue, tenant);
 	LIST_REMOVE(tenant, link);
+}
+
+void policy_change(struct policy_queue *queue, const struct policy *policy)
+{
+	struct policy_tenant *tenant;
+
+	if (queue->policy == policy)
+		return;
+	queue->policy = policy;
+	memset(queue->debts, 0, sizeof(queue->debts));
+	LIST_FOREACH(tenant, &queue->tenants, link)
+	policy_leave(tenant);
 }
 
 void policy_arrive(struct policy_queue *queue, struct policy_tenant *tenant, uint64_t now)
@@ -73,6 +124,11 @@ void policy_charge_late(struct policy_queue *queue, struct policy_tenant *tenant
 {
 	tenant->used_ns += used_ns;
 	tenant->charged_at_ns = now;
+	queue->policy->charge(queue, tenant, used_ns);
+}
+
+void policy_pass(struct policy_queue *queue, struct policy_tenant *tenant, uint64_t used_ns)
+{
 	queue->policy->charge(queue, tenant, used_ns);
 }
 

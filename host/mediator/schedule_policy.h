@@ -19,8 +19,12 @@
 #define POLICY_WEIGHT_DEFAULT 50u
 #define POLICY_CLASS_COUNT    3u /* 0 low, 1 medium, 2 high: enum vgpu_priority */
 #define POLICY_FOREVER	      UINT64_MAX
+#define POLICY_DEBTS_MAX      64u /* of tenants that have left: that are remembered of a queue */
+#define POLICY_NAME_BYTES     80u
 
 struct policy_tenant {
+	/* Set by the owner before it is added: who it is, if it leaves and comes back. Empty: nobody knows it again. */
+	char name[POLICY_NAME_BYTES];
 	/* Set by the owner; may change at any time. */
 	uint32_t weight;     /* 1..POLICY_WEIGHT_MAX */
 	uint32_t priority;   /* class */
@@ -44,6 +48,16 @@ struct policy_age {
 	uint64_t used_ns;
 };
 
+/*
+ * A tenant that has left had used more than those who stayed, by what is between its tag and their present. If it comes
+ * back before they have caught up it goes on there, so that nobody gains by ending and starting again.
+ */
+struct policy_debt {
+	char name[POLICY_NAME_BYTES]; /* empty: none */
+	uint32_t priority;
+	double tag;
+};
+
 struct policy_queue {
 	const struct policy *policy;
 	struct policy_tenants tenants;
@@ -51,6 +65,7 @@ struct policy_queue {
 	uint64_t aging_ns; /* a class that gets no slice in that time counts as one higher; 0: never */
 	struct policy_age ages[POLICY_CLASS_COUNT];
 	double virtual_time[POLICY_CLASS_COUNT];
+	struct policy_debt debts[POLICY_DEBTS_MAX]; /* the largest */
 	double next_order;
 };
 
@@ -72,6 +87,7 @@ struct policy {
 			 const struct policy_tenant *waiting);
 	/* The class that a tenant which waits, or is current and charged up to now, counts as by its age. */
 	uint32_t (*rank)(const struct policy_queue *queue, const struct policy_tenant *tenant, uint64_t now);
+	bool has_debts; /* tags are virtual times */
 };
 
 extern const struct policy policy_fair;
@@ -84,7 +100,9 @@ const struct policy *policy_find(const char *name);
 
 void policy_queue_init(struct policy_queue *queue, const struct policy *policy, uint64_t slice_ns, uint64_t aging_ns);
 void policy_tenant_add(struct policy_queue *queue, struct policy_tenant *tenant);
-void policy_tenant_remove(struct policy_tenant *tenant);
+void policy_tenant_remove(struct policy_queue *queue, struct policy_tenant *tenant);
+/* With another policy: tags of one mean nothing to another, so who waits arrives anew. */
+void policy_change(struct policy_queue *queue, const struct policy *policy);
 
 /* Begins to wait, if it does not yet. */
 void policy_arrive(struct policy_queue *queue, struct policy_tenant *tenant, uint64_t now);
@@ -93,6 +111,8 @@ void policy_leave(struct policy_tenant *tenant);
 /* Takes the next one out of those that wait; NULL: none does. */
 struct policy_tenant *policy_choose(struct policy_queue *queue, uint64_t now);
 void policy_charge(struct policy_queue *queue, struct policy_tenant *tenant, uint64_t used_ns, uint64_t now);
+/* It was alone and had the GPU for that long: nobody was kept from it, but who has left has been caught up with. */
+void policy_pass(struct policy_queue *queue, struct policy_tenant *tenant, uint64_t used_ns);
 /* For what it left on the GPU after its turn: its class is no younger by that, for others of it wait. */
 void policy_charge_late(struct policy_queue *queue, struct policy_tenant *tenant, uint64_t used_ns, uint64_t now);
 /* Its turn was to end at until_ns, or had no end (POLICY_FOREVER), and has ended now. */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -64,24 +65,15 @@ static void policy_apply(struct scheduler *scheduler)
 	const struct mediator *mediator = scheduler->mediator;
 	const char *name = mediator->configuration.policy;
 	char pool_letter = placement_pool(mediator, scheduler->gpu);
-	const struct policy *before = scheduler->queue.policy;
 	const struct policy *policy = NULL;
 	struct store_pool pool;
-	struct share *share;
 
 	if (pool_letter && store_pool_get(mediator->store, pool_letter, &pool) == STORE_DONE && pool.policy[0])
 		name = pool.policy;
 	scheduler->is_off = name && strcmp(name, SCHEDULER_POLICY_NONE) == 0;
 	if (name && !scheduler->is_off)
 		policy = policy_find(name);
-	scheduler->queue.policy = policy ? policy : &policy_fair;
-	if (scheduler->queue.policy == before)
-		return;
-	/* Tags of one policy mean nothing to another: who waits arrives anew. */
-	LIST_FOREACH(share, &scheduler->shares, link)
-	{
-		policy_leave(&share->policy);
-	}
+	policy_change(&scheduler->queue, policy ? policy : &policy_fair);
 }
 
 static struct scheduler *scheduler_create(struct mediator *mediator, unsigned gpu)
@@ -156,6 +148,7 @@ struct share *share_of_tenant(struct scheduler *scheduler, struct tenant *tenant
 	share->scheduler = scheduler;
 	LIST_INIT(&share->processes);
 	share_settings_apply(share);
+	snprintf(share->policy.name, sizeof(share->policy.name), "%s", tenant->name);
 	policy_tenant_add(&scheduler->queue, &share->policy);
 	LIST_INSERT_HEAD(&scheduler->shares, share, link);
 	tenant_hold(tenant);
@@ -170,7 +163,7 @@ void share_settle(struct share *share)
 		return;
 	if (scheduler->current == share)
 		scheduler->current = NULL;
-	policy_tenant_remove(&share->policy);
+	policy_tenant_remove(&scheduler->queue, &share->policy);
 	LIST_REMOVE(share, link);
 	share->tenant->used_ns += share->policy.used_ns;
 	tenant_release(share->tenant);

@@ -49,11 +49,21 @@ static void current_end(struct scheduler *scheduler, uint64_t now)
 		policy_arrive(&scheduler->queue, &current->policy, now);
 }
 
+/* It has been alone since it was charged last, and may have had the GPU all the time. */
+static void alone_pass(struct scheduler *scheduler, uint64_t now)
+{
+	if (now > scheduler->charged_ns)
+		policy_pass(&scheduler->queue, &scheduler->current->policy, now - scheduler->charged_ns);
+	scheduler->charged_ns = now;
+}
+
 static void alone_open(struct scheduler *scheduler, struct share *share, uint64_t now)
 {
 	struct scheduler_process *process;
 
 	policy_leave(&share->policy);
+	if (scheduler->current == share)
+		alone_pass(scheduler, now);
 	LIST_FOREACH(process, &share->processes, link)
 	{
 		if (process->state != PROCESS_HOLDS || permit_mode(&process->permit) != VGPU_PERMIT_OPEN)
@@ -85,7 +95,7 @@ static void alone_end(struct scheduler *scheduler, uint64_t now)
 			if (scheduler->current != share || scheduler->until_ns != VGPU_TIME_NEVER)
 				current_begin(scheduler, share, VGPU_TIME_NEVER, now);
 			/* Nobody was there to be kept from the GPU. */
-			scheduler->charged_ns = now;
+			alone_pass(scheduler, now);
 		}
 	}
 }

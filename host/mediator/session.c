@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "adoption.h"
+#include "cleaner.h"
 #include "log.h"
 #include "mediator.h"
 #include "session_client.h"
@@ -83,6 +84,45 @@ static void session_free(struct session *session)
 	free(session);
 }
 
+static void session_forget(struct session *session)
+{
+	log_debug("[SOCKET] connection %llu is over", (unsigned long long)session->number);
+	LIST_REMOVE(session, link);
+	session_free(session);
+}
+
+static void memory_closed(void *owner, int error)
+{
+	(void)error;
+	session_forget(owner);
+}
+
+/*
+ * What a VM wrote outside of its channels, or when they were closed, goes with its memory file. It gets no hole: who
+ * had given it to us may have come back with it.
+ */
+static void session_finish(struct session *session)
+{
+	struct cleaner *cleaner = session->mediator->cleaner;
+
+	if (!cleaner || (session->memory < 0 && !session->is_closing_memory)) {
+		session_forget(session);
+		return;
+	}
+	if (session->is_closing_memory)
+		return;
+	session->is_closing_memory = true;
+	session->closing = (struct cleaning){
+		.whose = session,
+		.memory = session->memory,
+		.closes = true,
+		.done = memory_closed,
+		.owner = session,
+	};
+	session->memory = -1;
+	cleaner_add(cleaner, &session->closing);
+}
+
 void sessions_sweep(struct mediator *mediator)
 {
 	struct session *session = LIST_FIRST(&mediator->sessions);
@@ -90,11 +130,8 @@ void sessions_sweep(struct mediator *mediator)
 	while (session) {
 		struct session *next = LIST_NEXT(session, link);
 
-		if (session->socket < 0 && session->channels_open == 0) {
-			log_debug("[SOCKET] connection %llu is over", (unsigned long long)session->number);
-			LIST_REMOVE(session, link);
-			session_free(session);
-		}
+		if (session->socket < 0 && session->channels_open == 0)
+			session_finish(session);
 		session = next;
 	}
 }

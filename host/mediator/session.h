@@ -48,7 +48,9 @@ struct session {
 	uint64_t channel_bytes;
 	uint32_t xen_domain; /* 0: no guest of Xen */
 	uint32_t xen_grants;
-	int memory; /* the VM's BAR1 or the program's channel; open until all channels are closed */
+	int memory;		 /* the VM's BAR1 or the program's channel; open until all channels are closed */
+	struct cleaning closing; /* of the memory, which is the cleaner's then */
+	bool is_closing_memory;
 	struct channel *channels[VGPU_CHANNELS_MAX]; /* a program has the first one only */
 	uint32_t channels_open;
 	uint32_t close_generations[VGPU_CHANNELS_MAX]; /* of the CHANNEL_CLOSE to be answered */

@@ -81,6 +81,12 @@ static void client_channel_failed(struct channel *channel, enum vgpu_channel_err
 	session_reply(channel->request.owner, error, text);
 }
 
+static void client_channel_refused(struct channel *channel, enum vgpu_channel_error error, const char *text)
+{
+	session_channel_closed(channel->request.owner, 0);
+	session_reply(channel->request.owner, error, text);
+}
+
 static void client_channel_lost(struct channel *channel, enum vgpu_channel_error error, const char *text)
 {
 	struct session *session = channel->request.owner;
@@ -99,6 +105,7 @@ static void client_channel_closed(struct channel *channel)
 
 static const struct channel_handlers client_handlers = {
 	.ready = client_channel_ready,
+	.refused = client_channel_refused,
 	.failed = client_channel_failed,
 	.lost = client_channel_lost,
 	.closed = client_channel_closed,

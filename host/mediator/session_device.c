@@ -207,6 +207,12 @@ static void device_channel_ready(struct channel *channel)
 	channel_report(channel, VGPU_CONTROL_CHANNEL_READY, VGPU_ERROR_NONE, "");
 }
 
+static void device_channel_refused(struct channel *channel, enum vgpu_channel_error error, const char *text)
+{
+	session_channel_closed(channel->request.owner, channel->request.index);
+	channel_report(channel, VGPU_CONTROL_CHANNEL_FAILED, error, text);
+}
+
 static void device_channel_failed(struct channel *channel, enum vgpu_channel_error error, const char *text)
 {
 	channel_report(channel, VGPU_CONTROL_CHANNEL_FAILED, error, text);
@@ -229,6 +235,7 @@ static void device_channel_closed(struct channel *channel)
 
 static const struct channel_handlers device_handlers = {
 	.ready = device_channel_ready,
+	.refused = device_channel_refused,
 	.failed = device_channel_failed,
 	.lost = device_channel_lost,
 	.closed = device_channel_closed,

@@ -83,6 +83,7 @@ struct mirror_plan {
 	const char *driver;
 	int accounts; /* socket to the main process (accounts.h) */
 	unsigned lanes_max;
+	bool allows_pageable;
 	uint8_t certificate[ACCOUNT_CERTIFICATE_BYTES];
 	struct link_open open;
 };

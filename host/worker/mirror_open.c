@@ -61,6 +61,7 @@ static bool start_send(struct mirror *mirror, const struct mirror_plan *plan, in
 				.pool_id = plan->open.pool_id,
 				.has_schedule = 1,
 				.can_share = 1,
+				.allows_pageable = plan->allows_pageable,
 				.is_far = 1,
 			},
 		.fds = {memory, mirror->doorbell_other, mirror->interrupt, counters, schedule->file, tenant,

@@ -26,6 +26,7 @@
 #define OPTION_USERS_COUNT 258
 #define OPTION_CACHE	   259
 #define OPTION_CACHE_MIB   260
+#define OPTION_PAGEABLE	   261
 
 struct parsing {
 	struct settings settings;
@@ -41,6 +42,8 @@ static const struct argp_option options[] = {
 	 0},
 	{"executor", 'e', "PATH", 0, "The cuda-executor program (beside this one)", 0},
 	{"driver", 'd', "LIBRARY", 0, "CUDA driver library (libcuda.so.1)", 0},
+	{"allow-pageable-access", OPTION_PAGEABLE, NULL, 0,
+	 "Use GPUs whose kernels reach all memory of their process, with which they can take an executor over", 0},
 	{"connections-max", 'm', "N", 0, "Guest processes at a time (128)", 0},
 	{"lanes-max", 'n', "N", 0, "Further connections of a guest process for its bulk data (8, the most); 0: none",
 	 0},
@@ -96,6 +99,9 @@ static error_t option_parse(int key, char *argument, struct argp_state *state)
 		return 0;
 	case 's':
 		settings->silence_ms = (unsigned)strtoul(argument, NULL, 10);
+		return 0;
+	case OPTION_PAGEABLE:
+		settings->allow_pageable_access = true;
 		return 0;
 	case OPTION_USER:
 		parsing->executor_user = argument;

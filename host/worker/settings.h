@@ -3,6 +3,8 @@
 #ifndef WORKER_SETTINGS_H
 #define WORKER_SETTINGS_H
 
+#include <stdbool.h>
+
 struct executors;
 
 /* Its texts are the command line's, or last as long as the program. */
@@ -11,6 +13,7 @@ struct settings {
 	const char *credentials;
 	const char *executor; /* the program */
 	const char *driver;
+	bool allow_pageable_access;
 	unsigned connections_max;
 	unsigned lanes_max;
 	unsigned silence_ms;

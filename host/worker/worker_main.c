@@ -106,7 +106,10 @@ static void connection_serve(const struct settings *settings, SSL_CTX *context, 
 {
 	static struct mirror mirror;
 	const struct link_status ready = {0};
-	struct mirror_plan plan = {.driver = settings->driver, .accounts = accounts, .lanes_max = settings->lanes_max};
+	struct mirror_plan plan = {.driver = settings->driver,
+				   .accounts = accounts,
+				   .lanes_max = settings->lanes_max,
+				   .allows_pageable = settings->allow_pageable_access};
 	struct greeting greeting;
 	struct link link;
 	int error;

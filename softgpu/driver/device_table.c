@@ -99,6 +99,13 @@ static CUresult context_bytes_read(void)
 	return CUDA_ERROR_INVALID_VALUE;
 }
 
+bool device_pageable_access(void)
+{
+	const char *text = getenv("SOFTGPU_PAGEABLE_ACCESS");
+
+	return text && strcmp(text, "1") == 0;
+}
+
 /* The device that an entry of CUDA_VISIBLE_DEVICES names; -1: none, or more than one. */
 static int entry_find(const char *entry, size_t length)
 {

@@ -3,7 +3,7 @@
  * How many devices there are, and what tells one from another.  All are alike but for their memory and their names.
  *
  * SOFTGPU_DEVICES says how many, SOFTGPU_MEMORY_BYTES how much memory each has, SOFTGPU_CONTEXT_BYTES how much of it
- * each context takes (README.md).  CUDA_VISIBLE_DEVICES
+ * each context takes, SOFTGPU_PAGEABLE_ACCESS what they say of the host's memory (README.md).  CUDA_VISIBLE_DEVICES
  * takes some of them and gives them their numbers, as with the real driver: each entry is a number or the beginning of
  * a UUID, and the first one that names no device, or one that was named before, ends the list.
  *
@@ -30,6 +30,9 @@ CUresult device_check(CUdevice device);
 
 /* What each context takes of its device's memory. */
 uint64_t device_context_bytes(void);
+
+/* Whether devices say that kernels reach all memory of their process; ours do not. */
+bool device_pageable_access(void);
 
 /* Of a device that exists. */
 uint64_t device_memory_bytes(CUdevice device);

@@ -5,8 +5,10 @@ import json
 import os
 import signal
 import subprocess
+import tempfile
 import time
 import unittest
+from pathlib import Path
 
 import tap
 from stack import Mediator, build_directory, wait_until
@@ -184,6 +186,42 @@ class Devices(unittest.TestCase):
 
 
 @unittest.skipIf(os.environ.get('VGPU_SANITIZED'), 'sanitized code is not the code whose speed counts')
+class ReachingTheHost(unittest.TestCase):
+    """GPUs whose kernels reach all memory of their process: with them a tenant could take its executor over."""
+
+    environment = {'SOFTGPU_PAGEABLE_ACCESS': '1'}
+    program = BUILD / 'examples' / 'vector_add', 1000
+
+    def test_refused_until_it_is_allowed(self):
+        with tempfile.TemporaryDirectory(prefix='vgpu-test-') as folder:
+            configuration = Path(folder) / 'mediator.conf'
+            configuration.write_text('# as installed\n')
+            with Mediator('--config', str(configuration), environment=self.environment) as mediator:
+                mediator.wait_for_line('CUDA is not available: GPU 0: kernels reach .* uvm_disable_hmm=1, '
+                                       'or set allow-pageable-access')
+                done = mediator.run(*self.program)
+                self.assertNotEqual(done.returncode, 0)
+                self.assertIn('kernels reach all memory of their process', done.stderr)
+                checks = {row['check']: row for row in mediator.admin('show-health', code=7)}
+                self.assertFalse(checks['driver']['good'])
+                self.assertIn('allow-pageable-access', checks['driver']['text'])
+                self.assertEqual([gpu['fault'] for gpu in mediator.admin('scan-gpus')],
+                                 ["kernels reach the host's memory"])
+                self.assertNotIn('executor pid', mediator.text())
+                configuration.write_text('allow-pageable-access = yes\n')
+                mediator.process.send_signal(signal.SIGHUP)
+                mediator.wait_for_line('warning GPU 0: kernels reach all memory of their process')
+                done = mediator.run(*self.program)
+                self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+                self.assertEqual(len(mediator.admin('scan-gpus')), 1)
+
+    def test_others_are_used(self):
+        with Mediator() as mediator:
+            done = mediator.run(*self.program)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            self.assertNotIn('kernels reach', mediator.text())
+
+
 class Scheduled(unittest.TestCase):
     """Without pools each GPU has its scheduler; tests/worker has the same at a worker."""
 

@@ -22,6 +22,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -144,6 +145,8 @@ void strict_wait_until(uint64_t end_ns)
 	print_flush();
 }
 
+static bool reaches_host;
+
 /* As NVIDIA's driver 580 does in cuInit, which fails without it. */
 static CUresult socket_make(void)
 {
@@ -225,12 +228,26 @@ static void files_check(void)
 		close(file);
 }
 
+/* As NVIDIA's driver does: the executor is to say that kernels are not to reach its memory (host/executor/uvm.h). */
+static void uvm_start(void)
+{
+	struct {
+		uint64_t flags;
+		uint32_t status;
+	} initialize = {.flags = 0x2};
+
+	/* Nobody is behind it, but the flags can be seen. */
+	ioctl(-1, 0x30000001ul, &initialize);
+	reaches_host = !(initialize.flags & 0x1) || !(initialize.flags & 0x2);
+}
+
 EXPORT(cuInit, unsigned int flags)
 {
 	CUresult result = socket_make();
 
 	sandbox_check();
 	files_check();
+	uvm_start();
 	if (flags)
 		return CUDA_ERROR_INVALID_VALUE;
 	if (result)
@@ -280,6 +297,8 @@ EXPORT(cuDeviceGetAttribute, int *value, CUdevice_attribute attribute, CUdevice 
 {
 	/* Large enough for any limit. */
 	*value = 100000 + (int)attribute;
+	if (attribute == CU_DEVICE_ATTRIBUTE_PAGEABLE_MEMORY_ACCESS)
+		*value = reaches_host;
 	return device || attribute < 1 || attribute > 150 ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
 }
 

@@ -15,6 +15,7 @@ struct object {
 	struct object *context;
 	struct object *owner;
 	uint64_t busy_until_ns; /* stream: idle then; event: reached then */
+	uint64_t capture;	/* number of the one that it is a part of, or was */
 	char name[16];
 	CUresult error; /* context: what it has come to */
 };
@@ -40,7 +41,12 @@ uint64_t strict_now_ns(void);
 /* Prints then what waits to be printed. */
 void strict_wait_until(uint64_t end_ns);
 
+/* The number of the capture that the stream is a part of; 0: it is in none. */
+uint64_t strict_capture_of(CUstream stream);
+
 /* strict_graphs.c */
+/* The same, of a stream that has joined the capture with that number. */
+uint64_t strict_graphs_capture(CUstream stream, uint64_t joined);
 bool strict_graphs_launch(CUfunction function, CUstream stream);
 
 #endif

@@ -4,6 +4,7 @@
  * is gone then aborts the process. One stream at a time can be captured, of which launches become nodes.
  */
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +42,8 @@ CUresult cuEventQuery(CUevent event);
 CUresult cuStreamQuery(CUstream stream);
 CUresult cuArray3DGetDescriptor_v2(CUDA_ARRAY3D_DESCRIPTOR *descriptor, CUarray array);
 bool strict_graphs_launch(CUfunction function, CUstream stream);
+uint64_t strict_graphs_capture(CUstream stream, uint64_t joined);
+uint64_t strict_capture_of(CUstream stream);
 
 static _Noreturn void misuse(const char *what)
 {
@@ -221,6 +224,11 @@ EXPORT(cuGraphExecDestroy, CUgraphExec exec)
 	return CUDA_SUCCESS;
 }
 
+uint64_t strict_graphs_capture(CUstream stream, uint64_t joined)
+{
+	return captured && (stream == captured_stream || joined == capture_number) ? capture_number : 0;
+}
+
 EXPORT(cuStreamBeginCapture_v2, CUstream stream, CUstreamCaptureMode mode)
 {
 	if (mode > CU_STREAM_CAPTURE_MODE_RELAXED || !stream)
@@ -246,7 +254,7 @@ EXPORT(cuStreamEndCapture, CUstream stream, CUgraph *graph)
 
 EXPORT(cuStreamGetCaptureInfo, CUstream stream, CUstreamCaptureStatus *status, cuuint64_t *id)
 {
-	bool is_captured = captured && stream == captured_stream;
+	bool is_captured = strict_capture_of(stream) != 0;
 
 	*status = is_captured ? CU_STREAM_CAPTURE_STATUS_ACTIVE : CU_STREAM_CAPTURE_STATUS_NONE;
 	if (is_captured && id)

@@ -40,12 +40,20 @@ EXPORT(cuStreamSynchronize, CUstream stream)
 	return result;
 }
 
+uint64_t strict_capture_of(CUstream stream)
+{
+	return stream ? strict_graphs_capture(stream, strict_stream_of(stream)->capture) : 0;
+}
+
 EXPORT(cuStreamWaitEvent, CUstream stream, CUevent event, unsigned int flags)
 {
 	struct object *object = strict_stream_of(stream);
 
-	strict_live(event, EVENT);
-	(void)object;
+	/* It joins the capture that the event was recorded in. */
+	if (strict_live(event, EVENT)->capture)
+		object->capture = strict_live(event, EVENT)->capture;
+	else if (object->busy_until_ns < strict_live(event, EVENT)->busy_until_ns)
+		object->busy_until_ns = strict_live(event, EVENT)->busy_until_ns;
 	return flags > 1 ? CUDA_ERROR_INVALID_VALUE : strict_context_check();
 }
 
@@ -66,6 +74,7 @@ EXPORT(cuEventRecord, CUevent event, CUstream stream)
 	if (stream && strict_live(event, EVENT)->context != marked->context)
 		return CUDA_ERROR_INVALID_HANDLE;
 	strict_live(event, EVENT)->busy_until_ns = marked->busy_until_ns;
+	strict_live(event, EVENT)->capture = strict_capture_of(stream);
 	return strict_context_check();
 }
 

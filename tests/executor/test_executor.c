@@ -59,7 +59,7 @@ static void probes_a_driver(void **state)
 	assert_int_equal(output_of(arguments, text, sizeof(text)), 0);
 	assert_string_equal(text, "driver_version=13000\nsoftware=0\n"
 				  "device=0 name=\"strict test driver\" uuid=GPU-abababab-abab-abab-abab-abababababab "
-				  "memory=268435456 pci=0000:01:00.0\n");
+				  "memory=268435456 pci=0000:01:00.0 reaches_host=0\n");
 	assert_int_equal(output_of("--probe /nonexistent.so", text, sizeof(text)), 1);
 	assert_non_null(strstr(text, "/nonexistent.so"));
 	/* A library that is no driver. */

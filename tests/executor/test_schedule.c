@@ -351,6 +351,50 @@ static void test_many_streams_of_an_open_permit(void **state)
 	peer_close(&peer);
 }
 
+/* A stream that is captured takes no mark when others come: what was in it before is counted all the same. */
+static void test_work_before_a_capture(void **state)
+{
+	struct wire_cuStreamCreate stream = {.phStream = VGPU_ID(VGPU_KIND_STREAM, 1), .Flags = 1};
+	struct wire_cuStreamBeginCapture_v2 capture = {.hStream = VGPU_ID(VGPU_KIND_STREAM, 1)};
+	struct wire_cuStreamCreate side = {.phStream = VGPU_ID(VGPU_KIND_STREAM, 2), .Flags = 1};
+	struct wire_cuEventCreate event = {.phEvent = VGPU_ID(VGPU_KIND_EVENT, 1)};
+	struct wire_cuEventRecord record = {.hEvent = VGPU_ID(VGPU_KIND_EVENT, 1),
+					    .hStream = VGPU_ID(VGPU_KIND_STREAM, 1)};
+	struct wire_cuStreamWaitEvent join = {.hStream = VGPU_ID(VGPU_KIND_STREAM, 2),
+					      .hEvent = VGPU_ID(VGPU_KIND_EVENT, 1)};
+	uint32_t context;
+	struct peer peer;
+	uint64_t sum;
+
+	(void)state;
+	for (int is_side = 0; is_side < 2; is_side++) {
+		peer_open(&peer);
+		context = context_with_kernel(&peer, &sum);
+		permit_set(&peer, 2, VGPU_PERMIT_OPEN, VGPU_TIME_NEVER);
+		assert_int_equal(peer_call(&peer, VGPU_CALL_cuStreamCreate, context, &stream, sizeof(stream)),
+				 CUDA_SUCCESS);
+		assert_int_equal(peer_call(&peer, VGPU_CALL_cuStreamCreate, context, &side, sizeof(side)),
+				 CUDA_SUCCESS);
+		assert_int_equal(peer_call(&peer, VGPU_CALL_cuEventCreate, context, &event, sizeof(event)),
+				 CUDA_SUCCESS);
+		kernels_post(&peer, context, is_side ? side.phStream : stream.phStream, sum, 1, 1000000);
+		assert_int_equal(
+			peer_call(&peer, VGPU_CALL_cuStreamBeginCapture_v2, context, &capture, sizeof(capture)),
+			CUDA_SUCCESS);
+		/* Another stream becomes a part of it. */
+		if (is_side) {
+			assert_int_equal(peer_call(&peer, VGPU_CALL_cuEventRecord, context, &record, sizeof(record)),
+					 CUDA_SUCCESS);
+			assert_int_equal(peer_call(&peer, VGPU_CALL_cuStreamWaitEvent, context, &join, sizeof(join)),
+					 CUDA_SUCCESS);
+		}
+		permit_set(&peer, 3, VGPU_PERMIT_SLICED, VGPU_TIME_NEVER);
+		usleep(QUIET_MS * 1000);
+		assert_int_not_equal(peer.claims->in_flight, 0);
+		peer_close(&peer);
+	}
+}
+
 /* While it compiles nobody could see whether a kernel takes longer than it may. */
 static void test_load_waits_for_limited_kernels(void **state)
 {
@@ -382,6 +426,7 @@ int main(void)
 		cmocka_unit_test(test_bursts_of_long_kernels),
 		cmocka_unit_test(test_stream_of_another_context),
 		cmocka_unit_test(test_many_streams_of_an_open_permit),
+		cmocka_unit_test(test_work_before_a_capture),
 		cmocka_unit_test(test_load_waits_for_limited_kernels),
 	};
 

@@ -408,14 +408,85 @@ static void a_silent_mediator_is_no_hang(void **state)
 	assert_false(peer_close(&peer).by_signal);
 }
 
+#define PART	   8u /* of a processor, for a tenant */
+#define BURST_NS   (500000000ull * PART)
+#define REQUEST_NS 40000u /* at least */
+#define CALLS	   200u
+
+static uint64_t schedule_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static uint64_t processor_ns(pid_t process)
+{
+	struct timespec used;
+	clockid_t clock;
+
+	assert_int_equal(clock_getcpuclockid(process, &clock), 0);
+	assert_int_equal(clock_gettime(clock, &used), 0);
+	return (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
+}
+
+static void requests_are_paid_for_in_time_of_the_host(void **state)
+{
+	struct call call;
+	uint64_t began, paid, used;
+
+	(void)state;
+	telemetry_open();
+	call_make(&call, nvml_function_find(NVML_FUNCTION_nvmlDeviceGetName));
+	began = schedule_now();
+	for (unsigned i = 0; i < CALLS; i++)
+		assert_true(call_send(&call) >= 0);
+	paid = __atomic_load_n(&peer.tenant->telemetry_free_ns, __ATOMIC_ACQUIRE);
+	assert_true(paid >= began + (uint64_t)CALLS * REQUEST_NS * PART);
+	/* Another process of the tenant has used up what it may. */
+	began = schedule_now();
+	used = processor_ns(peer.process);
+	__atomic_store_n(&peer.tenant->telemetry_free_ns, began + BURST_NS + 1000000000u, __ATOMIC_RELEASE);
+	assert_true(call_send(&call) >= 0);
+	assert_true(schedule_now() - began >= 1000000000u);
+	/* Who waits does not keep a processor busy. */
+	assert_true(processor_ns(peer.process) - used < 500000000u);
+	assert_int_equal(peer.claims->delays, 1);
+	assert_false(peer_close(&peer).by_signal);
+}
+
+static void requests_are_commands(void **state)
+{
+	struct call call;
+	uint64_t began;
+
+	(void)state;
+	telemetry_open();
+	call_make(&call, nvml_function_find(NVML_FUNCTION_nvmlDeviceGetName));
+	peer.permit->limits.commands_per_second = 20;
+	began = schedule_now();
+	for (unsigned i = 0; i < 20; i++)
+		assert_true(call_send(&call) >= 0);
+	/* But for those of 100 ms, which may come at once, and the last one. */
+	assert_true(schedule_now() - began >= 800000000u);
+	assert_false(peer_close(&peer).by_signal);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(honest_calls_are_answered),	cmocka_unit_test(other_modes_are_refused),
-		cmocka_unit_test(devices_are_those_of_cuda),	cmocka_unit_test(devices_are_checked),
-		cmocka_unit_test(wrong_lengths_are_faults),	cmocka_unit_test(hostile_lengths_are_faults),
-		cmocka_unit_test(random_requests_do_no_harm),	cmocka_unit_test(the_tenants_part_is_shown),
+		cmocka_unit_test(honest_calls_are_answered),
+		cmocka_unit_test(other_modes_are_refused),
+		cmocka_unit_test(devices_are_those_of_cuda),
+		cmocka_unit_test(devices_are_checked),
+		cmocka_unit_test(wrong_lengths_are_faults),
+		cmocka_unit_test(hostile_lengths_are_faults),
+		cmocka_unit_test(random_requests_do_no_harm),
+		cmocka_unit_test(the_tenants_part_is_shown),
 		cmocka_unit_test(a_silent_mediator_is_no_hang),
+		cmocka_unit_test(requests_are_paid_for_in_time_of_the_host),
+		cmocka_unit_test(requests_are_commands),
 	};
 	const char *seed = getenv("VGPU_TEST_SEED");
 

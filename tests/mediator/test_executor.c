@@ -24,7 +24,7 @@
  *   die           ready, then dies by SIGABRT at the first doorbell
  *
  * With --probe it answers as VGPU_EXECUTOR_TEST_PROBE says: "good" (the default), "slow",
- * "none" or "bad"; the library "missing.so" is always bad, "appears:FILE" until FILE exists.
+ * "none", "two", "reaching" or "bad"; the library "missing.so" is always bad, "appears:FILE" until FILE exists.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -62,7 +62,9 @@ static int probe_answer(const char *library)
 		return 1;
 	}
 	printf("driver_version=13000\nsoftware=1\n");
-	if (strcmp(behaviour, "none") != 0)
+	if (strcmp(behaviour, "reaching") == 0)
+		printf("device=0 name=\"test device\" uuid=GPU-1 memory=1073741824 pci=0000:01:00.0 reaches_host=1\n");
+	else if (strcmp(behaviour, "none") != 0)
 		printf("device=0 name=\"test device\" uuid=00000000-0000-0000-0000-000000000001 memory=1073741824\n");
 	if (strcmp(behaviour, "two") == 0)
 		printf("device=1 name=\"other device\" uuid=GPU-2 memory=1073741824 pci=0000:02:00.0\n");

@@ -180,6 +180,60 @@ def test_channel_computes_and_is_zeroed():
         view.close()
 
 
+def processor_ticks(mediator):
+    """Of the mediator's loop, and of all its threads."""
+    def ticks(path):
+        with open(path) as file:
+            fields = file.read().rpartition(")")[2].split()
+        return int(fields[11]) + int(fields[12])
+
+    return (ticks("/proc/%d/task/%d/stat" % (mediator.pid, mediator.pid)), ticks("/proc/%d/stat" % mediator.pid))
+
+
+def test_loop_does_not_give_memory_back():
+    # It takes the kernel as long as it takes; everybody's turns pass through the loop meanwhile.
+    size = 256 * MEBIBYTE
+    with Mediator() as mediator, Device(mediator.socket, channels=1, channel_bytes=size) as device:
+        with Peer(mediator.socket) as other:
+            assert mediator.wait_log("CUDA initialized")
+            view = mmap.mmap(device.memory, size)
+            before = processor_ticks(mediator)
+            for _ in range(4):
+                view[::4096] = b"\xa5" * (size // 4096)
+                assert device.open(0).kind == harness.READY
+                assert view[64 * MEBIBYTE:68 * MEBIBYTE] == b"\0" * (4 * MEBIBYTE)
+                view[::4096] = b"\xa5" * (size // 4096)
+                assert device.close_channel(0).kind == harness.CLOSED
+                assert view[64 * MEBIBYTE:68 * MEBIBYTE] == b"\0" * (4 * MEBIBYTE)
+            after = processor_ticks(mediator)
+            # What is written beside the channels is given back with the file.
+            view[::4096] = b"\xa5" * (size // 4096)
+            view.close()
+            other.send(harness.client_hello())
+            assert other.receive().kind == harness.HELLO_REPLY
+        loop, everything = (late - early for early, late in zip(before, after))
+        assert everything >= 5, "too little to tell"
+        assert loop * 2 < everything, (loop, everything)
+
+
+def test_channel_that_is_closed_while_it_is_zeroed():
+    size = 256 * MEBIBYTE
+    with Mediator() as mediator, Device(mediator.socket, channels=1, channel_bytes=size) as device:
+        view = mmap.mmap(device.memory, size)
+        for _ in range(3):
+            view[::4096] = b"\xa5" * (size // 4096)
+            device.open_send(0)
+            closed = device.close_channel(0)
+            while closed.kind == harness.READY:
+                closed = device.receive()
+            assert (closed.kind, closed.channel, closed.generation) == (harness.CLOSED, 0, device.generation)
+            assert view[::4096] == b"\0" * (size // 4096)
+        assert device.open(0).kind == harness.READY
+        device.ring()
+        assert device.interrupted()
+        view.close()
+
+
 def test_executor_surroundings():
     leaked = os.open("/dev/null", os.O_RDONLY)
     with Mediator(environment={"LD_PRELOAD": ""}, pass_fds=[leaked]) as mediator, Device(mediator.socket) as device:

@@ -11,6 +11,7 @@
  *   --policy NAME  --slice US  --aging MS  --seconds S  --handover US
  *   --linger US    who has no work keeps his turn that long within his slice
  *   --switch US    what the GPU needs at the start of a turn to change programs: charged, and no kernel runs
+ *   --ends         who has done what it asked for ends, and starts anew when it asks again
  *   --csv          one line for each group, for programs
  *
  * It prints, for each group, the share of the used GPU time, the entitlement by weight, the waits between asking
@@ -55,6 +56,7 @@ struct machine {
 	uint64_t done_ns;   /* of kernels */
 	size_t trace_at;
 	uint64_t trace_start_ns;
+	bool has_ended;
 };
 
 struct simulation {
@@ -68,6 +70,7 @@ struct simulation {
 	uint64_t now_ns, end_ns, handover_ns, linger_ns, switch_ns, busy_ns;
 	uint64_t random;
 	bool as_csv;
+	bool ends;
 };
 
 static void fail(const char *text)
@@ -155,6 +158,12 @@ static void arrivals_take(struct simulation *simulation)
 		struct machine *machine = heap_pop(simulation);
 
 		asks(machine);
+		if (machine->has_ended) {
+			policy_tenant_add(&simulation->queue, &machine->policy);
+			/* Of what a tenant was charged when, only its debt is remembered. */
+			machine->policy.charged_at_ns = 0;
+			machine->has_ended = false;
+		}
 		policy_arrive(&simulation->queue, &machine->policy, machine->next_ns);
 	}
 }
@@ -220,6 +229,10 @@ static void machine_run(struct simulation *simulation, struct machine *machine, 
 	simulation->busy_ns += simulation->now_ns - began;
 	charge(simulation, machine, &charged);
 	policy_turn_end(&machine->policy, slice == POLICY_FOREVER ? slice : began + slice, simulation->now_ns);
+	if (!machine->work_ns && simulation->ends) {
+		policy_tenant_remove(&simulation->queue, &machine->policy);
+		machine->has_ended = true;
+	}
 	if (machine->work_ns)
 		policy_arrive(&simulation->queue, &machine->policy, simulation->now_ns);
 	else if (is_asking_later)
@@ -327,6 +340,7 @@ static void machines_make(struct simulation *simulation)
 
 		for (unsigned j = 0; j < group->count; j++, machine++) {
 			*machine = (struct machine){.group = group, .kernel_ns = group->kernel_ns};
+			snprintf(machine->policy.name, sizeof(machine->policy.name), "%zu.%u", i, j);
 			machine->policy.weight = group->weight;
 			machine->policy.priority = group->class;
 			policy_tenant_add(&simulation->queue, &machine->policy);
@@ -425,6 +439,7 @@ int main(int count, char **arguments)
 		{"handover", required_argument, NULL, 'h'},
 		{"linger", required_argument, NULL, 'l'},
 		{"switch", required_argument, NULL, 'w'},
+		{"ends", no_argument, NULL, 'e'},
 		{"csv", no_argument, NULL, 'c'},
 		{0},
 	};
@@ -456,6 +471,9 @@ int main(int count, char **arguments)
 		case 'w':
 			switch_us = atof(optarg);
 			break;
+		case 'e':
+			simulation.ends = true;
+			break;
 		case 'c':
 			simulation.as_csv = true;
 			break;
@@ -465,7 +483,7 @@ int main(int count, char **arguments)
 	}
 	if (!policy || slice_us <= 0 || seconds <= 0 || optind == count)
 		fail("usage: simulate [--policy NAME] [--slice US] [--aging MS] [--seconds S] [--handover US] "
-		     "[--linger US] [--switch US] GROUP...");
+		     "[--linger US] [--switch US] [--ends] GROUP...");
 	policy_queue_init(&simulation.queue, policy, (uint64_t)(slice_us * 1e3), (uint64_t)(aging_ms * 1e6));
 	simulation.end_ns = (uint64_t)(seconds * 1e9);
 	simulation.handover_ns = (uint64_t)(handover_us * 1e3);

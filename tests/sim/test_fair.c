@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -188,6 +189,114 @@ static void test_one_long_kernel_makes_no_turns_longer(void **state)
 	assert_true(turns > 5);
 }
 
+static void name_add(struct policy_tenant *tenant, const char *name)
+{
+	*tenant = (struct policy_tenant){.weight = 50, .priority = MEDIUM};
+	snprintf(tenant->name, sizeof(tenant->name), "%s", name);
+	policy_tenant_add(&queue, tenant);
+}
+
+/* Uses so much while the other one, who has as much weight, waits, and leaves. */
+static uint64_t use_and_leave(struct policy_tenant *tenant, struct policy_tenant *other, uint64_t now, uint64_t used_ns)
+{
+	policy_arrive(&queue, other, now);
+	policy_charge(&queue, tenant, used_ns, now + used_ns);
+	policy_tenant_remove(&queue, tenant);
+	return now + used_ns;
+}
+
+static void test_debts_outlive_programs(void **state)
+{
+	struct policy_tenant stays, tenant;
+	uint64_t now = 0;
+
+	(void)state;
+	name_add(&stays, "vm:1");
+	name_add(&tenant, "vm:2");
+	now = use_and_leave(&tenant, &stays, now, 100 * MS);
+	/* Another one comes at the present. */
+	name_add(&tenant, "vm:3");
+	policy_arrive(&queue, &tenant, now);
+	assert_true(tenant.tag <= stays.tag);
+	policy_tenant_remove(&queue, &tenant);
+	/* It itself after what it has used more, and only once. */
+	name_add(&tenant, "vm:2");
+	policy_arrive(&queue, &tenant, now);
+	assert_true(tenant.tag == stays.tag + (double)(100 * MS) / 50);
+	now = turn(&stays, now, 99 * MS);
+	now = turn(&stays, now, 2 * MS);
+	assert_ptr_equal(policy_choose(&queue, now), &tenant);
+	policy_tenant_remove(&queue, &tenant);
+	assert_true(queue.debts[0].name[0] == '\0');
+}
+
+/* Whether the others had the GPU in turns or one of them alone. */
+static void test_debts_are_paid_by_the_time_of_others(void **state)
+{
+	struct policy_tenant stays, tenant;
+	uint64_t now = 0;
+
+	(void)state;
+	name_add(&stays, "vm:1");
+	for (int is_alone = 0; is_alone < 2; is_alone++) {
+		name_add(&tenant, "vm:2");
+		policy_arrive(&queue, &tenant, now);
+		now = use_and_leave(&tenant, &stays, now, 100 * MS);
+		if (is_alone) {
+			policy_leave(&stays);
+			policy_pass(&queue, &stays, 101 * MS);
+			now += 101 * MS;
+		} else {
+			now = turn(&stays, now, 101 * MS);
+		}
+		name_add(&tenant, "vm:2");
+		policy_arrive(&queue, &tenant, now);
+		assert_true(tenant.tag <= stays.tag);
+		policy_tenant_remove(&queue, &tenant);
+	}
+}
+
+/* The largest of them are kept. */
+static void test_debts_are_bounded(void **state)
+{
+	struct policy_tenant stays, tenant;
+	uint64_t now = 0;
+	char name[32];
+
+	(void)state;
+	name_add(&stays, "vm:0");
+	for (unsigned i = 1; i <= 3 * POLICY_DEBTS_MAX; i++) {
+		snprintf(name, sizeof(name), "vm:%u", i);
+		name_add(&tenant, name);
+		policy_arrive(&queue, &tenant, now);
+		/* Of three, the middle one has the largest. */
+		now = use_and_leave(&tenant, &stays, now, (i % 3 == 2 ? 100 : 50) * MS + i);
+	}
+	for (unsigned i = 1; i <= 3 * POLICY_DEBTS_MAX; i++) {
+		snprintf(name, sizeof(name), "vm:%u", i);
+		name_add(&tenant, name);
+		policy_arrive(&queue, &tenant, now);
+		assert_int_equal(tenant.tag > stays.tag, i % 3 == 2);
+		policy_tenant_remove(&queue, &tenant);
+	}
+}
+
+static void test_debts_mean_nothing_to_another_policy(void **state)
+{
+	struct policy_tenant stays, tenant;
+	uint64_t now;
+
+	(void)state;
+	name_add(&stays, "vm:1");
+	name_add(&tenant, "vm:2");
+	now = use_and_leave(&tenant, &stays, 0, 100 * MS);
+	policy_change(&queue, &policy_round_robin);
+	policy_change(&queue, &policy_fair);
+	name_add(&tenant, "vm:2");
+	policy_arrive(&queue, &tenant, now);
+	assert_true(tenant.tag <= stays.tag);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -197,6 +306,10 @@ int main(void)
 		cmocka_unit_test_setup(test_a_turn_by_age_is_a_slice, setup),
 		cmocka_unit_test_setup(test_turns_are_as_long_as_those_that_are_waited_for, setup),
 		cmocka_unit_test_setup(test_one_long_kernel_makes_no_turns_longer, setup),
+		cmocka_unit_test_setup(test_debts_outlive_programs, setup),
+		cmocka_unit_test_setup(test_debts_are_paid_by_the_time_of_others, setup),
+		cmocka_unit_test_setup(test_debts_are_bounded, setup),
+		cmocka_unit_test_setup(test_debts_mean_nothing_to_another_policy, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

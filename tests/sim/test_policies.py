@@ -106,6 +106,15 @@ class Fair(unittest.TestCase):
         rows, _, _ = simulate('1:50:medium:1000:2000000:500', '1:50:medium:1000')
         self.assertLess(rows[1]['p99'], 12)
 
+    def test_who_ends_and_starts_again_gains_nothing(self):
+        """What a kernel took beyond its turn is paid for by the tenant's next program."""
+        for group in '1:10:medium:20000:1000', '1:10:medium:250000:5000', '1:50:medium:20000:2000:3':
+            rows, _, _ = simulate('--seconds', '300', '--ends', group, '1:90:medium:100')
+            self.assertLess(rows[0]['share'] / rows[0]['entitled'], 1.03, f'{group}: {rows}')
+        # Who has less than that coming to it loses nothing.
+        rows, _, _ = simulate('--ends', '1:50:medium:1000:10000', '1:50:medium:100')
+        self.assertLess(rows[0]['p99'], 5.5)
+
     def test_recorded_workload(self):
         with tempfile.NamedTemporaryFile('w', suffix='.txt') as trace:
             for i in range(100):

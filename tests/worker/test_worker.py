@@ -240,6 +240,26 @@ class Links(unittest.TestCase):
             self.assertNotIn('executor pid', stack.worker.text())
 
 
+class ReachingTheHost(unittest.TestCase):
+    """The worker's own setting counts: it is its memory."""
+
+    def run_at(self, *worker_options):
+        with WorkerStack('--allow-pageable-access', 'yes', worker_options=worker_options,
+                         worker_environment={'SOFTGPU_PAGEABLE_ACCESS': '1'}) as stack:
+            done = stack.mediator.run(EXAMPLES / 'vector_add', 1000)
+            return done, stack.worker.text()
+
+    def test_refused(self):
+        done, log = self.run_at()
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn('CUDA_ERROR_SYSTEM_NOT_READY', done.stdout + done.stderr)
+        self.assertIn('GPU 0 is not used: its kernels reach all memory of their process', log)
+
+    def test_allowed(self):
+        done, log = self.run_at('--allow-pageable-access')
+        self.assertEqual(done.returncode, 0, f'{done.stdout}{done.stderr}{log}')
+
+
 @unittest.skipUnless((END_TO_END / 'ipc').exists(), 'cmocka is not installed')
 class Sharing(unittest.TestCase):
     """CUDA IPC between programs of one tenant at one worker."""
