@@ -258,11 +258,11 @@ static void descriptors_refuse(struct session *session)
 {
 	char text[VGPU_CONTROL_TEXT_BYTES];
 
-	snprintf(text, sizeof(text), "user %u may not be a VM, and a program sends no descriptors",
-		 (unsigned)session->peer.uid);
+	/* Nobody else sends any. */
+	snprintf(text, sizeof(text), SESSION_NO_DEVICE, (unsigned)session->peer.uid);
 	if (session->kind == SESSION_NEW)
 		session_reply(session, VGPU_ERROR_REFUSED, text);
-	session_end(session, text);
+	session_end(session, "a program sent descriptors");
 }
 
 static void socket_readable(evutil_socket_t socket, short what, void *argument)
