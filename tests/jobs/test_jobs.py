@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """JSON jobs through vgpu-jobs, its runners, mediator, executor and software GPU."""
 
+import contextlib
 import json
 import os
+import signal
 import socket
+import struct
 import subprocess
 import tempfile
 import threading
@@ -445,6 +448,30 @@ class Tenants(unittest.TestCase):
             self.assertRegex(status, r'CapEff:\s+0+\n')
             environment = Path(f'/proc/{runner}/environ').read_bytes()
             self.assertNotIn(b'VGPU_SOCKET', environment)
+
+    def test_descriptor_that_lingers(self):
+        """What comes over one VM's port cannot make the others wait; it ends the connection."""
+        with Mediator() as mediator, Daemon(mediator, ports=('one:7', 'two:8')) as jobs:
+            one, two = jobs.ports
+            self.assertEqual(one.call(ADD), {'result': [5, 7, 9]})
+            with socket.create_server(('127.0.0.1', 0)) as server:
+                lingers = socket.create_connection(server.getsockname())
+                peer, _ = server.accept()
+            # Whoever closes its last descriptor waits for an hour.
+            lingers.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 3600))
+            lingers.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    lingers.send(bytes(65536))
+            jobs.process.send_signal(signal.SIGSTOP)
+            socket.send_fds(one.stream, [b' '], [lingers.fileno()])
+            lingers.close()
+            jobs.process.send_signal(signal.SIGCONT)
+            self.assertEqual(two.call(ADD), {'result': [5, 7, 9]})
+            self.assertEqual(one.stream.recv(1), b'')
+            one.connect()
+            self.assertEqual(one.call(ADD), {'result': [5, 7, 9]})
+            peer.close()
 
     def test_no_mediator(self):
         with tempfile.TemporaryDirectory(prefix='vgpu-jobs-') as folder:

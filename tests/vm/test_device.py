@@ -17,6 +17,9 @@ import traceback
 import guest as vm
 import mediator_stand_in as stand_in
 
+sys.path.append(vm.script("tests/end_to_end"))
+import impostor
+
 UUID = "11223344-5566-7788-99aa-bbccddeeff00"
 DEVICE_LINE = 'name "vgpu-cuda", bus PCI, desc "Virtual GPU (MMIO + BAR1 + CUDA Remoting)"'
 CHANNELS = 32
@@ -161,6 +164,20 @@ def wrong_properties_are_refused(lab):
 def the_object_refuses_other_programs(lab):
     done = subprocess.run(["/bin/true"], env={"LD_PRELOAD": lab.object}, capture_output=True, text=True)
     holds(done.returncode != 0 and "vgpu-cuda.so" in done.stderr, done.stderr)
+
+
+@test
+def another_users_mediator_is_none(lab):
+    program = [vm.script("host/qemu/vgpu-qemu"), "-machine", "q35", "-display", "none", "-nodefaults", "-S", "-device",
+               "vgpu-cuda,vm_id=1"]
+    environment = dict(os.environ, VGPU_QEMU_OBJECT=lab.object)
+    if os.geteuid() != 0 or not impostor.is_possible(lab.object, *program[:1]):
+        return
+    output, types = impostor.heard(65534, program, environment)
+    equal(types, [], output)
+    holds("no mediator at" in output and "Operation not permitted" in output, output)
+    output, types = impostor.heard(0, program, environment)
+    equal(types, [1], output)
 
 
 @test
