@@ -7,6 +7,7 @@ test_device.py [NAME...] runs all tests, or those whose names contain one of the
 import os
 import re
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,7 @@ import impostor
 UUID = "11223344-5566-7788-99aa-bbccddeeff00"
 DEVICE_LINE = 'name "vgpu-cuda", bus PCI, desc "Virtual GPU (MMIO + BAR1 + CUDA Remoting)"'
 CHANNELS = 32
+CUDA_ERROR_LAUNCH_TIMEOUT = 702
 CHANNEL_BYTES = 64 << 20
 GUESTS = {
     "main": {"vm_id": 1, "uuid": UUID, "pool_id": "B", "priority": "high"},
@@ -307,6 +309,26 @@ def executor_lost(lab):
         holds("lost, error 6" in said or arguments == "lost-read", said)
         holds(mediator.wait("close", timeout=5), "the lost channel is closed")
         mediator.forget()
+    probe(guest, "zero %d" % CHANNELS)
+
+
+@test
+def kernel_timeout_is_told(lab):
+    """The device writes what the guest's library is to say into the channel, for the mediator touches no guest's
+    memory."""
+    guest = lab.main()
+    mediator = lab.ready(guest)
+    mediator.answer_close = False
+    probe_start(guest, "lost", "waiting")
+    device, index = lab.device(guest), mediator.wait("open")[2]
+    mediator.lose(device, index, stand_in.KERNEL_TIMEOUT)
+    said = probe_end(guest)
+    holds("lost, error %d" % stand_in.KERNEL_TIMEOUT in said, said)
+    holds(mediator.wait("close", timeout=5), "the lost channel is closed")
+    header = device.memory[index * device.channel_bytes:index * device.channel_bytes + 4096]
+    holds(struct.pack("<I", CUDA_ERROR_LAUNCH_TIMEOUT) in header, "the header says it")
+    lab.mediator_stop()
+    lab.ready(guest)
     probe(guest, "zero %d" % CHANNELS)
 
 
