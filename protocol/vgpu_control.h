@@ -27,7 +27,8 @@
  *
  * Executor (a socket pair made by the mediator, descriptor VGPU_EXECUTOR_CONTROL_FD of the executor):
  *   <- EXECUTOR_START + fds: channel memory, doorbell, interrupt, counters, pass socket (local clients only),
- *      and with has_schedule: permit page, tenant page, wake, bell (vgpu_schedule.h)
+ *      and with has_schedule: permit page, tenant page, wake, bell (vgpu_schedule.h). It polls and reads 'wake', eight
+ *      bytes at a time, and rings by writing eight bytes to 'bell', which nobody else has (wakeup.h says why)
  *   -> EXECUTOR_READY or EXECUTOR_FAILED
  *   -> TENANT_QUERY      <- TENANT_REPLY (telemetry: which processes of the same tenant use a device)
  *   -> SHARE_PUBLISH     <- SHARE_REPLY  (a handle of the driver's, for other processes of the same tenant)
@@ -39,7 +40,7 @@
  * An executor ends when this socket is closed.
  *
  * Doorbell and interrupt are eventfds: the guest's side writes the doorbell and
- * the executor reads it; the executor writes the interrupt.
+ * the executor reads it; the executor writes the interrupt. At a worker the doorbell is read as 'wake' is.
  */
 #ifndef VGPU_CONTROL_H
 #define VGPU_CONTROL_H

@@ -10,8 +10,8 @@
  * A permit is OPEN (issue as you like: nobody else is there), SLICED (issue until 'until_ns', with
  * bounded work in flight), CLOSED, or STANDBY (the only one of the highest class, without work: it may
  * begin as under SLICED without end, and says so with 'demand', upon which the mediator takes the GPU
- * from whoever has it and grants SLICED). Every change has a new 'word', after which the mediator writes
- * the executor's wake eventfd. The executor answers in its part and writes the scheduler's bell:
+ * from whoever has it and grants SLICED). Every change has a new 'word', after which the mediator wakes the
+ * executor. The executor answers in its part and rings its bell:
  *   - 'demand' = 1: it has work and no permit, or has begun under STANDBY;
  *   - 'done' = word: it has stopped issuing under that word, and what it issued is finished (or takes
  *     longer than 'drain_us', then 'in_flight' stays set until it is).

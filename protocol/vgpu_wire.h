@@ -68,8 +68,8 @@ struct vgpu_hello {
 	uint32_t version;      /* VGPU_PROTOCOL_VERSION of the guest library */
 	uint32_t api_checksum; /* of the API description: of the layouts of all calls */
 	uint64_t features;
-	uint32_t process_id; /* in the guest, for logs only */
-	uint32_t reserved;
+	uint32_t process_id;   /* in the guest, for logs only */
+	uint32_t settings;     /* of the program's environment (vgpu_settings.h) */
 	char process_name[64]; /* NUL-terminated, for logs only */
 	/* May be followed by the program's CUDA_VISIBLE_DEVICES, NUL-terminated; for CUDA only. */
 };

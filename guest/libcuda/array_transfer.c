@@ -3,11 +3,19 @@
 
 #include <stdbool.h>
 #include <string.h>
+#include <time.h>
 
+#include "rest.h"
 #include "session.h"
 
 /* Pieces on their way down at the same time. */
 #define DOWN_DEPTH 8
+
+/* The ring carries no texels, so where a window is stuck there is nothing but to look again. */
+static void stuck_pause(void)
+{
+	nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+}
 
 /* Where the next piece begins. */
 struct place {
@@ -94,8 +102,15 @@ static CUresult piece_up(const struct array_transfer *transfer, struct place *pl
 
 	if (place->column_bytes == 0 && __builtin_mul_overflow(wanted, transfer->rows - place->row, &wanted))
 		wanted = SIZE_MAX;
-	if (!upload_take(&session.upload, wanted, &taken))
-		return CHANNEL_LOST_RESULT;
+	switch (upload_take(&session.upload, wanted, &taken)) {
+	case UPLOAD_TAKEN:
+		break;
+	case UPLOAD_STUCK:
+		stuck_pause();
+		return CUDA_SUCCESS;
+	default:
+		return channel_lost_result(session.channel);
+	}
 	if (!piece_cut(transfer, place, taken.bytes, &piece)) {
 		/* The window's last bytes: the next piece begins at its start, and passes these by. */
 		upload_turn(&session.upload, &taken);
@@ -111,7 +126,7 @@ static CUresult piece_up(const struct array_transfer *transfer, struct place *pl
 			       &payload);
 	if (!result) {
 		memcpy(payload, &wire, sizeof(wire));
-		channel_commit(session.channel);
+		rest_commit_copy(transfer->context, transfer->stream);
 	}
 	upload_done(&session.upload, &taken);
 	place_advance(transfer, &piece, place);
@@ -121,7 +136,8 @@ static CUresult piece_up(const struct array_transfer *transfer, struct place *pl
 CUresult array_transfer_up(const struct array_transfer *transfer)
 {
 	struct place place = {0};
-	CUresult result = CUDA_SUCCESS;
+	/* As in transfer.c, whatever the size. */
+	CUresult result = rest_stream_await(transfer->context, transfer->stream);
 
 	while (place.slice < transfer->slices && !result)
 		result = piece_up(transfer, &place);
@@ -154,8 +170,11 @@ static CUresult flight_begin(struct down *down, bool *ret_issued)
 	CUresult result;
 
 	*ret_issued = false;
-	if (offset < 0)
+	if (offset < 0) {
+		if (down->issued == down->finished)
+			stuck_pause();
 		return CUDA_SUCCESS;
+	}
 	flight->offset = (uint64_t)offset;
 	flight->waiter = (struct channel_waiter){0};
 	/* A slot is larger than any texel. */
@@ -173,7 +192,7 @@ static CUresult flight_begin(struct down *down, bool *ret_issued)
 		return result;
 	}
 	memcpy(payload, &wire, sizeof(wire));
-	channel_commit(session.channel);
+	rest_commit_copy(down->transfer->context, down->transfer->stream);
 	place_advance(down->transfer, &flight->piece, &down->place);
 	down->issued++;
 	*ret_issued = true;
@@ -194,7 +213,7 @@ static CUresult flight_end(struct down *down)
 CUresult array_transfer_down(const struct array_transfer *transfer)
 {
 	struct down down = {.transfer = transfer};
-	CUresult result = CUDA_SUCCESS;
+	CUresult result = rest_stream_await(transfer->context, transfer->stream);
 
 	while (down.issued != down.finished || (!result && down.place.slice < transfer->slices)) {
 		bool issued = false;

@@ -79,6 +79,7 @@ static bool brings_work(uint16_t opcode)
 	case VGPU_CALL_cuMemAlloc_v2:
 	case VGPU_CALL_cuMemFree_v2:
 	case VGPU_CALL_cuCtxSynchronize:
+	case VGPU_CALL_cuStreamSynchronize:
 		return false;
 	default:
 		return true;

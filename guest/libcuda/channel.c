@@ -116,6 +116,7 @@ CUresult channel_begin(struct channel *channel, uint16_t opcode, uint32_t contex
 
 	if (payload_bytes > CHANNEL_PAYLOAD_MAX)
 		return CUDA_ERROR_INVALID_VALUE;
+	channel_pass(channel);
 	lock_take(&channel->post_lock);
 	if (__builtin_expect(channel_lost(channel), 0))
 		goto lost;
@@ -145,6 +146,12 @@ lost:
 }
 
 void channel_commit(struct channel *channel)
+{
+	__atomic_store_n(&channel->holds, channel->holds + 1, __ATOMIC_RELEASE);
+	channel_commit_copy(channel);
+}
+
+void channel_commit_copy(struct channel *channel)
 {
 	__atomic_store_n(&channel->works, channel->works + 1, __ATOMIC_RELEASE);
 	channel_commit_without_work(channel);

@@ -62,6 +62,7 @@ struct channel {
 	uint8_t *upload;
 	uint8_t *download;
 	uint32_t lost;
+	uint32_t paused;      /* futex: the thread that may go on alone; 0: all may */
 	CUresult lost_result; /* of all calls then */
 	uint32_t spin_max_ns;
 	bool spins; /* waiting begins with a spin: there is a processor for the executor meanwhile */
@@ -70,6 +71,7 @@ struct channel {
 	_Alignas(64) struct lock post_lock;
 	uint32_t sequence;
 	uint64_t works; /* requests that may bring work to a device */
+	uint64_t holds; /* those of them after which a stream may wait for something else than itself */
 	struct ring commands;
 
 	/* Errors of posted calls in contexts that no call has been made in since. */
@@ -109,11 +111,30 @@ CUresult channel_begin(struct channel *channel, uint16_t opcode, uint32_t contex
 void channel_commit(struct channel *channel);
 /* The same for a request that brings no work to a device. */
 void channel_commit_without_work(struct channel *channel);
+/* For one that brings nothing but a copy of what the request itself names. */
+void channel_commit_copy(struct channel *channel);
 
 /* How many of the other requests there were; of those that are counted all come before what is begun after this. */
 static inline uint64_t channel_works(const struct channel *channel)
 {
 	return __atomic_load_n(&channel->works, __ATOMIC_ACQUIRE);
+}
+
+/* The same of those that are no copies. */
+static inline uint64_t channel_holds(const struct channel *channel)
+{
+	return __atomic_load_n(&channel->holds, __ATOMIC_ACQUIRE);
+}
+
+/* Until it is over other threads neither begin a request nor get a reply or a host function's call. One at a time. */
+void channel_pause(struct channel *channel, bool begins);
+void channel_pause_await(struct channel *channel);
+
+/* Waits for its end, where there is a pause. */
+static inline void channel_pass(struct channel *channel)
+{
+	if (__builtin_expect(__atomic_load_n(&channel->paused, __ATOMIC_ACQUIRE) != 0, 0))
+		channel_pause_await(channel);
 }
 
 /* Waits for the reply; the host's result. The waiter is free afterwards. */

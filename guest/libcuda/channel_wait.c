@@ -2,9 +2,11 @@
 /* Waiting on a channel: the leader, replies and events (see channel.h). */
 #include "channel_wait.h"
 
+#include <limits.h>
 #include <sched.h>
 #include <string.h>
-#include <time.h>
+
+#include "clock.h"
 
 /* Bits of channel_waiter.word. */
 #define WAITER_DONE  0x1u /* the reply is there, or the channel is lost */
@@ -16,14 +18,6 @@
 #define SPIN_SPARE_NS	    10000000u
 #define PROCESSORS_TO_SPARE 8
 #define FOLLOW_SPIN_NS	    20000u
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 void channel_wait_prepare(struct channel *channel)
 {
@@ -349,7 +343,23 @@ CUresult channel_await(struct channel *channel, struct channel_waiter *waiter)
 	lock_take(&channel->waiters_lock);
 	lock_release(&channel->waiters_lock);
 	channel_print_rest(&channel->prints);
+	channel_pass(channel);
 	return waiter->result;
+}
+
+void channel_pause(struct channel *channel, bool begins)
+{
+	__atomic_store_n(&channel->paused, begins ? (uint32_t)gettid() : 0, __ATOMIC_SEQ_CST);
+	if (!begins)
+		word_wake(&channel->paused, INT_MAX);
+}
+
+void channel_pause_await(struct channel *channel)
+{
+	uint32_t paused;
+
+	while ((paused = __atomic_load_n(&channel->paused, __ATOMIC_ACQUIRE)) != 0 && paused != (uint32_t)gettid())
+		word_sleep(&channel->paused, paused, -1);
 }
 
 struct limited_wait {

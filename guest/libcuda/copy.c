@@ -14,6 +14,7 @@
 #include "host_calls.h"
 #include "host_function.h"
 #include "memory.h"
+#include "rest.h"
 #include "session.h"
 #include "transfer.h"
 
@@ -40,16 +41,21 @@ bool copy_host_is_shared(const void *host, size_t bytes)
 	       bytes <= range.bytes - (address - range.address);
 }
 
-CUresult copy_source_await(const struct copy_order *order, const void *host)
+bool copy_source_is_prompt(const struct copy_order *order, const void *host)
 {
 	struct memory_range range;
 
+	return !order->waits && memory_lookup((uintptr_t)host, &range) &&
+	       (range.kind == MEMORY_PLAIN || range.kind == MEMORY_REGISTERED);
+}
+
+CUresult copy_source_await(const struct copy_order *order, const void *host)
+{
 	if (!host_functions_expected())
 		return CUDA_SUCCESS;
-	if (!order->waits && !(memory_lookup((uintptr_t)host, &range) &&
-			       (range.kind == MEMORY_PLAIN || range.kind == MEMORY_REGISTERED)))
+	if (!order->waits && !copy_source_is_prompt(order, host))
 		return CUDA_SUCCESS;
-	return host_cuStreamSynchronize(order->context, order->stream);
+	return rest_stream_await(order->context, order->stream);
 }
 
 static CUresult copy_settle(const struct copy_order *order, CUresult result)
@@ -116,13 +122,12 @@ static CUresult copy_up(const struct copy_order *order, CUdeviceptr to, const vo
 						     .Height = 1,
 						     .Depth = 1});
 	result = copy_source_await(order, from);
+	transfer.is_prompt = copy_source_is_prompt(order, from);
 	if (!result)
 		result = transfer_up(&transfer);
-	/*
-	 * The bytes are staged, which is all that a copy from pageable memory promises, unless it may fail or
-	 * the program can look at the destination.
-	 */
-	unsure.waits = order->waits && (known == CUDA_ERROR_NOT_FOUND || copy_is_synchronous(to));
+	/* The bytes are staged, which is all that a short copy promises, unless it may fail or be looked at. */
+	unsure.waits = order->waits &&
+		       (known == CUDA_ERROR_NOT_FOUND || copy_is_made_at_return(bytes) || copy_is_synchronous(to));
 	if (!result && !order->waits && known == CUDA_ERROR_NOT_FOUND && doubt_span(to, bytes, 1))
 		return capture_settle_open(order->context, order->stream);
 	return copy_settle(&unsure, result);

@@ -230,6 +230,15 @@ static CUresult shape_with_device(const struct copy_order *order, const struct s
 	/* Slices that follow each other closely are one. */
 	bool closely = device->slice_rows == copy->Height && host->slice_rows == copy->Height;
 	size_t slices = closely ? 1 : copy->Depth;
+	struct transfer transfer = {
+		.device_pitch = device->row_bytes,
+		.host = (uint8_t *)(uintptr_t)host->address,
+		.host_pitch = host->row_bytes,
+		.width = copy->WidthInBytes,
+		.height = closely ? copy->Height * copy->Depth : copy->Height,
+		.context = order->context,
+		.stream = order->stream,
+	};
 	CUresult result;
 
 	if (known == CUDA_ERROR_INVALID_VALUE)
@@ -237,27 +246,25 @@ static CUresult shape_with_device(const struct copy_order *order, const struct s
 	result = capture_refuse(order->context, order->stream);
 	if (result)
 		return copy_capture(order, result, copy);
-	if (up)
-		result = copy_source_await(order, (const void *)(uintptr_t)host->address);
+	if (up) {
+		result = copy_source_await(order, transfer.host);
+		transfer.is_prompt = copy_source_is_prompt(order, transfer.host);
+	}
+	/* For all slices together: each may be small. */
+	if (!result && slices > 1)
+		result = transfer_await(&transfer, host->bytes);
 	for (size_t slice = 0; slice < slices && !result; slice++) {
-		struct transfer transfer = {
-			.device = device->address + slice * device->slice_rows * device->row_bytes,
-			.device_pitch = device->row_bytes,
-			.host = (uint8_t *)(uintptr_t)(host->address + slice * host->slice_rows * host->row_bytes),
-			.host_pitch = host->row_bytes,
-			.width = copy->WidthInBytes,
-			.height = closely ? copy->Height * copy->Depth : copy->Height,
-			.context = order->context,
-			.stream = order->stream,
-		};
-
+		transfer.device = device->address + slice * device->slice_rows * device->row_bytes;
+		transfer.host = (uint8_t *)(uintptr_t)(host->address + slice * host->slice_rows * host->row_bytes);
 		result = up ? transfer_up(&transfer) : transfer_down(&transfer);
 	}
 	/* As in copy_up(). */
 	if (!result && up && !order->waits && known == CUDA_ERROR_NOT_FOUND &&
 	    doubt_span(device->address, device->bytes, 1))
 		return capture_settle_open(order->context, order->stream);
-	if (!result && up && order->waits && (known == CUDA_ERROR_NOT_FOUND || copy_is_synchronous(device->address)))
+	if (!result && up && order->waits &&
+	    (known == CUDA_ERROR_NOT_FOUND || copy_is_made_at_return(host->bytes) ||
+	     copy_is_synchronous(device->address)))
 		result = host_cuStreamSynchronize(order->context, order->stream);
 	return result;
 }
@@ -288,7 +295,13 @@ static CUresult shape_with_own_array(const struct copy_order *order, const struc
 		result = copy_source_await(order, transfer.host);
 	if (result)
 		return result;
-	return up ? array_transfer_up(&transfer) : array_transfer_down(&transfer);
+	if (!up)
+		return array_transfer_down(&transfer);
+	result = array_transfer_up(&transfer);
+	/* As in copy_up(). */
+	if (!result && order->waits && copy_is_made_at_return(host->bytes))
+		result = host_cuStreamSynchronize(order->context, order->stream);
+	return result;
 }
 
 /* An array of another device is moved in its own context, when the stream has come there. */

@@ -246,6 +246,7 @@ static void *functions_run(void *argument)
 	for (;;) {
 		if (!function_await(channel, &returned))
 			return NULL;
+		channel_pass(channel);
 		if (!function_called_run(channel)) {
 			channel_lose(channel);
 			return NULL;

@@ -53,7 +53,6 @@ struct memory_range {
 	uint32_t flags;	  /* of cuMemHostAlloc or cuMemHostRegister */
 	CUdevice device;
 	enum memory_synchrony synchrony;
-	void *area_part; /* MEMORY_MOVED: of the channel's area, NULL: a memory file */
 	struct memory_advice advice;
 };
 

@@ -10,24 +10,25 @@
  * refuses is refused before anything was moved.
  */
 #include <pthread.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "area.h"
 #include "context.h"
 #include "memory.h"
+#include "pages.h"
 #include "pinned.h"
 #include "registered.h"
 #include "registered_move.h"
 #include "session.h"
 
-#define PAGE_BYTES 4096u
 #define REGISTER_FLAGS                                                                              \
 	(CU_MEMHOSTREGISTER_PORTABLE | CU_MEMHOSTREGISTER_DEVICEMAP | CU_MEMHOSTREGISTER_IOMEMORY | \
 	 CU_MEMHOSTREGISTER_READ_ONLY)
 #define REGISTERED_KINDS (1u << MEMORY_REGISTERED | 1u << MEMORY_MOVED)
 
-/* From the look at what is registered until the range is noted. */
+/* From the look at what is registered until the range is noted; and for the following. */
 static pthread_mutex_t register_mutex = PTHREAD_MUTEX_INITIALIZER;
 
 /* The pages of a range, and what is to hold them. */
@@ -37,14 +38,55 @@ struct share {
 	int fd;
 	void *area_part;
 	void *spare; /* where the shared memory is mapped before it takes the place */
+	bool has_neighbours;
 };
+
+/* Pages that are shared, with the ranges in them: small blocks of the heap may have one page. */
+struct shared {
+	struct share share;
+	uint32_t context;
+	uint32_t ranges;
+};
+
+static struct shared *shared_pages;
+static size_t shared_count;
+static size_t shared_capacity;
 
 static struct share share_of(const struct memory_range *range)
 {
 	uint64_t start = range->address & ~(uint64_t)(PAGE_BYTES - 1);
 	uint64_t end = (range->address + range->bytes + PAGE_BYTES - 1) & ~(uint64_t)(PAGE_BYTES - 1);
 
-	return (struct share){.start = start, .bytes = (size_t)(end - start), .fd = -1, .area_part = range->area_part};
+	return (struct share){.start = start, .bytes = (size_t)(end - start), .fd = -1};
+}
+
+/* What all of the range's pages are in; NULL: there is none. */
+static struct shared *shared_find(const struct memory_range *range)
+{
+	const struct share wanted = share_of(range);
+
+	for (size_t i = 0; i < shared_count; i++) {
+		const struct share *share = &shared_pages[i].share;
+
+		if (wanted.start >= share->start && wanted.start + wanted.bytes <= share->start + share->bytes)
+			return &shared_pages[i];
+	}
+	return NULL;
+}
+
+static bool shared_reserve(void)
+{
+	size_t capacity = shared_capacity ? 2 * shared_capacity : 16;
+	struct shared *grown;
+
+	if (shared_count < shared_capacity)
+		return true;
+	grown = realloc(shared_pages, capacity * sizeof(*grown));
+	if (!grown)
+		return false;
+	shared_pages = grown;
+	shared_capacity = capacity;
+	return true;
 }
 
 static bool share_make(struct share *share, uint32_t context)
@@ -123,13 +165,13 @@ static CUresult share_fill(const struct share *share, struct memory_range *range
 		share_release(share);
 		return refusal(result);
 	}
-	if (!move_out((void *)(uintptr_t)share->start, share->spare, share->bytes) ||
+	if (!move_out((void *)(uintptr_t)share->start, share->spare, share->bytes, share->has_neighbours) ||
 	    share_pin(share, range->context)) {
 		(void)share_end(share, range->context);
 		return channel_lost(session.channel) ? channel_lost_result(session.channel) : CUDA_SUCCESS;
 	}
 	range->kind = MEMORY_MOVED;
-	range->area_part = share->area_part;
+	shared_pages[shared_count++] = (struct shared){.share = *share, .context = range->context, .ranges = 1};
 	return CUDA_SUCCESS;
 }
 
@@ -137,9 +179,19 @@ static CUresult share_fill(const struct share *share, struct memory_range *range
 static CUresult range_share(struct memory_range *range)
 {
 	struct share share = share_of(range);
+	struct shared *shared = shared_find(range);
 	CUresult result = CUDA_SUCCESS;
 
-	if (!(session.features & VGPU_FEATURE_HOST_PLACE) || !move_is_possible(range->address, range->bytes))
+	if (shared) {
+		/* They end with their context. */
+		if (shared->context == range->context) {
+			range->kind = MEMORY_MOVED;
+			shared->ranges++;
+		}
+		return CUDA_SUCCESS;
+	}
+	if (!(session.features & VGPU_FEATURE_HOST_PLACE) ||
+	    !move_is_possible(range->address, range->bytes, &share.has_neighbours) || !shared_reserve())
 		return CUDA_SUCCESS;
 	if (share_make(&share, range->context))
 		result = share_fill(&share, range);
@@ -150,10 +202,22 @@ static CUresult range_share(struct memory_range *range)
 	return result;
 }
 
+/* The last range takes the pages back. */
+static CUresult range_end(const struct memory_range *range, uint32_t context)
+{
+	struct shared *shared = range->kind == MEMORY_MOVED ? shared_find(range) : NULL;
+	struct share share;
+
+	if (!shared || --shared->ranges)
+		return CUDA_SUCCESS;
+	share = shared->share;
+	*shared = shared_pages[--shared_count];
+	return share_end(&share, context);
+}
+
 static CUresult range_note(struct memory_range *range)
 {
 	struct memory_range pinned;
-	struct share share;
 	CUresult result;
 
 	if (memory_lookup(range->address, &pinned) && (pinned.kind == MEMORY_PINNED || pinned.kind == MEMORY_PLAIN))
@@ -164,10 +228,8 @@ static CUresult range_note(struct memory_range *range)
 	if (result)
 		return result;
 	result = memory_note(range);
-	if (result && range->kind == MEMORY_MOVED) {
-		share = share_of(range);
-		(void)share_end(&share, range->context);
-	}
+	if (result)
+		(void)range_end(range, range->context);
 	return result;
 }
 
@@ -200,23 +262,22 @@ API(cuMemHostRegister, void *pointer, size_t bytes, unsigned int flags)
 	return cuMemHostRegister_v2(pointer, bytes, flags);
 }
 
-static CUresult range_end(const struct memory_range *range, uint32_t context)
-{
-	const struct share share = share_of(range);
-
-	return range->kind == MEMORY_MOVED ? share_end(&share, context) : CUDA_SUCCESS;
-}
-
 API(cuMemHostUnregister, void *pointer)
 {
 	struct memory_range range;
 	uint32_t context;
+	bool is_registered;
 	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
 
 	if (result)
 		return result;
-	if (memory_remove((uintptr_t)pointer, REGISTERED_KINDS, &range))
-		return range_end(&range, context);
+	pthread_mutex_lock(&register_mutex);
+	is_registered = memory_remove((uintptr_t)pointer, REGISTERED_KINDS, &range);
+	if (is_registered)
+		result = range_end(&range, context);
+	pthread_mutex_unlock(&register_mutex);
+	if (is_registered)
+		return result;
 	/* What is known otherwise, or within a range, is not a question of registration (measured, driver 580). */
 	return !pointer || memory_lookup((uintptr_t)pointer, &range) ? CUDA_ERROR_INVALID_VALUE
 								     : CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED;
@@ -226,6 +287,8 @@ void registered_forget_context(uint32_t context)
 {
 	struct memory_range range;
 
+	pthread_mutex_lock(&register_mutex);
 	while (memory_remove_of_context(context, REGISTERED_KINDS, &range))
 		(void)range_end(&range, context);
+	pthread_mutex_unlock(&register_mutex);
 }

@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "mappings.h"
+#include "pages.h"
+#include "registered_edges.h"
 #include "standstill.h"
 
 #ifndef MADV_POPULATE_WRITE
@@ -21,7 +23,6 @@
 #endif
 
 /* So long stand the threads still, and so much memory more is needed. */
-#define PAGE_BYTES	4096u
 #define PIECE_BYTES	((size_t)64 << 20)
 #define STATUS_BYTES	8192
 #define CHUNK_IS_MAPPED 2u
@@ -37,20 +38,19 @@ struct moved {
 	uint64_t offset_of_zero; /* of the file's that would lie at address 0 */
 	size_t found;		 /* while it is looked for: so much is still there as it was */
 	bool is_gone;		 /* and: nothing is */
-	void *copy;		 /* during a fork: for the child */
+	bool has_neighbours;	 /* other blocks of the heap in the first and last page */
+	/* During a fork: for the child, of all but what is set aside for it (registered_edges.h). */
+	void *copy;
+	size_t copy_offset;
+	size_t copy_bytes;
 };
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static struct moved *moves;
 static size_t move_count;
 static size_t move_capacity;
-static bool has_handlers; /* of forks */
-
-/* Not memcpy(): whole pages are the program's, which its own checks of memory accesses know nothing of. */
-static void pages_copy(void *to, const void *from, size_t bytes)
-{
-	__asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(bytes) : : "memory");
-}
+static bool has_handlers;	 /* of forks */
+static size_t neighbourly_count; /* moves with neighbours */
 
 struct kind_wish {
 	uint64_t next; /* below it all is as it should be */
@@ -140,23 +140,26 @@ static bool is_variable(uint64_t first, uint64_t last)
 }
 
 /*
- * What else lies in a page that is only partly the range's is shared with the child of a fork until its copy takes the
- * place there: not malloc()'s own words, nor what this library has allocated, may be among it.
+ * Where a page is only partly the range's the child of a fork must have all of it from the start, for there are
+ * malloc()'s own words, and what this library has allocated: unless that is known not to be so.
  */
-static bool edges_are_harmless(uint64_t address, uint64_t bytes, uint64_t start, uint64_t end)
+static bool edges_are_alone(uint64_t address, uint64_t bytes, uint64_t start, uint64_t end)
 {
 	return (start == address && end == address + bytes) || is_variable(address, address + bytes - 1) ||
 	       is_block_of_its_own(start, end);
 }
 
-bool move_is_possible(uint64_t address, uint64_t bytes)
+bool move_is_possible(uint64_t address, uint64_t bytes, bool *ret_has_neighbours)
 {
 	uint64_t start = address & ~(uint64_t)(PAGE_BYTES - 1);
 	uint64_t end = (address + bytes + PAGE_BYTES - 1) & ~(uint64_t)(PAGE_BYTES - 1);
 	struct kind_wish wish = {.next = start, .end = end};
 
-	return !is_own_stack(start, end) && mappings_each(kind_visit, &wish) && !wish.is_refused && wish.next >= end &&
-	       edges_are_harmless(address, bytes, start, end) && nothing_is_pinned();
+	if (is_own_stack(start, end) || !mappings_each(kind_visit, &wish) || wish.is_refused || wish.next < end ||
+	    !nothing_is_pinned())
+		return false;
+	*ret_has_neighbours = !edges_are_alone(address, bytes, start, end);
+	return true;
 }
 
 struct piece {
@@ -167,42 +170,24 @@ struct piece {
 	bool is_done;
 };
 
-enum taken {
-	TAKEN_MOVED,
-	TAKEN_COPIED, /* into private pages; what was to be moved is still where it was */
-	TAKEN_NOT,
-};
-
-/* Puts what is mapped at 'from' in the place of what lies at 'place'. */
-static enum taken place_take(uint8_t *place, uint8_t *from, size_t bytes)
-{
-	if (mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, place) == place)
-		return TAKEN_MOVED;
-	/* By then it may have unmapped what was there (mremap(2)). */
-	if (mmap(place, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != place)
-		return TAKEN_NOT;
-	pages_copy(place, from, bytes);
-	return TAKEN_COPIED;
-}
-
 /* While the other threads stand still. */
 static void piece_move(void *argument)
 {
 	struct piece *piece = argument;
-	enum taken taken;
+	enum pages_taken taken;
 
 	pages_copy(piece->spare, piece->place, piece->bytes);
 	if (piece->comes_back)
 		(void)madvise(piece->place, piece->bytes, MADV_REMOVE);
-	taken = place_take(piece->place, piece->spare, piece->bytes);
-	piece->is_done = taken == TAKEN_MOVED;
+	taken = pages_take(piece->place, piece->spare, piece->bytes);
+	piece->is_done = taken == PAGES_MOVED;
 	if (!piece->comes_back)
 		return;
-	if (taken == TAKEN_COPIED) {
+	if (taken == PAGES_COPIED) {
 		piece->is_done = true;
 		munmap(piece->spare, piece->bytes);
 		/* Only asks whether something is mapped there (msync(2)). */
-	} else if (taken == TAKEN_NOT && msync(piece->place, piece->bytes, MS_ASYNC) == 0) {
+	} else if (taken == PAGES_LOST && msync(piece->place, piece->bytes, MS_ASYNC) == 0) {
 		pages_copy(piece->place, piece->spare, piece->bytes);
 	}
 }
@@ -253,11 +238,12 @@ static bool identity_visit(const struct mapping *mapping, void *argument)
 }
 
 /* There is room for it. */
-static void move_note(uint8_t *place, size_t bytes)
+static void move_note(uint8_t *place, size_t bytes, bool has_neighbours)
 {
 	struct moved *moved = &moves[move_count++];
 
-	*moved = (struct moved){.place = place, .bytes = bytes};
+	*moved = (struct moved){.place = place, .bytes = bytes, .has_neighbours = has_neighbours};
+	neighbourly_count += has_neighbours;
 	(void)mappings_each(identity_visit, moved);
 }
 
@@ -294,45 +280,77 @@ static void moves_find(void)
 			moves[i].is_gone = false;
 }
 
+static uint8_t *last_page(const struct moved *moved)
+{
+	return moved->place + moved->bytes - PAGE_BYTES;
+}
+
+static void neighbours_set_aside(void)
+{
+	for (size_t i = 0; i < move_count; i++) {
+		if (!moves[i].has_neighbours || moves[i].found != moves[i].bytes)
+			continue;
+		edge_add(moves[i].place);
+		edge_add(last_page(&moves[i]));
+	}
+	edges_set_aside();
+}
+
+static void copy_make(struct moved *moved)
+{
+	bool is_first_aside = moved->has_neighbours && edge_is_aside(moved->place);
+	bool is_last_aside = moved->has_neighbours && edge_is_aside(last_page(moved));
+	size_t aside = (is_first_aside ? PAGE_BYTES : 0) + (is_last_aside ? PAGE_BYTES : 0);
+
+	moved->copy = NULL;
+	moved->copy_offset = is_first_aside ? PAGE_BYTES : 0;
+	/* One page may be both. */
+	moved->copy_bytes = moved->bytes > aside ? moved->bytes - aside : 0;
+	if (!moved->copy_bytes)
+		return;
+	moved->copy = mmap(NULL, moved->copy_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (moved->copy == MAP_FAILED)
+		moved->copy = NULL;
+	else
+		pages_copy(moved->copy, moved->place + moved->copy_offset, moved->copy_bytes);
+}
+
 static void fork_prepare(void)
 {
 	pthread_mutex_lock(&mutex);
 	moves_find();
+	neighbours_set_aside();
 	for (size_t i = 0; i < move_count; i++) {
-		struct moved *moved = &moves[i];
-
-		moved->copy = NULL;
-		if (moved->found != moved->bytes)
-			continue;
-		moved->copy = mmap(NULL, moved->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-		if (moved->copy == MAP_FAILED)
-			moved->copy = NULL;
-		else
-			pages_copy(moved->copy, moved->place, moved->bytes);
+		moves[i].copy = NULL;
+		if (moves[i].found == moves[i].bytes)
+			copy_make(&moves[i]);
 	}
 }
 
 static void fork_parent(void)
 {
+	edges_bring_back();
 	for (size_t i = 0; i < move_count; i++)
 		if (moves[i].copy)
-			munmap(moves[i].copy, moves[i].bytes);
+			munmap(moves[i].copy, moves[i].copy_bytes);
 	pthread_mutex_unlock(&mutex);
 }
 
 static void fork_child(void)
 {
+	edges_forget();
 	for (size_t i = 0; i < move_count; i++) {
 		struct moved *moved = &moves[i];
+		uint8_t *place = moved->place + moved->copy_offset;
 
-		if (moved->found != moved->bytes)
+		if (moved->found != moved->bytes || !moved->copy_bytes)
 			continue;
 		/* A child that ends is better than one that writes its parent's memory. */
-		if (!moved->copy || place_take(moved->place, moved->copy, moved->bytes) == TAKEN_NOT)
-			(void)mmap(moved->place, moved->bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
-				   0);
+		if (!moved->copy || pages_take(place, moved->copy, moved->copy_bytes) == PAGES_LOST)
+			(void)mmap(place, moved->copy_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 	}
 	move_count = 0;
+	neighbourly_count = 0;
 	pthread_mutex_unlock(&mutex);
 }
 
@@ -368,24 +386,24 @@ static bool move_prepare(void)
 	return true;
 }
 
-bool move_out(void *place, void *spare, size_t bytes)
+bool move_out(void *place, void *spare, size_t bytes, bool has_neighbours)
 {
 	size_t done = 0;
 	sigset_t before;
 
 	moves_lock(&before);
-	if (move_prepare())
+	if ((!has_neighbours || neighbourly_count < EDGES_MAX / 2) && move_prepare())
 		done = pages_move(place, spare, bytes, false);
 	else
 		munmap(spare, bytes);
 	if (done == bytes) {
-		move_note(place, bytes);
+		move_note(place, bytes, has_neighbours);
 	} else if (done) {
 		size_t back = pages_return(place, done);
 
 		/* What cannot come back now is shared with nobody soon, and holds what it held. */
 		if (back < done)
-			move_note((uint8_t *)place + back, done - back);
+			move_note((uint8_t *)place + back, done - back, has_neighbours);
 	}
 	moves_unlock(&before);
 	return done == bytes;
@@ -415,10 +433,12 @@ bool move_back(void *place, size_t bytes)
 		if (moved->place < (uint8_t *)place || moved->place >= (uint8_t *)place + bytes)
 			continue;
 		move_undo(moved);
-		if (moved->bytes == 0)
+		if (moved->bytes == 0) {
+			neighbourly_count -= moved->has_neighbours;
 			*moved = moves[--move_count];
-		else
+		} else {
 			is_back = false;
+		}
 	}
 	moves_unlock(&before);
 	return is_back;

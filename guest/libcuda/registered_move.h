@@ -10,7 +10,8 @@
  *
  * The child of a fork has pages of its own, as it would have without the move:
  * copies, made just before.  What another thread of the parent writes between
- * that and the fork itself is not in them.
+ * that and the fork itself is not in them.  Pages that hold other blocks of the
+ * heap are private during the fork itself (registered_edges.h).
  */
 #ifndef VGPU_REGISTERED_MOVE_H
 #define VGPU_REGISTERED_MOVE_H
@@ -22,16 +23,16 @@
 /*
  * Are the pages of the range private memory without a file or variables, all of them, no stack of the caller's, and do
  * only threads of the program write there? No: where the process has memory that hardware (VmPin) or the kernel's
- * asynchronous operations may know by its pages, and where the first or last page holds what other parts of the process
- * allocated.
+ * asynchronous operations may know by its pages. *ret_has_neighbours: the first or last page may hold what other parts
+ * of the process allocated.
  */
-bool move_is_possible(uint64_t address, uint64_t bytes);
+bool move_is_possible(uint64_t address, uint64_t bytes, bool *ret_has_neighbours);
 
 /*
  * Puts the shared memory that is mapped at 'spare' in the place of what lies at 'place', which it then holds.
  * The mapping at 'spare' is used up, also by a failure. false: the program's memory is as it was.
  */
-bool move_out(void *place, void *spare, size_t bytes);
+bool move_out(void *place, void *spare, size_t bytes, bool has_neighbours);
 
 /*
  * The opposite, into private memory, of what a move_out() has put there. false: shared pages are still there, for it

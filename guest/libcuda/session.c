@@ -12,6 +12,7 @@
 #include "call.h"
 #include "context.h"
 #include "object_table.h"
+#include "settings.h"
 #include "transport.h"
 #include "vgpu_api_wire.h"
 
@@ -65,6 +66,7 @@ static CUresult hello(struct vgpu_hello_reply *ret_reply)
 			    VGPU_FEATURE_HOST_PLACE | VGPU_FEATURE_ERROR_OF |
 			    (session.channel->transport->can_pass ? VGPU_FEATURE_HOST_MAP : 0),
 		.process_id = (uint32_t)getpid(),
+		.settings = settings_read(),
 	};
 	const char *visible = getenv("CUDA_VISIBLE_DEVICES");
 	char wish[VGPU_VISIBLE_BYTES_MAX];

@@ -8,6 +8,8 @@
 
 /* What is smaller goes in the record itself. */
 #define INLINE_BYTES_MAX 8192u
+/* The most that the ring carries at a time, where the window is stuck. */
+#define INLINE_BYTES_STUCK (60u << 10)
 
 static pthread_mutex_t stage_mutex = PTHREAD_MUTEX_INITIALIZER;
 
@@ -36,7 +38,7 @@ static CUresult inline_send(struct stage_writer *writer, const void *data, size_
 		return result;
 	memcpy(payload, &stage, sizeof(stage));
 	memcpy((uint8_t *)payload + sizeof(stage), data, bytes);
-	channel_commit(session.channel);
+	channel_commit_copy(session.channel);
 	writer->offset += bytes;
 	return CUDA_SUCCESS;
 }
@@ -52,8 +54,15 @@ static CUresult window_send(struct stage_writer *writer, const uint8_t *data, si
 	void *payload;
 	CUresult result;
 
-	if (!upload_take(&session.upload, bytes, &piece))
+	switch (upload_take(&session.upload, bytes, &piece)) {
+	case UPLOAD_TAKEN:
+		break;
+	case UPLOAD_STUCK:
+		*ret_sent = bytes < INLINE_BYTES_STUCK ? bytes : INLINE_BYTES_STUCK;
+		return inline_send(writer, data, *ret_sent);
+	default:
 		return channel_lost_result(session.channel);
+	}
 	memcpy(piece.room, data, piece.bytes);
 	stage.window_position = piece.position;
 	stage.bytes = (uint32_t)piece.bytes;
@@ -61,7 +70,7 @@ static CUresult window_send(struct stage_writer *writer, const uint8_t *data, si
 	result = channel_begin(session.channel, VGPU_OPCODE_STAGE, 0, sizeof(stage), NULL, &payload);
 	if (!result) {
 		memcpy(payload, &stage, sizeof(stage));
-		channel_commit(session.channel);
+		channel_commit_copy(session.channel);
 	}
 	upload_done(&session.upload, &piece);
 	writer->offset += piece.bytes;

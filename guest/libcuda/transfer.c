@@ -1,16 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "transfer.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #include "bulk_copy.h"
 #include "copy_helper.h"
+#include "rest.h"
 #include "session.h"
 
 /* A copy through the ring costs less than a place in the window up to about here. */
 #define INLINE_UP_BYTES_MAX   8192u
 #define INLINE_DOWN_BYTES_MAX 16384u
+
+/* The most that the ring carries at a time, where a window is stuck. */
+#define INLINE_BYTES_STUCK (60u << 10)
+
+/*
+ * What is longer waits for its stream before anything of it is in a window or given to the driver, as natively: in a
+ * stream that waits for something else it would hold up others' copies meanwhile.
+ */
+#define PROMPT_BYTES_MAX (256u << 10)
 
 /* Pieces on their way down at the same time. */
 #define DOWN_DEPTH 8
@@ -53,7 +62,7 @@ static CUresult inline_up(const struct transfer *transfer, uint64_t to, const ui
 		.stream = transfer->stream,
 	};
 	memcpy(wire + 1, from, bytes);
-	channel_commit(session.channel);
+	rest_commit_copy(transfer->context, transfer->stream);
 	return CUDA_SUCCESS;
 }
 
@@ -72,8 +81,15 @@ static CUresult window_up(const struct transfer *transfer, const struct up_piece
 	void *payload;
 	CUresult result;
 
-	if (!upload_take(&session.upload, up->bytes, &piece))
+	switch (upload_take(&session.upload, up->bytes, &piece)) {
+	case UPLOAD_TAKEN:
+		break;
+	case UPLOAD_STUCK:
+		*ret_sent = up->bytes < INLINE_BYTES_STUCK ? up->bytes : INLINE_BYTES_STUCK;
+		return inline_up(transfer, up->to, up->from, *ret_sent);
+	default:
 		return channel_lost_result(session.channel);
+	}
 	/* Not past the cache: the device reads it from there. */
 	if (up->is_far)
 		bulk_copy_near(piece.room, up->from, piece.bytes);
@@ -85,7 +101,7 @@ static CUresult window_up(const struct transfer *transfer, const struct up_piece
 	result = channel_begin(session.channel, VGPU_OPCODE_UPLOAD, transfer->context, sizeof(upload), NULL, &payload);
 	if (!result) {
 		memcpy(payload, &upload, sizeof(upload));
-		channel_commit(session.channel);
+		rest_commit_copy(transfer->context, transfer->stream);
 	}
 	upload_done(&session.upload, &piece);
 	*ret_sent = piece.bytes;
@@ -159,11 +175,28 @@ static CUresult shared_up(const struct transfer *transfer)
 	return result ? result : row.helper_result;
 }
 
+CUresult transfer_await(const struct transfer *transfer, size_t bytes)
+{
+	/* More than the window has room for cannot be taken at once. */
+	size_t prompt_bytes = transfer->is_prompt ? session.upload.bytes : PROMPT_BYTES_MAX;
+
+	return bytes > prompt_bytes ? rest_stream_await(transfer->context, transfer->stream) : CUDA_SUCCESS;
+}
+
+static size_t transfer_bytes(const struct transfer *transfer)
+{
+	size_t bytes;
+
+	return __builtin_mul_overflow(transfer->width, transfer->height, &bytes) ? SIZE_MAX : bytes;
+}
+
 CUresult transfer_up(const struct transfer *transfer)
 {
 	struct transfer flat = transfer_flatten(transfer);
-	CUresult result = CUDA_SUCCESS;
+	CUresult result = transfer_await(&flat, transfer_bytes(&flat));
 
+	if (result)
+		return result;
 	if (flat.height == 1 && flat.width >= SHARED_BYTES_MIN)
 		return shared_up(&flat);
 	for (size_t row = 0; row < flat.height && flat.width && !result; row++)
@@ -208,7 +241,7 @@ static CUresult inline_down(struct down *down, struct down_piece *piece, uint64_
 	if (result)
 		return result;
 	memcpy(payload, &wire, sizeof(wire));
-	channel_commit(session.channel);
+	rest_commit_copy(down->transfer->context, down->transfer->stream);
 	return CUDA_SUCCESS;
 }
 
@@ -231,7 +264,7 @@ static CUresult window_down(struct down *down, struct down_piece *piece, uint64_
 		return result;
 	}
 	memcpy(payload, &wire, sizeof(wire));
-	channel_commit(session.channel);
+	rest_commit_copy(down->transfer->context, down->transfer->stream);
 	return CUDA_SUCCESS;
 }
 
@@ -253,9 +286,15 @@ static CUresult piece_issue(struct down *down, bool *ret_issued)
 			piece->bytes = session.download.slot_bytes;
 		/* Who holds a slot does not wait for another one. */
 		piece->slot = download_take(&session.download, down->issued == down->finished);
-		if (piece->slot < 0)
+		if (piece->slot >= 0) {
+			result = window_down(down, piece, from);
+		} else if (down->issued == down->finished) {
+			if (piece->bytes > INLINE_BYTES_STUCK)
+				piece->bytes = INLINE_BYTES_STUCK;
+			result = inline_down(down, piece, from);
+		} else {
 			return CUDA_SUCCESS;
-		result = window_down(down, piece, from);
+		}
 	}
 	if (result)
 		return result;
@@ -345,6 +384,9 @@ CUresult transfer_down(const struct transfer *transfer)
 
 	if (flat.width == 0)
 		return CUDA_SUCCESS;
+	result = transfer_await(&flat, transfer_bytes(&flat));
+	if (result)
+		return result;
 	result = flat.height == 1 && flat.width >= HALVES_BYTES_MIN ? halves_down(&flat) : pieces_down(&flat);
 	if (!result)
 		result = channel_take_deferred(session.channel, transfer->context);

@@ -9,6 +9,7 @@
 #ifndef VGPU_TRANSFER_H
 #define VGPU_TRANSFER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,7 +24,14 @@ struct transfer {
 	size_t height;
 	uint32_t context;
 	uint32_t stream;
+	bool is_prompt; /* up: natively the call never waits for the stream */
 };
+
+/*
+ * What a transfer of so many bytes begins with, and several alike that belong together: waits for the stream unless it
+ * is a short one.
+ */
+CUresult transfer_await(const struct transfer *transfer, size_t bytes);
 
 CUresult transfer_up(const struct transfer *transfer);
 CUresult transfer_down(const struct transfer *transfer);

@@ -4,6 +4,8 @@
 #include <limits.h>
 #include <sys/mman.h>
 
+#include "clock.h"
+
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
 #endif
@@ -14,6 +16,9 @@
 #define PIECE_BYTES_MIN (64u << 10)
 /* Some 20 us: others fill a piece, or wait for room that is about to come. */
 #define SPIN_TURNS 500
+/* A window that moves does so within much less, also where the GPU is far away. */
+#define STUCK_MS 20
+#define STUCK_NS (STUCK_MS * 1000000ull)
 
 static uint32_t piece_bytes_of(uint32_t window_bytes)
 {
@@ -38,6 +43,8 @@ void upload_window_prepare(struct upload_window *window, struct channel *channel
 struct upload_wish {
 	struct upload_window *window;
 	size_t wanted;
+	uint64_t seen; /* released, when it last changed */
+	uint64_t end_ns;
 	bool broken;
 };
 
@@ -57,6 +64,7 @@ static size_t upload_room(const struct upload_window *window)
 	return window->bytes - (size_t)(window->head - window->released);
 }
 
+/* Also true when nothing was released for too long. */
 static bool upload_ready(void *argument)
 {
 	struct upload_wish *wish = argument;
@@ -64,7 +72,13 @@ static bool upload_ready(void *argument)
 	__atomic_store_n(&wish->window->channel->header->upload_waits, 1, __ATOMIC_RELAXED);
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	wish->broken = !upload_refresh(wish->window);
-	return wish->broken || upload_room(wish->window) >= wish->wanted;
+	if (wish->broken || upload_room(wish->window) >= wish->wanted)
+		return true;
+	if (wish->seen != wish->window->released) {
+		wish->seen = wish->window->released;
+		wish->end_ns = now_ns() + STUCK_NS;
+	}
+	return now_ns() >= wish->end_ns;
 }
 
 /*
@@ -91,23 +105,30 @@ static void window_lock(struct upload_window *window)
 	lock_take(&window->lock);
 }
 
-/* With the lock; false: the channel is lost. */
-static bool room_await(struct upload_window *window, size_t wanted)
+/* With the lock. */
+static enum upload_outcome room_await(struct upload_window *window, size_t wanted)
 {
-	struct upload_wish wish = {.window = window, .wanted = wanted};
+	struct upload_wish wish = {.window = window, .wanted = wanted, .end_ns = now_ns() + STUCK_NS};
 	bool alive;
 
 	if (upload_room(window) >= wanted || (upload_refresh(window) && upload_room(window) >= wanted))
-		return true;
-	alive = channel_wait_until(window->channel, upload_ready, &wish, CHANNEL_SLEEP_MS);
+		return UPLOAD_TAKEN;
+	if (window->is_stuck && window->stuck == window->released)
+		return UPLOAD_STUCK;
+	wish.seen = window->released;
+	alive = channel_wait_until(window->channel, upload_ready, &wish, STUCK_MS);
 	__atomic_store_n(&window->channel->header->upload_waits, 0, __ATOMIC_RELAXED);
-	return alive && !wish.broken;
+	if (!alive || wish.broken)
+		return UPLOAD_LOST;
+	window->is_stuck = upload_room(window) < wanted;
+	window->stuck = window->released;
+	return window->is_stuck ? UPLOAD_STUCK : UPLOAD_TAKEN;
 }
 
-bool upload_take(struct upload_window *window, size_t wanted, struct upload_piece *ret_piece)
+enum upload_outcome upload_take(struct upload_window *window, size_t wanted, struct upload_piece *ret_piece)
 {
 	size_t place;
-	bool alive;
+	enum upload_outcome outcome;
 
 	window_lock(window);
 	place = (size_t)(window->head % window->bytes);
@@ -116,8 +137,8 @@ bool upload_take(struct upload_window *window, size_t wanted, struct upload_piec
 	/* Data can be cut anywhere, so the window's end needs no padding. */
 	if (wanted > window->bytes - place)
 		wanted = window->bytes - place;
-	alive = room_await(window, wanted);
-	if (alive) {
+	outcome = room_await(window, wanted);
+	if (outcome == UPLOAD_TAKEN) {
 		if (place + wanted > window->populated)
 			window_populate(window, place + wanted);
 		*ret_piece = (struct upload_piece){
@@ -129,7 +150,7 @@ bool upload_take(struct upload_window *window, size_t wanted, struct upload_piec
 		window->head += wanted;
 	}
 	lock_release(&window->lock);
-	return alive;
+	return outcome;
 }
 
 void upload_shrink(struct upload_window *window, struct upload_piece *piece, size_t bytes)
@@ -200,9 +221,26 @@ static int64_t slot_take(struct download_window *window)
 	return offset;
 }
 
+/* Is it, as long as nothing is released? 'waited': nothing was for too long. */
+static bool slots_are_stuck(struct download_window *window, uint32_t changes, bool waited)
+{
+	bool is_stuck;
+
+	lock_take(&window->lock);
+	if (waited) {
+		window->is_stuck = true;
+		window->stuck = changes;
+	}
+	is_stuck = window->is_stuck && window->stuck == changes;
+	lock_release(&window->lock);
+	return is_stuck;
+}
+
 int64_t download_take(struct download_window *window, bool wait)
 {
 	int64_t offset = slot_take(window);
+	uint32_t seen = 0;
+	uint64_t end_ns = 0;
 
 	if (offset >= 0 || !wait)
 		return offset;
@@ -210,10 +248,13 @@ int64_t download_take(struct download_window *window, bool wait)
 	for (;;) {
 		uint32_t changes = __atomic_load_n(&window->changes, __ATOMIC_SEQ_CST);
 
+		if (end_ns == 0 || changes != seen)
+			end_ns = now_ns() + STUCK_NS;
+		seen = changes;
 		offset = slot_take(window);
-		if (offset >= 0)
+		if (offset >= 0 || slots_are_stuck(window, changes, now_ns() >= end_ns))
 			break;
-		word_sleep(&window->changes, changes, -1);
+		word_sleep(&window->changes, changes, STUCK_MS);
 	}
 	__atomic_fetch_sub(&window->waiting, 1, __ATOMIC_SEQ_CST);
 	return offset;

@@ -9,6 +9,10 @@
  * Download: the guest's own.  It is divided into slots of one size; a thread
  * takes as many as are free, and waits only while it holds none, so threads
  * cannot wait for each other in a circle.
+ *
+ * What is in a window leaves it when its stream comes there, which may be when the program lets it.  A window of which
+ * nothing has left for a while counts as stuck until something does; the callers then go by the ring, which never waits
+ * for a stream.
  */
 #ifndef VGPU_WINDOW_H
 #define VGPU_WINDOW_H
@@ -23,6 +27,8 @@ struct upload_window {
 	uint32_t bytes;
 	uint32_t piece_bytes; /* the most that one piece takes */
 	uint32_t populated;   /* so much of it is known to be mapped */
+	uint64_t stuck;	      /* value of 'released' that no wait has seen change */
+	bool is_stuck;
 	/* Not under the lock: who waits for room with it waits for those who have their pieces. */
 	_Alignas(64) uint64_t posted; /* position before which every piece was posted */
 	uint32_t turns;		      /* futex: counts changes of 'posted' */
@@ -47,15 +53,23 @@ struct download_window {
 	uint32_t free_slots; /* bit map */
 	uint32_t changes;    /* futex: counts releases, for those who wait */
 	uint32_t waiting;
+	uint32_t stuck; /* value of 'changes' that a wait has not seen change */
+	bool is_stuck;
 };
 
 void upload_window_prepare(struct upload_window *window, struct channel *channel);
 
+enum upload_outcome {
+	UPLOAD_TAKEN,
+	UPLOAD_STUCK, /* nothing was taken */
+	UPLOAD_LOST,  /* the channel is; nothing was taken */
+};
+
 /*
- * Takes room for at most 'wanted' bytes; blocks while there is none. upload_done() must follow, before the thread takes
- * another piece. False: the channel is lost, and nothing was taken.
+ * Takes room for at most 'wanted' bytes; blocks while there is none, unless the window is stuck. After UPLOAD_TAKEN
+ * upload_done() must follow, before the thread takes another piece.
  */
-bool upload_take(struct upload_window *window, size_t wanted, struct upload_piece *ret_piece);
+enum upload_outcome upload_take(struct upload_window *window, size_t wanted, struct upload_piece *ret_piece);
 /* Of the piece only the first 'bytes' are used. */
 void upload_shrink(struct upload_window *window, struct upload_piece *piece, size_t bytes);
 /* Blocks until it is this piece's turn to be posted. */
@@ -65,7 +79,10 @@ void upload_done(struct upload_window *window, const struct upload_piece *piece)
 
 void download_window_prepare(struct download_window *window, struct channel *channel);
 
-/* A slot's offset in the window, or -1: none is free. With 'wait' blocks for one; the caller must hold none. */
+/*
+ * A slot's offset in the window, or -1: none is free. With 'wait' blocks for one, unless the window is stuck; the
+ * caller must hold none.
+ */
 int64_t download_take(struct download_window *window, bool wait);
 void download_give(struct download_window *window, uint64_t offset);
 

@@ -28,6 +28,7 @@ struct context {
 	CUstream left_stream;  /* behind the work of streams that were destroyed (context_work.h); NULL: not made yet */
 	uint64_t legacy_uses;  /* of the default stream by the program */
 	uint64_t legacy_done;  /* so many of them are over */
+	uint64_t legacy_copied; /* the last of them that brought bytes of the program's memory */
 	CUevent *free_marks;
 	size_t free_mark_count;
 	size_t free_mark_capacity;

@@ -43,6 +43,32 @@ void context_stream_leave(struct executor *executor, uint32_t stream_id)
 	context_enter(executor, current);
 }
 
+/* Several times what the copy takes in an idle stream. */
+#define SETTLE_NANOSECONDS 100000u
+
+void context_copy_settle(struct executor *executor, CUstream stream)
+{
+	const struct driver *driver = &executor->driver;
+	struct context *context = executor->contexts.current;
+	CUresult result = CUDA_SUCCESS;
+	unsigned int flags;
+	uint64_t until;
+
+	if (context->legacy_done < context->legacy_copied) {
+		/* Other streams wait for the default one by themselves. A question about it would end a capture. */
+		if (!driver->cuStreamGetFlags || driver->cuStreamGetFlags(stream, &flags) ||
+		    !(flags & CU_STREAM_NON_BLOCKING) || executor->captures.count)
+			return;
+		until = schedule_now() + SETTLE_NANOSECONDS;
+		do
+			result = driver->cuStreamQuery(NULL);
+		while (result == CUDA_ERROR_NOT_READY && schedule_now() < until);
+		if (!result)
+			context_legacy_note(context, context->legacy_uses);
+	}
+	context->legacy_copied = 0;
+}
+
 void context_left_forget(struct executor *executor, struct context *context)
 {
 	if (!context->left_stream || !context_enter(executor, context->id))

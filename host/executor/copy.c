@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "context_work.h"
 #include "executor.h"
 #include "executor_calls.h"
 #include "log.h"
@@ -158,6 +159,8 @@ CUresult copy_window_used(struct executor *executor, uint64_t end, CUstream stre
 	CUevent mark = NULL;
 
 	if (!result) {
+		if (!stream)
+			context_legacy_copy(context);
 		result = context_mark_take(executor, context, stream, &mark);
 		if (result)
 			executor->driver.cuStreamSynchronize(stream);
@@ -212,6 +215,8 @@ CUresult copy_upload_inline_execute(struct executor *executor, const struct requ
 	result = executor->driver.cuMemcpyHtoDAsync_v2(arguments->destination, arguments + 1, arguments->bytes, stream);
 	if (!result)
 		counter_add(&executor->counters->bytes_to_device, arguments->bytes);
+	if (!arguments->stream)
+		context_legacy_copy(executor->contexts.current);
 	return result;
 }
 

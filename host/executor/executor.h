@@ -40,6 +40,7 @@
 #include "pinned.h"
 #include "print.h"
 #include "program_copy.h"
+#include "recent.h"
 #include "reply.h"
 #include "reserve.h"
 #include "share.h"
@@ -73,6 +74,7 @@ struct executor {
 	char fault_text[VGPU_CONTROL_TEXT_BYTES];
 
 	struct gate gate;
+	struct recent recent;
 	bool allows_pageable;		 /* devices that driver_reaches_host() is said of */
 	struct vgpu_tenant_page *tenant; /* NULL: no limits */
 	uint64_t bytes_paid;		 /* of those copied, counted against the rate */

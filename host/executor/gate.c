@@ -481,5 +481,6 @@ void gate_fault_note(struct executor *executor, CUresult result)
 		executor->contexts.current->is_faulty = true;
 	STORE(gate->own->last_fault, (uint64_t)result);
 	counter_add(&gate->own->context_faults, 1);
+	recent_log(&executor->recent);
 	bell_ring(gate);
 }

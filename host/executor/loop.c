@@ -158,6 +158,7 @@ static void record_execute(struct loop *loop)
 	if (executor->gate.own->deadline_ns && opcode_takes_long(request.opcode))
 		gate_drain(executor);
 	context_enter(executor, request.context);
+	recent_note(&executor->recent, request.opcode);
 	executor->request = &request;
 	result = request_execute(executor, &request, &reply);
 	executor->request = NULL;

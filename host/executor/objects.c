@@ -35,6 +35,8 @@ CUresult execute_find_stream(struct executor *executor, uint32_t id, CUstream *r
 	if (!handle)
 		return CUDA_ERROR_INVALID_HANDLE;
 	*ret_stream = handle->object;
+	if (executor->contexts.current && executor->contexts.current->legacy_copied)
+		context_copy_settle(executor, handle->object);
 	gate_touch(executor, handle->context, handle->object);
 	return CUDA_SUCCESS;
 }

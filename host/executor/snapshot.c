@@ -9,6 +9,7 @@
 #include "limit.h"
 #include "log.h"
 #include "nvml_functions.h"
+#include "settings.h"
 #include "tenant.h"
 #include "vgpu_api_wire.h"
 #include "visible.h"
@@ -96,6 +97,7 @@ CUresult hello_execute(struct executor *executor, const struct request *request,
 	if (hello.features & VGPU_FEATURE_TELEMETRY)
 		telemetry_greet(executor, &answer);
 	else {
+		settings_follow(hello.settings);
 		if (request->payload_bytes > sizeof(hello))
 			visible_devices_wish((const char *)request->payload + sizeof(hello),
 					     request->payload_bytes - sizeof(hello));

@@ -19,8 +19,9 @@ int uvm_initialize(int (*call)(int file, unsigned long request, void *argument),
 		argument->flags = flags | added[i];
 		argument->status = 0;
 		result = call(file, UVM_INITIALIZE, argument);
-		/* What is not about the flags is the same without them. */
-		if (result != 0 || argument->status == 0)
+		/* What is not about the flags is the same without them; a module that is busy is asked again by the
+		 * caller. */
+		if (result != 0 || argument->status == 0 || argument->status == UVM_STATUS_BUSY)
 			break;
 	}
 	return result;

@@ -7,7 +7,8 @@
  * has one. So the executor has one, which adds the flags. It is no promise: whether kernels reach the executor's memory
  * is asked afterwards (driver_reaches_host()), as where the module has no such flags or the hardware goes without it.
  *
- * The numbers are those of NVIDIA's open modules (kernel-open/nvidia-uvm: uvm_ioctl.h, uvm_linux_ioctl.h, uvm_types.h).
+ * The numbers are those of NVIDIA's open modules (kernel-open/nvidia-uvm: uvm_ioctl.h, uvm_linux_ioctl.h, uvm_types.h;
+ * nvstatuscodes.h).
  */
 #ifndef EXECUTOR_UVM_H
 #define EXECUTOR_UVM_H
@@ -18,6 +19,8 @@
 
 #define UVM_FLAG_DISABLE_HMM		 0x1ull
 #define UVM_FLAG_DISABLE_PAGEABLE_ACCESS 0x4ull /* from 610 on; an older module refuses flags that it does not know */
+
+#define UVM_STATUS_BUSY 0x3u /* NV_ERR_BUSY_RETRY: another thread does it at the moment */
 
 /* Its argument. */
 struct uvm_initialize {

@@ -58,8 +58,21 @@ static void runner_end(struct client *client)
 		return;
 	peer_stream_destroy(client->runner);
 	client->runner = NULL;
-	kill(client->runner_process, SIGKILL);
+	if (client->runner_process > 0)
+		kill(client->runner_process, SIGKILL);
+	client->runner_process = 0;
 	event_del(client->timer);
+}
+
+void client_process_reaped(const struct jobs *jobs, pid_t process)
+{
+	struct client *client;
+
+	LIST_FOREACH(client, &jobs->list, link)
+	{
+		if (client->runner_process == process)
+			client->runner_process = 0;
+	}
 }
 
 static void client_end(struct client *client)

@@ -47,7 +47,7 @@ struct client {
 	unsigned group_count; /* connections of the same VM or address, this one too */
 	struct peer_stream *wire;
 	struct peer_stream *runner; /* NULL: none runs */
-	pid_t runner_process;
+	pid_t runner_process;	    /* 0: none, or it was reaped and its number may be another's */
 	struct event *timer;
 	struct event *idle_timer; /* while no job runs */
 	struct scan scan;
@@ -72,6 +72,9 @@ struct client_plan {
 
 /* Takes the socket over. NULL: a limit is reached or there is no memory; the socket is closed. */
 struct client *client_create(struct jobs *jobs, int socket, const struct client_plan *plan);
+
+/* Of any of them: nobody signals it any more. */
+void client_process_reaped(const struct jobs *jobs, pid_t process);
 
 void jobs_log(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

@@ -256,11 +256,12 @@ static bool listener_add(struct jobs *jobs, const char *where)
 
 static void children_reap(evutil_socket_t number, short what, void *argument)
 {
+	pid_t process;
+
 	(void)number;
 	(void)what;
-	(void)argument;
-	while (waitpid(-1, NULL, WNOHANG) > 0)
-		;
+	while ((process = waitpid(-1, NULL, WNOHANG)) > 0)
+		client_process_reaped(argument, process);
 }
 
 static void stop(evutil_socket_t number, short what, void *argument)
@@ -369,7 +370,7 @@ int main(int count, char **arguments)
 	/* Runners are of the same user, and are not to look into it. */
 	prctl(PR_SET_DUMPABLE, 0);
 	settings.jobs.base = base;
-	event_add(evsignal_new(base, SIGCHLD, children_reap, NULL), NULL);
+	event_add(evsignal_new(base, SIGCHLD, children_reap, &settings.jobs), NULL);
 	event_add(evsignal_new(base, SIGTERM, stop, base), NULL);
 	event_add(evsignal_new(base, SIGINT, stop, base), NULL);
 	for (size_t i = 0; i < settings.listen_count; i++) {

@@ -64,7 +64,7 @@ struct mediator {
 	struct process_list processes;
 	struct tenant_list tenants;
 	struct scheduler_list schedulers;
-	bool groups_may_part;		  /* a process that used several GPUs has ended */
+	bool groups_may_part; /* a process that used several GPUs has ended */
 	struct process_identity executor_identity;
 	struct user_range executor_users;
 	struct executor_groups *groups; /* NULL: none (executor_group.h) */

@@ -14,7 +14,7 @@
 #include "scheduler_private.h"
 
 #define PERIOD_NS 1000000u
-#define RINGS_MAX 32 /* of a tenant in a period */
+#define RINGS_MAX 64 /* of a tenant in a period */
 
 /* True: the tenant has rung too often; how long its bells are not listened to. */
 static bool is_too_often(struct tenant *tenant, struct timeval *ret_pause)

@@ -7,6 +7,9 @@
  * watches of new and ended domains and of what a guest submits.
  *
  * Invariants: a guest has at most one job under way; what it submits meanwhile is looked at when that is answered.
+ * A guest may write as often as it likes: its changes are only noted, and who is noted waits in a queue, once, of which
+ * one guest is served before the loop looks at everything else again. So who writes all the time is served as often as
+ * others, no more.
  * A connection to vgpu-jobs is made for a guest's first job and kept, so its runner process serves the next ones.
  */
 #include <argp.h>
@@ -30,8 +33,9 @@
 #include "jobs_store.h"
 #include "vgpu_xenstore.h"
 
-#define TOKEN_DOMAINS "domains"
-#define DOMAIN_MAX    32751 /* below DOMID_FIRST_RESERVED */
+#define TOKEN_DOMAINS	"domains"
+#define EVENTS_IN_A_ROW 64    /* they are only noted */
+#define DOMAIN_MAX	32751 /* below DOMID_FIRST_RESERVED */
 
 struct carrier {
 	struct event_base *base;
@@ -39,22 +43,48 @@ struct carrier {
 	const char *jobs; /* the socket of vgpu-jobs */
 	const char *list; /* of guests, with their VMs' numbers */
 	LIST_HEAD(, guest) guests;
+	TAILQ_HEAD(due_queue, guest) due; /* those to be looked at, in the order in which they are */
+	bool domains_are_due;
+	struct event *work; /* pending while anything is due */
 };
 
 struct guest {
 	LIST_ENTRY(guest) link;
+	TAILQ_ENTRY(guest) due_link; /* while it is due, and no job of it runs */
 	struct carrier *carrier;
 	unsigned int domain;
 	bool is_present; /* while the list is compared with XenStore */
 	bool is_running;
-	bool submitted_again;
+	bool is_due;	 /* has changed something that was not looked at */
 	uint32_t number; /* of the running job */
 	uint32_t last_number;
 	bool has_last;
 	struct bufferevent *wire; /* NULL: not connected */
 };
 
-static void request_take(struct guest *guest);
+static void work_begin(struct carrier *carrier)
+{
+	const struct timeval now = {0};
+
+	/* Not event_active(), which has no look at other descriptors before. */
+	if (!evtimer_pending(carrier->work, NULL))
+		event_add(carrier->work, &now);
+}
+
+static void guest_queue(struct guest *guest)
+{
+	TAILQ_INSERT_TAIL(&guest->carrier->due, guest, due_link);
+	work_begin(guest->carrier);
+}
+
+static void guest_note(struct guest *guest)
+{
+	if (guest->is_due)
+		return;
+	guest->is_due = true;
+	if (!guest->is_running)
+		guest_queue(guest);
+}
 
 static void wire_close(struct guest *guest)
 {
@@ -70,8 +100,8 @@ static void answer_give(struct guest *guest, const char *answer, size_t bytes)
 	fprintf(stderr, "[vgpu-xen-jobs] %s domain %u\n", is_given ? "Sent response to" : "Cannot answer",
 		guest->domain);
 	guest->is_running = false;
-	if (guest->submitted_again)
-		request_take(guest);
+	if (guest->is_due)
+		guest_queue(guest);
 }
 
 static void problem_give(struct guest *guest, const char *problem)
@@ -156,7 +186,6 @@ static void request_take(struct guest *guest)
 	size_t bytes;
 	char *request;
 
-	guest->submitted_again = false;
 	request = jobs_store_request(guest->carrier->store, guest->domain, &guest->number, &bytes, &problem);
 	/* A watch fires at its start, and for the guest's other changes too. */
 	if ((!request && !problem) || (guest->has_last && guest->number == guest->last_number)) {
@@ -188,6 +217,8 @@ static struct guest *guest_find(const struct carrier *carrier, unsigned int doma
 
 static void guest_free(struct guest *guest)
 {
+	if (guest->is_due && !guest->is_running)
+		TAILQ_REMOVE(&guest->carrier->due, guest, due_link);
 	wire_close(guest);
 	LIST_REMOVE(guest, link);
 	free(guest);
@@ -239,28 +270,54 @@ static void guests_compare(struct carrier *carrier)
 	}
 }
 
+static void work_do(evutil_socket_t none, short what, void *argument)
+{
+	struct carrier *carrier = argument;
+	struct guest *guest;
+
+	(void)none;
+	(void)what;
+	if (carrier->domains_are_due) {
+		carrier->domains_are_due = false;
+		guests_compare(carrier);
+	}
+	guest = TAILQ_FIRST(&carrier->due);
+	if (guest) {
+		TAILQ_REMOVE(&carrier->due, guest, due_link);
+		guest->is_due = false;
+		request_take(guest);
+	}
+	if (!TAILQ_EMPTY(&carrier->due))
+		work_begin(carrier);
+}
+
+static void event_note(struct carrier *carrier, const char *token)
+{
+	struct guest *guest;
+
+	if (strcmp(token, TOKEN_DOMAINS) == 0) {
+		carrier->domains_are_due = true;
+		work_begin(carrier);
+		return;
+	}
+	guest = guest_find(carrier, (unsigned int)strtoul(token, NULL, 10));
+	if (guest)
+		guest_note(guest);
+}
+
 static void store_readable(evutil_socket_t descriptor, short what, void *argument)
 {
 	struct carrier *carrier = argument;
-	char **event;
+	char **event = NULL;
 
 	(void)descriptor;
 	(void)what;
-	while ((event = xs_check_watch(carrier->store))) {
-		struct guest *guest;
-
-		if (strcmp(event[XS_WATCH_TOKEN], TOKEN_DOMAINS) == 0) {
-			guests_compare(carrier);
-		} else {
-			guest = guest_find(carrier, (unsigned int)strtoul(event[XS_WATCH_TOKEN], NULL, 10));
-			if (guest && guest->is_running)
-				guest->submitted_again = true;
-			else if (guest)
-				request_take(guest);
-		}
+	/* What is left keeps the descriptor readable. */
+	for (int i = 0; i < EVENTS_IN_A_ROW && (event = xs_check_watch(carrier->store)); i++) {
+		event_note(carrier, event[XS_WATCH_TOKEN]);
 		free(event);
 	}
-	if (errno != EAGAIN) {
+	if (!event && errno != EAGAIN) {
 		fprintf(stderr, "[vgpu-xen-jobs] XenStore is lost: %s\n", strerror(errno));
 		event_base_loopbreak(carrier->base);
 	}
@@ -302,9 +359,12 @@ int main(int count, char **arguments)
 	if (argp_parse(&parser, count, arguments, 0, NULL, &carrier))
 		return EXIT_FAILURE;
 	signal(SIGPIPE, SIG_IGN);
+	TAILQ_INIT(&carrier.due);
 	carrier.base = event_base_new();
 	carrier.store = xs_open(0);
-	if (!carrier.base || !carrier.store || !xs_watch(carrier.store, "@introduceDomain", TOKEN_DOMAINS) ||
+	carrier.work = carrier.base ? evtimer_new(carrier.base, work_do, &carrier) : NULL;
+	if (!carrier.base || !carrier.store || !carrier.work ||
+	    !xs_watch(carrier.store, "@introduceDomain", TOKEN_DOMAINS) ||
 	    !xs_watch(carrier.store, "@releaseDomain", TOKEN_DOMAINS)) {
 		fprintf(stderr, "vgpu-xen-jobs: no XenStore: %s\n", strerror(errno));
 		return EXIT_FAILURE;

@@ -3,6 +3,7 @@
 
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -97,7 +98,12 @@ static void message_deliver(const struct jit *jit, const char *message)
 CUresult jit_read_image(const void *data, const struct jit *jit, struct image *ret_image)
 {
 	CUresult result = image_read(data, ret_image);
+	const char *disabled = getenv("CUDA_DISABLE_PTX_JIT");
 
+	if (!result && disabled && strtol(disabled, NULL, 10) != 0) {
+		message_deliver(jit, "CUDA_DISABLE_PTX_JIT is set, and there is nothing but PTX");
+		return CUDA_ERROR_JIT_COMPILATION_DISABLED;
+	}
 	if (result == CUDA_ERROR_NO_BINARY_FOR_GPU)
 		message_deliver(jit, "the image holds no PTX for compute capability 9.0 or less, only machine code "
 				     "or PTX of newer GPUs; compile with -gencode arch=compute_90,code=compute_90");

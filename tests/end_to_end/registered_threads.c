@@ -21,6 +21,8 @@
 
 #include "registered_calls.h"
 
+CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream);
+
 #define WRITERS 6
 #define MOVES	60
 
@@ -265,6 +267,93 @@ static void test_fork(void **state)
 	free(words);
 }
 
+/* What shares the pages of a registered block of the heap. */
+static struct {
+	uint32_t *block;
+	volatile uint32_t *neighbour;
+} heap;
+
+/* As libraries do: in the child, before a handler that was set up later. */
+static void child_uses_heap(void)
+{
+	void *blocks[32];
+
+	if (!heap.block)
+		return;
+	heap.block[0] = 7777;
+	*heap.neighbour = 7777;
+	for (size_t i = 0; i < 32; i++)
+		blocks[i] = malloc(i * 24);
+	for (size_t i = 0; i < 32; i++)
+		free(blocks[i]);
+}
+
+static void heap_child(uint32_t wanted)
+{
+	bool right = heap.block[1] == wanted && heap.block[0] == 7777 && *heap.neighbour == 7777;
+
+	for (size_t i = 0; i < 256; i++)
+		free(malloc(i * 16));
+	heap.block[1] = 0;
+	_exit(right ? 0 : 1);
+}
+
+/* Each process has its heap to itself, with a registered block in it as without, and the device sees the parent's. */
+static void test_fork_and_heap(void **state)
+{
+	enum { BLOCK_WORDS = 256, WRITER_COUNT = 2 };
+	struct writer writers[WRITER_COUNT];
+	bool ends = false;
+	int status = -1;
+
+	(void)state;
+	if (getenv("VGPU_SANITIZED"))
+		skip();
+	heap.block = malloc(BLOCK_WORDS * 4);
+	heap.neighbour = malloc(4);
+	assert_true(heap.block && heap.neighbour);
+	/* In the block, and beside it. */
+	writers[0] = (struct writer){.word = &heap.block[BLOCK_WORDS - 1], .ends = &ends};
+	writers[1] = (struct writer){.word = malloc(4), .ends = &ends};
+	assert_non_null(writers[1].word);
+	WORKS(cuMemHostRegister_v2(heap.block, BLOCK_WORDS * 4, 0));
+	for (size_t i = 0; i < WRITER_COUNT; i++)
+		assert_int_equal(pthread_create(&writers[i].thread, NULL, write_always, &writers[i]), 0);
+	for (uint32_t turn = 0; turn < 30; turn++) {
+		pid_t child;
+
+		heap.block[0] = 5;
+		heap.block[1] = turn;
+		*heap.neighbour = 6;
+		child = fork();
+		assert_true(child >= 0);
+		if (child == 0)
+			heap_child(turn);
+		for (size_t i = 0; i < 256; i++)
+			free(malloc(i * 16));
+		assert_true(heap.block[0] == 5 && heap.block[1] == turn && *heap.neighbour == 6);
+		/* What the device reads and writes is the parent's. */
+		heap.block[2] = turn;
+		heap.block[4] = 0;
+		WORKS(cuMemcpyDtoDAsync_v2(device_pointer(heap.block) + 16, device_pointer(heap.block) + 8, 4, NULL));
+		WORKS(cuCtxSynchronize());
+		assert_int_equal(heap.block[4], turn);
+		assert_int_equal(waitpid(child, &status, 0), child);
+		assert_int_equal(status, 0);
+	}
+	__atomic_store_n(&ends, true, __ATOMIC_RELAXED);
+	for (size_t i = 0; i < WRITER_COUNT; i++) {
+		pthread_join(writers[i].thread, NULL);
+		assert_int_equal(writers[i].lost, 0);
+	}
+	WORKS(cuMemHostUnregister(heap.block));
+	assert_true(heap.block[0] == 5 && *heap.neighbour == 6);
+	free((void *)(uintptr_t)writers[1].word);
+	free((void *)(uintptr_t)heap.neighbour);
+	free(heap.block);
+	heap.block = NULL;
+}
+
 /* Whom the program allowed to trace it, as programs do for their handlers of crashes, may do so afterwards. */
 static bool may_be_traced(void)
 {
@@ -296,10 +385,14 @@ static void test_tracers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_others_write), cmocka_unit_test(test_threads_come_and_go),
-		cmocka_unit_test(test_others_wait),  cmocka_unit_test(test_fork),
-		cmocka_unit_test(test_tracers),
+		cmocka_unit_test(test_others_write),  cmocka_unit_test(test_threads_come_and_go),
+		cmocka_unit_test(test_others_wait),   cmocka_unit_test(test_fork),
+		cmocka_unit_test(test_fork_and_heap), cmocka_unit_test(test_tracers),
 	};
+
+	/* Before the library has handlers of its own. */
+	if (pthread_atfork(NULL, NULL, child_uses_heap))
+		return 1;
 
 	return cmocka_run_group_tests(tests, setup, NULL);
 }

@@ -33,10 +33,14 @@ class Streams(unittest.TestCase):
         self.assertLess(self.passes('uncommon_uses', tells=CALLS), 8000)
 
     def test_error_of_another_context(self):
-        self.passes('uncommon_uses', 'fault')
+        """The log says what was called before."""
+        self.assertGreater(self.passes('uncommon_uses', 'fault', tells=r'the last calls before.*LAUNCH\*(\d+) cuCtxSynchronize'), 0)
 
     def test_launches_that_wait(self):
         self.passes('uncommon_uses', 'blocking')
+
+    def test_settings_of_the_environment(self):
+        self.passes('uncommon_uses', 'settings')
 
     def test_values(self):
         self.passes('stream_values')
@@ -49,8 +53,14 @@ class Streams(unittest.TestCase):
         """Of a stream that is known to be idle the host is asked now and then only."""
         self.assertLess(self.passes('idle_streams', tells=CALLS), 1000)
 
+    def test_copy_order(self):
+        self.passes('copy_order', 30)
+
     def test_waits(self):
         self.passes('waits')
+
+    def test_staged_copies(self):
+        self.passes('staged_copies')
 
     def test_graph_nodes(self):
         self.passes('graph_nodes')

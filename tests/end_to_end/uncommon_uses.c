@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What few programs do but all may, with any libcuda.so.1. Run by test_streams.py; with the argument "fault" what is
- * left of an error when its context is left, which is the end of other work; with "blocking" launches that wait.
+ * left of an error when its context is left, which is the end of other work; with "blocking" launches that wait; with
+ * "settings" that the driver follows the program's environment.
  */
 #include <pthread.h>
 #include <setjmp.h>
@@ -25,6 +26,7 @@ CUresult cuKernelSetAttribute(CUfunction_attribute attribute, int value, CUkerne
 CUresult cuFuncGetAttribute(int *value, CUfunction_attribute attribute, CUfunction function);
 CUresult cuMemHostRegister_v2(void *address, size_t bytes, unsigned int flags);
 CUresult cuMemHostUnregister(void *address);
+CUresult cuModuleGetLoadingMode(CUmoduleLoadingMode *mode);
 CUresult cuStreamIsCapturing(CUstream stream, CUstreamCaptureStatus *status);
 
 #define WORKS(call) assert_int_equal(call, CUDA_SUCCESS)
@@ -376,6 +378,24 @@ static void test_launches_wait(void **state)
 	WORKS(cuMemFree_v2(device));
 }
 
+static int setup_context(void **state)
+{
+	(void)state;
+	return cuInit(0) || cuDevicePrimaryCtxRetain(&context, 0) || cuCtxSetCurrent(context);
+}
+
+/* CUDA programming guide, environment variables. */
+static void test_settings(void **state)
+{
+	CUmoduleLoadingMode mode;
+	CUmodule module;
+
+	(void)state;
+	assert_int_equal(cuModuleLoadData(&module, increment_image), CUDA_ERROR_JIT_COMPILATION_DISABLED);
+	WORKS(cuModuleGetLoadingMode(&mode));
+	assert_int_equal(mode, CU_MODULE_EAGER_LOADING);
+}
+
 int main(int argument_count, char **arguments)
 {
 	const struct CMUnitTest tests[] = {
@@ -393,6 +413,15 @@ int main(int argument_count, char **arguments)
 		cmocka_unit_test(test_launches_wait),
 	};
 
+	const struct CMUnitTest settings[] = {
+		cmocka_unit_test(test_settings),
+	};
+
+	if (argument_count > 1 && strcmp(arguments[1], "settings") == 0) {
+		setenv("CUDA_DISABLE_PTX_JIT", "1", 1);
+		setenv("CUDA_MODULE_LOADING", "EAGER", 1);
+		return cmocka_run_group_tests(settings, setup_context, NULL);
+	}
 	if (argument_count > 1 && strcmp(arguments[1], "blocking") == 0) {
 		setenv("CUDA_LAUNCH_BLOCKING", "1", 1);
 		return cmocka_run_group_tests(blocking, setup, NULL);

@@ -263,14 +263,14 @@ static void test_default_stream(void **state)
 	assert_int_equal(caller.seen, 7);
 }
 
-/* Who waits for an event waits for what it was recorded behind when the wait began. */
-static void test_event_recorded_again(void **state)
+/* false: the wait had not begun when the event was recorded again, on a machine that is very busy. */
+static bool recorded_again_check(void)
 {
 	struct gate first = {0}, second = {0};
 	struct caller caller = {.call = event_synchronize};
+	bool has_begun;
 	CUevent event;
 
-	(void)state;
 	WORKS(cuEventCreate(&event, CU_EVENT_DISABLE_TIMING));
 	copy_hold(&first, stream);
 	WORKS(cuEventRecord(event, stream));
@@ -283,10 +283,23 @@ static void test_event_recorded_again(void **state)
 	gate_open(&first);
 	caller_end(&caller);
 	assert_int_equal(caller.seen, 7);
-	assert_int_equal(cuEventQuery(event), CUDA_ERROR_NOT_READY);
-	gate_open(&second);
+	has_begun = !second.has_expired;
+	if (has_begun)
+		assert_int_equal(cuEventQuery(event), CUDA_ERROR_NOT_READY);
+	second.is_open = true;
 	WORKS(cuEventSynchronize(event));
 	WORKS(cuEventDestroy_v2(event));
+	return has_begun;
+}
+
+/* Who waits for an event waits for what it was recorded behind when the wait began. */
+static void test_event_recorded_again(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		if (recorded_again_check())
+			return;
+	fail_msg("no wait ended before the event's second recording");
 }
 
 /* Memory is freed when the device has ended what it was given before, whatever memory that is in. */

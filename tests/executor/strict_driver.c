@@ -275,9 +275,15 @@ EXPORT(cuDeviceGet, CUdevice *device, int ordinal)
 	return ordinal ? CUDA_ERROR_INVALID_DEVICE : CUDA_SUCCESS;
 }
 
+/* With VGPU_TEST_SETTINGS the name says what of the environment a driver would follow. */
 EXPORT(cuDeviceGetName, char *name, int length, CUdevice device)
 {
-	snprintf(name, (size_t)length, DEVICE_NAME);
+	size_t used = (size_t)snprintf(name, (size_t)length, DEVICE_NAME);
+
+	for (char **variable = environ; getenv("VGPU_TEST_SETTINGS") && *variable; variable++) {
+		if (strncmp(*variable, "CUDA_", 5) == 0 && used < (size_t)length)
+			used += (size_t)snprintf(name + used, (size_t)length - used, " %s", *variable);
+	}
 	return device ? CUDA_ERROR_INVALID_DEVICE : CUDA_SUCCESS;
 }
 

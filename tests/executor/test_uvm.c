@@ -84,12 +84,33 @@ static void test_failure_is_not_repeated(void **state)
 	assert_int_equal(calls, 1);
 }
 
+static int busy_call(int file, unsigned long request, void *argument)
+{
+	(void)file;
+	(void)request;
+	((struct uvm_initialize *)argument)->status = UVM_STATUS_BUSY;
+	calls++;
+	return 0;
+}
+
+static void test_busy_module_is_not_asked_for_less(void **state)
+{
+	struct uvm_initialize initialize = {0};
+
+	(void)state;
+	calls = 0;
+	assert_int_equal(uvm_initialize(busy_call, FILE_OF_TEST, &initialize), 0);
+	assert_int_equal(initialize.status, UVM_STATUS_BUSY);
+	assert_int_equal(calls, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_flags_that_modules_know),
 		cmocka_unit_test(test_refusal_is_the_callers),
 		cmocka_unit_test(test_failure_is_not_repeated),
+		cmocka_unit_test(test_busy_module_is_not_asked_for_less),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,8 +21,7 @@ cp -L "$build"/guest/libcuda/libcuda.so.1 "$build"/guest/libnvml/libnvidia-ml.so
 cp "$build"/examples/{vector_add,matrix_product} "$build"/tests/kernels/kernels_run "$bundle/bin/"
 cp "$build"/bench/libtrace_driver.so "$bundle/trace/"
 cp "$build"/bench/{launch_bench,copy_bench,tenant} "$build"/tests/nvml/test_tenant "$bundle/bin/"
-cp "$build"/tests/end_to_end/{bulk_copies,virtual_memory,managed_memory,managed_variables,registered_memory,registered_denied,registered_threads,pool_peer,pool_quota,batches,devices,device_boxes,planar_arrays,error_codes,zero_calls} "$bundle/bin/"
-cp "$build"/tests/end_to_end/{host_functions,stream_values,tensor_maps,linker,ipc,private_tables,graph_nodes,graph_memory,graph_copies,graph_captures,graph_queries,graph_conditional,event_answers,idle_streams,launch_rows,waits,legacy_launches,shared_allocation,shared_pool,green_contexts,uncommon_uses} "$bundle/bin/"
+awk '!/^#/ { print $2 }' "$here/programs" | (cd "$build/tests/end_to_end" && xargs cp -t "$bundle/bin/")
 cp "$here"/../kernels/ptx/*.ptx "$bundle/ptx/"
 # Everything but the C library, which the machine's own loader must bring.
 libraries_add() { # DIRECTORY PROGRAM...

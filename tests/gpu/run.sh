@@ -94,10 +94,10 @@ verdicts() {
 	done
 	names=
 }
-# Programs of ours, with the libraries of the bundle, one at a time: they look at how much memory is free.
+# both_own STEP: programs of ours, with the libraries of the bundle, one at a time: they look at how much memory is free.
 both_own() {
 	local name jobs_max=1
-	for name in "$@"; do
+	for name in $(awk -v step="$1" '$1 == step { print $2 }' "$here/programs"); do
 		LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$bundle/lib both "$name" "$bundle/bin/$name"
 	done
 	verdicts
@@ -150,13 +150,16 @@ for step in $steps; do
 		done
 		;;
 	memory)
-		both_own bulk_copies virtual_memory managed_memory managed_variables registered_memory registered_denied registered_threads pool_peer pool_quota batches planar_arrays
+		both_own memory
 		;;
 	streams)
-		both_own host_functions stream_values tensor_maps linker ipc private_tables graph_nodes graph_memory graph_copies graph_captures graph_queries graph_conditional event_answers idle_streams launch_rows waits legacy_launches shared_allocation shared_pool green_contexts uncommon_uses
+		both_own streams
+		LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$bundle/lib both uncommon-settings \
+			"$bundle/bin/uncommon_uses" settings
+		verdicts
 		;;
 	errors)
-		both_own error_codes zero_calls
+		both_own errors
 		;;
 	examples)
 		both vector_add "$bundle/bin/vector_add"
@@ -331,7 +334,7 @@ for step in $steps; do
 		;;
 	several)
 		# For a machine with two GPUs. The second mediator places each program on one of them.
-		both_own devices device_boxes
+		both_own several
 		for script in "$here"/several/*_*.py "$here/frameworks/jax_features.py"; do
 			PYTHONPATH=$here/frameworks both "several-$(basename "$script" .py)" python3 "$script"
 		done

@@ -231,15 +231,15 @@ class Jobs(unittest.TestCase):
 class Daemon:
     """vgpu-jobs for a mediator, with serial ports of VMs and options."""
 
-    def __init__(self, mediator, *options, ports=()):
+    def __init__(self, mediator, *options, ports=(), runner=BUILD / 'host/jobs/vgpu-job-runner'):
         self.directory = mediator.directory
         self.log = self.directory / 'jobs.log'
         arguments = [f'--serial={name}={self.directory}/{name.split(":")[0]}' for name in ports]
         with open(self.log, 'w') as log:
             self.process = subprocess.Popen(
-                [BUILD / 'host/jobs/vgpu-jobs', *arguments, *options, '--runner', BUILD / 'host/jobs/vgpu-job-runner',
-                 '--library', BUILD / 'guest/libcuda', '--mediator', str(mediator.socket)], stdin=subprocess.DEVNULL,
-                stdout=log, stderr=log)
+                [BUILD / 'host/jobs/vgpu-jobs', *arguments, *options, '--runner', runner, '--library',
+                 BUILD / 'guest/libcuda', '--mediator', str(mediator.socket)], stdin=subprocess.DEVNULL, stdout=log,
+                stderr=log)
         self.ports = [Serial(self.directory / name.split(':')[0]) for name in ports]
 
     def __enter__(self):
