@@ -13,6 +13,7 @@ import socket
 import struct
 import sys
 import threading
+import traceback
 
 import harness
 from harness import MEBIBYTE, Device, Mediator, Peer, Skip, wait_until
@@ -24,6 +25,8 @@ UFFDIO_API, UFFDIO_REGISTER = 0xC018AA3F, 0xC020AA00
 UFFD_API, UFFDIO_REGISTER_MODE_MISSING = 0xAA, 1
 
 libc = ctypes.CDLL(None, use_errno=True)
+# What looks addresses up is loaded when it is first needed, and nobody may not be able to read it.
+"localhost".encode("idna")
 
 
 def lingering_socket():
@@ -101,6 +104,8 @@ def another_user(mediator, work):
             keep = work()
             os.write(begins, b"1" if keep else b"0")
             os.read(ended, 1)
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(0)
     os.close(begins)
