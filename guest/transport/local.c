@@ -261,9 +261,9 @@ static int mediator_connect(const char *path, struct transport_failure *ret_fail
 	if (control < 0)
 		control = control_connect_checked(VGPU_SOCKET_PATH_FALLBACK);
 	if (control < 0)
-		transport_failure_set(ret_failure, VGPU_ERROR_NO_MEDIATOR, "no mediator at %s or %s%s, and no /dev/vgpu0",
-				      VGPU_SOCKET_PATH, VGPU_SOCKET_PATH_FALLBACK,
-				      errno == EPERM ? " (where another user listens)" : "");
+		transport_failure_set(ret_failure, VGPU_ERROR_NO_MEDIATOR,
+				      "no mediator at %s or %s%s, and no /dev/vgpu0", VGPU_SOCKET_PATH,
+				      VGPU_SOCKET_PATH_FALLBACK, errno == EPERM ? " (where another user listens)" : "");
 	return control;
 }
 

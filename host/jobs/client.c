@@ -226,8 +226,7 @@ static bool runner_start(struct client *client)
 	close(sockets[1]);
 	close(connection);
 	if (client->runner_process > 0 && fcntl(sockets[0], F_SETFL, O_NONBLOCK) == 0)
-		client->runner =
-			peer_stream_create(client->jobs->base, sockets[0], SIZE_MAX, &runner_handlers, client);
+		client->runner = peer_stream_create(client->jobs->base, sockets[0], SIZE_MAX, &runner_handlers, client);
 	if (!client->runner) {
 		close(sockets[0]);
 		return false;

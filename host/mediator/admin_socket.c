@@ -175,8 +175,8 @@ static void peer_accept(struct admin_socket *admin, int socket, const struct ucr
 	struct peer *peer = calloc(1, sizeof(*peer));
 
 	if (peer)
-		peer->stream = peer_stream_create(admin->mediator->base, socket, REQUEST_BYTES_MAX, &stream_handlers,
-						  peer);
+		peer->stream =
+			peer_stream_create(admin->mediator->base, socket, REQUEST_BYTES_MAX, &stream_handlers, peer);
 	if (!peer || !peer->stream) {
 		free(peer);
 		closer_hang_up(socket);

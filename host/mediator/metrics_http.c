@@ -26,7 +26,7 @@
 #define CONNECTION_SECONDS 5
 #define REQUEST_BYTES_MAX  8192
 #define BACKLOG		   16
-#define ACCEPTS_AT_ONCE	   16 /* far fewer than there are places, or new ones would take them all before any has been read */
+#define ACCEPTS_AT_ONCE	   16 /* fewer than places: no newcomer loses his before he was read */
 #define TEXT_MS		   1000
 #define TYPE_TEXT	   "text/plain; charset=utf-8"
 #define TYPE_METRICS	   "text/plain; version=0.0.4; charset=utf-8"
