@@ -13,6 +13,10 @@ HOST_SIDE := host/mediator/mediator_phase3 host/executor/cuda-executor softgpu/d
 XEN_SIDE := host/xen/vgpu-xen host/xen/vgpu-xen-grants host/xen/vgpu-xen-jobs
 GUEST_LIBRARIES := guest/libcuda/libcuda.so.1 guest/libnvml/libnvidia-ml.so.1
 GUEST_TOOLS := guest/jobs/vgpu-run
+HOST_PAGES := $(addprefix packaging/man/,mediator_phase3.8 vgpu-admin.8 vgpu-worker.8 vgpu-jobs.8)
+XEN_PAGES := $(addprefix packaging/man/,vgpu-xen.8 vgpu-xen-grants.8 vgpu-xen-jobs.8)
+GUEST_PAGES := packaging/man/vgpu-run.1
+MAN = $(DESTDIR)$(PREFIX)/share/man
 
 .PHONY: all packages configure build host install guest install-guest demo check check-sanitized check-xen lint soak bench coverage clean
 
@@ -31,8 +35,8 @@ build: configure
 
 # The host side as the operations guide has it: leaves ./mediator_phase3 here.
 host: configure
-	@ninja -C $(BUILD) --quiet $(HOST_SIDE) $(GUEST_LIBRARIES)
-	@! grep -q '^build host/xen/vgpu-xen:' $(BUILD)/build.ninja || ninja -C $(BUILD) --quiet $(XEN_SIDE)
+	@ninja -C $(BUILD) --quiet $(HOST_SIDE) $(GUEST_LIBRARIES) $(HOST_PAGES)
+	@! grep -q '^build host/xen/vgpu-xen:' $(BUILD)/build.ninja || ninja -C $(BUILD) --quiet $(XEN_SIDE) $(XEN_PAGES)
 	@ln -sf $(BUILD)/host/mediator/mediator_phase3 mediator_phase3
 	@echo "built ./mediator_phase3, $(BUILD)/host/executor/cuda-executor"
 
@@ -45,7 +49,9 @@ install: host
 	install -D -m 755 $(BUILD)/host/worker/vgpu-worker $(DESTDIR)$(PREFIX)/sbin/vgpu-worker
 	install -D -m 755 $(BUILD)/host/jobs/vgpu-jobs $(DESTDIR)$(PREFIX)/sbin/vgpu-jobs
 	install -D -m 755 $(BUILD)/host/admin/vgpu-admin $(DESTDIR)$(PREFIX)/bin/vgpu-admin
-	install -D -m 644 packaging/man/vgpu-admin.8 $(DESTDIR)$(PREFIX)/share/man/man8/vgpu-admin.8
+	install -D -m 644 -t $(MAN)/man8 $(addprefix $(BUILD)/,$(HOST_PAGES))
+	install -D -m 644 -t $(MAN)/man5 packaging/man/mediator.conf.5
+	install -D -m 644 -t $(MAN)/man1 packaging/man/vgpu-qemu.1
 	install -D -m 644 packaging/bash-completion/vgpu-admin \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/vgpu-admin
 	install -D -m 644 packaging/grafana/vgpu-cuda.json $(DESTDIR)$(PREFIX)/share/vgpu-cuda/grafana.json
@@ -64,6 +70,7 @@ install: host
 		>$(DESTDIR)/etc/systemd/system/vgpu-jobs.service
 	test ! -e $(BUILD)/host/xen/vgpu-xen || { \
 		install -D -m 755 -t $(DESTDIR)$(PREFIX)/sbin $(addprefix $(BUILD)/,$(XEN_SIDE)) && \
+		install -D -m 644 -t $(MAN)/man8 $(addprefix $(BUILD)/,$(XEN_PAGES)) && \
 		install -D -m 755 host/xen/vgpu-xen-qemu $(DESTDIR)$(PREFIX)/libexec/vgpu/vgpu-xen-qemu && \
 		for unit in vgpu-xen-grants.service vgpu-xen-jobs.service; do \
 			sed 's|^ExecStart=/usr/local/|ExecStart=$(PREFIX)/|' packaging/systemd/$$unit \
@@ -81,9 +88,10 @@ guest: configure
 # Where the guest builds for itself, or DESTDIR is its file system. The driver's sources are for DKMS.
 DKMS_SOURCES = $(DESTDIR)/usr/src/vgpu-cuda-$(shell sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' guest/driver/dkms.conf)
 install-guest: configure
-	@ninja -C $(BUILD) --quiet $(GUEST_LIBRARIES) $(GUEST_TOOLS)
+	@ninja -C $(BUILD) --quiet $(GUEST_LIBRARIES) $(GUEST_TOOLS) $(GUEST_PAGES)
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/vgpu-cuda $(addprefix $(BUILD)/,$(GUEST_LIBRARIES))
 	install -D -m 755 $(BUILD)/guest/jobs/vgpu-run $(DESTDIR)$(PREFIX)/bin/vgpu-run
+	install -D -m 644 -t $(MAN)/man1 $(addprefix $(BUILD)/,$(GUEST_PAGES))
 	install -D -m 644 guest/driver/dkms.conf $(DKMS_SOURCES)/dkms.conf
 	install -D -m 644 -t $(DKMS_SOURCES)/protocol protocol/vgpu_device.h protocol/vgpu_uapi.h
 	install -D -m 644 -t $(DKMS_SOURCES)/guest/driver guest/driver/Kbuild guest/driver/Makefile guest/driver/*.[ch]

@@ -48,6 +48,7 @@ static const struct message_shape shapes[] = {
 	[VGPU_CONTROL_SHARE_WITHDRAW] = SHAPE(struct vgpu_control_share),
 	[VGPU_CONTROL_GUEST_PROCESS] = SHAPE(struct vgpu_control_guest_process),
 	[VGPU_CONTROL_GUEST_DEVICES] = SHAPE_WITH_TEXT(struct vgpu_control_guest_devices, visible),
+	[VGPU_CONTROL_DRIVER_RESULT] = SHAPE_WITH_TEXT(struct vgpu_control_driver_result, name),
 };
 
 #define SHAPE_COUNT (sizeof(shapes) / sizeof(shapes[0]))

@@ -29,6 +29,7 @@ struct control_message {
 		struct vgpu_control_share share;
 		struct vgpu_control_guest_process guest_process;
 		struct vgpu_control_guest_devices guest_devices;
+		struct vgpu_control_driver_result driver_result;
 		unsigned char bytes[VGPU_CONTROL_BYTES_MAX];
 	};
 	int fds[VGPU_CONTROL_FDS_MAX]; /* owned by the receiver of the message */

@@ -35,6 +35,7 @@
  *   -> SHARE_PUBLISH     <- SHARE_REPLY  (a handle of the driver's, for other processes of the same tenant)
  *   -> SHARE_QUERY       <- SHARE_REPLY  (what another process of the same tenant has published)
  *   -> GUEST_PROCESS     <- GUEST_DEVICES (with tells_process: who has greeted, and which device NVML is to show it)
+ *   -> DRIVER_RESULT     (with tells_driver: what cuInit has returned)
  *   -> EXECUTOR_FAULT (the executor ends: the guest broke the protocol, or the host failed it)
  * A context that is lost is no fault: the guest process learns it from its calls' results, as on the real
  * driver, and may go on in another context.
@@ -83,6 +84,7 @@ enum vgpu_control_type {
 	VGPU_CONTROL_SHARE_WITHDRAW = 53,
 	VGPU_CONTROL_GUEST_PROCESS = 60,
 	VGPU_CONTROL_GUEST_DEVICES = 61,
+	VGPU_CONTROL_DRIVER_RESULT = 62,
 };
 
 struct vgpu_control_header {
@@ -159,6 +161,8 @@ struct vgpu_control_executor_start {
 	char tenant[VGPU_CONTROL_TENANT_BYTES]; /* as the mediator names it; a relay tells the worker */
 	uint32_t is_lasting;			/* the tenant is known again by this name; a relay tells the worker */
 	uint32_t allows_pageable;		/* devices whose kernels reach all memory of the executor may be used */
+	uint32_t tells_driver;			/* DRIVER_RESULT is wanted */
+	uint32_t reserved;
 };
 
 /* What a guest said in its greeting. */
@@ -171,6 +175,14 @@ struct vgpu_control_guest_process {
 struct vgpu_control_guest_devices {
 	struct vgpu_control_header header;
 	char visible[64]; /* the only one for NVML, as in CUDA_VISIBLE_DEVICES; empty: those that CUDA would show */
+};
+
+/* What cuInit has returned, which is called when the guest has greeted and wants CUDA. */
+struct vgpu_control_driver_result {
+	struct vgpu_control_header header;
+	uint32_t result;
+	uint32_t reserved;
+	char name[64]; /* of the error */
 };
 
 /* A device by its place on the PCI bus, the same for CUDA and NVML: domain (16 bits), bus (8), device (8). */

@@ -201,10 +201,24 @@ static char *help_extend(int key, const char *text, void *input)
 	return help;
 }
 
-static void result_show(const struct invocation *invocation, const json_t *result)
+/* To standard error, so that what is read from standard output stays what it is. */
+static void warnings_show(json_t *result)
 {
-	const char *text = json_string_value(json_object_get(result, "text"));
+	const json_t *warning;
+	size_t index;
 
+	json_array_foreach(json_object_get(result, "warnings"), index, warning)
+		fprintf(stderr, "vgpu-admin: warning: %s\n", json_string_value(warning));
+	json_object_del(result, "warnings");
+}
+
+static void result_show(const struct invocation *invocation, json_t *result)
+{
+	const char *text;
+
+	if (!invocation->as_json)
+		warnings_show(result);
+	text = json_string_value(json_object_get(result, "text"));
 	if (invocation->as_json) {
 		json_dumpf(result, stdout, JSON_INDENT(2));
 		printf("\n");

@@ -57,6 +57,7 @@ struct executor {
 	int control;
 	int pass;	    /* -1: the transport has no pass socket */
 	bool tells_process; /* the mediator wants to know who has greeted */
+	bool tells_driver;  /* and whether the driver has started */
 	bool can_share;	    /* the mediator keeps what processes of the tenant share */
 	uint32_t vm_id;
 	uint32_t channel_number;

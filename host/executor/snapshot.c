@@ -10,6 +10,7 @@
 #include "log.h"
 #include "nvml_functions.h"
 #include "settings.h"
+#include "start.h"
 #include "tenant.h"
 #include "vgpu_api_wire.h"
 #include "visible.h"
@@ -44,7 +45,7 @@ static CUresult devices_check(const struct executor *executor)
 }
 
 /* Not before it is known that the guest process wants CUDA at all. */
-static void driver_start(struct executor *executor)
+static void driver_start(struct executor *executor, bool has_wish)
 {
 	executor->init_result = executor->driver.cuInit(0);
 	if (!executor->init_result)
@@ -54,15 +55,19 @@ static void driver_start(struct executor *executor)
 			  executor->init_result);
 	else
 		executor->driver_is_software = driver_is_software(&executor->driver);
+	/* Why it fails may be the program's wish, which says nothing of the driver. */
+	if (!has_wish || !executor->init_result)
+		start_driver_send(executor);
 }
 
-static void cuda_greet(struct executor *executor, const struct vgpu_hello *hello, struct vgpu_hello_reply *answer)
+static void cuda_greet(struct executor *executor, const struct vgpu_hello *hello, bool has_wish,
+		       struct vgpu_hello_reply *answer)
 {
 	const struct driver *driver = &executor->driver;
 	int version = 0;
 	int count = 0;
 
-	driver_start(executor);
+	driver_start(executor, has_wish);
 	answer->features = hello->features & features_offered(executor);
 	executor->features = answer->features;
 	answer->api_checksum = VGPU_API_CHECKSUM;
@@ -97,11 +102,13 @@ CUresult hello_execute(struct executor *executor, const struct request *request,
 	if (hello.features & VGPU_FEATURE_TELEMETRY)
 		telemetry_greet(executor, &answer);
 	else {
+		bool has_wish = request->payload_bytes > sizeof(hello);
+
 		settings_follow(hello.settings);
-		if (request->payload_bytes > sizeof(hello))
+		if (has_wish)
 			visible_devices_wish((const char *)request->payload + sizeof(hello),
 					     request->payload_bytes - sizeof(hello));
-		cuda_greet(executor, &hello, &answer);
+		cuda_greet(executor, &hello, has_wish, &answer);
 	}
 	memcpy(reply->payload, &answer, sizeof(answer));
 	reply->bytes = sizeof(answer);

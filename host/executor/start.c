@@ -132,6 +132,7 @@ static bool start_take(struct executor *executor, struct control_message *messag
 	executor->can_share = start->can_share;
 	executor->allows_pageable = start->allows_pageable;
 	executor->tells_process = start->tells_process;
+	executor->tells_driver = start->tells_driver;
 	if (message->fd_count != wanted)
 		return fail(executor, VGPU_ERROR_PROTOCOL, "the mediator sent %zu descriptors instead of %zu",
 			    message->fd_count, wanted);
@@ -183,6 +184,18 @@ bool start_run(struct executor *executor)
 bool start_ready_send(struct executor *executor)
 {
 	return channel_message_send(executor, VGPU_CONTROL_EXECUTOR_READY, VGPU_ERROR_NONE, "");
+}
+
+void start_driver_send(const struct executor *executor)
+{
+	struct control_message message = {.driver_result = {.result = (uint32_t)executor->init_result}};
+
+	if (!executor->tells_driver)
+		return;
+	snprintf(message.driver_result.name, sizeof(message.driver_result.name), "%s",
+		 driver_error_name(&executor->driver, executor->init_result));
+	/* It is only told: nothing here depends on it. */
+	(void)control_send(executor->control, VGPU_CONTROL_DRIVER_RESULT, &message);
 }
 
 void start_fault_send(struct executor *executor)

@@ -16,6 +16,9 @@ bool start_run(struct executor *executor);
 /* Tells the mediator that the channel can be used. False: it is gone. */
 bool start_ready_send(struct executor *executor);
 
+/* Tells the mediator executor->init_result, if it wants to know. */
+void start_driver_send(const struct executor *executor);
+
 /* Tells the mediator executor->fault. */
 void start_fault_send(struct executor *executor);
 

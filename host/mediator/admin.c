@@ -23,6 +23,20 @@ int admin_fail(struct admin_request *request, const char *code, const char *form
 	return -1;
 }
 
+void admin_warn(struct admin_request *request, const char *format, ...)
+{
+	char text[sizeof(request->error)];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	log_warning("[ADMIN] %s (%s)", text, request->who);
+	if (!request->warnings)
+		request->warnings = json_array();
+	json_array_append_new(request->warnings, admin_string(text));
+}
+
 int admin_store_check(struct admin_request *request, enum store_result result, const char *what)
 {
 	switch (result) {
@@ -283,9 +297,13 @@ char *admin_request_take(struct mediator *mediator, const struct admin_peer *pee
 		json_decref(request.result);
 		answer = admin_refusal(request.code, request.error);
 	} else {
-		answer = answer_make(
-			json_pack("{s:b, s:o}", "ok", 1, "result", request.result ? request.result : json_object()));
+		if (!request.result)
+			request.result = json_object();
+		if (request.warnings)
+			json_object_set(request.result, "warnings", request.warnings);
+		answer = answer_make(json_pack("{s:b, s:o}", "ok", 1, "result", request.result));
 	}
+	json_decref(request.warnings);
 	json_decref(root);
 	return answer;
 }

@@ -8,6 +8,7 @@
 #include "gpu_events.h"
 #include "log.h"
 #include "placement.h"
+#include "pool_supply.h"
 #include "probe.h"
 #include "schedule_policy.h"
 #include "scheduler.h"
@@ -146,26 +147,26 @@ static int scan_gpus(struct admin_request *request)
 		const struct scheduler_gpu *gpu = NULL;
 		char fault[128];
 
-		gpu_events_describe(request->mediator->gpu_events, device.uuid, fault, sizeof(fault));
+		gpu_events_describe(request->mediator->gpu_events, probe_device_gpu(&device), fault, sizeof(fault));
 		if (device.reaches_host && !fault[0])
 			snprintf(fault, sizeof(fault), "kernels reach the host's memory");
 		for (unsigned at = 0; at < known && at < SCHEDULERS_MAX; at++) {
 			if (gpus[at].gpu == i)
 				gpu = &gpus[at];
 		}
-		json_array_append_new(request->result,
-				      json_pack("{s:i, s:s, s:o, s:o, s:o, s:I, s:i, s:i, s:s}", "gpu", (int)i, "pool",
-						pool, "name", admin_string(device.name), "uuid",
-						admin_string(device.uuid), "pci", admin_string(device.pci),
-						"memory_mib", (json_int_t)(device.memory_bytes >> 20), "tenants",
-						gpu ? (int)gpu->tenants : 0, "programs", gpu ? (int)gpu->processes : 0,
-						"fault", fault));
+		json_array_append_new(
+			request->result,
+			json_pack("{s:i, s:s, s:s, s:o, s:o, s:o, s:I, s:i, s:i, s:s}", "gpu", (int)i, "instance",
+				  device.instance, "pool", pool, "name", admin_string(device.name), "uuid",
+				  admin_string(device.uuid), "pci", admin_string(device.pci), "memory_mib",
+				  (json_int_t)(device.memory_bytes >> 20), "tenants", gpu ? (int)gpu->tenants : 0,
+				  "programs", gpu ? (int)gpu->processes : 0, "fault", fault));
 	}
 	return 0;
 }
 
-/* By number or UUID. */
-static int gpu_take(struct admin_request *request, struct store_gpu *gpu)
+/* By number, UUID or, an instance, "GPU:INSTANCE". '*ret_is_whole': it is a GPU in MIG mode, the device one of its. */
+static int gpu_take(struct admin_request *request, struct probe_device *ret_device, bool *ret_is_whole)
 {
 	const struct probe *probe = request->mediator->probe;
 	char text[STORE_NAME_BYTES];
@@ -177,12 +178,50 @@ static int gpu_take(struct admin_request *request, struct store_gpu *gpu)
 		struct probe_device device = probe_device(probe, i);
 
 		snprintf(number, sizeof(number), "%u", i);
-		if (strcmp(text, number) != 0 && strcmp(text, device.uuid) != 0)
+		*ret_is_whole = strcmp(text, device.parent) == 0;
+		if (!*ret_is_whole && strcmp(text, number) != 0 && strcmp(text, device.uuid) != 0 &&
+		    strcmp(text, device.instance) != 0)
 			continue;
-		snprintf(gpu->uuid, sizeof(gpu->uuid), "%s", device.uuid);
+		*ret_device = device;
 		return 0;
 	}
 	return admin_fail(request, ADMIN_NOT_FOUND, "%s: there is no such GPU (scan-gpus)", text);
+}
+
+void admin_pool_warn(struct admin_request *request, char pool)
+{
+	struct pool_supply supply;
+
+	if (pool_supply_read(request->mediator, &supply) && !supply.pools[pool - 'A'].is_served)
+		admin_warn(request, "pool %c has no GPU, and none is left without a pool: its programs are refused",
+			   pool);
+}
+
+/* Who has lost a GPU by what the operator did, and perhaps did not mean to. */
+static void supply_warn(struct admin_request *request, const struct pool_supply *before)
+{
+	struct pool_supply after;
+
+	if (!pool_supply_read(request->mediator, &after))
+		return;
+	if (after.any_assigned && !after.free_gpus && (before->free_gpus || !before->any_assigned))
+		admin_warn(request,
+			   "no GPU is left that belongs to no pool: programs of pools without one are refused");
+	for (int i = 0; i < POOL_SUPPLY_POOLS; i++) {
+		const struct pool_supply_pool *pool = &after.pools[i];
+
+		if (!pool->users)
+			continue;
+		if (!pool->is_served && before->pools[i].is_served)
+			admin_warn(request, "pool %c has no GPU any more: programs of its %u VMs and users are refused",
+				   'A' + i, pool->users);
+		else if (!pool->own_gpus && before->pools[i].own_gpus && !pool->has_worker)
+			admin_warn(request,
+				   "pool %c has no GPU of its own any more: programs of its %u VMs and users start on "
+				   "those "
+				   "of no pool",
+				   'A' + i, pool->users);
+	}
 }
 
 static int assign_gpu(struct admin_request *request)
@@ -190,10 +229,19 @@ static int assign_gpu(struct admin_request *request)
 	struct mediator *mediator = request->mediator;
 	struct store_gpu gpu = {.pool = '\0'};
 	char pool[ADMIN_VALUE_BYTES];
+	struct probe_device device;
+	struct pool_supply before;
 	enum store_result result;
+	bool is_known = pool_supply_read(mediator, &before);
+	bool is_whole;
 
-	if (gpu_take(request, &gpu) < 0 || admin_text(request, "pool", pool, sizeof(pool)) < 0)
+	if (gpu_take(request, &device, &is_whole) < 0 || admin_text(request, "pool", pool, sizeof(pool)) < 0)
 		return -1;
+	if (is_whole)
+		return admin_fail(request, ADMIN_CONFLICT,
+				  "%s is in MIG mode: its instances belong to pools, not the GPU (scan-gpus)",
+				  device.parent);
+	snprintf(gpu.uuid, sizeof(gpu.uuid), "%s", device.uuid);
 	if (strcmp(pool, "none") == 0) {
 		result = store_gpu_remove(mediator->store, gpu.uuid);
 	} else {
@@ -205,24 +253,28 @@ static int assign_gpu(struct admin_request *request)
 		return -1;
 	scheduler_settings_apply(mediator);
 	log_info("[ADMIN] %s: assigned to pool %s by %s", gpu.uuid, pool, request->who);
+	if (is_known)
+		supply_warn(request, &before);
 	return 0;
 }
 
 static int clear_gpu(struct admin_request *request)
 {
-	struct store_gpu gpu;
+	struct probe_device device;
 	char name[ADMIN_VALUE_BYTES];
+	bool is_whole;
 
 	if (admin_text(request, "gpu", name, sizeof(name)) == 0 &&
 	    gpu_events_worker_clear(request->mediator->gpu_events, name)) {
 		log_info("[ADMIN] GPU %s: its errors are cleared by %s", name, request->who);
 		return 0;
 	}
-	if (gpu_take(request, &gpu) < 0)
+	if (gpu_take(request, &device, &is_whole) < 0)
 		return -1;
-	if (!gpu_events_clear(request->mediator->gpu_events, gpu.uuid))
-		return admin_fail(request, ADMIN_CONFLICT, "%s: nothing is known to be wrong with it", gpu.uuid);
-	log_info("[ADMIN] %s: its errors are cleared by %s", gpu.uuid, request->who);
+	if (!gpu_events_clear(request->mediator->gpu_events, probe_device_gpu(&device)))
+		return admin_fail(request, ADMIN_CONFLICT, "%s: nothing is known to be wrong with it",
+				  probe_device_gpu(&device));
+	log_info("[ADMIN] %s: its errors are cleared by %s", probe_device_gpu(&device), request->who);
 	return 0;
 }
 

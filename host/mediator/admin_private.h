@@ -17,7 +17,8 @@ struct admin_request {
 	struct mediator *mediator;
 	const char *who;
 	const json_t *arguments;
-	json_t *result; /* NULL: an empty object */
+	json_t *result;	  /* NULL: an empty object */
+	json_t *warnings; /* NULL: none */
 	const char *code;
 	char error[512];
 };
@@ -41,6 +42,11 @@ extern const struct admin_command admin_show_commands[];
 /* -1, to be returned. */
 int admin_fail(struct admin_request *request, const char *code, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+/*
+ * What was asked for is done, but the operator should know something: it is in the result as one of "warnings", and in
+ * the log. Not for results that are lists.
+ */
+void admin_warn(struct admin_request *request, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* The same by what the store answered; 0 for STORE_DONE. 'what' is what was not found. */
 int admin_store_check(struct admin_request *request, enum store_result result, const char *what);
 
@@ -72,6 +78,9 @@ char admin_vm_pool(const struct mediator *mediator, const struct store_tenant *t
 int admin_vm_settings(struct admin_request *request, const struct store_tenant *tenant,
 		      struct tenant_settings *ret_settings);
 bool admin_is_quarantined(struct mediator *mediator, const char *key, struct store_quarantine *ret_quarantine);
+
+/* Warns if programs of the pool cannot start, for it has no GPU (admin_pool.c). */
+void admin_pool_warn(struct admin_request *request, char pool);
 
 /* "low", "medium", "high" */
 const char *admin_priority_name(int64_t priority);

@@ -303,12 +303,10 @@ struct admin_socket *admin_socket_open(struct mediator *mediator)
 	mode = admin->has_view_group ? 0666 : admin->has_group ? 0660 : 0600;
 	socket_file_init(&admin->file, path, mode, admin->has_group ? name : NULL, false);
 	admin->file.type = SOCK_STREAM;
-	if (!listen_begin(admin)) {
+	if (listen_begin(admin))
+		log_info("[ADMIN] vgpu-admin connects to %s", path);
+	else
 		log_error("[ADMIN] %s: vgpu-admin cannot connect", path);
-		admin_socket_close(admin);
-		return NULL;
-	}
-	log_info("[ADMIN] vgpu-admin connects to %s", path);
 	return admin;
 }
 
@@ -318,6 +316,17 @@ void admin_socket_check(struct admin_socket *admin)
 		return;
 	listen_end(admin);
 	listen_begin(admin);
+}
+
+bool admin_socket_look(const struct admin_socket *admin, char *text, size_t bytes)
+{
+	bool is_good = !admin || socket_file_exists(&admin->file);
+
+	if (!admin)
+		snprintf(text, bytes, "none is asked for");
+	else
+		snprintf(text, bytes, "%s%s", admin->file.path, is_good ? "" : ": it cannot be opened: see the log");
+	return is_good;
 }
 
 void admin_socket_close(struct admin_socket *admin)

@@ -13,6 +13,9 @@
 #ifndef MEDIATOR_ADMIN_SOCKET_H
 #define MEDIATOR_ADMIN_SOCKET_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #define ADMIN_SOCKET_PATH "/var/vgpu/admin.sock"
 #define ADMIN_SOCKET_NONE "none"
 #define ADMIN_GROUP	  "vgpu-admin"
@@ -22,13 +25,16 @@ struct admin_socket;
 struct mediator;
 
 /*
- * Opens what the configuration says. NULL where that is nothing or it does not work, which the log says: the
- * mediator goes on without.
+ * Opens what the configuration says. NULL where that is nothing, or out of memory. Where it does not work the log says
+ * so, and it tries again when it is checked.
  */
 struct admin_socket *admin_socket_open(struct mediator *mediator);
 
-/* Makes the socket again if somebody has removed its file. NULL is fine. */
+/* Makes the socket if that has not worked yet, or somebody has removed its file. NULL is fine. */
 void admin_socket_check(struct admin_socket *admin);
+
+/* True: it listens, or is not to (NULL); where, or why not. */
+bool admin_socket_look(const struct admin_socket *admin, char *text, size_t bytes);
 
 /* NULL is fine. */
 void admin_socket_close(struct admin_socket *admin);

@@ -9,6 +9,7 @@
 #include "log.h"
 #include "quarantine.h"
 #include "schedule_policy.h"
+#include "session.h"
 #include "usage.h"
 
 #define SETTING_ARGUMENTS                                                                                         \
@@ -25,6 +26,8 @@ static int stored(struct admin_request *request, const struct store_tenant *tena
 		return -1;
 	tenant_settings_refresh(mediator, tenant->key);
 	log_info("[ADMIN] %s: settings changed by %s", tenant->key, request->who);
+	if (admin_has(request, "pool") && tenant->pool)
+		admin_pool_warn(request, tenant->pool);
 	return 0;
 }
 
@@ -71,11 +74,49 @@ static int name_take(struct admin_request *request, char name[STORE_NAME_BYTES])
 	return 0;
 }
 
+struct name_search {
+	const struct store_tenant *tenant;
+	char owner[STORE_KEY_BYTES]; /* another one with its name; empty: none */
+};
+
+static bool name_compare(const struct store_tenant *other, void *argument)
+{
+	struct name_search *search = argument;
+
+	if (strcmp(other->key, search->tenant->key) != 0 && strcmp(other->name, search->tenant->name) == 0)
+		snprintf(search->owner, sizeof(search->owner), "%s", other->key);
+	return !search->owner[0];
+}
+
+/* Two VMs of one name could not be told apart by it. */
+static int name_check(struct admin_request *request, const struct store_tenant *tenant)
+{
+	const struct mediator *mediator = request->mediator;
+	struct name_search search = {.tenant = tenant};
+	const struct session *session;
+
+	if (admin_store_check(request, store_tenants_visit(mediator->store, name_compare, &search), tenant->name) < 0)
+		return -1;
+	if (search.owner[0])
+		return admin_fail(request, ADMIN_CONFLICT, "name: %s has the name \"%s\" already", search.owner,
+				  tenant->name);
+	LIST_FOREACH(session, &mediator->sessions, link)
+	{
+		if (session->kind == SESSION_DEVICE && session->socket >= 0 && session->vm_id != tenant->vm_id &&
+		    strcmp(session->name, tenant->name) == 0)
+			admin_warn(
+				request,
+				"a VM named \"%s\" is connected with the vm_id %u, not %u: these settings are not its",
+				tenant->name, session->vm_id, tenant->vm_id);
+	}
+	return 0;
+}
+
 static int identity_take(struct admin_request *request, struct store_tenant *tenant)
 {
 	char pool[ADMIN_VALUE_BYTES];
 
-	if (admin_has(request, "name") && name_take(request, tenant->name) < 0)
+	if (admin_has(request, "name") && (name_take(request, tenant->name) < 0 || name_check(request, tenant) < 0))
 		return -1;
 	if (admin_has(request, "uuid")) {
 		if (admin_text(request, "uuid", tenant->uuid, sizeof(tenant->uuid)) < 0)

@@ -71,6 +71,8 @@ void channel_die(struct channel *channel, enum vgpu_channel_error error, const c
 {
 	bool was_ready = channel->stage == CHANNEL_READY;
 
+	if (channel->stage == CHANNEL_STARTING)
+		channel_start_failure_note(channel, STARTS_READY, text);
 	channel->stage = CHANNEL_DEAD;
 	if (was_ready)
 		adoption_channel_forget(channel);
@@ -91,6 +93,7 @@ static void executor_ready(struct channel *channel)
 	if (channel->stage != CHANNEL_STARTING)
 		return;
 	channel->stage = CHANNEL_READY;
+	starts_success_note(&channel->mediator->starts, channel->pool_id, STARTS_READY);
 	event_del(channel->start_timer);
 	channel_start_descriptors_close(channel);
 	log_write_limited(&channel->request.log->events, LOG_LEVEL_INFO, "[CHANNEL] %s: ready, executor pid %d",
@@ -113,6 +116,10 @@ static void executor_message(void *owner, const struct control_message *message)
 
 	if (type == VGPU_CONTROL_EXECUTOR_READY) {
 		executor_ready(channel);
+		return;
+	}
+	if (type == VGPU_CONTROL_DRIVER_RESULT) {
+		channel_driver_result_take(channel, &message->driver_result);
 		return;
 	}
 	if (type == VGPU_CONTROL_GUEST_PROCESS) {

@@ -5,6 +5,7 @@
 
 #include "channel.h"
 #include "executor_process.h"
+#include "starts.h"
 
 /* channel.c */
 
@@ -37,6 +38,10 @@ void channel_descriptors_close(struct channel_request *request);
 void channel_clean(struct channel *channel);
 
 void channel_schedule_leave(struct channel *channel);
+
+/* Its executor does not start, or does not get at the GPU; and whether it does. */
+void channel_start_failure_note(struct channel *channel, enum starts_step step, const char *why);
+void channel_driver_result_take(struct channel *channel, const struct vgpu_control_driver_result *result);
 
 /* The error, with a sentence in 'text' (VGPU_CONTROL_TEXT_BYTES). */
 enum vgpu_channel_error channel_refuse(char *text, enum vgpu_channel_error error, const char *format, ...)

@@ -104,6 +104,7 @@ static int executor_start(struct channel *channel, bool has_others)
 				.can_share = 1,
 				.allows_pageable = channel->mediator->configuration.allow_pageable_access,
 				.tells_process = !worker,
+				.tells_driver = !worker,
 				.is_lasting = tenant_is_lasting(request->tenant),
 				.has_area = request->has_area,
 				.xen_domain = request->xen_domain,
@@ -149,6 +150,31 @@ static int executor_start(struct channel *channel, bool has_others)
 	return 0;
 }
 
+void channel_start_failure_note(struct channel *channel, enum starts_step step, const char *why)
+{
+	struct mediator *mediator = channel->mediator;
+
+	starts_failure_note(&mediator->starts, channel->pool_id, step, why);
+	/* Is it the driver, which was there when the mediator last looked? */
+	if (!worker_owns_gpu(channel->request.gpu))
+		probe_verify(mediator->probe);
+}
+
+void channel_driver_result_take(struct channel *channel, const struct vgpu_control_driver_result *result)
+{
+	char text[VGPU_CONTROL_TEXT_BYTES];
+	char name[sizeof(result->name)];
+
+	if (!result->result) {
+		starts_success_note(&channel->mediator->starts, channel->pool_id, STARTS_DRIVER);
+		return;
+	}
+	log_text_copy(name, sizeof(name), result->name, sizeof(result->name));
+	snprintf(text, sizeof(text), "cuInit: %s (%u)", name, result->result);
+	log_write_limited(&channel->request.log->events, LOG_LEVEL_WARNING, "[CHANNEL] %s: %s", channel->label, text);
+	channel_start_failure_note(channel, STARTS_DRIVER, text);
+}
+
 static enum vgpu_channel_error error_from_errno(int error)
 {
 	return error == ENOENT || error == EACCES ? VGPU_ERROR_NO_DRIVER : VGPU_ERROR_NO_MEMORY;
@@ -157,6 +183,7 @@ static enum vgpu_channel_error error_from_errno(int error)
 static enum vgpu_channel_error channel_start_placed(struct channel *channel, char *ret_text)
 {
 	struct channel_placement placement;
+	enum vgpu_channel_error error;
 
 	if (!placement_choose(channel, &placement))
 		return channel_refuse(ret_text, VGPU_ERROR_REFUSED,
@@ -167,10 +194,11 @@ static enum vgpu_channel_error channel_start_placed(struct channel *channel, cha
 		if (executor_start(channel, placement.has_others) == 0)
 			return VGPU_ERROR_NONE;
 		/* Without credentials for workers, say. */
-		channel_refuse(ret_text, error_from_errno(errno), "the executor cannot be started: %s",
-			       strerror(errno));
+		error = error_from_errno(errno);
+		channel_refuse(ret_text, error, "the executor cannot be started: %s", strerror(errno));
+		channel_start_failure_note(channel, STARTS_READY, ret_text);
 		if (!placement.has_others || channel->tried_count == CHANNEL_TRIED_MAX)
-			return error_from_errno(errno);
+			return error;
 		channel->tried[channel->tried_count++] = placement.gpu;
 		if (!placement_choose(channel, &placement))
 			return VGPU_ERROR_REFUSED;

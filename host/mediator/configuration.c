@@ -9,20 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "configuration_value.h"
 #include "log.h"
 
 #define LINE_BYTES_MAX	    4096
 #define OVERRIDES_COUNT_MAX 128
+#define REASON_BYTES	    200
 
-enum setting_kind {
-	SETTING_TEXT,
-	SETTING_LIST,
-	SETTING_NUMBER,
-	SETTING_MODE,
-	SETTING_FLAG,
-	SETTING_POOL,
-	SETTING_WORKERS
-};
+enum setting_kind { SETTING_TEXT, SETTING_LIST, SETTING_NUMBER, SETTING_MODE, SETTING_FLAG, SETTING_POOL };
 
 struct setting {
 	const char *name;
@@ -65,7 +59,7 @@ static const struct setting settings[] = {
 	 "Each tenant has a folder here for the code that the driver compiles"},
 	{"compute-cache-mib", SETTING_NUMBER, FIELD(compute_cache_mib), 1, 4095, 256, "MIB",
 	 "What the driver keeps there for one tenant"},
-	{"worker", SETTING_WORKERS, FIELD(workers), 0, 0, 0, "POOL=HOST:PORT",
+	{"worker", SETTING_LIST, FIELD(workers), 0, 0, 0, "POOL=HOST:PORT",
 	 "A pool that has the GPUs of a vgpu-worker (repeatable)"},
 	{"worker-credentials", SETTING_TEXT, FIELD(worker_credentials), 0, 0, 0, "FILE",
 	 "Certificate, key and authorities, or a pre-shared key, for the link to workers"},
@@ -148,10 +142,11 @@ struct configuration_source {
 	const char *path; /* NULL: CONFIGURATION_PATH, which need not exist */
 	struct override overrides[OVERRIDES_COUNT_MAX];
 	size_t override_count;
+	bool checks_only;
 };
 
 /* Keys of argp's options: beyond the characters. */
-enum { KEY_CONFIG = 0x1000, KEY_FOREGROUND, KEY_SETTINGS };
+enum { KEY_CONFIG = 0x1000, KEY_FOREGROUND, KEY_CHECK, KEY_SETTINGS };
 
 static void list_clear(struct configuration_list *list)
 {
@@ -159,38 +154,41 @@ static void list_clear(struct configuration_list *list)
 		free(list->values[--list->count]);
 }
 
-static bool setting_is_list(const struct setting *setting)
+static int number_parse(const struct setting *setting, const char *text, int base, unsigned *ret_number,
+			char reason[REASON_BYTES])
 {
-	return setting->kind == SETTING_LIST || setting->kind == SETTING_WORKERS;
-}
+	char *end = NULL;
+	unsigned long number = 0;
 
-static int number_parse(const struct setting *setting, const char *text, int base, unsigned *ret_number)
-{
-	char *end;
-	unsigned long number;
-
-	if (!isdigit((unsigned char)*text))
-		return -1;
 	errno = 0;
-	number = strtoul(text, &end, base);
-	if (errno || *end || number < setting->minimum || number > setting->maximum)
-		return -1;
-	*ret_number = (unsigned)number;
-	return 0;
+	if (isdigit((unsigned char)*text))
+		number = strtoul(text, &end, base);
+	if (end && !errno && !*end && number >= setting->minimum && number <= setting->maximum) {
+		*ret_number = (unsigned)number;
+		return 0;
+	}
+	snprintf(reason, REASON_BYTES, base == 8 ? "an octal number from %o to %o" : "a number from %u to %u",
+		 setting->minimum, setting->maximum);
+	return -1;
 }
 
-/* Values are checked for their form here; whether a user or a file exists is for those who use them. */
-static int setting_apply(struct configuration *configuration, const struct setting *setting, const char *value)
+/* -1: it is no value for the setting, for that reason. Whether a file exists is for those who use it. */
+static int setting_apply(struct configuration *configuration, const struct setting *setting, const char *value,
+			 char reason[REASON_BYTES])
 {
 	void *field = (char *)configuration + setting->offset;
 	struct configuration_list *list = field;
 	char *copy;
 
+	snprintf(reason, REASON_BYTES, "%s", setting->argument);
+	if (*value && !configuration_value_check(setting->name, value, reason, REASON_BYTES))
+		return -1;
+
 	switch (setting->kind) {
 	case SETTING_NUMBER:
-		return number_parse(setting, value, 10, field);
+		return number_parse(setting, value, 10, field, reason);
 	case SETTING_MODE:
-		return number_parse(setting, value, 8, field);
+		return number_parse(setting, value, 8, field, reason);
 	case SETTING_FLAG:
 		if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0)
 			return -1;
@@ -201,10 +199,6 @@ static int setting_apply(struct configuration *configuration, const struct setti
 			return -1;
 		*(char *)field = value[0];
 		return 0;
-	case SETTING_WORKERS:
-		if (value[0] < 'A' || value[0] > 'Z' || value[1] != '=' || !value[2] || !strchr(value + 3, ':'))
-			return -1;
-		break;
 	case SETTING_TEXT:
 	case SETTING_LIST:
 		break;
@@ -218,6 +212,7 @@ static int setting_apply(struct configuration *configuration, const struct setti
 	} else if (list->count < CONFIGURATION_LIST_COUNT) {
 		list->values[list->count++] = copy;
 	} else {
+		snprintf(reason, REASON_BYTES, "there are more than %d", CONFIGURATION_LIST_COUNT);
 		free(copy);
 		return -1;
 	}
@@ -244,11 +239,19 @@ static char *text_trim(char *text)
 	return text;
 }
 
-static int line_apply(struct configuration *configuration, char *line, const char *path, unsigned number)
+/* Where a setting was made before, so that one which is made twice is noticed. */
+struct file_lines {
+	unsigned numbers[SETTING_COUNT];
+};
+
+static int line_apply(struct configuration *configuration, char *line, const char *path, unsigned number,
+		      struct file_lines *lines)
 {
 	char *name = text_trim(line);
-	char *value;
+	char reason[REASON_BYTES];
 	const struct setting *setting;
+	unsigned *before;
+	char *value;
 
 	if (*name == '\0' || *name == '#')
 		return 0;
@@ -263,17 +266,22 @@ static int line_apply(struct configuration *configuration, char *line, const cha
 		log_error("%s:%u: unknown setting \"%s\"", path, number, text_trim(name));
 		return -1;
 	}
+	before = &lines->numbers[setting - settings];
+	if (*before && setting->kind != SETTING_LIST)
+		log_warning("%s:%u: %s is in line %u too, which does not count", path, number, setting->name, *before);
+	*before = number;
 	value = text_trim(value + 1);
-	if (setting_apply(configuration, setting, value) < 0) {
-		log_error("%s:%u: \"%s\" is no value for %s (%s)", path, number, value, setting->name,
-			  setting->argument);
+	if (setting_apply(configuration, setting, value, reason) < 0) {
+		log_error("%s:%u: \"%s\" is no value for %s (%s)", path, number, value, setting->name, reason);
 		return -1;
 	}
 	return 0;
 }
 
+/* All that is wrong is told, not the first of it alone. */
 static int file_apply(struct configuration *configuration, const char *path, bool must_exist)
 {
+	struct file_lines lines = {0};
 	char line[LINE_BYTES_MAX];
 	unsigned number = 0;
 	int result = 0;
@@ -285,8 +293,16 @@ static int file_apply(struct configuration *configuration, const char *path, boo
 		log_error("%s: %s", path, strerror(errno));
 		return -1;
 	}
-	while (result == 0 && fgets(line, sizeof(line), file))
-		result = line_apply(configuration, line, path, ++number);
+	while (fgets(line, sizeof(line), file)) {
+		number++;
+		if (!strchr(line, '\n') && !feof(file)) {
+			log_error("%s:%u: a line has fewer than %d characters", path, number, LINE_BYTES_MAX - 1);
+			result = -1;
+			break;
+		}
+		if (line_apply(configuration, line, path, number, &lines) < 0)
+			result = -1;
+	}
 	if (ferror(file)) {
 		log_error("%s: %s", path, strerror(errno));
 		result = -1;
@@ -297,29 +313,32 @@ static int file_apply(struct configuration *configuration, const char *path, boo
 
 static int overrides_apply(struct configuration *configuration, const struct configuration_source *source)
 {
+	char reason[REASON_BYTES];
+	int result = 0;
+
 	/* A list on the command line takes the place of the file's. */
 	for (size_t i = 0; i < source->override_count; i++) {
 		const struct setting *setting = source->overrides[i].setting;
 
-		if (setting_is_list(setting))
+		if (setting->kind == SETTING_LIST)
 			list_clear((struct configuration_list *)((char *)configuration + setting->offset));
 	}
 	for (size_t i = 0; i < source->override_count; i++) {
 		const struct override *override = &source->overrides[i];
 
-		if (setting_apply(configuration, override->setting, override->value) < 0) {
-			log_error("--%s: \"%s\" is no value (%s)", override->setting->name, override->value,
-				  override->setting->argument);
-			return -1;
+		if (setting_apply(configuration, override->setting, override->value, reason) < 0) {
+			log_error("--%s: \"%s\" is no value (%s)", override->setting->name, override->value, reason);
+			result = -1;
 		}
 	}
-	return 0;
+	return result;
 }
 
 int configuration_load(const struct configuration_source *source, struct configuration *ret_configuration)
 {
 	struct configuration configuration = {0};
 	const char *path = source->path ? source->path : CONFIGURATION_PATH;
+	int result;
 
 	for (size_t i = 0; i < SETTING_COUNT; i++) {
 		void *field = (char *)&configuration + settings[i].offset;
@@ -329,7 +348,8 @@ int configuration_load(const struct configuration_source *source, struct configu
 		else if (settings[i].kind == SETTING_POOL)
 			*(char *)field = (char)settings[i].initial;
 	}
-	if (file_apply(&configuration, path, source->path != NULL) < 0 || overrides_apply(&configuration, source) < 0) {
+	result = file_apply(&configuration, path, source->path != NULL);
+	if (overrides_apply(&configuration, source) < 0 || result < 0) {
 		configuration_clear(&configuration);
 		return -1;
 	}
@@ -345,7 +365,7 @@ void configuration_clear(struct configuration *configuration)
 		if (settings[i].kind == SETTING_TEXT) {
 			free(*(char **)field);
 			*(char **)field = NULL;
-		} else if (setting_is_list(&settings[i])) {
+		} else if (settings[i].kind == SETTING_LIST) {
 			list_clear(field);
 		}
 	}
@@ -361,6 +381,10 @@ static error_t option_parse(int key, char *argument, struct argp_state *state)
 	}
 	if (key == KEY_FOREGROUND)
 		return 0;
+	if (key == KEY_CHECK) {
+		source->checks_only = true;
+		return 0;
+	}
 	if (key == ARGP_KEY_ARG)
 		argp_error(state, "unexpected argument \"%s\"", argument);
 	if (key < KEY_SETTINGS || key >= KEY_SETTINGS + (int)SETTING_COUNT)
@@ -374,9 +398,12 @@ static error_t option_parse(int key, char *argument, struct argp_state *state)
 
 struct configuration_source *configuration_source_create(int argument_count, char **arguments)
 {
-	struct argp_option options[SETTING_COUNT + 3] = {
+	struct argp_option options[SETTING_COUNT + 5] = {
 		{"config", KEY_CONFIG, "FILE", 0, "Read settings from FILE (" CONFIGURATION_PATH ")", 0},
 		{"foreground", KEY_FOREGROUND, NULL, 0, "Accepted for old start scripts: it always runs so", 0},
+		{"check", KEY_CHECK, NULL, 0,
+		 "Start nothing: say what is wrong with the settings; exit code 2 if anything", 0},
+		{"check-configuration", KEY_CHECK, NULL, OPTION_ALIAS, NULL, 0},
 	};
 	struct argp parser = {
 		.options = options,
@@ -389,19 +416,25 @@ struct configuration_source *configuration_source_create(int argument_count, cha
 	if (!source)
 		return NULL;
 	for (size_t i = 0; i < SETTING_COUNT; i++) {
-		options[i + 2] = (struct argp_option){
+		options[i + 4] = (struct argp_option){
 			.name = settings[i].name,
 			.key = KEY_SETTINGS + (int)i,
 			.arg = settings[i].argument,
 			.doc = settings[i].help,
 		};
 	}
+	argp_err_exit_status = CONFIGURATION_EXIT_CODE;
 	argp_program_version = "mediator_phase3 " VGPU_VERSION;
 	if (argp_parse(&parser, argument_count, arguments, 0, NULL, source)) {
 		free(source);
 		return NULL;
 	}
 	return source;
+}
+
+bool configuration_checks_only(const struct configuration_source *source)
+{
+	return source->checks_only;
 }
 
 void configuration_source_destroy(struct configuration_source *source)

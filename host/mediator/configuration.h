@@ -13,6 +13,7 @@
 
 #define CONFIGURATION_PATH	 "/etc/vgpu/mediator.conf"
 #define CONFIGURATION_LIST_COUNT 32
+#define CONFIGURATION_EXIT_CODE	 2 /* of a daemon whose settings or options are wrong */
 
 /* Values of a setting that may be given more than once. */
 struct configuration_list {
@@ -88,6 +89,9 @@ struct configuration_source; /* the command line, kept for reloading */
  */
 struct configuration_source *configuration_source_create(int argument_count, char **arguments);
 void configuration_source_destroy(struct configuration_source *source);
+
+/* Is the program only to say whether the settings are right? */
+bool configuration_checks_only(const struct configuration_source *source);
 
 /* Settings in force now. 0, or -1 with an explanation in the log; release with configuration_clear. */
 int configuration_load(const struct configuration_source *source, struct configuration *ret_configuration);

@@ -5,17 +5,19 @@
 
 #include <stdbool.h>
 
+#define HEALTH_TEXT_BYTES 512
+
 struct mediator;
 
 struct health_check {
 	const char *name;
 	bool is_good;
-	char text[400];
+	char text[HEALTH_TEXT_BYTES]; /* what is wrong; or how it is */
 };
 
-#define HEALTH_CHECKS 4
+#define HEALTH_CHECKS 9
 
-/* True: all are good. */
+/* The first is of the driver. True: all are good. */
 bool health_look(const struct mediator *mediator, struct health_check ret_checks[HEALTH_CHECKS]);
 
 #endif

@@ -18,18 +18,16 @@
 #include "channel.h"
 #include "cleaner.h"
 #include "closer.h"
-#include "compute_cache.h"
-#include "executor_group.h"
+#include "configuration_check.h"
 #include "discovery.h"
+#include "executor_group.h"
 #include "gpu_events.h"
 #include "listener.h"
 #include "log.h"
 #include "mediator.h"
 #include "metrics_http.h"
-#include "placement.h"
 #include "probe.h"
 #include "process.h"
-#include "schedule_policy.h"
 #include "scheduler.h"
 #include "sensors.h"
 #include "session.h"
@@ -126,23 +124,11 @@ static int configuration_apply(struct mediator *mediator, const struct configura
 	enum log_level level = LOG_LEVEL_INFO;
 	struct process_identity identity;
 
-	if (configuration->log_level && log_level_parse(configuration->log_level, &level) < 0) {
-		log_error("log-level: \"%s\" is unknown", configuration->log_level);
+	if (configuration_check(configuration) < 0)
 		return -1;
-	}
-	if (configuration->policy && strcmp(configuration->policy, SCHEDULER_POLICY_NONE) != 0 &&
-	    !policy_find(configuration->policy)) {
-		log_error("policy: \"%s\" is unknown", configuration->policy);
-		return -1;
-	}
-	if (configuration->placement && !placement_setting_is_known(configuration->placement)) {
-		log_error("placement: \"%s\" is unknown", configuration->placement);
-		return -1;
-	}
-	if (tenant_settings_check(configuration) < 0 ||
-	    user_range_check(configuration->executor_users_first, configuration->executor_users_count) < 0 ||
-	    compute_cache_check(configuration->compute_cache) < 0 || executor_groups_check(configuration) < 0)
-		return -1;
+	/* Its form was checked when it was read. */
+	if (configuration->log_level)
+		(void)log_level_parse(configuration->log_level, &level);
 	if (process_identity_find(configuration->executor_user, &identity) < 0) {
 		log_error("executor-user: there is no user \"%s\"", configuration->executor_user);
 		return -1;
@@ -204,6 +190,7 @@ static void heartbeat(evutil_socket_t none, short what, void *argument)
 	discovery_scan(daemon->mediator.discovery);
 	listeners_check(daemon->mediator.listeners);
 	admin_socket_check(daemon->mediator.admin_socket);
+	metrics_http_check(daemon->mediator.metrics);
 	usage_shares_take(&daemon->mediator);
 	sensors_refresh(daemon->mediator.sensors);
 	gpu_events_refresh(daemon->mediator.gpu_events);
@@ -380,6 +367,7 @@ static int daemon_run(struct daemon *daemon)
 	tenant_caches_clean(mediator);
 	mediator->admin_socket = admin_socket_open(mediator);
 	mediator->metrics = metrics_http_open(mediator);
+	/* Also where they cannot be asked for yet. */
 	if (mediator->metrics) {
 		mediator->sensors = sensors_create(mediator);
 		mediator->gpu_events = gpu_events_create(mediator);
@@ -404,6 +392,17 @@ static int daemon_run(struct daemon *daemon)
 	return EXIT_SUCCESS;
 }
 
+/* For --check, with settings that could be read. The exit code. */
+static int settings_check(const struct mediator *mediator)
+{
+	int result = configuration_check(&mediator->configuration);
+
+	if (configuration_look(mediator) < 0 || result < 0)
+		return CONFIGURATION_EXIT_CODE;
+	log_info("The settings are right");
+	return EXIT_SUCCESS;
+}
+
 int main(int argument_count, char **arguments)
 {
 	struct daemon daemon = {.mediator = {.keeper = -1, .reload = configuration_reload}};
@@ -412,8 +411,15 @@ int main(int argument_count, char **arguments)
 
 	log_open(NULL);
 	daemon.source = configuration_source_create(argument_count, arguments);
-	if (!daemon.source || configuration_load(daemon.source, &mediator->configuration) < 0)
+	if (!daemon.source)
 		goto done;
+	code = CONFIGURATION_EXIT_CODE;
+	if (configuration_load(daemon.source, &mediator->configuration) < 0)
+		goto done;
+	if (configuration_checks_only(daemon.source)) {
+		code = settings_check(mediator);
+		goto done;
+	}
 	if (mediator->configuration.log && log_open(mediator->configuration.log) < 0) {
 		log_error("%s: %s", mediator->configuration.log, strerror(errno));
 		goto done;

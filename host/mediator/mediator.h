@@ -19,6 +19,7 @@
 #include "configuration.h"
 #include "counters.h"
 #include "process.h"
+#include "starts.h"
 #include "tenant.h"
 #include "tenant_cache.h"
 #include "user_range.h"
@@ -74,6 +75,7 @@ struct mediator {
 	size_t device_user_count;
 	uid_t jobs_user; /* configuration.jobs_user; 0: none */
 	struct counters counters;
+	struct starts starts;
 	uint64_t sessions_accepted;
 	uint64_t sessions_refused;
 	time_t started;				  /* CLOCK_MONOTONIC, seconds */

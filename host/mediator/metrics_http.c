@@ -28,6 +28,8 @@
 #define BACKLOG		   16
 #define ACCEPTS_AT_ONCE	   16 /* fewer than places: no newcomer loses his before he was read */
 #define TEXT_MS		   1000
+#define ADDRESS_BYTES	   64
+#define REASON_BYTES	   160
 #define TYPE_TEXT	   "text/plain; charset=utf-8"
 #define TYPE_METRICS	   "text/plain; version=0.0.4; charset=utf-8"
 
@@ -41,13 +43,15 @@ struct connection {
 
 struct metrics_http {
 	struct mediator *mediator;
-	struct evconnlistener *listener;
-	struct event *pause; /* out of descriptors, or others are to have their turn: tries again later */
+	struct evconnlistener *listener; /* NULL: it does not listen, for 'reason' */
+	struct event *pause;		 /* out of descriptors, or others are to have their turn: tries again later */
 	LIST_HEAD(, connection) connections; /* the newest first */
 	unsigned connection_count;
 	unsigned accepted_at_once;
 	struct evbuffer *text; /* NULL: none yet. It is written anew at most once in a while, however many ask */
 	uint64_t text_written; /* milliseconds_now() */
+	char address[ADDRESS_BYTES];
+	char reason[REASON_BYTES];
 };
 
 static uint64_t milliseconds_now(void)
@@ -300,28 +304,45 @@ static void address_log(const struct sockaddr_storage *where)
 	}
 }
 
-static bool listen_begin(struct metrics_http *metrics, const char *address)
+/* Numbers only: to look a name up may take long. The port is at the same place in both families. */
+static bool address_parse(const char *address, struct sockaddr_storage *ret_where, int *ret_length)
+{
+	*ret_where = (struct sockaddr_storage){0};
+	*ret_length = sizeof(*ret_where);
+	return strlen(address) < ADDRESS_BYTES &&
+	       evutil_parse_sockaddr_port(address, (struct sockaddr *)ret_where, ret_length) == 0 &&
+	       ((const struct sockaddr_in *)ret_where)->sin_port != 0;
+}
+
+bool metrics_address_is_known(const char *address)
+{
+	struct sockaddr_storage where;
+	int length;
+
+	return strcmp(address, METRICS_ADDRESS_NONE) == 0 || address_parse(address, &where, &length);
+}
+
+static void listen_begin(struct metrics_http *metrics)
 {
 	const unsigned flags = LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE;
-	struct sockaddr_storage where = {0};
-	int length = sizeof(where);
-	socklen_t bytes = sizeof(where);
+	char before[REASON_BYTES];
+	struct sockaddr_storage where;
+	int length;
 
-	/* Numbers only: to look a name up may take long. The port is at the same place in both families. */
-	if (evutil_parse_sockaddr_port(address, (struct sockaddr *)&where, &length) < 0 ||
-	    ((const struct sockaddr_in *)&where)->sin_port == 0) {
-		errno = EINVAL;
-		return false;
+	memcpy(before, metrics->reason, sizeof(before));
+	if (!address_parse(metrics->address, &where, &length)) {
+		snprintf(metrics->reason, sizeof(metrics->reason), "no numeric address with a port");
+	} else {
+		metrics->listener = evconnlistener_new_bind(metrics->mediator->base, accepted, metrics, flags, BACKLOG,
+							    (struct sockaddr *)&where, length);
+		snprintf(metrics->reason, sizeof(metrics->reason), "%s", metrics->listener ? "" : strerror(errno));
 	}
-	metrics->listener = evconnlistener_new_bind(metrics->mediator->base, accepted, metrics, flags, BACKLOG,
-						    (struct sockaddr *)&where, length);
-	metrics->pause = evtimer_new(metrics->mediator->base, pause_ended, metrics);
-	if (!metrics->listener || !metrics->pause ||
-	    getsockname(evconnlistener_get_fd(metrics->listener), (struct sockaddr *)&where, &bytes) < 0)
-		return false;
-	evconnlistener_set_error_cb(metrics->listener, accept_failed);
-	address_log(&where);
-	return true;
+	if (metrics->listener) {
+		evconnlistener_set_error_cb(metrics->listener, accept_failed);
+		address_log(&where);
+	} else if (strcmp(before, metrics->reason) != 0) {
+		log_error("[METRICS] %s: %s; trying again on each heartbeat", metrics->address, metrics->reason);
+	}
 }
 
 struct metrics_http *metrics_http_open(struct mediator *mediator)
@@ -340,20 +361,38 @@ struct metrics_http *metrics_http_open(struct mediator *mediator)
 		return NULL;
 	metrics->mediator = mediator;
 	LIST_INIT(&metrics->connections);
-	if (!listen_begin(metrics, address)) {
-		log_error("[METRICS] %s: %s", address, strerror(errno));
-		metrics_http_close(metrics);
+	snprintf(metrics->address, sizeof(metrics->address), "%s", address);
+	metrics->pause = evtimer_new(mediator->base, pause_ended, metrics);
+	if (!metrics->pause) {
+		free(metrics);
 		return NULL;
 	}
+	listen_begin(metrics);
 	return metrics;
+}
+
+void metrics_http_check(struct metrics_http *metrics)
+{
+	if (metrics && !metrics->listener)
+		listen_begin(metrics);
+}
+
+bool metrics_http_look(const struct metrics_http *metrics, char *text, size_t bytes)
+{
+	if (!metrics)
+		snprintf(text, bytes, "none are asked for");
+	else if (metrics->listener)
+		snprintf(text, bytes, "http://%s/metrics", metrics->address);
+	else
+		snprintf(text, bytes, "%s: %s", metrics->address, metrics->reason);
+	return !metrics || metrics->listener;
 }
 
 void metrics_http_close(struct metrics_http *metrics)
 {
 	if (!metrics)
 		return;
-	if (metrics->pause)
-		event_free(metrics->pause);
+	event_free(metrics->pause);
 	if (metrics->listener)
 		evconnlistener_free(metrics->listener);
 	while (!LIST_EMPTY(&metrics->connections))

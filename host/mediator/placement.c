@@ -24,6 +24,7 @@ struct assignments {
 	const struct probe *probe;
 	char pools[GPUS_MAX];
 	bool any; /* also of one that is not there now */
+	bool any_instances;
 	bool are_faulty[GPUS_MAX];
 	bool any_faulty;
 };
@@ -44,8 +45,10 @@ static bool assignments_read(const struct mediator *mediator, struct assignments
 {
 	*ret_assignments = (struct assignments){.probe = mediator->probe};
 	for (unsigned i = 0; i < probe_device_count(mediator->probe) && i < GPUS_MAX; i++) {
-		ret_assignments->are_faulty[i] =
-			gpu_events_is_faulty(mediator->gpu_events, probe_device(mediator->probe, i).uuid);
+		struct probe_device device = probe_device(mediator->probe, i);
+
+		ret_assignments->any_instances |= device.parent[0] != '\0';
+		ret_assignments->are_faulty[i] = gpu_events_is_faulty(mediator->gpu_events, probe_device_gpu(&device));
 		ret_assignments->any_faulty |= ret_assignments->are_faulty[i];
 	}
 	return store_gpus_visit(mediator->store, assignment_take, ret_assignments) == STORE_DONE;
@@ -213,7 +216,7 @@ bool placement_choose(const struct channel *channel, struct channel_placement *r
 	if (pool_has_worker(mediator, channel->pool_id)) {
 		if (!companion_find(channel, &assignments, &gpu) && !pool_or_worker(channel, &assignments, &gpu))
 			return false;
-	} else if (!assignments.any && !assignments.any_faulty) {
+	} else if (!assignments.any && !assignments.any_faulty && !assignments.any_instances) {
 		*ret_placement = (struct channel_placement){.gpu = 0};
 		return true;
 	} else if (!companion_find(channel, &assignments, &gpu) && !least_loaded(mediator, &assignments, pool, &gpu) &&
@@ -224,6 +227,22 @@ bool placement_choose(const struct channel *channel, struct channel_placement *r
 	if (gpu < probe_device_count(mediator->probe))
 		snprintf(ret_placement->uuid, PLACEMENT_UUID_BYTES, "%s", probe_device(mediator->probe, gpu).uuid);
 	ret_placement->has_others = worker_owns_gpu(gpu) && others_are_there(channel, &assignments, gpu);
+	return true;
+}
+
+bool placement_gpus_read(const struct mediator *mediator, struct placement_gpus *ret_gpus)
+{
+	struct assignments assignments;
+
+	if (!assignments_read(mediator, &assignments))
+		return false;
+	*ret_gpus = (struct placement_gpus){.any_assigned = assignments.any};
+	for (unsigned i = 0; i < probe_device_count(mediator->probe) && i < GPUS_MAX; i++) {
+		unsigned char pool = (unsigned char)assignments.pools[i];
+
+		if (!assignments.are_faulty[i] && pool <= 'Z')
+			ret_gpus->usable[pool]++;
+	}
 	return true;
 }
 

@@ -26,7 +26,16 @@
 #define CANDIDATES_MAX	  2
 #define NVIDIA_LIBRARY	  "libcuda.so.1"
 #define SOFTGPU_KEYWORD	  "softgpu"
-#define DEVICE_LINE_BYTES 320
+#define DEVICE_LINE_BYTES 400
+
+/* What a driver says of itself. */
+struct driver_facts {
+	unsigned driver_version;
+	bool is_software;
+	unsigned device_count;
+	char devices[DEVICES_MAX][DEVICE_LINE_BYTES];
+	uint32_t pci_places[DEVICES_MAX]; /* UINT32_MAX: not known */
+};
 
 struct probe {
 	struct process process;
@@ -35,6 +44,8 @@ struct probe {
 	bool is_running; /* a child */
 	bool restart;	 /* again when the child has ended */
 	bool timed_out;
+	bool is_native;	     /* NVIDIA's has worked with these settings: softgpu does not take its place any more */
+	time_t begun;	     /* CLOCK_MONOTONIC, seconds */
 	bool is_refused;     /* the driver works, but not as it has to */
 	struct event *timer; /* the child's time is over, or it is time to try again */
 	struct line_reader output;
@@ -45,16 +56,14 @@ struct probe {
 	char library[LIBRARY_BYTES]; /* the one that works */
 	char reason[REASON_BYTES];
 	char reason_logged[REASON_BYTES];
-	/* What the child says. */
+	char refused[REASON_BYTES]; /* why softgpu has taken the place of NVIDIA's driver, else "" */
 	char last_error[VGPU_CONTROL_TEXT_BYTES];
-	unsigned driver_version;
-	bool is_software;
-	unsigned device_count;
-	char devices[DEVICES_MAX][DEVICE_LINE_BYTES];
-	uint32_t pci_places[DEVICES_MAX]; /* UINT32_MAX: not known */
+	struct driver_facts said; /* by the child, so far */
+	struct driver_facts facts;
 };
 
 static void candidate_start(struct probe *probe);
+static void probe_begin(struct probe *probe);
 
 static struct probe_device device_of_line(const char *line)
 {
@@ -62,11 +71,19 @@ static struct probe_device device_of_line(const char *line)
 	unsigned reaches_host = 0;
 
 	/* As host/executor/probe.c writes it. */
-	if (sscanf(line, "device=%*u name=\"%127[^\"]\" uuid=%63s memory=%llu pci=%31s reaches_host=%u", device.name,
-		   device.uuid, &device.memory_bytes, device.pci, &reaches_host) < 3)
+	if (sscanf(line,
+		   "device=%*u name=\"%127[^\"]\" uuid=%63s memory=%llu pci=%31s reaches_host=%u parent=%63s "
+		   "instance=%15s",
+		   device.name, device.uuid, &device.memory_bytes, device.pci, &reaches_host, device.parent,
+		   device.instance) < 3)
 		log_text_copy(device.name, sizeof(device.name), line, DEVICE_LINE_BYTES);
 	device.reaches_host = reaches_host;
 	return device;
+}
+
+const char *probe_device_gpu(const struct probe_device *device)
+{
+	return device->parent[0] ? device->parent : device->uuid;
 }
 
 uint32_t probe_device_parse(const char *line, struct probe_device *ret_device)
@@ -81,11 +98,12 @@ uint32_t probe_device_parse(const char *line, struct probe_device *ret_device)
 
 static void device_take(struct probe *probe, const char *line)
 {
-	unsigned index = probe->device_count++;
+	struct driver_facts *said = &probe->said;
+	unsigned index = said->device_count++;
 	struct probe_device device;
 
-	snprintf(probe->devices[index], DEVICE_LINE_BYTES, "%s", line);
-	probe->pci_places[index] = probe_device_parse(probe->devices[index], &device);
+	snprintf(said->devices[index], DEVICE_LINE_BYTES, "%s", line);
+	said->pci_places[index] = probe_device_parse(said->devices[index], &device);
 }
 
 static void output_line(void *owner, const char *line)
@@ -93,10 +111,10 @@ static void output_line(void *owner, const char *line)
 	struct probe *probe = owner;
 
 	if (strncmp(line, "driver_version=", 15) == 0)
-		probe->driver_version = (unsigned)strtoul(line + 15, NULL, 10);
+		probe->said.driver_version = (unsigned)strtoul(line + 15, NULL, 10);
 	else if (strncmp(line, "software=", 9) == 0)
-		probe->is_software = line[9] == '1';
-	else if (strncmp(line, "device=", 7) == 0 && probe->device_count < DEVICES_MAX)
+		probe->said.is_software = line[9] == '1';
+	else if (strncmp(line, "device=", 7) == 0 && probe->said.device_count < DEVICES_MAX)
 		device_take(probe, line);
 }
 
@@ -117,7 +135,7 @@ static void candidates_find(struct probe *probe)
 
 	probe->candidate = 0;
 	probe->candidate_count = 0;
-	if (!configured || strcmp(configured, SOFTGPU_KEYWORD) == 0)
+	if ((!configured && !probe->is_native) || (configured && strcmp(configured, SOFTGPU_KEYWORD) == 0))
 		softgpu = installation_file_find(softgpu_places);
 	if (!configured)
 		snprintf(probe->candidates[probe->candidate_count++], LIBRARY_BYTES, "%s", NVIDIA_LIBRARY);
@@ -154,6 +172,27 @@ static void candidate_failed(struct probe *probe, const char *why)
 	}
 }
 
+static bool facts_are_same(const struct driver_facts *one, const struct driver_facts *other)
+{
+	bool are_same = one->driver_version == other->driver_version && one->is_software == other->is_software &&
+			one->device_count == other->device_count;
+
+	for (unsigned i = 0; are_same && i < one->device_count; i++)
+		are_same = strcmp(one->devices[i], other->devices[i]) == 0;
+	return are_same;
+}
+
+static void facts_log(const struct probe *probe)
+{
+	const struct driver_facts *facts = &probe->facts;
+
+	log_info("CUDA initialized: driver version %u.%u (%s), library %s, %u devices", facts->driver_version / 1000,
+		 facts->driver_version % 1000 / 10, facts->is_software ? "software" : "NVIDIA", probe->library,
+		 facts->device_count);
+	for (unsigned i = 0; i < facts->device_count; i++)
+		log_info("CUDA %s", facts->devices[i]);
+}
+
 /*
  * A tenant's kernel could take its executor over: such devices are not used unless the operator allows it. Nor is
  * another driver tried then, for nobody wants softgpu in the place of a GPU that has only to be set up.
@@ -162,8 +201,8 @@ static bool devices_are_allowed(struct probe *probe)
 {
 	bool is_allowed = probe->mediator->configuration.allow_pageable_access;
 
-	for (unsigned i = 0; i < probe->device_count; i++) {
-		if (!device_of_line(probe->devices[i]).reaches_host)
+	for (unsigned i = 0; i < probe->said.device_count; i++) {
+		if (!device_of_line(probe->said.devices[i]).reaches_host)
 			continue;
 		snprintf(probe->reason, sizeof(probe->reason),
 			 "GPU %u: kernels reach all memory of their process; load nvidia-uvm with uvm_disable_hmm=1, "
@@ -180,21 +219,31 @@ static bool devices_are_allowed(struct probe *probe)
 
 static void candidate_works(struct probe *probe)
 {
+	const char *library = probe->candidates[probe->candidate];
+	/* Why the one before it was not used. */
+	char refused[REASON_BYTES] = "";
+
+	if (probe->candidate > 0)
+		memcpy(refused, probe->reason, sizeof(refused));
 	if (!devices_are_allowed(probe)) {
 		probe->is_refused = true;
+		probe->facts = probe->said;
 		all_failed(probe);
 		return;
 	}
-	snprintf(probe->library, sizeof(probe->library), "%s", probe->candidates[probe->candidate]);
+	/* As before: it was only looked at again. */
+	if (probe->state == PROBE_READY && strcmp(probe->library, library) == 0 &&
+	    facts_are_same(&probe->facts, &probe->said))
+		return;
+	snprintf(probe->library, sizeof(probe->library), "%s", library);
+	probe->facts = probe->said;
 	probe->state = PROBE_READY;
+	probe->is_native = !probe->facts.is_software;
 	probe->reason_logged[0] = '\0';
-	log_info("CUDA initialized: driver version %u.%u (%s), library %s, %u devices", probe->driver_version / 1000,
-		 probe->driver_version % 1000 / 10, probe->is_software ? "software" : "NVIDIA", probe->library,
-		 probe->device_count);
-	for (unsigned i = 0; i < probe->device_count; i++)
-		log_info("CUDA %s", probe->devices[i]);
+	memcpy(probe->refused, refused, sizeof(probe->refused));
+	facts_log(probe);
 	/* Nobody should have to find out by how slow it is. */
-	if (probe->is_software && probe->candidate > 0)
+	if (probe->refused[0])
 		log_warning(
 			"NVIDIA's driver is not usable: programs compute on this host's processors (setting driver)");
 	/* Only now is it known which GPU belongs to which pool, and so has its policy. */
@@ -214,8 +263,8 @@ static void child_exited(struct process *process, int status)
 	if (probe->mediator->stopping)
 		return;
 	if (probe->restart) {
-		probe_restart(probe);
-	} else if (status == 0 && probe->device_count > 0) {
+		probe_begin(probe);
+	} else if (status == 0 && probe->said.device_count > 0) {
 		candidate_works(probe);
 	} else if (status == 0) {
 		candidate_failed(probe, "it has no devices");
@@ -265,9 +314,7 @@ static void candidate_start(struct probe *probe)
 	probe->timed_out = false;
 	probe->is_refused = false;
 	probe->last_error[0] = '\0';
-	probe->driver_version = 0;
-	probe->is_software = false;
-	probe->device_count = 0;
+	memset(&probe->said, 0, sizeof(probe->said));
 	if (child_start(probe) < 0) {
 		/* Of no use to try the next library: the program is missing, or the host has no memory. */
 		snprintf(probe->reason, sizeof(probe->reason), "cuda-executor cannot be started: %s", strerror(errno));
@@ -288,7 +335,7 @@ static void timer_fired(evutil_socket_t none, short what, void *argument)
 		probe->timed_out = true;
 		process_signal(&probe->process, SIGKILL);
 	} else {
-		probe_restart(probe);
+		probe_begin(probe);
 	}
 }
 
@@ -311,13 +358,22 @@ struct probe *probe_create(struct mediator *mediator)
 	return probe;
 }
 
-void probe_restart(struct probe *probe)
+static time_t seconds_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
+}
+
+static void probe_begin(struct probe *probe)
 {
 	probe->restart = probe->is_running;
 	if (probe->is_running) {
 		process_signal(&probe->process, SIGKILL);
 		return;
 	}
+	probe->begun = seconds_now();
 	event_del(probe->timer);
 	candidates_find(probe);
 	if (probe->candidate_count == 0) {
@@ -326,6 +382,19 @@ void probe_restart(struct probe *probe)
 		return;
 	}
 	candidate_start(probe);
+}
+
+void probe_restart(struct probe *probe)
+{
+	probe->is_native = false;
+	probe_begin(probe);
+}
+
+void probe_verify(struct probe *probe)
+{
+	/* One that failed tries again by itself. */
+	if (probe->state == PROBE_READY && !probe->is_running && seconds_now() - probe->begun >= RETRY_SECONDS)
+		probe_begin(probe);
 }
 
 void probe_destroy(struct probe *probe)
@@ -352,6 +421,11 @@ const char *probe_driver_library(const struct probe *probe)
 	return probe->library;
 }
 
+const char *probe_refused(const struct probe *probe)
+{
+	return probe->refused;
+}
+
 const char *probe_reason(const struct probe *probe)
 {
 	return probe->reason;
@@ -359,20 +433,20 @@ const char *probe_reason(const struct probe *probe)
 
 unsigned probe_device_count(const struct probe *probe)
 {
-	return probe->state == PROBE_READY ? probe->device_count : 0;
+	return probe->state == PROBE_READY ? probe->facts.device_count : 0;
 }
 
 unsigned probe_device_count_seen(const struct probe *probe)
 {
-	return probe->is_refused ? probe->device_count : probe_device_count(probe);
+	return probe->is_refused ? probe->facts.device_count : probe_device_count(probe);
 }
 
 uint32_t probe_pci_place(const struct probe *probe, unsigned index)
 {
-	return probe->pci_places[index];
+	return probe->facts.pci_places[index];
 }
 
 struct probe_device probe_device(const struct probe *probe, unsigned index)
 {
-	return device_of_line(probe->devices[index]);
+	return device_of_line(probe->facts.devices[index]);
 }

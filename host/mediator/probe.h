@@ -24,19 +24,29 @@ void probe_destroy(struct probe *probe);
 /* Begins again, after settings have changed. Until the answer the old one holds. */
 void probe_restart(struct probe *probe);
 
+/*
+ * A program did not start: looks whether the driver still works, unless that was done in the last seconds. If it does
+ * not, the state is PROBE_FAILED then; softgpu does not take the place of a driver that has worked.
+ */
+void probe_verify(struct probe *probe);
+
 enum probe_state probe_state(const struct probe *probe);
 
 /* Of PROBE_READY; short enough for struct vgpu_control_executor_start. */
 const char *probe_driver_library(const struct probe *probe);
 
-/* A device that the driver has. */
+/* A device that the driver has: a GPU, or an instance of one that is in MIG mode, which is not listed itself. */
 struct probe_device {
 	char name[128];
-	char uuid[64]; /* "GPU-..." */
+	char uuid[64]; /* "GPU-...", "MIG-..." */
 	char pci[32];
 	unsigned long long memory_bytes;
 	bool reaches_host; /* its kernels reach all memory of their process */
+	char parent[64];   /* the UUID of the instance's GPU, or empty */
+	char instance[16]; /* "GPU:INSTANCE", or empty */
 };
+/* The UUID that NVML's errors and sensors have: that of the GPU. */
+const char *probe_device_gpu(const struct probe_device *device);
 unsigned probe_device_count(const struct probe *probe);
 /* Those of a driver that is refused for them, too. */
 unsigned probe_device_count_seen(const struct probe *probe);
@@ -48,6 +58,9 @@ struct probe_device probe_device(const struct probe *probe, unsigned index);
 
 /* What a line of "cuda-executor --probe" that begins with "device=" says; its VGPU_PCI_PLACE, or UINT32_MAX. */
 uint32_t probe_device_parse(const char *line, struct probe_device *ret_device);
+
+/* Of PROBE_READY: why softgpu takes the place of NVIDIA's driver, without being asked for; "": it does not. */
+const char *probe_refused(const struct probe *probe);
 
 /* Of PROBE_FAILED: why. */
 const char *probe_reason(const struct probe *probe);

@@ -113,8 +113,7 @@ int tenant_settings_find(const struct mediator *mediator, const char *name, uint
 int tenant_setting_parse(const char *name, const char *value, enum store_setting *ret_setting, int64_t *ret_number);
 /* The value that is in force, in the unit of its name. */
 int64_t tenant_setting_value(const struct tenant_settings *settings, enum store_setting setting);
-struct configuration;
-/* 0, or -1 with a line in the log. */
-int tenant_settings_check(const struct configuration *configuration);
+/* Is that a value of the setting "tenant"? If not, why. */
+bool tenant_line_check(const char *text, char *ret_reason, size_t bytes);
 
 #endif

@@ -211,24 +211,37 @@ int tenant_settings_find(const struct mediator *mediator, const char *name, uint
 	return 0;
 }
 
-int tenant_settings_check(const struct configuration *configuration)
+/* "default", "vm:3", "user:1000", "program:NAME" */
+static bool key_is_known(const char *key)
 {
-	for (size_t i = 0; i < configuration->tenants.count; i++) {
-		struct tenant_settings settings = {.weight = 1};
-		char line[LINE_BYTES];
-		const char *wrong = "";
-		char *rest;
+	const char *number = strncmp(key, "vm:", 3) == 0 ? key + 3 : strncmp(key, "user:", 5) == 0 ? key + 5 : NULL;
 
-		if (strlen(configuration->tenants.values[i]) >= sizeof(line)) {
-			log_error("tenant: the line is too long");
-			return -1;
-		}
-		snprintf(line, sizeof(line), "%s", configuration->tenants.values[i]);
-		if (!strtok_r(line, " \t", &rest) || words_apply(&settings, &rest, &wrong) < 0) {
-			log_error("tenant: \"%s\": \"%s\" is no setting of a tenant with a value",
-				  configuration->tenants.values[i], wrong);
-			return -1;
-		}
+	if (number)
+		return *number && !number[strspn(number, "0123456789")];
+	return strcmp(key, "default") == 0 || (strncmp(key, "program:", 8) == 0 && key[8]);
+}
+
+bool tenant_line_check(const char *text, char *ret_reason, size_t bytes)
+{
+	struct tenant_settings settings = {.weight = 1};
+	char line[LINE_BYTES];
+	const char *wrong;
+	const char *key;
+	char *rest;
+
+	if (strlen(text) >= sizeof(line)) {
+		snprintf(ret_reason, bytes, "it is too long");
+		return false;
 	}
-	return 0;
+	snprintf(line, sizeof(line), "%s", text);
+	key = strtok_r(line, " \t", &rest);
+	if (!key || !key_is_known(key)) {
+		snprintf(ret_reason, bytes, "\"%s\" is none of vm:N, user:N, program:NAME, default", key ? key : "");
+		return false;
+	}
+	if (words_apply(&settings, &rest, &wrong) < 0) {
+		snprintf(ret_reason, bytes, "\"%s\" is no setting of a tenant with a value", wrong);
+		return false;
+	}
+	return true;
 }

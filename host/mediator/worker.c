@@ -104,11 +104,16 @@ void worker_failure_forget(struct mediator *mediator, unsigned gpu)
 	}
 }
 
-int worker_credentials_open(const struct mediator *mediator)
+const char *worker_credentials_path(const struct mediator *mediator)
 {
 	const char *path = mediator->configuration.worker_credentials;
 
-	return open(path ? path : CREDENTIALS_USUAL, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	return path ? path : CREDENTIALS_USUAL;
+}
+
+int worker_credentials_open(const struct mediator *mediator)
+{
+	return open(worker_credentials_path(mediator), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 }
 
 int worker_credentials_add(const struct mediator *mediator, struct control_message *start, int *ret_file)

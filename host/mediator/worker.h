@@ -46,8 +46,11 @@ void worker_failure_forget(struct mediator *mediator, unsigned gpu);
 /* Either, or it cannot be reached now (worker_watch.h). */
 bool worker_has_failed(const struct mediator *mediator, unsigned gpu);
 
+/* The file of the credentials for the link to workers. */
+const char *worker_credentials_path(const struct mediator *mediator);
+
 /*
- * Opens the file of the credentials for the link, or adds it to the start of a relay, as the last descriptor. Only the
+ * Opens that file, or adds it to the start of a relay, as the last descriptor. Only the
  * mediator can: executors and relays run as a user that cannot read it. The file, or 0 and close *ret_file afterwards;
  * -1 with errno.
  */

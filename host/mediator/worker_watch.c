@@ -318,6 +318,26 @@ bool worker_watch_is_down(const struct mediator *mediator, unsigned gpu)
 	return watch && watch->state == WATCH_DOWN;
 }
 
+bool worker_watches_look(const struct mediator *mediator, char *text, size_t bytes)
+{
+	const struct worker_watch *watch;
+	unsigned count = 0;
+	size_t used = 0;
+
+	LIST_FOREACH(watch, &mediator->worker_watches, link)
+	{
+		count++;
+		if (watch->state == WATCH_UP || used >= bytes)
+			continue;
+		used += (size_t)snprintf(text + used, bytes - used, "%s%s: %s", used ? "; " : "", watch->address,
+					 watch->state == WATCH_DOWN ? watch->reason
+								    : "it has not said which GPUs it has");
+	}
+	if (!used)
+		snprintf(text, bytes, "%u of %u are there", count, count);
+	return !used;
+}
+
 unsigned worker_watch_gpu_count(const struct mediator *mediator, const char *worker)
 {
 	const struct worker_watch *watch = watch_find(mediator, worker_gpu(worker));

@@ -30,6 +30,9 @@ void worker_watches_destroy(struct mediator *mediator);
 /* It could not be reached when that was last tried. */
 bool worker_watch_is_down(const struct mediator *mediator, unsigned gpu);
 
+/* True: all that are configured are there; a sentence in any case. */
+bool worker_watches_look(const struct mediator *mediator, char *text, size_t bytes);
+
 /* GPUs of the worker that are known. */
 unsigned worker_watch_gpu_count(const struct mediator *mediator, const char *worker);
 

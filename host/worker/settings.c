@@ -27,6 +27,10 @@
 #define OPTION_CACHE	   259
 #define OPTION_CACHE_MIB   260
 #define OPTION_PAGEABLE	   261
+#define OPTION_CHECK	   262
+#define CONNECTIONS_MOST   65536
+#define SILENCE_MS_LEAST   1500 /* both sides speak once a second */
+#define SILENCE_MS_MOST	   600000
 
 struct parsing {
 	struct settings settings;
@@ -56,10 +60,13 @@ static const struct argp_option options[] = {
 	{"compute-cache", OPTION_CACHE, "DIRECTORY", 0,
 	 "Where the driver keeps what it compiles, a folder for each tenant (nowhere)", 0},
 	{"compute-cache-mib", OPTION_CACHE_MIB, "MIB", 0, "How much of it a tenant's folder has (256)", 0},
+	{"check", OPTION_CHECK, NULL, 0, "Start nothing: say what is wrong with the options; exit code 2 if anything",
+	 0},
 	{0},
 };
 
-static unsigned number_parse(const struct argp_state *state, const char *text, unsigned long least, unsigned long most)
+static unsigned number_parse(const struct argp_state *state, const char *option, const char *text, unsigned long least,
+			     unsigned long most)
 {
 	char *end;
 	unsigned long number;
@@ -67,8 +74,19 @@ static unsigned number_parse(const struct argp_state *state, const char *text, u
 	errno = 0;
 	number = strtoul(text, &end, 10);
 	if (text[0] < '0' || text[0] > '9' || *end || errno || number < least || number > most)
-		argp_error(state, "\"%s\" is no number from %lu to %lu", text, least, most);
+		argp_error(state, "--%s: \"%s\" is no number from %lu to %lu", option, text, least, most);
 	return (unsigned)number;
+}
+
+/* HOST:PORT, where HOST may be nothing. */
+static const char *listen_parse(const struct argp_state *state, const char *text)
+{
+	const char *colon = strrchr(text, ':');
+
+	if (!colon || colon[1] < '1' || colon[1] > '9' || colon[1 + strspn(colon + 1, "0123456789")] ||
+	    strtoul(colon + 1, NULL, 10) > UINT16_MAX)
+		argp_error(state, "--listen: \"%s\" is no HOST:PORT with a port from 1 to 65535", text);
+	return text;
 }
 
 static error_t option_parse(int key, char *argument, struct argp_state *state)
@@ -78,7 +96,7 @@ static error_t option_parse(int key, char *argument, struct argp_state *state)
 
 	switch (key) {
 	case 'l':
-		settings->listen = argument;
+		settings->listen = listen_parse(state, argument);
 		return 0;
 	case 'c':
 		settings->credentials = argument;
@@ -90,15 +108,13 @@ static error_t option_parse(int key, char *argument, struct argp_state *state)
 		settings->driver = argument;
 		return 0;
 	case 'm':
-		settings->connections_max = (unsigned)strtoul(argument, NULL, 10);
+		settings->connections_max = number_parse(state, "connections-max", argument, 1, CONNECTIONS_MOST);
 		return 0;
 	case 'n':
-		settings->lanes_max = (unsigned)strtoul(argument, NULL, 10);
-		if (settings->lanes_max > LANES_MAX)
-			settings->lanes_max = LANES_MAX;
+		settings->lanes_max = number_parse(state, "lanes-max", argument, 0, LANES_MAX);
 		return 0;
 	case 's':
-		settings->silence_ms = (unsigned)strtoul(argument, NULL, 10);
+		settings->silence_ms = number_parse(state, "silence-ms", argument, SILENCE_MS_LEAST, SILENCE_MS_MOST);
 		return 0;
 	case OPTION_PAGEABLE:
 		settings->allow_pageable_access = true;
@@ -107,16 +123,19 @@ static error_t option_parse(int key, char *argument, struct argp_state *state)
 		parsing->executor_user = argument;
 		return 0;
 	case OPTION_USERS_FIRST:
-		parsing->users.first = number_parse(state, argument, 0, UINT_MAX);
+		parsing->users.first = number_parse(state, "executor-users-first", argument, 0, UINT_MAX);
 		return 0;
 	case OPTION_USERS_COUNT:
-		parsing->users.count = number_parse(state, argument, 1, USERS_COUNT_MAX);
+		parsing->users.count = number_parse(state, "executor-users-count", argument, 1, USERS_COUNT_MAX);
 		return 0;
 	case OPTION_CACHE:
 		parsing->cache = argument;
 		return 0;
 	case OPTION_CACHE_MIB:
-		parsing->cache_mib = number_parse(state, argument, 1, CACHE_MIB_MAX);
+		parsing->cache_mib = number_parse(state, "compute-cache-mib", argument, 1, CACHE_MIB_MAX);
+		return 0;
+	case OPTION_CHECK:
+		settings->checks_only = true;
 		return 0;
 	case ARGP_KEY_ARG:
 		argp_error(state, "unexpected argument \"%s\"", argument);
@@ -191,6 +210,7 @@ int settings_read(int count, char **arguments, struct settings *ret_settings, st
 		.cache_mib = CACHE_MIB,
 	};
 
+	argp_err_exit_status = SETTINGS_EXIT_WRONG;
 	argp_program_version = "vgpu-worker " VGPU_VERSION;
 	if (argp_parse(&parser, count, arguments, 0, NULL, &parsing))
 		return -1;

@@ -5,6 +5,8 @@
 
 #include <stdbool.h>
 
+#define SETTINGS_EXIT_WRONG 2
+
 struct executors;
 
 /* Its texts are the command line's, or last as long as the program. */
@@ -17,9 +19,10 @@ struct settings {
 	unsigned connections_max;
 	unsigned lanes_max;
 	unsigned silence_ms;
+	bool checks_only; /* nothing is to be started */
 };
 
-/* 0, or -1 with a line in the log; --help and usage errors end the program. */
+/* 0, or -1 with a line in the log: SETTINGS_EXIT_WRONG. --help and usage errors end the program. */
 int settings_read(int count, char **arguments, struct settings *ret_settings, struct executors *executors);
 
 #endif

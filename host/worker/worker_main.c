@@ -354,6 +354,33 @@ static int serve(const struct settings *settings, SSL_CTX *context, int listener
 	return status;
 }
 
+/* Whether what the settings name is there; nothing is started. The exit code. */
+static int settings_look(const struct settings *settings)
+{
+	char text[160];
+	int file = open(settings->credentials, O_RDONLY | O_CLOEXEC);
+	SSL_CTX *context = file < 0 ? NULL : credentials_load(file, true, text, sizeof(text));
+	bool is_good = context != NULL;
+
+	if (!context)
+		log_error("credentials: %s: %s", settings->credentials, file < 0 ? strerror(errno) : text);
+	if (access(settings->executor, X_OK) < 0) {
+		log_error("executor: %s: %s", settings->executor, strerror(errno));
+		is_good = false;
+	}
+	/* A name without a folder is looked for by the dynamic linker. */
+	if (strchr(settings->driver, '/') && access(settings->driver, R_OK) < 0) {
+		log_error("driver: %s: %s", settings->driver, strerror(errno));
+		is_good = false;
+	}
+	SSL_CTX_free(context);
+	if (file >= 0)
+		close(file);
+	if (is_good)
+		log_info("The options are right");
+	return is_good ? EXIT_SUCCESS : SETTINGS_EXIT_WRONG;
+}
+
 int main(int count, char **arguments)
 {
 	struct executors executors = {.cache = {.remove = executors_cache_remove}};
@@ -366,7 +393,9 @@ int main(int count, char **arguments)
 
 	log_open(NULL);
 	if (settings_read(count, arguments, &settings, &executors) < 0)
-		return EXIT_FAILURE;
+		return SETTINGS_EXIT_WRONG;
+	if (settings.checks_only)
+		return settings_look(&settings);
 	signal(SIGPIPE, SIG_IGN);
 	file = open(settings.credentials, O_RDONLY | O_CLOEXEC);
 	if (file < 0)

@@ -4,10 +4,12 @@
  * domain it starts itself for each guest of the list.
  */
 #include <argp.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "grants_check.h"
 #include "grants_domain.h"
 #include "grants_watch.h"
 
@@ -23,13 +25,16 @@ enum option_key {
 	OPTION_PRIORITY,
 	OPTION_SOCKET,
 	OPTION_CHANNELS,
-	OPTION_BYTES
+	OPTION_BYTES,
+	OPTION_CHECK
 };
 
 static const struct argp_option options[] = {
 	{"guests", OPTION_LIST, "FILE", 0, "the list of guests (/etc/vgpu/xen-guests)", 0},
 	{"socket", OPTION_SOCKET, "PATH", 0,
 	 "the mediator's (" VGPU_SOCKET_PATH ", then " VGPU_SOCKET_PATH_FALLBACK ")", 0},
+	{"check", OPTION_CHECK, NULL, 0,
+	 "start nothing: say what is wrong with the list or options; exit code 2 if anything", 0},
 	{NULL, 0, NULL, 0, "For one guest, with DOMID or in its line of the list:", 0},
 	{"vm-id", OPTION_VM_ID, "N", 0, "a number that no other VM has (0: the mediator chooses, where allowed)", 0},
 	{"pool", OPTION_POOL, "LETTER", 0, "the GPU pool (A)", 0},
@@ -42,6 +47,7 @@ static const struct argp_option options[] = {
 struct settings {
 	struct grants_domain domain;
 	struct grants_watch_settings watch;
+	bool checks_only;
 };
 
 static uint32_t number_take(struct argp_state *state, const char *text, unsigned long minimum, unsigned long maximum)
@@ -95,6 +101,9 @@ static error_t option_take(int key, char *text, struct argp_state *state)
 	case OPTION_BYTES:
 		domain->pages = number_take(state, text, MEBIBYTES_MIN, MEBIBYTES_MAX) * PAGES_OF_A_MEBIBYTE;
 		break;
+	case OPTION_CHECK:
+		settings->checks_only = true;
+		break;
 	case ARGP_KEY_ARG:
 		if (state->arg_num > 0)
 			argp_usage(state);
@@ -126,8 +135,11 @@ int main(int count, char **arguments)
 		.watch = {.list = "/etc/vgpu/xen-guests"},
 	};
 
+	argp_err_exit_status = GRANTS_EXIT_WRONG;
 	argp_program_version = "vgpu-xen-grants " VGPU_VERSION;
 	if (argp_parse(&parser, count, arguments, 0, NULL, &settings))
 		return EXIT_FAILURE;
+	if (settings.checks_only)
+		return settings.domain.domain ? EXIT_SUCCESS : grants_check(settings.watch.list);
 	return settings.domain.domain ? grants_serve(&settings.domain) : grants_watch_run(&settings.watch);
 }

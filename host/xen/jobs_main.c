@@ -355,6 +355,7 @@ int main(int count, char **arguments)
 	struct carrier carrier = {.jobs = "/run/vgpu-jobs/socket", .list = "/etc/vgpu/xen-guests"};
 	struct event *readable;
 
+	argp_err_exit_status = 2; /* as of the other daemons: the unit does not start it again */
 	argp_program_version = "vgpu-xen-jobs " VGPU_VERSION;
 	if (argp_parse(&parser, count, arguments, 0, NULL, &carrier))
 		return EXIT_FAILURE;

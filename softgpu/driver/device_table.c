@@ -11,7 +11,6 @@
 #include "driver.h"
 
 #define DEFAULT_MEMORY_BYTES ((uint64_t)4 << 30)
-#define UUID_PREFIX	     "GPU-"
 #define UUID_TEXT_BYTES	     48
 
 /* As the machine has it, whoever sees it. */
@@ -24,6 +23,7 @@ static unsigned machine_count;
 static uint64_t context_bytes;
 static unsigned visible[DEVICES_MAX]; /* indices of the above */
 static unsigned visible_count;
+static bool are_instances; /* of a GPU in MIG mode */
 
 /* A version 8 UUID (RFC 9562: the bits mean what their maker says), the same on every machine. */
 static CUuuid uuid_of(unsigned index)
@@ -34,11 +34,16 @@ static CUuuid uuid_of(unsigned index)
 	return uuid;
 }
 
+static const char *uuid_prefix(void)
+{
+	return are_instances ? "MIG-" : "GPU-";
+}
+
 /* As tools write it; 'text' has UUID_TEXT_BYTES. */
 static void uuid_print(unsigned index, char *text)
 {
 	CUuuid uuid = uuid_of(index);
-	size_t length = (size_t)sprintf(text, UUID_PREFIX);
+	size_t length = (size_t)sprintf(text, "%s", uuid_prefix());
 
 	for (int i = 0; i < 16; i++)
 		length += (size_t)sprintf(text + length, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "",
@@ -120,7 +125,7 @@ static int entry_find(const char *entry, size_t length)
 		number = strtoul(entry, &end, 10);
 		return end == entry + length && number < machine_count ? (int)number : -1;
 	}
-	if (length <= strlen(UUID_PREFIX))
+	if (length <= strlen(uuid_prefix()))
 		return -1;
 	for (unsigned i = 0; i < machine_count; i++) {
 		uuid_print(i, text);
@@ -176,6 +181,7 @@ CUresult device_table_open(void)
 	CUresult result;
 
 	visible_count = 0;
+	are_instances = getenv("SOFTGPU_MIG") != NULL;
 	result = count_read();
 	if (!result)
 		result = memory_read();
@@ -184,6 +190,9 @@ CUresult device_table_open(void)
 	if (result)
 		return result;
 	visible_read();
+	/* A process sees one instance only, the first one that it names. */
+	if (are_instances && visible_count > 1)
+		visible_count = 1;
 	return visible_count ? CUDA_SUCCESS : CUDA_ERROR_NO_DEVICE;
 }
 

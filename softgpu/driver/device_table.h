@@ -7,6 +7,8 @@
  * takes some of them and gives them their numbers, as with the real driver: each entry is a number or the beginning of
  * a UUID, and the first one that names no device, or one that was named before, ends the list.
  *
+ * With SOFTGPU_MIG they are instances of a GPU in MIG mode: their UUIDs begin with "MIG-", and a process sees one.
+ *
  * Read once by device_table_open(), constant afterwards; all functions may be called by any thread.
  */
 #ifndef SOFTGPU_DRIVER_DEVICE_TABLE_H

@@ -4,11 +4,13 @@
 import os
 import re
 import signal
+import tempfile
 import time
 import unittest
+from pathlib import Path
 
 import tap
-from stack import wait_until
+from stack import Mediator, build_directory, wait_until
 from test_schedule import Tenants, lines_of
 
 
@@ -138,6 +140,38 @@ class Live(unittest.TestCase):
             output, _ = program.communicate(timeout=60)
             self.assertLessEqual(lines_of(output)[-1]['bytes'], 32 << 20)
             tenants.mediator.stop(signal.SIGINT)
+
+
+class Driver(unittest.TestCase):
+    def test_one_that_starts_for_the_probe_alone(self):
+        """cuInit fails in the executors of programs, as where the GPU is lost between: health says so, and why."""
+        with tempfile.TemporaryDirectory() as folder:
+            wrapper, broken = Path(folder, 'executor'), Path(folder, 'broken')
+            real = build_directory() / 'host' / 'executor' / 'cuda-executor'
+            # Only what serves has no arguments. 0 is no number of devices for softgpu.
+            wrapper.write_text(f'#!/bin/sh\n[ $# -gt 0 ] || [ ! -e {broken} ] || export SOFTGPU_DEVICES=0\n'
+                               f'exec {real} "$@"\n')
+            wrapper.chmod(0o755)
+            broken.touch()
+            with Mediator('--executor', str(wrapper)) as mediator:
+                program = build_directory() / 'examples' / 'vector_add'
+
+                def bad():
+                    return {check['check']: check['text'] for check in
+                            mediator.admin('show-health', code=7 if broken.exists() else 0) if not check['good']}
+
+                mediator.wait_for_line('CUDA initialized')
+                for _ in range(3):
+                    self.assertNotEqual(mediator.run(program).returncode, 0)
+                wait_until(lambda: mediator.text().count(': cuInit: CUDA_ERROR_INVALID_VALUE (1)') == 3, 'three failures')
+                self.assertEqual(set(bad()), {'executors'})
+                self.assertIn('pool A: the last 3 did not start: cuInit: CUDA_ERROR_INVALID_VALUE (1)',
+                              bad()['executors'])
+                # A program that wants no device says nothing of the driver.
+                broken.unlink()
+                self.assertNotEqual(mediator.run(program, CUDA_VISIBLE_DEVICES='').returncode, 0)
+                self.assertEqual(mediator.run(program).returncode, 0)
+                self.assertEqual(bad(), {})
 
 
 if __name__ == '__main__':

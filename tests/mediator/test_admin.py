@@ -25,13 +25,18 @@ NOBODY = 65534
 PROGRAM = None
 
 
-def run(daemon, *arguments, code=DONE, wrapper=(), environment=None):
-    """Its standard output, or standard error where it is to fail."""
+def run(daemon, *arguments, code=DONE, wrapper=(), environment=None, warned=()):
+    """Its standard output, or standard error where it is to fail; 'warned': words of each warning that it is to give."""
     assert daemon.wait_log("ADMIN. vgpu-admin connects to"), daemon.log()
     done = subprocess.run([*wrapper, PROGRAM, "--socket=" + daemon.socket + ".admin", *arguments],
                           capture_output=True, text=True, timeout=60, env=environment)
     assert done.returncode == code, (arguments, done)
-    assert (done.stderr == "") == (code in (DONE, UNHEALTHY)), (arguments, done)
+    if code in (DONE, UNHEALTHY):
+        warnings = done.stderr.splitlines()
+        assert len(warnings) == len(warned), (arguments, done)
+        for line, words in zip(warnings, warned):
+            assert line.startswith("vgpu-admin: warning: ") and words in line, (arguments, done)
+    assert code in (DONE, UNHEALTHY) or done.stderr, (arguments, done)
     return done.stdout if code in (DONE, UNHEALTHY) else done.stderr
 
 
@@ -126,10 +131,19 @@ def test_mistakes():
             run(daemon, *arguments, code=code)
         assert "from 1 to 100" in run(daemon, "set-weight", "web", "0", code=USAGE)
         assert "low, medium, high" in run(daemon, "set-priority", "web", "urgent", code=USAGE)
+        # A name is one VM's.
         run(daemon, "register-vm", "twin", "--vm-id=5")
-        run(daemon, "register-vm", "twin", "--vm-id=6")
-        assert "give the vm_id" in run(daemon, "set-weight", "twin", "5", code=CONFLICT)
-        assert [vm["weight"] for vm in ask(daemon, "list-vms")] == [50, 50, 50]
+        assert "vm:5 has the name" in run(daemon, "register-vm", "twin", "--vm-id=6", code=CONFLICT)
+        run(daemon, "register-vm", "other", "--vm-id=6")
+        assert "vm:5 has the name" in run(daemon, "update-vm", "6", "--name=twin", code=CONFLICT)
+        run(daemon, "update-vm", "5", "--name=twin", "--weight=50")
+        with Device(daemon.socket, vm_id=7, name=b"pair"), Device(daemon.socket, vm_id=8, name=b"pair"):
+            assert "give the vm_id" in run(daemon, "set-weight", "pair", "5", code=CONFLICT)
+            # Settings under a number that is not the connected VM's would not hold for it.
+            run(daemon, "register-vm", "pair", "--vm-id=7", warned=["connected with the vm_id 8, not 7"])
+            run(daemon, "remove-vm", "7")
+        # Those that were connected have gone.
+        assert wait_until(lambda: [vm["weight"] for vm in ask(daemon, "list-vms")] == [50, 50, 50])
         done = subprocess.run([PROGRAM, "--socket=/nonexistent/socket", "status"], capture_output=True, text=True)
         assert done.returncode == NO_MEDIATOR and "no mediator answers" in done.stderr
 
@@ -183,7 +197,7 @@ def test_restart_keeps_what_nvml_shows():
         with Mediator(*options, **how) as first, Device(first.socket, vm_id=1, channels=4) as device:
             assert first.wait_log("CUDA initialized")
             run(first, "assign-gpu", "0", "A")
-            run(first, "assign-gpu", "1", "A")
+            run(first, "assign-gpu", "1", "A", warned=["no GPU is left"])
             assert device.open(0).kind == harness.READY
             assert first.wait_log('greeted: 0 ')
             # NVML's is no program: the first one starts on the same GPU.
@@ -227,7 +241,7 @@ def test_gpus_of_pools():
                 daemon.send_signal(signal.SIGUSR1)
                 assert daemon.wait_log("GPU 1: policy round-robin")
                 run(daemon, "update-pool", "B", "--policy=default")
-                run(daemon, "assign-gpu", "0", "B")
+                run(daemon, "assign-gpu", "0", "B", warned=["no GPU is left"])
                 assert ask(daemon, "show-pool", "B")["gpus"] == 2
                 # The one with fewer programs.
                 assert second.open(1).kind == harness.READY
@@ -243,6 +257,29 @@ def test_gpus_of_pools():
                 assert "has no GPU" not in remote.open(0).text
                 run(daemon, "assign-gpu", "0", "none")
                 assert third.open(0).kind == harness.READY
+
+
+def test_who_loses_the_last_gpu_is_told():
+    with Mediator(probe="two") as daemon:
+        assert daemon.wait_log("CUDA initialized")
+        run(daemon, "register-vm", "web", "--pool=B")
+        run(daemon, "register-vm", "db", "--pool=C")
+        run(daemon, "assign-gpu", "0", "B")
+        # The last one that was nobody's: pool C had no other.
+        run(daemon, "assign-gpu", "1", "D", warned=["no GPU is left that belongs to no pool", "pool C has no GPU any more"])
+        assert daemon.wait_log("warning .ADMIN. pool C has no GPU any more: programs of its 1 VMs")
+        # Nothing that was not so before.
+        run(daemon, "assign-gpu", "1", "D")
+        run(daemon, "register-vm", "late", "--pool=E", warned=["pool E has no GPU"])
+        run(daemon, "set-pool", "late", "C", warned=["pool C has no GPU"])
+        run(daemon, "set-pool", "late", "B")
+        # Pool B's last one goes to another pool; then to none, where pools without one find it.
+        run(daemon, "assign-gpu", "0", "D", warned=["pool B has no GPU any more: programs of its 2 VMs"])
+        run(daemon, "assign-gpu", "0", "B")
+        answer = ask(daemon, "assign-gpu", "0", "D")
+        assert len(answer["warnings"]) == 1 and "pool B" in answer["warnings"][0], answer
+        run(daemon, "assign-gpu", "0", "B")
+        run(daemon, "assign-gpu", "0", "none", warned=["pool B has no GPU of its own any more"])
 
 
 def test_quarantine_by_hand():
@@ -338,7 +375,7 @@ def test_what_is_shown():
 
 def test_manual_and_completion_know_all_commands():
     packaging = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "packaging")
-    with open(os.path.join(packaging, "man", "vgpu-admin.8")) as file:
+    with open(os.path.join(packaging, "man", "vgpu-admin.8.in")) as file:
         manual = file.read().replace("\\-", "-")
     commands = subprocess.run([PROGRAM, "--list-commands"], capture_output=True, text=True, check=True).stdout.split()
     missing = [command for command in commands if command not in manual]
@@ -349,24 +386,30 @@ def test_manual_and_completion_know_all_commands():
         completion = file.read()
     missing = [option for option in options if option not in completion]
     assert not missing, missing
-    missing = [option for option in options - {"--help"} if option not in manual]
-    assert not missing, missing
     bash = shutil.which("bash")
     if not bash:
         raise Skip("needs bash")
     with Mediator() as daemon:
         run(daemon, "register-vm", "web", "--vm-id=7")
+        run(daemon, "register-vm", "the db's box", "--vm-id=8")
+        run(daemon, "register-vm", 'say "hi" \\o/', "--vm-id=9")
 
         def completed(*words):
-            script = 'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _vgpu_admin; echo "${COMPREPLY[@]}"'
+            script = 'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _vgpu_admin; printf "%s\\n" "${COMPREPLY[@]}"'
             environment = dict(os.environ, VGPU_ADMIN_SOCKET=daemon.socket + ".admin",
                                PATH=os.path.dirname(os.path.abspath(PROGRAM)) + ":" + os.environ["PATH"])
             done = subprocess.run([bash, "-c", script, "bash", os.path.join(packaging, "bash-completion", "vgpu-admin"),
                                    "vgpu-admin", *words], capture_output=True, text=True, env=environment, check=True)
-            return done.stdout.split()
+            return [line for line in done.stdout.split("\n") if line]
 
         assert completed("set-w") == ["set-weight"]
-        assert completed("set-weight", "") == ["7", "web"]
+        # Names as they are to be typed, also where the operator has begun to.
+        assert completed("set-weight", "") == ["7", "web", "8", r"the\ db\'s\ box", "9", r'say\ \"hi\"\ \\o/']
+        assert completed("set-weight", "the") == completed("set-weight", r"the\ d") == [r"the\ db\'s\ box"]
+        assert completed("show-vm", '"the d') == ["the db's box"] and completed("show-vm", "'the d") == []
+        assert completed("show-vm", "'say") == ['say "hi" \\o/']
+        # A name is one word.
+        assert completed("set-pool", r"the\ db\'s\ box", "Q") == ["Q"]
         assert completed("--json", "set-priority", "7", "h") == ["high"]
         assert completed("list-vms", "--pri") == ["--priority"]
         assert completed("assign-gpu", "") == ["0"]

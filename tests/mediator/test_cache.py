@@ -123,7 +123,7 @@ def test_sizes_and_inherited_variables():
         environment, = executors(mediator)
         assert not [name for name in environment if name.startswith("CUDA_CACHE")]
     mediator = Mediator("--compute-cache=here", wait=False)
-    assert mediator.process.wait(harness.PATIENCE) == 1
+    assert mediator.process.wait(harness.PATIENCE) == 2
     assert 'compute-cache: "here" is no absolute path' in mediator.log()
     shutil.rmtree(mediator.folder)
 

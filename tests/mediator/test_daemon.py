@@ -193,6 +193,8 @@ def test_the_packaged_configuration():
                     if re.match(r"#(%s) = " % "|".join(("slow-wait", "policy", "slice", "aging", "quarantine-time",
                                                         "heartbeat", "admin-group", "placement",
                                                         "tenant")), line))
+    # The group of vgpu-admin, which this machine need not have, but some.
+    text = text.replace("admin-group = vgpu-admin", "admin-group = daemon")
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "packaged.conf")
         with open(path, "w") as file:
@@ -202,11 +204,38 @@ def test_the_packaged_configuration():
             assert mediator.wait_log("CUDA initialized")
 
 
-def test_unknown_names_in_settings():
-    for name, value in ("placement", "here"), ("policy", "luck"):
-        mediator = Mediator("--%s=%s" % (name, value), wait=False)
-        assert mediator.process.wait(harness.PATIENCE) == 1
-        assert '%s: "%s" is unknown' % (name, value) in mediator.log()
+WRONG_SETTINGS = 2
+WRONG_VALUES = (
+    ("placement=here", "one of program, tenant"), ("policy=luck", "one of fair"), ("log-level=loud", "one of error"),
+    ("metrics=foo", "a numeric address"), ("metrics=localhost:80", "a numeric address"),
+    ("metrics=127.0.0.1", "a numeric address"), ("metrics=127.0.0.1:0", "a numeric address"),
+    ("metrics=127.0.0.1:99999", "a numeric address"), ("socket=/" + "x" * 200, "at most 107 characters"),
+    ("admin-socket=/" + "x" * 200, "at most 107 characters"), ("socket-mode=9", "an octal number from 1 to 777"),
+    ("heartbeat=0", "a number from 1 to 86400"), ("heartbeat=", "a number"), ("local-pool=AB", "A-Z"),
+    ("worker=B", "A to Z"), ("worker=host:1", "A to Z"), ("worker=B=", "HOST:PORT"), ("worker=B=host", "HOST:PORT"),
+    ("worker=B=host:0", "no port"), ("worker=B=host:65536", "no port"), ("worker=B=host:http", "no port"),
+    ("worker=B=:5555", "HOST:PORT"), ("socket-group=no-such-group", "no such group"),
+    ("admin-group=no-such-group", "no such group"), ("view-group=no-such-group", "no such group"),
+    ("executor-user=no-such-user", "no such user"), ("executor-environment=A=b", "the name of a variable"),
+    ("driver=" + "x" * 300, "at most 255 characters"), ("tenant=vmm:3 weight=1", "none of vm:N"),
+    ("tenant=vm:x weight=1", "none of vm:N"), ("tenant=vm:3 weight=0", "no setting of a tenant"),
+    ("tenant=vm:3 colour=red", "no setting of a tenant"), ("worker-pack=perhaps", "yes|no"),
+    ("worker-lanes=9", "a number from 0 to 8"), ("executor=", "PATH"),
+)
+
+
+def test_wrong_values_of_options():
+    for option, reason in WRONG_VALUES:
+        mediator = Mediator("--" + option, wait=False)
+        name, _, value = option.partition("=")
+        assert mediator.process.wait(harness.PATIENCE) == WRONG_SETTINGS, option
+        line = '--%s: "%s" is no value (' % (name, value)
+        assert line in mediator.log() and reason in mediator.log(), (option, mediator.log())
+        shutil.rmtree(mediator.folder)
+    for option in ("--no-such-setting=1", "surplus", "--heartbeat"):
+        mediator = Mediator(option, wait=False)
+        assert mediator.process.wait(harness.PATIENCE) == WRONG_SETTINGS, option
+        shutil.rmtree(mediator.folder)
 
 
 def test_usual_places():
@@ -326,10 +355,6 @@ def test_executor_user():
         assert answer.kind == harness.READY, answer.text
         assert mediator.wait_log("surroundings: .* user=65534")
     shutil.rmtree(folder)
-    mediator = Mediator("--executor-user=no-such-user", wait=False)
-    assert mediator.process.wait(10) == 1
-    assert mediator.wait_log('there is no user "no-such-user"')
-    shutil.rmtree(mediator.folder)
 
 
 def test_control_group_that_cannot_be_used():
@@ -341,7 +366,7 @@ def test_control_group_that_cannot_be_used():
                 assert device.open(channel).kind == harness.READY
             assert mediator.log().count(complaint) == 1, mediator.log()
     mediator = Mediator("--executor-cgroup=here", wait=False)
-    assert mediator.process.wait(10) == 1
+    assert mediator.process.wait(10) == WRONG_SETTINGS
     assert mediator.wait_log('executor-cgroup: "here" is neither "own" nor an absolute path')
     shutil.rmtree(mediator.folder)
 
@@ -378,7 +403,7 @@ def test_executor_users():
             assert wait_until(lambda: len(users()) == 4) and users()[3] in ("700000", "700001")
     shutil.rmtree(folder)
     mediator = Mediator("--executor-users-first=10", wait=False)
-    assert mediator.process.wait(10) == 1
+    assert mediator.process.wait(10) == WRONG_SETTINGS
     assert mediator.wait_log("are no users for executors")
     shutil.rmtree(mediator.folder)
 
@@ -658,6 +683,13 @@ def test_log_rotation_and_reload():
             mediator.send_signal(signal.SIGHUP)
             assert mediator.wait_log(r'mediator.conf:1: "1000" is no value for vm-processes-max')
             assert mediator.wait_log("The configuration stays as it was")
+            with open(mediator.configuration, "w") as file:
+                file.write("vm-processes-max = 2\nmetrics = foo\n")
+            mediator.send_signal(signal.SIGHUP)
+            assert mediator.wait_log(r'mediator.conf:2: "foo" is no value for metrics')
+            assert mediator.wait_log("The configuration stays as it was", count=2)
+            device.close_channel(1)
+            assert "limit of 1" in device.open(1).text
             device.ring()
             assert device.interrupted(), "a reload must not touch what runs"
     shutil.rmtree(folder)
@@ -678,14 +710,67 @@ def test_slow_calls_setting_reaches_running_programs():
 def test_wrong_configuration_is_refused():
     for text, message in (("hearbeat = 3\n", 'unknown setting "hearbeat"'), ("heartbeat\n", "not of the form"),
                           ("heartbeat = -1\n", "is no value"), ("heartbeat = 99999999999999999999\n", "is no value"),
-                          ("socket-mode = rw\n", "is no value"), ("log-level = loud\n", "unknown")):
+                          ("socket-mode = rw\n", "is no value"), ("log-level = loud\n", "one of error"),
+                          ("metrics = foo\n", 'mediator.conf:1: "foo" is no value for metrics'),
+                          ("heartbeat = x\n\nslice = 1\n", "mediator.conf:3: "),
+                          ("tenant = %s\n" % ("x" * 5000), "a line has fewer than")):
         folder = tempfile.mkdtemp()
         with open(os.path.join(folder, "mediator.conf"), "w") as file:
             file.write(text)
         mediator = Mediator(folder=folder, wait=False)
-        assert mediator.process.wait(10) == 1, text
+        assert mediator.process.wait(10) == WRONG_SETTINGS, text
         assert message in mediator.log(), mediator.log()
         shutil.rmtree(folder)
+
+
+def checked(text, *options, executor=None):
+    """Exit code and words of --check with that file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "mediator.conf")
+        with open(path, "w") as file:
+            file.write(text.replace("FOLDER", folder))
+        done = subprocess.run([Mediator.program, "--config=" + path, "--executor=" + (executor or Mediator.executor),
+                               "--check", *options], capture_output=True, text=True, timeout=60)
+        assert sorted(os.listdir(folder)) == ["mediator.conf"], "--check makes nothing"
+        assert done.stdout == ""
+        return done.returncode, done.stderr
+
+
+def test_check_of_the_configuration():
+    code, words = checked("socket = FOLDER/mediator.sock\nlog = FOLDER/log\ndatabase = FOLDER/vgpu.db\n"
+                          "metrics = 127.0.0.1:1\n")
+    assert code == 0 and "The settings are right" in words, words
+    # All that is wrong, each with its line; and what the command line has.
+    code, words = checked("heartbeat = x\n# a comment\nmetrics = foo\ncolour = red\nslice\n", "--policy=luck")
+    assert code == WRONG_SETTINGS and "are right" not in words
+    for line in ('mediator.conf:1: "x" is no value for heartbeat', 'mediator.conf:3: "foo" is no value for metrics',
+                 'mediator.conf:4: unknown setting "colour"', "mediator.conf:5: not of the form",
+                 '--policy: "luck" is no value'):
+        assert line in words, (line, words)
+    # What is named and not there.
+    code, words = checked("socket = /nowhere/a.sock\nlog = /nowhere/log\ndatabase = /nowhere/vgpu.db\n"
+                          "worker = B=host:5555\nworker-credentials = /nowhere/pem\ndevice-user = no-such-user\n",
+                          executor="/nowhere/cuda-executor")
+    assert code == WRONG_SETTINGS, words
+    for line in ("socket: /nowhere: No such file", "log: /nowhere: No such file", "database: /nowhere: No such file",
+                 "worker-credentials: /nowhere/pem: No such file", "executor: /nowhere/cuda-executor: No such file",
+                 'device-user: there is no user "no-such-user"'):
+        assert line in words, (line, words)
+    code, words = checked("executor-users-first = 10\nexecutor-cgroup = here\n")
+    assert code == WRONG_SETTINGS and "are no users" in words and "executor-cgroup" in words, words
+    code, words = checked("heartbeat = 5\nheartbeat = 6\n")
+    assert code == 0 and "mediator.conf:2: heartbeat is in line 1 too" in words, words
+    missing = subprocess.run([Mediator.program, "--check", "--config=/nowhere/mediator.conf"], capture_output=True,
+                             text=True, timeout=60)
+    assert missing.returncode == WRONG_SETTINGS and "/nowhere/mediator.conf: No such file" in missing.stderr
+    # While a mediator runs it is left alone, and its socket stays.
+    with Mediator() as mediator:
+        done = subprocess.run([Mediator.program, "--check-configuration", "--config=" + mediator.configuration,
+                               "--socket=" + mediator.socket, "--executor=" + Mediator.executor], timeout=60,
+                              capture_output=True, text=True)
+        assert done.returncode == 0, done
+        with Device(mediator.socket) as device:
+            assert device.open(0).kind == harness.READY
 
 
 def test_restart_keeps_a_device():

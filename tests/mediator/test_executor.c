@@ -22,9 +22,13 @@
  *   ask           ready, and asks about its tenant all the time; each answer counts as a call
  *   stowaway      ready, then asks with a descriptor that nobody wants, at the first doorbell
  *   die           ready, then dies by SIGABRT at the first doorbell
+ *   no-cuda       ready, then says that cuInit has failed
+ *   cuda          ready, then says that cuInit has worked
+ *   file:PATH     what stands in that file now
  *
  * With --probe it answers as VGPU_EXECUTOR_TEST_PROBE says: "good" (the default), "slow",
- * "none", "two", "reaching" or "bad"; the library "missing.so" is always bad, "appears:FILE" until FILE exists.
+ * "none", "two", "reaching" or "bad"; the library "missing.so" is always bad, "appears:FILE" until FILE exists, and
+ * with "no-nvidia" "libcuda.so.1".
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -53,7 +57,8 @@ static int probe_answer(const char *library)
 		behaviour = "good";
 	if (strcmp(behaviour, "slow") == 0)
 		sleep(600);
-	if (strcmp(behaviour, "bad") == 0 || strstr(library, "missing.so")) {
+	if (strcmp(behaviour, "bad") == 0 || strstr(library, "missing.so") ||
+	    (strcmp(behaviour, "no-nvidia") == 0 && strcmp(library, "libcuda.so.1") == 0)) {
 		fprintf(stderr, "%s: cannot open shared object file\n", library);
 		return 1;
 	}
@@ -69,6 +74,34 @@ static int probe_answer(const char *library)
 	if (strcmp(behaviour, "two") == 0)
 		printf("device=1 name=\"other device\" uuid=GPU-2 memory=1073741824 pci=0000:02:00.0\n");
 	return 0;
+}
+
+/* What VGPU_EXECUTOR_TEST says, or the file that it names. */
+static const char *behaviour_read(void)
+{
+	static char text[32];
+	const char *behaviour = getenv("VGPU_EXECUTOR_TEST");
+	FILE *file;
+
+	if (!behaviour)
+		return "ready";
+	if (strncmp(behaviour, "file:", 5) != 0)
+		return behaviour;
+	file = fopen(behaviour + 5, "re");
+	if (!file || !fgets(text, sizeof(text), file))
+		exit(7);
+	fclose(file);
+	return text;
+}
+
+static void driver_result_tell(bool has_worked)
+{
+	struct control_message message = {.driver_result = {.result = has_worked ? 0 : 999}};
+
+	snprintf(message.driver_result.name, sizeof(message.driver_result.name), "%s",
+		 has_worked ? "CUDA_SUCCESS" : "CUDA_ERROR_UNKNOWN");
+	if (control_send(VGPU_EXECUTOR_CONTROL_FD, VGPU_CONTROL_DRIVER_RESULT, &message) < 0)
+		exit(8);
 }
 
 static void answer(enum vgpu_control_type type, enum vgpu_channel_error error, const char *text)
@@ -218,7 +251,7 @@ static void stowaway_send(int descriptor)
 
 int main(int argument_count, char **arguments)
 {
-	const char *behaviour = getenv("VGPU_EXECUTOR_TEST");
+	const char *behaviour;
 	struct vgpu_executor_counters *counters;
 	static const struct vgpu_permit_page no_permit;
 	const struct vgpu_permit_page *permit = &no_permit;
@@ -236,8 +269,7 @@ int main(int argument_count, char **arguments)
 	if (argument_count == 2 &&
 	    (strcmp(arguments[1], "--sensors") == 0 || strcmp(arguments[1], "--gpu-events") == 0))
 		return 0;
-	if (!behaviour)
-		behaviour = "ready";
+	behaviour = behaviour_read();
 	surroundings_report();
 	if (control_receive(VGPU_EXECUTOR_CONTROL_FD, &start) != 1 ||
 	    start.header.type != VGPU_CONTROL_EXECUTOR_START ||
@@ -303,6 +335,8 @@ int main(int argument_count, char **arguments)
 		bell_ring(bell);
 	if (strcmp(behaviour, "ask") == 0)
 		tenant_ask(counters);
+	if (strcmp(behaviour, "no-cuda") == 0 || strcmp(behaviour, "cuda") == 0)
+		driver_result_tell(strcmp(behaviour, "cuda") == 0);
 	for (;;) {
 		struct pollfd sources[] = {
 			{.fd = control_open ? VGPU_EXECUTOR_CONTROL_FD : -1, .events = POLLIN},

@@ -27,6 +27,46 @@ EXAMPLES = build_directory() / 'examples'
 END_TO_END = build_directory() / 'tests' / 'end_to_end'
 COPY_LOOP = END_TO_END / 'copy_loop'
 
+class Options(unittest.TestCase):
+    def run_worker(self, *options):
+        done = subprocess.run([build_directory() / 'host/worker/vgpu-worker', *options], capture_output=True, text=True,
+                              timeout=60, check=False)
+        return done.returncode, done.stderr
+
+    def test_wrong_values(self):
+        for option in ('--listen=foo', '--listen=127.0.0.1:0', '--listen=127.0.0.1:99999', '--listen=127.0.0.1:http',
+                       '--connections-max=0', '--connections-max=many', '--lanes-max=9', '--silence-ms=10',
+                       '--silence-ms=', '--executor-users-count=0', '--executor-users-first=x',
+                       '--compute-cache-mib=99999'):
+            code, words = self.run_worker(option)
+            self.assertEqual(code, 2, option)
+            self.assertIn(f'{option.split("=")[0]}: ', words)
+        for option in '--executor-users-first=10', '--compute-cache=here', '--no-such-option', 'surplus':
+            self.assertEqual(self.run_worker(option)[0], 2, option)
+
+    def test_check(self):
+        with tempfile.TemporaryDirectory() as folder:
+            key = Path(folder, 'worker.psk')
+            psk_write(key)
+            driver = build_directory() / 'softgpu' / 'driver' / 'libsoftgpu.so.1'
+            with socket.socket() as other:
+                # Nothing listens, and so a place that is taken does not matter.
+                other.bind(('127.0.0.1', 0))
+                other.listen()
+                listen = f'--listen=127.0.0.1:{other.getsockname()[1]}'
+                code, words = self.run_worker('--check', listen, f'--credentials={key}', f'--driver={driver}')
+            self.assertEqual(code, 0, words)
+            self.assertIn('The options are right', words)
+            key.write_text('psk short\n')
+            code, words = self.run_worker('--check', f'--credentials={key}', '--executor=/nowhere/executor',
+                                          '--driver=/nowhere/libcuda.so.1')
+            self.assertEqual(code, 2)
+            self.assertRegex(words, f'credentials: {key}: ')
+            self.assertIn('executor: /nowhere/executor: No such file', words)
+            self.assertIn('driver: /nowhere/libcuda.so.1: No such file', words)
+            self.assertIn('No such file', self.run_worker('--check', '--credentials=/nowhere/pem')[1])
+
+
 class Programs(unittest.TestCase):
     """With a pre-shared key, and no driver on the host."""
 

@@ -278,6 +278,21 @@ static void visible_ones_are_numbered_anew(void **state)
 	assert_int_equal(visible_devices("-1", &bus), -1);
 }
 
+static void of_instances_one_is_visible(void **state)
+{
+	int bus;
+
+	(void)state;
+	setenv("SOFTGPU_MIG", "1", 1);
+	assert_int_equal(visible_devices("MIG-736f6674-6770-8075-8000-000000000003", &bus), 1);
+	assert_int_equal(bus, 2);
+	assert_int_equal(visible_devices("2,0", &bus), 1);
+	assert_int_equal(bus, 2);
+	assert_int_equal(visible_devices("GPU-736f6674-6770-8075-8000-000000000003", &bus), -1);
+	unsetenv("SOFTGPU_MIG");
+	assert_int_equal(visible_devices("MIG-736f6674-6770-8075-8000-000000000003", &bus), -1);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -288,6 +303,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_fault_stays),
 		cmocka_unit_test(mappings_are_for_the_devices_named),
 		cmocka_unit_test(visible_ones_are_numbered_anew),
+		cmocka_unit_test(of_instances_one_is_visible),
 	};
 
 	if (argc > 1 && strcmp(argv[1], "--look") == 0)
