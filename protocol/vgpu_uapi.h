@@ -11,7 +11,7 @@
  *          rings the doorbell.
  * read()   of 8 bytes: like an eventfd, the number of interrupts since the last
  *          read; blocks while it is 0 unless O_NONBLOCK; EPIPE when the channel
- *          is lost.
+ *          is lost, by the guest's sleep too.
  * poll()   POLLIN when read() would not block; POLLHUP | POLLERR when the
  *          channel is lost.
  * ioctl()  VGPU_IOCTL_INFO.

@@ -38,7 +38,8 @@ struct vgpu_device;
 struct vgpu_channel {
 	struct vgpu_device *device;
 	unsigned int index;
-	bool used; /* belongs to an open file */
+	bool used;  /* belongs to an open file */
+	bool ready; /* that has seen it so */
 	bool lost;
 	atomic_t interrupts; /* since the last read */
 	wait_queue_head_t wait;
@@ -73,7 +74,7 @@ void vgpu_channel_close(struct vgpu_channel *channel);
 void vgpu_channel_info(struct vgpu_channel *channel, struct vgpu_ioctl_info *ret_info);
 bool vgpu_channel_gone(struct vgpu_channel *channel);
 
-/* After vector 0: looks which channels were lost and wakes who waits. */
+/* After vector 0, or when the guest has slept: looks which channels were lost and wakes who waits. */
 void vgpu_states_changed(struct vgpu_device *device);
 /* Ends what runs on the host, forbids the registers and wakes everybody. */
 void vgpu_device_end(struct vgpu_device *device);

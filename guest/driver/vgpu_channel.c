@@ -58,6 +58,7 @@ static int channel_claim(struct vgpu_device *device, struct vgpu_channel **ret_c
 			continue;
 		}
 		channel->used = true;
+		channel->ready = false;
 		channel->lost = false;
 		atomic_set(&channel->interrupts, 0);
 		*ret_channel = channel;
@@ -153,6 +154,9 @@ int vgpu_channel_open(struct vgpu_device *device, struct vgpu_channel **ret_chan
 		vgpu_channel_close(channel);
 		return rc;
 	}
+	spin_lock(&device->lock);
+	channel->ready = true;
+	spin_unlock(&device->lock);
 	*ret_channel = channel;
 	return 0;
 }
@@ -187,9 +191,21 @@ void vgpu_channel_info(struct vgpu_channel *channel, struct vgpu_ioctl_info *ret
 		info.generation = channel_read(channel, VGPU_CHANNEL_GENERATION);
 		info.state = channel_read(channel, VGPU_CHANNEL_STATE);
 		info.error = channel_read(channel, VGPU_CHANNEL_ERROR);
+		if (channel->lost && info.state != VGPU_CHANNEL_LOST) {
+			info.state = VGPU_CHANNEL_LOST;
+			info.error = VGPU_ERROR_EXECUTOR_DIED;
+		}
 	}
 	spin_unlock(&device->lock);
 	*ret_info = info;
+}
+
+/* A device that was reset while the guest slept has closed it without its process. */
+static bool channel_is_lost(struct vgpu_channel *channel)
+{
+	u32 state = channel_read(channel, VGPU_CHANNEL_STATE);
+
+	return state == VGPU_CHANNEL_LOST || (channel->ready && state != VGPU_CHANNEL_READY);
 }
 
 void vgpu_states_changed(struct vgpu_device *device)
@@ -200,7 +216,7 @@ void vgpu_states_changed(struct vgpu_device *device)
 	for (i = 0; i < device->channel_count && !device->gone; i++) {
 		struct vgpu_channel *channel = &device->channels[i];
 
-		if (channel->used && !channel->lost && channel_read(channel, VGPU_CHANNEL_STATE) == VGPU_CHANNEL_LOST) {
+		if (channel->used && !channel->lost && channel_is_lost(channel)) {
 			WRITE_ONCE(channel->lost, true);
 			wake_up_all(&channel->wait);
 		}

@@ -118,36 +118,35 @@ static void vma_flags_change(struct vm_area_struct *vma, vm_flags_t set, vm_flag
 #endif
 }
 
-struct cached_map {
+struct memory_map {
 	struct mm_struct *mm;
 	unsigned long frame;
 	pgprot_t protection;
 };
 
-static int cached_pte_set(pte_t *pte, unsigned long address, void *data)
+static int memory_pte_set(pte_t *pte, unsigned long address, void *data)
 {
-	struct cached_map *map = data;
+	struct memory_map *map = data;
 
 	set_pte_at(map->mm, address, pte, pte_mkspecial(pfn_pte(map->frame++, map->protection)));
 	return 0;
 }
 
 /*
- * The channel's memory is the host's RAM and must be cacheable. Where the firmware put it below
- * 4 GiB (vgpu_memory_move_high could not help behind a bridge), remap_pfn_range() would follow the
- * MTRRs and map it uncached; there the entries are written as they should be.
+ * The channel's memory is the host's RAM and must be cacheable. remap_pfn_range() would follow the
+ * MTRRs, which have what the firmware puts below 4 GiB (vgpu_memory_move_high cannot help behind a
+ * bridge) uncached; and it would reserve a memory type for each mapping, of which x86 gives none
+ * back, and complains, for a mapping that is taken away in parts. So the entries are written here.
  */
 static int memory_map(struct vm_area_struct *vma, phys_addr_t address, size_t bytes)
 {
-	struct cached_map map = {
+	struct memory_map map = {
 		.mm = vma->vm_mm,
 		.frame = address >> PAGE_SHIFT,
 		.protection = pgprot_decrypted(vma->vm_page_prot),
 	};
 
-	if (address >= 1ULL << 32)
-		return remap_pfn_range(vma, vma->vm_start, map.frame, bytes, map.protection);
-	return apply_to_page_range(vma->vm_mm, vma->vm_start, bytes, cached_pte_set, &map);
+	return apply_to_page_range(vma->vm_mm, vma->vm_start, bytes, memory_pte_set, &map);
 }
 
 static int vgpu_mmap_range(struct vgpu_channel *channel, struct vm_area_struct *vma)

@@ -184,6 +184,18 @@ static void vgpu_shutdown(struct pci_dev *pci)
 	vgpu_device_end(pci_get_drvdata(pci));
 }
 
+/* From memory or disk: the device was reset, and its channels are closed, where it had no power. */
+static int vgpu_resume(struct device *dev)
+{
+	vgpu_states_changed(pci_get_drvdata(to_pci_dev(dev)));
+	return 0;
+}
+
+static const struct dev_pm_ops vgpu_pm = {
+	.resume = vgpu_resume,
+	.restore = vgpu_resume,
+};
+
 static const struct pci_device_id vgpu_ids[] = {
 	{PCI_DEVICE(VGPU_PCI_VENDOR_ID, VGPU_PCI_DEVICE_ID)},
 	{},
@@ -196,6 +208,7 @@ static struct pci_driver vgpu_driver = {
 	.probe = vgpu_probe,
 	.remove = vgpu_remove,
 	.shutdown = vgpu_shutdown,
+	.driver.pm = &vgpu_pm,
 };
 
 static int __init vgpu_init(void)

@@ -6,7 +6,6 @@
 #include <event2/event.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +17,7 @@
 #include "closer.h"
 #include "control_socket.h"
 #include "job.h"
+#include "peer_log.h"
 #include "peer_stream.h"
 #include "room.h"
 
@@ -25,30 +25,26 @@
 #define CONNECTION	3
 #define CONNECTION_TEXT "VGPU_CONNECTION=3"
 
+/*
+ * What the largest request and its answer take when they are parsed, twice over, and 320 MiB for the guest library's
+ * table of handles, of which hardly any is touched. Memory of the GPU is not among it.
+ */
+#ifdef __SANITIZE_ADDRESS__
+#define RUNNER_MEMORY_BYTES RLIM_INFINITY /* the sanitizer reserves more than any machine has */
+#else
+#define RUNNER_MEMORY_BYTES (768u << 20)
+#endif
+
 #define VM_LINE_BYTES_MAX 16
 #define AHEAD_BYTES_MAX	  (1u << 20)
 #define ANSWERS_BYTES_MAX (1u << 20) /* that a VM has not read yet, before its next job */
 #define ANSWER_BYTES_MAX  (64u << 20)
+#define GARBAGE_LINES_MAX 64 /* one after the other: then its connection ends */
 #define TEXT_TOO_BIG	  "{\"error\":\"the request is too long or too deep\"}\n"
 #define TEXT_NO_OBJECT	  "{\"error\":\"the request is no JSON object\"}\n"
 #define TEXT_RUNNER_LOST  "{\"error\":\"the job's process ended before its answer\"}\n"
 #define TEXT_RUNNER_NOT_THERE \
 	"{\"error\":\"the job cannot be run: there is no mediator, or the host is out of resources\"}\n"
-
-void jobs_log(const char *format, ...)
-{
-	char line[256];
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(line, sizeof(line), format, arguments);
-	va_end(arguments);
-	for (char *at = line; *at; at++) {
-		if (*at < ' ' || *at > '~')
-			*at = '?';
-	}
-	fprintf(stderr, "[vgpu-jobs] %s\n", line);
-}
 
 static void requests_take(struct client *client);
 
@@ -80,7 +76,7 @@ static void client_end(struct client *client)
 	void (*ended)(void *owner) = client->ended;
 	void *owner = client->owner;
 
-	jobs_log("%s: the connection ended", client->name);
+	log_write_limited(client->log, LOG_LEVEL_INFO, "%s: the connection ended", client->name);
 	runner_end(client);
 	peer_stream_destroy(client->wire);
 	event_free(client->timer);
@@ -107,7 +103,7 @@ static void idle_timed_out(evutil_socket_t none, short what, void *argument)
 
 	(void)none;
 	(void)what;
-	jobs_log("%s: no job for %u s", client->name, client->jobs->idle_seconds);
+	log_write_limited(client->log, LOG_LEVEL_INFO, "%s: no job for %u s", client->name, client->jobs->idle_seconds);
 	client_end(client);
 }
 
@@ -121,7 +117,7 @@ static void answer_send(struct client *client, const char *text)
 	client->is_running = false;
 	event_del(client->timer);
 	evbuffer_add(peer_stream_output(client->wire), text, strlen(text));
-	jobs_log("Sent response to %s", client->name);
+	log_write_limited(client->log, LOG_LEVEL_INFO, "Sent response to %s", client->name);
 }
 
 static void runner_readable(void *argument)
@@ -179,7 +175,8 @@ static int mediator_greet(const struct client *client)
 	snprintf(message.client_hello.process_name, sizeof(message.client_hello.process_name), "%s", client->name);
 	if (connection >= 0 && control_send(connection, VGPU_CONTROL_CLIENT_HELLO, &message) == 0)
 		return connection;
-	jobs_log("%s: no mediator at %s: %s", client->name, client->jobs->mediator, strerror(errno));
+	log_write_limited(client->log, LOG_LEVEL_INFO, "%s: no mediator at %s: %s", client->name,
+			  client->jobs->mediator, strerror(errno));
 	if (connection >= 0)
 		close(connection);
 	return -1;
@@ -192,6 +189,7 @@ static _Noreturn void runner_exec(const struct jobs *jobs, int socket, int conne
 	char *environment[] = {"LANG=C.UTF-8", "VGPU_TRANSPORT=local", CONNECTION_TEXT, library, NULL};
 	const struct rlimit no_core = {0, 0};
 	const struct rlimit files = {256, 256};
+	const struct rlimit memory = {RUNNER_MEMORY_BYTES, RUNNER_MEMORY_BYTES};
 	sigset_t none;
 
 	sigemptyset(&none);
@@ -200,7 +198,8 @@ static _Noreturn void runner_exec(const struct jobs *jobs, int socket, int conne
 	snprintf(library, sizeof(library), "LD_LIBRARY_PATH=%s", jobs->library);
 	if (dup2(socket, STDIN_FILENO) >= 0 && dup2(socket, STDOUT_FILENO) >= 0 && dup2(connection, CONNECTION) >= 0 &&
 	    fcntl(CONNECTION, F_SETFD, 0) == 0 && setrlimit(RLIMIT_CORE, &no_core) == 0 &&
-	    setrlimit(RLIMIT_NOFILE, &files) == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0)
+	    setrlimit(RLIMIT_NOFILE, &files) == 0 && setrlimit(RLIMIT_DATA, &memory) == 0 &&
+	    prctl(PR_SET_PDEATHSIG, SIGKILL) == 0)
 		execve(jobs->runner, arguments, environment);
 	dprintf(STDERR_FILENO, "[vgpu-jobs] cannot start %s: %s\n", jobs->runner, strerror(errno));
 	_exit(127);
@@ -241,7 +240,8 @@ static void job_timed_out(evutil_socket_t none, short what, void *argument)
 
 	(void)none;
 	(void)what;
-	jobs_log("%s: the job takes longer than %u s: ended", client->name, client->jobs->job_seconds);
+	log_write_limited(client->log, LOG_LEVEL_INFO, "%s: the job takes longer than %u s: ended", client->name,
+			  client->jobs->job_seconds);
 	runner_end(client);
 	answer_send(client, TEXT_RUNNER_LOST);
 	requests_take(client);
@@ -251,8 +251,9 @@ static void request_run(struct client *client)
 {
 	const struct timeval patience = {.tv_sec = client->jobs->job_seconds};
 
-	jobs_log("Received GPU request from %s", client->name);
+	log_write_limited(client->log, LOG_LEVEL_INFO, "Received GPU request from %s", client->name);
 	client->is_running = true;
+	client->garbage_lines = 0;
 	event_del(client->idle_timer);
 	client->scan.request[client->scan.bytes++] = '\n';
 	if (!runner_start(client)) {
@@ -281,6 +282,7 @@ static bool vm_line_take(struct client *client, struct evbuffer *input)
 		if (line)
 			client->vm_id = (uint32_t)strtoul(line + sizeof(start), NULL, 10);
 		free(line);
+		client->log = peer_log_find(client->vm_id, client->name);
 	}
 	client->may_name_vm = false;
 	return true;
@@ -305,10 +307,13 @@ static void requests_take(struct client *client)
 		if (result == SCAN_WHOLE) {
 			request_run(client);
 		} else if (result == SCAN_NONE) {
-			jobs_log("%s: sent a line that is no request", client->name);
+			log_write_limited(client->log, LOG_LEVEL_INFO, "%s: sent a line that is no request",
+					  client->name);
 			answer_send(client, TEXT_NO_OBJECT);
+			client->ends_after_answer = ++client->garbage_lines == GARBAGE_LINES_MAX;
 		} else if (result == SCAN_TOO_BIG) {
-			jobs_log("%s: sent a request that is too long or too deep", client->name);
+			log_write_limited(client->log, LOG_LEVEL_INFO,
+					  "%s: sent a request that is too long or too deep", client->name);
 			answer_send(client, TEXT_TOO_BIG);
 			client->ends_after_answer = true;
 		}
@@ -362,6 +367,7 @@ struct client *client_create(struct jobs *jobs, int socket, const struct client_
 	client->may_name_vm = plan->may_name_vm;
 	client->may_idle = plan->may_idle;
 	client->is_known = plan->is_known;
+	client->log = peer_log_find(plan->vm_id, plan->name);
 	snprintf(client->name, sizeof(client->name), "%s", plan->name);
 	client->timer = evtimer_new(jobs->base, job_timed_out, client);
 	client->idle_timer = evtimer_new(jobs->base, idle_timed_out, client);
@@ -371,14 +377,16 @@ struct client *client_create(struct jobs *jobs, int socket, const struct client_
 		goto failed;
 	peer_stream_read(client->wire, true);
 	if (victim) {
-		jobs_log("%s: has had no job for longest, and makes room for %s", victim->name, client->name);
+		log_write_limited(client->log, LOG_LEVEL_INFO, "%s: has had no job for longest, and makes room for %s",
+				  victim->name, client->name);
 		client_end(victim);
 	}
 	room_enter(client);
 	idle_begin(client);
 	return client;
 failed:
-	jobs_log("%s: refused: %u connections are there", plan->name, jobs->clients);
+	log_write_limited(peer_log_find(plan->vm_id, plan->name), LOG_LEVEL_INFO,
+			  "%s: refused: %u connections are there", plan->name, jobs->clients);
 	if (client && client->timer)
 		event_free(client->timer);
 	if (client && client->idle_timer)

@@ -18,6 +18,7 @@
 
 struct event;
 struct event_base;
+struct log_limit;
 struct peer_stream;
 
 /* Of a VM whose number is not known; its jobs are those of the user of vgpu-jobs. */
@@ -51,6 +52,8 @@ struct client {
 	struct event *timer;
 	struct event *idle_timer; /* while no job runs */
 	struct scan scan;
+	unsigned garbage_lines; /* since the last request */
+	struct log_limit *log;
 	bool is_running;
 	bool ends_after_answer;
 	bool has_said_all; /* nothing more comes */
@@ -75,7 +78,5 @@ struct client *client_create(struct jobs *jobs, int socket, const struct client_
 
 /* Of any of them: nobody signals it any more. */
 void client_process_reaped(const struct jobs *jobs, pid_t process);
-
-void jobs_log(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

@@ -14,6 +14,7 @@ struct job {
 	const json_t *request;
 	struct buffers buffers;
 	struct failure failure;
+	size_t output_count; /* of the arguments so far */
 };
 
 /* NULL with the failure set, or the result. */
@@ -260,7 +261,10 @@ static bool argument_take(struct job *job, const json_t *given, struct argument 
 	ret_argument->value = address;
 	if (json_is_true(json_object_get(given, "output")))
 		ret_argument->output_count = elements;
-	return true;
+	job->output_count += ret_argument->output_count;
+	/* Each number of an answer costs the host far more than its bytes on the GPU. */
+	return job->output_count <= JOB_ELEMENTS_MAX ||
+	       failure_set(&job->failure, "the outputs have more than %u elements together", JOB_ELEMENTS_MAX);
 }
 
 static json_t *outputs_read(struct job *job, const struct argument *arguments, size_t count)

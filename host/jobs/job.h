@@ -24,7 +24,7 @@
 #include "gpu.h"
 
 #define JOB_BYTES_MAX	  (4u << 20) /* of a request */
-#define JOB_ELEMENTS_MAX  (1u << 20) /* of an array, inputs and outputs alike */
+#define JOB_ELEMENTS_MAX  (1u << 20) /* of an array, inputs and outputs alike; of all outputs together */
 #define JOB_ARGUMENTS_MAX 32
 
 /* The byte before an answer, between a runner and vgpu-jobs. */

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "client.h"
+#include "log.h"
 #include "settings.h"
 
 #define RETRY_SECONDS 1
@@ -65,14 +66,14 @@ static void serial_connect(evutil_socket_t none, short what, void *argument)
 		};
 
 		if (client_create(serial->jobs, connected, &plan)) {
-			jobs_log("%s: connected to %s", setting->name, setting->path);
+			log_info("%s: connected to %s", setting->name, setting->path);
 			serial->error_told = 0;
 			return;
 		}
 	} else {
 		if (errno != serial->error_told) {
 			serial->error_told = errno;
-			jobs_log("%s: %s: %s; trying once a second", setting->name, setting->path, strerror(errno));
+			log_info("%s: %s: %s; trying once a second", setting->name, setting->path, strerror(errno));
 		}
 		if (connected >= 0)
 			close(connected);
@@ -181,6 +182,7 @@ int main(int count, char **arguments)
 	base = event_base_new();
 	if (!base)
 		return EXIT_FAILURE;
+	log_open(NULL);
 	signal(SIGPIPE, SIG_IGN);
 	/* Runners are of the same user, and are not to look into it. */
 	prctl(PR_SET_DUMPABLE, 0);
@@ -190,17 +192,17 @@ int main(int count, char **arguments)
 	event_add(evsignal_new(base, SIGINT, stop, base), NULL);
 	for (size_t i = 0; i < settings.listen_count; i++) {
 		if (!listener_add(&settings.jobs, &settings.listens[i])) {
-			jobs_log("%s: %s", settings.listens[i].text, strerror(errno));
+			log_error("%s: %s", settings.listens[i].text, strerror(errno));
 			return EXIT_FAILURE;
 		}
-		jobs_log("Listening on %s", settings.listens[i].text);
+		log_info("Listening on %s", settings.listens[i].text);
 	}
 	for (size_t i = 0; i < settings.serial_count; i++) {
 		if (!serial_add(&settings.jobs, &settings.serials[i])) {
-			jobs_log("%s: out of memory", settings.serials[i].name);
+			log_error("%s: out of memory", settings.serials[i].name);
 			return EXIT_FAILURE;
 		}
 	}
-	jobs_log("Host daemon started");
+	log_info("Host daemon started");
 	return event_base_dispatch(base) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -88,7 +88,8 @@ void vgpu_channel_close(VgpuChannel *channel)
 
 void vgpu_channels_close(VgpuState *s)
 {
-    for (unsigned i = 0; i < s->channel_count; i++) {
+    /* None are there when the guest's write has met its unplugging. */
+    for (unsigned i = 0; s->channels && i < s->channel_count; i++) {
         vgpu_channel_close(&s->channels[i]);
     }
 }

@@ -7,6 +7,15 @@
 
 #include "vgpu-cuda.h"
 
+/*
+ * NULL: there is none. Another processor's access may have found the registers before the device was unplugged, and get
+ * here when its channels are gone already.
+ */
+static VgpuChannel *vgpu_channel_at(VgpuState *s, hwaddr index)
+{
+    return s->channels && index < s->channel_count ? &s->channels[index] : NULL;
+}
+
 static uint32_t vgpu_channel_register_read(const VgpuChannel *channel, hwaddr address)
 {
     switch (address) {
@@ -24,11 +33,11 @@ static uint32_t vgpu_channel_register_read(const VgpuChannel *channel, hwaddr ad
 uint64_t vgpu_register_read(void *opaque, hwaddr address, unsigned size)
 {
     VgpuState *s = opaque;
-    hwaddr index = (address - VGPU_CHANNEL_REGISTERS) / VGPU_CHANNEL_STRIDE;
+    VgpuChannel *channel;
 
-    if (address >= VGPU_CHANNEL_REGISTERS && index < s->channel_count) {
-        return vgpu_channel_register_read(&s->channels[index],
-                                          address % VGPU_CHANNEL_STRIDE);
+    if (address >= VGPU_CHANNEL_REGISTERS) {
+        channel = vgpu_channel_at(s, (address - VGPU_CHANNEL_REGISTERS) / VGPU_CHANNEL_STRIDE);
+        return channel ? vgpu_channel_register_read(channel, address % VGPU_CHANNEL_STRIDE) : 0;
     }
     switch (address) {
     case VGPU_REGISTER_MAGIC:
@@ -85,18 +94,17 @@ static void vgpu_channel_command(VgpuChannel *channel, uint64_t command)
 void vgpu_register_write(void *opaque, hwaddr address, uint64_t value, unsigned size)
 {
     VgpuState *s = opaque;
-    hwaddr index;
+    VgpuChannel *channel;
 
     if (address >= VGPU_DOORBELLS) {
-        index = (address - VGPU_DOORBELLS) / VGPU_DOORBELL_STRIDE;
-        if (s->trace && index < s->channel_count && address % VGPU_DOORBELL_STRIDE == 0) {
-            vgpu_doorbell_trace(&s->channels[index]);
+        channel = vgpu_channel_at(s, (address - VGPU_DOORBELLS) / VGPU_DOORBELL_STRIDE);
+        if (s->trace && channel && address % VGPU_DOORBELL_STRIDE == 0) {
+            vgpu_doorbell_trace(channel);
         }
     } else if (address >= VGPU_CHANNEL_REGISTERS) {
-        index = (address - VGPU_CHANNEL_REGISTERS) / VGPU_CHANNEL_STRIDE;
-        if (index < s->channel_count &&
-            address % VGPU_CHANNEL_STRIDE == VGPU_CHANNEL_COMMAND) {
-            vgpu_channel_command(&s->channels[index], value);
+        channel = vgpu_channel_at(s, (address - VGPU_CHANNEL_REGISTERS) / VGPU_CHANNEL_STRIDE);
+        if (channel && address % VGPU_CHANNEL_STRIDE == VGPU_CHANNEL_COMMAND) {
+            vgpu_channel_command(channel, value);
         }
     } else if (address == VGPU_REGISTER_RESET) {
         vgpu_channels_close(s);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -16,11 +17,12 @@
 #include "neighbours.h"
 #include "question.h"
 #include "share_table.h"
+#include "strangers.h"
 
 #define ANSWER_FILES   2 /* the tenant's page, the counters */
 #define COUNTERS_BYTES 4096
 
-struct connection *connection_add(struct accounts *accounts, int *ret_peer)
+struct connection *connection_add(struct accounts *accounts, const char *host, const char *port, int *ret_socket)
 {
 	struct connection *connection = calloc(1, sizeof(*connection));
 	int sockets[2];
@@ -41,7 +43,9 @@ struct connection *connection_add(struct accounts *accounts, int *ret_peer)
 	connection->socket = sockets[0];
 	for (size_t i = 0; i < ACCOUNT_LANE_FILES; i++)
 		connection->lane_files[i] = -1;
-	*ret_peer = sockets[1];
+	snprintf(connection->host, sizeof(connection->host), "%s", host);
+	snprintf(connection->peer, sizeof(connection->peer), "%s:%s", connection->host, port);
+	*ret_socket = sockets[1];
 	LIST_INSERT_HEAD(&accounts->connections, connection, link);
 	return connection;
 }
@@ -147,6 +151,16 @@ static unsigned programs_count(const struct accounts *accounts)
 	return count;
 }
 
+/* Its process has refused its peer, and ends: false. */
+static bool refusal_log(struct accounts *accounts, const struct connection *connection, const struct question *question)
+{
+	char reason[QUESTION_REASON_BYTES];
+
+	log_text_copy(reason, sizeof(reason), question->reason, sizeof(question->reason));
+	log_write_limited(&accounts->refusals, LOG_LEVEL_INFO, "%s: refused: %s", connection->peer, reason);
+	return false;
+}
+
 /* Before there is an executor. False: it is the end, or no question, or refused. */
 static bool question_take(struct accounts *accounts, struct connection *connection)
 {
@@ -157,7 +171,11 @@ static bool question_take(struct accounts *accounts, struct connection *connecti
 
 	if (got < 0 && (errno == EAGAIN || errno == EINTR))
 		return true;
-	if (got == sizeof(question)) {
+	if (got == sizeof(question) && question.kind == QUESTION_KNOWN) {
+		is_question = stranger_admit(accounts, connection);
+	} else if (got == sizeof(question) && question.kind == QUESTION_REFUSAL) {
+		is_question = refusal_log(accounts, connection, &question);
+	} else if (got == sizeof(question) && connection->is_known) {
 		switch (question.kind) {
 		case QUESTION_ACCOUNT:
 			is_question = !connection->counters && !connection->lane_of &&
@@ -198,10 +216,10 @@ void connection_reaped(struct accounts *accounts, pid_t process)
 	LIST_FOREACH(connection, &accounts->connections, link)
 	{
 		if (connection->process == process) {
+			connection->process = 0;
 			/* What it has sent before its end. */
 			if (connection->socket >= 0)
 				connection_answer(accounts, connection);
-			connection->process = 0;
 			lanes_kill(accounts, connection);
 			/* Nobody hears of it any more, also if it is inside the driver. It is not reaped yet. */
 			if (connection->executor)
@@ -235,6 +253,21 @@ void accounts_forget(struct accounts *accounts)
 		munmap(account->page, VGPU_SCHEDULE_PAGE_BYTES);
 		close(account->file);
 	}
+}
+
+int account_known_tell(int socket)
+{
+	const struct question question = {.kind = QUESTION_KNOWN};
+
+	return files_send(socket, &question, sizeof(question), NULL, 0, 0);
+}
+
+void account_refusal_tell(int socket, const char *reason)
+{
+	struct question question = {.kind = QUESTION_REFUSAL};
+
+	snprintf(question.reason, sizeof(question.reason), "%s", reason);
+	(void)files_send(socket, &question, sizeof(question), NULL, 0, 0);
 }
 
 int account_ask(int socket, const struct account_key *key, const struct account_group *group, int *ret_tenant,

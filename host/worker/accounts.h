@@ -17,8 +17,12 @@
 #include <sys/types.h>
 
 #include "link.h"
+#include "log.h"
 
 #define ACCOUNT_CERTIFICATE_BYTES 32
+/* Texts: an address with its zone, and a port behind it. */
+#define CONNECTION_HOST_BYTES 72
+#define CONNECTION_PEER_BYTES (CONNECTION_HOST_BYTES + 8)
 
 /* Compared as bytes: what is behind a text's end is zero. */
 struct account_key {
@@ -56,10 +60,15 @@ struct account {
 /* The process of a connection, as the main process knows it. */
 struct connection {
 	LIST_ENTRY(connection) link;
-	pid_t process;	/* 0: it is gone, its executor not yet */
-	pid_t executor; /* 0: none that is still there */
-	bool has_begun; /* it had its executor; from then on it asks as one does */
-	int socket;	/* to the process; -1: closed */
+	char host[CONNECTION_HOST_BYTES];
+	char peer[CONNECTION_PEER_BYTES]; /* with its port */
+	bool is_familiar;		  /* when it came somebody with credentials was here from its host */
+	bool is_known;			  /* it has shown credentials */
+	bool is_ending;			  /* its process was killed */
+	pid_t process;			  /* 0: it is gone, its executor not yet */
+	pid_t executor;			  /* 0: none that is still there */
+	bool has_begun;			  /* it had its executor; from then on it asks as one does */
+	int socket;			  /* to the process; -1: closed */
 	struct account *account;
 	struct account_group group;
 	const volatile struct vgpu_executor_counters *counters; /* a page that its executor writes */
@@ -77,14 +86,16 @@ LIST_HEAD(account_list, account);
 struct executors;
 
 struct accounts {
-	unsigned programs_max; /* connections with an account */
+	unsigned programs_max;	  /* connections with an account */
+	unsigned connections_max; /* without credentials, and as many with, lanes not counted */
+	struct log_limit refusals;
 	struct executors *executors;
 	struct connection_list connections;
 	struct account_list accounts;
 };
 
-/* The main process: a new connection, before its process is there. NULL with errno; *ret_peer is for the process. */
-struct connection *connection_add(struct accounts *accounts, int *ret_peer);
+/* The main process: a new connection, before its process is there. NULL with errno; *ret_socket is for the process. */
+struct connection *connection_add(struct accounts *accounts, const char *host, const char *port, int *ret_socket);
 /* Its process was not started, or it is all gone. */
 void connection_remove(struct connection *connection);
 /* Its socket is readable. */
@@ -94,6 +105,10 @@ void connection_reaped(struct accounts *accounts, pid_t process);
 
 /* The connection's process: what it has by being a copy of the main one is not for it. */
 void accounts_forget(struct accounts *accounts);
+/* Its peer has shown credentials. Where there are too many such, the process is ended. 0, or -1 with errno. */
+int account_known_tell(int socket);
+/* Its peer is refused: why, for the log. */
+void account_refusal_tell(int socket, const char *reason);
 /* Its tenant's page and the page for its executor's counters. 0, or -1 with errno. */
 int account_ask(int socket, const struct account_key *key, const struct account_group *group, int *ret_tenant,
 		int *ret_counters);

@@ -5,13 +5,16 @@
 
 #include "accounts.h"
 
-#define QUESTION_FILES_MAX 4
+#define QUESTION_FILES_MAX    4
+#define QUESTION_REASON_BYTES 160
 
 enum question_kind {
-	QUESTION_ACCOUNT = 1, /* the answer: the tenant's page, the counters */
-	QUESTION_LANES,	      /* no answer; with the files of enum account_lane_file */
-	QUESTION_LANE,	      /* the answer: those files */
-	QUESTION_EXECUTOR,    /* with its control socket and its pipe; the answer is of account_executors.c */
+	QUESTION_KNOWN = 1, /* no answer; before any other but the next */
+	QUESTION_REFUSAL,   /* no answer */
+	QUESTION_ACCOUNT,   /* the answer: the tenant's page, the counters */
+	QUESTION_LANES,	    /* no answer; with the files of enum account_lane_file */
+	QUESTION_LANE,	    /* the answer: those files */
+	QUESTION_EXECUTOR,  /* with its control socket and its pipe; the answer is of account_executors.c */
 };
 
 struct question {
@@ -21,6 +24,7 @@ struct question {
 	struct account_group group;
 	uint32_t lanes;
 	uint8_t token[LINK_TOKEN_BYTES];
+	char reason[QUESTION_REASON_BYTES]; /* of a refusal */
 };
 
 /* Sends bytes with files, which stay the caller's. 0, or -1 with errno. */

@@ -28,11 +28,12 @@
 #include "mirror.h"
 #include "sandbox.h"
 #include "settings.h"
+#include "strangers.h"
 #include "watch.h"
 
 #define HANDSHAKE_MS 5000
 #define OPEN_MS	     5000
-/* That have not said yet what they are for, or that watch: one for each program, and so many more. */
+/* Beyond two for each program: that watch, or have not said yet what they are for. */
 #define OTHERS_MAX	16
 #define ACCEPT_RETRY_MS 100
 
@@ -118,9 +119,10 @@ static void connection_serve(const struct settings *settings, SSL_CTX *context, 
 
 	if (link_create(&link, context, socket) < 0)
 		return;
-	if (!link_handshake(&link, true, HANDSHAKE_MS) || !greeting_receive(&link, &greeting) ||
-	    !certificate_read(&link, plan.certificate)) {
-		log_info("%s: refused: %s", peer, link.reason);
+	if (!link_handshake(&link, true, HANDSHAKE_MS) || account_known_tell(accounts) < 0 ||
+	    !greeting_receive(&link, &greeting) || !certificate_read(&link, plan.certificate)) {
+		/* Not by this process: all of them share what the log has room for. */
+		account_refusal_tell(accounts, link.reason);
 		return;
 	}
 	if (greeting.type == LINK_LANE) {
@@ -195,17 +197,18 @@ static int listener_open(const char *address)
 }
 
 static void connection_start(const struct settings *settings, SSL_CTX *context, struct accounts *accounts, int socket,
-			     const char *peer)
+			     const char *host, const char *port, bool is_familiar)
 {
 	pid_t parent = getpid();
 	int accounts_socket;
-	struct connection *connection = connection_add(accounts, &accounts_socket);
+	struct connection *connection = connection_add(accounts, host, port, &accounts_socket);
 	pid_t child;
 
 	if (!connection) {
-		log_info("%s: refused: %s", peer, strerror(errno));
+		log_write_limited(&accounts->refusals, LOG_LEVEL_WARNING, "%s: refused: %s", host, strerror(errno));
 		return;
 	}
+	connection->is_familiar = is_familiar;
 	child = fork();
 	if (child == 0) {
 		/* What comes over the network is read as nobody who could harm others. The change clears the signal. */
@@ -216,27 +219,17 @@ static void connection_start(const struct settings *settings, SSL_CTX *context, 
 		control_closing_set(NULL);
 		accounts_forget(accounts);
 		if (getppid() == parent)
-			connection_serve(settings, context, socket, peer, accounts_socket);
+			connection_serve(settings, context, socket, connection->peer, accounts_socket);
 		_exit(0);
 	}
 	close(accounts_socket);
 	if (child < 0) {
-		log_info("%s: refused: %s", peer, strerror(errno));
+		log_write_limited(&accounts->refusals, LOG_LEVEL_WARNING, "%s: refused: %s", connection->peer,
+				  strerror(errno));
 		connection_remove(connection);
 		return;
 	}
 	connection->process = child;
-}
-
-/* But for lanes: each channel has its number of them. */
-static unsigned connections_count(const struct accounts *accounts)
-{
-	const struct connection *connection;
-	unsigned count = 0;
-
-	LIST_FOREACH(connection, &accounts->connections, link)
-	count += !connection->lane_of;
-	return count;
 }
 
 static void connection_accept(const struct settings *settings, SSL_CTX *context, int listener,
@@ -247,7 +240,7 @@ static void connection_accept(const struct settings *settings, SSL_CTX *context,
 	int socket = accept4(listener, (struct sockaddr *)&address, &length, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	char host[NI_MAXHOST] = "?";
 	char port[NI_MAXSERV] = "?";
-	char peer[NI_MAXHOST + NI_MAXSERV + 2];
+	bool is_familiar;
 
 	if (socket < 0) {
 		/* Out of descriptors: the connection stays in the queue, and would be reported again at once. */
@@ -257,11 +250,12 @@ static void connection_accept(const struct settings *settings, SSL_CTX *context,
 	}
 	getnameinfo((struct sockaddr *)&address, length, host, sizeof(host), port, sizeof(port),
 		    NI_NUMERICHOST | NI_NUMERICSERV);
-	snprintf(peer, sizeof(peer), "%s:%s", host, port);
-	if (connections_count(accounts) >= 2 * settings->connections_max + OTHERS_MAX)
-		log_info("%s: refused: too many connections", peer);
+	is_familiar = stranger_is_familiar(accounts, host);
+	if (stranger_room_make(accounts, host, is_familiar))
+		connection_start(settings, context, accounts, socket, host, port, is_familiar);
 	else
-		connection_start(settings, context, accounts, socket, peer);
+		log_write_limited(&accounts->refusals, LOG_LEVEL_INFO, "%s:%s: refused: too many connections", host,
+				  port);
 	close(socket);
 }
 
@@ -289,7 +283,7 @@ static size_t waits_make(const struct accounts *accounts, struct pollfd *waits, 
 
 	LIST_FOREACH(connection, &accounts->connections, link)
 	{
-		if (connection->socket >= 0 && count < most)
+		if (connection->socket >= 0 && !connection->is_ending && count < most)
 			waits[count++] = (struct pollfd){.fd = connection->socket, .events = POLLIN};
 	}
 	return count;
@@ -315,9 +309,15 @@ static void questions_answer(struct accounts *accounts, const struct pollfd *wai
 static int serve(const struct settings *settings, SSL_CTX *context, int listener, struct executors *executors)
 {
 	enum { LISTENER, SIGNALS, FIRST_CONNECTION };
-	size_t most = FIRST_CONNECTION + 2 * (size_t)settings->connections_max + OTHERS_MAX;
+	const unsigned connections_max = 2 * settings->connections_max + OTHERS_MAX;
+	size_t most = FIRST_CONNECTION + 2 * (size_t)connections_max;
 	struct pollfd *waits = calloc(most, sizeof(*waits));
-	struct accounts accounts = {.programs_max = settings->connections_max, .executors = executors};
+	struct accounts accounts = {
+		.programs_max = settings->connections_max,
+		.connections_max = connections_max,
+		.refusals = LOG_LIMIT(1, 20),
+		.executors = executors,
+	};
 	int status = EXIT_FAILURE;
 	sigset_t signals;
 	int signal_file;

@@ -4,6 +4,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -67,6 +68,10 @@ class Serial:
     def call(self, request):
         self.send(request)
         return json.loads(self.lines.readline())
+
+
+def children(process):
+    return [int(number) for number in Path(f'/proc/{process.pid}/task/{process.pid}/children').read_text().split()]
 
 
 class Jobs(unittest.TestCase):
@@ -149,6 +154,16 @@ class Jobs(unittest.TestCase):
                          {'type': 'f32', 'value': 1, 'count': 1}):
             with self.subTest(argument):
                 self.error(ptx_request(arguments=[argument]), 'a')
+
+    def test_outputs_together(self):
+        """Each may be as large as all of them."""
+        two = [{'type': 'f32', 'count': count, 'output': True} for count in (1 << 20, 1)]
+        self.error(ptx_request(arguments=two), 'outputs have more than 1048576 elements together')
+        endless = [{'type': 'f64', 'count': 1 << 20, 'output': True}] * 32
+        self.error(ptx_request(arguments=endless), 'elements together')
+        for runner in children(self.daemon):
+            data, = re.findall(r'Max data size +(\d+)', Path(f'/proc/{runner}/limits').read_text())
+            self.assertLessEqual(int(data), 1 << 30)
 
     def test_faults(self):
         self.error(ptx_request('wild', arguments=[]), 'failed')
@@ -251,8 +266,7 @@ class Daemon:
         self.process.wait(30)
 
     def runners(self):
-        path = Path(f'/proc/{self.process.pid}/task/{self.process.pid}/children')
-        return [int(number) for number in path.read_text().split()]
+        return children(self.process)
 
 
 def tenants_of(mediator):
@@ -429,14 +443,32 @@ class Tenants(unittest.TestCase):
 
                 def ended():
                     nonlocal lines
-                    try:
+                    if lines < 20:
                         stream.sendall(b'no job\n')
                         lines += stream.recv(1 << 16) != b''
-                    except ConnectionError:
-                        return True
                     return 'no job for 3 s' in jobs.log.read_text()
                 wait_until(ended, 'it is closed')
                 self.assertGreater(lines, 1)
+
+    def test_what_is_no_job_does_not_fill_the_log(self):
+        """However much of it is sent, and over how many connections."""
+        port = self.free_port()
+        answers = 0
+        with Mediator() as mediator, Daemon(mediator, '--listen', f'127.0.0.1:{port}') as jobs:
+            wait_until(lambda: 'Host daemon started' in jobs.log.read_text(), 'it listens')
+            for _ in range(30):
+                with self.connect(port, 10) as stream, contextlib.suppress(ConnectionError):
+                    stream.sendall(b'x\n' * 1000)
+                    stream.shutdown(socket.SHUT_WR)
+                    for answer in stream.makefile('r'):
+                        self.assertIn('no JSON object', answer)
+                        answers += 1
+            self.assertGreater(answers, 500)
+            self.assertLess(answers, 30 * 100)
+            lines = jobs.log.read_text().count('\n')
+            self.assertLess(lines, 500)
+            with self.connect(port, 10) as stream:
+                self.assertEqual(self.call(stream), {'result': [5, 7, 9]})
 
     def test_runner_cannot_be_another(self):
         """It cannot connect to anything, the mediator included, whatever a request makes of it."""

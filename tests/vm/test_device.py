@@ -17,131 +17,19 @@ import traceback
 
 import guest as vm
 import mediator_stand_in as stand_in
+from device_lab import (CHANNEL_BYTES, CHANNELS, DEVICE_LINE, UUID, Lab, equal, eventually, holds, probe, probe_end,
+                        probe_start, qemu_run, trace_plug)
 
 sys.path.append(vm.script("tests/end_to_end"))
 import impostor
 
-UUID = "11223344-5566-7788-99aa-bbccddeeff00"
-DEVICE_LINE = 'name "vgpu-cuda", bus PCI, desc "Virtual GPU (MMIO + BAR1 + CUDA Remoting)"'
-CHANNELS = 32
 CUDA_ERROR_LAUNCH_TIMEOUT = 702
-CHANNEL_BYTES = 64 << 20
-GUESTS = {
-    "main": {"vm_id": 1, "uuid": UUID, "pool_id": "B", "priority": "high"},
-    # Its root may map the registers although the driver has them, and it comes back after a reset.
-    "fuzz": {"vm_id": 2, "reboot": True, "extra_kernel": "iomem=relaxed"},
-    # Behind a bridge, where it can be unplugged.
-    "trace": {"vm_id": 3, "trace": True, "channels": 4, "channel_bytes": 2 << 20, "bus": "root-port",
-              "extra_qemu": ["-device", "pcie-root-port,id=root-port,chassis=1"]},
-}
 TESTS = []
 
 
 def test(function):
     TESTS.append(function)
     return function
-
-
-def equal(got, wanted, what=""):
-    if got != wanted:
-        raise AssertionError("%s: got %r, wanted %r" % (what, got, wanted))
-
-
-def holds(condition, what):
-    if not condition:
-        raise AssertionError(what)
-
-
-def eventually(function, what, timeout=15):
-    """The first true value of function()."""
-    end = time.monotonic() + timeout
-    while True:
-        value = function()
-        if value:
-            return value
-        if time.monotonic() > end:
-            raise AssertionError("not within %d s: %s" % (timeout, what))
-        time.sleep(0.05)
-
-
-class Lab:
-    """What the tests share: the image, the guests that were booted so far, the mediator of the moment."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.probe = os.path.join(folder, "vgpu_probe")
-        subprocess.run(["gcc", "-std=gnu17", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Werror", "-static",
-                        "-I" + vm.script("protocol"), "-o", self.probe, vm.script("tests/vm/vgpu_probe.c")],
-                       check=True, timeout=60)
-        self.image = vm.build_image([self.probe])
-        self.object = vm.build_device()
-        self.socket = os.path.join(folder, "mediator.sock")
-        self.mediator = None
-        self.guests = {}
-
-    def boot(self, name):
-        if name not in self.guests:
-            guest = vm.Guest(image=self.image, socket=self.socket, name=name, **GUESTS[name])
-            self.guests[name] = guest
-            guest.start()
-        return self.guests[name]
-
-    def main(self):
-        return self.boot("main")
-
-    def device(self, guest):
-        """The stand-in's side of a guest, connected."""
-        number = guest.vm_id
-        return eventually(lambda: next((device for device in self.mediator.devices if device.vm_id == number), None),
-                          "connection of VM %d" % number)
-
-    def ready(self, guest):
-        """The mediator, running, with default behaviour and the guest connected."""
-        if self.mediator is None:
-            self.mediator = stand_in.MediatorStandIn(self.socket)
-        self.mediator.refuse_hello = False
-        self.mediator.open_answer = "ready"
-        self.mediator.answer_close = True
-        self.device(guest)
-        eventually(lambda: guest.run("vgpu_probe info").status == 0, "an open that succeeds")
-        self.mediator.forget()
-        return self.mediator
-
-    def mediator_stop(self):
-        if self.mediator:
-            self.mediator.close()
-            self.mediator = None
-
-    def close(self):
-        for guest in self.guests.values():
-            guest.stop()
-        self.mediator_stop()
-
-
-def probe(guest, arguments, timeout=60):
-    return guest.check("vgpu_probe " + arguments, timeout).output
-
-
-def probe_start(guest, arguments, said):
-    """Starts a probe in the background and waits until it has said that; its process id."""
-    guest.check("vgpu_probe %s >/tmp/probe.log 2>&1 & echo $! >/tmp/probe.pid; "
-                "while ! grep -q '%s' /tmp/probe.log; do [ -d /proc/$! ] || { cat /tmp/probe.log; exit 1; }; "
-                "usleep 20000; done" % (arguments, said))
-    return int(guest.get("/tmp/probe.pid"))
-
-
-def probe_end(guest):
-    """Waits for that probe; what it said. It says FAILED when something was wrong."""
-    guest.check("while [ -d /proc/$(cat /tmp/probe.pid) ]; do usleep 20000; done", timeout=40)
-    said = guest.get("/tmp/probe.log").decode()
-    holds("FAILED" not in said, said)
-    return said
-
-
-def qemu_run(lab, *arguments):
-    environment = dict(os.environ, VGPU_QEMU_OBJECT=lab.object)
-    return subprocess.run([vm.script("host/qemu/vgpu-qemu"), "-machine", "q35", "-display", "none", *arguments],
-                          stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment, timeout=30)
 
 
 @test
@@ -222,13 +110,29 @@ def ordinary_users_may_use_it(lab):
 def memory_is_mapped_write_back(lab):
     guest = lab.main()
     lab.ready(guest)
-    probe_start(guest, "hold", "holding")
-    guest.check("mkdir -p /tmp/debug && mount -t debugfs debug /tmp/debug")
-    types = guest.check("cat /tmp/debug/x86/pat_memtype_list; umount /tmp/debug").output
+    probe_start(guest, "spin", "spinning")
     start = int(guest.check("cut -d' ' -f1 /sys/bus/pci/drivers/vgpu/0*/resource").output.split()[1], 16)
+
+    def flags():
+        """Of each page of the memory in the page tables of the moment: the processor's bits as QEMU writes them."""
+        table = guest.qmp("human-monitor-command", **{"command-line": "info tlb"})
+        pages = re.findall(r"^[0-9a-f]{16}: ([0-9a-f]{16}) (\S+)\s*$", table, re.M)
+        return {bits for address, bits in pages if start <= int(address, 16) < start + CHANNEL_BYTES}
+    found = eventually(flags, "the process runs", timeout=60)
     guest.check("kill -9 $(cat /tmp/probe.pid)")
-    holds(re.search(r"0x0*%x-\S+ write-back" % start, types) or re.search(r"write-back.*0x0*%x-" % start, types),
-          "%x in %s" % (start, types))
+    # Neither cache-disable nor write-through, nor the bit that chooses among the other types.
+    holds(not re.search("[CTP]", "".join(found)), "%x: %s" % (start, found))
+
+
+@test
+def mappings_taken_away_in_parts_leave_nothing(lab):
+    guest = lab.main()
+    lab.ready(guest)
+    types = "mkdir -p /tmp/debug; mount -t debugfs debug /tmp/debug; wc -l </tmp/debug/x86/pat_memtype_list; " \
+            "umount /tmp/debug; dmesg | grep -c 'invalid memtype' || true"
+    before = guest.check(types).output
+    guest.check("su user -c 'vgpu_probe parts 300'")
+    equal(guest.check(types).output, before, "memory types, and complaints about them")
 
 
 @test
@@ -449,6 +353,21 @@ def registers_take_anything(lab):
 
 
 @test
+def guest_sleeps(lab):
+    guest = lab.boot("fuzz")
+    mediator = lab.ready(guest)
+    probe_start(guest, "lost", "waiting")
+    guest.run("(sleep 0.2; echo mem >/sys/power/state) & :")
+    eventually(lambda: guest.qmp("query-status")["status"] == "suspended", "it sleeps", timeout=60)
+    guest.qmp("system_wakeup")
+    holds(mediator.wait("close", timeout=30), "the channel is closed")
+    holds("lost, error 6" in probe_end(guest), "its process hears of it")
+    lab.ready(guest)
+    probe(guest, "zero %d" % CHANNELS)
+    probe(guest, "echo 10")
+
+
+@test
 def guest_reboots(lab):
     guest = lab.boot("fuzz")
     mediator = lab.ready(guest)
@@ -493,11 +412,27 @@ def device_unplugged_by_the_host(lab):
     guest.qmp("device_del", id="vgpu")
     holds("unplugged" in probe_end(guest), "unplugged")
     holds(mediator.wait("disconnected", timeout=20), "the device disconnects")
-    guest.qmp("device_add", driver="vgpu-cuda", id="vgpu", bus="root-port", vm_id=3, socket=lab.socket, channels=4,
-              channel_bytes=2 << 20)
-    eventually(lambda: guest.run("[ -c /dev/vgpu0 ]").status == 0, "the driver finds the new device")
-    lab.ready(guest)
+    trace_plug(lab, guest)
     probe(guest, "zero 4")
+
+
+@test
+def registers_used_while_they_go(lab):
+    guest = lab.boot("trace")
+    mediator = lab.ready(guest)
+    for use in "reads", "resets":
+        folder = guest.check("readlink -f /sys/bus/pci/drivers/vgpu/0*").output.strip()
+        registers = guest.check("cut -d' ' -f1 %s/resource" % folder).output.split()[0]
+        # One processor is inside the device all the time while another takes it away, and no driver is asked.
+        guest.check("rmmod vgpu; echo 1 >%s/enable; vgpu_probe hammer %s %s >/tmp/hammer.log 2>&1 & "
+                    "echo $! >/tmp/hammer.pid; while ! grep -q hammering /tmp/hammer.log; do usleep 20000; done" %
+                    (folder, registers, use))
+        mediator.forget()
+        guest.check("vgpu_probe eject")
+        holds(mediator.wait("disconnected", timeout=20), "the device disconnects")
+        guest.check("kill -9 $(cat /tmp/hammer.pid); echo 1 >%s/remove; insmod /lib/modules/vgpu.ko" % folder)
+        trace_plug(lab, guest)
+    probe(guest, "echo 10")
 
 
 @test

@@ -9,18 +9,17 @@
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "vgpu_channel.h"
 #include "vgpu_device.h"
+#include "vgpu_probe.h"
 #include "vgpu_uapi.h"
 
 #define DEVICE_PATH    "/dev/vgpu0"
@@ -40,24 +39,6 @@ struct channel {
 
 static sigjmp_buf fault_return;
 static volatile sig_atomic_t fault_signal;
-
-#define CHECK(condition, ...)                                                                          \
-	do {                                                                                           \
-		if (!(condition)) {                                                                    \
-			printf("FAILED at line %d: %s (%s): ", __LINE__, #condition, strerror(errno)); \
-			printf(__VA_ARGS__);                                                           \
-			putchar('\n');                                                                 \
-			exit(1);                                                                       \
-		}                                                                                      \
-	} while (0)
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 static void channel_open(struct channel *ret_channel)
 {
@@ -143,6 +124,38 @@ static _Noreturn void run_hold(void)
 	fflush(stdout);
 	for (;;)
 		pause();
+}
+
+/* Keeps a processor in a process that has the channel's memory mapped. */
+static _Noreturn void run_spin(void)
+{
+	struct channel channel;
+
+	channel_open(&channel);
+	printf("spinning on channel %u\n", channel.info.channel);
+	fflush(stdout);
+	for (;;)
+		(void)*(volatile unsigned char *)channel.memory;
+}
+
+/* Maps the memory again and again, and takes each mapping away in three parts. */
+static int run_parts(int count)
+{
+	const uint64_t before = 16 * PAGE_BYTES;
+	struct channel channel;
+
+	channel_open(&channel);
+	for (int i = 0; i < count; i++) {
+		uint64_t offset = (uint64_t)i % 64 * PAGE_BYTES;
+		char *at = mmap(NULL, before + 2 * PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, channel.file,
+				(off_t)offset);
+
+		CHECK(at != MAP_FAILED, "mapping %d", i);
+		CHECK(munmap(at + before, PAGE_BYTES) == 0 && munmap(at, before) == 0, "unmap");
+		CHECK(munmap(at + before + PAGE_BYTES, PAGE_BYTES) == 0, "unmap");
+	}
+	printf("%d mappings as user %u\n", count, getuid());
+	return 0;
 }
 
 /* The memory of every channel is zero when it is opened; leaves all of them dirty. */
@@ -363,64 +376,6 @@ static int run_churn(int seconds)
 	return 0;
 }
 
-static uint64_t random_next(uint64_t *state)
-{
-	*state ^= *state << 13;
-	*state ^= *state >> 7;
-	*state ^= *state << 17;
-	return *state;
-}
-
-/* Root in the guest writes anything to any register with any width. */
-static int run_fuzz(const char *resource, int seconds, uint64_t seed)
-{
-	const uint64_t end = now_ns() + (uint64_t)seconds * 1000000000u;
-	uint64_t state = seed * 2654435761u + 1, writes = 0;
-	int file = open(resource, O_RDWR | O_SYNC);
-	volatile unsigned char *registers;
-
-	CHECK(file >= 0, "%s", resource);
-	registers = mmap(NULL, VGPU_BAR0_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-	CHECK(registers != MAP_FAILED, "map %s", resource);
-	while (now_ns() < end) {
-		for (int i = 0; i < 200; i++, writes++) {
-			uint64_t word = random_next(&state), value = random_next(&state);
-			uint32_t at = (uint32_t)(word >> 8) % VGPU_BAR0_BYTES;
-
-			if (word % 4 == 0) /* mostly commands: the rest of the space is empty */
-				at = VGPU_CHANNEL_REGISTERS + at % (VGPU_CHANNELS_MAX * VGPU_CHANNEL_STRIDE);
-			if (word % 4 == 1)
-				at = at % 0x40;
-			if (word % 16 > 4) {
-				at = VGPU_CHANNEL_REGISTERS + at % VGPU_CHANNELS_MAX * VGPU_CHANNEL_STRIDE;
-				value = value % 4;
-			}
-			at &= ~7u;
-			switch (word >> 60) {
-			case 0:
-				registers[at + value % 8] = (unsigned char)value;
-				break;
-			case 1:
-				*(volatile uint16_t *)(registers + at + value % 7) = (uint16_t)value;
-				break;
-			case 2:
-				*(volatile uint64_t *)(registers + at) = value;
-				break;
-			case 3:
-				(void)*(volatile uint32_t *)(registers + at);
-				break;
-			case 4:
-				*(volatile uint32_t *)(registers + at + value % 5) = (uint32_t)value;
-				break;
-			default:
-				*(volatile uint32_t *)(registers + at) = (uint32_t)value;
-			}
-		}
-	}
-	printf("%llu writes\n", (unsigned long long)writes);
-	return 0;
-}
-
 static void scribble_words(volatile uint64_t *words, uint64_t count, uint64_t *state)
 {
 	for (uint64_t i = 0; i < count; i++)
@@ -482,6 +437,14 @@ int main(int argc, char **argv)
 		return run_echo(number);
 	if (strcmp(command, "hold") == 0)
 		run_hold();
+	if (strcmp(command, "spin") == 0)
+		run_spin();
+	if (strcmp(command, "parts") == 0 && number > 0)
+		return run_parts(number);
+	if (strcmp(command, "eject") == 0)
+		return run_eject();
+	if (strcmp(command, "hammer") == 0 && argc == 4)
+		return run_hammer(strtoull(argv[2], NULL, 0), strcmp(argv[3], "resets") == 0);
 	if (strcmp(command, "zero") == 0 && number > 0 && number <= VGPU_CHANNELS_MAX)
 		return run_zero(number);
 	if (strcmp(command, "exhaust") == 0)
@@ -506,7 +469,8 @@ int main(int argc, char **argv)
 		return run_fuzz(argv[4], number, strtoull(argv[3], NULL, 0));
 	if (strcmp(command, "scribble") == 0 && number > 0)
 		return run_scribble(number);
-	fprintf(stderr, "usage: vgpu_probe info|echo N|hold|zero N|exhaust|no-device|refused|lost|lost-read|unplugged|"
+	fprintf(stderr, "usage: vgpu_probe info|echo N|hold|spin|parts N|hammer ADDRESS reads|resets|eject|zero "
+			"N|exhaust|no-device|refused|lost|lost-read|unplugged|"
 			"limits|churn SECONDS|fuzz SECONDS SEED RESOURCE|scribble ROUNDS\n");
 	return 2;
 }

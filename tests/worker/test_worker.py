@@ -2,6 +2,7 @@
 """Programs whose GPU is at a worker, and everything that can go wrong on the way there."""
 
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -16,7 +17,7 @@ import unittest
 from pathlib import Path
 
 import tap
-from stack import Mediator, build_directory, wait_until
+from stack import ROOT, Mediator, build_directory, wait_until
 from link_peer import (ALIVE, CALLED, CHANNEL_BYTES, COMMANDS, COUNTERS, DELIVER, DOWNLOAD, DOWNLOAD_PACKED, FETCH,
                        FLAG_WATCH, FUNCTION_BYTES, OFFER, OPEN, PERMIT, RELEASED, REPLIES, RETURNED, SCHEDULE, STATUS,
                        TAKEN, TEXT, UPLOAD, UPLOAD_PACKED, WINDOW_BYTES, Proxy, await_record, called_frame, frame,
@@ -185,6 +186,22 @@ class Programs(unittest.TestCase):
             silent.settimeout(30)
             self.assertEqual(silent.recv(1), b'')  # the handshake's time is over
 
+    def test_crowd_without_credentials(self):
+        """Who has none keeps nobody out by being there, and does not fill the log."""
+        with WorkerStack(worker_options=('--connections-max', '2')) as stack, contextlib.ExitStack() as crowd:
+            stack.mediator.wait_for_line('it has')
+            address = ('127.0.0.1', stack.worker.port)
+            # More than there are places, and none of them says anything.
+            for _ in range(60):
+                crowd.enter_context(socket.create_connection(address))
+            self.assertEqual(stack.mediator.run(EXAMPLES / 'vector_add', 1000).returncode, 0, stack.mediator.text())
+            self.assertIn('makes room for 127.0.0.1', stack.worker.text())
+            for _ in range(300):
+                with socket.create_connection(address) as peer:
+                    peer.sendall(b'garbage')
+            self.assertEqual(stack.mediator.run(EXAMPLES / 'vector_add', 1000).returncode, 0, stack.mediator.text())
+            self.assertLess(stack.worker.text().count('refused: TLS'), 150)
+
     def test_worker_restarts(self):
         program = self.copying()
         self.stack.worker.stop(signal.SIGKILL)
@@ -343,11 +360,11 @@ class Sharing(unittest.TestCase):
         """A tenant of the same name that another host's certificate speaks for is another one."""
         with tempfile.TemporaryDirectory(prefix='vgpu-authority-') as folder:
             authority = Authority(Path(folder))
-            options = {'worker_credentials': authority.bundle('worker'),
-                       'mediator_credentials': authority.bundle('host')}
+            options = {'worker_credentials': authority.worker(),
+                       'mediator_credentials': authority.host()}
             with WorkerStack(**options) as stack, \
                     Mediator('--worker', f'A=127.0.0.1:{stack.worker.port}', '--worker-credentials',
-                             str(authority.bundle('elsewhere'))) as elsewhere, self.given(stack) as handles:
+                             str(authority.host('elsewhere'))) as elsewhere, self.given(stack) as handles:
                 self.take(elsewhere, END_TO_END / 'ipc', handles, 2)
                 self.take(stack.mediator, END_TO_END / 'ipc', handles, 0)
 
@@ -389,10 +406,11 @@ class Credentials(unittest.TestCase):
         cls.temporary = tempfile.TemporaryDirectory(prefix='vgpu-authority-')
         cls.directory = Path(cls.temporary.name)
         authority = Authority(cls.directory)
-        cls.worker = authority.bundle('worker')
-        cls.host = authority.bundle('host')
-        cls.elsewhere = authority.bundle('elsewhere', address='127.0.0.9')
-        cls.stranger = Authority(cls.directory, 'other').bundle('stranger')
+        cls.worker = authority.worker()
+        cls.host = authority.host()
+        cls.elsewhere = authority.worker('elsewhere', address='127.0.0.9')
+        other = Authority(cls.directory, 'other')
+        cls.strange_worker, cls.strange_host = other.worker('strange-worker'), other.host('strange-host')
         cls.key = psk_write(cls.directory / 'one.psk')
         cls.other_key = psk_write(cls.directory / 'two.psk')
 
@@ -416,11 +434,26 @@ class Credentials(unittest.TestCase):
         code, output, _ = self.outcome(self.worker, self.host)
         self.assertEqual(code, 0, output)
 
+    def test_certificates_of_the_guide(self):
+        """Made by its commands they are for what they are for, and nothing else."""
+        lines = (ROOT / 'docs' / 'operations.md').read_text().splitlines()
+        begin = next(i for i, line in enumerate(lines) if line.startswith('    openssl req -x509'))
+        commands = '\n'.join(itertools.takewhile(lambda line: line.startswith('    '), lines[begin:]))
+        folder = self.directory / 'guide'
+        folder.mkdir()
+        subprocess.run(['bash', '-ec', commands.replace('192.168.1.100', '127.0.0.1')], cwd=folder, check=True,
+                       capture_output=True, timeout=60)
+        worker, host = folder / 'worker.pem', folder / 'host.pem'
+        code, output, _ = self.outcome(worker, host)
+        self.assertEqual(code, 0, output)
+        self.assertIn('certificate', self.refused(host, host))
+        self.refused(worker, worker)
+
     def test_unknown_host(self):
-        self.refused(self.worker, self.stranger)
+        self.refused(self.worker, self.strange_host)
 
     def test_unknown_worker(self):
-        self.assertIn('certificate', self.refused(self.stranger, self.host))
+        self.assertIn('certificate', self.refused(self.strange_worker, self.host))
 
     def test_certificate_of_another_address(self):
         self.assertIn('mismatch', self.refused(self.elsewhere, self.host))
@@ -449,8 +482,8 @@ class HostilePeers(unittest.TestCase):
         cls.temporary = tempfile.TemporaryDirectory(prefix='vgpu-authority-')
         cls.directory = Path(cls.temporary.name)
         authority = Authority(cls.directory)
-        cls.worker_bundle = authority.bundle('worker')
-        cls.host_bundle = authority.bundle('host')
+        cls.worker_bundle = authority.worker()
+        cls.host_bundle = authority.host()
         cls.authority = authority.certificate
         cls.stack = WorkerStack(worker_credentials=cls.worker_bundle, mediator_credentials=cls.host_bundle)
         cls.stack.__enter__()

@@ -221,10 +221,10 @@ class HostilePeers(unittest.TestCase):
     def setUpClass(cls):
         cls.temporary = tempfile.TemporaryDirectory(prefix='vgpu-authority-')
         authority = Authority(Path(cls.temporary.name))
-        cls.host = authority.bundle('host')
-        cls.other_host = authority.bundle('other')
+        cls.host = authority.host()
+        cls.other_host = authority.host('other')
         cls.authority = authority.certificate
-        cls.stack = WorkerStack('--worker-lanes', '2', worker_credentials=authority.bundle('worker'),
+        cls.stack = WorkerStack('--worker-lanes', '2', worker_credentials=authority.worker(),
                                 mediator_credentials=cls.host, worker_options=('--lanes-max', '2'))
         cls.stack.__enter__()
 

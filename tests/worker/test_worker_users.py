@@ -161,10 +161,10 @@ class Users(Stacks):
         """Tenants of one name, of two hosts, are two: users and folders."""
         authority = Authority(self.place.path)
         with self.stack(*self.place.users(4), '--compute-cache', str(self.place.cache),
-                        worker_credentials=authority.bundle('worker'),
-                        mediator_credentials=authority.bundle('host')) as stack, \
+                        worker_credentials=authority.worker(),
+                        mediator_credentials=authority.host()) as stack, \
                 Mediator('--tenant-per-program', 'yes', '--worker', f'A=127.0.0.1:{stack.worker.port}',
-                         '--worker-credentials', str(authority.bundle('elsewhere'))) as elsewhere, \
+                         '--worker-credentials', str(authority.host('elsewhere'))) as elsewhere, \
                 self.running(stack, 'one') as here, self.running(stack, 'one', elsewhere) as there:
             self.assertEqual(len({user_of(here), user_of(there)}), 2)
             folders = {environment_of(process)['CUDA_CACHE_PATH'] for process in (here, there)}
@@ -266,8 +266,8 @@ class Caches(Stacks):
         """Its host says so: the next one of the name is another."""
         authority = Authority(self.place.path)
         context = ssl.create_default_context(cafile=authority.certificate)
-        context.load_cert_chain(authority.bundle('host'))
-        with self.stack(*self.place.users(2), worker_credentials=authority.bundle('worker')) as stack:
+        context.load_cert_chain(authority.host())
+        with self.stack(*self.place.users(2), worker_credentials=authority.worker()) as stack:
             plain = socket.create_connection(('127.0.0.1', stack.worker.port))
             with context.wrap_socket(plain, server_hostname='127.0.0.1') as peer:
                 peer.settimeout(60)

@@ -44,15 +44,23 @@ class Authority:
     def _openssl(*arguments):
         subprocess.run(['openssl', *[str(a) for a in arguments]], check=True, capture_output=True)
 
-    def bundle(self, name, address='127.0.0.1', days='2'):
+    def worker(self, name='worker', address='127.0.0.1'):
+        """The file of a worker that is reached at that address."""
+        return self._bundle(name, 'extendedKeyUsage=serverAuth', f'subjectAltName=IP:{address}')
+
+    def host(self, name='host'):
+        """The file of a mediator's host."""
+        return self._bundle(name, 'extendedKeyUsage=clientAuth')
+
+    def _bundle(self, name, *extensions_given):
         """One file with certificate, key and authority."""
         key, request, certificate = (self.directory / f'{name}.{end}' for end in ('key', 'csr', 'crt'))
         extensions = self.directory / f'{name}.ext'
-        extensions.write_text(f'subjectAltName=IP:{address}\n')
+        extensions.write_text('\n'.join(extensions_given))
         self._openssl('req', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-subj', f'/CN={name}',
                       '-keyout', key, '-out', request)
         self._openssl('x509', '-req', '-in', request, '-CA', self.certificate, '-CAkey', self.key, '-CAcreateserial',
-                      '-days', days, '-extfile', extensions, '-out', certificate)
+                      '-days', '2', '-extfile', extensions, '-out', certificate)
         bundle = self.directory / f'{name}.pem'
         bundle.write_bytes(certificate.read_bytes() + key.read_bytes() + self.certificate.read_bytes())
         return bundle
