@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Programs through the whole path over the local transport: library, mediator, executor, software GPU."""
 
+import os
 import re
+import unittest
 from pathlib import Path
 
+import impostor
 import tap
 from stack import WithMediator, build_directory, wait_until
 
@@ -72,6 +75,28 @@ class Programs(WithMediator):
             self.passes(EXAMPLES / 'vector_add', 1000)
         self.mediator.wait_for_rest()
         wait_until(lambda: self.mediator.file_descriptors() <= descriptors, 'descriptors are given back')
+
+
+
+class OthersMediators(unittest.TestCase):
+    """In /tmp everybody may listen: only root and the program's own user are a mediator there."""
+
+    def heard(self, user):
+        program = EXAMPLES / 'vector_add'
+        if os.geteuid() != 0 or not impostor.is_possible(program):
+            self.skipTest('needs a mount namespace, and the build elsewhere than in /tmp')
+        environment = {**os.environ, 'LD_LIBRARY_PATH': str(build_directory() / 'guest' / 'libcuda'),
+                       'VGPU_TRANSPORT': 'local'}
+        environment.pop('VGPU_SOCKET', None)
+        return impostor.heard(user, [program, 100], environment)
+
+    def test_another_user_hears_nothing(self):
+        output, types = self.heard(65534)
+        self.assertEqual(types, [], output)
+
+    def test_root_hears_a_hello(self):
+        output, types = self.heard(0)
+        self.assertEqual(types, [2], output)
 
 
 if __name__ == '__main__':
