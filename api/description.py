@@ -37,6 +37,8 @@ HANDLES = {
     'mipmapped_array': ('CUmipmappedArray', 'VGPU_KIND_MIPMAPPED_ARRAY'),
     'texture': ('CUtexObject', 'VGPU_KIND_TEXTURE'),
     'surface': ('CUsurfObject', 'VGPU_KIND_SURFACE'),
+    'texture_reference': ('CUtexref', 'VGPU_KIND_TEXTURE_REFERENCE'),
+    'surface_reference': ('CUsurfref', 'VGPU_KIND_SURFACE_REFERENCE'),
     'memory_handle': ('CUmemGenericAllocationHandle', 'VGPU_KIND_MEMORY_HANDLE'),
     'green_context': ('CUgreenCtx', 'VGPU_KIND_GREEN_CONTEXT'),
     'user_object': ('CUuserObject', 'VGPU_KIND_USER_OBJECT'),
@@ -103,7 +105,7 @@ class Description:
     def __init__(self):
         self.calls = []
         self.local = []
-        self.refused = []  # (Entry, reason)
+        self.refused = []  # (Entry, result, reason)
         self.internal = []  # (symbol, is a variable)
         self.driver = []  # (name, return type, parameters)
         self.results = []
@@ -113,7 +115,7 @@ class Description:
             for entry in call.entries:
                 yield entry
         yield from self.local
-        for entry, _ in self.refused:
+        for entry, _, _ in self.refused:
             yield entry
 
 
@@ -180,9 +182,11 @@ def parse_line(description, item, words):
         case 'local':
             return description.local
         case 'refused':
-            if len(words) < 2:
+            named = len(words) > 1 and words[1].startswith('CUDA_ERROR_')
+            result, reason = (words[1], words[2:]) if named else ('CUDA_ERROR_NOT_SUPPORTED', words[1:])
+            if not reason:
                 raise DescriptionError('refused needs a reason')
-            return ('refused', ' '.join(words[1:]))
+            return (result, ' '.join(reason))
         case 'internal':
             return description.internal
         case 'result':
@@ -204,7 +208,7 @@ def parse_line(description, item, words):
             elif item is description.local:
                 description.local.append(parse_entry(words))
             elif isinstance(item, tuple):
-                description.refused.append((parse_entry(words), item[1]))
+                description.refused.append((parse_entry(words), *item))
             elif isinstance(item, Call):
                 item.entries.append(parse_entry(words))
             else:

@@ -200,13 +200,14 @@ def emit_guest(description):
             out += emit_core(call)
             for entry in call.entries:
                 out += emit_entry(call, entry)
-    for entry, reason in description.refused:
-        out.append(f'/* {reason} */\nAPI({entry.symbol}, void)\n{{\n\treturn call_refused("{entry.symbol}");\n}}\n')
+    for entry, result, reason in description.refused:
+        out.append(f'/* {reason} */\nAPI({entry.symbol}, void)\n{{\n'
+                   f'\treturn call_refused("{entry.symbol}", {result});\n}}\n')
     for symbol, is_variable in description.internal:
         if is_variable:
             out.append(f'extern uint64_t {symbol};\n__attribute__((visibility("default"))) uint64_t {symbol};\n')
         else:
-            out.append(f'API({symbol}, void)\n{{\n\treturn call_refused("{symbol}");\n}}\n')
+            out.append(f'API({symbol}, void)\n{{\n\treturn call_refused("{symbol}", CUDA_ERROR_NOT_SUPPORTED);\n}}\n')
     return '\n'.join(out) + '\n'
 
 

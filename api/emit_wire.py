@@ -68,14 +68,15 @@ def emit_coverage(description):
         how = 'posted' if call.mode == 'posted' else 'waits for the host'
         rows += [(e.symbol, e.version, how, '') for e in call.entries]
     rows += [(e.symbol, e.version, 'in the guest', '') for e in description.local]
-    rows += [(e.symbol, e.version, 'not supported', reason) for e, reason in description.refused]
+    rows += [(e.symbol, e.version, f'`{result}`', reason) for e, result, reason in description.refused]
     rows.sort()
-    done = sum(1 for r in rows if r[2] != 'not supported')
+    done = len(rows) - len(description.refused)
     out = ['# Coverage of the CUDA Driver API', '',
            'Generated from `api/driver` by `api/generate.py`; do not edit.', '',
-           f'{len(rows)} entry points that `cuGetProcAddress` can give, {done} implemented, {len(rows) - done} answer '
-           f'`CUDA_ERROR_NOT_SUPPORTED`. {len(description.internal)} further names (debugger and interoperability '
-           'internals of the real library) are exported and answer the same.', '',
+           f'{len(rows)} entry points that `cuGetProcAddress` can give, {done} implemented, '
+           f'{len(description.refused)} refused with the error that stands there. {len(description.internal)} further '
+           'names (debugger and interoperability internals of the real library) are exported and answer '
+           '`CUDA_ERROR_NOT_SUPPORTED`.', '',
            '"posted": returns at once, the call crosses asynchronously. "waits for the host": one round trip. '
            '"in the guest": answered or composed by the guest library.', '',
            '| entry point | since | how | why not |', '|---|---|---|---|']

@@ -25,9 +25,9 @@ The description is a set of text files, one item at a time:
       entry SYMBOL VERSION
     Entry points written by hand in the guest that need no request of their own.
 
-  refused REASON
+  refused [CUDA_ERROR_NAME] REASON
       entry SYMBOL VERSION
-    Entry points that answer CUDA_ERROR_NOT_SUPPORTED.
+    Entry points that answer that error, CUDA_ERROR_NOT_SUPPORTED where none is named.
 
   internal
       entry SYMBOL [variable]

@@ -75,11 +75,32 @@ static bool message_matches(const struct control_message *message, size_t receiv
 	return shape->text_bytes == 0 || memchr(message->bytes + shape->text_offset, '\0', shape->text_bytes);
 }
 
-/* Room for the descriptors of one message, aligned as the kernel wants it. */
+/*
+ * Room for the descriptors of one message, aligned as the kernel wants it. There may be more than are expected:
+ * those for which there were no room the kernel would close itself, and we would wait for that.
+ */
 union descriptor_space {
 	struct cmsghdr header;
-	unsigned char bytes[CMSG_SPACE(VGPU_CONTROL_FDS_MAX * sizeof(int))];
+	unsigned char bytes[CMSG_SPACE(CONTROL_DESCRIPTORS_MAX * sizeof(int))];
 };
+
+static void descriptor_close(int descriptor)
+{
+	close(descriptor);
+}
+
+static void (*peers_close)(int) = descriptor_close;
+
+void control_descriptor_close(int descriptor)
+{
+	if (descriptor >= 0)
+		peers_close(descriptor);
+}
+
+void control_closing_set(void (*close_descriptor)(int))
+{
+	peers_close = close_descriptor ? close_descriptor : descriptor_close;
+}
 
 int control_send(int socket, enum vgpu_control_type type, struct control_message *message)
 {
@@ -119,26 +140,31 @@ int control_send(int socket, enum vgpu_control_type type, struct control_message
 	return sent < 0 ? -1 : 0;
 }
 
-static void descriptors_take(struct msghdr *packet, struct control_message *message)
+/* False: there were more than a message has. */
+static bool descriptors_take(struct msghdr *packet, struct control_message *message)
 {
+	bool is_sane = true;
+
 	for (struct cmsghdr *part = CMSG_FIRSTHDR(packet); part; part = CMSG_NXTHDR(packet, part)) {
 		size_t bytes;
 
 		if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS ||
 		    part->cmsg_len < CMSG_LEN(sizeof(int)))
 			continue;
-		/* The buffer holds VGPU_CONTROL_FDS_MAX; the kernel installs no more than fit. */
 		bytes = part->cmsg_len - CMSG_LEN(0);
 		for (size_t at = 0; at + sizeof(int) <= bytes; at += sizeof(int)) {
 			int fd;
 
 			memcpy(&fd, CMSG_DATA(part) + at, sizeof(fd));
-			if (message->fd_count < VGPU_CONTROL_FDS_MAX)
+			if (message->fd_count < VGPU_CONTROL_FDS_MAX) {
 				message->fds[message->fd_count++] = fd;
-			else
-				close(fd);
+			} else {
+				peers_close(fd);
+				is_sane = false;
+			}
 		}
 	}
+	return is_sane;
 }
 
 int control_receive(int socket, struct control_message *ret_message)
@@ -153,6 +179,7 @@ int control_receive(int socket, struct control_message *ret_message)
 		.msg_controllen = sizeof(space),
 	};
 	ssize_t received;
+	bool is_sane;
 
 	memset(&message, 0, sizeof(message));
 	memset(&space, 0, sizeof(space));
@@ -161,12 +188,13 @@ int control_receive(int socket, struct control_message *ret_message)
 	while (received < 0 && errno == EINTR);
 	if (received < 0)
 		return -1;
-	descriptors_take(&packet, &message);
+	is_sane = descriptors_take(&packet, &message);
 	if (received == 0) {
 		control_message_release(&message);
 		return 0;
 	}
-	if ((packet.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || !message_matches(&message, (size_t)received)) {
+	if (!is_sane || (packet.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 ||
+	    !message_matches(&message, (size_t)received)) {
 		control_message_release(&message);
 		errno = EPROTO;
 		return -1;
@@ -175,11 +203,42 @@ int control_receive(int socket, struct control_message *ret_message)
 	return 1;
 }
 
+int control_receive_bare(int socket, struct control_message *ret_message)
+{
+	struct msghdr packet = {.msg_iov = NULL};
+	ssize_t looked;
+
+	/* Without room for descriptors it says whether there are any, and they stay where they are. */
+	do
+		looked = recvmsg(socket, &packet, MSG_PEEK);
+	while (looked < 0 && errno == EINTR);
+	if (looked < 0)
+		return -1;
+	if ((packet.msg_flags & MSG_CTRUNC) != 0) {
+		errno = EBADMSG;
+		return -1;
+	}
+	return control_receive(socket, ret_message);
+}
+
+ssize_t control_read_bare(int socket, void *ret_data, size_t bytes)
+{
+	struct iovec part = {.iov_base = ret_data, .iov_len = bytes};
+	struct msghdr piece = {.msg_iov = &part, .msg_iovlen = 1};
+	ssize_t looked = recvmsg(socket, &piece, MSG_PEEK | MSG_DONTWAIT);
+
+	if (looked > 0 && (piece.msg_flags & MSG_CTRUNC) != 0) {
+		errno = EBADMSG;
+		return -1;
+	}
+	/* What was looked at and no more: the next byte may bring one. */
+	return looked > 0 ? recv(socket, ret_data, (size_t)looked, MSG_DONTWAIT) : looked;
+}
+
 void control_message_release(struct control_message *message)
 {
 	for (size_t i = 0; i < message->fd_count; i++) {
-		if (message->fds[i] >= 0)
-			close(message->fds[i]);
+		control_descriptor_close(message->fds[i]);
 		message->fds[i] = -1;
 	}
 	message->fd_count = 0;
@@ -214,6 +273,23 @@ static int socket_connect(const char *path, int flags)
 int control_connect(const char *path)
 {
 	return socket_connect(path, 0);
+}
+
+int control_connect_checked(const char *path)
+{
+	int connected = socket_connect(path, 0);
+	struct ucred listener;
+	socklen_t bytes = sizeof(listener);
+
+	if (connected < 0)
+		return -1;
+	/* Of a socket that has connected it is who listens there. */
+	if (getsockopt(connected, SOL_SOCKET, SO_PEERCRED, &listener, &bytes) == 0 &&
+	    (listener.uid == 0 || listener.uid == geteuid()))
+		return connected;
+	close(connected);
+	errno = EPERM;
+	return -1;
 }
 
 int control_connect_now(const char *path)

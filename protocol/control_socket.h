@@ -8,8 +8,12 @@
 #define VGPU_CONTROL_SOCKET_H
 
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "vgpu_control.h"
+
+/* That one message of Linux can bring (SCM_MAX_FD), whatever is expected. */
+#define CONTROL_DESCRIPTORS_MAX 253
 
 struct control_message {
 	union {
@@ -46,8 +50,26 @@ int control_send(int socket, enum vgpu_control_type type, struct control_message
  */
 int control_receive(int socket, struct control_message *ret_message);
 
+/*
+ * The same of a peer that has no descriptors to send: a message with some stays where it is (EBADMSG), for to receive
+ * them is to close them. The socket is to be closed by closer_hang_up().
+ */
+int control_receive_bare(int socket, struct control_message *ret_message);
+
+/* read() of a stream, which does not wait, and with such bytes fails in the same way. */
+ssize_t control_read_bare(int socket, void *ret_data, size_t bytes);
+
 /* Closes the message's descriptors that are still there (-1: taken). */
 void control_message_release(struct control_message *message);
+
+/*
+ * Who closes descriptors that peers have sent, from now on, in the whole process: closer_close(), where others must not
+ * wait for it; NULL: close().
+ */
+void control_closing_set(void (*close_descriptor)(int));
+
+/* Closes one in that way, from wherever it came; -1 is accepted. */
+void control_descriptor_close(int descriptor);
 
 /*
  * Connects to a mediator's socket. Descriptor, or -1 with errno. The first waits where too many others do so, the
@@ -55,5 +77,11 @@ void control_message_release(struct control_message *message);
  */
 int control_connect(const char *path);
 int control_connect_now(const char *path);
+
+/*
+ * The same for a path in a folder where everybody may make files (VGPU_SOCKET_PATH_FALLBACK): EPERM unless root or the
+ * caller's own user listens there.
+ */
+int control_connect_checked(const char *path);
 
 #endif

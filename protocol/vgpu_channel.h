@@ -97,7 +97,7 @@ struct vgpu_channel_header {
 	uint64_t function_piece_offset;		  /* in what is copied */
 	_Alignas(64) uint32_t functions_returned; /* written by the guest, which then rings the doorbell */
 
-	/* CUresult of all calls once the channel is lost, written by the host; 0: it is not said. */
+	/* CUresult of all calls once the channel is lost, written by a VM's device; 0: it is not said. */
 	uint32_t lost_result;
 
 	uint32_t area_offset;

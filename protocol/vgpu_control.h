@@ -14,7 +14,8 @@
  *   -> CHANNEL_OPEN + fds: doorbell, interrupt     <- CHANNEL_READY or CHANNEL_FAILED
  *   -> CHANNEL_CLOSE                               <- CHANNEL_CLOSED (executor gone, memory zeroed)
  *                                                  <- CHANNEL_LOST (executor died)
- * When this connection ends, every channel of it is closed.
+ * When this connection ends, every channel of it is closed. With error VGPU_ERROR_KERNEL_TIMEOUT the device writes
+ * CUDA_ERROR_LAUNCH_TIMEOUT to lost_result (vgpu_channel.h) before the guest sees the loss.
  * BAR1's memory is a memory file. Only for a guest of Xen (xen_domain not 0) it is pages of the guest, and the
  * descriptor is Xen's privcmd device, restricted to that domain: who is given it maps the frames that
  * CHANNEL_OPEN names. The device zeroes them before the guest uses a channel again. With xen_grants the descriptor is

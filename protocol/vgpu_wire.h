@@ -192,6 +192,24 @@ struct vgpu_launch_attribute {
 	uint8_t value[64];
 };
 
+/* The tail of cuMemMapArrayAsync: one operation, of a tile region or (is_tail) of bytes of the mip tail. */
+struct vgpu_array_map {
+	uint32_t resource; /* wire id of an array or a mipmapped array */
+	uint32_t is_tail;
+	uint32_t level;
+	uint32_t layer;
+	uint32_t at[3];
+	uint32_t extent[3];
+	uint64_t tail_offset;
+	uint64_t tail_bytes;
+	uint64_t offset;    /* in the memory */
+	uint32_t operation; /* CUmemOperationType */
+	uint32_t memory;    /* wire id; 0: none, to unmap */
+	uint32_t device_mask;
+	uint32_t reserved;
+};
+#define VGPU_ARRAY_MAPS_MAX 512 /* in one request */
+
 /* The tail of cuTensorMapEncode*: what each of them takes, 0 where it takes no such thing. */
 #define VGPU_TENSOR_RANK_MAX 5
 struct vgpu_tensor_map {
@@ -295,6 +313,8 @@ enum vgpu_kind {
 	VGPU_KIND_MEMORY_HANDLE, /* of physical memory: virtual memory management */
 	VGPU_KIND_GREEN_CONTEXT,
 	VGPU_KIND_USER_OBJECT, /* of graphs */
+	VGPU_KIND_TEXTURE_REFERENCE,
+	VGPU_KIND_SURFACE_REFERENCE,
 	VGPU_KIND_COUNT,
 };
 
@@ -303,13 +323,27 @@ enum vgpu_kind {
  * them leaks; the largest programs known use a few thousand kernels.
  */
 static const uint32_t vgpu_kind_capacity[VGPU_KIND_COUNT] = {
-	[VGPU_KIND_CONTEXT] = 256,	 [VGPU_KIND_STREAM] = 16384,	      [VGPU_KIND_EVENT] = 262144,
-	[VGPU_KIND_MODULE] = 65536,	 [VGPU_KIND_FUNCTION] = 262144,	      [VGPU_KIND_LIBRARY] = 65536,
-	[VGPU_KIND_KERNEL] = 262144,	 [VGPU_KIND_MEMORY_POOL] = 1024,      [VGPU_KIND_LINK_STATE] = 1024,
-	[VGPU_KIND_GRAPH] = 65536,	 [VGPU_KIND_GRAPH_NODE] = 262144,     [VGPU_KIND_GRAPH_EXEC] = 65536,
-	[VGPU_KIND_ARRAY] = 65536,	 [VGPU_KIND_MIPMAPPED_ARRAY] = 16384, [VGPU_KIND_TEXTURE] = 262144,
-	[VGPU_KIND_SURFACE] = 262144,	 [VGPU_KIND_MEMORY_HANDLE] = 262144,  [VGPU_KIND_GREEN_CONTEXT] = 256,
+	[VGPU_KIND_CONTEXT] = 256,
+	[VGPU_KIND_STREAM] = 16384,
+	[VGPU_KIND_EVENT] = 262144,
+	[VGPU_KIND_MODULE] = 65536,
+	[VGPU_KIND_FUNCTION] = 262144,
+	[VGPU_KIND_LIBRARY] = 65536,
+	[VGPU_KIND_KERNEL] = 262144,
+	[VGPU_KIND_MEMORY_POOL] = 1024,
+	[VGPU_KIND_LINK_STATE] = 1024,
+	[VGPU_KIND_GRAPH] = 65536,
+	[VGPU_KIND_GRAPH_NODE] = 262144,
+	[VGPU_KIND_GRAPH_EXEC] = 65536,
+	[VGPU_KIND_ARRAY] = 65536,
+	[VGPU_KIND_MIPMAPPED_ARRAY] = 16384,
+	[VGPU_KIND_TEXTURE] = 262144,
+	[VGPU_KIND_SURFACE] = 262144,
+	[VGPU_KIND_MEMORY_HANDLE] = 262144,
+	[VGPU_KIND_GREEN_CONTEXT] = 256,
 	[VGPU_KIND_USER_OBJECT] = 65536,
+	[VGPU_KIND_TEXTURE_REFERENCE] = 65536,
+	[VGPU_KIND_SURFACE_REFERENCE] = 65536,
 };
 
 #endif

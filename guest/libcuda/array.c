@@ -85,8 +85,6 @@ static CUresult descriptor_check(const CUDA_ARRAY3D_DESCRIPTOR *descriptor, uint
 	}
 	if (channels != 1 && channels != 2 && channels != 4)
 		return CUDA_ERROR_INVALID_VALUE;
-	if (descriptor->Flags & (CUDA_ARRAY3D_SPARSE | CUDA_ARRAY3D_DEFERRED_MAPPING))
-		return CUDA_ERROR_NOT_SUPPORTED;
 	*ret_element_bytes = element_bytes_of(descriptor->Format, channels);
 	if (*ret_element_bytes)
 		return CUDA_SUCCESS;
@@ -265,20 +263,6 @@ API(cuArrayGetDescriptor_v2, CUDA_ARRAY_DESCRIPTOR *descriptor, CUarray handle)
 	return CUDA_SUCCESS;
 }
 
-/*
- * What only arrays made to be mapped in parts or later have: the API reference wants INVALID_VALUE for all others,
- * and those cannot be made.
- */
-static CUresult array_lacks(CUarray handle)
-{
-	uint32_t context, id;
-	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
-
-	if (result)
-		return result;
-	return array_find(handle, &id) ? CUDA_ERROR_INVALID_VALUE : CUDA_ERROR_INVALID_HANDLE;
-}
-
 /* With the mutex held. */
 static CUresult plane_make(struct object *owner, struct array *whole, uint32_t context, uint32_t index)
 {
@@ -322,20 +306,7 @@ API(cuArrayGetPlane, CUarray *plane_array, CUarray handle, unsigned int plane)
 	return result;
 }
 
-API(cuArrayGetMemoryRequirements, CUDA_ARRAY_MEMORY_REQUIREMENTS *requirements, CUarray handle, CUdevice dev)
-{
-	(void)requirements;
-	(void)dev;
-	return array_lacks(handle);
-}
-
-API(cuArrayGetSparseProperties, CUDA_ARRAY_SPARSE_PROPERTIES *properties, CUarray handle)
-{
-	(void)properties;
-	return array_lacks(handle);
-}
-
-static struct object *mipmap_find(CUmipmappedArray handle, struct mipmap **ret_mipmap)
+struct object *mipmap_find(CUmipmappedArray handle, struct mipmap **ret_mipmap)
 {
 	struct object *object = object_find(handle, VGPU_KIND_MIPMAPPED_ARRAY);
 
@@ -449,31 +420,6 @@ API(cuMipmappedArrayDestroy, CUmipmappedArray handle)
 	if (!result)
 		mipmap_end(object, mipmap);
 	return result;
-}
-
-static CUresult mipmap_lacks(CUmipmappedArray handle)
-{
-	struct mipmap *mipmap;
-	uint32_t context;
-	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
-
-	if (result)
-		return result;
-	return mipmap_find(handle, &mipmap) ? CUDA_ERROR_INVALID_VALUE : CUDA_ERROR_INVALID_HANDLE;
-}
-
-API(cuMipmappedArrayGetMemoryRequirements, CUDA_ARRAY_MEMORY_REQUIREMENTS *requirements, CUmipmappedArray handle,
-    CUdevice dev)
-{
-	(void)requirements;
-	(void)dev;
-	return mipmap_lacks(handle);
-}
-
-API(cuMipmappedArrayGetSparseProperties, CUDA_ARRAY_SPARSE_PROPERTIES *properties, CUmipmappedArray handle)
-{
-	(void)properties;
-	return mipmap_lacks(handle);
 }
 
 static bool child_visit(struct object *object, void *argument)

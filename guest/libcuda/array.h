@@ -29,6 +29,9 @@ struct mipmap {
 /* The array that a handle is; NULL: it is none. */
 const struct array *array_find(CUarray handle, uint32_t *ret_id);
 
+/* The same of a mipmapped array, with its object. */
+struct object *mipmap_find(CUmipmappedArray handle, struct mipmap **ret_mipmap);
+
 /* Rows and slices, which a descriptor says as 0 where there is one. */
 static inline size_t array_rows(const struct array *array)
 {
@@ -42,5 +45,7 @@ static inline size_t array_slices(const struct array *array)
 /* The context has ended, and its arrays, textures and surfaces with it. */
 void arrays_forget_context(uint32_t context);
 void textures_forget_context(uint32_t context);
+/* Texture references that are of no module. */
+void references_forget_context(uint32_t context);
 
 #endif

@@ -165,10 +165,10 @@ CUresult call_wait(uint16_t opcode, uint32_t context, const struct call_piece *p
 	return result;
 }
 
-CUresult call_refused(const char *name)
+CUresult call_refused(const char *name, CUresult result)
 {
 	debug_note("%s is not supported", name);
-	return CUDA_ERROR_NOT_SUPPORTED;
+	return session_ready() ? result : CUDA_ERROR_NOT_INITIALIZED;
 }
 
 CUresult call_wait_for(uint16_t opcode, const struct call_piece *pieces, size_t piece_count, void *reply,

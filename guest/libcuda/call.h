@@ -52,8 +52,8 @@ struct call_piece {
 /* Posts a request; while a stream is captured, waits for its result. */
 CUresult call_post(uint16_t opcode, uint32_t context, const struct call_piece *pieces, size_t piece_count);
 
-/* CUDA_ERROR_NOT_SUPPORTED, of an entry point that is not built. */
-CUresult call_refused(const char *name);
+/* 'result', of an entry point that is not built; CUDA_ERROR_NOT_INITIALIZED before that. */
+CUresult call_refused(const char *name, CUresult result);
 
 /*
  * Sends a request and waits for its reply, whose payload is copied to 'reply' (at most reply_bytes;

@@ -4,6 +4,7 @@
 
 #include "array.h"
 #include "context_storage.h"
+#include "coredump.h"
 #include "device.h"
 #include "host_calls.h"
 #include "lock.h"
@@ -111,6 +112,8 @@ static void children_release(struct object *context)
 
 	modules_forget_context(id);
 	textures_forget_context(id);
+	references_forget_context(id);
+	coredumps_forget_context(id);
 	arrays_forget_context(id);
 	object_each(VGPU_KIND_STREAM, child_visit, &id);
 	object_each(VGPU_KIND_EVENT, child_visit, &id);

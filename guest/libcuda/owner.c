@@ -125,7 +125,7 @@ CUresult owner_function(struct owner *owner, enum vgpu_kind kind, uint32_t conte
 		return CUDA_ERROR_NOT_FOUND;
 	pthread_mutex_lock(&owner->mutex);
 	function = *bucket;
-	while (function && strcmp(function->name, name) != 0)
+	while (function && (VGPU_ID_KIND(function->object->id) != kind || strcmp(function->name, name) != 0))
 		function = function->next;
 	if (!function) {
 		result = function_make(owner, kind, context, name, ask, &function);

@@ -71,8 +71,9 @@ static void all_set_aside(void *unused)
 	for (size_t i = 0; i < edge_count; i++) {
 		struct edge *edge = &edges[i];
 
-		pages_copy(edge->before, edge->place, PAGE_BYTES);
 		pages_copy(edge->private, edge->place, PAGE_BYTES);
+		/* Of the copy, for the device may be writing. */
+		pages_copy(edge->before, edge->private, PAGE_BYTES);
 		if (mremap(edge->place, PAGE_BYTES, PAGE_BYTES, MREMAP_MAYMOVE | MREMAP_FIXED, edge->shared) !=
 		    edge->shared) {
 			edge->shared = NULL;

@@ -21,11 +21,18 @@ static CUresult properties_check(const CUmemAllocationProp *properties)
 	if (!properties || properties->type != CU_MEM_ALLOCATION_TYPE_PINNED)
 		return properties && properties->type == CU_MEM_ALLOCATION_TYPE_MANAGED ? CUDA_ERROR_NOT_SUPPORTED
 											: CUDA_ERROR_INVALID_VALUE;
-	/* Memory of the host, and what the device's attributes deny: other handles, RDMA, sparse arrays. */
+	/* Memory of the host, and what the device's attributes deny: other handles, RDMA, decompression. */
 	if (properties->location.type != CU_MEM_LOCATION_TYPE_DEVICE || !handle_types_valid(properties) ||
-	    properties->allocFlags.usage || properties->allocFlags.gpuDirectRDMACapable)
+	    (properties->allocFlags.usage & ~CU_MEM_CREATE_USAGE_TILE_POOL) ||
+	    properties->allocFlags.gpuDirectRDMACapable)
 		return CUDA_ERROR_NOT_SUPPORTED;
 	return context_primary(properties->location.id) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_DEVICE;
+}
+
+/* As they cross: what the memory is for in the upper half. */
+static uint32_t compression_of(const CUmemAllocationProp *properties)
+{
+	return properties->allocFlags.compressionType | (uint32_t)properties->allocFlags.usage << 16;
 }
 
 API(cuMemGetAllocationGranularity, size_t *granularity, const CUmemAllocationProp *properties,
@@ -39,7 +46,7 @@ API(cuMemGetAllocationGranularity, size_t *granularity, const CUmemAllocationPro
 		result = granularity ? properties_check(properties) : CUDA_ERROR_INVALID_VALUE;
 	if (!result)
 		result = host_cuMemGetAllocationGranularity(
-			context, &bytes, properties->location.id, properties->allocFlags.compressionType,
+			context, &bytes, properties->location.id, compression_of(properties),
 			(uint32_t)properties->requestedHandleTypes, (uint32_t)option);
 	if (!result)
 		*granularity = (size_t)bytes;
@@ -51,7 +58,7 @@ CUmemGenericAllocationHandle memory_handle_publish(struct object *object, uint64
 {
 	object->words[MEMORY_HANDLE_BYTES] = bytes;
 	object->words[MEMORY_HANDLE_DEVICE] = (uint64_t)properties->location.id;
-	object->words[MEMORY_HANDLE_COMPRESSION] = properties->allocFlags.compressionType;
+	object->words[MEMORY_HANDLE_COMPRESSION] = compression_of(properties);
 	object->words[MEMORY_HANDLE_TYPES] = (uint64_t)properties->requestedHandleTypes;
 	object->words[MEMORY_HANDLE_REFERENCES] = 1;
 	return (uintptr_t)object;
@@ -71,8 +78,8 @@ API(cuMemCreate, CUmemGenericAllocationHandle *handle, size_t bytes, const CUmem
 	object = object_mint(VGPU_KIND_MEMORY_HANDLE, 0);
 	if (!object)
 		return CUDA_ERROR_OUT_OF_MEMORY;
-	result = host_cuMemCreate(context, object->id, bytes, properties->location.id,
-				  properties->allocFlags.compressionType, (uint32_t)properties->requestedHandleTypes);
+	result = host_cuMemCreate(context, object->id, bytes, properties->location.id, compression_of(properties),
+				  (uint32_t)properties->requestedHandleTypes);
 	if (result) {
 		object_release(object);
 		return result;
@@ -164,7 +171,20 @@ API(cuMemGetAllocationPropertiesFromHandle, CUmemAllocationProp *properties, CUm
 				     .id = (int)object->words[MEMORY_HANDLE_DEVICE]},
 		};
 		properties->allocFlags.compressionType = (unsigned char)object->words[MEMORY_HANDLE_COMPRESSION];
+		properties->allocFlags.usage = (unsigned short)(object->words[MEMORY_HANDLE_COMPRESSION] >> 16);
 	}
+	lock_release(&handles_lock);
+	return object ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+}
+
+CUresult memory_handle_id(CUmemGenericAllocationHandle handle, uint32_t *ret_id)
+{
+	const struct object *object;
+
+	lock_take(&handles_lock);
+	object = handle_find(handle);
+	if (object)
+		*ret_id = object->id;
 	lock_release(&handles_lock);
 	return object ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
 }

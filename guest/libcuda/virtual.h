@@ -15,11 +15,14 @@
 enum memory_handle_word {
 	MEMORY_HANDLE_BYTES,
 	MEMORY_HANDLE_DEVICE,
-	MEMORY_HANDLE_COMPRESSION,
-	MEMORY_HANDLE_TYPES,	  /* of handles for other processes */
-	MEMORY_HANDLE_REFERENCES, /* that the program has to release */
+	MEMORY_HANDLE_COMPRESSION, /* and what it is for, from bit 16 on */
+	MEMORY_HANDLE_TYPES,	   /* of handles for other processes */
+	MEMORY_HANDLE_REFERENCES,  /* that the program has to release */
 	MEMORY_HANDLE_MAPPINGS,
 };
+
+/* For what the executor keeps count of; CUDA_ERROR_INVALID_VALUE: there is none that the program holds. */
+CUresult memory_handle_id(CUmemGenericAllocationHandle handle, uint32_t *ret_id);
 
 /* The handle's object, which a mapping that is being made holds; CUDA_ERROR_INVALID_VALUE: there is none. */
 CUresult memory_handle_map(CUmemGenericAllocationHandle handle, struct object **ret_object);

@@ -248,7 +248,6 @@ static int connection_inherited(void)
 
 static int mediator_connect(const char *path, struct transport_failure *ret_failure)
 {
-	static const char *const defaults[] = {VGPU_SOCKET_PATH, VGPU_SOCKET_PATH_FALLBACK};
 	int control;
 
 	if (path) {
@@ -258,14 +257,14 @@ static int mediator_connect(const char *path, struct transport_failure *ret_fail
 					      strerror(errno));
 		return control;
 	}
-	for (size_t i = 0; i < sizeof(defaults) / sizeof(defaults[0]); i++) {
-		control = control_connect(defaults[i]);
-		if (control >= 0)
-			return control;
-	}
-	transport_failure_set(ret_failure, VGPU_ERROR_NO_MEDIATOR, "no mediator at %s or %s, and no /dev/vgpu0",
-			      defaults[0], defaults[1]);
-	return -1;
+	control = control_connect(VGPU_SOCKET_PATH);
+	if (control < 0)
+		control = control_connect_checked(VGPU_SOCKET_PATH_FALLBACK);
+	if (control < 0)
+		transport_failure_set(ret_failure, VGPU_ERROR_NO_MEDIATOR,
+				      "no mediator at %s or %s%s, and no /dev/vgpu0", VGPU_SOCKET_PATH,
+				      VGPU_SOCKET_PATH_FALLBACK, errno == EPERM ? " (where another user listens)" : "");
+	return control;
 }
 
 struct transport *transport_open_local(const char *path, struct transport_failure *ret_failure)

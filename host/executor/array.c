@@ -10,6 +10,9 @@
 #define BLOCK_WIDTH_BYTES 64u
 #define BLOCK_ROWS	  8u
 
+/* For its description alone, before memory is mapped. */
+#define MAPPED_LATER_BYTES 4096u
+
 /* More levels than this have no texel more. */
 #define LEVELS_MAX 29u
 
@@ -81,9 +84,6 @@ static uint64_t levels_bytes(const CUDA_ARRAY3D_DESCRIPTOR *descriptor, uint32_t
 
 static CUresult descriptor_check(const CUDA_ARRAY3D_DESCRIPTOR *descriptor)
 {
-	/* Mapped in parts or later, by calls that are not built. */
-	if (descriptor->Flags & (CUDA_ARRAY3D_SPARSE | CUDA_ARRAY3D_DEFERRED_MAPPING))
-		return CUDA_ERROR_NOT_SUPPORTED;
 	return descriptor->Width > EXTENT_MAX || descriptor->Height > EXTENT_MAX || descriptor->Depth > EXTENT_MAX ||
 			       descriptor->NumChannels > 4
 		       ? CUDA_ERROR_INVALID_VALUE
@@ -115,7 +115,7 @@ CUresult execute_cuArray3DCreate_v2(struct executor *executor, const struct requ
 	if (!result)
 		result = execute_check_mint(executor, VGPU_KIND_ARRAY, arguments->array);
 	if (!result) {
-		bytes = level_bytes(&descriptor, 0);
+		bytes = is_mapped_later(&descriptor) ? MAPPED_LATER_BYTES : level_bytes(&descriptor, 0);
 		result = account_admit(executor, "cuArray3DCreate", bytes);
 	}
 	if (result)
@@ -123,6 +123,9 @@ CUresult execute_cuArray3DCreate_v2(struct executor *executor, const struct requ
 	result = driver->cuArray3DCreate_v2(&array, &descriptor);
 	if (!result) {
 		result = driver->cuArray3DGetDescriptor_v2(&descriptor, array);
+		if (!result && is_mapped_later(&arguments->descriptor))
+			result = sparse_add(executor, array, context_owner_id(executor, request->context), false,
+					    &arguments->descriptor, 1);
 		if (result)
 			driver->cuArrayDestroy(array);
 	}
@@ -151,6 +154,7 @@ CUresult execute_cuArrayDestroy(struct executor *executor, const struct request 
 	result = executor->driver.cuArrayDestroy(array);
 	if (result)
 		return result;
+	sparse_remove(executor, array);
 	account_remove(executor, account_handle_key(array));
 	execute_forget(executor, arguments->array);
 	return CUDA_SUCCESS;
@@ -171,12 +175,18 @@ CUresult execute_cuMipmappedArrayCreate(struct executor *executor, const struct 
 	if (!result)
 		result = execute_check_mint(executor, VGPU_KIND_MIPMAPPED_ARRAY, arguments->mipmap);
 	if (!result) {
-		bytes = levels_bytes(descriptor, arguments->levels);
+		bytes = is_mapped_later(descriptor) ? MAPPED_LATER_BYTES : levels_bytes(descriptor, arguments->levels);
 		result = account_admit(executor, "cuMipmappedArrayCreate", bytes);
 	}
 	if (result)
 		return result;
 	result = driver->cuMipmappedArrayCreate(&mipmap, descriptor, arguments->levels);
+	if (!result && is_mapped_later(descriptor)) {
+		result = sparse_add(executor, mipmap, context_owner_id(executor, request->context), true, descriptor,
+				    arguments->levels);
+		if (result)
+			driver->cuMipmappedArrayDestroy(mipmap);
+	}
 	account_add(executor, "cuMipmappedArrayCreate", result, account_handle_key(mipmap), bytes, request->context);
 	if (result)
 		return result;
@@ -250,7 +260,89 @@ CUresult execute_cuMipmappedArrayDestroy(struct executor *executor, const struct
 		result = executor->driver.cuMipmappedArrayDestroy(mipmap);
 	if (result)
 		return result;
+	sparse_remove(executor, mipmap);
 	account_remove(executor, account_handle_key(mipmap));
 	execute_forget(executor, arguments->mipmap);
 	return CUDA_SUCCESS;
+}
+
+#define REPLY_TILES(reply, from)                                \
+	do {                                                    \
+		(reply)->width = (from).tileExtent.width;       \
+		(reply)->height = (from).tileExtent.height;     \
+		(reply)->depth = (from).tileExtent.depth;       \
+		(reply)->tail_level = (from).miptailFirstLevel; \
+		(reply)->tail_bytes = (from).miptailSize;       \
+		(reply)->flags = (from).flags;                  \
+	} while (0)
+
+CUresult execute_cuArrayGetSparseProperties(struct executor *executor, const struct request *request,
+					    const struct wire_cuArrayGetSparseProperties *arguments,
+					    struct wire_cuArrayGetSparseProperties_reply *reply)
+{
+	CUDA_ARRAY_SPARSE_PROPERTIES properties = {0};
+	void *array;
+	CUresult result = execute_find(executor, VGPU_KIND_ARRAY, arguments->array, &array);
+
+	(void)request;
+	if (!result && !executor->driver.cuArrayGetSparseProperties)
+		result = CUDA_ERROR_NOT_SUPPORTED;
+	if (!result)
+		result = executor->driver.cuArrayGetSparseProperties(&properties, array);
+	REPLY_TILES(reply, properties);
+	return result;
+}
+
+CUresult execute_cuMipmappedArrayGetSparseProperties(struct executor *executor, const struct request *request,
+						     const struct wire_cuMipmappedArrayGetSparseProperties *arguments,
+						     struct wire_cuMipmappedArrayGetSparseProperties_reply *reply)
+{
+	CUDA_ARRAY_SPARSE_PROPERTIES properties = {0};
+	void *mipmap;
+	CUresult result = execute_find(executor, VGPU_KIND_MIPMAPPED_ARRAY, arguments->mipmap, &mipmap);
+
+	(void)request;
+	if (!result && !executor->driver.cuMipmappedArrayGetSparseProperties)
+		result = CUDA_ERROR_NOT_SUPPORTED;
+	if (!result)
+		result = executor->driver.cuMipmappedArrayGetSparseProperties(&properties, mipmap);
+	REPLY_TILES(reply, properties);
+	return result;
+}
+
+CUresult execute_cuArrayGetMemoryRequirements(struct executor *executor, const struct request *request,
+					      const struct wire_cuArrayGetMemoryRequirements *arguments,
+					      struct wire_cuArrayGetMemoryRequirements_reply *reply)
+{
+	CUDA_ARRAY_MEMORY_REQUIREMENTS requirements = {0};
+	void *array;
+	CUresult result = execute_find(executor, VGPU_KIND_ARRAY, arguments->array, &array);
+
+	(void)request;
+	if (!result && !executor->driver.cuArrayGetMemoryRequirements)
+		result = CUDA_ERROR_NOT_SUPPORTED;
+	if (!result)
+		result = executor->driver.cuArrayGetMemoryRequirements(&requirements, array, arguments->dev);
+	reply->size = requirements.size;
+	reply->alignment = requirements.alignment;
+	return result;
+}
+
+CUresult
+execute_cuMipmappedArrayGetMemoryRequirements(struct executor *executor, const struct request *request,
+					      const struct wire_cuMipmappedArrayGetMemoryRequirements *arguments,
+					      struct wire_cuMipmappedArrayGetMemoryRequirements_reply *reply)
+{
+	CUDA_ARRAY_MEMORY_REQUIREMENTS requirements = {0};
+	void *mipmap;
+	CUresult result = execute_find(executor, VGPU_KIND_MIPMAPPED_ARRAY, arguments->mipmap, &mipmap);
+
+	(void)request;
+	if (!result && !executor->driver.cuMipmappedArrayGetMemoryRequirements)
+		result = CUDA_ERROR_NOT_SUPPORTED;
+	if (!result)
+		result = executor->driver.cuMipmappedArrayGetMemoryRequirements(&requirements, mipmap, arguments->dev);
+	reply->size = requirements.size;
+	reply->alignment = requirements.alignment;
+	return result;
 }

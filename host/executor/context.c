@@ -144,6 +144,7 @@ void context_children_forget(struct executor *executor, struct context *context)
 	copy_forget_context(executor, context);
 	pinned_forget_context(executor, context);
 	memory_wait_forget_context(executor, context);
+	sparse_forget_context(executor, context);
 	account_forget_context(executor, context->id);
 	context_left_forget(executor, context);
 	gate_forget_context(executor, context);

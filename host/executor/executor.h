@@ -45,6 +45,7 @@
 #include "reserve.h"
 #include "share.h"
 #include "snapshot.h"
+#include "sparse.h"
 #include "stage.h"
 #include "telemetry.h"
 #include "user_object.h"
@@ -102,6 +103,7 @@ struct executor {
 	struct graph_holds graph_holds;
 	struct graph_conditions graph_conditions;
 	struct virtual_memory virtual_memory;
+	struct sparse_arrays sparse;
 	struct snapshots snapshots;
 	struct shares shares;
 	struct telemetry telemetry;

@@ -182,10 +182,12 @@ static void destroy(struct executor *executor, const struct graph_held *held)
 		break;
 	case VGPU_KIND_ARRAY:
 		driver->cuArrayDestroy(held->object);
+		sparse_remove(executor, held->object);
 		account_remove(executor, account_handle_key(held->object));
 		break;
 	case VGPU_KIND_MIPMAPPED_ARRAY:
 		driver->cuMipmappedArrayDestroy(held->object);
+		sparse_remove(executor, held->object);
 		account_remove(executor, account_handle_key(held->object));
 		break;
 	default:

@@ -92,6 +92,8 @@ void handles_forget_context(struct handles *handles, uint32_t context)
 	}
 }
 
+static void module_forget_owned(struct handles *handles, uint32_t module);
+
 static void kind_forget_owned(struct handles *handles, enum vgpu_kind kind, uint32_t owner)
 {
 	struct handle_table *table = &handles->tables[kind];
@@ -101,14 +103,21 @@ static void kind_forget_owned(struct handles *handles, enum vgpu_kind kind, uint
 			continue;
 		entry_clear(table, index);
 		if (kind == VGPU_KIND_MODULE)
-			kind_forget_owned(handles, VGPU_KIND_FUNCTION, VGPU_ID(VGPU_KIND_MODULE, index));
+			module_forget_owned(handles, VGPU_ID(VGPU_KIND_MODULE, index));
 	}
+}
+
+static void module_forget_owned(struct handles *handles, uint32_t module)
+{
+	kind_forget_owned(handles, VGPU_KIND_FUNCTION, module);
+	kind_forget_owned(handles, VGPU_KIND_TEXTURE_REFERENCE, module);
+	kind_forget_owned(handles, VGPU_KIND_SURFACE_REFERENCE, module);
 }
 
 void handles_forget_owned(struct handles *handles, uint32_t owner)
 {
 	kind_forget_owned(handles, VGPU_KIND_MODULE, owner);
-	kind_forget_owned(handles, VGPU_KIND_FUNCTION, owner);
+	module_forget_owned(handles, owner);
 	kind_forget_owned(handles, VGPU_KIND_KERNEL, owner);
 	kind_forget_owned(handles, VGPU_KIND_ARRAY, owner);
 }

@@ -364,7 +364,8 @@ void launch_chain_end(struct executor *executor, uint16_t opcode)
 
 	launch_chain_issue(executor);
 	chains->row = 0;
-	if (opcode == VGPU_CALL_cuStreamSetAttribute)
+	if (opcode == VGPU_CALL_cuStreamSetAttribute || opcode == VGPU_CALL_cuModuleGetTexRef ||
+	    opcode == VGPU_CALL_cuModuleGetSurfRef)
 		chains->is_off = true;
 	if (!chains->list_count || !opcode_ends_chains(opcode))
 		return;

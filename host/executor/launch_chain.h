@@ -77,7 +77,7 @@ struct launch_chains {
 		uint64_t hash;
 		uint32_t times;
 	} seen[LAUNCH_CHAIN_SEEN];
-	bool is_off; /* a stream has attributes that a graph's kernels would not get */
+	bool is_off; /* a stream has attributes that a graph's kernels would not get, or kernels read references */
 };
 
 /*

@@ -79,6 +79,8 @@ static bool kind_is_of_context(enum vgpu_kind kind)
 	case VGPU_KIND_MIPMAPPED_ARRAY:
 	case VGPU_KIND_TEXTURE:
 	case VGPU_KIND_SURFACE:
+	case VGPU_KIND_TEXTURE_REFERENCE:
+	case VGPU_KIND_SURFACE_REFERENCE:
 		return true;
 	default:
 		return false;
@@ -95,6 +97,10 @@ static uint32_t owner_find(const struct executor *executor)
 	switch (request->opcode) {
 	case VGPU_CALL_cuModuleGetFunction:
 		return ((const struct wire_cuModuleGetFunction *)request->payload)->hmod;
+	case VGPU_CALL_cuModuleGetTexRef:
+		return ((const struct wire_cuModuleGetTexRef *)request->payload)->module;
+	case VGPU_CALL_cuModuleGetSurfRef:
+		return ((const struct wire_cuModuleGetSurfRef *)request->payload)->module;
 	case VGPU_CALL_cuLibraryGetKernel:
 		return ((const struct wire_cuLibraryGetKernel *)request->payload)->library;
 	case VGPU_CALL_cuLibraryGetModule:

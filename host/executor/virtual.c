@@ -28,6 +28,7 @@ static CUmemAllocationProp properties_of(CUdevice device, uint32_t compression, 
 	};
 
 	properties.allocFlags.compressionType = (unsigned char)compression;
+	properties.allocFlags.usage = (unsigned short)(compression >> 16);
 	return properties;
 }
 
@@ -42,7 +43,9 @@ static CUresult kind_check(const struct executor *executor, uint32_t compression
 {
 	if (!is_there(executor) || !handle_types_valid(executor, handle_types))
 		return CUDA_ERROR_NOT_SUPPORTED;
-	return compression > CU_MEM_ALLOCATION_COMP_GENERIC ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+	if (compression >> 16 & ~CU_MEM_CREATE_USAGE_TILE_POOL)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	return (compression & 0xffff) > CU_MEM_ALLOCATION_COMP_GENERIC ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
 }
 
 CUresult execute_cuMemGetAllocationGranularity(struct executor *executor, const struct request *request,
@@ -132,6 +135,7 @@ CUresult execute_cuMemCreate(struct executor *executor, const struct request *re
 	physical = calloc(1, sizeof(*physical));
 	if (!physical)
 		return CUDA_ERROR_OUT_OF_MEMORY;
+	sparse_settle(executor);
 	result = account_admit(executor, "cuMemCreate", arguments->size);
 	if (!result) {
 		result = executor->driver.cuMemCreate(&physical->handle, arguments->size, &properties, 0);
@@ -148,8 +152,7 @@ CUresult execute_cuMemCreate(struct executor *executor, const struct request *re
 	return CUDA_SUCCESS;
 }
 
-/* After the wire id or a mapping has gone: the memory is free when nothing is left. */
-static void physical_settle(struct executor *executor, struct physical *physical)
+void physical_settle(struct executor *executor, struct physical *physical)
 {
 	if (physical->is_held || physical->mappings)
 		return;

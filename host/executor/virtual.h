@@ -8,6 +8,7 @@
 #include "cuda_abi.h"
 
 struct executor;
+struct physical;
 
 /*
  * Makes the wire id 'id', which is free, stand for memory that another process has exported as the descriptor, which
@@ -16,5 +17,8 @@ struct executor;
  */
 CUresult physical_import(struct executor *executor, uint32_t id, int descriptor, uint64_t bytes,
 			 CUmemAllocationProp *ret_properties);
+
+/* After the wire id or a mapping of it has gone: the memory is free when nothing is left. */
+void physical_settle(struct executor *executor, struct physical *physical);
 
 #endif

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <event2/buffer.h>
-#include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -15,9 +14,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "closer.h"
 #include "control_socket.h"
 #include "job.h"
 #include "peer_log.h"
+#include "peer_stream.h"
 #include "room.h"
 
 /* Of the runner: the guest library takes it over (guest/transport/local.c). */
@@ -35,6 +36,7 @@
 #endif
 
 #define VM_LINE_BYTES_MAX 16
+#define AHEAD_BYTES_MAX	  (1u << 20)
 #define ANSWERS_BYTES_MAX (1u << 20) /* that a VM has not read yet, before its next job */
 #define ANSWER_BYTES_MAX  (64u << 20)
 #define GARBAGE_LINES_MAX 64 /* one after the other: then its connection ends */
@@ -50,7 +52,7 @@ static void runner_end(struct client *client)
 {
 	if (!client->runner)
 		return;
-	bufferevent_free(client->runner);
+	peer_stream_destroy(client->runner);
 	client->runner = NULL;
 	if (client->runner_process > 0)
 		kill(client->runner_process, SIGKILL);
@@ -76,7 +78,7 @@ static void client_end(struct client *client)
 
 	log_write_limited(client->log, LOG_LEVEL_INFO, "%s: the connection ended", client->name);
 	runner_end(client);
-	bufferevent_free(client->wire);
+	peer_stream_destroy(client->wire);
 	event_free(client->timer);
 	event_free(client->idle_timer);
 	scan_reset(&client->scan);
@@ -114,14 +116,14 @@ static void answer_send(struct client *client, const char *text)
 	}
 	client->is_running = false;
 	event_del(client->timer);
-	bufferevent_write(client->wire, text, strlen(text));
+	evbuffer_add(peer_stream_output(client->wire), text, strlen(text));
 	log_write_limited(client->log, LOG_LEVEL_INFO, "Sent response to %s", client->name);
 }
 
-static void runner_readable(struct bufferevent *pipe, void *argument)
+static void runner_readable(void *argument)
 {
 	struct client *client = argument;
-	struct evbuffer *input = bufferevent_get_input(pipe);
+	struct evbuffer *input = peer_stream_input(client->runner);
 	struct evbuffer_ptr end = evbuffer_search_eol(input, NULL, NULL, EVBUFFER_EOL_LF);
 
 	if (end.pos < 0) {
@@ -134,7 +136,7 @@ static void runner_readable(struct bufferevent *pipe, void *argument)
 		char first = RUNNER_LAST_ANSWER;
 
 		evbuffer_remove(input, &first, 1);
-		evbuffer_remove_buffer(input, bufferevent_get_output(client->wire), (size_t)end.pos);
+		evbuffer_remove_buffer(input, peer_stream_output(client->wire), (size_t)end.pos);
 		if (first != RUNNER_ANSWER)
 			runner_end(client);
 		answer_send(client, "");
@@ -147,18 +149,19 @@ static void runner_readable(struct bufferevent *pipe, void *argument)
 	requests_take(client);
 }
 
-static void runner_event(struct bufferevent *pipe, short what, void *argument)
+static void runner_ended(void *argument, bool is_eof)
 {
 	struct client *client = argument;
 
-	(void)pipe;
-	(void)what;
+	(void)is_eof;
 	runner_end(client);
 	if (!client->is_running)
 		return;
 	answer_send(client, TEXT_RUNNER_LOST);
 	requests_take(client);
 }
+
+static const struct peer_stream_handlers runner_handlers = {.readable = runner_readable, .ended = runner_ended};
 
 /*
  * A connection to the mediator that says whose job it is for, or -1. It is made here, for here nothing of a guest is
@@ -222,13 +225,13 @@ static bool runner_start(struct client *client)
 	close(sockets[1]);
 	close(connection);
 	if (client->runner_process > 0 && fcntl(sockets[0], F_SETFL, O_NONBLOCK) == 0)
-		client->runner = bufferevent_socket_new(client->jobs->base, sockets[0], BEV_OPT_CLOSE_ON_FREE);
+		client->runner = peer_stream_create(client->jobs->base, sockets[0], SIZE_MAX, &runner_handlers, client);
 	if (!client->runner) {
 		close(sockets[0]);
 		return false;
 	}
-	bufferevent_setcb(client->runner, runner_readable, NULL, runner_event, client);
-	return bufferevent_enable(client->runner, EV_READ | EV_WRITE) == 0;
+	peer_stream_read(client->runner, true);
+	return true;
 }
 
 static void job_timed_out(evutil_socket_t none, short what, void *argument)
@@ -257,7 +260,7 @@ static void request_run(struct client *client)
 		runner_end(client);
 		answer_send(client, TEXT_RUNNER_NOT_THERE);
 	} else {
-		bufferevent_write(client->runner, client->scan.request, client->scan.bytes);
+		evbuffer_add(peer_stream_output(client->runner), client->scan.request, client->scan.bytes);
 		event_add(client->timer, &patience);
 	}
 	scan_reset(&client->scan);
@@ -288,8 +291,8 @@ static bool vm_line_take(struct client *client, struct evbuffer *input)
 /* Whole requests, one at a time. */
 static void requests_take(struct client *client)
 {
-	struct evbuffer *input = bufferevent_get_input(client->wire);
-	struct evbuffer *output = bufferevent_get_output(client->wire);
+	struct evbuffer *input = peer_stream_input(client->wire);
+	struct evbuffer *output = peer_stream_output(client->wire);
 
 	if (!vm_line_take(client, input))
 		return;
@@ -315,42 +318,40 @@ static void requests_take(struct client *client)
 			client->ends_after_answer = true;
 		}
 	}
-	if (client->is_running)
-		bufferevent_disable(client->wire, EV_READ);
-	else
-		bufferevent_enable(client->wire, EV_READ);
+	peer_stream_read(client->wire, !client->is_running && !client->has_said_all);
 }
 
-static void wire_readable(struct bufferevent *wire, void *argument)
+static void wire_readable(void *argument)
 {
-	(void)wire;
 	requests_take(argument);
 }
 
 /* All answers have left. */
-static void wire_written(struct bufferevent *wire, void *argument)
+static void wire_written(void *argument)
 {
 	struct client *client = argument;
 
-	(void)wire;
 	if (client->ends_after_answer && !client->is_running)
 		client_end(client);
 	else
 		requests_take(client);
 }
 
-static void wire_event(struct bufferevent *wire, short what, void *argument)
+static void wire_ended(void *argument, bool is_eof)
 {
 	struct client *client = argument;
 
 	/* Who has said all that it wants may still wait for the answer. */
-	if ((what & BEV_EVENT_EOF) && (client->is_running || evbuffer_get_length(bufferevent_get_output(wire)) > 0)) {
+	if (is_eof && (client->is_running || evbuffer_get_length(peer_stream_output(client->wire)) > 0)) {
 		client->ends_after_answer = true;
-		bufferevent_disable(wire, EV_READ);
+		client->has_said_all = true;
 		return;
 	}
 	client_end(client);
 }
+
+static const struct peer_stream_handlers wire_handlers = {
+	.readable = wire_readable, .written = wire_written, .ended = wire_ended};
 
 struct client *client_create(struct jobs *jobs, int socket, const struct client_plan *plan)
 {
@@ -370,13 +371,11 @@ struct client *client_create(struct jobs *jobs, int socket, const struct client_
 	snprintf(client->name, sizeof(client->name), "%s", plan->name);
 	client->timer = evtimer_new(jobs->base, job_timed_out, client);
 	client->idle_timer = evtimer_new(jobs->base, idle_timed_out, client);
-	client->wire = bufferevent_socket_new(jobs->base, socket, BEV_OPT_CLOSE_ON_FREE);
+	/* While a job runs, no more than this is read ahead. */
+	client->wire = peer_stream_create(jobs->base, socket, AHEAD_BYTES_MAX, &wire_handlers, client);
 	if (!client->timer || !client->idle_timer || !client->wire)
 		goto failed;
-	/* While a job runs, no more than this is read ahead. */
-	bufferevent_setwatermark(client->wire, EV_READ, 0, 1u << 20);
-	bufferevent_setcb(client->wire, wire_readable, wire_written, wire_event, client);
-	bufferevent_enable(client->wire, EV_READ | EV_WRITE);
+	peer_stream_read(client->wire, true);
 	if (victim) {
 		log_write_limited(client->log, LOG_LEVEL_INFO, "%s: has had no job for longest, and makes room for %s",
 				  victim->name, client->name);
@@ -393,9 +392,9 @@ failed:
 	if (client && client->idle_timer)
 		event_free(client->idle_timer);
 	if (client && client->wire)
-		bufferevent_free(client->wire);
+		peer_stream_destroy(client->wire);
 	else
-		close(socket);
+		closer_hang_up(socket);
 	free(client);
 	return NULL;
 }

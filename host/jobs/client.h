@@ -16,10 +16,10 @@
 
 #include "scan.h"
 
-struct bufferevent;
 struct event;
 struct event_base;
 struct log_limit;
+struct peer_stream;
 
 /* Of a VM whose number is not known; its jobs are those of the user of vgpu-jobs. */
 #define JOBS_NO_VM 0u
@@ -46,8 +46,8 @@ struct client {
 	bool may_idle;
 	bool is_known;
 	unsigned group_count; /* connections of the same VM or address, this one too */
-	struct bufferevent *wire;
-	struct bufferevent *runner; /* NULL: none runs */
+	struct peer_stream *wire;
+	struct peer_stream *runner; /* NULL: none runs */
 	pid_t runner_process;	    /* 0: none, or it was reaped and its number may be another's */
 	struct event *timer;
 	struct event *idle_timer; /* while no job runs */
@@ -56,6 +56,7 @@ struct client {
 	struct log_limit *log;
 	bool is_running;
 	bool ends_after_answer;
+	bool has_said_all; /* nothing more comes */
 	/* Called once, when the connection has ended; the client is freed then. May be NULL. */
 	void (*ended)(void *owner);
 	void *owner;

@@ -216,17 +216,27 @@ static const struct admin_command *command_find(const char *name)
 	return NULL;
 }
 
+/* Is the word one of those, each of which ends with a space? */
+static bool word_is_known(const char *words, const char *name)
+{
+	size_t length = strlen(name);
+
+	for (const char *word = words; *word; word += strcspn(word, " ") + 1) {
+		if (strcspn(word, " ") == length && memcmp(word, name, length) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* What a command does not know is a mistake, and not to be passed over. */
 static int arguments_check(struct admin_request *request, const struct admin_command *command)
 {
-	char word[ADMIN_VALUE_BYTES];
 	const json_t *value;
 	const char *name;
 
 	json_object_foreach((json_t *)(uintptr_t)request->arguments, name, value)
 	{
-		snprintf(word, sizeof(word), "%.250s ", name);
-		if (strchr(name, ' ') || !strstr(command->arguments, word))
+		if (!word_is_known(command->arguments, name))
 			return admin_fail(request, ADMIN_INVALID, "%s has no argument \"%.64s\"", command->name, name);
 		if (!json_is_string(value) && !json_is_integer(value))
 			return admin_fail(request, ADMIN_INVALID, "%s is neither text nor a whole number", name);

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <event2/buffer.h>
-#include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <grp.h>
 #include <stdio.h>
@@ -14,9 +13,11 @@
 #include <unistd.h>
 
 #include "admin.h"
+#include "closer.h"
 #include "executor_user.h"
 #include "log.h"
 #include "mediator.h"
+#include "peer_stream.h"
 #include "socket_file.h"
 
 #define PEERS_MAX	  32
@@ -30,7 +31,7 @@
 struct peer {
 	LIST_ENTRY(peer) link;
 	struct admin_socket *admin;
-	struct bufferevent *stream;
+	struct peer_stream *stream;
 	char who[32];
 	struct admin_peer asks;
 	bool is_ending; /* once what it is told was sent */
@@ -56,7 +57,7 @@ static void peer_free(struct peer *peer)
 	LIST_REMOVE(peer, link);
 	peer->admin->peer_count--;
 	peer->admin->reader_count -= !peer->asks.may_change;
-	bufferevent_free(peer->stream);
+	peer_stream_destroy(peer->stream);
 	free(peer);
 }
 
@@ -94,7 +95,7 @@ static enum right right_of(const struct admin_socket *admin, int socket, const s
 
 static void answer_send(struct peer *peer, char *answer)
 {
-	struct evbuffer *output = bufferevent_get_output(peer->stream);
+	struct evbuffer *output = peer_stream_output(peer->stream);
 
 	if (!answer || evbuffer_add(output, answer, strlen(answer)) < 0 || evbuffer_add(output, "\n", 1) < 0)
 		peer->is_ending = true;
@@ -105,21 +106,21 @@ static void refuse(struct peer *peer, const char *code, const char *text)
 {
 	answer_send(peer, admin_refusal(code, text));
 	peer->is_ending = true;
-	bufferevent_disable(peer->stream, EV_READ);
+	peer_stream_read(peer->stream, false);
 }
 
 /* Takes the requests that are there; more of them than a few wait for the loop's next turn. */
 static void requests_take(struct peer *peer)
 {
-	struct evbuffer *input = bufferevent_get_input(peer->stream);
-	struct evbuffer *output = bufferevent_get_output(peer->stream);
+	struct evbuffer *input = peer_stream_input(peer->stream);
+	struct evbuffer *output = peer_stream_output(peer->stream);
 
 	for (int i = 0; !peer->is_ending && evbuffer_get_length(output) < OUTPUT_BYTES_MAX; i++) {
 		size_t bytes;
 		char *line;
 
 		if (i == REQUESTS_AT_ONCE) {
-			bufferevent_trigger(peer->stream, EV_READ, BEV_OPT_DEFER_CALLBACKS);
+			peer_stream_defer(peer->stream);
 			return;
 		}
 		line = evbuffer_readln(input, &bytes, EVBUFFER_EOL_LF);
@@ -132,29 +133,28 @@ static void requests_take(struct peer *peer)
 	}
 }
 
-static void readable(struct bufferevent *stream, void *argument)
+static void readable(void *argument)
 {
-	(void)stream;
 	requests_take(argument);
 }
 
-static void written(struct bufferevent *stream, void *argument)
+static void written(void *argument)
 {
 	struct peer *peer = argument;
 
-	(void)stream;
 	if (peer->is_ending)
 		peer_free(peer);
 	else
 		requests_take(peer);
 }
 
-static void ended(struct bufferevent *stream, short what, void *argument)
+static void ended(void *argument, bool is_eof)
 {
-	(void)stream;
-	(void)what;
+	(void)is_eof;
 	peer_free(argument);
 }
+
+static const struct peer_stream_handlers stream_handlers = {.readable = readable, .written = written, .ended = ended};
 
 /* An answer that fits into the socket; whoever does not read it takes nobody's place. Closes the socket. */
 static void stranger_refuse(struct admin_socket *admin, int socket, const struct ucred *credentials)
@@ -167,19 +167,19 @@ static void stranger_refuse(struct admin_socket *admin, int socket, const struct
 	if (answer && send(socket, answer, strlen(answer), MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
 		(void)!send(socket, "\n", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 	free(answer);
-	close(socket);
+	closer_hang_up(socket);
 }
 
 static void peer_accept(struct admin_socket *admin, int socket, const struct ucred *credentials, enum right right)
 {
-	const struct timeval silence = {.tv_sec = SILENCE_SECONDS};
 	struct peer *peer = calloc(1, sizeof(*peer));
 
 	if (peer)
-		peer->stream = bufferevent_socket_new(admin->mediator->base, socket, BEV_OPT_CLOSE_ON_FREE);
+		peer->stream =
+			peer_stream_create(admin->mediator->base, socket, REQUEST_BYTES_MAX, &stream_handlers, peer);
 	if (!peer || !peer->stream) {
 		free(peer);
-		close(socket);
+		closer_hang_up(socket);
 		return;
 	}
 	peer->admin = admin;
@@ -195,20 +195,18 @@ static void peer_accept(struct admin_socket *admin, int socket, const struct ucr
 	LIST_INSERT_HEAD(&admin->peers, peer, link);
 	admin->peer_count++;
 	admin->reader_count += !peer->asks.may_change;
-	bufferevent_setcb(peer->stream, readable, written, ended, peer);
-	bufferevent_set_timeouts(peer->stream, &silence, &silence);
-	bufferevent_setwatermark(peer->stream, EV_READ, 0, REQUEST_BYTES_MAX);
+	peer_stream_silence_set(peer->stream, SILENCE_SECONDS);
 	if (admin->peer_count > PEERS_MAX || (!peer->asks.may_change && admin->reader_count > READERS_MAX))
 		refuse(peer, ADMIN_FAILED, "too many administrators are connected");
 	else
-		bufferevent_enable(peer->stream, EV_READ);
-	bufferevent_enable(peer->stream, EV_WRITE);
+		peer_stream_read(peer->stream, true);
 }
 
 static void connection_waits(evutil_socket_t listening, short what, void *argument)
 {
 	struct admin_socket *admin = argument;
-	int socket = accept4(listening, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	bool is_behind = closer_is_behind();
+	int socket = is_behind ? -1 : accept4(listening, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	struct ucred credentials;
 	socklen_t bytes = sizeof(credentials);
 	enum right right;
@@ -216,14 +214,14 @@ static void connection_waits(evutil_socket_t listening, short what, void *argume
 
 	(void)what;
 	if (socket < 0) {
-		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+		if (is_behind || errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
 			event_del(admin->readable);
 			event_add(admin->pause, &later);
 		}
 		return;
 	}
 	if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &credentials, &bytes) < 0) {
-		close(socket);
+		closer_hang_up(socket);
 		return;
 	}
 	right = right_of(admin, socket, &credentials);
@@ -231,7 +229,7 @@ static void connection_waits(evutil_socket_t listening, short what, void *argume
 		stranger_refuse(admin, socket, &credentials);
 	else if (admin->peer_count >= 2 * PEERS_MAX)
 		/* Those that are too many take a place too until they have read so: no more than that. */
-		close(socket);
+		closer_hang_up(socket);
 	else
 		peer_accept(admin, socket, &credentials, right);
 }

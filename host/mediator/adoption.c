@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "channel.h"
+#include "closer.h"
 #include "executor_process.h"
 #include "executor_user.h"
 #include "keeper.h"
@@ -156,7 +157,7 @@ static void entry_close(struct keeper_entry *entry)
 {
 	for (uint32_t i = 0; i < entry->fd_count; i++) {
 		if (entry->fds[i] >= 0)
-			close(entry->fds[i]);
+			closer_close(entry->fds[i]);
 	}
 }
 

@@ -27,8 +27,6 @@
 #include "vgpu_schedule.h"
 #include "worker.h"
 
-#define RESULT_LAUNCH_TIMEOUT 702 /* CUDA_ERROR_LAUNCH_TIMEOUT */
-
 static const char *const stage_names[] = {
 	[CHANNEL_CLEANING] = "cleaning", [CHANNEL_WAITING] = "waiting",	  [CHANNEL_BEHIND] = "behind",
 	[CHANNEL_PACED] = "paced",	 [CHANNEL_STARTING] = "starting", [CHANNEL_MOVING] = "moving",
@@ -169,19 +167,6 @@ static void counters_report(struct channel *channel)
 			  did.errors, did.launches_chained);
 }
 
-/* Where a guest of ours looks when its channel is lost; a local program is told by a message as well. */
-static void lost_result_write(const struct channel_request *request, uint32_t result)
-{
-	off_t place = (off_t)(request->offset + offsetof(struct vgpu_channel_header, lost_result));
-
-	/* Pages of a guest of Xen are written by its device, which is told the reason. */
-	if (request->xen_domain)
-		return;
-	if (pwrite(request->memory, &result, sizeof(result), place) != (ssize_t)sizeof(result))
-		log_write_limited(&request->log->events, LOG_LEVEL_WARNING,
-				  "[CHANNEL] %s: its guest cannot be told why: %s", request->label, strerror(errno));
-}
-
 /* The scheduler's handler. The executor is ended, for nothing else ends a kernel. */
 static void kernel_overdue(void *owner)
 {
@@ -193,7 +178,6 @@ static void kernel_overdue(void *owner)
 	snprintf(channel->fault_text, sizeof(channel->fault_text), "a kernel ran longer than %llu ms",
 		 (unsigned long long)channel->request.tenant->settings.limits.kernel_ms);
 	tenant_fault_note(channel->request.tenant, channel->fault_text);
-	lost_result_write(&channel->request, RESULT_LAUNCH_TIMEOUT);
 	executor_process_end(channel->executor);
 	channel_die(channel, channel->fault_error, channel->fault_text);
 }
@@ -300,6 +284,15 @@ static void channel_cleaned(void *owner, int error)
 	/* Else it took too long to be moved, and is dead. */
 }
 
+/*
+ * Pages of a guest of Xen are zeroed by its device. A program's file is made for its channel and nobody is given it
+ * afterwards: only what a relay may have left there is in the way of the next one.
+ */
+static bool memory_is_zeroed(const struct channel *channel)
+{
+	return channel->request.xen_domain || (channel->request.is_fresh && channel->stage != CHANNEL_MOVING);
+}
+
 void channel_clean(struct channel *channel)
 {
 	const struct channel_request *request = &channel->request;
@@ -312,8 +305,7 @@ void channel_clean(struct channel *channel)
 		.whose = request->tenant,
 		.memory = request->memory,
 		.offset = request->offset,
-		/* Pages of a guest of Xen are zeroed by its device. */
-		.bytes = request->xen_domain ? 0 : request->bytes,
+		.bytes = memory_is_zeroed(channel) ? 0 : request->bytes,
 		.done = channel_cleaned,
 		.owner = channel,
 	};

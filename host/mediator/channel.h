@@ -83,6 +83,7 @@ struct channel_request {
 	int memory; /* borrowed */
 	uint64_t offset;
 	uint64_t bytes;
+	bool is_fresh;	     /* the memory was made for this channel, and is for no other after it */
 	bool has_area;	     /* for pinned memory, if it is large enough */
 	uint32_t xen_domain; /* not 0: the memory is pages of the guest, which the device zeroes */
 	uint32_t xen_frame;

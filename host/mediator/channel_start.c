@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "channel_private.h"
+#include "closer.h"
 #include "executor_group.h"
 #include "executor_user.h"
 #include "log.h"
@@ -32,7 +33,9 @@ void channel_descriptors_close(struct channel_request *request)
 {
 	descriptor_close(&request->doorbell);
 	descriptor_close(&request->interrupt);
-	descriptor_close(&request->pass_socket);
+	/* It may have come back to life at its other end. */
+	closer_close(request->pass_socket);
+	request->pass_socket = -1;
 }
 
 /* What is kept until it is certain that the executor need not be started again. */

@@ -8,18 +8,27 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 /* About 2 ms of the kernel's time. */
 #define PIECE_BYTES (4u << 20)
 
+/* Of those that make holes: as many can be held up by whoever holds his file's lock, before others wait. */
+#define HOLE_THREADS_MAX  32
+#define CLOSE_THREADS_MAX 4
+#define END_SECONDS	  2
+
 TAILQ_HEAD(cleaning_list, cleaning);
 
-struct worker {
+/* A queue and the threads that serve it, as many as it needs. */
+struct crew {
 	struct cleaner *cleaner;
-	pthread_t thread;
-	bool is_running;
-	/* Under the cleaner's lock; only the worker takes something out. */
+	unsigned threads_max;
+	/* Under the cleaner's lock. */
+	unsigned thread_count;
+	unsigned idle_count;
+	unsigned wakings; /* of idle ones, which have not seen it yet */
 	struct cleaning_list queue;
 	pthread_cond_t added;
 	uint64_t turns;
@@ -31,30 +40,60 @@ struct cleaner {
 	struct cleaning_list done;
 	int bell; /* an eventfd: something is done */
 	struct event *rung;
-	struct worker holes;
-	struct worker closes;
+	pthread_cond_t left; /* a thread */
+	unsigned thread_count;
+	struct crew holes;
+	struct crew closes;
 };
 
-/* Of him who was served the longest time ago; of those of one, the first. Under the lock. */
-static struct cleaning *next_choose(struct worker *worker)
+/*
+ * Of him who was served the longest time ago; of those of one, the first. One thread at most serves one, so that his
+ * lock holds up no second. Under the lock.
+ */
+static struct cleaning *next_choose(struct crew *crew)
 {
 	struct cleaning *chosen = NULL;
 	struct cleaning *cleaning;
 
-	TAILQ_FOREACH(cleaning, &worker->queue, link)
+	TAILQ_FOREACH(cleaning, &crew->queue, link)
 	{
-		if (!chosen || cleaning->served < chosen->served)
+		if (!cleaning->is_held && (!chosen || cleaning->served < chosen->served))
 			chosen = cleaning;
 	}
 	if (!chosen)
 		return NULL;
-	worker->turns++;
-	TAILQ_FOREACH(cleaning, &worker->queue, link)
+	crew->turns++;
+	TAILQ_FOREACH(cleaning, &crew->queue, link)
 	{
-		if (cleaning->whose == chosen->whose)
-			cleaning->served = worker->turns;
+		if (cleaning->whose != chosen->whose)
+			continue;
+		cleaning->served = crew->turns;
+		cleaning->is_held = true;
 	}
 	return chosen;
+}
+
+static bool owner_is_served(const struct crew *crew, const void *whose)
+{
+	const struct cleaning *cleaning;
+
+	TAILQ_FOREACH(cleaning, &crew->queue, link)
+	{
+		if (cleaning->whose == whose)
+			return cleaning->is_held;
+	}
+	return false;
+}
+
+static void owner_release(struct crew *crew, const void *whose)
+{
+	struct cleaning *cleaning;
+
+	TAILQ_FOREACH(cleaning, &crew->queue, link)
+	{
+		if (cleaning->whose == whose)
+			cleaning->is_held = false;
+	}
 }
 
 /* True: it is done. */
@@ -78,29 +117,54 @@ static bool piece_clean(struct cleaning *cleaning)
 	return cleaning->bytes == 0;
 }
 
-static void *worker_run(void *argument)
+static void done_tell(struct cleaner *cleaner, struct cleaning *cleaning)
 {
-	struct worker *worker = argument;
-	struct cleaner *cleaner = worker->cleaner;
+	TAILQ_INSERT_TAIL(&cleaner->done, cleaning, link);
+	eventfd_write(cleaner->bell, 1);
+}
+
+static void idle_wait(struct crew *crew)
+{
+	crew->idle_count++;
+	while (!crew->wakings && !crew->cleaner->is_ending)
+		pthread_cond_wait(&crew->added, &crew->cleaner->lock);
+	if (crew->wakings)
+		crew->wakings--;
+}
+
+static void *thread_run(void *argument)
+{
+	struct crew *crew = argument;
+	struct cleaner *cleaner = crew->cleaner;
 
 	pthread_mutex_lock(&cleaner->lock);
 	while (!cleaner->is_ending) {
-		struct cleaning *cleaning = next_choose(worker);
+		struct cleaning *cleaning = next_choose(crew);
+		struct cleaning piece;
 		bool is_done;
 
 		if (!cleaning) {
-			pthread_cond_wait(&worker->added, &cleaner->lock);
+			idle_wait(crew);
 			continue;
 		}
+		piece = *cleaning;
 		pthread_mutex_unlock(&cleaner->lock);
-		is_done = piece_clean(cleaning);
+		is_done = piece_clean(&piece);
 		pthread_mutex_lock(&cleaner->lock);
+		/* Nobody keeps it then. */
+		if (cleaner->is_ending)
+			break;
+		cleaning->offset = piece.offset;
+		cleaning->bytes = piece.bytes;
+		cleaning->error = piece.error;
+		owner_release(crew, cleaning->whose);
 		if (!is_done)
 			continue;
-		TAILQ_REMOVE(&worker->queue, cleaning, link);
-		TAILQ_INSERT_TAIL(&cleaner->done, cleaning, link);
-		eventfd_write(cleaner->bell, 1);
+		TAILQ_REMOVE(&crew->queue, cleaning, link);
+		done_tell(cleaner, cleaning);
 	}
+	cleaner->thread_count--;
+	pthread_cond_signal(&cleaner->left);
 	pthread_mutex_unlock(&cleaner->lock);
 	return NULL;
 }
@@ -129,32 +193,59 @@ static void bell_rung(evutil_socket_t bell, short what, void *argument)
 		cleaning->done(cleaning->owner, cleaning->error);
 }
 
-static int worker_start(struct cleaner *cleaner, struct worker *worker)
+/* Under the lock. 0, or -1 with errno. */
+static int thread_start(struct crew *crew)
 {
+	pthread_t thread;
 	sigset_t all;
 	sigset_t before;
 	int error;
 
-	worker->cleaner = cleaner;
 	/* Signals are the loop's. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = pthread_create(&worker->thread, NULL, worker_run, worker);
+	error = pthread_create(&thread, NULL, thread_run, crew);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	worker->is_running = !error;
-	errno = error;
-	return error ? -1 : 0;
+	if (error) {
+		errno = error;
+		return -1;
+	}
+	pthread_detach(thread);
+	crew->thread_count++;
+	crew->cleaner->thread_count++;
+	return 0;
 }
 
-static void worker_stop(struct worker *worker)
+static int crew_init(struct cleaner *cleaner, struct crew *crew, unsigned threads_max)
 {
-	if (!worker->is_running)
-		return;
-	pthread_mutex_lock(&worker->cleaner->lock);
-	worker->cleaner->is_ending = true;
-	pthread_cond_signal(&worker->added);
-	pthread_mutex_unlock(&worker->cleaner->lock);
-	pthread_join(worker->thread, NULL);
+	int result;
+
+	*crew = (struct crew){.cleaner = cleaner, .threads_max = threads_max};
+	pthread_cond_init(&crew->added, NULL);
+	TAILQ_INIT(&crew->queue);
+	pthread_mutex_lock(&cleaner->lock);
+	result = thread_start(crew);
+	pthread_mutex_unlock(&cleaner->lock);
+	return result;
+}
+
+/* False: one is held up inside the kernel, and stays. */
+static bool threads_end(struct cleaner *cleaner)
+{
+	struct timespec end;
+	bool are_gone;
+
+	clock_gettime(CLOCK_REALTIME, &end);
+	end.tv_sec += END_SECONDS;
+	pthread_mutex_lock(&cleaner->lock);
+	cleaner->is_ending = true;
+	pthread_cond_broadcast(&cleaner->holes.added);
+	pthread_cond_broadcast(&cleaner->closes.added);
+	while (cleaner->thread_count && pthread_cond_timedwait(&cleaner->left, &cleaner->lock, &end) == 0)
+		continue;
+	are_gone = cleaner->thread_count == 0;
+	pthread_mutex_unlock(&cleaner->lock);
+	return are_gone;
 }
 
 struct cleaner *cleaner_create(struct event_base *base)
@@ -165,11 +256,8 @@ struct cleaner *cleaner_create(struct event_base *base)
 	if (!cleaner)
 		return NULL;
 	pthread_mutex_init(&cleaner->lock, NULL);
-	pthread_cond_init(&cleaner->holes.added, NULL);
-	pthread_cond_init(&cleaner->closes.added, NULL);
+	pthread_cond_init(&cleaner->left, NULL);
 	TAILQ_INIT(&cleaner->done);
-	TAILQ_INIT(&cleaner->holes.queue);
-	TAILQ_INIT(&cleaner->closes.queue);
 	cleaner->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (cleaner->bell < 0)
 		goto fail;
@@ -177,7 +265,8 @@ struct cleaner *cleaner_create(struct event_base *base)
 	cleaner->rung = event_new(base, cleaner->bell, EV_READ | EV_PERSIST, bell_rung, cleaner);
 	if (!cleaner->rung || event_add(cleaner->rung, NULL) < 0)
 		goto fail;
-	if (worker_start(cleaner, &cleaner->holes) < 0 || worker_start(cleaner, &cleaner->closes) < 0)
+	if (crew_init(cleaner, &cleaner->holes, HOLE_THREADS_MAX) < 0 ||
+	    crew_init(cleaner, &cleaner->closes, CLOSE_THREADS_MAX) < 0)
 		goto fail;
 	return cleaner;
 fail:
@@ -189,29 +278,45 @@ fail:
 
 void cleaner_add(struct cleaner *cleaner, struct cleaning *cleaning)
 {
-	struct worker *worker = cleaning->closes ? &cleaner->closes : &cleaner->holes;
+	struct crew *crew = cleaning->closes ? &cleaner->closes : &cleaner->holes;
 
 	pthread_mutex_lock(&cleaner->lock);
 	cleaning->error = 0;
+	if (!cleaning->closes && !cleaning->bytes) {
+		done_tell(cleaner, cleaning);
+		goto done;
+	}
 	/* Behind all that wait already. */
-	cleaning->served = worker->turns;
-	TAILQ_INSERT_TAIL(&worker->queue, cleaning, link);
-	pthread_cond_signal(&worker->added);
+	cleaning->served = crew->turns;
+	cleaning->is_held = owner_is_served(crew, cleaning->whose);
+	TAILQ_INSERT_TAIL(&crew->queue, cleaning, link);
+	if (crew->idle_count) {
+		crew->idle_count--;
+		crew->wakings++;
+		pthread_cond_signal(&crew->added);
+	} else if (crew->thread_count < crew->threads_max) {
+		/* Without another it waits for those that are there. */
+		(void)thread_start(crew);
+	}
+done:
 	pthread_mutex_unlock(&cleaner->lock);
 }
 
 void cleaner_destroy(struct cleaner *cleaner)
 {
+	bool are_gone;
+
 	if (!cleaner)
 		return;
-	worker_stop(&cleaner->holes);
-	worker_stop(&cleaner->closes);
+	are_gone = threads_end(cleaner);
 	if (cleaner->rung)
 		event_free(cleaner->rung);
+	/* The process is to end: who stays inside the kernel until then keeps what he needs. */
+	if (!are_gone)
+		return;
 	if (cleaner->bell >= 0)
 		close(cleaner->bell);
-	pthread_cond_destroy(&cleaner->closes.added);
-	pthread_cond_destroy(&cleaner->holes.added);
+	pthread_cond_destroy(&cleaner->left);
 	pthread_mutex_destroy(&cleaner->lock);
 	free(cleaner);
 }

@@ -4,8 +4,10 @@
  * written much (0.1 s for 256 MiB), and nobody else's turn is to wait for it.
  *
  * Holes are made a piece at a time, by turns of those whose memory it is, so that one with much does not hold up
- * another's channel, nor the file that a piece is of (the kernel locks it). Files are closed by another thread, for
- * the last close of one gives all that is left in it back at once.
+ * another's channel, nor the file that a piece is of (the kernel locks it). Who holds that lock himself, for which he
+ * only has to write into his file from where a page does not come, holds up one thread, and nobody else until there are
+ * as many of them as threads. Files are closed by other threads, for the last close of one gives all that is left in it
+ * back at once.
  *
  * All functions are called on the mediator's loop, and so is 'done'.
  */
@@ -33,6 +35,7 @@ struct cleaning {
 	/* The cleaner's. */
 	TAILQ_ENTRY(cleaning) link;
 	uint64_t served;
+	bool is_held; /* a thread serves its owner */
 	int error;
 };
 
@@ -41,7 +44,10 @@ struct cleaner *cleaner_create(struct event_base *base);
 
 void cleaner_add(struct cleaner *cleaner, struct cleaning *cleaning);
 
-/* What is not done stays undone: nothing is called any more. NULL is accepted. */
+/*
+ * What is not done stays undone: nothing is called any more. A thread that is held up is not waited for longer than
+ * 2 s; the process is to end soon after. NULL is accepted.
+ */
 void cleaner_destroy(struct cleaner *cleaner);
 
 #endif

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "closer.h"
 #include "compute_cache.h"
 #include "installation.h"
 #include "line_reader.h"
@@ -67,8 +68,7 @@ static void executor_free(struct executor_process *executor)
 		event_free(executor->stop_timer);
 	if (executor->pause)
 		event_free(executor->pause);
-	if (executor->control >= 0)
-		close(executor->control);
+	closer_close(executor->control);
 	line_reader_close(&executor->reader);
 	process_release(&executor->process);
 	free(executor);
@@ -166,7 +166,7 @@ void executor_process_end(struct executor_process *executor)
 	if (executor->control < 0)
 		return;
 	event_del(executor->readable);
-	close(executor->control);
+	closer_hang_up(executor->control);
 	executor->control = -1;
 	event_add(executor->stop_timer, &grace);
 }
@@ -328,7 +328,7 @@ int executor_process_adopt(struct mediator *mediator, const char *label, struct 
 	struct executor_process *executor = calloc(1, sizeof(*executor));
 
 	if (!executor) {
-		close(descriptors->control);
+		closer_close(descriptors->control);
 		close(descriptors->log);
 		close(descriptors->process);
 		errno = ENOMEM;

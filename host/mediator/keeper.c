@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "closer.h"
 #include "vgpu_schedule.h"
 #include "wakeup.h"
 
@@ -111,7 +112,7 @@ static void kept_free(struct kept *kept)
 {
 	LIST_REMOVE(kept, link);
 	for (uint32_t i = 0; i < kept->entry.fd_count; i++)
-		close(kept->entry.fds[i]);
+		closer_close(kept->entry.fds[i]);
 	free(kept);
 }
 
@@ -135,7 +136,7 @@ static void entry_put(struct keeper *keeper, const struct packet *packet, const 
 	entry_drop(keeper, packet->kind, packet->key);
 	if (!kept) {
 		for (uint32_t i = 0; i < fd_count; i++)
-			close(fds[i]);
+			closer_close(fds[i]);
 		return;
 	}
 	kept->entry = (struct keeper_entry){
@@ -221,7 +222,7 @@ static bool mediator_listen(struct keeper *keeper)
 
 	if (!packet_receive(keeper->mediator, &packet, fds, &fd_count)) {
 		for (uint32_t i = 0; i < fd_count; i++)
-			close(fds[i]);
+			closer_close(fds[i]);
 		mediator_lose(keeper);
 		return true;
 	}
@@ -230,7 +231,7 @@ static bool mediator_listen(struct keeper *keeper)
 		return true;
 	}
 	for (uint32_t i = 0; i < fd_count; i++)
-		close(fds[i]);
+		closer_close(fds[i]);
 	if (packet.operation == OPERATION_DROP)
 		entry_drop(keeper, packet.kind, packet.key);
 	return packet.operation != OPERATION_QUIT;
@@ -348,6 +349,7 @@ static void child_run(const char *path, int mediator, int listener, unsigned gra
 	if (high > low + 1)
 		syscall(SYS_close_range, (unsigned)low + 1, (unsigned)high - 1, 0u);
 	syscall(SYS_close_range, (unsigned)high + 1, ~0u, 0u);
+	closer_forget();
 	keeper = (struct keeper){.mediator = mediator, .listener = listener, .grace_seconds = grace_seconds};
 	LIST_INIT(&keeper.entries);
 	keeper_run(&keeper);
@@ -406,7 +408,7 @@ bool keeper_take(int socket, struct keeper_entry *ret_entry)
 	if (!packet_receive(socket, &packet, ret_entry->fds, &ret_entry->fd_count) ||
 	    packet.operation != OPERATION_PUT) {
 		for (uint32_t i = 0; i < ret_entry->fd_count; i++)
-			close(ret_entry->fds[i]);
+			closer_close(ret_entry->fds[i]);
 		return false;
 	}
 	ret_entry->kind = packet.kind;

@@ -16,6 +16,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "closer.h"
 #include "executor_user.h"
 #include "log.h"
 #include "mediator.h"
@@ -36,7 +37,7 @@ struct listener {
 	bool devices_by_all; /* whoever can connect may be a VM */
 	struct socket_file file;
 	struct event *readable;
-	struct event *pause; /* out of descriptors: tries again later */
+	struct event *pause; /* out of descriptors, or of who closes them: tries again later */
 };
 
 struct listeners {
@@ -65,26 +66,35 @@ static bool peer_may_be_device(const struct listener *listener, const struct ucr
 	return false;
 }
 
+static void listener_pause(struct listener *listener, const char *why)
+{
+	const struct timeval later = {.tv_sec = 1};
+
+	log_write_limited(&accept_log, LOG_LEVEL_ERROR, "[SOCKET] %s: cannot accept: %s", listener->file.path, why);
+	event_del(listener->readable);
+	event_add(listener->pause, &later);
+}
+
 /* False when there is none to accept now. */
 static bool connection_accept(struct listener *listener)
 {
-	struct timeval later = {.tv_sec = 1};
 	struct ucred peer;
 	socklen_t bytes = sizeof(peer);
-	int socket = accept4(listener->file.socket, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	int socket;
 
+	if (closer_is_behind()) {
+		listener_pause(listener, "too many descriptors that peers have sent are still being closed");
+		return false;
+	}
+	socket = accept4(listener->file.socket, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (socket < 0) {
-		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
-			log_write_limited(&accept_log, LOG_LEVEL_ERROR, "[SOCKET] %s: cannot accept: %s",
-					  listener->file.path, strerror(errno));
-			event_del(listener->readable);
-			event_add(listener->pause, &later);
-		}
+		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
+			listener_pause(listener, strerror(errno));
 		return errno == EINTR || errno == ECONNABORTED;
 	}
 	if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) < 0) {
 		log_write_limited(&accept_log, LOG_LEVEL_ERROR, "[SOCKET] no credentials: %s", strerror(errno));
-		close(socket);
+		closer_hang_up(socket);
 		return true;
 	}
 	session_accept(listener->set->mediator, socket, &peer, peer_may_be_device(listener, &peer));

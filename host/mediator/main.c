@@ -17,6 +17,7 @@
 #include "admin_socket.h"
 #include "channel.h"
 #include "cleaner.h"
+#include "closer.h"
 #include "configuration_check.h"
 #include "discovery.h"
 #include "executor_group.h"
@@ -309,6 +310,7 @@ static int events_create(struct daemon *daemon)
 	mediator->base = base_create();
 	if (!mediator->base)
 		return -1;
+	control_closing_set(closer_close);
 	mediator->session_sweep = evtimer_new(mediator->base, sweep, mediator);
 	daemon->heartbeat = evtimer_new(mediator->base, heartbeat, daemon);
 	daemon->stop_poll = evtimer_new(mediator->base, stop_continue, daemon);

@@ -9,11 +9,13 @@
 #include <event2/listener.h>
 #include <netinet/in.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "health.h"
 #include "log.h"
@@ -24,6 +26,8 @@
 #define CONNECTION_SECONDS 5
 #define REQUEST_BYTES_MAX  8192
 #define BACKLOG		   16
+#define ACCEPTS_AT_ONCE	   16 /* fewer than places: no newcomer loses his before he was read */
+#define TEXT_MS		   1000
 #define ADDRESS_BYTES	   64
 #define REASON_BYTES	   160
 #define TYPE_TEXT	   "text/plain; charset=utf-8"
@@ -40,12 +44,48 @@ struct connection {
 struct metrics_http {
 	struct mediator *mediator;
 	struct evconnlistener *listener; /* NULL: it does not listen, for 'reason' */
-	struct event *pause;		 /* out of descriptors: tries again later */
-	LIST_HEAD(, connection) connections;
+	struct event *pause;		 /* out of descriptors, or others are to have their turn: tries again later */
+	LIST_HEAD(, connection) connections; /* the newest first */
 	unsigned connection_count;
+	unsigned accepted_at_once;
+	struct evbuffer *text; /* NULL: none yet. It is written anew at most once in a while, however many ask */
+	uint64_t text_written; /* milliseconds_now() */
 	char address[ADDRESS_BYTES];
 	char reason[REASON_BYTES];
 };
+
+static uint64_t milliseconds_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static bool text_is_new(const struct metrics_http *metrics)
+{
+	return metrics->text && milliseconds_now() - metrics->text_written < TEXT_MS;
+}
+
+/* False: out of memory. */
+static bool text_add(struct metrics_http *metrics, struct evbuffer *body)
+{
+	if (!text_is_new(metrics)) {
+		struct evbuffer *text = evbuffer_new();
+
+		if (!text || metrics_write(metrics->mediator, text) < 0) {
+			if (text)
+				evbuffer_free(text);
+			return false;
+		}
+		/* Whoever still reads the old one keeps it. */
+		if (metrics->text)
+			evbuffer_free(metrics->text);
+		metrics->text = text;
+		metrics->text_written = milliseconds_now();
+	}
+	return evbuffer_add_buffer_reference(body, metrics->text) == 0;
+}
 
 static void connection_end(struct connection *connection)
 {
@@ -108,7 +148,7 @@ static void request_answer(struct connection *connection, char *line, struct evb
 	if (!head_only && strcmp(method, "GET") != 0) {
 		answer(connection, "405 Method Not Allowed", TYPE_TEXT, body, false);
 	} else if (strcmp(target, "/metrics") == 0) {
-		if (metrics_write(mediator, body) == 0)
+		if (text_add(connection->metrics, body))
 			answer(connection, "200 OK", TYPE_METRICS, body, head_only);
 		else
 			answer(connection, "500 Internal Server Error", TYPE_TEXT, body, head_only);
@@ -181,18 +221,36 @@ static void ended(struct bufferevent *stream, short what, void *argument)
 	connection_end(connection);
 }
 
+static void oldest_end(struct metrics_http *metrics)
+{
+	struct connection *connection;
+	struct connection *oldest = NULL;
+
+	LIST_FOREACH(connection, &metrics->connections, link)
+	oldest = connection;
+	if (oldest)
+		connection_end(oldest);
+}
+
 static void accepted(struct evconnlistener *listener, evutil_socket_t socket, struct sockaddr *address, int length,
 		     void *argument)
 {
 	const struct timeval time = {.tv_sec = CONNECTION_SECONDS};
+	const struct timeval now = {0};
 	struct metrics_http *metrics = argument;
-	struct connection *connection = NULL;
+	struct connection *connection;
 
-	(void)listener;
 	(void)address;
 	(void)length;
-	if (metrics->connection_count < CONNECTIONS_MAX)
-		connection = calloc(1, sizeof(*connection));
+	/* Who came first has had his time: nobody keeps others out by holding all places. */
+	if (metrics->connection_count >= CONNECTIONS_MAX)
+		oldest_end(metrics);
+	if (++metrics->accepted_at_once >= ACCEPTS_AT_ONCE) {
+		metrics->accepted_at_once = 0;
+		evconnlistener_disable(listener);
+		event_add(metrics->pause, &now);
+	}
+	connection = calloc(1, sizeof(*connection));
 	if (connection)
 		connection->stream = bufferevent_socket_new(metrics->mediator->base, socket, BEV_OPT_CLOSE_ON_FREE);
 	if (!connection || !connection->stream) {
@@ -340,5 +398,7 @@ void metrics_http_close(struct metrics_http *metrics)
 	while (!LIST_EMPTY(&metrics->connections))
 		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): connection_end() unlinks what it frees */
 		connection_end(LIST_FIRST(&metrics->connections));
+	if (metrics->text)
+		evbuffer_free(metrics->text);
 	free(metrics);
 }

@@ -10,6 +10,7 @@
 
 #include "adoption.h"
 #include "cleaner.h"
+#include "closer.h"
 #include "log.h"
 #include "mediator.h"
 #include "session_client.h"
@@ -67,8 +68,7 @@ static void session_free(struct session *session)
 		event_free(session->readable);
 	if (session->hello_timer)
 		event_free(session->hello_timer);
-	if (session->socket >= 0)
-		close(session->socket);
+	closer_hang_up(session->socket);
 	if (session->memory >= 0)
 		close(session->memory);
 	if (session->client_exited)
@@ -79,8 +79,7 @@ static void session_free(struct session *session)
 		close(session->client_doorbell);
 	if (session->client_interrupt >= 0)
 		close(session->client_interrupt);
-	if (session->client_pass_socket >= 0)
-		close(session->client_pass_socket);
+	closer_close(session->client_pass_socket);
 	free(session);
 }
 
@@ -147,7 +146,7 @@ void session_end(struct session *session, const char *why)
 	if (session->client_exited)
 		event_del(session->client_exited);
 	adoption_session_forget(session);
-	close(session->socket);
+	closer_hang_up(session->socket);
 	session->socket = -1;
 	for (uint32_t i = 0; i < VGPU_CHANNELS_MAX; i++) {
 		if (session->channels[i])
@@ -247,18 +246,40 @@ static void message_take(struct session *session, struct control_message *messag
 	}
 }
 
+/* Only a device has descriptors to send, and only who may be one: no other's are even received. */
+static int message_receive(const struct session *session, struct control_message *ret_message)
+{
+	if (session->devices_allowed && session->kind != SESSION_CLIENT)
+		return control_receive(session->socket, ret_message);
+	return control_receive_bare(session->socket, ret_message);
+}
+
+static void descriptors_refuse(struct session *session)
+{
+	char text[VGPU_CONTROL_TEXT_BYTES];
+
+	/* Nobody else sends any. */
+	snprintf(text, sizeof(text), SESSION_NO_DEVICE, (unsigned)session->peer.uid);
+	if (session->kind == SESSION_NEW)
+		session_reply(session, VGPU_ERROR_REFUSED, text);
+	session_end(session, "a program sent descriptors");
+}
+
 static void socket_readable(evutil_socket_t socket, short what, void *argument)
 {
 	struct session *session = argument;
 	struct control_message message;
 
+	(void)socket;
 	(void)what;
 	for (unsigned i = 0; i < MESSAGES_PER_WAKEUP_MAX && session->socket >= 0; i++) {
-		int received = control_receive(socket, &message);
+		int received = message_receive(session, &message);
 
 		if (received < 0 && errno == EAGAIN)
 			return;
-		if (received < 0) {
+		if (received < 0 && errno == EBADMSG) {
+			descriptors_refuse(session);
+		} else if (received < 0) {
 			session_end(session, errno == EPROTO ? "it sent a message that is none" : strerror(errno));
 		} else if (received == 0) {
 			session_end(session, "closed by the peer");
@@ -279,19 +300,15 @@ static void hello_timed_out(evutil_socket_t none, short what, void *argument)
 /* Tells a peer beyond a limit why, without waiting for its hello. */
 static void connection_refuse(int socket, const struct ucred *peer, const char *text)
 {
-	struct control_message message;
+	struct control_message message = {.fd_count = 0};
 
-	/* Unread data would make the kernel drop the reply with a reset. */
-	if (control_receive(socket, &message) > 0)
-		control_message_release(&message);
-	memset(&message, 0, sizeof(message));
 	message.hello_reply.error = VGPU_ERROR_REFUSED;
 	snprintf(message.hello_reply.text, sizeof(message.hello_reply.text), "%s", text);
 	if (control_send(socket, VGPU_CONTROL_HELLO_REPLY, &message) < 0)
 		log_debug("[SOCKET] the refusal was not taken: %s", strerror(errno));
 	log_write_limited(&user_log(peer->uid)->events, LOG_LEVEL_WARNING,
 			  "[SOCKET] Connection refused (pid=%d uid=%u): %s", (int)peer->pid, (unsigned)peer->uid, text);
-	close(socket);
+	closer_hang_up(socket);
 }
 
 static struct session *session_create(struct mediator *mediator, int socket, const struct ucred *peer)

@@ -25,6 +25,9 @@ enum session_kind { SESSION_NEW, SESSION_DEVICE, SESSION_CLIENT };
 
 #define SESSION_NAME_BYTES 64
 
+/* Why somebody is no VM: printf() with his user. */
+#define SESSION_NO_DEVICE "user %u may not connect as a VM on this socket (device-user)"
+
 struct session {
 	LIST_ENTRY(session) link;
 	struct mediator *mediator;

@@ -14,6 +14,7 @@
 
 #include "admission.h"
 #include "adoption.h"
+#include "closer.h"
 #include "executor_user.h"
 #include "log.h"
 #include "mediator.h"
@@ -51,13 +52,15 @@ static bool jobs_are_allowed(const struct session *session)
 
 static void client_ends_close(struct session *session)
 {
-	int *ends[] = {&session->client_doorbell, &session->client_interrupt, &session->client_pass_socket};
+	int *ends[] = {&session->client_doorbell, &session->client_interrupt};
 
 	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
 		if (*ends[i] >= 0)
 			close(*ends[i]);
 		*ends[i] = -1;
 	}
+	closer_close(session->client_pass_socket);
+	session->client_pass_socket = -1;
 }
 
 static void client_channel_ready(struct channel *channel)
@@ -227,6 +230,7 @@ void session_client_request(struct session *session, char *label, size_t label_b
 		.pool_id = session_pool(session),
 		.memory = session->memory,
 		.bytes = VGPU_CHANNEL_BYTES_LOCAL,
+		.is_fresh = true,
 		.doorbell = -1,
 		.interrupt = -1,
 		.pass_socket = -1,

@@ -118,8 +118,7 @@ static bool identity_check(struct session *session, const struct vgpu_control_de
 	const struct session *other;
 
 	if (!session->devices_allowed) {
-		snprintf(text, VGPU_CONTROL_TEXT_BYTES, "user %u may not connect as a VM on this socket (device-user)",
-			 (unsigned)session->peer.uid);
+		snprintf(text, VGPU_CONTROL_TEXT_BYTES, SESSION_NO_DEVICE, (unsigned)session->peer.uid);
 		return false;
 	}
 	if (hello->vm_id == 0 && !session->mediator->configuration.vm_id_automatic) {

@@ -6,7 +6,8 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/resource.h>
-#include <unistd.h>
+
+#include "control_socket.h"
 
 /* Of one executor; the oldest make room, for nobody says when a handle is of no use any more. */
 #define SHARES_MAX 4096
@@ -37,7 +38,7 @@ struct share_table {
 static void share_clear(struct share_table *table, struct share *share)
 {
 	if (vgpu_share_has_descriptor(share->kind)) {
-		close(share->descriptor);
+		control_descriptor_close(share->descriptor);
 		table->descriptor_count--;
 	}
 	share->kind = 0;

@@ -7,7 +7,6 @@
 #include <libgen.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -90,9 +89,10 @@ static enum socket_file_result lock_take(struct socket_file *file)
 			  (unsigned)status.st_uid);
 		return SOCKET_FILE_FAILED;
 	}
-	if (flock(file->lock, LOCK_EX | LOCK_NB) == 0)
+	/* Of this process alone: flock() would be held by a child as well, from its fork until it is another program. */
+	if (fcntl(file->lock, F_SETLK, &(struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET}) == 0)
 		return SOCKET_FILE_OPEN;
-	if (errno != EWOULDBLOCK)
+	if (errno != EAGAIN && errno != EACCES)
 		return failed(file, "the lock file cannot be locked");
 	log_error("[SOCKET] %s: another mediator is running", file->path);
 	return SOCKET_FILE_IN_USE;

@@ -9,7 +9,10 @@
 
 #include "vgpu-cuda.h"
 
+#include "vgpu_channel.h"
+
 #define VGPU_REPORTS_PER_SECOND 10
+#define VGPU_RESULT_LAUNCH_TIMEOUT 702 /* CUDA_ERROR_LAUNCH_TIMEOUT */
 
 static void vgpu_channel_memory_zero(VgpuChannel *channel)
 {
@@ -23,6 +26,17 @@ static void vgpu_channel_memory_zero(VgpuChannel *channel)
         memset((uint8_t *)memory_region_get_ram_ptr(&s->memory) + offset, 0,
                s->channel_bytes);
     }
+}
+
+/* What the guest's library answers from now on, where it looks when it sees the loss. */
+static void vgpu_lost_result_write(VgpuChannel *channel, uint32_t result)
+{
+    VgpuState *s = channel->device;
+    uint8_t *memory = (uint8_t *)memory_region_get_ram_ptr(&s->memory) +
+                      vgpu_channel_index(channel) * s->channel_bytes;
+
+    __atomic_store_n(&((struct vgpu_channel_header *)memory)->lost_result, result,
+                     __ATOMIC_RELEASE);
 }
 
 static void vgpu_channel_state_set(VgpuChannel *channel, uint32_t state, uint32_t error)
@@ -153,6 +167,9 @@ bool vgpu_channel_message(VgpuState *s, uint32_t type,
         if (channel->state == VGPU_CHANNEL_READY ||
             channel->state == VGPU_CHANNEL_OPENING) {
             vgpu_channel_report(s, "lost", message);
+            if (error == VGPU_ERROR_KERNEL_TIMEOUT) {
+                vgpu_lost_result_write(channel, VGPU_RESULT_LAUNCH_TIMEOUT);
+            }
             vgpu_channel_state_set(channel, VGPU_CHANNEL_LOST,
                                    error != VGPU_ERROR_NONE ? error
                                                             : VGPU_ERROR_EXECUTOR_DIED);

@@ -167,6 +167,25 @@ static int vgpu_link_connect_path(const char *path)
     return fd;
 }
 
+/* Everybody may make files in the fallback's folder: only root and our own user are a
+ * mediator there. */
+static int vgpu_link_connect_fallback(void)
+{
+    int fd = vgpu_link_connect_path(VGPU_SOCKET_PATH_FALLBACK);
+    struct ucred listener;
+    socklen_t bytes = sizeof(listener);
+
+    if (fd < 0) {
+        return fd;
+    }
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &listener, &bytes) == 0 &&
+        (listener.uid == 0 || listener.uid == geteuid())) {
+        return fd;
+    }
+    close(fd);
+    return -EPERM;
+}
+
 static void vgpu_link_connect(VgpuState *s)
 {
     const char *path = s->socket_path ?: VGPU_SOCKET_PATH;
@@ -174,7 +193,7 @@ static void vgpu_link_connect(VgpuState *s)
 
     if (fd < 0 && !s->socket_path) {
         path = VGPU_SOCKET_PATH_FALLBACK;
-        fd = vgpu_link_connect_path(path);
+        fd = vgpu_link_connect_fallback();
     }
     if (fd < 0) {
         vgpu_link_report(s, "no mediator at %s%s: %s; trying once a second",

@@ -5,8 +5,8 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
+#include "control_socket.h"
 #include "lanes.h"
 #include "question.h"
 
@@ -76,8 +76,7 @@ void lanes_kill(struct accounts *accounts, struct connection *connection)
 void lanes_forget(struct connection *connection)
 {
 	for (size_t i = 0; i < ACCOUNT_LANE_FILES; i++) {
-		if (connection->lane_files[i] >= 0)
-			close(connection->lane_files[i]);
+		control_descriptor_close(connection->lane_files[i]);
 		connection->lane_files[i] = -1;
 	}
 	connection->lanes_left = 0;

@@ -11,6 +11,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "closer.h"
+#include "control_socket.h"
 #include "memory_file.h"
 #include "neighbours.h"
 #include "question.h"
@@ -83,8 +85,7 @@ void connection_remove(struct connection *connection)
 		account_leave(connection->account, connection->counters);
 	if (connection->counters)
 		munmap((void *)(uintptr_t)connection->counters, COUNTERS_BYTES);
-	if (connection->socket >= 0)
-		close(connection->socket);
+	closer_hang_up(connection->socket);
 	share_table_destroy(connection->shares);
 	free(connection);
 }
@@ -204,7 +205,7 @@ void connection_answer(struct accounts *accounts, struct connection *connection)
 	if (connection->has_begun ? neighbours_answer(accounts, connection) : question_take(accounts, connection))
 		return;
 	/* The end, or a process that was taken over. */
-	close(connection->socket);
+	closer_hang_up(connection->socket);
 	connection->socket = -1;
 }
 
@@ -241,8 +242,7 @@ void accounts_forget(struct accounts *accounts)
 
 	LIST_FOREACH(connection, &accounts->connections, link)
 	{
-		if (connection->socket >= 0)
-			close(connection->socket);
+		control_descriptor_close(connection->socket);
 		if (connection->counters)
 			munmap((void *)(uintptr_t)connection->counters, COUNTERS_BYTES);
 		share_table_destroy(connection->shares);

@@ -5,13 +5,15 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
+
+#include "control_socket.h"
 
 #define ANSWER_MS 5000
 
+/* With room for all that may come: what the kernel has no room for it closes, and we would wait for that. */
 union files_control {
 	struct cmsghdr header;
-	char bytes[CMSG_SPACE(QUESTION_FILES_MAX * sizeof(int))];
+	char bytes[CMSG_SPACE(CONTROL_DESCRIPTORS_MAX * sizeof(int))];
 };
 
 int files_send(int socket, const void *data, size_t bytes, const int *files, size_t count, int flags)
@@ -47,19 +49,24 @@ ssize_t files_receive(int socket, void *data, size_t bytes, int ret_files[QUESTI
 
 	for (size_t i = 0; i < QUESTION_FILES_MAX; i++)
 		ret_files[i] = -1;
-	/* The kernel gives no more than there is room for. */
 	if (got >= 0 && message.msg_controllen >= sizeof(control.header) && control.header.cmsg_type == SCM_RIGHTS)
 		count = (control.header.cmsg_len - CMSG_LEN(0)) / sizeof(int);
-	if (count)
-		memcpy(ret_files, CMSG_DATA(&control.header), count * sizeof(int));
+	for (size_t i = 0; i < count; i++) {
+		int file;
+
+		memcpy(&file, CMSG_DATA(&control.header) + i * sizeof(int), sizeof(file));
+		if (i < QUESTION_FILES_MAX)
+			ret_files[i] = file;
+		else
+			control_descriptor_close(file);
+	}
 	return got;
 }
 
 void files_close(int files[QUESTION_FILES_MAX])
 {
 	for (size_t i = 0; i < QUESTION_FILES_MAX; i++) {
-		if (files[i] >= 0)
-			close(files[i]);
+		control_descriptor_close(files[i]);
 		files[i] = -1;
 	}
 }

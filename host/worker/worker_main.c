@@ -19,6 +19,8 @@
 #include <unistd.h>
 
 #include "accounts.h"
+#include "closer.h"
+#include "control_socket.h"
 #include "credentials.h"
 #include "executors.h"
 #include "lane_serve.h"
@@ -213,6 +215,8 @@ static void connection_start(const struct settings *settings, SSL_CTX *context, 
 		if (process_identity_take(&accounts->executors->identity) < 0)
 			_exit(EXIT_FAILURE);
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		closer_forget();
+		control_closing_set(NULL);
 		accounts_forget(accounts);
 		if (getppid() == parent)
 			connection_serve(settings, context, socket, connection->peer, accounts_socket);
@@ -323,6 +327,7 @@ static int serve(const struct settings *settings, SSL_CTX *context, int listener
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
 	sigprocmask(SIG_BLOCK, &signals, NULL);
+	control_closing_set(closer_close);
 	signal_file = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (!waits || signal_file < 0) {
 		free(waits);

@@ -173,7 +173,7 @@ static void link_connect(struct grants_domain *domain)
 
 	if (socket < 0 && !domain->socket_path) {
 		path = VGPU_SOCKET_PATH_FALLBACK;
-		socket = control_connect(path);
+		socket = control_connect_checked(path);
 	}
 	if (socket < 0 || fcntl(socket, F_SETFL, O_NONBLOCK) < 0) {
 		link_report(domain, "no mediator at %s%s: %s; trying once a second",

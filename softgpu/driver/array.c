@@ -8,6 +8,7 @@
 #include "driver.h"
 #include "entry.h"
 #include "memory.h"
+#include "reference.h"
 #include "stream.h"
 
 #define ROW_ALIGNMENT 64u /* rows of an array begin on cache lines */
@@ -282,6 +283,7 @@ ENTRY(cuArrayDestroy, (CUarray handle))
 		stream_wait_context(array->context);
 		if (object_retire(handle, OBJECT_ARRAY))
 			object_release(&array->object);
+		references_settle();
 	}
 	object_release(&array->object);
 	return result;

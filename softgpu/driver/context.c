@@ -283,6 +283,7 @@ void context_destroy(struct context *context)
 	object_retire_owned(context, OBJECT_EVENT);
 	object_retire_owned(context, OBJECT_LINK);
 	object_retire_owned(context, OBJECT_TEXTURE);
+	object_retire_owned(context, OBJECT_TEXTURE_REFERENCE);
 	object_retire_owned(context, OBJECT_SURFACE);
 	object_retire_owned(context, OBJECT_ARRAY);
 	object_retire_owned(context, OBJECT_MIPMAP);

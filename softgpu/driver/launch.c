@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "capture.h"
 #include "device.h"
 #include "driver.h"
 #include "entry.h"
@@ -211,7 +212,10 @@ static CUresult launch(struct request *request)
 		return result;
 	request->multiprocessors = stream->green ? stream->green->multiprocessors : 0;
 	result = request_prepare(request, stream->context, &work);
-	if (!result)
+	/* A graph's kernel would have to see what was bound at the capture. */
+	if (!result && work->function->info.names_references && capture_refuse(stream, &result))
+		work_discard(&work->work);
+	else if (!result)
 		result = stream_submit(stream, &work->work, NULL);
 	stream_release(stream);
 	return result;

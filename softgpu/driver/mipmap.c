@@ -6,6 +6,7 @@
 #include "array.h"
 #include "entry.h"
 #include "memory.h"
+#include "reference.h"
 #include "stream.h"
 
 #define LEVEL_ALIGNMENT 512u
@@ -163,6 +164,7 @@ ENTRY(cuMipmappedArrayDestroy, (CUmipmappedArray handle))
 	stream_wait_context(mipmap->context);
 	if (object_retire(handle, OBJECT_MIPMAP))
 		object_release(&mipmap->object);
+	references_settle();
 	object_release(&mipmap->object);
 	return CUDA_SUCCESS;
 }

@@ -31,6 +31,8 @@ static void module_destroy(struct object *object)
 static void module_retire(struct object *object)
 {
 	object_retire_owned(object, OBJECT_FUNCTION);
+	object_retire_owned(object, OBJECT_TEXTURE_REFERENCE);
+	object_retire_owned(object, OBJECT_SURFACE_REFERENCE);
 }
 
 static CUresult function_create(struct module *module, const struct engine_function *code)

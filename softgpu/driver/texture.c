@@ -197,6 +197,14 @@ static CUresult sampler_describe(const CUDA_TEXTURE_DESC *texture, struct engine
 	return CUDA_SUCCESS;
 }
 
+CUresult texture_describe(const CUDA_RESOURCE_DESC *resource, const CUDA_TEXTURE_DESC *texture,
+			  struct engine_image *ret_image, struct engine_sampler *ret_sampler)
+{
+	CUresult result = image_describe(resource, ret_image);
+
+	return result ? result : sampler_describe(texture, ret_sampler);
+}
+
 ENTRY(cuTexObjectCreate, (CUtexObject * ret_texture, const CUDA_RESOURCE_DESC *resource,
 			  const CUDA_TEXTURE_DESC *texture, const CUDA_RESOURCE_VIEW_DESC *view))
 {
@@ -211,9 +219,7 @@ ENTRY(cuTexObjectCreate, (CUtexObject * ret_texture, const CUDA_RESOURCE_DESC *r
 		return result;
 	if (!ret_texture || !resource || !texture || resource->flags)
 		return CUDA_ERROR_INVALID_VALUE;
-	result = image_describe(resource, &image);
-	if (!result)
-		result = sampler_describe(texture, &sampler);
+	result = texture_describe(resource, texture, &image, &sampler);
 	/* Views are of arrays alone. */
 	if (!result && view)
 		result = resource->resType > CU_RESOURCE_TYPE_MIPMAPPED_ARRAY ? CUDA_ERROR_INVALID_VALUE

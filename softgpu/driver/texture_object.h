@@ -36,4 +36,8 @@ CUresult texture_object_destroy(uint64_t handle, enum object_kind kind);
 /* The image of an array, or of all levels of a mipmapped array, that a resource names. */
 CUresult resource_image(const CUDA_RESOURCE_DESC *resource, struct engine_image *ret_image, unsigned *ret_flags);
 
+/* How the engine sees a texture, if it can be one. */
+CUresult texture_describe(const CUDA_RESOURCE_DESC *resource, const CUDA_TEXTURE_DESC *texture,
+			  struct engine_image *ret_image, struct engine_sampler *ret_sampler);
+
 #endif

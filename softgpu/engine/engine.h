@@ -97,6 +97,10 @@ const struct engine_function *engine_module_find_function(const struct engine_mo
 enum engine_status engine_module_find_global(const struct engine_module *module, const char *name,
 					     uint64_t *ret_address, size_t *ret_bytes);
 
+/* Texture and surface references (.texref, .surfref): the address is what engine_texture_bind() takes. */
+enum engine_status engine_module_find_reference(const struct engine_module *module, const char *name, bool surface,
+						uint64_t *ret_address);
+
 /* Managed variables (.attribute(.managed)); false past the end. */
 struct engine_managed {
 	const char *name;
@@ -136,6 +140,7 @@ struct engine_function_info {
 	uint32_t required_threads[3];	/* .reqntid, 0: none */
 	uint32_t ptx_version;		/* 83 for .version 8.3 */
 	uint32_t target_sm;		/* 90 for .target sm_90 */
+	bool names_references;		/* in instructions of its own */
 };
 void engine_function_get_info(const struct engine_function *function, struct engine_function_info *ret_info);
 
@@ -241,6 +246,13 @@ uint64_t engine_texture_create(struct engine *engine, const struct engine_image 
 			       const struct engine_sampler *sampler);
 /* False: there is no such texture (surface). */
 bool engine_texture_destroy(struct engine *engine, uint64_t handle, bool surface);
+
+/*
+ * What kernels find at the address of a loaded module's reference from now on, those that run included.  The image is
+ * NULL for nothing, as at first: zeros, and what is written is lost.  The sampler is NULL for a surface.
+ */
+void engine_texture_bind(struct engine *engine, uint64_t reference, const struct engine_image *image,
+			 const struct engine_sampler *sampler);
 
 /* Runs the grid to its end.  Arguments have been checked by the caller (dimensions within limits, sizes). */
 void engine_launch(struct engine *engine, const struct engine_launch *launch, struct engine_result *ret_result);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * tex, tld4, txq, suld, sust, sured, suq in the unified mode: a register holds
- * the handle.  References by name (.texref), which that mode replaced, are not
- * there; neither are offsets, depth comparison and multisampled textures.
+ * the handle, or a reference (.texref, .surfref) is named, whose address is one.
+ * Offsets, depth comparison and multisampled textures are not there.
  */
 #include "lower.h"
 #include "texture.h"
@@ -42,9 +42,22 @@ static bool geometry_take(struct lower *lower, struct texture_site *site)
 	return false;
 }
 
-/* The handle in "[a, {...}]", a register of 64 bits. */
+static bool reference_read(struct lower *lower, const struct ptx_operand *operand, struct texture_site *site)
+{
+	struct lower_address address;
+
+	if (operand->variable->reference == REFERENCE_NONE || operand->value)
+		return lower_invalid(lower, "expected a texture or a surface");
+	lower->code_function->info.names_references = true;
+	return lower_variable_address(lower, operand->variable, &address) &&
+	       lower_constant(lower, address.immediate, true, &site->handle);
+}
+
+/* The handle in "[a, {...}]": a register of 64 bits, or a reference's name. */
 static bool handle_read(struct lower *lower, const struct ptx_operand *operand, struct texture_site *site)
 {
+	if (operand->is_address && operand->kind == OPERAND_VARIABLE)
+		return reference_read(lower, operand, site);
 	if (!operand->is_address || operand->kind != OPERAND_REGISTER || operand->value || operand->second)
 		return lower_unsupported(lower);
 	if (operand->reg->type == PTX_PRED || !lower_register_wide(operand->reg))

@@ -3,6 +3,7 @@
 #include "builtin.h"
 #include "engine_private.h"
 #include "lower.h"
+#include "texture.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -281,6 +282,30 @@ static bool functions_lower(struct engine_module *module, struct load_error *err
 	return true;
 }
 
+/* The references of the module, or those that were added before one failed, are there for kernels. */
+static bool references_add(struct engine_module *module, struct load_error *error)
+{
+	for (size_t u = 0; u < module->unit_count; u++) {
+		for (struct ptx_variable *v = module->units[u]->variables; v; v = v->next) {
+			if (!v->reference || v->is_extern || v->definition)
+				continue;
+			if (!texture_reference_add(module->engine->textures, v->address,
+						   v->reference == REFERENCE_SURFACE))
+				return no_memory(error);
+			v->is_bindable = true;
+		}
+	}
+	return true;
+}
+
+static void references_remove(struct engine_module *module)
+{
+	for (size_t u = 0; module->units && u < module->unit_count; u++)
+		for (const struct ptx_variable *v = module->units[u]->variables; v; v = v->next)
+			if (v->is_bindable)
+				texture_reference_remove(module->engine->textures, v->address);
+}
+
 static bool module_build(struct engine_module *module, const struct engine_ptx *texts,
 			 const struct engine_placement *placements, size_t placement_count, struct load_error *error)
 {
@@ -301,7 +326,8 @@ static bool module_build(struct engine_module *module, const struct engine_ptx *
 		module->unit_count++;
 	}
 	return module_link(module, error) && placements_note(module, placements, placement_count, error) &&
-	       variables_place(module, error) && functions_lower(module, error) && variables_initialise(module, error);
+	       variables_place(module, error) && functions_lower(module, error) &&
+	       variables_initialise(module, error) && references_add(module, error);
 }
 
 enum engine_status engine_module_load_placed(struct engine *engine, const struct engine_ptx *texts, size_t count,
@@ -346,6 +372,7 @@ void engine_module_unload(struct engine_module *module)
 {
 	if (!module)
 		return;
+	references_remove(module);
 	if (module->memory)
 		module->engine->config.memory.release(module->engine->config.memory.user, module->memory);
 	pool_destroy(module->pool);
@@ -370,10 +397,27 @@ enum engine_status engine_module_find_global(const struct engine_module *module,
 {
 	for (size_t u = 0; u < module->unit_count; u++) {
 		for (const struct ptx_variable *v = module->units[u]->variables; v; v = v->next) {
-			if (v->is_extern || v->definition || v->space == SPACE_SHARED || strcmp(v->name, name) != 0)
+			if (v->is_extern || v->definition || v->space == SPACE_SHARED || v->reference ||
+			    strcmp(v->name, name) != 0)
 				continue;
 			*ret_address = v->address;
 			*ret_bytes = v->bytes;
+			return ENGINE_OK;
+		}
+	}
+	return ENGINE_ERROR_NOT_FOUND;
+}
+
+enum engine_status engine_module_find_reference(const struct engine_module *module, const char *name, bool surface,
+						uint64_t *ret_address)
+{
+	const enum ptx_reference wanted = surface ? REFERENCE_SURFACE : REFERENCE_TEXTURE;
+
+	for (size_t u = 0; u < module->unit_count; u++) {
+		for (const struct ptx_variable *v = module->units[u]->variables; v; v = v->next) {
+			if (v->is_extern || v->definition || v->reference != wanted || strcmp(v->name, name) != 0)
+				continue;
+			*ret_address = v->address;
 			return ENGINE_OK;
 		}
 	}

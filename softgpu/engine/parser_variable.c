@@ -174,6 +174,12 @@ static bool variable_type_read(struct parser *parser, struct ptx_variable *varia
 		} else if (type) {
 			variable->type = type;
 			parser_advance(parser);
+		} else if (variable->space == SPACE_GLOBAL && parser_accept_dot(parser, "texref")) {
+			variable->type = PTX_B64;
+			variable->reference = REFERENCE_TEXTURE;
+		} else if (variable->space == SPACE_GLOBAL && parser_accept_dot(parser, "surfref")) {
+			variable->type = PTX_B64;
+			variable->reference = REFERENCE_SURFACE;
 		} else if (parser_accept_dot(parser, "v2")) {
 			lanes = 2;
 		} else if (parser_accept_dot(parser, "v4")) {
@@ -282,6 +288,9 @@ bool parser_read_variable(struct parser *parser, enum ptx_space space, struct pt
 		/* .local .b8 %depot<2> style ranges do not occur; [n] does. */
 		if (!dimensions_read(parser, &model))
 			return false;
+		if (model.reference && (model.bytes != element_bytes || parser_at(parser, '=')))
+			return load_fail(parser->error, ENGINE_ERROR_UNSUPPORTED_PTX, name.line,
+					 "arrays and initial values of references");
 		variable = variable_add(parser, &model, &name);
 		if (!variable)
 			return false;

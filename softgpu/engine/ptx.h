@@ -77,6 +77,13 @@ struct ptx_initialiser {
 	struct ptx_function *function;
 };
 
+/* .texref and .surfref: kernels name one by its address, as by a handle. */
+enum ptx_reference {
+	REFERENCE_NONE,
+	REFERENCE_TEXTURE,
+	REFERENCE_SURFACE,
+};
+
 struct ptx_variable {
 	struct ptx_variable *next;
 	const char *name;
@@ -86,6 +93,8 @@ struct ptx_variable {
 	uint64_t bytes; /* 0: extern array of unknown size */
 	uint64_t alignment;
 	bool is_extern, is_visible, is_weak;
+	enum ptx_reference reference;
+	bool is_bindable; /* a reference that kernels can find */
 	bool is_managed;
 	bool is_placed; /* at an address that was given with the texts */
 	bool is_kernel_parameter;

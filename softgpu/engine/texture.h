@@ -20,6 +20,16 @@ struct texture_table;
 struct texture_table *texture_table_create(void);	 /* NULL: out of memory */
 void texture_table_destroy(struct texture_table *table); /* accepts NULL */
 
+/* A module's reference, with nothing bound; false: out of memory.  It is there until it is removed. */
+bool texture_reference_add(struct texture_table *table, uint64_t address, bool is_surface);
+void texture_reference_remove(struct texture_table *table, uint64_t address);
+
+/* Is there nothing to read or write, as of a reference that nothing is bound to? */
+static inline bool texture_is_nothing(const struct texture *texture)
+{
+	return !texture->image.level_count;
+}
+
 /* A copy, so that it may be destroyed meanwhile.  False: there is none. */
 bool texture_find(struct texture_table *table, uint64_t handle, bool surface, struct texture *ret_texture);
 

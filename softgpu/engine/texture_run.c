@@ -68,8 +68,10 @@ const struct instruction *texture_sample(struct warp *warp, const struct instruc
 	{
 		const struct texture *texture = lane_texture(warp, site, lane, false, &lookup);
 		struct texture_place place = lane_place(warp, site, lane);
-		struct texel texel = texture_sample_at(warp, texture, &place);
+		struct texel texel = {0};
 
+		if (!texture_is_nothing(texture))
+			texel = texture_sample_at(warp, texture, &place);
 		for (unsigned i = 0; i < site->data_count; i++)
 			lanes32(warp, site->data[i])[lane] = texel.channels[i].u;
 	}
@@ -103,7 +105,7 @@ const struct instruction *texture_query(struct warp *warp, const struct instruct
 			value = level->height;
 			break;
 		case QUERY_DEPTH:
-			value = image->shape == ENGINE_SHAPE_3D ? level->depth : 1;
+			value = image->shape == ENGINE_SHAPE_3D || texture_is_nothing(texture) ? level->depth : 1;
 			break;
 		case QUERY_LAYERS:
 			value = image->layered ? level->depth / (image->shape == ENGINE_SHAPE_CUBE ? 6 : 1) : 0;
@@ -131,7 +133,8 @@ static bool boundary_apply(struct warp *warp, unsigned boundary, int64_t *at, in
 static void *surface_pointer(struct warp *warp, const struct texture_site *site, unsigned lane, uint32_t bytes,
 			     struct lookup *lookup)
 {
-	const struct engine_image *image = &lane_texture(warp, site, lane, true, lookup)->image;
+	const struct texture *texture = lane_texture(warp, site, lane, true, lookup);
+	const struct engine_image *image = &texture->image;
 	const struct engine_level *level = &image->levels[0];
 	/* A layer's index is unsigned (PTX ISA, suld). */
 	int64_t at[3] = {0, 0, site->layer ? lanes32(warp, site->layer)[lane] : 0};
@@ -139,6 +142,8 @@ static void *surface_pointer(struct warp *warp, const struct texture_site *site,
 
 	for (unsigned i = 0; i < site->dimensions; i++)
 		at[i] = (int32_t)lanes32(warp, site->at[i])[lane];
+	if (texture_is_nothing(texture))
+		return NULL;
 	if (at[0] & (bytes - 1))
 		exec_fault(warp, ENGINE_FAULT_MISALIGNED_ADDRESS, (uint64_t)at[0]);
 	/* Clamping leaves room for the whole access. */

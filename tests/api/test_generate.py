@@ -30,6 +30,8 @@ local
     entry cuHere 2000
 refused not built
     entry cuNever 2000
+refused CUDA_ERROR_INVALID_CONTEXT of another time
+    entry cuOnce 2000
 result 1 CUDA_ERROR_INVALID_VALUE invalid argument
 """
 
@@ -107,7 +109,14 @@ class Produces(unittest.TestCase):
 
     def test_refused_answers_not_supported(self):
         self.assertRegex(self.files['guest_stubs.c'],
-                         r'API\(cuNever, void\)\n\{\n\treturn call_refused\("cuNever"\);')
+                         r'API\(cuNever, void\)\n\{\n\treturn call_refused\("cuNever", CUDA_ERROR_NOT_SUPPORTED\);')
+        self.assertRegex(self.files['guest_stubs.c'],
+                         r'API\(cuOnce, void\)\n\{\n\treturn call_refused\("cuOnce", CUDA_ERROR_INVALID_CONTEXT\);')
+        self.assertIn('| cuOnce | 2.0 | `CUDA_ERROR_INVALID_CONTEXT` | of another time |', self.files['coverage.md'])
+
+    def test_refused_wants_a_reason(self):
+        process, _ = generate(GENERATOR, 'refused CUDA_ERROR_INVALID_CONTEXT\n entry cuOnce 2000\n')
+        self.assertIn('refused needs a reason', process.stderr)
 
     def test_decoder_checks_length_before_use(self):
         body = re.search(r'static CUresult decode_cuThingRead.*?\n}\n', self.files['executor_calls.c'], re.S).group()
@@ -119,10 +128,10 @@ class Produces(unittest.TestCase):
     def test_proc_table_is_sorted(self):
         names = re.findall(r'\{"(\w+)", (\d+), (\w+),', self.files['proc_table.c'])
         self.assertEqual(names, sorted(names, key=lambda n: (n[0], n[2] == 'true', int(n[1]))))
-        self.assertEqual(len(names), 5)
+        self.assertEqual(len(names), 6)
 
     def test_coverage_counts(self):
-        self.assertIn('5 entry points that `cuGetProcAddress` can give, 4 implemented, 1 answer',
+        self.assertIn('6 entry points that `cuGetProcAddress` can give, 4 implemented, 2 refused',
                       self.files['coverage.md'])
 
 

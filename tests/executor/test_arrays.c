@@ -80,9 +80,6 @@ static void handles_are_checked(void **state)
 	assert_int_not_equal(array_create(ARRAY(2), &huge), CUDA_SUCCESS);
 	huge.Width = UINT64_MAX;
 	assert_int_equal(array_create(ARRAY(2), &huge), CUDA_ERROR_INVALID_VALUE);
-	huge = plane;
-	huge.Flags = CUDA_ARRAY3D_SPARSE;
-	assert_int_equal(array_create(ARRAY(2), &huge), CUDA_ERROR_NOT_SUPPORTED);
 	assert_int_equal(array_destroy(ARRAY(2)), CUDA_ERROR_INVALID_HANDLE);
 	assert_int_equal(array_destroy(ARRAY(1)), CUDA_SUCCESS);
 	assert_int_equal(array_destroy(ARRAY(1)), CUDA_ERROR_INVALID_HANDLE);

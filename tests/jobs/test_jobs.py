@@ -5,7 +5,10 @@ import contextlib
 import json
 import os
 import re
+import shutil
+import signal
 import socket
+import struct
 import subprocess
 import tempfile
 import threading
@@ -14,7 +17,7 @@ from pathlib import Path
 
 import tap
 from job_stack import ADD, BUILD, Daemon, Serial, children, ptx_request
-from stack import Mediator, wait_until
+from stack import ROOT, Mediator, wait_until
 
 RUN = BUILD / 'guest' / 'jobs' / 'vgpu-run'
 
@@ -402,6 +405,30 @@ class Tenants(unittest.TestCase):
             environment = Path(f'/proc/{runner}/environ').read_bytes()
             self.assertNotIn(b'VGPU_SOCKET', environment)
 
+    def test_descriptor_that_lingers(self):
+        """What comes over one VM's port cannot make the others wait; it ends the connection."""
+        with Mediator() as mediator, Daemon(mediator, ports=('one:7', 'two:8')) as jobs:
+            one, two = jobs.ports
+            self.assertEqual(one.call(ADD), {'result': [5, 7, 9]})
+            with socket.create_server(('127.0.0.1', 0)) as server:
+                lingers = socket.create_connection(server.getsockname())
+                peer, _ = server.accept()
+            # Whoever closes its last descriptor waits for an hour.
+            lingers.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 3600))
+            lingers.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    lingers.send(bytes(65536))
+            jobs.process.send_signal(signal.SIGSTOP)
+            socket.send_fds(one.stream, [b' '], [lingers.fileno()])
+            lingers.close()
+            jobs.process.send_signal(signal.SIGCONT)
+            self.assertEqual(two.call(ADD), {'result': [5, 7, 9]})
+            self.assertEqual(one.stream.recv(1), b'')
+            one.connect()
+            self.assertEqual(one.call(ADD), {'result': [5, 7, 9]})
+            peer.close()
+
     def test_no_mediator(self):
         with tempfile.TemporaryDirectory(prefix='vgpu-jobs-') as folder:
             nobody = Mediator(directory=folder)
@@ -450,6 +477,52 @@ class Tenants(unittest.TestCase):
         with tempfile.TemporaryDirectory(prefix='vgpu-jobs-') as folder:
             with Daemon(Mediator(directory=folder), '--serial', f'late:3={folder}/late') as jobs:
                 wait_until(lambda: 'late: No such file or directory; trying' in jobs.log.read_text(), 'it says so')
+
+
+
+class Folder(unittest.TestCase):
+    """The folder of VMs' serial ports, as the packaged rule makes it."""
+
+    def as_user(self, user, group, work):
+        child = os.fork()
+        if child == 0:
+            code = 1
+            with contextlib.suppress(OSError):
+                os.setgroups([group])
+                os.setresgid(group, group, group)
+                os.setresuid(user, user, user)
+                os.umask(0o007)
+                work()
+                code = 0
+            os._exit(code)
+        return os.waitpid(child, 0)[1] == 0
+
+    def test_nobody_replaces_another_vms_socket(self):
+        group, one, other = 4000, 4001, 4002
+        rule = ROOT / 'packaging/tmpfiles.d/vgpu-cuda.conf'
+        if os.geteuid() != 0 or not shutil.which('systemd-tmpfiles') or not rule.exists():
+            self.skipTest('needs root and systemd-tmpfiles')
+        with tempfile.TemporaryDirectory(prefix='vgpu-jobs-') as root:
+            os.chmod(root, 0o755)
+            for name, text in (('passwd', 'root:x:0:0::/:/bin/sh\n'), ('group', f'root:x:0:\nvgpu:x:{group}:\n')):
+                path = Path(root, 'etc', name)
+                path.parent.mkdir(exist_ok=True)
+                path.write_text(text)
+            lines = [line for line in rule.read_text().splitlines() if line.startswith('d /run/vgpu ')]
+            self.assertEqual(len(lines), 1)
+            Path(root, 'rule.conf').write_text(lines[0] + '\n')
+            subprocess.run(['systemd-tmpfiles', '--create', f'--root={root}', f'{root}/rule.conf'], check=True, timeout=60)
+            port = Path(root, 'run/vgpu/vm-a.job')
+
+            def bind():
+                with socket.socket(socket.AF_UNIX) as listener:
+                    listener.bind(str(port))
+
+            self.assertTrue(self.as_user(one, group, bind))
+            # The group may connect: vgpu-jobs is in it.
+            self.assertEqual((port.stat().st_gid, port.stat().st_mode & 0o777), (group, 0o770))
+            self.assertFalse(self.as_user(other, group, port.unlink))
+            self.assertTrue(self.as_user(one, group, port.unlink))
 
 
 if __name__ == '__main__':

@@ -148,6 +148,18 @@ def test_mistakes():
         assert done.returncode == NO_MEDIATOR and "no mediator answers" in done.stderr
 
 
+def test_argument_that_is_the_end_of_another():
+    """A mistake, as any other that is not known: nothing is changed."""
+    with Mediator() as daemon:
+        stream = Stream(daemon)
+        for wrong in ("eight", "mory-mib", "d", "", " ", "name vm-id", "name "):
+            request = {"command": "register-vm", "arguments": {"name": "site", "vm-id": 7, wrong: 60}}
+            answer = stream.ask(json.dumps(request).encode())
+            assert (answer["ok"], answer["code"]) == (False, "invalid"), (wrong, answer)
+            assert "no argument" in answer["error"], answer
+        assert ask(daemon, "list-vms") == []
+
+
 def test_changes_hold_at_once():
     with Mediator() as daemon, Device(daemon.socket, vm_id=3, channels=4) as device:
         assert device.open(0).kind == harness.READY

@@ -53,6 +53,12 @@ class Served:
         return answer, body
 
     def scrape(self):
+        """What is true now: a text is a second old at most, and another one is written later than this."""
+        old = self.get()[1]
+        assert wait_until(lambda: self.get()[1] != old)
+        return self.shown()
+
+    def shown(self):
         answer, body = self.get()
         assert answer.status == 200
         assert answer.getheader("Content-Type") == "text/plain; version=0.0.4; charset=utf-8"
@@ -73,6 +79,40 @@ class Served:
                               text=True, timeout=60)
         assert done.returncode == 0, done
         return done.stdout
+
+
+def test_places_are_not_held():
+    """Whoever has taken all places, and does nothing, makes room for who comes."""
+    with Served() as served:
+        held = [socket.create_connection(("127.0.0.1", served.port)) for _ in range(100)]
+        for _ in range(3):
+            served.scrape()
+            held += [socket.create_connection(("127.0.0.1", served.port)) for _ in range(100)]
+        for connection in held:
+            connection.close()
+
+
+def test_text_is_written_once_a_second():
+    """However many ask: what has changed since is in the next one."""
+    with Served() as served:
+
+        def connections():
+            return served.shown().value("vgpu_connections")
+
+        for number in range(1, 20):
+            old = served.get()[1]
+            begun = time.monotonic()
+            while served.get()[1] == old:
+                begun = time.monotonic()
+            before = connections()
+            with Device(served.daemon.socket, vm_id=number):
+                after, took = connections(), time.monotonic() - begun
+                assert wait_until(lambda: connections() == before + 1)
+            assert wait_until(lambda: connections() == before)
+            # It was written after 'begun'; on a busy machine there may be no second of it left to see.
+            if took < 0.9:
+                assert after == before, (before, after, took)
+                return
 
 
 def test_parser_is_strict():

@@ -22,7 +22,7 @@ DEVICE_HELLO_BODY = struct.Struct("<IIIIQ16s64sII")
 HELLO_REPLY_BODY = struct.Struct("<II160s")
 CHANNEL_BODY = struct.Struct("<IIII160s")
 DEVICE_HELLO, CLIENT_HELLO, HELLO_REPLY, OPEN, READY, FAILED, CLOSE, CLOSED, LOST = range(1, 10)
-NO_ERROR, REFUSED, NO_DRIVER, EXECUTOR_DIED = 0, 3, 4, 6
+NO_ERROR, REFUSED, NO_DRIVER, EXECUTOR_DIED, KERNEL_TIMEOUT = 0, 3, 4, 6, 10
 
 REQUEST_OFFSET = 4096
 REPLY_OFFSET = 1 << 20
@@ -105,10 +105,10 @@ class MediatorStandIn:
         with self._lock:
             self.events.clear()
 
-    def lose(self, device, index):
-        """As if the executor of a channel had died."""
+    def lose(self, device, index, error=EXECUTOR_DIED):
+        """As if the executor of a channel had died, or was ended for that error."""
         channel = device.channels[index]
-        self._send_channel(device, LOST, index, channel.generation, EXECUTOR_DIED, "killed by the test")
+        self._send_channel(device, LOST, index, channel.generation, error, "killed by the test")
 
     def drop(self, device):
         """Ends the connection of one VM."""

@@ -7,6 +7,7 @@ test_device.py [NAME...] runs all tests, or those whose names contain one of the
 import os
 import re
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -14,10 +15,15 @@ import threading
 import time
 import traceback
 
+import guest as vm
 import mediator_stand_in as stand_in
 from device_lab import (CHANNEL_BYTES, CHANNELS, DEVICE_LINE, UUID, Lab, equal, eventually, holds, probe, probe_end,
                         probe_start, qemu_run, trace_plug)
 
+sys.path.append(vm.script("tests/end_to_end"))
+import impostor
+
+CUDA_ERROR_LAUNCH_TIMEOUT = 702
 TESTS = []
 
 
@@ -48,6 +54,20 @@ def wrong_properties_are_refused(lab):
 def the_object_refuses_other_programs(lab):
     done = subprocess.run(["/bin/true"], env={"LD_PRELOAD": lab.object}, capture_output=True, text=True)
     holds(done.returncode != 0 and "vgpu-cuda.so" in done.stderr, done.stderr)
+
+
+@test
+def another_users_mediator_is_none(lab):
+    program = [vm.script("host/qemu/vgpu-qemu"), "-machine", "q35", "-display", "none", "-nodefaults", "-S", "-device",
+               "vgpu-cuda,vm_id=1"]
+    environment = dict(os.environ, VGPU_QEMU_OBJECT=lab.object)
+    if os.geteuid() != 0 or not impostor.is_possible(lab.object, *program[:1]):
+        return
+    output, types = impostor.heard(65534, program, environment)
+    equal(types, [], output)
+    holds("no mediator at" in output and "Operation not permitted" in output, output)
+    output, types = impostor.heard(0, program, environment)
+    equal(types, [1], output)
 
 
 @test
@@ -193,6 +213,26 @@ def executor_lost(lab):
         holds("lost, error 6" in said or arguments == "lost-read", said)
         holds(mediator.wait("close", timeout=5), "the lost channel is closed")
         mediator.forget()
+    probe(guest, "zero %d" % CHANNELS)
+
+
+@test
+def kernel_timeout_is_told(lab):
+    """The device writes what the guest's library is to say into the channel, for the mediator touches no guest's
+    memory."""
+    guest = lab.main()
+    mediator = lab.ready(guest)
+    mediator.answer_close = False
+    probe_start(guest, "lost", "waiting")
+    device, index = lab.device(guest), mediator.wait("open")[2]
+    mediator.lose(device, index, stand_in.KERNEL_TIMEOUT)
+    said = probe_end(guest)
+    holds("lost, error %d" % stand_in.KERNEL_TIMEOUT in said, said)
+    holds(mediator.wait("close", timeout=5), "the lost channel is closed")
+    header = device.memory[index * device.channel_bytes:index * device.channel_bytes + 4096]
+    holds(struct.pack("<I", CUDA_ERROR_LAUNCH_TIMEOUT) in header, "the header says it")
+    lab.mediator_stop()
+    lab.ready(guest)
     probe(guest, "zero %d" % CHANNELS)
 
 

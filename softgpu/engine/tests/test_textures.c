@@ -249,6 +249,40 @@ static void test_readings(void **state)
 	program_end(&program);
 }
 
+/* By name, or by an address that stands for it in a register: what is bound, zeros of nothing, one kind for the other.
+ */
+static void test_references(void **state)
+{
+	struct engine_image image;
+	struct program program;
+	uint64_t texture, surface;
+
+	(void)state;
+	program_load(&program, ".global .texref t;\n.global .surfref s;\n",
+		     "tex.2d.v4.f32.s32 {%f1,%f2,%f3,%f4}, [t, {3, 1}]; st.global.f32 [%at], %f1;\n"
+		     "mov.u64 %rd1, t; txq.width.b32 %r1, [%rd1]; st.global.u32 [%at+4], %r1;\n"
+		     "mov.u32 %r2, 0f40f00000; sust.b.2d.b32.trap [s, {4, 0}], %r2;\n",
+		     2);
+	image_make(&program, &image);
+	assert_int_equal(engine_module_find_reference(program.module, "t", false, &texture), ENGINE_OK);
+	assert_int_equal(engine_module_find_reference(program.module, "s", true, &surface), ENGINE_OK);
+	assert_int_equal(engine_module_find_reference(program.module, "t", true, &texture), ENGINE_ERROR_NOT_FOUND);
+	assert_int_equal(engine_module_find_global(program.module, "t", &texture, &(size_t){0}),
+			 ENGINE_ERROR_NOT_FOUND);
+	program.out[0] = program.out[1] = 7;
+	expect_fault(&program, 0, ENGINE_FAULT_NONE);
+	assert_true(((float *)program.out)[0] == 0 && program.out[1] == 0);
+	engine_texture_bind(program.harness->engine, texture, &image, &clamp);
+	engine_texture_bind(program.harness->engine, surface, &image, NULL);
+	expect_fault(&program, 0, ENGINE_FAULT_NONE);
+	assert_true(((float *)program.out)[0] == WIDTH + 3 && program.out[1] == WIDTH);
+	assert_true(((float *)(uintptr_t)image.levels[0].address)[1] == 7.5f);
+	engine_texture_bind(program.harness->engine, texture, NULL, NULL);
+	expect_fault(&program, 0, ENGINE_FAULT_NONE);
+	assert_true(((float *)program.out)[0] == 0);
+	program_end(&program);
+}
+
 static void load_expect(const char *code, enum engine_status expected)
 {
 	static char text[2048];
@@ -289,6 +323,8 @@ static void test_load(void **state)
 	load_expect("sured.b.add.2d.f32.trap [%rd1, {%r1, %r2}], %f1;", ENGINE_ERROR_UNSUPPORTED_PTX);
 	/* Coordinates belong to textures alone. */
 	load_expect("ld.global.u32 %r1, [%rd1, {%r2}];", ENGINE_ERROR_INVALID_PTX);
+	/* Names belong to references alone. */
+	load_expect(".shared .u64 v; tex.2d.v4.f32.f32 {%f1,%f2,%f3,%f4}, [v, {%f5, %f6}];", ENGINE_ERROR_INVALID_PTX);
 	load_expect("suld.b.2d.b32.trap {%r3}, [%rd1, {%r1, %r2};", ENGINE_ERROR_INVALID_PTX);
 }
 
@@ -296,13 +332,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		/* The first: cmocka sets its own handler of SIGSEGV before each test, the engine's is set once. */
-		cmocka_unit_test(test_memory),
-		cmocka_unit_test(test_handles),
-		cmocka_unit_test(test_coordinates),
-		cmocka_unit_test(test_surface_faults),
-		cmocka_unit_test(test_reduce_and_query),
-		cmocka_unit_test(test_readings),
-		cmocka_unit_test(test_load),
+		cmocka_unit_test(test_memory),		 cmocka_unit_test(test_handles),
+		cmocka_unit_test(test_coordinates),	 cmocka_unit_test(test_surface_faults),
+		cmocka_unit_test(test_reduce_and_query), cmocka_unit_test(test_readings),
+		cmocka_unit_test(test_references),	 cmocka_unit_test(test_load),
 	};
 
 	return cmocka_run_group_tests_name("textures", tests, NULL, NULL);

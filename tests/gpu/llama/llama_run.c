@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * llama_run MODEL [TOKENS]: loads the model onto the GPU, reads prompts and goes on from one token by token (the likeliest each time),
- * alone and in eight conversations at once, and puts a conversation aside and takes it up again. "result" lines are the
- * same on each machine with such a GPU; "time" lines are seconds, medians; "late" lines the 99th percentile.
+ * llama_run MODEL [TOKENS]: loads the model onto the GPU, reads prompts and goes on from one token by token (the
+ * likeliest each time), alone and in eight conversations at once, and puts a conversation aside and takes it up again.
+ * "result" lines are the same on each machine with such a GPU; "time" lines are seconds, medians; "late" lines the 99th
+ * percentile.
  */
 #include <ggml-backend.h>
 #include <llama.h>

@@ -47,7 +47,8 @@ static int tensor_write(FILE *file, const struct ggml_tensor *tensor, unsigned f
 		goto end;
 	/* Norms scale by one; a matrix leaves its input about as large as it was. */
 	for (int64_t i = 0; i < row * ROWS; i++)
-		weights[i] = tensor->ne[1] == 1 ? 1.0f + 0.1f * weight_next() : weight_next() * 1.7f / sqrtf((float)row);
+		weights[i] =
+			tensor->ne[1] == 1 ? 1.0f + 0.1f * weight_next() : weight_next() * 1.7f / sqrtf((float)row);
 	if (tensor->type == GGML_TYPE_F32)
 		memcpy(rows, weights, row_bytes * ROWS);
 	else
@@ -139,7 +140,8 @@ int main(int argc, char **argv)
 	file = fopen(argv[1], "ab");
 	if (!file)
 		goto end;
-	for (struct ggml_tensor *tensor = ggml_get_first_tensor(tensors); tensor; tensor = ggml_get_next_tensor(tensors, tensor))
+	for (struct ggml_tensor *tensor = ggml_get_first_tensor(tensors); tensor;
+	     tensor = ggml_get_next_tensor(tensors, tensor))
 		if (tensor_write(file, tensor, first += 7))
 			goto end;
 	status = 0;
