@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "closer.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -14,6 +16,7 @@
 #define NUDGE_NS	50000000
 #define STACK_BYTES	65536
 #define DRAINED_MAX	4096
+#define IDLE_SECONDS	1      /* then a hand that is not the last one leaves */
 #define STOPPING_SIGNAL SIGURG /* nothing happens to a process that gets it and does not expect it */
 
 struct item {
@@ -25,6 +28,7 @@ struct item {
 /* One thread. */
 struct hand {
 	pthread_t thread;
+	bool is_there;
 	bool is_busy;
 	bool was_busy; /* with the same, when it was last looked at */
 };
@@ -63,6 +67,23 @@ static void item_close(const struct item *item)
 	close(item->descriptor);
 }
 
+/* With the lock. False: nothing has come, and others are there. */
+static bool idle_wait(void)
+{
+	struct timespec end;
+	int error = 0;
+
+	clock_gettime(CLOCK_REALTIME, &end);
+	end.tv_sec += IDLE_SECONDS;
+	closer.idle_count++;
+	if (closer.hand_count == 1)
+		pthread_cond_wait(&closer.added, &closer.lock);
+	else
+		error = pthread_cond_timedwait(&closer.added, &closer.lock, &end);
+	closer.idle_count--;
+	return error != ETIMEDOUT || !STAILQ_EMPTY(&closer.queue) || closer.hand_count == 1;
+}
+
 static void *hand_run(void *argument)
 {
 	struct hand *hand = argument;
@@ -72,10 +93,9 @@ static void *hand_run(void *argument)
 		struct item *item = STAILQ_FIRST(&closer.queue);
 
 		if (!item) {
-			closer.idle_count++;
-			pthread_cond_wait(&closer.added, &closer.lock);
-			closer.idle_count--;
-			continue;
+			if (idle_wait())
+				continue;
+			break;
 		}
 		STAILQ_REMOVE_HEAD(&closer.queue, link);
 		closer.waiting--;
@@ -88,6 +108,9 @@ static void *hand_run(void *argument)
 		pthread_mutex_lock(&closer.lock);
 		hand->is_busy = false;
 	}
+	hand->is_there = false;
+	closer.hand_count--;
+	pthread_mutex_unlock(&closer.lock);
 	return NULL;
 }
 
@@ -100,10 +123,10 @@ static void *nudger_run(void *none)
 	for (;;) {
 		bool is_any_busy = false;
 
-		for (unsigned i = 0; i < closer.hand_count; i++) {
+		for (unsigned i = 0; i < HANDS_MAX; i++) {
 			struct hand *hand = &closer.hands[i];
 
-			if (!hand->is_busy)
+			if (!hand->is_there || !hand->is_busy)
 				continue;
 			is_any_busy = true;
 			if (hand->was_busy)
@@ -144,15 +167,19 @@ static bool thread_start(pthread_t *ret_thread, void *(*run)(void *), void *argu
 /* One more if all are busy. Without any, what waits stays until there can be one. */
 static void hands_look(void)
 {
-	struct hand *hand = &closer.hands[closer.hand_count];
+	struct hand *hand = closer.hands;
 	const struct sigaction action = {.sa_handler = nothing};
 	pthread_t nudger;
 
 	if (!closer.has_nudger && sigaction(STOPPING_SIGNAL, &action, NULL) == 0)
 		closer.has_nudger = thread_start(&nudger, nudger_run, NULL);
-	if (closer.waiting > closer.idle_count && closer.hand_count < HANDS_MAX &&
-	    thread_start(&hand->thread, hand_run, hand))
-		closer.hand_count++;
+	if (closer.waiting <= closer.idle_count || closer.hand_count == HANDS_MAX)
+		return;
+	while (hand->is_there)
+		hand++;
+	hand->is_busy = false;
+	hand->is_there = thread_start(&hand->thread, hand_run, hand);
+	closer.hand_count += hand->is_there;
 }
 
 static void item_add(int descriptor, bool is_connection)
@@ -199,6 +226,7 @@ void closer_forget(void)
 	pthread_cond_init(&closer.added, NULL);
 	pthread_cond_init(&closer.begun, NULL);
 	STAILQ_INIT(&closer.queue);
+	memset(closer.hands, 0, sizeof(closer.hands));
 	closer.waiting = 0;
 	closer.hand_count = 0;
 	closer.idle_count = 0;

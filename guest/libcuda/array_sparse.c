@@ -170,8 +170,15 @@ static CUresult maps_send(uint32_t context, uint32_t stream, const CUarrayMapInf
 
 		for (uint32_t i = 0; i < part && !result; i++)
 			result = map_read(&list[done + i], &maps[i]);
-		if (!result)
-			result = host_cuMemMapArrayAsync(context, stream, maps, part * (uint32_t)sizeof(*maps));
+		/* The host maps in a stream that is idle; another thread may give it something in between. */
+		while (!result) {
+			result = host_cuStreamSynchronize(context, stream);
+			if (!result)
+				result = host_cuMemMapArrayAsync(context, stream, maps, part * (uint32_t)sizeof(*maps));
+			if (result != CUDA_ERROR_NOT_READY)
+				break;
+			result = CUDA_SUCCESS;
+		}
 		done += part;
 	}
 	free(maps);

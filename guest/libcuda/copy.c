@@ -41,12 +41,22 @@ bool copy_host_is_shared(const void *host, size_t bytes)
 	       bytes <= range.bytes - (address - range.address);
 }
 
-bool copy_source_is_prompt(const struct copy_order *order, const void *host)
+bool copy_host_is_pinned(const void *host)
 {
 	struct memory_range range;
 
-	return !order->waits && memory_lookup((uintptr_t)host, &range) &&
+	return memory_lookup((uintptr_t)host, &range) &&
 	       (range.kind == MEMORY_PLAIN || range.kind == MEMORY_REGISTERED);
+}
+
+bool copy_is_made_at_return(const void *host, size_t bytes)
+{
+	return (bytes > 64u << 10 && bytes < 256u << 10) || copy_host_is_pinned(host);
+}
+
+bool copy_source_is_prompt(const struct copy_order *order, const void *host)
+{
+	return !order->waits && copy_host_is_pinned(host);
 }
 
 CUresult copy_source_await(const struct copy_order *order, const void *host)
@@ -126,8 +136,8 @@ static CUresult copy_up(const struct copy_order *order, CUdeviceptr to, const vo
 	if (!result)
 		result = transfer_up(&transfer);
 	/* The bytes are staged, which is all that a short copy promises, unless it may fail or be looked at. */
-	unsure.waits = order->waits &&
-		       (known == CUDA_ERROR_NOT_FOUND || copy_is_made_at_return(bytes) || copy_is_synchronous(to));
+	unsure.waits = order->waits && (known == CUDA_ERROR_NOT_FOUND || copy_is_made_at_return(from, bytes) ||
+					copy_is_synchronous(to));
 	if (!result && !order->waits && known == CUDA_ERROR_NOT_FOUND && doubt_span(to, bytes, 1))
 		return capture_settle_open(order->context, order->stream);
 	return copy_settle(&unsure, result);

@@ -22,16 +22,6 @@ struct copy_order {
 	const struct copy_peers *peers; /* NULL: within a device */
 };
 
-/*
- * Has a synchronous copy of pageable memory to the device been made when it returns? One of 64 KiB or less need not
- * have been (API synchronization behavior); of longer ones the last part may be on its way. An H200 with driver 580 has
- * made all of those of 128 KiB, most of 256 KiB with nothing before them, and none of 1 MiB.
- */
-static inline bool copy_is_made_at_return(size_t bytes)
-{
-	return bytes > 64u << 10 && bytes < 256u << 10;
-}
-
 /* What every copy begins with: an error of an earlier call, a missing context, or a bad stream end it. */
 CUresult copy_begin(CUstream stream, bool per_thread_default, bool waits, struct copy_order *ret_order);
 
@@ -43,6 +33,17 @@ bool copy_host_is_device(uint64_t address);
 
 /* Is it within memory that the executor has mapped? */
 bool copy_host_is_shared(const void *host, size_t bytes);
+
+/* Is it pinned memory that the executor does not share? */
+bool copy_host_is_pinned(const void *host);
+
+/*
+ * Has a synchronous copy of memory that is not shared to the device been made when it returns? Always from pinned
+ * memory; one of 64 KiB or less from pageable memory need not have been (API synchronization behavior); of longer ones
+ * the last part may be on its way. An H200 with driver 580 has made all of those of 128 KiB, most of 256 KiB with
+ * nothing before them, and none of 1 MiB.
+ */
+bool copy_is_made_at_return(const void *host, size_t bytes);
 
 /* Does the copy return natively before it has read the source? Of memory that is not shared: of pinned memory alone. */
 bool copy_source_is_prompt(const struct copy_order *order, const void *host);

@@ -223,6 +223,12 @@ static CUresult shape_in_program(const struct copy_order *order, const struct si
 	return result;
 }
 
+static bool shape_is_made_at_return(const struct side *host, const CUDA_MEMCPY3D *copy)
+{
+	return copy_is_made_at_return((const void *)(uintptr_t)host->address,
+				      copy->WidthInBytes * copy->Height * copy->Depth);
+}
+
 static CUresult shape_with_device(const struct copy_order *order, const struct side *device, const struct side *host,
 				  bool up, const CUDA_MEMCPY3D *copy)
 {
@@ -263,7 +269,7 @@ static CUresult shape_with_device(const struct copy_order *order, const struct s
 	    doubt_span(device->address, device->bytes, 1))
 		return capture_settle_open(order->context, order->stream);
 	if (!result && up && order->waits &&
-	    (known == CUDA_ERROR_NOT_FOUND || copy_is_made_at_return(host->bytes) ||
+	    (known == CUDA_ERROR_NOT_FOUND || shape_is_made_at_return(host, copy) ||
 	     copy_is_synchronous(device->address)))
 		result = host_cuStreamSynchronize(order->context, order->stream);
 	return result;
@@ -299,7 +305,7 @@ static CUresult shape_with_own_array(const struct copy_order *order, const struc
 		return array_transfer_down(&transfer);
 	result = array_transfer_up(&transfer);
 	/* As in copy_up(). */
-	if (!result && order->waits && copy_is_made_at_return(host->bytes))
+	if (!result && order->waits && shape_is_made_at_return(host, copy))
 		result = host_cuStreamSynchronize(order->context, order->stream);
 	return result;
 }

@@ -114,7 +114,7 @@ static enum upload_outcome room_await(struct upload_window *window, size_t wante
 	if (upload_room(window) >= wanted || (upload_refresh(window) && upload_room(window) >= wanted))
 		return UPLOAD_TAKEN;
 	if (window->is_stuck && window->stuck == window->released)
-		return UPLOAD_STUCK;
+		return channel_lost(window->channel) ? UPLOAD_LOST : UPLOAD_STUCK;
 	wish.seen = window->released;
 	alive = channel_wait_until(window->channel, upload_ready, &wish, STUCK_MS);
 	__atomic_store_n(&window->channel->header->upload_waits, 0, __ATOMIC_RELAXED);

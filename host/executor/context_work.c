@@ -46,25 +46,38 @@ void context_stream_leave(struct executor *executor, uint32_t stream_id)
 /* Several times what the copy takes in an idle stream. */
 #define SETTLE_NANOSECONDS 100000u
 
-void context_copy_settle(struct executor *executor, CUstream stream)
+/* In the cache of its handle. */
+enum { STREAM_UNKNOWN, STREAM_BLOCKING, STREAM_NON_BLOCKING };
+
+/* Blocking streams wait for the default one by themselves. */
+static bool is_blocking(struct executor *executor, struct handle *stream)
 {
 	const struct driver *driver = &executor->driver;
-	struct context *context = executor->contexts.current;
-	CUresult result = CUDA_SUCCESS;
 	unsigned int flags;
+
+	if (stream->cache == STREAM_UNKNOWN && driver->cuStreamGetFlags &&
+	    !driver->cuStreamGetFlags(stream->object, &flags))
+		stream->cache = flags & CU_STREAM_NON_BLOCKING ? STREAM_NON_BLOCKING : STREAM_BLOCKING;
+	return stream->cache != STREAM_NON_BLOCKING;
+}
+
+void context_copy_settle(struct executor *executor, struct handle *stream)
+{
+	struct context *context = executor->contexts.current;
+	CUresult result;
 	uint64_t until;
 
 	if (context->legacy_done < context->legacy_copied) {
-		/* Other streams wait for the default one by themselves. A question about it would end a capture. */
-		if (!driver->cuStreamGetFlags || driver->cuStreamGetFlags(stream, &flags) ||
-		    !(flags & CU_STREAM_NON_BLOCKING) || executor->captures.count)
+		/* A question about the default stream would end a capture. */
+		if (is_blocking(executor, stream) || executor->captures.count)
 			return;
 		until = schedule_now() + SETTLE_NANOSECONDS;
 		do
-			result = driver->cuStreamQuery(NULL);
+			result = executor->driver.cuStreamQuery(NULL);
 		while (result == CUDA_ERROR_NOT_READY && schedule_now() < until);
+		/* Later uses may be launches that wait to be put into a graph. */
 		if (!result)
-			context_legacy_note(context, context->legacy_uses);
+			context_legacy_note(context, context->legacy_copied);
 	}
 	context->legacy_copied = 0;
 }

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "context.h"
+#include "handles.h"
 
 /* Before a stream is destroyed or captured: its context (of a green one the primary one) keeps what is in it. */
 void context_stream_leave(struct executor *executor, uint32_t stream_id);
@@ -50,7 +51,7 @@ static inline void context_legacy_copy(struct context *context)
 
 /* Before something is issued to another stream: lets such a copy be done, if its stream is not busy with other things.
  */
-void context_copy_settle(struct executor *executor, CUstream stream);
+void context_copy_settle(struct executor *executor, struct handle *stream);
 
 /* So many uses of it are over. */
 static inline void context_legacy_note(struct context *context, uint64_t uses)

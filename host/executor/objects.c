@@ -36,7 +36,7 @@ CUresult execute_find_stream(struct executor *executor, uint32_t id, CUstream *r
 		return CUDA_ERROR_INVALID_HANDLE;
 	*ret_stream = handle->object;
 	if (executor->contexts.current && executor->contexts.current->legacy_copied)
-		context_copy_settle(executor, handle->object);
+		context_copy_settle(executor, handle);
 	gate_touch(executor, handle->context, handle->object);
 	return CUDA_SUCCESS;
 }

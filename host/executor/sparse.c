@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "capture.h"
 #include "executor.h"
 #include "executor_calls.h"
 #include "virtual.h"
@@ -47,7 +48,7 @@ CUresult sparse_add(struct executor *executor, const void *array, uint32_t conte
 		.array = array,
 		.context = context,
 		.is_deferred = descriptor->Flags & CUDA_ARRAY3D_DEFERRED_MAPPING,
-		.levels = levels,
+		.levels = levels < SPARSE_LEVELS_MAX ? levels : SPARSE_LEVELS_MAX,
 		.layers = is_layered ? (uint32_t)descriptor->Depth : 1,
 		.extent = {descriptor->Width, descriptor->Height, is_layered ? 1 : descriptor->Depth},
 	};
@@ -117,43 +118,8 @@ void sparse_remove(struct executor *executor, const void *array)
 	}
 }
 
-static void ending_end(struct executor *executor, struct sparse_ending **place)
-{
-	struct sparse_ending *ending = *place;
-
-	*place = ending->next;
-	executor->sparse.ending_count--;
-	for (size_t i = 0; i < ending->count; i++)
-		physical_leave(executor, ending->list[i]);
-	if (ending->mark)
-		context_mark_give(executor, ending->context, ending->mark);
-	free(ending);
-}
-
-void sparse_settle(struct executor *executor)
-{
-	const uint32_t current = executor->contexts.current ? executor->contexts.current->id : 0;
-
-	if (!executor->sparse.endings)
-		return;
-	for (struct sparse_ending **place = &executor->sparse.endings; *place;) {
-		if ((*place)->mark && context_enter(executor, (*place)->context->id) &&
-		    executor->driver.cuEventQuery((*place)->mark) == CUDA_ERROR_NOT_READY)
-			place = &(*place)->next;
-		else
-			ending_end(executor, place);
-	}
-	context_enter(executor, current);
-}
-
 void sparse_forget_context(struct executor *executor, const struct context *context)
 {
-	for (struct sparse_ending **place = &executor->sparse.endings; *place;) {
-		if ((*place)->context == context)
-			ending_end(executor, place);
-		else
-			place = &(*place)->next;
-	}
 	for (struct sparse_array *array = executor->sparse.list, *next; array; array = next) {
 		next = array->next;
 		if (array->context == context->id)
@@ -320,9 +286,11 @@ static CUresult operation_reserve(struct executor *executor, const struct operat
 	return CUDA_SUCCESS;
 }
 
-/* What was there goes to the ending, which has room. */
-static void operation_note(struct executor *executor, const struct operation *operation, struct sparse_ending *ending)
+/* What was there goes to the list, which has room. */
+static size_t operation_note(struct executor *executor, const struct operation *operation, struct physical **before)
 {
+	size_t count = 0;
+
 	EACH_TILE(&operation->region, place)
 	{
 		struct sparse_tile **tile = tile_place(executor, operation->array, place);
@@ -330,55 +298,45 @@ static void operation_note(struct executor *executor, const struct operation *op
 		if (!*tile)
 			continue;
 		if ((*tile)->physical)
-			ending->list[ending->count++] = (*tile)->physical;
+			before[count++] = (*tile)->physical;
 		(*tile)->physical = operation->physical;
 		if (operation->physical)
 			operation->physical->mappings++;
 		else
 			tile_end(executor, tile);
 	}
+	return count;
 }
 
-static void ending_begin(struct executor *executor, struct sparse_ending *ending, CUstream stream)
+/*
+ * In a stream that has nothing to do, so that the wait is short, and what is unmapped is charged no more only when it
+ * is. One by one, for of a list the driver does not say how far it came.
+ */
+static CUresult operation_make(struct executor *executor, const struct operation *operation,
+			       CUarrayMapInfo *information, CUstream stream)
 {
-	struct context *context = executor->contexts.current;
+	const uint64_t tiles = region_tiles(&operation->region);
+	struct physical **before;
+	size_t count = 0;
+	CUresult result;
 
-	if (!ending->count) {
-		free(ending);
-		return;
-	}
-	ending->context = context;
-	if (context && context_mark_take(executor, context, stream, &ending->mark))
-		ending->mark = NULL;
-	ending->next = executor->sparse.endings;
-	executor->sparse.endings = ending;
-	executor->sparse.ending_count++;
-	memory_wait_note_free(executor, stream);
-}
-
-static CUresult operations_make(struct executor *executor, const struct operation *operations,
-				CUarrayMapInfo *information, uint32_t count, CUstream stream)
-{
-	struct sparse_ending *ending;
-	uint64_t tiles = 0;
-	CUresult result = CUDA_SUCCESS;
-
-	for (uint32_t i = 0; i < count; i++)
-		tiles += region_tiles(&operations[i].region);
-	if (tiles > SPARSE_TILES_MAX || executor->sparse.ending_count >= SPARSE_ENDINGS_MAX)
+	if (tiles > SPARSE_TILES_MAX)
 		return CUDA_ERROR_OUT_OF_MEMORY;
-	ending = calloc(1, sizeof(*ending) + (size_t)tiles * sizeof(ending->list[0]));
-	if (!ending)
+	before = calloc((size_t)tiles, sizeof(*before));
+	if (!before)
 		return CUDA_ERROR_OUT_OF_MEMORY;
-	for (uint32_t i = 0; i < count && !result; i++)
-		result = operation_reserve(executor, &operations[i]);
+	result = operation_reserve(executor, operation);
 	if (!result)
-		result = executor->driver.cuMemMapArrayAsync(information, count, stream);
-	for (uint32_t i = 0; i < count && !result; i++)
-		operation_note(executor, &operations[i], ending);
-	for (uint32_t i = 0; i < count && result; i++)
-		operation_undo(executor, &operations[i]);
-	ending_begin(executor, ending, stream);
+		result = executor->driver.cuMemMapArrayAsync(information, 1, stream);
+	if (result) {
+		operation_undo(executor, operation);
+	} else {
+		result = executor->driver.cuStreamSynchronize(stream);
+		count = operation_note(executor, operation, before);
+	}
+	for (size_t i = 0; i < count; i++)
+		physical_leave(executor, before[i]);
+	free(before);
 	return result;
 }
 
@@ -399,15 +357,20 @@ CUresult execute_cuMemMapArrayAsync(struct executor *executor, const struct requ
 		return CUDA_ERROR_NOT_SUPPORTED;
 	if (!count || arguments->maps_bytes % sizeof(struct vgpu_array_map))
 		return CUDA_ERROR_INVALID_VALUE;
-	sparse_settle(executor);
+	result = capture_check(executor, stream);
+	/* The guest waits for the stream, and asks again if another thread has given it something meanwhile. */
+	if (!result)
+		result = executor->driver.cuStreamQuery(stream);
+	if (result)
+		return result;
 	operations = calloc(count, sizeof(*operations));
 	information = calloc(count, sizeof(*information));
 	if (!operations || !information)
 		result = CUDA_ERROR_OUT_OF_MEMORY;
 	for (uint32_t i = 0; i < count && !result; i++)
 		result = operation_read(executor, &maps[i], &operations[i], &information[i]);
-	if (!result)
-		result = operations_make(executor, operations, information, count, stream);
+	for (uint32_t i = 0; i < count && !result; i++)
+		result = operation_make(executor, &operations[i], &information[i], stream);
 	free(operations);
 	free(information);
 	return result;

@@ -2,8 +2,8 @@
 /*
  * Arrays that get their memory after they are made: in tiles (CUDA_ARRAY3D_SPARSE) or at once
  * (CUDA_ARRAY3D_DEFERRED_MAPPING). Which memory is mapped where is remembered, for memory is charged as long as an
- * array has any of it, whatever handle of it there is. A stream comes to unmap some time after the call: until it has,
- * what was there stays charged. Main thread.
+ * array has any of it, whatever handle of it there is. The call is made in a stream that is idle, and waited for, so
+ * that the order of calls is the order in which memory is mapped. Main thread.
  */
 #ifndef EXECUTOR_SPARSE_H
 #define EXECUTOR_SPARSE_H
@@ -18,11 +18,11 @@ struct executor;
 struct physical;
 struct context;
 
+/* More than any extent has: the driver makes as many as there can be. */
 #define SPARSE_LEVELS_MAX 32u
-/* Tiles that are mapped, of all arrays; and calls of which a stream may still have to unmap something. */
-#define SPARSE_TILES_MAX   262144u
-#define SPARSE_ENDINGS_MAX 4096u
-#define SPARSE_BUCKETS	   4096u
+/* Tiles that are mapped, of all arrays. */
+#define SPARSE_TILES_MAX 262144u
+#define SPARSE_BUCKETS	 4096u
 
 struct sparse_tile {
 	struct sparse_tile *next; /* in the bucket */
@@ -42,21 +42,10 @@ struct sparse_array {
 	CUDA_ARRAY_SPARSE_PROPERTIES tiles;
 };
 
-/* What a call has unmapped, behind its mark. */
-struct sparse_ending {
-	struct sparse_ending *next;
-	struct context *context;
-	CUevent mark; /* NULL: not yet */
-	size_t count;
-	struct physical *list[];
-};
-
 struct sparse_arrays {
 	struct sparse_array *list;
 	struct sparse_tile *buckets[SPARSE_BUCKETS];
 	uint32_t tile_count;
-	struct sparse_ending *endings;
-	uint32_t ending_count;
 };
 
 static inline bool is_mapped_later(const CUDA_ARRAY3D_DESCRIPTOR *descriptor)
@@ -71,8 +60,5 @@ CUresult sparse_add(struct executor *executor, const void *array, uint32_t conte
 /* After the driver's array has ended, whatever it was; a context's, before the context does. */
 void sparse_remove(struct executor *executor, const void *array);
 void sparse_forget_context(struct executor *executor, const struct context *context);
-
-/* Before memory is charged: what streams have unmapped by now is no array's any more. */
-void sparse_settle(struct executor *executor);
 
 #endif

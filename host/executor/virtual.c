@@ -135,7 +135,6 @@ CUresult execute_cuMemCreate(struct executor *executor, const struct request *re
 	physical = calloc(1, sizeof(*physical));
 	if (!physical)
 		return CUDA_ERROR_OUT_OF_MEMORY;
-	sparse_settle(executor);
 	result = account_admit(executor, "cuMemCreate", arguments->size);
 	if (!result) {
 		result = executor->driver.cuMemCreate(&physical->handle, arguments->size, &properties, 0);

@@ -71,6 +71,8 @@ void channel_die(struct channel *channel, enum vgpu_channel_error error, const c
 {
 	bool was_ready = channel->stage == CHANNEL_READY;
 
+	if (channel->stage == CHANNEL_DEAD || channel->stage == CHANNEL_CLOSING)
+		return;
 	if (channel->stage == CHANNEL_STARTING)
 		channel_start_failure_note(channel, STARTS_READY, text);
 	channel->stage = CHANNEL_DEAD;

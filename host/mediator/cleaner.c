@@ -18,6 +18,7 @@
 #define HOLE_THREADS_MAX  32
 #define CLOSE_THREADS_MAX 4
 #define END_SECONDS	  2
+#define IDLE_SECONDS	  1 /* then a thread that is not its crew's last one leaves */
 
 TAILQ_HEAD(cleaning_list, cleaning);
 
@@ -123,13 +124,28 @@ static void done_tell(struct cleaner *cleaner, struct cleaning *cleaning)
 	eventfd_write(cleaner->bell, 1);
 }
 
-static void idle_wait(struct crew *crew)
+/* False: nothing has come, and others are there. */
+static bool idle_wait(struct crew *crew)
 {
+	struct timespec end;
+	int error = 0;
+
+	clock_gettime(CLOCK_REALTIME, &end);
+	end.tv_sec += IDLE_SECONDS;
 	crew->idle_count++;
-	while (!crew->wakings && !crew->cleaner->is_ending)
-		pthread_cond_wait(&crew->added, &crew->cleaner->lock);
-	if (crew->wakings)
+	while (!crew->wakings && !crew->cleaner->is_ending && !(error && crew->thread_count > 1)) {
+		if (crew->thread_count == 1)
+			pthread_cond_wait(&crew->added, &crew->cleaner->lock);
+		else
+			error = pthread_cond_timedwait(&crew->added, &crew->cleaner->lock, &end);
+	}
+	/* Who wakes one has counted it as idle no more. */
+	if (crew->wakings) {
 		crew->wakings--;
+		return true;
+	}
+	crew->idle_count--;
+	return false;
 }
 
 static void *thread_run(void *argument)
@@ -144,8 +160,9 @@ static void *thread_run(void *argument)
 		bool is_done;
 
 		if (!cleaning) {
-			idle_wait(crew);
-			continue;
+			if (idle_wait(crew))
+				continue;
+			break;
 		}
 		piece = *cleaning;
 		pthread_mutex_unlock(&cleaner->lock);
@@ -163,6 +180,7 @@ static void *thread_run(void *argument)
 		TAILQ_REMOVE(&crew->queue, cleaning, link);
 		done_tell(cleaner, cleaning);
 	}
+	crew->thread_count--;
 	cleaner->thread_count--;
 	pthread_cond_signal(&cleaner->left);
 	pthread_mutex_unlock(&cleaner->lock);

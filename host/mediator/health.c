@@ -20,6 +20,10 @@ static bool driver_check(const struct mediator *mediator, char *text)
 {
 	const struct probe *probe = mediator->probe;
 
+	if (probe_state(probe) == PROBE_READY && probe_doubt(probe)[0]) {
+		snprintf(text, HEALTH_TEXT_BYTES, "%s", probe_doubt(probe));
+		return !pool_supply_needs_driver(mediator);
+	}
 	if (probe_state(probe) == PROBE_READY) {
 		snprintf(text, HEALTH_TEXT_BYTES, "%s%s%s, %u devices", probe_refused(probe),
 			 probe_refused(probe)[0] ? "; programs compute on this host's processors instead: " : "",

@@ -422,6 +422,8 @@ int main(int argument_count, char **arguments)
 	}
 	if (mediator->configuration.log && log_open(mediator->configuration.log) < 0) {
 		log_error("%s: %s", mediator->configuration.log, strerror(errno));
+		/* Its file system may come yet. */
+		code = EXIT_FAILURE;
 		goto done;
 	}
 	if (configuration_apply(mediator, &mediator->configuration) < 0)

@@ -6,9 +6,12 @@
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
 
 #include "closer.h"
 #include "control_socket.h"
+#include "log.h"
 
 #define PIECE_BYTES 16384
 
@@ -111,9 +114,13 @@ struct peer_stream *peer_stream_create(struct event_base *base, int socket, size
 				       const struct peer_stream_handlers *handlers, void *owner)
 {
 	struct peer_stream *stream = calloc(1, sizeof(*stream));
+	const int one = 1;
 
 	if (!stream)
 		return NULL;
+	/* MSG_PEEK passes over bytes that are out of band, which would wait, and wake us, for ever. TCP has no need. */
+	if (setsockopt(socket, SOL_SOCKET, SO_OOBINLINE, &one, sizeof(one)) < 0)
+		log_warning("SO_OOBINLINE: %s", strerror(errno));
 	*stream = (struct peer_stream){
 		.socket = socket,
 		.writer = bufferevent_socket_new(base, socket, 0),

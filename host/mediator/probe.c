@@ -56,6 +56,9 @@ struct probe {
 	char library[LIBRARY_BYTES]; /* the one that works */
 	char reason[REASON_BYTES];
 	char reason_logged[REASON_BYTES];
+	bool has_new_settings;
+	bool is_verifying;	    /* what is known stays, whatever comes of it */
+	char doubt[REASON_BYTES];   /* of PROBE_READY: what the last look has found wrong, else "" */
 	char refused[REASON_BYTES]; /* why softgpu has taken the place of NVIDIA's driver, else "" */
 	char last_error[VGPU_CONTROL_TEXT_BYTES];
 	struct driver_facts said; /* by the child, so far */
@@ -146,10 +149,29 @@ static void candidates_find(struct probe *probe)
 	free(softgpu);
 }
 
+/*
+ * Programs run by what is known, and some may start still: one GPU may have failed, or the host have no memory for the
+ * child. The numbers of devices are theirs too.
+ */
+static void verification_failed(struct probe *probe, const char *why)
+{
+	struct timeval retry = {.tv_sec = RETRY_SECONDS};
+
+	if (strcmp(probe->doubt, why) != 0) {
+		log_error("CUDA does not work as it did: %s; looking again every %d seconds", why, RETRY_SECONDS);
+		snprintf(probe->doubt, sizeof(probe->doubt), "%s", why);
+	}
+	event_add(probe->timer, &retry);
+}
+
 static void all_failed(struct probe *probe)
 {
 	struct timeval retry = {.tv_sec = RETRY_SECONDS};
 
+	if (probe->is_verifying) {
+		verification_failed(probe, probe->reason);
+		return;
+	}
 	probe->state = PROBE_FAILED;
 	if (strcmp(probe->reason, probe->reason_logged) != 0) {
 		log_error("CUDA is not available: %s; trying again every %d seconds", probe->reason, RETRY_SECONDS);
@@ -225,19 +247,31 @@ static void candidate_works(struct probe *probe)
 
 	if (probe->candidate > 0)
 		memcpy(refused, probe->reason, sizeof(refused));
+	if (probe->is_verifying) {
+		if (strcmp(probe->library, library) != 0 || !facts_are_same(&probe->facts, &probe->said)) {
+			verification_failed(probe, "other devices than at the start: restart the mediator when no "
+						   "programs run");
+			return;
+		}
+		if (probe->doubt[0])
+			log_info("CUDA works again");
+		probe->doubt[0] = '\0';
+		return;
+	}
 	if (!devices_are_allowed(probe)) {
 		probe->is_refused = true;
 		probe->facts = probe->said;
 		all_failed(probe);
 		return;
 	}
-	/* As before: it was only looked at again. */
+	/* As before the settings changed. */
 	if (probe->state == PROBE_READY && strcmp(probe->library, library) == 0 &&
 	    facts_are_same(&probe->facts, &probe->said))
 		return;
 	snprintf(probe->library, sizeof(probe->library), "%s", library);
 	probe->facts = probe->said;
 	probe->state = PROBE_READY;
+	probe->doubt[0] = '\0';
 	probe->is_native = !probe->facts.is_software;
 	probe->reason_logged[0] = '\0';
 	memcpy(probe->refused, refused, sizeof(probe->refused));
@@ -374,6 +408,8 @@ static void probe_begin(struct probe *probe)
 		return;
 	}
 	probe->begun = seconds_now();
+	probe->is_verifying = probe->state == PROBE_READY && !probe->has_new_settings;
+	probe->has_new_settings = false;
 	event_del(probe->timer);
 	candidates_find(probe);
 	if (probe->candidate_count == 0) {
@@ -387,6 +423,7 @@ static void probe_begin(struct probe *probe)
 void probe_restart(struct probe *probe)
 {
 	probe->is_native = false;
+	probe->has_new_settings = true;
 	probe_begin(probe);
 }
 
@@ -419,6 +456,11 @@ enum probe_state probe_state(const struct probe *probe)
 const char *probe_driver_library(const struct probe *probe)
 {
 	return probe->library;
+}
+
+const char *probe_doubt(const struct probe *probe)
+{
+	return probe->doubt;
 }
 
 const char *probe_refused(const struct probe *probe)

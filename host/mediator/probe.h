@@ -26,9 +26,12 @@ void probe_restart(struct probe *probe);
 
 /*
  * A program did not start: looks whether the driver still works, unless that was done in the last seconds. If it does
- * not, the state is PROBE_FAILED then; softgpu does not take the place of a driver that has worked.
+ * not, probe_doubt() says so until it does: what is known stays, for programs run by it.
  */
 void probe_verify(struct probe *probe);
+
+/* Of PROBE_READY: what was wrong when the driver was last looked at; "": nothing. */
+const char *probe_doubt(const struct probe *probe);
 
 enum probe_state probe_state(const struct probe *probe);
 
@@ -50,10 +53,10 @@ const char *probe_device_gpu(const struct probe_device *device);
 unsigned probe_device_count(const struct probe *probe);
 /* Those of a driver that is refused for them, too. */
 unsigned probe_device_count_seen(const struct probe *probe);
-/* 'index' is below the count. */
 /* Of the device of that number: VGPU_PCI_PLACE; UINT32_MAX: it is not known. */
 uint32_t probe_pci_place(const struct probe *probe, unsigned index);
 
+/* 'index' is below the count. */
 struct probe_device probe_device(const struct probe *probe, unsigned index);
 
 /* What a line of "cuda-executor --probe" that begins with "device=" says; its VGPU_PCI_PLACE, or UINT32_MAX. */

@@ -137,7 +137,8 @@ def test_a_driver_that_breaks_later():
 
         assert wait_until(is_noticed, 60), daemon.log()
         assert "not there yet" in bad(daemon)["driver"]
-        assert "no CUDA driver" in device.open(0).text
+        # What was known stays: another GPU may work, and who tries is told by CUDA.
+        assert device.open(0).kind == harness.READY
         assert device.close_channel(0).kind == harness.CLOSED
         write(behaviour, "cuda")
         open(library, "w").close()
