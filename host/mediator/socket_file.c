@@ -89,7 +89,8 @@ static enum socket_file_result lock_take(struct socket_file *file)
 			  (unsigned)status.st_uid);
 		return SOCKET_FILE_FAILED;
 	}
-	/* Of this process alone: flock() would be held by a child as well, from its fork until it is another program. */
+	/* Of this process alone: flock() would be held by a child as well, from its fork until it is another program.
+	 */
 	if (fcntl(file->lock, F_SETLK, &(struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET}) == 0)
 		return SOCKET_FILE_OPEN;
 	if (errno != EAGAIN && errno != EACCES)
