@@ -12,12 +12,13 @@ import struct
 import subprocess
 import tempfile
 import threading
+import time
 import unittest
 from pathlib import Path
 
 import tap
 from job_stack import ADD, BUILD, Daemon, Serial, children, ptx_request
-from stack import ROOT, Mediator, wait_until
+from stack import ROOT, Mediator, processor_seconds, wait_until
 
 RUN = BUILD / 'guest' / 'jobs' / 'vgpu-run'
 
@@ -67,6 +68,15 @@ class Jobs(unittest.TestCase):
         with socket.create_connection(('127.0.0.1', self.port)) as stream:
             stream.send(json.dumps(ADD).encode())
             self.assertEqual(json.loads(stream.recv(4096)), {'result': [5, 7, 9]})
+
+    def test_urgent_data_wakes_nobody_for_ever(self):
+        with socket.socket(socket.AF_UNIX) as stream:
+            stream.connect(str(self.local))
+            stream.send(b'x', socket.MSG_OOB)
+            self.assertEqual(self.vm_a.call(ADD), {'result': [5, 7, 9]})
+            before = processor_seconds(self.daemon.pid)
+            time.sleep(2)
+            self.assertLess(processor_seconds(self.daemon.pid) - before, 1)
 
     def test_operations(self):
         pair = {'array_a': [1.5, 2, -3], 'array_b': [4, 5, 6]}
