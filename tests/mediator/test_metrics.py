@@ -447,8 +447,8 @@ def test_connections_are_few_and_short():
             held.append(served.daemon.descriptors() - descriptors)
         assert wait_until(lambda: held.append(served.daemon.descriptors() - descriptors) or max(held) > 30), max(held)
         time.sleep(0.2)
-        # One more for the moment in which it is accepted to be closed.
-        assert max(held) <= 65, max(held)
+        # More for the moments in which threads, of which there may be 32, close those that gave way.
+        assert max(held) <= 64 + 32, max(held)
         assert wait_until(lambda: served.daemon.descriptors() - descriptors <= 64)
         assert wait_until(lambda: served.daemon.descriptors() == descriptors, 40)
         print("# the last one was closed after %.1f s" % (time.monotonic() - start))

@@ -456,9 +456,15 @@ def test_nothing_leaks():
                     peer.send(b"nonsense")
                     peer.is_closed()
 
+        def settled():
+            """Threads close what peers leave, some time after it."""
+            seen = []
+            assert wait_until(lambda: seen.append(mediator.descriptors()) or seen[-10:] == seen[-1:] * 10), seen
+            return seen[-1]
+
         rounds(10)
         connects(100)
-        descriptors, kilobytes = mediator.descriptors(), mediator.resident_kilobytes()
+        descriptors, kilobytes = settled(), mediator.resident_kilobytes()
         rounds(60)
         connects(1000)
         assert wait_until(lambda: mediator.descriptors() == descriptors), (descriptors, mediator.descriptors())
