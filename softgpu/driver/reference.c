@@ -58,8 +58,8 @@ static CUresult reference_new(struct context *context, const void *owner, enum o
 	return CUDA_SUCCESS;
 }
 
-CUresult reference_of_module(struct module *module, const char *name, enum object_kind kind,
-			     struct reference **ret_reference)
+static CUresult module_reference_find(struct module *module, const char *name, enum object_kind kind,
+				      struct reference **ret_reference)
 {
 	CUresult result = CUDA_SUCCESS;
 	struct reference *found;
@@ -74,6 +74,23 @@ CUresult reference_of_module(struct module *module, const char *name, enum objec
 		result = reference_new(module->context, module, kind, address, &found);
 	pthread_mutex_unlock(&lock);
 	*ret_reference = found;
+	return result;
+}
+
+CUresult reference_of_module(CUmodule handle, const char *name, enum object_kind kind, struct reference **ret_reference)
+{
+	struct module *module;
+	CUresult result = driver_check();
+
+	if (result)
+		return result;
+	if (!name)
+		return CUDA_ERROR_INVALID_VALUE;
+	module = object_acquire(handle, OBJECT_MODULE);
+	if (!module)
+		return CUDA_ERROR_INVALID_HANDLE;
+	result = module_reference_find(module, name, kind, ret_reference);
+	object_release(&module->object);
 	return result;
 }
 

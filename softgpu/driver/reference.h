@@ -22,8 +22,11 @@ struct reference {
 	unsigned int channels;
 };
 
-/* The reference of a name, made at first; kind is OBJECT_TEXTURE_REFERENCE or OBJECT_SURFACE_REFERENCE. NOT_FOUND. */
-CUresult reference_of_module(struct module *module, const char *name, enum object_kind kind,
+/*
+ * The reference of that name in a module, made at first; kind is OBJECT_TEXTURE_REFERENCE or OBJECT_SURFACE_REFERENCE.
+ * What the calls that give one answer; INVALID_VALUE where there is no name.
+ */
+CUresult reference_of_module(CUmodule handle, const char *name, enum object_kind kind,
 			     struct reference **ret_reference);
 
 /* Of a texture, which belongs to the context. */

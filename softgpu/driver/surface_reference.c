@@ -8,20 +8,10 @@
 ENTRY(cuModuleGetSurfRef, (CUsurfref * ret_handle, CUmodule handle, const char *name))
 {
 	struct reference *reference;
-	struct module *module;
-	CUresult result = driver_check();
+	CUresult result = reference_of_module(handle, ret_handle ? name : NULL, OBJECT_SURFACE_REFERENCE, &reference);
 
-	if (result)
-		return result;
-	if (!ret_handle || !name)
-		return CUDA_ERROR_INVALID_VALUE;
-	module = object_acquire(handle, OBJECT_MODULE);
-	if (!module)
-		return CUDA_ERROR_INVALID_HANDLE;
-	result = reference_of_module(module, name, OBJECT_SURFACE_REFERENCE, &reference);
-	if (!result)
+	if (ret_handle && !result)
 		*ret_handle = (CUsurfref)reference;
-	object_release(&module->object);
 	return result;
 }
 

@@ -25,20 +25,10 @@ static CUresult texture_settle(struct reference *reference)
 ENTRY(cuModuleGetTexRef, (CUtexref * ret_handle, CUmodule handle, const char *name))
 {
 	struct reference *reference;
-	struct module *module;
-	CUresult result = driver_check();
+	CUresult result = reference_of_module(handle, ret_handle ? name : NULL, OBJECT_TEXTURE_REFERENCE, &reference);
 
-	if (result)
-		return result;
-	if (!ret_handle || !name)
-		return CUDA_ERROR_INVALID_VALUE;
-	module = object_acquire(handle, OBJECT_MODULE);
-	if (!module)
-		return CUDA_ERROR_INVALID_HANDLE;
-	result = reference_of_module(module, name, OBJECT_TEXTURE_REFERENCE, &reference);
-	if (!result)
+	if (ret_handle && !result)
 		*ret_handle = (CUtexref)reference;
-	object_release(&module->object);
 	return result;
 }
 
