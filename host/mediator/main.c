@@ -31,6 +31,7 @@
 #include "scheduler.h"
 #include "sensors.h"
 #include "session.h"
+#include "starter.h"
 #include "state.h"
 #include "store.h"
 #include "worker_watch.h"
@@ -350,7 +351,7 @@ static int daemon_run(struct daemon *daemon)
 	mediator->started = now.tv_sec;
 	descriptors_limit_raise(&mediator->configuration);
 	signal(SIGPIPE, SIG_IGN);
-	if (events_create(daemon) < 0 || !(mediator->probe = probe_create(mediator)) ||
+	if (starter_open() < 0 || events_create(daemon) < 0 || !(mediator->probe = probe_create(mediator)) ||
 	    !(mediator->discovery = discovery_create()) || !(mediator->cleaner = cleaner_create(mediator->base))) {
 		log_error("Out of memory");
 		return EXIT_FAILURE;

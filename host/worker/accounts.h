@@ -103,7 +103,7 @@ void connection_answer(struct accounts *accounts, struct connection *connection)
 /* A process was reaped: a connection's, its executor, or neither. */
 void connection_reaped(struct accounts *accounts, pid_t process);
 
-/* The connection's process: what it has by being a copy of the main one is not for it. */
+/* The connection's process: the pages that it has mapped by being a copy of the main one are not for it. */
 void accounts_forget(struct accounts *accounts);
 /* Its peer has shown credentials. Where there are too many such, the process is ended. 0, or -1 with errno. */
 int account_known_tell(int socket);
