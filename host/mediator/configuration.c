@@ -11,6 +11,7 @@
 
 #include "configuration_value.h"
 #include "log.h"
+#include "number.h"
 
 #define LINE_BYTES_MAX	    4096
 #define OVERRIDES_COUNT_MAX 128
@@ -154,16 +155,12 @@ static void list_clear(struct configuration_list *list)
 		free(list->values[--list->count]);
 }
 
-static int number_parse(const struct setting *setting, const char *text, int base, unsigned *ret_number,
-			char reason[REASON_BYTES])
+static int number_read(const struct setting *setting, const char *text, int base, unsigned *ret_number,
+		       char reason[REASON_BYTES])
 {
-	char *end = NULL;
-	unsigned long number = 0;
+	uint64_t number;
 
-	errno = 0;
-	if (isdigit((unsigned char)*text))
-		number = strtoul(text, &end, base);
-	if (end && !errno && !*end && number >= setting->minimum && number <= setting->maximum) {
+	if (number_parse(text, base, setting->minimum, setting->maximum, &number)) {
 		*ret_number = (unsigned)number;
 		return 0;
 	}
@@ -186,9 +183,9 @@ static int setting_apply(struct configuration *configuration, const struct setti
 
 	switch (setting->kind) {
 	case SETTING_NUMBER:
-		return number_parse(setting, value, 10, field, reason);
+		return number_read(setting, value, 10, field, reason);
 	case SETTING_MODE:
-		return number_parse(setting, value, 8, field, reason);
+		return number_read(setting, value, 8, field, reason);
 	case SETTING_FLAG:
 		if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0)
 			return -1;

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "settings.h"
 
-#include <argp.h>
-#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +11,7 @@
 #include "lanes.h"
 #include "link.h"
 #include "log.h"
+#include "number_option.h"
 
 #define CONNECTIONS_MAX	   128
 #define CREDENTIALS_USUAL  "/etc/vgpu/worker.pem"
@@ -65,19 +64,6 @@ static const struct argp_option options[] = {
 	{0},
 };
 
-static unsigned number_parse(const struct argp_state *state, const char *option, const char *text, unsigned long least,
-			     unsigned long most)
-{
-	char *end;
-	unsigned long number;
-
-	errno = 0;
-	number = strtoul(text, &end, 10);
-	if (text[0] < '0' || text[0] > '9' || *end || errno || number < least || number > most)
-		argp_error(state, "--%s: \"%s\" is no number from %lu to %lu", option, text, least, most);
-	return (unsigned)number;
-}
-
 /* HOST:PORT, where HOST may be nothing. */
 static const char *listen_parse(const struct argp_state *state, const char *text)
 {
@@ -108,13 +94,15 @@ static error_t option_parse(int key, char *argument, struct argp_state *state)
 		settings->driver = argument;
 		return 0;
 	case 'm':
-		settings->connections_max = number_parse(state, "connections-max", argument, 1, CONNECTIONS_MOST);
+		settings->connections_max =
+			number_option_take(state, "--connections-max", argument, 1, CONNECTIONS_MOST);
 		return 0;
 	case 'n':
-		settings->lanes_max = number_parse(state, "lanes-max", argument, 0, LANES_MAX);
+		settings->lanes_max = number_option_take(state, "--lanes-max", argument, 0, LANES_MAX);
 		return 0;
 	case 's':
-		settings->silence_ms = number_parse(state, "silence-ms", argument, SILENCE_MS_LEAST, SILENCE_MS_MOST);
+		settings->silence_ms =
+			number_option_take(state, "--silence-ms", argument, SILENCE_MS_LEAST, SILENCE_MS_MOST);
 		return 0;
 	case OPTION_PAGEABLE:
 		settings->allow_pageable_access = true;
@@ -123,16 +111,17 @@ static error_t option_parse(int key, char *argument, struct argp_state *state)
 		parsing->executor_user = argument;
 		return 0;
 	case OPTION_USERS_FIRST:
-		parsing->users.first = number_parse(state, "executor-users-first", argument, 0, UINT_MAX);
+		parsing->users.first = number_option_take(state, "--executor-users-first", argument, 0, UINT_MAX);
 		return 0;
 	case OPTION_USERS_COUNT:
-		parsing->users.count = number_parse(state, "executor-users-count", argument, 1, USERS_COUNT_MAX);
+		parsing->users.count =
+			number_option_take(state, "--executor-users-count", argument, 1, USERS_COUNT_MAX);
 		return 0;
 	case OPTION_CACHE:
 		parsing->cache = argument;
 		return 0;
 	case OPTION_CACHE_MIB:
-		parsing->cache_mib = number_parse(state, "compute-cache-mib", argument, 1, CACHE_MIB_MAX);
+		parsing->cache_mib = number_option_take(state, "--compute-cache-mib", argument, 1, CACHE_MIB_MAX);
 		return 0;
 	case OPTION_CHECK:
 		settings->checks_only = true;
