@@ -36,6 +36,9 @@ EXPORT(cuModuleUnload, CUmodule module)
 {
 	struct object *object = strict_live(module, MODULE);
 
+	/* A library's. */
+	if (object->owner)
+		abort();
 	strict_owned_end(object);
 	object->kind = FREE;
 	return CUDA_SUCCESS;

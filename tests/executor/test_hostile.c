@@ -485,90 +485,6 @@ static void wrong_and_stale_handles(void **state)
 	assert_false(peer_close(&peer).by_signal);
 }
 
-static uint32_t reference_get(uint32_t in, uint32_t id)
-{
-	struct {
-		struct wire_cuModuleGetTexRef request;
-		char name[8];
-	} get = {{.reference = id, .module = VGPU_ID(VGPU_KIND_MODULE, 1), .name_bytes = 4}, "add"};
-
-	return peer_call(&peer, VGPU_CALL_cuModuleGetTexRef, in, &get, sizeof(get));
-}
-
-static uint32_t reference_destroy(uint32_t id)
-{
-	struct wire_cuTexRefDestroy destroy = {.reference = id};
-
-	return peer_call(&peer, VGPU_CALL_cuTexRefDestroy, context, &destroy, sizeof(destroy));
-}
-
-static uint32_t reference_use(uint32_t in, uint32_t id)
-{
-	struct wire_cuTexRefSetFlags use = {.reference = id};
-
-	return peer_call(&peer, VGPU_CALL_cuTexRefSetFlags, in, &use, sizeof(use));
-}
-
-/* A module's reference ends with it and not before; of its own kind each ends once. */
-static void references_that_end(void **state)
-{
-	const uint32_t of_module = VGPU_ID(VGPU_KIND_TEXTURE_REFERENCE, 1),
-		       own = VGPU_ID(VGPU_KIND_TEXTURE_REFERENCE, 2);
-	struct wire_cuTexRefCreate create = {.reference = own};
-	struct wire_cuModuleUnload unload = {.hmod = VGPU_ID(VGPU_KIND_MODULE, 1)};
-
-	(void)state;
-	victim_open();
-	assert_int_equal(reference_get(context, of_module), CUDA_SUCCESS);
-	assert_int_equal(peer_call(&peer, VGPU_CALL_cuTexRefCreate, context, &create, sizeof(create)), CUDA_SUCCESS);
-	assert_int_equal(reference_destroy(of_module), CUDA_ERROR_INVALID_HANDLE);
-	assert_int_equal(reference_use(context, of_module), CUDA_SUCCESS);
-	assert_int_equal(reference_destroy(own), CUDA_SUCCESS);
-	assert_int_equal(reference_destroy(own), CUDA_ERROR_INVALID_HANDLE);
-	assert_int_equal(peer_call(&peer, VGPU_CALL_cuModuleUnload, context, &unload, sizeof(unload)), CUDA_SUCCESS);
-	assert_int_equal(reference_use(context, of_module), CUDA_ERROR_INVALID_HANDLE);
-	assert_false(peer_close(&peer).by_signal);
-}
-
-/* What was looked up while another context was current ends with its module's, or with its array's. */
-static void looked_up_elsewhere(void **state)
-{
-	const uint32_t reference = VGPU_ID(VGPU_KIND_TEXTURE_REFERENCE, 1), level = VGPU_ID(VGPU_KIND_ARRAY, 2);
-	struct {
-		struct wire_cuModuleGetFunction request;
-		char name[8];
-	} function = {{VGPU_ID(VGPU_KIND_FUNCTION, 2), VGPU_ID(VGPU_KIND_MODULE, 1), 4}, "add"};
-	struct wire_cuMipmappedArrayCreate mipmap = {
-		.mipmap = VGPU_ID(VGPU_KIND_MIPMAPPED_ARRAY, 1),
-		.levels = 2,
-		.descriptor = {.Width = 64, .Height = 64, .Format = CU_AD_FORMAT_FLOAT, .NumChannels = 1}};
-	struct wire_cuMipmappedArrayGetLevel get_level = {
-		.array = level, .mipmap = VGPU_ID(VGPU_KIND_MIPMAPPED_ARRAY, 1), .level = 1};
-	struct wire_cuArrayGetMemoryRequirements ask = {.array = level};
-	struct vgpu_launch launch = {.function = VGPU_ID(VGPU_KIND_FUNCTION, 2), .grid = {1, 1, 1}, .block = {1, 1, 1}};
-	struct wire_cuCtxDestroy_v2 destroy = {0};
-	uint32_t other;
-
-	(void)state;
-	victim_open();
-	other = peer_context_make(&peer, 2);
-	assert_int_equal(peer_call(&peer, VGPU_CALL_cuMipmappedArrayCreate, context, &mipmap, sizeof(mipmap)),
-			 CUDA_SUCCESS);
-	assert_int_equal(reference_get(other, reference), CUDA_SUCCESS);
-	assert_int_equal(peer_call(&peer, VGPU_CALL_cuModuleGetFunction, other, &function, sizeof(function)),
-			 CUDA_SUCCESS);
-	assert_int_equal(peer_call(&peer, VGPU_CALL_cuMipmappedArrayGetLevel, other, &get_level, sizeof(get_level)),
-			 CUDA_SUCCESS);
-	destroy.ctx = context;
-	assert_int_equal(peer_call(&peer, VGPU_CALL_cuCtxDestroy_v2, other, &destroy, sizeof(destroy)), CUDA_SUCCESS);
-	assert_int_equal(reference_use(other, reference), CUDA_ERROR_INVALID_HANDLE);
-	assert_int_equal(peer_call(&peer, VGPU_OPCODE_LAUNCH, other, &launch, sizeof(launch)),
-			 CUDA_ERROR_INVALID_HANDLE);
-	assert_int_equal(peer_call(&peer, VGPU_CALL_cuArrayGetMemoryRequirements, other, &ask, sizeof(ask)),
-			 CUDA_ERROR_INVALID_HANDLE);
-	assert_false(peer_close(&peer).by_signal);
-}
-
 static int seed_choose(void **state)
 {
 	const char *text = getenv("VGPU_TEST_SEED");
@@ -588,8 +504,6 @@ int main(void)
 		cmocka_unit_test(two_hellos),
 		cmocka_unit_test(another_version),
 		cmocka_unit_test(wrong_and_stale_handles),
-		cmocka_unit_test(references_that_end),
-		cmocka_unit_test(looked_up_elsewhere),
 		cmocka_unit_test(stage_abuse),
 		cmocka_unit_test(windows_out_of_range),
 		cmocka_unit_test(reply_index_out_of_range),
