@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "executor_process.h"
+#include "gpu_name.h"
 #include "line_reader.h"
 #include "log.h"
 #include "mediator.h"
@@ -178,10 +179,12 @@ void sensors_refresh(struct sensors *sensors)
 }
 
 /* The head of a metric comes before the first value. */
-static void values_write(struct evbuffer *output, enum sensor kind, const struct sensors_gpu *gpus, unsigned count,
-			 const char *worker, bool *has_head)
+static void values_write(const struct mediator *mediator, struct evbuffer *output, enum sensor kind,
+			 const struct sensors_gpu *gpus, unsigned count, const char *worker, bool *has_head)
 {
 	for (unsigned i = 0; i < count; i++) {
+		char name[WORKER_GPU_NAME_BYTES];
+		char gpu[METRICS_LABEL_BYTES];
 		char uuid[METRICS_LABEL_BYTES];
 		char address[METRICS_LABEL_BYTES];
 
@@ -190,8 +193,10 @@ static void values_write(struct evbuffer *output, enum sensor kind, const struct
 		if (!*has_head)
 			metrics_head(output, kinds[kind].metric, kinds[kind].type, kinds[kind].help);
 		*has_head = true;
+		gpu_name_find(mediator, worker ? worker : "", gpus[i].uuid, name);
+		metrics_label(gpu, sizeof(gpu), name);
 		metrics_label(uuid, sizeof(uuid), gpus[i].uuid);
-		evbuffer_add_printf(output, "%s{uuid=\"%s\"", kinds[kind].metric, uuid);
+		evbuffer_add_printf(output, "%s{gpu=\"%s\",uuid=\"%s\"", kinds[kind].metric, gpu, uuid);
 		if (worker) {
 			metrics_label(address, sizeof(address), worker);
 			evbuffer_add_printf(output, ",worker=\"%s\"", address);
@@ -207,9 +212,10 @@ void sensors_write(const struct sensors *sensors, struct evbuffer *output)
 		struct worker_watch_sensors of_worker;
 		bool has_head = false;
 
-		values_write(output, (enum sensor)kind, sensors->gpus, sensors->count, NULL, &has_head);
+		values_write(sensors->mediator, output, (enum sensor)kind, sensors->gpus, sensors->count, NULL,
+			     &has_head);
 		while ((watch = worker_watch_sensors_next(sensors->mediator, watch, &of_worker)))
-			values_write(output, (enum sensor)kind, of_worker.gpus, of_worker.count, of_worker.worker,
-				     &has_head);
+			values_write(sensors->mediator, output, (enum sensor)kind, of_worker.gpus, of_worker.count,
+				     of_worker.worker, &has_head);
 	}
 }

@@ -4,6 +4,7 @@
 import contextlib
 import http.client
 import json
+import math
 import os
 import re
 import shutil
@@ -187,6 +188,14 @@ def test_figures():
         assert busy.value("vgpu_pool_programs", pool="A") == 1
         assert busy.value("vgpu_pool_rejected_total", pool="C") == 2
         assert busy.value("vgpu_rejected_total") == 2 and busy.value("vgpu_quarantines_total") == 1
+        # The tenant belongs to the pool that its next program starts in.
+        expected = {"vgpu_pool_quarantines_total": 1, "vgpu_pool_quarantined": 1, "vgpu_pool_entitlement_ratio": 1,
+                    "vgpu_pool_memory_limit_bytes": 64 << 20, "vgpu_pool_wait_seconds_count": 0}
+        seen = {name: busy.value(name, pool="C") for name in expected}
+        assert seen == expected, seen
+        assert busy.value("vgpu_pool_entitlement_ratio", pool="A") == 0
+        assert math.isnan(idle.value("vgpu_pool_entitlement_ratio", pool="A"))
+        assert math.isnan(busy.value("vgpu_pool_share_ratio", pool="C"))
         assert busy.value("vgpu_vms") == 1 and busy.value("vgpu_gpu_programs", gpu="0") == 1
         assert busy.value("vgpu_healthy", check="driver") == 1
         assert busy.named("vgpu_vm_info")[0]["pool"] == "C"
@@ -261,11 +270,13 @@ def test_sensors_of_gpus():
         expected = {"utilization_ratio": 0.75, "memory_utilization_ratio": 0.2, "memory_used_bytes": 1000000,
                     "temperature_celsius": 41, "power_watts": 123.456, "ecc_corrected_total": 5,
                     "ecc_uncorrected_total": 0}
-        assert {name: seen.value("vgpu_gpu_" + name, uuid="GPU-1") for name in expected} == expected
+        # The driver, softgpu, does not have them: they have no number.
+        one, other = {"gpu": "GPU-1", "uuid": "GPU-1"}, {"gpu": "GPU-2", "uuid": "GPU-2"}
+        assert {name: seen.value("vgpu_gpu_" + name, **one) for name in expected} == expected
         # What a GPU does not have is left out.
-        assert seen.value("vgpu_gpu_temperature_celsius", uuid="GPU-2") == 42
-        assert seen.named("vgpu_gpu_power_watts") == [{"uuid": "GPU-1"}]
-        assert seen.named("vgpu_gpu_ecc_corrected_total") == [{"uuid": "GPU-1"}]
+        assert seen.value("vgpu_gpu_temperature_celsius", **other) == 42
+        assert seen.named("vgpu_gpu_power_watts") == [one]
+        assert seen.named("vgpu_gpu_ecc_corrected_total") == [one]
     # Without NVML there is none of it, and nothing is wrong with that.
     with Served("--heartbeat=1", executor=EXECUTOR) as served:
         time.sleep(1.5)
@@ -342,6 +353,9 @@ def test_errors_of_gpus():
         assert wait_until(lambda: served.scrape().value("vgpu_gpu_xid_errors_total", gpu="1", xid="13") == 500)
         assert daemon.log().count("Xid 13") <= 30
         assert shown_gpu(daemon, device, 0) == "all" and served.get("/healthz")[0].status == 200
+        # What its sensors say is said of the same GPU.
+        sensors = {"gpu": "1", "uuid": "GPU-2"}
+        assert wait_until(lambda: served.scrape().value("vgpu_gpu_temperature_celsius", **sensors) == 42)
         # Something to know, and the GPU can still be used.
         test.report(2, XID, 63)
         assert daemon.wait_log(r"\[GPU\] GPU 1 \(GPU-2\): Xid 63: ")
