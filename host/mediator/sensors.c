@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <event2/buffer.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,7 +18,9 @@
 #include "log.h"
 #include "mediator.h"
 #include "metrics_private.h"
+#include "probe.h"
 #include "process.h"
+#include "worker.h"
 #include "worker_watch.h"
 
 struct sensors {
@@ -176,6 +179,36 @@ void sensors_refresh(struct sensors *sensors)
 	if (plan.error >= 0)
 		close(plan.error);
 	free(path);
+}
+
+static const struct sensors_gpu *gpu_find(const struct sensors_gpu *gpus, unsigned count, const char *uuid)
+{
+	for (unsigned i = 0; i < count; i++) {
+		if (strcmp(gpus[i].uuid, uuid) == 0)
+			return &gpus[i];
+	}
+	return NULL;
+}
+
+const struct sensors_gpu *sensors_of_gpu(const struct sensors *sensors, unsigned gpu)
+{
+	const struct worker_watch *watch = NULL;
+	struct worker_watch_sensors said;
+
+	if (sensors && gpu < probe_device_count(sensors->mediator->probe)) {
+		struct probe_device device = probe_device(sensors->mediator->probe, gpu);
+
+		return gpu_find(sensors->gpus, sensors->count, probe_device_gpu(&device));
+	}
+	while (sensors && (watch = worker_watch_sensors_next(sensors->mediator, watch, &said))) {
+		for (unsigned i = 0; i < said.count; i++) {
+			unsigned index = worker_watch_index_of_uuid(sensors->mediator, said.worker, said.gpus[i].uuid);
+
+			if (index != UINT_MAX && worker_gpu(said.worker) + index == gpu)
+				return &said.gpus[i];
+		}
+	}
+	return NULL;
 }
 
 /* The head of a metric comes before the first value. */

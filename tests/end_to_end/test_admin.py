@@ -42,7 +42,7 @@ class Live(unittest.TestCase):
                 admin(tenants, 'set-weight', 'program:other', str(other))
                 for attempts_left in 4, 3, 2, 1, 0:
                     time.sleep(0.5)
-                    rows = {row['tenant']: row for row in admin(tenants, 'top', '--once', '--interval=1.5')}
+                    rows = {row['tenant']: row for row in admin(tenants, 'top', '--once', '--interval=1.5')['tenants']}
                     share = rows['program:one']['share']
                     print(f'# weights {one}:{other}, share {share}')
                     self.assertAlmostEqual(rows['program:one']['entitlement'], one / 100)

@@ -379,6 +379,36 @@ def test_errors_of_gpus():
         assert served.scrape().value("vgpu_gpu_xid_errors_total", gpu="1", xid="79") == 1
 
 
+def test_top():
+    """GPUs with what their sensors say, tenants with how long they wait and their calls take, in 100 columns."""
+    with WithErrors() as test, Device(test.served.daemon.socket, vm_id=3, name=b"a name that is long") as device:
+        served = test.served
+
+        def measured():
+            command = [PROGRAM, "--socket=" + served.daemon.socket + ".admin", "--json", "top", "--once", "--interval=1"]
+            top = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+            while top.poll() is None:
+                device.ring()
+                assert device.interrupted()
+            seen = json.loads(top.communicate(timeout=60)[0])
+            known = seen["gpus"][1]["temperature_celsius"] is not None and seen["tenants"][0]["call_p50_us"] is not None
+            return seen if known else None
+
+        assert device.open(0).kind == harness.READY
+        assert served.daemon.wait_log("CUDA initialized")
+        found = []
+        assert wait_until(lambda: found.append(measured()) or found[-1], 60), served.admin("--json", "show-usage")
+        gpu, (tenant,) = found[-1]["gpus"][1], found[-1]["tenants"]
+        assert (gpu["name"], gpu["temperature_celsius"], gpu["power_milliwatts"]) == ("1", 42, None), gpu
+        assert gpu["memory_total_bytes"] and gpu["memory_used_bytes"], gpu
+        # The executor of the test says that a call takes 20 us, in the bucket from 10 to 50.
+        assert 10 < tenant["call_p50_us"] < tenant["call_p99_us"] <= 50 and tenant["wait_p50_us"] is None, tenant
+        shown = served.admin("top", "--once", "--interval=0.2")
+        assert all(len(line) <= 100 for line in shown.splitlines()), shown
+        assert re.search(r"^GPU 1: 0 programs of 0 tenants, 0 wait, \d+% busy, \S+/\S+, 42 C$", shown, re.M), shown
+        assert re.search(r"^vm:3 a name th alone m50 +- 100% +- +- ", shown, re.M), shown
+
+
 def test_errors_of_memory():
     with WithErrors() as test:
         # A GPU that the driver does not show to the mediator has its UUID for a name; this one reports ECC.
