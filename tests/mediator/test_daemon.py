@@ -491,11 +491,17 @@ def test_discovery():
             pretend("qemu-kvm", "-name", "beta\nFound 99 QEMU VMs", "--device", '{"driver":"vgpu-cuda","vm_id":78}'),
             pretend("qemu-system-x86_64", "-device", "virtio-net-pci", "-name", "vgpu-cuda"),
             pretend("editor", "-device", "vgpu-cuda,vm_id=79"),
+            pretend("/usr/local/sbin/vgpu-xen", "--background", "--vm-id=81", "--pool", "7", "12", "6"),
+            pretend("vgpu-xen-grants", "--socket=/x", "--vm-id", "82", "--channels", "4", "13"),
+            pretend("vgpu-xen-grants", "--guests", "7", "--socket=14"),
         ]
         try:
             assert mediator.wait_log(r'QEMU pid=%d name="alpha" vm_id=77' % machines[0].pid)
             assert mediator.wait_log(r'QEMU pid=%d name="beta\?Found 99 QEMU VMs" vm_id=78' % machines[1].pid)
-            assert last_count() >= 2
+            assert mediator.wait_log(r'Xen pid=%d name="domain 12" vm_id=81' % machines[4].pid)
+            assert mediator.wait_log(r'Xen grants pid=%d name="domain 13" vm_id=82' % machines[5].pid)
+            assert last_count() >= 3 and mediator.wait_log(r"Found [1-9]\d* Xen guests with channels over grants")
+            assert "pid=%d " % machines[6].pid not in mediator.log()
             found = mediator.log().count("QEMU VMs with vgpu-cuda")
         finally:
             for machine in machines:
