@@ -172,7 +172,7 @@ class Devices(unittest.TestCase):
                 tenants.mediator.wait_for_line(f'\\({name}\\) connected')
             wait_until(lambda: {gpu['gpu']: gpu['programs'] for gpu in admin(tenants, 'scan-gpus')} == {0: 2, 1: 1},
                        'the programs are placed')
-            rows = {row['tenant']: row for row in admin(tenants, 'top', '--once', '--interval=1')}
+            rows = {row['tenant']: row for row in admin(tenants, 'top', '--once', '--interval=1')['tenants']}
             waits = {name: rows[f'program:{name}']['waits'] for name in ('near', 'beside', 'far')}
             print(f'# waits {waits}')
             self.assertGreater(waits['near'], 0)
@@ -230,7 +230,7 @@ class Scheduled(unittest.TestCase):
 
     def looked_at(self, tenants, names):
         """Waits and entitlements of tenants while they run: {name: (waits, entitlement)}."""
-        rows = {row['tenant']: row for row in admin(tenants, 'top', '--once', '--interval=1')}
+        rows = {row['tenant']: row for row in admin(tenants, 'top', '--once', '--interval=1')['tenants']}
         found = {name: (rows[f'program:{name}']['waits'], rows[f'program:{name}']['entitlement']) for name in names}
         print(f'# waits, entitlement: {found}')
         return found

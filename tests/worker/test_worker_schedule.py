@@ -304,8 +304,12 @@ class Sensors(unittest.TestCase):
             with WorkerStack(f'--metrics=127.0.0.1:{port}', worker_options=options) as stack:
                 def seen():
                     with urllib.request.urlopen(f'http://127.0.0.1:{port}/metrics', timeout=30) as answer:
-                        return set(re.findall(rf'^vgpu_gpu_(\w+)\{{uuid="(\S+)",worker="127.0.0.1:{stack.worker.port}"\}} '
-                                              r'(\S+)$', answer.read().decode(), re.MULTILINE))
+                        found = re.findall(r'^vgpu_gpu_(\w+)\{gpu="(\S+)",uuid="GPU-(\d)",worker="(\S+)"\} (\S+)$',
+                                           answer.read().decode(), re.MULTILINE)
+                    worker = f'127.0.0.1:{stack.worker.port}'
+                    names = {'1': worker, '2': worker + '#1'}
+                    self.assertTrue(all(gpu == names[uuid] and at == worker for _, gpu, uuid, at, _ in found), found)
+                    return {(name, 'GPU-' + uuid, value) for name, _, uuid, _, value in found}
 
                 wait_until(seen, 'the sensors are read')
                 self.assertLessEqual({('utilization_ratio', 'GPU-1', '0.75'), ('memory_utilization_ratio', 'GPU-2', '0.4'),
