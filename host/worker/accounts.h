@@ -125,7 +125,7 @@ int account_lanes_tell(int socket, const uint8_t token[LINK_TOKEN_BYTES], unsign
 int account_lane_ask(int socket, const uint8_t token[LINK_TOKEN_BYTES],
 		     const uint8_t certificate[ACCOUNT_CERTIFICATE_BYTES], int ret_files[ACCOUNT_LANE_FILES]);
 /*
- * Has an executor started as its tenant's user, on that end of its control socket and with that one of a pipe for what
+ * Has an executor started as its tenant's user, on that end of its control socket and with that one for what
  * it writes; 'is_lasting': its tenant is known again by its name. Its number, or -1 with errno. It is killed when the
  * connection's process ends.
  */
