@@ -9,9 +9,10 @@
  *   check                           a computation again and again, compared with the host's
  *   illegal, endless, trap, hog     misdeeds: an address of nobody's, a kernel without end, a trap, all memory
  *   memory                          what cuDeviceTotalMem and cuMemGetInfo say, before and with 8 MiB
+ *   watch                           the free memory by cuMemGetInfo, for each line of standard input
  *   issue --batch N                 seconds until N launches are issued, until they are done, and for N KiB copied
  *   fill                            writes a secret over --blocks MiB, and says so; waits until --to
- *   residue                         words of that secret in --blocks MiB of fresh memory
+ *   residue                         words of that secret in --blocks MiB of fresh memory, or in all there is
  *   handles                         how many streams can be made, up to 1000
  *
  *   --from, --to SECONDS            of CLOCK_MONOTONIC; SIGINT ends check before
@@ -315,6 +316,19 @@ static void memory(void)
 	printf("{\"device\": %zu, \"total\": %zu, \"free\": %zu, \"free_with\": %zu}\n", total, all, before, with);
 }
 
+static void watch(void)
+{
+	memory_info *info = (memory_info *)dlsym(driver.library, "cuMemGetInfo_v2");
+	size_t unused, all;
+	char line[8];
+
+	while (fgets(line, sizeof(line), stdin)) {
+		CHECK(info(&unused, &all));
+		printf("{\"free\": %zu}\n", unused);
+		fflush(stdout);
+	}
+}
+
 static void issue(struct tenant *tenant)
 {
 	size_t bytes = (size_t)tenant->options.batch << 10;
@@ -342,7 +356,7 @@ static void issue(struct tenant *tenant)
 	free(source);
 }
 
-enum { PIECE_BYTES = 1 << 20, SECRET_BYTE = 0xa7 };
+enum { PIECE_BYTES = 1 << 20, PIECES_AT_ONCE = 64, SECRET_BYTE = 0xa7 };
 
 static void fill(const struct options *options)
 {
@@ -359,23 +373,35 @@ static void fill(const struct options *options)
 		pause_for(10000);
 }
 
-static void residue(const struct options *options)
+/* Of so many MiB; 0: of all there is. */
+static void residue(unsigned mib)
 {
-	unsigned *piece = malloc(PIECE_BYTES);
-	unsigned secret, words = 0;
+	size_t left = mib ? mib : SIZE_MAX, pieces = PIECES_AT_ONCE, looked_at = 0;
+	unsigned *memory = malloc((size_t)PIECES_AT_ONCE * PIECE_BYTES);
+	unsigned long long words = 0;
+	unsigned secret;
 	CUdeviceptr address;
 
-	if (!piece)
+	if (!memory)
 		exit(1);
 	memset(&secret, SECRET_BYTE, sizeof(secret));
-	for (unsigned i = 0; i < options->blocks; i++) {
-		CHECK(driver.memory_allocate(&address, PIECE_BYTES));
-		CHECK(driver.copy_to_host(piece, address, PIECE_BYTES));
-		for (size_t j = 0; j < PIECE_BYTES / sizeof(*piece); j++)
-			words += piece[j] == secret;
+	while (left && pieces) {
+		size_t taken = pieces < left ? pieces : left;
+		CUresult result = driver.memory_allocate(&address, taken * PIECE_BYTES);
+
+		if (result == CUDA_ERROR_OUT_OF_MEMORY && !mib) {
+			pieces /= 2;
+			continue;
+		}
+		device_check(result, "cuMemAlloc");
+		CHECK(driver.copy_to_host(memory, address, taken * PIECE_BYTES));
+		for (size_t i = 0; i < taken * PIECE_BYTES / sizeof(*memory); i++)
+			words += memory[i] == secret;
+		left -= taken;
+		looked_at += taken * PIECE_BYTES;
 	}
-	printf("{\"words\": %u}\n", words);
-	free(piece);
+	printf("{\"words\": %llu, \"bytes\": %zu}\n", words, looked_at);
+	free(memory);
 }
 
 static void handles(void)
@@ -460,16 +486,21 @@ int main(int count, char **arguments)
 {
 	struct tenant tenant = {
 		.options = {.iterations = 1000, .batch = 1, .streams = 1, .microseconds = 100, .also = -1}};
+	unsigned residue_mib;
 	const char *mode;
 
 	options_read(count, arguments, &tenant.options);
 	mode = arguments[optind];
+	/* Before --blocks gets its usual value. */
+	residue_mib = tenant.options.blocks;
 	if (strcmp(mode, "check") == 0)
 		signal(SIGINT, interrupt);
 	device_start("libcuda.so.1", tenant.options.device);
 	if (tenant.options.also >= 0)
 		CHECK(driver.primary_retain(&(CUcontext){NULL}, tenant.options.also));
 	tenant_start(&tenant);
+	/* Who waits for the first line knows that there is a context. */
+	fflush(stdout);
 	if (strcmp(mode, "calibrate") == 0)
 		calibrate(&tenant);
 	else if (strcmp(mode, "saturate") == 0)
@@ -482,12 +513,14 @@ int main(int count, char **arguments)
 		hog(&tenant.options);
 	else if (strcmp(mode, "memory") == 0)
 		memory();
+	else if (strcmp(mode, "watch") == 0)
+		watch();
 	else if (strcmp(mode, "issue") == 0)
 		issue(&tenant);
 	else if (strcmp(mode, "fill") == 0)
 		fill(&tenant.options);
 	else if (strcmp(mode, "residue") == 0)
-		residue(&tenant.options);
+		residue(residue_mib);
 	else if (strcmp(mode, "handles") == 0)
 		handles();
 	else

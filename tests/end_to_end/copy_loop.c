@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Copies to the device and back until something fails, and then says what: the program that tests kill or cut off. */
+/*
+ * Copies to the device and back until something fails, and then says what: the program that tests kill or cut off.
+ * Asked by SIGUSR1 it says how many rounds were right so far; SIGINT ends it after one that is.
+ */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +11,15 @@
 #include "driver.h"
 
 enum { COPY_BYTES = 32 << 20 };
+
+static volatile sig_atomic_t asked, interrupted;
+
+static void ask(int signal_number)
+{
+	if (signal_number == SIGINT)
+		interrupted = 1;
+	asked = 1;
+}
 
 int main(void)
 {
@@ -21,6 +34,8 @@ int main(void)
 		printf("%s\n", problem ? problem : "out of memory");
 		return 2;
 	}
+	signal(SIGUSR1, ask);
+	signal(SIGINT, ask);
 	memset(source, 0x5a, COPY_BYTES);
 	if ((result = driver.init(0)) || (result = driver.primary_retain(&context, 0)) ||
 	    (result = driver.set_current(context)) || (result = driver.memory_allocate(&device_memory, COPY_BYTES)))
@@ -38,6 +53,13 @@ int main(void)
 			printf("copying\n");
 			fflush(stdout);
 		}
+		if (asked) {
+			asked = 0;
+			printf("%u rounds\n", round + 1);
+			fflush(stdout);
+		}
+		if (interrupted)
+			return 0;
 	}
 failed:
 	printf("%s\n", driver_error_name(&driver, result));
