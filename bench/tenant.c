@@ -23,7 +23,6 @@
  *   --also N                        with a context on that device too
  *   --each                          requests: also a line with begin and end of each, in nanoseconds
  */
-#include <dlfcn.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -36,18 +35,12 @@
 
 #include "device.h"
 #include "samples.h"
+#include "tenant.h"
 #include "tenant_ptx.h"
 
 #define EACH_MAX 100000
 
 enum { THREADS = 256, BATCHES = 2, STREAMS_MAX = 8, ATTRIBUTE_MULTIPROCESSORS = 16, CALIBRATION_KERNELS = 20 };
-
-struct options {
-	double from, to, microseconds, pause;
-	unsigned iterations, blocks, batch, streams;
-	int device, also; /* also -1: none */
-	bool tells_each;
-};
 
 struct tenant {
 	struct options options;
@@ -66,7 +59,7 @@ static void interrupt(int signal_number)
 	interrupted = 1;
 }
 
-static double seconds_now(void)
+double seconds_now(void)
 {
 	return (double)clock_nanoseconds() / 1e9;
 }
@@ -172,7 +165,7 @@ static void saturate(struct tenant *tenant)
 	printf("{\"kernels\": %llu, \"first\": %.6f, \"last\": %.6f}\n", (unsigned long long)kernels, first, last);
 }
 
-static void pause_for(double microseconds)
+void pause_for(double microseconds)
 {
 	struct timespec pause = {.tv_sec = (time_t)(microseconds / 1e6),
 				 .tv_nsec = (long)(microseconds * 1e3) % 1000000000};
@@ -274,61 +267,6 @@ static void misdeed(struct tenant *tenant, const char *name)
 	printf("{\"result\": %d, \"name\": \"%s\"}\n", (int)result, driver_error_name(&driver, result));
 }
 
-/* All the memory there is, in pieces, kept until --to. */
-static void hog(const struct options *options)
-{
-	size_t bytes = (size_t)1 << 34, total = 0;
-	CUdeviceptr address;
-
-	while (seconds_now() < options->from)
-		pause_for(10000);
-	while (bytes >= 1 << 20) {
-		CUresult result = driver.memory_allocate(&address, bytes);
-
-		if (result == CUDA_SUCCESS) {
-			total += bytes;
-			continue;
-		}
-		if (result != CUDA_ERROR_OUT_OF_MEMORY)
-			device_check(result, "cuMemAlloc");
-		bytes /= 2;
-	}
-	printf("{\"result\": 2, \"bytes\": %zu}\n", total);
-	fflush(stdout);
-	while (seconds_now() < options->to)
-		pause_for(10000);
-}
-
-typedef CUresult memory_info(size_t *free_bytes, size_t *total_bytes);
-typedef CUresult device_total(size_t *bytes, CUdevice device);
-
-static void memory(void)
-{
-	memory_info *info = (memory_info *)dlsym(driver.library, "cuMemGetInfo_v2");
-	device_total *total_of = (device_total *)dlsym(driver.library, "cuDeviceTotalMem_v2");
-	size_t total, before, with, all;
-	CUdeviceptr address;
-
-	CHECK(total_of(&total, 0));
-	CHECK(info(&before, &all));
-	CHECK(driver.memory_allocate(&address, 8 << 20));
-	CHECK(info(&with, &all));
-	printf("{\"device\": %zu, \"total\": %zu, \"free\": %zu, \"free_with\": %zu}\n", total, all, before, with);
-}
-
-static void watch(void)
-{
-	memory_info *info = (memory_info *)dlsym(driver.library, "cuMemGetInfo_v2");
-	size_t unused, all;
-	char line[8];
-
-	while (fgets(line, sizeof(line), stdin)) {
-		CHECK(info(&unused, &all));
-		printf("{\"free\": %zu}\n", unused);
-		fflush(stdout);
-	}
-}
-
 static void issue(struct tenant *tenant)
 {
 	size_t bytes = (size_t)tenant->options.batch << 10;
@@ -354,54 +292,6 @@ static void issue(struct tenant *tenant)
 	printf("{\"issued\": %.3f, \"launches\": %.3f, \"copy\": %.3f}\n", issued - start, launched - start,
 	       seconds_now() - launched);
 	free(source);
-}
-
-enum { PIECE_BYTES = 1 << 20, PIECES_AT_ONCE = 64, SECRET_BYTE = 0xa7 };
-
-static void fill(const struct options *options)
-{
-	CUdeviceptr address;
-
-	for (unsigned i = 0; i < options->blocks; i++) {
-		CHECK(driver.memory_allocate(&address, PIECE_BYTES));
-		CHECK(driver.set_bytes(address, SECRET_BYTE, PIECE_BYTES));
-	}
-	CHECK(driver.synchronize());
-	printf("{\"filled\": %u}\n", options->blocks);
-	fflush(stdout);
-	while (seconds_now() < options->to)
-		pause_for(10000);
-}
-
-/* Of so many MiB; 0: of all there is. */
-static void residue(unsigned mib)
-{
-	size_t left = mib ? mib : SIZE_MAX, pieces = PIECES_AT_ONCE, looked_at = 0;
-	unsigned *memory = malloc((size_t)PIECES_AT_ONCE * PIECE_BYTES);
-	unsigned long long words = 0;
-	unsigned secret;
-	CUdeviceptr address;
-
-	if (!memory)
-		exit(1);
-	memset(&secret, SECRET_BYTE, sizeof(secret));
-	while (left && pieces) {
-		size_t taken = pieces < left ? pieces : left;
-		CUresult result = driver.memory_allocate(&address, taken * PIECE_BYTES);
-
-		if (result == CUDA_ERROR_OUT_OF_MEMORY && !mib) {
-			pieces /= 2;
-			continue;
-		}
-		device_check(result, "cuMemAlloc");
-		CHECK(driver.copy_to_host(memory, address, taken * PIECE_BYTES));
-		for (size_t i = 0; i < taken * PIECE_BYTES / sizeof(*memory); i++)
-			words += memory[i] == secret;
-		left -= taken;
-		looked_at += taken * PIECE_BYTES;
-	}
-	printf("{\"words\": %llu, \"bytes\": %zu}\n", words, looked_at);
-	free(memory);
 }
 
 static void handles(void)
@@ -510,17 +400,17 @@ int main(int count, char **arguments)
 	else if (strcmp(mode, "check") == 0)
 		check(&tenant);
 	else if (strcmp(mode, "hog") == 0)
-		hog(&tenant.options);
+		memory_hog(&tenant.options);
 	else if (strcmp(mode, "memory") == 0)
-		memory();
+		memory_tell();
 	else if (strcmp(mode, "watch") == 0)
-		watch();
+		memory_watch();
 	else if (strcmp(mode, "issue") == 0)
 		issue(&tenant);
 	else if (strcmp(mode, "fill") == 0)
-		fill(&tenant.options);
+		memory_fill(&tenant.options);
 	else if (strcmp(mode, "residue") == 0)
-		residue(residue_mib);
+		memory_residue(residue_mib);
 	else if (strcmp(mode, "handles") == 0)
 		handles();
 	else
