@@ -199,7 +199,7 @@ int admin_tenant(struct admin_request *request, struct store_tenant *ret_tenant)
 static const struct admin_command *command_find(const char *name)
 {
 	const struct admin_command *const tables[] = {admin_list_commands, admin_vm_commands, admin_pool_commands,
-						      admin_show_commands};
+						      admin_show_commands, admin_usage_commands};
 
 	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
 		for (const struct admin_command *command = tables[i]; command->name; command++) {

@@ -73,6 +73,8 @@ static const struct setting settings[] = {
 	{"relay", SETTING_TEXT, FIELD(relay), 0, 0, 0, "PATH", "The vgpu-relay program"},
 	{"log", SETTING_TEXT, FIELD(log), 0, 0, 0, "FILE", "Log file; standard error without it"},
 	{"log-level", SETTING_TEXT, FIELD(log_level), 0, 0, 0, "LEVEL", "error, warning, info or debug"},
+	{"log-format", SETTING_TEXT, FIELD(log_format), 0, 0, 0, "text|json",
+	 "Lines of the log, where it is not the journal, which has fields (text)"},
 	{"local-pool", SETTING_POOL, FIELD(local_pool), 0, 0, 'A', "A-Z", "Pool of local programs"},
 	{"heartbeat", SETTING_NUMBER, FIELD(heartbeat_seconds), 1, 86400, 30, "SECONDS", "Time between heartbeats"},
 	{"executor-start-timeout", SETTING_NUMBER, FIELD(executor_start_seconds), 1, 3600, 30, "SECONDS",

@@ -47,6 +47,7 @@ struct configuration {
 	unsigned worker_lanes; /* more than a relay can have: as it sees fit */
 	char *log;	       /* NULL: standard error */
 	char *log_level;
+	char *log_format;
 	char local_pool; /* of local programs */
 	unsigned heartbeat_seconds;
 	unsigned executor_start_seconds;

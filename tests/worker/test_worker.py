@@ -18,12 +18,13 @@ import unittest
 from pathlib import Path
 
 import tap
+from ports import free_port
 from stack import ROOT, Mediator, build_directory, wait_until
 from link_peer import (ALIVE, CALLED, CHANNEL_BYTES, COMMANDS, COUNTERS, DELIVER, DOWNLOAD, DOWNLOAD_PACKED, FETCH,
                        FLAG_WATCH, FUNCTION_BYTES, OFFER, OPEN, PERMIT, RELEASED, REPLIES, RETURNED, SCHEDULE, STATUS,
                        TAKEN, TEXT, UPLOAD, UPLOAD_PACKED, WINDOW_BYTES, Proxy, await_record, called_frame, frame,
                        lane_frame, last_status, offer_frame, open_frame, packed, record)
-from worker_stack import FAR, Authority, DelayLine, Namespace, Worker, WorkerStack, free_port, psk_write
+from worker_stack import FAR, Authority, DelayLine, Namespace, Worker, WorkerStack, psk_write
 
 EXAMPLES = build_directory() / 'examples'
 END_TO_END = build_directory() / 'tests' / 'end_to_end'
