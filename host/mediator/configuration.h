@@ -52,6 +52,7 @@ struct configuration {
 	unsigned heartbeat_seconds;
 	unsigned executor_start_seconds;
 	unsigned executor_stop_seconds;
+	unsigned executor_silence_ms; /* 0: it may stand still */
 	unsigned probe_seconds;
 	unsigned hello_seconds;
 	unsigned connections_max;

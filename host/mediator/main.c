@@ -33,6 +33,7 @@
 #include "scheduler.h"
 #include "sensors.h"
 #include "session.h"
+#include "silence.h"
 #include "state.h"
 #include "store.h"
 #include "tenant.h"
@@ -367,7 +368,8 @@ static int daemon_run(struct daemon *daemon)
 	descriptors_limit_raise(&mediator->configuration);
 	signal(SIGPIPE, SIG_IGN);
 	if (events_create(daemon) < 0 || !(mediator->probe = probe_create(mediator)) ||
-	    !(mediator->discovery = discovery_create()) || !(mediator->cleaner = cleaner_create(mediator->base))) {
+	    !(mediator->discovery = discovery_create()) || !(mediator->cleaner = cleaner_create(mediator->base)) ||
+	    !(mediator->silence = silence_create(mediator))) {
 		log_error("Out of memory");
 		return EXIT_FAILURE;
 	}
@@ -458,6 +460,7 @@ int main(int argument_count, char **arguments)
 	probe_destroy(mediator->probe);
 	tenant_cache_removals_destroy(mediator);
 	discovery_destroy(mediator->discovery);
+	silence_destroy(mediator->silence);
 	schedulers_destroy(mediator);
 	tenants_destroy(mediator);
 	recorder_destroy(mediator);

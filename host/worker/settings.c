@@ -27,9 +27,12 @@
 #define OPTION_CACHE_MIB   260
 #define OPTION_PAGEABLE	   261
 #define OPTION_CHECK	   262
+#define OPTION_SILENCE	   263
 #define CONNECTIONS_MOST   65536
 #define SILENCE_MS_LEAST   1500 /* both sides speak once a second */
 #define SILENCE_MS_MOST	   600000
+#define STOPPED_MS	   5000
+#define STOPPED_MS_MOST	   3600000
 
 struct parsing {
 	struct settings settings;
@@ -56,6 +59,8 @@ static const struct argp_option options[] = {
 	{"executor-users-first", OPTION_USERS_FIRST, "UID", 0,
 	 "First of the users of which each tenant's executors get one; 0 (usual): all run as executor-user", 0},
 	{"executor-users-count", OPTION_USERS_COUNT, "N", 0, "How many these are (4096)", 0},
+	{"executor-silence", OPTION_SILENCE, "MS", 0,
+	 "An executor that is stopped for longer (SIGSTOP, a debugger) is ended (5000); 0: none is", 0},
 	{"compute-cache", OPTION_CACHE, "DIRECTORY", 0,
 	 "Where the driver keeps what it compiles, a folder for each tenant (nowhere)", 0},
 	{"compute-cache-mib", OPTION_CACHE_MIB, "MIB", 0, "How much of it a tenant's folder has (256)", 0},
@@ -116,6 +121,10 @@ static error_t option_parse(int key, char *argument, struct argp_state *state)
 	case OPTION_USERS_COUNT:
 		parsing->users.count =
 			number_option_take(state, "--executor-users-count", argument, 1, USERS_COUNT_MAX);
+		return 0;
+	case OPTION_SILENCE:
+		settings->executor_silence_ms =
+			number_option_take(state, "--executor-silence", argument, 0, STOPPED_MS_MOST);
 		return 0;
 	case OPTION_CACHE:
 		parsing->cache = argument;
@@ -194,6 +203,7 @@ int settings_read(int count, char **arguments, struct settings *ret_settings, st
 				.connections_max = CONNECTIONS_MAX,
 				.lanes_max = LANES_MAX,
 				.silence_ms = LINK_SILENCE_MS,
+				.executor_silence_ms = STOPPED_MS,
 			},
 		.users = {.count = USERS_COUNT},
 		.cache_mib = CACHE_MIB,

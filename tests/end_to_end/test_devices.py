@@ -258,11 +258,13 @@ class Scheduled(unittest.TestCase):
                                     three=('--device', '2'))
             before = self.looked_at(tenants, ('zero', 'one', 'two', 'three'))
             self.assertEqual([entitlement for _, entitlement in before.values()], [1, 1, 0.5, 0.5])
-            after = self.looked_at(tenants, before)
+
+            def both_have_waited():
+                after = self.looked_at(tenants, before)
+                return all(after[name][0] > before[name][0] for name in ('two', 'three')) and after
+            after = wait_until(both_have_waited, 'those of one GPU wait for each other')
             self.assertEqual(after['zero'][0], before['zero'][0])
             self.assertEqual(after['one'][0], before['one'][0])
-            self.assertGreater(after['two'][0], before['two'][0])
-            self.assertGreater(after['three'][0], before['three'][0])
             # Two GPUs of one program have one scheduler, as long as it is there.
             # By its place on the bus, however the program numbers it.
             hidden = self.saturate(tenants, {'CUDA_VISIBLE_DEVICES': '1'}, hidden=())

@@ -18,6 +18,7 @@ import time
 import exposition
 import harness
 from harness import Device, Mediator, Skip, wait_until
+from ports import free_port
 
 PROGRAM = DASHBOARD = EXECUTOR = NVML = None
 
@@ -29,9 +30,7 @@ class Served:
     """A mediator with its metrics on a free port."""
 
     def __init__(self, *options, waiting_children=0, **more):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.daemon = Mediator("--metrics=127.0.0.1:%d" % self.port, *options, **more)
         assert self.daemon.wait_log("METRICS. http://127.0.0.1:%d/metrics" % self.port), self.daemon.log()
 

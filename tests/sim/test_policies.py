@@ -56,6 +56,19 @@ class Fair(unittest.TestCase):
         self.entitled('1:10:medium:20000', '1:90:medium:100')
         self.entitled('1:1:medium:100', '1:100:medium:1000', seconds='300')
 
+    def test_the_cost_of_turns_does_not_fall_to_the_light(self):
+        """Turns by weight are unlike; where few wait the short ones are longer, so that changing is no more of them."""
+        for groups in (('1:10:medium:100', '1:90:medium:20000'), ('1:10:medium:100', '1:90:medium:100'),
+                       ('1:25:medium:100', '1:75:medium:20000'), ('1:25:medium:20000', '1:75:medium:100')):
+            rows, _, _ = simulate('--switch', '400', *groups)
+            for row in rows:
+                self.assertAlmostEqual(row['kernels'] / row['entitled'], 1, delta=0.03, msg=rows)
+        # Not where a round would be long, nor for who has something to do from time to time.
+        rows, _, _ = simulate('32:10:medium:100', '32:30:medium:2000')
+        self.assertLess(rows[0]['p50'], 600)
+        rows, _, _ = simulate('1:10:medium:100', '1:90:medium:1000:20000')
+        self.assertLess(rows[1]['p99'], 6)
+
     def test_waiting_for_each_kernel(self):
         """A program has no work at the moment at which its slice ends, if it waits for each of its kernels."""
         self.entitled('--linger', '100', '1:75:medium:900:60', '1:25:medium:100')

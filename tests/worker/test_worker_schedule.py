@@ -17,10 +17,11 @@ from pathlib import Path
 import tap
 import test_devices
 import test_schedule
+from ports import free_port
 from stack import build_directory, wait_until
 from test_admin import admin
 from test_schedule import lines_of
-from worker_stack import DelayLine, Worker, WorkerStack, free_port, psk_write
+from worker_stack import DelayLine, Worker, WorkerStack, psk_write
 
 
 class Tenants(test_schedule.Tenants):
