@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -107,6 +108,14 @@ static _Noreturn void child_run(const struct request *request, int given)
 	_exit(0);
 }
 
+/* Also while nobody has asked for its code. */
+static bool has_ended(pid_t child)
+{
+	siginfo_t ended = {.si_pid = 0};
+
+	return waitid(P_PID, (id_t)child, &ended, WEXITED | WNOHANG | WNOWAIT) < 0 || ended.si_pid == child;
+}
+
 /* Closed by who has looked that nothing is left in it; where the child was killed before it had its own, by nobody. */
 static void given_close(int given, pid_t child)
 {
@@ -116,7 +125,7 @@ static void given_close(int given, pid_t child)
 
 	for (int looks = 0; looks < TAKEN_LOOKS_MAX && is_left; looks++) {
 		is_left = recv(given, &byte, sizeof(byte), MSG_PEEK | MSG_DONTWAIT) > 0;
-		if (is_left && kill(child, 0) < 0)
+		if (is_left && has_ended(child))
 			break;
 		if (is_left)
 			nanosleep(&pause, NULL);
