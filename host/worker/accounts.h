@@ -106,7 +106,7 @@ void connection_answer(struct accounts *accounts, struct connection *connection)
 /* A process was reaped: a connection's, its executor, or neither. */
 void connection_reaped(struct accounts *accounts, pid_t process);
 /* Kills executors that have stood still for longer; their connections learn of it as of any other end. */
-void accounts_silence_look(struct accounts *accounts, unsigned limit_ms);
+void accounts_silence_look(struct accounts *accounts, const struct standstill_limits *limits);
 
 /* The connection's process: what it has by being a copy of the main one is not for it. */
 void accounts_forget(struct accounts *accounts);
