@@ -141,12 +141,13 @@ class Bench:
         return sum(values) ** 2 / (len(values) * sum(value * value for value in values))
 
     def shares(self, title, used, weights):
+        """The worst deviation, as a part of what a tenant is entitled to, and what all have together."""
         total = sum(used.values()) or 1e-6
         texts = []
         worst = 0.0
         for name, value in used.items():
             entitled = weights[name] / sum(weights.values())
-            worst = max(worst, abs(value / total - entitled))
+            worst = max(worst, abs(value / total / entitled - 1))
             texts.append(f'{name} {value / total:.4f} ({entitled:.4f})')
         print(f"{title}: {', '.join(texts)}; together {total:.4f}", flush=True)
         self.results[title] = used
