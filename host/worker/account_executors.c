@@ -198,6 +198,9 @@ void accounts_silence_look(struct accounts *accounts, const struct standstill_li
 		    !standstill_look(&connection->standstill, connection->executor, limits, now_ms, text))
 			continue;
 		log_warning("%s: its executor was %s: killed", connection->peer, text);
+		/* Who waits for the end of an executor that the kernel does not let go is not to wait for ever. */
+		if (connection->standstill.kind == STANDSTILL_STUCK && connection->process)
+			kill(connection->process, SIGKILL);
 		connection->standstill = (struct standstill){0};
 		/* It is not reaped yet. */
 		kill(connection->executor, SIGKILL);

@@ -5,7 +5,9 @@
  * in the library that this is linked with.
  */
 #include <dlfcn.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,8 +26,9 @@ CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned count,
 		*(void **)&load = dlsym(library, "cuModuleLoadDataEx");
 	if (!load)
 		return CUDA_ERROR_UNKNOWN;
-	/* As the parent of such a child sleeps until that has ended; it ends with its process group. */
+	/* As the parent of such a child sleeps until that has ended; it ends with the parent. */
 	if (getenv("VGPU_EXECUTOR_STUCK") && vfork() == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		for (;;)
 			pause();
 	}
