@@ -105,8 +105,7 @@ void connection_remove(struct connection *connection);
 void connection_answer(struct accounts *accounts, struct connection *connection);
 /* A process was reaped: a connection's, its executor, or neither. */
 void connection_reaped(struct accounts *accounts, pid_t process);
-/* Kills executors that have stood still for longer than they may; with one that is stuck its connection ends at once.
- */
+/* Kills executors that have stood still for longer than they may; the connection of one that is stuck ends with it. */
 void accounts_silence_look(struct accounts *accounts, const struct standstill_limits *limits);
 
 /* The connection's process: what it has by being a copy of the main one is not for it. */
