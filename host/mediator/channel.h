@@ -118,11 +118,11 @@ struct channel {
 	char gpu[PLACEMENT_UUID_BYTES];	   /* the only GPU that its executor sees; empty: all */
 	struct executor_process *executor; /* NULL: none or reaped */
 	struct counters_page counters;
-	struct share_table *shares;	    /* what its executor has published; NULL: nothing */
-	struct scheduler_process *schedule; /* NULL: no executor */
-	struct standstill standstill;	    /* of its executor */
-	bool is_silent;			    /* that is to be ended for it */
-	struct event *start_timer;	    /* PACED: the delay; else the time that the start may take */
+	struct share_table *shares;	     /* what its executor has published; NULL: nothing */
+	struct scheduler_process *schedule;  /* NULL: no executor */
+	struct standstill standstill;	     /* of its executor */
+	char silence[STANDSTILL_TEXT_BYTES]; /* for which it is to be ended; empty: it is not */
+	struct event *start_timer;	     /* PACED: the delay; else the time that the start may take */
 	/* What the executor said went wrong, for when it ends. */
 	enum vgpu_channel_error fault_error;
 	char fault_text[VGPU_CONTROL_TEXT_BYTES];

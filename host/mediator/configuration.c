@@ -84,6 +84,8 @@ static const struct setting settings[] = {
 	 "Time an executor has to end before it is killed"},
 	{"executor-silence", SETTING_NUMBER, FIELD(executor_silence_ms), 0, 3600000, 5000, "MS",
 	 "An executor that is stopped for longer (SIGSTOP, a debugger) is ended; 0: none is"},
+	{"executor-stuck", SETTING_NUMBER, FIELD(executor_stuck_seconds), 0, 86400, 120, "SECONDS",
+	 "An executor that sleeps in the kernel for longer, so that no signal wakes it, is given up; 0: none is"},
 	{"probe-timeout", SETTING_NUMBER, FIELD(probe_seconds), 1, 3600, 60, "SECONDS", "Time a driver has to answer"},
 	{"hello-timeout", SETTING_NUMBER, FIELD(hello_seconds), 1, 3600, 5, "SECONDS",
 	 "Time a peer has to say who it is"},

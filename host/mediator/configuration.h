@@ -52,7 +52,8 @@ struct configuration {
 	unsigned heartbeat_seconds;
 	unsigned executor_start_seconds;
 	unsigned executor_stop_seconds;
-	unsigned executor_silence_ms; /* 0: it may stand still */
+	unsigned executor_silence_ms;	 /* 0: it may be stopped */
+	unsigned executor_stuck_seconds; /* the same */
 	unsigned probe_seconds;
 	unsigned hello_seconds;
 	unsigned connections_max;

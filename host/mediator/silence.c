@@ -26,10 +26,19 @@ static uint64_t now_ms(void)
 	return (uint64_t)clock.tv_sec * 1000 + (uint64_t)clock.tv_nsec / 1000000;
 }
 
+static struct standstill_limits limits_of(const struct mediator *mediator)
+{
+	return (struct standstill_limits){
+		.stopped_ms = mediator->configuration.executor_silence_ms,
+		.stuck_ms = mediator->configuration.executor_stuck_seconds * 1000u,
+	};
+}
+
 static void look_schedule(struct silence *silence)
 {
-	unsigned limit_ms = silence->mediator->configuration.executor_silence_ms;
-	unsigned delay_ms = limit_ms ? STANDSTILL_LOOK_MS(limit_ms) : SETTING_LOOK_MS;
+	struct standstill_limits limits = limits_of(silence->mediator);
+	unsigned interval_ms = standstill_interval(&limits);
+	unsigned delay_ms = interval_ms ? interval_ms : SETTING_LOOK_MS;
 	struct timeval delay = {.tv_sec = delay_ms / 1000, .tv_usec = delay_ms % 1000 * 1000};
 
 	event_add(silence->timer, &delay);
@@ -42,7 +51,7 @@ static struct channel *silent_find(const struct mediator *mediator)
 
 	LIST_FOREACH(channel, &mediator->channels, link)
 	{
-		if (channel->is_silent)
+		if (channel->silence[0])
 			return channel;
 	}
 	return NULL;
@@ -53,9 +62,8 @@ static void silent_end(struct channel *channel)
 {
 	char text[VGPU_CONTROL_TEXT_BYTES];
 
-	snprintf(text, sizeof(text), "the executor was stopped for longer than %u ms",
-		 channel->mediator->configuration.executor_silence_ms);
-	channel->is_silent = false;
+	snprintf(text, sizeof(text), "the executor was %s", channel->silence);
+	channel->silence[0] = '\0';
 	executor_process_kill(channel->executor, text);
 	if (channel->stage != CHANNEL_READY)
 		return;
@@ -69,17 +77,16 @@ static void silence_look(evutil_socket_t none, short what, void *argument)
 {
 	struct silence *silence = argument;
 	struct mediator *mediator = silence->mediator;
-	unsigned limit_ms = mediator->configuration.executor_silence_ms;
+	struct standstill_limits limits = limits_of(mediator);
 	struct channel *channel;
 
 	(void)none;
 	(void)what;
 	LIST_FOREACH(channel, &mediator->channels, link)
 	{
-		if (limit_ms && channel->executor)
-			channel->is_silent =
-				standstill_look(&channel->standstill, executor_process_pid(channel->executor),
-						now_ms()) >= limit_ms;
+		if (channel->executor)
+			standstill_look(&channel->standstill, executor_process_pid(channel->executor), &limits,
+					now_ms(), channel->silence);
 	}
 	/* From the start each time: the end of one may close others. */
 	while ((channel = silent_find(mediator)))

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whether a process stands still: its main thread is stopped (SIGSTOP, a debugger) or has ended while others go on. One
- * that is at work, waits, or is inside the driver for however long does not, so nothing that an executor does by itself
- * is taken for it: a compilation that takes minutes, a wait for a kernel or for a page that does not come.
+ * Whether a process stands still: its main thread is stopped (SIGSTOP, a debugger) or has ended while others go on, or
+ * is stuck: it is in a sleep in the kernel that no signal ends, and has been in that same one all the time, as for a
+ * lock that a broken driver does not give back. One that is at work, or waits in the driver for what it has given to a
+ * GPU, does neither, however long that takes.
  */
 #ifndef MEDIATOR_STANDSTILL_H
 #define MEDIATOR_STANDSTILL_H
@@ -11,19 +12,36 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* How often one that is to stand still for no longer than 'limit_ms' is looked at, in milliseconds. */
-#define STANDSTILL_LOOK_MS(limit_ms) ((limit_ms) < 4000 ? (limit_ms) / 5 + 50 : 1000)
+/* How long one may; 0: for ever. */
+struct standstill_limits {
+	unsigned stopped_ms;
+	unsigned stuck_ms;
+};
+
+enum standstill_kind {
+	STANDSTILL_NONE,
+	STANDSTILL_STOPPED,
+	STANDSTILL_STUCK,
+};
 
 /* What was seen of a process; all zero before the first look. */
 struct standstill {
-	uint64_t since_ms; /* 0: it did not stand still */
+	enum standstill_kind kind;
+	uint64_t since_ms;
 	uint64_t switches; /* how often its main thread had been taken off a processor then */
 };
 
+#define STANDSTILL_TEXT_BYTES 64
+
+/* How often to look, in milliseconds; 0: nobody is limited. */
+unsigned standstill_interval(const struct standstill_limits *limits);
+
 /*
- * Looks at a process that is not reaped yet; 'now_ms' is of a monotonic clock, and not 0. For how long it has stood
- * still without having run in between; 0: it does not, or cannot be seen.
+ * Looks at a process that is not reaped yet; 'now_ms' is of a monotonic clock. True: it has stood still for longer than
+ * it may, without having run in between; 'ret_text' (STANDSTILL_TEXT_BYTES) says "stopped for longer than 5000 ms". One
+ * that cannot be seen does not.
  */
-uint64_t standstill_look(struct standstill *standstill, pid_t process, uint64_t now_ms);
+bool standstill_look(struct standstill *standstill, pid_t process, const struct standstill_limits *limits,
+		     uint64_t now_ms, char *ret_text);
 
 #endif

@@ -105,8 +105,8 @@ void connection_remove(struct connection *connection);
 void connection_answer(struct accounts *accounts, struct connection *connection);
 /* A process was reaped: a connection's, its executor, or neither. */
 void connection_reaped(struct accounts *accounts, pid_t process);
-/* Kills executors that have stood still for longer; their connections learn of it as of any other end. */
-void accounts_silence_look(struct accounts *accounts, unsigned limit_ms);
+/* Kills executors that have stood still for longer than they may; the connection of one that is stuck ends with it. */
+void accounts_silence_look(struct accounts *accounts, const struct standstill_limits *limits);
 
 /* The connection's process: the pages that it has mapped by being a copy of the main one are not for it. */
 void accounts_forget(struct accounts *accounts);

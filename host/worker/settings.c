@@ -28,11 +28,14 @@
 #define OPTION_PAGEABLE	   261
 #define OPTION_CHECK	   262
 #define OPTION_SILENCE	   263
+#define OPTION_STUCK	   264
 #define CONNECTIONS_MOST   65536
 #define SILENCE_MS_LEAST   1500 /* both sides speak once a second */
 #define SILENCE_MS_MOST	   600000
 #define STOPPED_MS	   5000
 #define STOPPED_MS_MOST	   3600000
+#define STUCK_SECONDS	   120
+#define STUCK_SECONDS_MOST 86400
 
 struct parsing {
 	struct settings settings;
@@ -61,6 +64,9 @@ static const struct argp_option options[] = {
 	{"executor-users-count", OPTION_USERS_COUNT, "N", 0, "How many these are (4096)", 0},
 	{"executor-silence", OPTION_SILENCE, "MS", 0,
 	 "An executor that is stopped for longer (SIGSTOP, a debugger) is ended (5000); 0: none is", 0},
+	{"executor-stuck", OPTION_STUCK, "SECONDS", 0,
+	 "An executor that sleeps in the kernel for longer, so that no signal wakes it, is killed (120); 0: none is",
+	 0},
 	{"compute-cache", OPTION_CACHE, "DIRECTORY", 0,
 	 "Where the driver keeps what it compiles, a folder for each tenant (nowhere)", 0},
 	{"compute-cache-mib", OPTION_CACHE_MIB, "MIB", 0, "How much of it a tenant's folder has (256)", 0},
@@ -123,8 +129,12 @@ static error_t option_parse(int key, char *argument, struct argp_state *state)
 			number_option_take(state, "--executor-users-count", argument, 1, USERS_COUNT_MAX);
 		return 0;
 	case OPTION_SILENCE:
-		settings->executor_silence_ms =
+		settings->executor_limits.stopped_ms =
 			number_option_take(state, "--executor-silence", argument, 0, STOPPED_MS_MOST);
+		return 0;
+	case OPTION_STUCK:
+		settings->executor_limits.stuck_ms =
+			number_option_take(state, "--executor-stuck", argument, 0, STUCK_SECONDS_MOST) * 1000;
 		return 0;
 	case OPTION_CACHE:
 		parsing->cache = argument;
@@ -203,7 +213,7 @@ int settings_read(int count, char **arguments, struct settings *ret_settings, st
 				.connections_max = CONNECTIONS_MAX,
 				.lanes_max = LANES_MAX,
 				.silence_ms = LINK_SILENCE_MS,
-				.executor_silence_ms = STOPPED_MS,
+				.executor_limits = {.stopped_ms = STOPPED_MS, .stuck_ms = STUCK_SECONDS * 1000},
 			},
 		.users = {.count = USERS_COUNT},
 		.cache_mib = CACHE_MIB,

@@ -5,6 +5,8 @@
 
 #include <stdbool.h>
 
+#include "standstill.h"
+
 #define SETTINGS_EXIT_WRONG 2
 
 struct executors;
@@ -19,8 +21,8 @@ struct settings {
 	unsigned connections_max;
 	unsigned lanes_max;
 	unsigned silence_ms;
-	unsigned executor_silence_ms; /* 0: executors may stand still */
-	bool checks_only;	      /* nothing is to be started */
+	struct standstill_limits executor_limits;
+	bool checks_only; /* nothing is to be started */
 };
 
 /* 0, or -1 with a line in the log: SETTINGS_EXIT_WRONG. --help and usage errors end the program. */

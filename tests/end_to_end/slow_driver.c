@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The software GPU's driver, but loading a module takes four seconds, in which it uses no processor. All other
- * functions are found in the library that this is linked with.
+ * The software GPU's driver, but loading a module takes four seconds, in which it uses no processor; where
+ * VGPU_EXECUTOR_STUCK is set it never ends, in a sleep that no signal but SIGKILL ends. All other functions are found
+ * in the library that this is linked with.
  */
 #include <dlfcn.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "cuda_abi.h"
 
@@ -21,6 +26,12 @@ CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned count,
 		*(void **)&load = dlsym(library, "cuModuleLoadDataEx");
 	if (!load)
 		return CUDA_ERROR_UNKNOWN;
+	/* As the parent of such a child sleeps until that has ended; it ends with the parent. */
+	if (getenv("VGPU_EXECUTOR_STUCK") && vfork() == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (;;)
+			pause();
+	}
 	nanosleep(&four_seconds, NULL);
 	return load(module, image, count, options, values);
 }

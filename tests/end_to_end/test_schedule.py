@@ -26,11 +26,12 @@ PATIENCE_FACTOR = 10 if os.environ.get('VGPU_SANITIZED') else 1
 class Tenants:
     """A mediator for which each program name is a tenant, and links to the program under such names."""
 
-    def __init__(self, *options, driver=None, **settings):
+    def __init__(self, *options, driver=None, environment=None, **settings):
         self.folder = tempfile.TemporaryDirectory(prefix='vgpu-tenants-')
         lines = [f'program:{name} {text}' for name, text in settings.items()]
         self.mediator = Mediator('--tenant-per-program', 'yes',
-                                 *[part for line in lines for part in ('--tenant', line)], *options, driver=driver)
+                                 *[part for line in lines for part in ('--tenant', line)], *options, driver=driver,
+                                 environment=environment)
 
     def __enter__(self):
         self.mediator.start()
@@ -400,10 +401,29 @@ class Silence(unittest.TestCase):
                 time.sleep(0.01)
             self.finish(program)
 
+    DRIVER = build_directory() / 'tests' / 'end_to_end' / 'libslow_driver.so'
+
+    def test_stuck_in_the_kernel(self):
+        """In a call of the driver that no signal ends; the sandbox would not let the test's driver sleep so."""
+        with tempfile.TemporaryDirectory() as folder:
+            executor = Path(folder) / 'executor'
+            executor.write_text(f'#!/bin/sh\n'
+                                f'[ $# -gt 0 ] || set -- --no-sandbox\n'
+                                f'exec {build_directory()}/host/executor/cuda-executor "$@"\n')
+            executor.chmod(0o755)
+            with Tenants('--executor', str(executor), '--executor-stuck', '2', driver=self.DRIVER,
+                         environment={'VGPU_EXECUTOR_STUCK': '1'}) as tenants:
+                start = time.monotonic()
+                status, _, error = tenants.run('stuck', 'memory')
+                self.assertEqual(status, 1)
+                self.assertIn('CUDA_ERROR_DEVICE_UNAVAILABLE', error)
+                self.assertGreaterEqual(time.monotonic() - start, 2)
+                tenants.mediator.wait_for_line('lost: the executor was stuck in the kernel for longer than 2000 ms')
+                wait_until(lambda: not tenants.mediator.executors(), 'it is gone, for here SIGKILL wakes it')
+
     def test_long_calls_of_the_driver(self):
         """A module that takes much longer to load than an executor may stand still."""
-        driver = build_directory() / 'tests' / 'end_to_end' / 'libslow_driver.so'
-        with Tenants('--executor-silence', '500', driver=driver) as tenants:
+        with Tenants('--executor-silence', '500', '--executor-stuck', '1', driver=self.DRIVER) as tenants:
             start = time.monotonic()
             status, lines, error = tenants.run('slow', 'check', '--blocks', '2', '--to', time.monotonic() + 6)
             self.assertEqual(status, 0, error)

@@ -330,6 +330,21 @@ class Links(unittest.TestCase):
             self.assertLess(most[kind, 'RssAnon'], own_kib)
             self.assertLess(most[kind, 'RssShmem'], shared_kib)
 
+    def test_executor_stuck_in_the_kernel(self):
+        """Where SIGKILL might not end it: its connection ends with it."""
+        with tempfile.TemporaryDirectory() as folder:
+            executor = Path(folder) / 'executor'
+            executor.write_text('#!/bin/sh\n[ $# -gt 0 ] || set -- --no-sandbox\n'
+                                f'exec {build_directory()}/host/executor/cuda-executor "$@"\n')
+            executor.chmod(0o755)
+            with WorkerStack(worker_options=('--executor', str(executor), '--executor-stuck', '2', '--driver',
+                                             str(END_TO_END / 'libslow_driver.so')), driver='/nonexistent/libcuda.so.1',
+                             worker_environment={'VGPU_EXECUTOR_STUCK': '1'}) as stack:
+                done = stack.mediator.run(EXAMPLES / 'vector_add', 1000)
+                self.assertNotEqual(done.returncode, 0)
+                self.assertIn('its executor was stuck in the kernel for longer than 2000 ms: killed', stack.worker.text())
+                wait_until(lambda: not stack.worker.children(), 'the worker has no process left')
+
     def test_packed_data(self):
         """Over a slow link less than the data crosses, in either direction, and it is the same data."""
         proxy = Proxy(free_port())
