@@ -14,26 +14,13 @@ for module in $(cat /lib/modules/load); do
 	insmod "/lib/modules/$module" || echo "init: $module does not load"
 done
 mount -t xenfs xenfs /proc/xen
-number=0
-verdict() { # STATUS NAME
-	number=$((number + 1))
-	[ "$1" = 0 ] && echo "TAP ok $number - $2" || echo "TAP not ok $number - $2"
-}
 argument() { # NAME: of the kernel's command line
 	sed -n "s/.*vgpu.$1=\([^ ,]*\).*/\1/p" /proc/cmdline
 }
 # What a limit is multiplied by, for a machine that is slow or busy.
 patience=$(argument patience)
-# until SECONDS COMMAND...
-until_true() {
-	left=$((patience * $1 * 5))
-	shift
-	while ! "$@" >/dev/null 2>&1; do
-		[ $left -gt 0 ] || return 1
-		left=$((left - 1))
-		usleep 200000
-	done
-}
+scratch=/tmp
+. /root/dom0_scenes.sh
 
 xenstored --pid-file /run/xenstored.pid
 until_true 20 xenstore-read /
@@ -45,14 +32,22 @@ echo "tools are up after $(cut -d' ' -f1 /proc/uptime) s"
 echo "psk $(head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n')" >/root/worker.psk
 /host/worker/vgpu-worker --listen 127.0.0.1:5555 --credentials /root/worker.psk \
 	--driver /softgpu/driver/libsoftgpu.so.1 >/tmp/worker.log 2>&1 &
+starts=0
 mediator_start() { # OPTION...
+	starts=$((starts + 1))
 	/host/mediator/mediator_phase3 --socket /var/vgpu/mediator.sock --log /tmp/mediator.log \
 		--worker B=127.0.0.1:5555 --worker-credentials /root/worker.psk "$@" &
 	mediator=$!
 }
-mediator_start
-until_true 60 grep -q 'CUDA initialized' /tmp/mediator.log
-verdict $? "the mediator has a GPU in dom0"
+mediator_is_up() {
+	[ "$(grep -c 'CUDA initialized' /tmp/mediator.log)" = $starts ]
+}
+mediator_check() {
+	mediator_start
+	until_true 60 mediator_is_up
+	verdict $? "the mediator has a GPU in dom0"
+}
+scene mediator_check
 vgpu-jobs --listen unix:/run/jobs --runner /bin/vgpu-job-runner --library /guest >/tmp/jobs.log 2>&1 &
 vgpu-xen-jobs --jobs /run/jobs >/tmp/xen-jobs.log 2>&1 &
 
@@ -61,37 +56,54 @@ finish() {
 		echo "--- $log"
 		tail -n 60 "$log"
 	done
-	echo "TAP 1..$number"
+	scenes_end
 	poweroff -f
 }
-# guest_said NAME SECONDS WHAT: its console has said it, of an HVM guest or another. One that has ended says nothing more.
+# The console of a guest: with a device model of its own, or xenconsoled's.
+log_of() { # NAME
+	[ -e "/tmp/$1.log" ] && echo "/tmp/$1.log" || echo "/tmp/guest-$1.log"
+}
+# guest_said NAME SECONDS WHAT: its console has said it. One that has ended says nothing more.
 guest_said() {
-	log=/tmp/$1.log
-	[ -e "$log" ] || log=/tmp/guest-$1.log
 	seconds=$((patience * $2 + $(cut -d. -f1 /proc/uptime)))
-	until grep -q "$3" "$log" 2>/dev/null; do
-		[ "$(cut -d. -f1 /proc/uptime)" -lt "$seconds" ] || return 1
+	until grep -q "$3" "$(log_of "$1")" 2>/dev/null; do
+		[ -z "$fault" ] && [ "$(cut -d. -f1 /proc/uptime)" -lt "$seconds" ] || return 1
 		sleep 1
 		xl domid "$1" >/dev/null 2>&1 && continue
-		grep -q "$3" "$log" 2>/dev/null && return
+		grep -q "$3" "$(log_of "$1")" 2>/dev/null && return
 		echo "TAP # $1 ended before it said $3"
+		fault_seen
 		return 1
 	done
 }
-# guest_start NAME VM_ID WORK [OTHER]; its pool is $pool
+# domain_start NAME hvm|pvh|pv WORK [OTHER [OPTION...]]: a guest; what it does, the domain that it tries to reach, and
+# options of xl's.
+domain_start() {
+	name=$1 type=$2 work=$3 other=${4:-0}
+	shift $(($# > 4 ? 4 : $#))
+	[ "$type" != hvm ] || set -- "serial='file:/tmp/$name.log'" "$@"
+	rm -f "/tmp/$name.log" "/tmp/guest-$name.log"
+	xl create "/root/$type.cfg" "name='$name'" "$@" >"/tmp/$name.xl" 2>&1 || return 1
+	domain=$(xl domid "$name") || return 1
+	domain_is "$name" "$domain"
+	xenstore-write "/local/domain/$domain/data/work" "$work" "/local/domain/$domain/data/other" "$other"
+}
+# guest_start NAME VM_ID WORK [OTHER [OPTION...]]: an HVM guest with the device; its pool is $pool
 pool=A
 guest_start() {
-	echo "$1 6 --vm-id $2 --pool $pool --channels 4" >>/etc/vgpu/xen-guests
-	xl create /root/hvm.cfg "name='$1'" "serial='file:/tmp/$1.log'" >/tmp/$1.xl 2>&1 || return 1
-	domain=$(xl domid "$1")
-	xenstore-write "/local/domain/$domain/data/work" "$3" "/local/domain/$domain/data/other" "${4:-0}"
-	grep -q serving "$(device_log "$1")"
+	grep -q "^$1 " /etc/vgpu/xen-guests || echo "$1 6 --vm-id $2 --pool $pool --channels 4" >>/etc/vgpu/xen-guests
+	guest=$1
+	shift 2
+	domain_start "$guest" hvm "$@" && grep -q serving "$(device_log "$guest")"
 }
-# other_start NAME pv|pvh WORK [OTHER]: a guest without a device.
-other_start() {
-	xl create "/root/$2.cfg" "name='$1'" >/tmp/$1.xl 2>&1 || return 1
-	domain=$(xl domid "$1")
-	xenstore-write "/local/domain/$domain/data/work" "$3" "/local/domain/$domain/data/other" "${4:-0}"
+# For a scene to be begun over.
+guests_destroy() {
+	xl list | awk 'NR > 2 { print $2 }' | while read -r domain; do
+		xl destroy "$domain"
+	done
+	until_true 120 only_dom0
+	until_true 120 no_executor
+	until_true 120 mediator_is_up
 }
 device_log() { # NAME
 	echo "/var/log/xen/qemu-dm-$1.log"
@@ -100,11 +112,14 @@ is_right() { # NAME WHAT...
 	name=$1
 	shift
 	for what; do
-		grep -q "GUEST $what right" /tmp/$name.log || return 1
+		grep -q "GUEST $what right" "$(log_of "$name")" || return 1
 	done
 }
 computed() { # NAME
 	is_right "$1" vector_add matrix_product
+}
+no_executor() {
+	! runs cuda-executor
 }
 runs() { # PROGRAM
 	ls -l /proc/[0-9]*/exe 2>/dev/null | grep -q "/$1\$"
@@ -122,84 +137,33 @@ at() {
 	echo "at $(cut -d' ' -f1 /proc/uptime) s: $*"
 }
 
-# The checks of vgpu-xen, and of jobs.
-devices_check() {
-	guest_start red 1 compute
-	started=$?
-	verdict $started "a guest starts with the device"
-	[ $started = 0 ] || return
-	guest_said red 150 'GUEST done'
-	at "the first guest is done"
-	grep -q 'GUEST lspci .*3D controller.*1af4:10f5' /tmp/red.log
-	verdict $? "the guest's lspci shows a 3D controller"
-	computed red
-	right=$?
-	verdict $right "one guest computes right"
-	[ $right = 0 ] || return
-	until_true 30 grep -q 'is gone' "$(device_log red)"
-	verdict $? "the device ends with its guest"
-
-	guest_start green 2 stay && guest_start blue 3 jobs "$(xl domid green)"
-	guest_said green 240 'GUEST done' && guest_said blue 120 'GUEST done'
-	at "two guests are done"
-	computed green && computed blue
-	verdict $? "two guests at once compute right"
-	is_right green job && is_right blue job
-	verdict $? "their jobs over XenStore too"
-	grep -q 'vm_id=2 pool=A .* job of' /tmp/mediator.log && grep -q 'vm_id=3 pool=A .* job of' /tmp/mediator.log
-	verdict $? "and the jobs are the guests'"
-	for what in job-in-parts answer-in-parts job-too-long job-unknown job-nan job-mismatched jobs-in-a-row parts-too-many \
-		part-missing job-afterwards no-other-path no-host-path; do
-		is_right blue $what
-		verdict $? "a guest's XenStore: $what"
-	done
-
-	other_start white pvh store "$(xl domid green)"
-	guest_said white 120 'GUEST done'
-	at "the PVH guest is done"
-	tr -d '\r' </tmp/guest-white.log >/tmp/white.log
-	is_right white job job-in-parts answer-in-parts jobs-in-a-row no-other-path no-host-path
-	verdict $? "a PVH guest's jobs over XenStore"
-
-	guest_start doomed 4 copy
-	guest_said doomed 120 copying
-	verdict $? "a guest is in the middle of copies"
-	runs cuda-executor
-	verdict $? "an executor works for it"
-	xl destroy doomed
-	xenstore-write "/local/domain/$(xl domid green)/data/work" again
-	until_true 30 grep -q 'is gone' "$(device_log doomed)"
-	verdict $? "its destruction ends the device's process"
-	until_true 30 grep -q 'vm_id=4 channel=0: the executor ended' /tmp/mediator.log
-	verdict $? "and its executor"
-	guest_said green 120 'GUEST ended'
-	[ "$(sed -n '/GUEST again/,$p' /tmp/green.log | grep -c 'GUEST .* right')" = 3 ]
-	verdict $? "a guest that was there meanwhile goes on and computes right"
-	# A domain one of whose pages is mapped or granted to somebody stays in Xen's list as a zombie.
-	until_true 30 only_dom0
-	verdict $? "nothing of the ended guests is left in Xen"
-	! runs cuda-executor && ! runs vgpu-xen
-	verdict $? "and no process for them"
-	pool=B
-	guest_start last 4 compute
-	guest_said last 120 'GUEST done'
-	at "the last guest is done"
-	computed last
-	verdict $? "another computes afterwards, as the same VM, with the GPU at a worker"
-	grep -q 'vm_id=4 channel=0 pool=B .*: executor pid' /tmp/worker.log
-	verdict $? "the worker has run it"
-	until_true 30 only_dom0
-	# What Xen itself keeps of a domain's end is freed a little later.
-	until_true 20 memory_is_back
-	verdict $? "all of the guests' memory is Xen's again"
-}
+. /root/dom0_devices.sh
 . /root/dom0_grants.sh
 . /root/dom0_worker.sh
 
+touch /etc/vgpu/xen-guests
 free_at_first=$(free_mib)
 part=$(argument part)
-[ "$part" != devices ] && [ "$part" != all ] || devices_check
-[ "$part" = devices ] || grants_start
-[ "$part" != grants ] && [ "$part" != all ] || grants_check
-[ "$part" != worker ] && [ "$part" != all ] || worker_check
+# A part, or a scene alone.
+case $part in
+devices) devices_check ;;
+grants)
+	grants_start
+	grants_check
+	;;
+worker)
+	grants_start
+	scene worker_check
+	;;
+*_check)
+	grants_start
+	scene "$part"
+	;;
+*)
+	devices_check
+	grants_start
+	grants_check
+	scene worker_check
+	;;
+esac
 finish

@@ -15,7 +15,7 @@ worker_check() {
 	guest_said gold 100 'GUEST type' && until_true 120 worker_listens
 	verdict $? "worker: it listens in a domain of its own"
 	mediator_again TERM --worker C=10.55.0.2:5555
-	other_start coral pv steps
+	domain_start coral pv steps
 	guest_said coral 100 'GUEST type'
 	until_true 120 offer_of coral
 	step coral compute

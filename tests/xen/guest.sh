@@ -43,6 +43,17 @@ compute() {
 	right matrix_product '*PASS matrix_product*' matrix_product
 	right job '{"result":\[5,7,9\]}' vgpu-run vector_add 1,2,3 4,5,6
 }
+at_once() {
+	for i in 1 2 3 4; do
+		matrix_product >/tmp/at-once-$i 2>&1 &
+	done
+	wait
+	grep -L 'PASS matrix_product' /tmp/at-once-?
+}
+processors() {
+	right processors 2 nproc
+	right at-once '' at_once
+}
 jobs() {
 	right job-in-parts '{"result":6000}' vgpu-run dot "$(ones 6000)" "$(ones 6000)"
 	right answer-in-parts "{\"result\":\\[$(ones 3000 | sed 's/1/2/g')\\]}" vgpu-run vector_add "$(ones 3000)" "$(ones 3000)"
@@ -84,6 +95,10 @@ step_copy() {
 	copy=$!
 	until grep -q . /tmp/copied; do usleep 200000; done
 	right copy copying cat /tmp/copied
+}
+step_processors() {
+	echo 8192 >/sys/module/xen_gntalloc/parameters/limit
+	processors
 }
 # While one process copies: gntalloc's default is one channel's memory.
 step_limit() {
@@ -162,6 +177,12 @@ case $work in
 steps) steps ;;
 compute)
 	compute
+	echo "GUEST done"
+	poweroff -f
+	;;
+processors)
+	compute
+	processors
 	echo "GUEST done"
 	poweroff -f
 	;;
