@@ -180,7 +180,7 @@ static int show_usage(struct admin_request *request)
 	return 0;
 }
 
-static int record_begin(struct admin_request *request)
+static int record_workload(struct admin_request *request)
 {
 	uint64_t seconds;
 
@@ -199,7 +199,7 @@ static int record_end(struct admin_request *request)
 }
 
 const struct admin_command admin_usage_commands[] = {
-	{"record-begin", "for ", record_begin, false},
+	{"record-workload", "for ", record_workload, false},
 	{"record-end", "", record_end, false},
 	{"show-usage", "", show_usage, true},
 	{NULL, NULL, NULL, false},

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Policies other than fair, with programs on the software GPU; and what is recorded of them, played by the simulator."""
 
-import json
 import os
+import signal
 import subprocess
 import tempfile
 import time
@@ -16,6 +16,7 @@ from test_schedule import Tenants, lines_of
 SIMULATE = build_directory() / 'tests/sim/simulate'
 SATURATE = ['saturate', '--blocks', '2', '--iterations', '5000', '--batch', '64']
 SECONDS = 4
+NO_MEASURE = 'sanitized code is not the code whose speed counts'
 
 
 class Policies(unittest.TestCase):
@@ -47,10 +48,12 @@ class Policies(unittest.TestCase):
                 break
         self.assertTrue(check(shares), shares)
 
+    @unittest.skipIf(os.environ.get('VGPU_SANITIZED'), NO_MEASURE)
     def test_round_robin_knows_no_weights(self):
         self.measured(lambda shares: abs(shares['a'] - 0.5) < 0.1, 'round-robin', a='weight=10 priority=low',
                       b='weight=90 priority=low')
 
+    @unittest.skipIf(os.environ.get('VGPU_SANITIZED'), NO_MEASURE)
     def test_priority_is_strict(self):
         """While the high one has work, and it always has: the low one gets what is left at its beginning and end."""
         self.measured(lambda shares: shares['high'] > 0.9, 'priority', high='weight=10 priority=high',
@@ -60,7 +63,7 @@ class Policies(unittest.TestCase):
         with Tenants('--policy', 'exclusive', first='weight=10', second='weight=90') as tenants:
             now = time.monotonic()
             first = tenants.spawn('first', *SATURATE, '--from', now, '--to', now + 5)
-            wait_until(lambda: tenants.mediator.admin('top', '--once', '--interval=0.2')['tenants'][0]['has_gpu'],
+            wait_until(lambda: any(row['has_gpu'] for row in tenants.mediator.admin('show-usage')['tenants']),
                        'the first one has the GPU')
             second = tenants.spawn('second', 'issue', '--blocks', '2', '--batch', '10')
             tenants.mediator.wait_for_line('\\(second\\) connected')
@@ -76,14 +79,15 @@ class Recorder(unittest.TestCase):
         with tempfile.TemporaryDirectory(prefix='vgpu-record-') as folder, Tenants(a='weight=50', b='weight=50') as tenants:
             # Nothing is recorded yet.
             self.assertEqual(tenants.mediator.admin('record-workload', f'{folder}/x', '--for=none', code=2), None)
-            end = time.monotonic() + 8
+            end = time.monotonic() + 60
             running = [tenants.spawn(name, *SATURATE, '--from', time.monotonic(), '--to', end) for name in 'ab']
             for name in 'ab':
                 tenants.mediator.wait_for_line(f'\\({name}\\) connected')
             time.sleep(0.5)
             rows = tenants.mediator.admin('record-workload', f'{folder}/all', '--for=3')
             for program in running:
-                program.communicate(timeout=120)
+                program.send_signal(signal.SIGKILL)
+                program.communicate(timeout=60)
             self.assertEqual({row['tenant'] for row in rows}, {'program:a', 'program:b'}, rows)
             arrivals = {}
             for row in rows:

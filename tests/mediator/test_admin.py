@@ -546,7 +546,7 @@ CHANGES = {
     "set-priority": ("user:5", "high"), "set-weight": ("user:5", "3"), "set-rate-limit": ("user:5", "--rate=3"),
     "set-vm-id": ("3", "4"), "remove-vm": ("user:5",), "quarantine-vm": ("user:5",), "clear-quarantine": ("user:5",),
     "set-pool-name": ("B", "b"), "update-pool": ("B", "--enabled=no"), "assign-gpu": ("0", "B"), "clear-gpu": ("0",),
-    "reload-config": (),
+    "reload-config": (), "record-workload": ("/nonexistent/folder",),
 }
 WORDS = {"show-vm": ("user:5",), "show-pool": ("A",), "top": ("--once", "--interval=0.1")}
 
@@ -581,6 +581,7 @@ def test_readers():
                     assert done.returncode in (DONE, UNHEALTHY), (name, done)
             assert ask(daemon, "show-vm", "user:5") == before
             assert ask(daemon, "list-pools")[0]["enabled"] is True
+            assert "the workload is recorded" not in daemon.log()
             # Who is in both groups may change; who is in none is told nothing.
             assert do(both, "set-weight", "user:5", "3").returncode == DONE
             assert ask(daemon, "show-vm", "user:5")["weight"] == 3
