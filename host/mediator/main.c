@@ -37,6 +37,7 @@
 
 #define JOBS_USER_USUAL	   "vgpu-jobs"
 #define EXIT_SOCKET_IN_USE 3
+#define GROUP_LEAF	   "mediator" /* where this process is, of its control group */
 #define DATABASE_DIRECTORY "/var/lib/vgpu"
 #define DATABASE_PATH	   DATABASE_DIRECTORY "/vgpu.db"
 #define IMPORT_PATH	   "/etc/vgpu/vgpu_config.db"
@@ -360,10 +361,10 @@ static int daemon_run(struct daemon *daemon)
 		return result == LISTENERS_IN_USE ? EXIT_SOCKET_IN_USE : EXIT_FAILURE;
 	if (store_start(mediator) < 0)
 		return EXIT_FAILURE;
-	mediator->groups = executor_groups_open(&mediator->configuration);
+	mediator->groups = executor_groups_open(mediator->configuration.executor_cgroup, GROUP_LEAF);
 	adoption_begin(mediator);
 	/* Now it is known whose executors are there. */
-	executor_groups_clean(mediator);
+	executor_groups_clean(mediator->groups);
 	tenant_caches_clean(mediator);
 	mediator->admin_socket = admin_socket_open(mediator);
 	mediator->metrics = metrics_http_open(mediator);
