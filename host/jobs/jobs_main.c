@@ -22,6 +22,7 @@
 
 #include "client.h"
 #include "log.h"
+#include "service_ready.h"
 #include "settings.h"
 
 #define RETRY_SECONDS 1
@@ -204,5 +205,6 @@ int main(int count, char **arguments)
 		}
 	}
 	log_info("Host daemon started");
+	service_ready_tell();
 	return event_base_dispatch(base) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

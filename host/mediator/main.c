@@ -30,6 +30,7 @@
 #include "process.h"
 #include "scheduler.h"
 #include "sensors.h"
+#include "service_ready.h"
 #include "session.h"
 #include "state.h"
 #include "store.h"
@@ -379,6 +380,7 @@ static int daemon_run(struct daemon *daemon)
 	worker_watches_apply(mediator);
 	discovery_scan(mediator->discovery);
 	heartbeat_schedule(daemon);
+	service_ready_tell();
 	if (event_base_dispatch(mediator->base) < 0) {
 		log_error("The event loop failed");
 		return EXIT_FAILURE;

@@ -27,6 +27,7 @@
 #include "log.h"
 #include "mirror.h"
 #include "sandbox.h"
+#include "service_ready.h"
 #include "settings.h"
 #include "strangers.h"
 #include "watch.h"
@@ -334,6 +335,7 @@ static int serve(const struct settings *settings, SSL_CTX *context, int listener
 		free(waits);
 		return EXIT_FAILURE;
 	}
+	service_ready_tell();
 	for (;;) {
 		size_t count;
 
