@@ -76,10 +76,10 @@ class Host(machines.Guest):
         return self.run('LD_LIBRARY_PATH=/usr/local/lib/vgpu-cuda '
                         f'setpriv --reuid {user} --regid $(id -g {user}) --init-groups {command}')
 
-    def copy_loop(self, user, output):
+    def copy_loop(self, user, output, mib=32):
         """Starts it as that user; returns when it copies."""
         self.check(f"setsid setpriv --reuid {user} --regid {user} --init-groups sh -c "
-                   f"'LD_LIBRARY_PATH=/usr/local/lib/vgpu-cuda {TESTS}/copy_loop; echo ended' >{output} 2>&1 </dev/null &")
+                   f"'LD_LIBRARY_PATH=/usr/local/lib/vgpu-cuda {TESTS}/copy_loop {mib}; echo ended' >{output} 2>&1 </dev/null &")
         wait_until(lambda: self.read(output), 'it says something')
         if self.read(output) != 'copying\n':
             raise machines.GuestError(self.read(output))

@@ -25,50 +25,41 @@ skip() {
 	exit 77
 }
 
-# apt with the suite's lists and nothing installed.
+# apt with the suite's lists, and nothing installed.
 suite_apt() {
-	"${1:?}" -q -o Dir::Etc::sourcelist="$tree.new/sources.list" -o Dir::Etc::sourceparts=- \
+	apt-get -q -y -o Dir::Etc::sourcelist="$tree.new/sources.list" -o Dir::Etc::sourceparts=- \
 		-o Dir::State::lists="$tree.new/lists" -o Dir::State::status="$tree.new/status" -o Dir::Cache="$tree.new/cache" \
-		-o APT::Sandbox::User=root -o Acquire::Retries=3 "${@:2}"
+		-o APT::Sandbox::User=root -o Debug::NoLocking=true -o Acquire::Retries=3 "$@" >"$tree.new/log" 2>&1
 }
 
 # The packages' content in $tree/root.
 packages_unpack() {
-	local mirror names file
+	local mirror file
 	mirror=$(apt-get indextargets --format '$(COMPONENT) $(REPO_URI) $(RELEASE)' |
 		awk '$1 == "main" && $3 !~ /-/ { print $2; exit }')
 	[ -n "$mirror" ] || skip "apt has no list of packages: run apt-get update"
 	[ -e "$keys" ] || skip "there is no $keys"
 	rm -rf "$tree" "$tree.new"
-	mkdir -p "$tree.new"/{lists/partial,cache/archives/partial,packages,root/usr}
+	mkdir -p "$tree.new"/{lists/partial,cache/archives/partial,root/usr}
 	: >"$tree.new/status"
 	echo "deb [signed-by=$keys] $mirror $suite main" >"$tree.new/sources.list"
-	suite_apt apt-get update >"$tree.new/log" 2>&1 && [ -z "$(sed -n '/^[WE]:/p' "$tree.new/log")" ] || {
+	suite_apt update && ! grep '^[WE]:' "$tree.new/log" >&2 || skip "no list of the packages of $suite"
+	# Only downloaded: to put so many in order, as a simulation does, takes apt minutes.
+	# shellcheck disable=SC2046
+	suite_apt --download-only --no-install-recommends install $(sed 's/#.*//' "$here/packages.txt") || {
 		tail -3 "$tree.new/log" >&2
-		skip "no list of the packages of $suite"
-	}
-	names=$(sed 's/#.*//' "$here/packages.txt")
-	# shellcheck disable=SC2086
-	names=$(suite_apt apt-get -s --no-install-recommends install $names 2>"$tree.new/log" | sed -n 's/^Inst \([^ ]*\) .*/\1/p')
-	[ -n "$names" ] || {
-		tail -3 "$tree.new/log" >&2
-		skip "$suite has not all the packages"
-	}
-	# shellcheck disable=SC2086
-	(cd "$tree.new/packages" && suite_apt apt-get download $names) >"$tree.new/log" 2>&1 || {
-		tail -3 "$tree.new/log" >&2
-		skip "could not download the packages of $suite"
+		skip "the packages of $suite cannot be had"
 	}
 	for file in bin sbin lib lib64; do
 		mkdir -p "$tree.new/root/usr/$file"
 		ln -s "usr/$file" "$tree.new/root/$file"
 	done
-	for file in "$tree.new"/packages/*.deb; do
+	for file in "$tree.new"/cache/archives/*.deb; do
 		dpkg --fsys-tarfile "$file" | tar -x -p --keep-directory-symlink -C "$tree.new/root" --exclude='./usr/share/doc/*' \
 			--exclude='./usr/share/man/*' --exclude='./usr/share/locale/*' --exclude='./usr/share/perl*' \
 			--exclude='./usr/lib/x86_64-linux-gnu/perl*' --exclude='./usr/share/zoneinfo/*'
 	done
-	rm -r "$tree.new"/{lists,cache,packages}
+	rm -r "$tree.new"/{lists,cache}
 	touch "$tree.new/complete"
 	mv "$tree.new" "$tree"
 }
@@ -120,6 +111,6 @@ done
 
 disk=$cache/systemd-$suite.img
 rm -f "$disk.new"
-mke2fs -q -t ext4 -E root_owner=0:0 -d "$root" "$disk.new" 1G
+mke2fs -q -t ext4 -E root_owner=0:0 -d "$root" "$disk.new" 1G >/dev/null
 mv "$disk.new" "$disk"
 echo "$disk"
