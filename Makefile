@@ -12,7 +12,7 @@ HOST_SIDE := host/mediator/mediator_phase3 host/executor/cuda-executor softgpu/d
 # Where Xen's libraries are.
 XEN_SIDE := host/xen/vgpu-xen host/xen/vgpu-xen-grants host/xen/vgpu-xen-jobs
 GUEST_LIBRARIES := guest/libcuda/libcuda.so.1 guest/libnvml/libnvidia-ml.so.1
-GUEST_TOOLS := guest/jobs/vgpu-run
+GUEST_TOOLS := guest/jobs/vgpu-run guest/jobs/libvgpujob.so.1
 HOST_PAGES := $(addprefix packaging/man/,mediator_phase3.8 vgpu-admin.8 vgpu-worker.8 vgpu-jobs.8)
 XEN_PAGES := $(addprefix packaging/man/,vgpu-xen.8 vgpu-xen-grants.8 vgpu-xen-jobs.8)
 GUEST_PAGES := packaging/man/vgpu-run.1
@@ -83,7 +83,7 @@ guest: configure
 	@ninja -C $(BUILD) --quiet $(GUEST_LIBRARIES) $(GUEST_TOOLS)
 	@$(MAKE) --no-print-directory -C guest/driver OUTPUT=$(abspath $(BUILD))/guest/driver
 	@echo "built $(BUILD)/guest/libcuda/libcuda.so.1, $(BUILD)/guest/libnvml/libnvidia-ml.so.1," \
-		"$(BUILD)/guest/jobs/vgpu-run, $(BUILD)/guest/driver/vgpu.ko"
+		"$(BUILD)/guest/jobs/vgpu-run, $(BUILD)/guest/jobs/libvgpujob.so.1, $(BUILD)/guest/driver/vgpu.ko"
 
 # Where the guest builds for itself, or DESTDIR is its file system. The driver's sources are for DKMS.
 DKMS_SOURCES = $(DESTDIR)/usr/src/vgpu-cuda-$(shell sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' guest/driver/dkms.conf)
@@ -91,6 +91,9 @@ install-guest: configure
 	@ninja -C $(BUILD) --quiet $(GUEST_LIBRARIES) $(GUEST_TOOLS) $(GUEST_PAGES)
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/vgpu-cuda $(addprefix $(BUILD)/,$(GUEST_LIBRARIES))
 	install -D -m 755 $(BUILD)/guest/jobs/vgpu-run $(DESTDIR)$(PREFIX)/bin/vgpu-run
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib $(BUILD)/guest/jobs/libvgpujob.so.1
+	ln -sf libvgpujob.so.1 $(DESTDIR)$(PREFIX)/lib/libvgpujob.so
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/include guest/jobs/vgpu_job.h
 	install -D -m 644 -t $(MAN)/man1 $(addprefix $(BUILD)/,$(GUEST_PAGES))
 	install -D -m 644 guest/driver/dkms.conf $(DKMS_SOURCES)/dkms.conf
 	install -D -m 644 -t $(DKMS_SOURCES)/protocol protocol/vgpu_device.h protocol/vgpu_uapi.h

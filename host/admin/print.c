@@ -46,6 +46,21 @@ void print_padded(FILE *file, const char *text, int width)
 		fputc(' ', file);
 }
 
+void print_cut(FILE *file, const char *text, int width)
+{
+	char cut[CELL_BYTES];
+	size_t at = 0;
+
+	for (int columns = 0; text[at] && at + 1 < sizeof(cut); at++) {
+		columns += ((unsigned char)text[at] & 0xc0) != 0x80;
+		if (columns > width)
+			break;
+		cut[at] = text[at];
+	}
+	cut[at] = '\0';
+	print_padded(file, cut, width);
+}
+
 static void cell_format(const json_t *value, char cell[CELL_BYTES])
 {
 	switch (value ? json_typeof(value) : JSON_NULL) {

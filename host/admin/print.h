@@ -14,6 +14,9 @@ void print_text(FILE *file, const char *text);
 /* The text padded to so many columns; 0: as long as it is. */
 void print_padded(FILE *file, const char *text, int width);
 
+/* Exactly so many columns of it. */
+void print_cut(FILE *file, const char *text, int width);
+
 void print_result(FILE *file, const json_t *result);
 
 #endif

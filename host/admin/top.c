@@ -12,7 +12,9 @@
 
 #include "print.h"
 
-#define MEBIBYTE 1048576.0
+#define MEBIBYTE    1048576.0
+#define BUCKETS_MAX 32
+#define SHORT_BYTES 16 /* of a number with its unit */
 /* Home, then each line clears its rest, and the end what is below: no flicker. A narrow terminal cuts lines. */
 #define SCREEN_BEGIN  "\033[H"
 #define LINE_END      "\033[K\n"
@@ -25,6 +27,10 @@ struct row {
 	const json_t *now;
 	double share; /* of the GPU time that was shared out; below 0: nobody had to share */
 	double wait_ms;
+	double wait_p50; /* seconds; below 0: it did not wait */
+	double wait_p99;
+	double call_p50; /* the same, of its calls on the host */
+	double call_p99;
 	double commands;
 	double mebibytes;
 };
@@ -71,6 +77,37 @@ static double grown(const json_t *before, const json_t *now, const char *name)
 	return change > 0 ? change : 0;
 }
 
+/* By linear interpolation in its bucket, of what was counted between the two; below 0: nothing was. */
+static double quantile(const json_t *before, const json_t *now, const char *name, const json_t *bounds, double part)
+{
+	const json_t *buckets = json_object_get(now, name);
+	const json_t *earlier = json_object_get(before, name);
+	size_t count = json_array_size(buckets);
+	double changes[BUCKETS_MAX];
+	double below = 0, all = 0, start = 0;
+
+	if (count > BUCKETS_MAX)
+		return -1;
+	for (size_t i = 0; i < count; i++) {
+		double change =
+			json_number_value(json_array_get(buckets, i)) - json_number_value(json_array_get(earlier, i));
+
+		changes[i] = change > 0 ? change : 0;
+		all += changes[i];
+	}
+	if (all <= 0)
+		return -1;
+	for (size_t i = 0; i < json_array_size(bounds) && i < count; i++) {
+		double end = json_number_value(json_array_get(bounds, i));
+
+		if (changes[i] > 0 && below + changes[i] >= part * all)
+			return start + (end - start) * (part * all - below) / changes[i];
+		below += changes[i];
+		start = end;
+	}
+	return start;
+}
+
 static int rows_compare(const void *one, const void *other)
 {
 	const struct row *first = one;
@@ -87,6 +124,8 @@ static int rows_compare(const void *one, const void *other)
 static struct row *rows_make(const json_t *before, const json_t *now, size_t *ret_count)
 {
 	const json_t *tenants = json_object_get(now, "tenants");
+	const json_t *wait_bounds = json_object_get(now, "wait_bounds");
+	const json_t *call_bounds = json_object_get(now, "call_bounds");
 	size_t count = json_array_size(tenants);
 	struct row *rows = count ? calloc(count, sizeof(*rows)) : NULL;
 	double seconds = grown(before, now, "time_ns") / 1e9;
@@ -103,6 +142,10 @@ static struct row *rows_make(const json_t *before, const json_t *now, size_t *re
 		rows[i].wait_ms = waits > 0 ? grown(earlier, tenant, "wait_ns") / waits / 1e6 : 0;
 		rows[i].commands = seconds > 0 ? grown(earlier, tenant, "commands") / seconds : 0;
 		rows[i].mebibytes = seconds > 0 ? grown(earlier, tenant, "bytes") / seconds / MEBIBYTE : 0;
+		rows[i].wait_p50 = quantile(earlier, tenant, "wait_buckets", wait_bounds, 0.5);
+		rows[i].wait_p99 = quantile(earlier, tenant, "wait_buckets", wait_bounds, 0.99);
+		rows[i].call_p50 = quantile(earlier, tenant, "call_buckets", call_bounds, 0.5);
+		rows[i].call_p99 = quantile(earlier, tenant, "call_buckets", call_bounds, 0.99);
 		used += rows[i].share;
 	}
 	for (size_t i = 0; i < *ret_count; i++)
@@ -115,34 +158,87 @@ static struct row *rows_make(const json_t *before, const json_t *now, size_t *re
 static const char *state_of(const struct row *row)
 {
 	if (number(row->now, "quarantined") != 0)
-		return "quarantined";
+		return "quar.";
 	if (json_is_true(json_object_get(row->now, "waiting")))
 		return "waits";
 	if (json_is_true(json_object_get(row->now, "has_gpu")))
-		return row->share < 0 ? "alone" : "has GPU";
+		return row->share < 0 ? "alone" : "GPU";
 	return number(row->now, "programs") > 0 ? "idle" : "-";
 }
 
+/* With two or three digits and the unit that fits: five characters. NULL ends the units. */
+static const char *shorten(char text[SHORT_BYTES], double value, double step, const char *const *units)
+{
+	while (value >= 999.5 && units[1]) {
+		value /= step;
+		units++;
+	}
+	snprintf(text, SHORT_BYTES, value < 9.95 && value != (double)(long)value ? "%.1f%s" : "%.0f%s", value, *units);
+	return text;
+}
+
+static const char *shorten_time(char text[SHORT_BYTES], double seconds)
+{
+	static const char *const units[] = {"us", "ms", "s", NULL};
+
+	return seconds < 0 ? "-" : shorten(text, seconds * 1e6, 1000, units);
+}
+
+static const char *shorten_bytes(char text[SHORT_BYTES], double bytes)
+{
+	static const char *const units[] = {"", "K", "M", "G", "T", NULL};
+
+	return shorten(text, bytes, 1024, units);
+}
+
+static const char *shorten_count(char text[SHORT_BYTES], double count)
+{
+	static const char *const units[] = {"", "k", "M", "G", NULL};
+
+	return shorten(text, count, 1000, units);
+}
+
+/* A tenant's line, of the columns of screen_print(). */
 static void row_print(const struct row *row, const char *end)
 {
-	char memory[64];
+	char texts[8][SHORT_BYTES];
+	char memory[2 * SHORT_BYTES];
+	char tenant[64];
+	char weight[16];
 	char share[16] = "-";
 	double limit = number(row->now, "memory_limit");
 
 	if (row->share >= 0)
 		snprintf(share, sizeof(share), "%.1f%%", 100 * row->share);
-	if (limit > 0)
-		snprintf(memory, sizeof(memory), "%.0f/%.0f", number(row->now, "memory_bytes") / MEBIBYTE,
-			 limit / MEBIBYTE);
-	else
-		snprintf(memory, sizeof(memory), "%.0f", number(row->now, "memory_bytes") / MEBIBYTE);
-	print_padded(stdout, text(row->now, "tenant"), 16);
-	printf(" ");
-	print_padded(stdout, text(row->now, "name"), 10);
-	printf(" %-11s %-6s %3.0f %7s %6.1f%% %8.2f %5.0f %13s %4.0f %9.0f %8.1f %6.0f %6.0f%s", state_of(row),
-	       text(row->now, "priority"), number(row->now, "weight"), share, 100 * number(row->now, "entitlement"),
-	       row->wait_ms, number(row->now, "in_flight"), memory, number(row->now, "programs"), row->commands,
-	       row->mebibytes, number(row->now, "errors"), number(row->now, "refused"), end);
+	snprintf(memory, sizeof(memory), "%s%s%s", shorten_bytes(texts[0], number(row->now, "memory_bytes")),
+		 limit > 0 ? "/" : "", limit > 0 ? shorten_bytes(texts[1], limit) : "");
+	snprintf(tenant, sizeof(tenant), "%s %s", text(row->now, "tenant"), text(row->now, "name"));
+	print_cut(stdout, tenant, 14);
+	snprintf(weight, sizeof(weight), "%c%.0f", text(row->now, "priority")[0], number(row->now, "weight"));
+	printf(" %-5s %-4s %6s %3.0f%% %5s %5s %5s %5s %5.5s %11s %3.0f %5s %5s %4s%s", state_of(row), weight, share,
+	       100 * number(row->now, "entitlement"), shorten_time(texts[2], row->wait_p50),
+	       shorten_time(texts[3], row->wait_p99), shorten_time(texts[4], row->call_p50),
+	       shorten_time(texts[5], row->call_p99), shorten_count(texts[0], number(row->now, "in_flight")), memory,
+	       number(row->now, "programs"), shorten_count(texts[6], row->commands),
+	       shorten_bytes(texts[7], row->mebibytes * MEBIBYTE),
+	       shorten_count(texts[1], number(row->now, "errors") + number(row->now, "refused")), end);
+}
+
+/* What the sensors have said. */
+static void sensors_print(const json_t *gpu)
+{
+	char texts[2][SHORT_BYTES];
+	double total = number(gpu, "memory_total_bytes");
+
+	if (!json_is_null(json_object_get(gpu, "utilization_percent")))
+		printf(", %.0f%% busy", number(gpu, "utilization_percent"));
+	if (!json_is_null(json_object_get(gpu, "memory_used_bytes")))
+		printf(", %s%s%s", shorten_bytes(texts[0], number(gpu, "memory_used_bytes")), total > 0 ? "/" : "",
+		       total > 0 ? shorten_bytes(texts[1], total) : "");
+	if (!json_is_null(json_object_get(gpu, "temperature_celsius")))
+		printf(", %.0f C", number(gpu, "temperature_celsius"));
+	if (!json_is_null(json_object_get(gpu, "power_milliwatts")))
+		printf(", %.0f W", number(gpu, "power_milliwatts") / 1000);
 }
 
 static void screen_print(const json_t *before, const json_t *now, size_t lines_max, const char *end)
@@ -157,13 +253,19 @@ static void screen_print(const json_t *before, const json_t *now, size_t lines_m
 	       grown(before, now, "switches"), end);
 	json_array_foreach(gpus, index, gpu)
 	{
-		printf("GPU %.0f: policy %s, %.0f programs of %.0f tenants, %.0f wait%s", number(gpu, "gpu"),
-		       text(gpu, "policy"), number(gpu, "programs"), number(gpu, "tenants"), number(gpu, "waiting"),
-		       end);
+		printf("GPU ");
+		print_text(stdout, text(gpu, "name"));
+		printf(": %s%s%.0f programs of %.0f tenants, %.0f wait", text(gpu, "policy"),
+		       text(gpu, "policy")[0] ? ", " : "", number(gpu, "programs"), number(gpu, "tenants"),
+		       number(gpu, "waiting"));
+		sensors_print(gpu);
+		printf("%s", end);
+		lines_max -= lines_max > 0 && lines_max != SIZE_MAX;
 	}
-	printf("%s%-16s %-10s %-11s %-6s %3s %7s %7s %8s %5s %13s %4s %9s %8s %6s %6s%s", end, "TENANT", "NAME",
-	       "STATE", "PRIO", "WT", "SHARE", "ENTITL", "WAIT ms", "QUEUE", "MEMORY MiB", "PROG", "COMMAND/s", "MiB/s",
-	       "ERRORS", "REFUSD", end);
+	printf("%s%14s %5s %4s %6s %4s %11s %11s %5s %11s %3s %5s %5s %4s%s", end, "", "", "", "", "", "WAIT", "CALL",
+	       "", "", "", "", "", "", end);
+	printf("%-14s %-5s %-4s %6s %4s %5s %5s %5s %5s %5s %11s %3s %5s %5s %4s%s", "TENANT", "STATE", "PRIO", "SHARE",
+	       "ENTL", "p50", "p99", "p50", "p99", "QUEUE", "MEMORY", "PRG", "CMD/s", "B/s", "ERR", end);
 	for (size_t i = 0; i < count && i < lines_max; i++)
 		row_print(&rows[i], end);
 	if (count > lines_max)
@@ -171,25 +273,37 @@ static void screen_print(const json_t *before, const json_t *now, size_t lines_m
 	free(rows);
 }
 
+/* Null: there was none. */
+static json_t *microseconds(double seconds)
+{
+	return seconds < 0 ? json_null() : json_real(seconds * 1e6);
+}
+
 static void json_print(const json_t *before, const json_t *now)
 {
 	size_t count;
 	struct row *rows = rows_make(before, now, &count);
 	json_t *list = json_array();
+	json_t *result;
 
 	for (size_t i = 0; i < count; i++) {
 		json_t *row = json_copy((json_t *)(uintptr_t)rows[i].now);
 
 		json_object_set_new(row, "share", rows[i].share < 0 ? json_null() : json_real(rows[i].share));
 		json_object_set_new(row, "wait_ms", json_real(rows[i].wait_ms));
+		json_object_set_new(row, "wait_p50_us", microseconds(rows[i].wait_p50));
+		json_object_set_new(row, "wait_p99_us", microseconds(rows[i].wait_p99));
+		json_object_set_new(row, "call_p50_us", microseconds(rows[i].call_p50));
+		json_object_set_new(row, "call_p99_us", microseconds(rows[i].call_p99));
 		json_object_set_new(row, "commands_per_second", json_real(rows[i].commands));
 		json_object_set_new(row, "mib_per_second", json_real(rows[i].mebibytes));
 		json_array_append_new(list, row);
 	}
-	json_dumpf(list, stdout, JSON_COMPACT);
+	result = json_pack("{s:O, s:o}", "gpus", json_object_get(now, "gpus"), "tenants", list);
+	json_dumpf(result, stdout, JSON_COMPACT);
 	printf("\n");
 	fflush(stdout);
-	json_decref(list);
+	json_decref(result);
 	free(rows);
 }
 
@@ -197,10 +311,10 @@ static size_t lines_of_screen(void)
 {
 	struct winsize size;
 
-	/* Above the tenants' lines: the head, a GPU or two, headings. */
+	/* Beside the GPUs' lines and the tenants': the head, headings, how many are left out. */
 	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_row < 10)
 		return SIZE_MAX;
-	return size.ws_row - 7u;
+	return size.ws_row - 5u;
 }
 
 static void pause_for(double seconds)

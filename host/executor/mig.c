@@ -1,46 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mig.h"
 
-#include <dlfcn.h>
 #include <stdio.h>
 #include <string.h>
 
-/* nvml.h: values of its enumerations, and its structures. */
-#define LIBRARY		       "libnvidia-ml.so.1"
-#define NVML_SUCCESS	       0
-#define NVML_DEVICE_MIG_ENABLE 1
+#include "nvml.h"
+#include "nvml_abi.h"
+#include "nvml_functions.h"
 
-struct nvml_memory {
-	unsigned long long total;
-	unsigned long long free;
-	unsigned long long used;
-};
+#define NVML_DEVICE_MIG_ENABLE 1 /* nvml.h */
 
-struct nvml_pci {
-	char bus_id_legacy[16];
-	unsigned int domain;
-	unsigned int bus;
-	unsigned int device;
-	unsigned int device_id;
-	unsigned int subsystem_id;
-	char bus_id[32];
-};
-
-typedef int nvml_no_arguments(void);
-typedef int nvml_number(unsigned int *number);
-typedef int nvml_handle(unsigned int index, void **handle);
-typedef int nvml_text(void *handle, char *text, unsigned int bytes);
 typedef int nvml_memory(void *handle, struct nvml_memory *memory);
-typedef int nvml_pci(void *handle, struct nvml_pci *pci);
+typedef int nvml_pci(void *handle, struct nvml_pci_info *pci);
 typedef int nvml_mode(void *handle, unsigned int *current, unsigned int *pending);
 typedef int nvml_number_of(void *handle, unsigned int *number);
 typedef int nvml_handle_of(void *handle, unsigned int index, void **ret_handle);
 
 struct library {
-	nvml_no_arguments *init;
-	nvml_number *count;
-	nvml_handle *handle;
-	nvml_text *uuid;
+	struct nvml nvml;
 	nvml_text *name;
 	nvml_memory *memory;
 	nvml_pci *pci;
@@ -54,29 +31,24 @@ struct library {
 /* False: there is none, or it is older than MIG. */
 static bool library_open(struct library *ret_library)
 {
-	void *library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
-	struct library found;
+	struct nvml nvml;
 
-	if (!library)
+	if (nvml_open(&nvml) != NVML_SUCCESS)
 		return false;
-	found = (struct library){
-		.init = (nvml_no_arguments *)dlsym(library, "nvmlInit_v2"),
-		.count = (nvml_number *)dlsym(library, "nvmlDeviceGetCount_v2"),
-		.handle = (nvml_handle *)dlsym(library, "nvmlDeviceGetHandleByIndex_v2"),
-		.uuid = (nvml_text *)dlsym(library, "nvmlDeviceGetUUID"),
-		.name = (nvml_text *)dlsym(library, "nvmlDeviceGetName"),
-		.memory = (nvml_memory *)dlsym(library, "nvmlDeviceGetMemoryInfo"),
-		.pci = (nvml_pci *)dlsym(library, "nvmlDeviceGetPciInfo_v3"),
-		.mig_mode = (nvml_mode *)dlsym(library, "nvmlDeviceGetMigMode"),
-		.mig_count_max = (nvml_number_of *)dlsym(library, "nvmlDeviceGetMaxMigDeviceCount"),
-		.mig_handle = (nvml_handle_of *)dlsym(library, "nvmlDeviceGetMigDeviceHandleByIndex"),
-		.gpu_instance = (nvml_number_of *)dlsym(library, "nvmlDeviceGetGpuInstanceId"),
-		.compute_instance = (nvml_number_of *)dlsym(library, "nvmlDeviceGetComputeInstanceId"),
+	*ret_library = (struct library){
+		.nvml = nvml,
+		.name = (nvml_text *)nvml_function(&nvml, "nvmlDeviceGetName"),
+		.memory = (nvml_memory *)nvml_function(&nvml, "nvmlDeviceGetMemoryInfo"),
+		.pci = (nvml_pci *)nvml_function(&nvml, "nvmlDeviceGetPciInfo_v3"),
+		.mig_mode = (nvml_mode *)nvml_function(&nvml, "nvmlDeviceGetMigMode"),
+		.mig_count_max = (nvml_number_of *)nvml_function(&nvml, "nvmlDeviceGetMaxMigDeviceCount"),
+		.mig_handle = (nvml_handle_of *)nvml_function(&nvml, "nvmlDeviceGetMigDeviceHandleByIndex"),
+		.gpu_instance = (nvml_number_of *)nvml_function(&nvml, "nvmlDeviceGetGpuInstanceId"),
+		.compute_instance = (nvml_number_of *)nvml_function(&nvml, "nvmlDeviceGetComputeInstanceId"),
 	};
-	*ret_library = found;
-	return found.init && found.count && found.handle && found.uuid && found.name && found.memory && found.pci &&
-	       found.mig_mode && found.mig_count_max && found.mig_handle && found.gpu_instance &&
-	       found.compute_instance && found.init() == NVML_SUCCESS;
+	return ret_library->name && ret_library->memory && ret_library->pci && ret_library->mig_mode &&
+	       ret_library->mig_count_max && ret_library->mig_handle && ret_library->gpu_instance &&
+	       ret_library->compute_instance;
 }
 
 static bool is_in_mig_mode(const struct library *library, void *gpu)
@@ -94,7 +66,7 @@ static bool unit_read(const struct library *library, void *device, struct mig_un
 	struct mig_unit unit = {.name = ""};
 	struct nvml_memory memory;
 
-	if (library->uuid(device, unit.uuid, sizeof(unit.uuid) - 1) != NVML_SUCCESS ||
+	if (library->nvml.uuid(device, unit.uuid, sizeof(unit.uuid) - 1) != NVML_SUCCESS ||
 	    library->name(device, unit.name, sizeof(unit.name) - 1) != NVML_SUCCESS ||
 	    library->memory(device, &memory) != NVML_SUCCESS)
 		return false;
@@ -141,14 +113,14 @@ unsigned mig_units_list(struct mig_unit ret_units[MIG_UNITS_MAX])
 	unsigned count = 0;
 	bool any = false;
 
-	if (!library_open(&library) || library.count(&gpus) != NVML_SUCCESS)
+	if (!library_open(&library) || library.nvml.count(&gpus) != NVML_SUCCESS)
 		return 0;
 	for (unsigned int i = 0; i < gpus && count < MIG_UNITS_MAX; i++) {
 		struct mig_unit whole;
-		struct nvml_pci pci;
+		struct nvml_pci_info pci;
 		void *gpu = NULL;
 
-		if (library.handle(i, &gpu) != NVML_SUCCESS || !unit_read(&library, gpu, &whole) ||
+		if (library.nvml.handle(i, &gpu) != NVML_SUCCESS || !unit_read(&library, gpu, &whole) ||
 		    library.pci(gpu, &pci) != NVML_SUCCESS)
 			continue;
 		snprintf(whole.pci, sizeof(whole.pci), "%04x:%02x:%02x.0", pci.domain & 0xffff, pci.bus & 0xff,

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "settings.h"
 
-#include <argp.h>
 #include <arpa/inet.h>
-#include <errno.h>
 #include <event2/util.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +11,7 @@
 #include <unistd.h>
 
 #include "installation.h"
+#include "number_option.h"
 
 #define SOCKET_PATH_BYTES sizeof(((struct sockaddr_un *)0)->sun_path)
 #define SECONDS_MAX	  31536000
@@ -30,30 +29,6 @@ void settings_address_write(const struct in6_addr *address, char *text, size_t b
 		inet_ntop(AF_INET6, address, text, (socklen_t)bytes);
 }
 
-/* False: the text is no number from least to most. */
-static bool number_parse(const char *text, unsigned long least, unsigned long most, unsigned *ret_number)
-{
-	unsigned long number;
-	char *end;
-
-	errno = 0;
-	number = strtoul(text, &end, 10);
-	if (text[0] < '0' || text[0] > '9' || *end || errno || number < least || number > most)
-		return false;
-	*ret_number = (unsigned)number;
-	return true;
-}
-
-static unsigned number_take(const struct argp_state *state, const char *option, const char *text, unsigned long least,
-			    unsigned long most)
-{
-	unsigned number = 0;
-
-	if (!number_parse(text, least, most, &number))
-		argp_error(state, "--%s: \"%s\" is no number from %lu to %lu", option, text, least, most);
-	return number;
-}
-
 static const char *socket_take(const struct argp_state *state, const char *option, const char *path)
 {
 	if (!*path || strlen(path) >= SOCKET_PATH_BYTES)
@@ -62,9 +37,19 @@ static const char *socket_take(const struct argp_state *state, const char *optio
 	return path;
 }
 
+static bool id_parse(const char *text, uint32_t least, uint32_t most, uint32_t *ret_id)
+{
+	uint64_t number;
+
+	if (!number_parse(text, 10, least, most, &number))
+		return false;
+	*ret_id = (uint32_t)number;
+	return true;
+}
+
 static bool vm_id_parse(const char *text, uint32_t *ret_vm_id)
 {
-	return number_parse(text, JOBS_NO_VM + 1, UINT32_MAX, ret_vm_id);
+	return id_parse(text, JOBS_NO_VM + 1, UINT32_MAX, ret_vm_id);
 }
 
 /* PEER=VM_ID */
@@ -132,7 +117,7 @@ static bool listen_parse(const char *where, struct settings_listen *listen)
 		vm->svm_family = AF_VSOCK;
 		vm->svm_cid = VMADDR_CID_ANY;
 		listen->length = sizeof(*vm);
-		return number_parse(where + 6, 1, UINT32_MAX - 1, &vm->svm_port);
+		return id_parse(where + 6, 1, UINT32_MAX - 1, &vm->svm_port);
 	}
 	listen->length = sizeof(listen->address);
 	/* The port is at the same place in both families. */
@@ -199,16 +184,16 @@ static error_t option_parse(int key, char *argument, struct argp_state *state)
 		jobs->mediator = socket_take(state, "mediator", argument);
 		return 0;
 	case 't':
-		jobs->job_seconds = number_take(state, "job-timeout", argument, 1, SECONDS_MAX);
+		jobs->job_seconds = number_option_take(state, "--job-timeout", argument, 1, SECONDS_MAX);
 		return 0;
 	case 'i':
-		jobs->idle_seconds = number_take(state, "idle-timeout", argument, 0, SECONDS_MAX);
+		jobs->idle_seconds = number_option_take(state, "--idle-timeout", argument, 0, SECONDS_MAX);
 		return 0;
 	case 'c':
-		jobs->clients_max = number_take(state, "clients-max", argument, 1, CLIENTS_MAX);
+		jobs->clients_max = number_option_take(state, "--clients-max", argument, 1, CLIENTS_MAX);
 		return 0;
 	case 'V':
-		jobs->clients_of_vm_max = number_take(state, "clients-per-vm", argument, 1, CLIENTS_MAX);
+		jobs->clients_of_vm_max = number_option_take(state, "--clients-per-vm", argument, 1, CLIENTS_MAX);
 		return 0;
 	case OPTION_CHECK:
 		settings->checks_only = true;

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "admin.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "admin_private.h"
 #include "log.h"
+#include "number.h"
 #include "session.h"
 
 int admin_fail(struct admin_request *request, const char *code, const char *format, ...)
@@ -81,17 +80,12 @@ int admin_number(struct admin_request *request, const char *name, uint64_t minim
 		 uint64_t *ret_number)
 {
 	char text[32];
-	unsigned long long number;
-	char *end;
 
 	if (admin_text(request, name, text, sizeof(text)) < 0)
 		return -1;
-	errno = 0;
-	number = strtoull(text, &end, 10);
-	if (text[0] < '0' || text[0] > '9' || *end || errno || number < minimum || number > maximum)
+	if (!number_parse(text, 10, minimum, maximum, ret_number))
 		return admin_fail(request, ADMIN_INVALID, "%s: \"%s\" is no number from %llu to %llu", name, text,
 				  (unsigned long long)minimum, (unsigned long long)maximum);
-	*ret_number = number;
 	return 0;
 }
 
@@ -205,7 +199,7 @@ int admin_tenant(struct admin_request *request, struct store_tenant *ret_tenant)
 static const struct admin_command *command_find(const char *name)
 {
 	const struct admin_command *const tables[] = {admin_list_commands, admin_vm_commands, admin_pool_commands,
-						      admin_show_commands};
+						      admin_show_commands, admin_usage_commands};
 
 	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
 		for (const struct admin_command *command = tables[i]; command->name; command++) {

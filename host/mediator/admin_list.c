@@ -225,8 +225,9 @@ static int scan_vms(struct admin_request *request)
 
 		snprintf(key, sizeof(key), "vm:%u", vm_id);
 		json_array_append_new(request->result,
-				      json_pack("{s:i, s:i, s:o, s:b, s:b}", "pid", machines[i].pid, "vm_id",
-						(int)vm_id, "name", admin_string(machines[i].name), "registered",
+				      json_pack("{s:i, s:s, s:i, s:o, s:b, s:b}", "pid", machines[i].pid, "kind",
+						discovery_kind_name(machines[i].kind), "vm_id", (int)vm_id, "name",
+						admin_string(machines[i].name), "registered",
 						store_tenant_get(mediator->store, key, &tenant) == STORE_DONE,
 						"connected", session_of_vm(mediator, vm_id) != NULL));
 	}

@@ -38,6 +38,7 @@ extern const struct admin_command admin_list_commands[];
 extern const struct admin_command admin_vm_commands[];
 extern const struct admin_command admin_pool_commands[];
 extern const struct admin_command admin_show_commands[];
+extern const struct admin_command admin_usage_commands[];
 
 /* -1, to be returned. */
 int admin_fail(struct admin_request *request, const char *code, const char *format, ...)

@@ -3,19 +3,16 @@
 #include <event2/buffer.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "admin_private.h"
 #include "channel.h"
-#include "executor_group.h"
 #include "health.h"
 #include "latency.h"
 #include "log.h"
 #include "metrics.h"
 #include "probe.h"
 #include "schedule_policy.h"
-#include "scheduler.h"
 #include "session.h"
 #include "state.h"
 #include "usage.h"
@@ -79,68 +76,6 @@ static int show_connections(struct admin_request *request)
 						"programs", (int)session->channels_open, "ending",
 						session->socket < 0));
 	}
-	return 0;
-}
-
-/* What top shows: everything that a rate is made of, with the time that it belongs to. */
-static json_t *tenant_usage(const struct mediator *mediator, const struct tenant *tenant)
-{
-	const struct usage_waits *waits = &tenant->usage.waits;
-	struct usage_view view = usage_look(mediator, tenant);
-	const char *name = tenant->key.kind == TENANT_VM ? admin_live_name(mediator, tenant->key.id) : "";
-	json_t *row =
-		json_pack("{s:o, s:o, s:s, s:i, s:i, s:f, s:I, s:b, s:b, s:I}", "tenant", admin_string(tenant->name),
-			  "name", admin_string(name), "priority", admin_priority_name(tenant->settings.priority),
-			  "weight", (int)tenant->settings.weight, "programs", (int)tenant->processes, "entitlement",
-			  view.entitlement, "gpu_ns", (json_int_t)view.used_ns, "has_gpu", view.has_gpu, "waiting",
-			  view.is_waiting, "in_flight", (json_int_t)view.in_flight);
-	const struct {
-		const char *name;
-		uint64_t value;
-	} numbers[] = {
-		{"waits", waits->count},
-		{"wait_ns", waits->sum_ns},
-		{"memory_bytes", view.memory_bytes},
-		{"memory_limit", tenant->settings.limits.memory_bytes},
-		{"pinned_bytes", view.pinned_bytes},
-		{"host_memory_bytes", executor_group_memory(&tenant->group)},
-		{"commands", view.sums.counters.calls},
-		{"launches", view.sums.counters.launches},
-		{"bytes", view.sums.counters.bytes_to_device + view.sums.counters.bytes_from_device},
-		{"errors", view.sums.counters.errors},
-		{"refused", tenant->usage.refusals},
-		{"faults", tenant->faults_in_all},
-		{"quarantined", tenant->quarantined_until != 0},
-	};
-
-	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
-		json_object_set_new(row, numbers[i].name, json_integer((json_int_t)numbers[i].value));
-	return row;
-}
-
-static int show_usage(struct admin_request *request)
-{
-	const struct mediator *mediator = request->mediator;
-	struct scheduler_gpu gpus[SCHEDULERS_MAX];
-	unsigned count = schedulers_look(mediator, gpus, SCHEDULERS_MAX);
-	json_t *gpu_rows = json_array();
-	json_t *rows = json_array();
-	const struct tenant *tenant;
-	struct timespec now;
-
-	for (unsigned i = 0; i < count && i < SCHEDULERS_MAX; i++)
-		json_array_append_new(gpu_rows,
-				      json_pack("{s:i, s:s, s:i, s:i, s:i, s:o}", "gpu", (int)gpus[i].gpu, "policy",
-						gpus[i].policy, "tenants", (int)gpus[i].tenants, "programs",
-						(int)gpus[i].processes, "waiting", (int)gpus[i].waiting, "current",
-						admin_string(gpus[i].current ? gpus[i].current->name : "")));
-	LIST_FOREACH(tenant, &mediator->tenants, link)
-	json_array_append_new(rows, tenant_usage(mediator, tenant));
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	request->result =
-		json_pack("{s:I, s:I, s:I, s:o, s:o}", "time_ns", (json_int_t)(now.tv_sec * 1000000000ll + now.tv_nsec),
-			  "uptime_seconds", (json_int_t)state_uptime_seconds(mediator), "switches",
-			  (json_int_t)mediator->counters.grants, "gpus", gpu_rows, "tenants", rows);
 	return 0;
 }
 
@@ -231,7 +166,6 @@ const struct admin_command admin_show_commands[] = {
 	{"show-health", "", show_health, true},
 	{"show-connections", "", show_connections, true},
 	{"show-metrics", "format ", show_metrics, true},
-	{"show-usage", "", show_usage, true},
 	{"show-latency", "", show_latency, true},
 	{"reload-config", "", reload_config, false},
 	{NULL, NULL, NULL, false},

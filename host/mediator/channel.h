@@ -31,6 +31,7 @@
 #include "placement.h"
 #include "scheduler.h"
 #include "share.h"
+#include "standstill.h"
 
 struct channel;
 struct event;
@@ -118,6 +119,8 @@ struct channel {
 	struct counters_page counters;
 	struct share_table *shares;	    /* what its executor has published; NULL: nothing */
 	struct scheduler_process *schedule; /* NULL: no executor */
+	struct standstill standstill;	    /* of its executor */
+	bool is_silent;			    /* that is to be ended for it */
 	struct event *start_timer;	    /* PACED: the delay; else the time that the start may take */
 	/* What the executor said went wrong, for when it ends. */
 	enum vgpu_channel_error fault_error;

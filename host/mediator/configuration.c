@@ -11,6 +11,7 @@
 
 #include "configuration_value.h"
 #include "log.h"
+#include "number.h"
 
 #define LINE_BYTES_MAX	    4096
 #define OVERRIDES_COUNT_MAX 128
@@ -72,12 +73,16 @@ static const struct setting settings[] = {
 	{"relay", SETTING_TEXT, FIELD(relay), 0, 0, 0, "PATH", "The vgpu-relay program"},
 	{"log", SETTING_TEXT, FIELD(log), 0, 0, 0, "FILE", "Log file; standard error without it"},
 	{"log-level", SETTING_TEXT, FIELD(log_level), 0, 0, 0, "LEVEL", "error, warning, info or debug"},
+	{"log-format", SETTING_TEXT, FIELD(log_format), 0, 0, 0, "text|json",
+	 "Lines of the log, where it is not the journal, which has fields (text)"},
 	{"local-pool", SETTING_POOL, FIELD(local_pool), 0, 0, 'A', "A-Z", "Pool of local programs"},
 	{"heartbeat", SETTING_NUMBER, FIELD(heartbeat_seconds), 1, 86400, 30, "SECONDS", "Time between heartbeats"},
 	{"executor-start-timeout", SETTING_NUMBER, FIELD(executor_start_seconds), 1, 3600, 30, "SECONDS",
 	 "Time an executor has to become ready"},
 	{"executor-stop-timeout", SETTING_NUMBER, FIELD(executor_stop_seconds), 1, 60, 2, "SECONDS",
 	 "Time an executor has to end before it is killed"},
+	{"executor-silence", SETTING_NUMBER, FIELD(executor_silence_ms), 0, 3600000, 5000, "MS",
+	 "An executor that is stopped for longer (SIGSTOP, a debugger) is ended; 0: none is"},
 	{"probe-timeout", SETTING_NUMBER, FIELD(probe_seconds), 1, 3600, 60, "SECONDS", "Time a driver has to answer"},
 	{"hello-timeout", SETTING_NUMBER, FIELD(hello_seconds), 1, 3600, 5, "SECONDS",
 	 "Time a peer has to say who it is"},
@@ -154,16 +159,12 @@ static void list_clear(struct configuration_list *list)
 		free(list->values[--list->count]);
 }
 
-static int number_parse(const struct setting *setting, const char *text, int base, unsigned *ret_number,
-			char reason[REASON_BYTES])
+static int number_read(const struct setting *setting, const char *text, int base, unsigned *ret_number,
+		       char reason[REASON_BYTES])
 {
-	char *end = NULL;
-	unsigned long number = 0;
+	uint64_t number;
 
-	errno = 0;
-	if (isdigit((unsigned char)*text))
-		number = strtoul(text, &end, base);
-	if (end && !errno && !*end && number >= setting->minimum && number <= setting->maximum) {
+	if (number_parse(text, base, setting->minimum, setting->maximum, &number)) {
 		*ret_number = (unsigned)number;
 		return 0;
 	}
@@ -186,9 +187,9 @@ static int setting_apply(struct configuration *configuration, const struct setti
 
 	switch (setting->kind) {
 	case SETTING_NUMBER:
-		return number_parse(setting, value, 10, field, reason);
+		return number_read(setting, value, 10, field, reason);
 	case SETTING_MODE:
-		return number_parse(setting, value, 8, field, reason);
+		return number_read(setting, value, 8, field, reason);
 	case SETTING_FLAG:
 		if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0)
 			return -1;

@@ -47,10 +47,12 @@ struct configuration {
 	unsigned worker_lanes; /* more than a relay can have: as it sees fit */
 	char *log;	       /* NULL: standard error */
 	char *log_level;
+	char *log_format;
 	char local_pool; /* of local programs */
 	unsigned heartbeat_seconds;
 	unsigned executor_start_seconds;
 	unsigned executor_stop_seconds;
+	unsigned executor_silence_ms; /* 0: it may stand still */
 	unsigned probe_seconds;
 	unsigned hello_seconds;
 	unsigned connections_max;

@@ -76,6 +76,11 @@ static bool log_level_check(const char *value, const struct reason *reason)
 	return log_level_parse(value, &level) == 0 || refuse(reason, "one of error, warning, info, debug");
 }
 
+static bool log_format_check(const char *value, const struct reason *reason)
+{
+	return strcmp(value, "text") == 0 || strcmp(value, "json") == 0 || refuse(reason, "one of text, json");
+}
+
 static bool policy_check(const char *value, const struct reason *reason)
 {
 	return strcmp(value, SCHEDULER_POLICY_NONE) == 0 || policy_find(value) ||
@@ -126,6 +131,7 @@ bool configuration_value_check(const char *setting, const char *value, char *ret
 		{"executor-environment", variable_check},
 		{"worker", worker_check},
 		{"log-level", log_level_check},
+		{"log-format", log_format_check},
 		{"policy", policy_check},
 		{"placement", placement_check},
 		{"tenant", tenant_check},

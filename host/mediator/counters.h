@@ -7,6 +7,7 @@
 #ifndef MEDIATOR_COUNTERS_H
 #define MEDIATOR_COUNTERS_H
 
+#include "usage.h"
 #include "vgpu_control.h"
 
 #define POOL_COUNT 26
@@ -16,13 +17,17 @@ struct mediator;
 /* Of executors that are gone; memory_bytes and pinned_bytes stay 0. */
 struct counters {
 	struct vgpu_executor_counters gone[POOL_COUNT];
-	uint64_t refusals[POOL_COUNT]; /* of programs */
-	uint64_t starts[POOL_COUNT];   /* of executors */
-	uint64_t deaths[POOL_COUNT];   /* of executors that were not asked to end */
-	uint64_t gpu_ns[POOL_COUNT];   /* that tenants were charged */
+	uint64_t refusals[POOL_COUNT];	     /* of programs */
+	uint64_t starts[POOL_COUNT];	     /* of executors */
+	uint64_t deaths[POOL_COUNT];	     /* of executors that were not asked to end */
+	uint64_t gpu_ns[POOL_COUNT];	     /* that tenants were charged */
+	uint64_t quarantines_of[POOL_COUNT]; /* of tenants whose pool is known */
 	uint64_t quarantines;
-	uint64_t grants;     /* of the GPU, from one tenant to the next */
-	uint32_t pools_seen; /* a bit for each pool that had an executor */
+	struct usage_waits waits[POOL_COUNT]; /* of its tenants for GPUs */
+	uint64_t gpu_before_ns[POOL_COUNT];   /* gpu_ns at the last usage_shares_take() */
+	uint64_t gpu_lately_ns[POOL_COUNT];   /* between the two last ones */
+	uint64_t grants;		      /* of the GPU, from one tenant to the next */
+	uint32_t pools_seen;		      /* a bit for each pool that had an executor */
 };
 
 /* One executor's page, and the descriptor to give it. The descriptor may be closed at any time. */

@@ -54,12 +54,21 @@ static size_t command_line_read(struct discovery *discovery, const char *pid)
 	return used;
 }
 
-static bool is_qemu(const char *program)
+/* Its processes by the name that they were started by. */
+static bool kind_find(const char *program, enum discovery_kind *ret_kind)
 {
 	const char *slash = strrchr(program, '/');
 	const char *name = slash ? slash + 1 : program;
 
-	return strncmp(name, "qemu-system", 11) == 0 || strcmp(name, "qemu-kvm") == 0;
+	if (strncmp(name, "qemu-system", 11) == 0 || strcmp(name, "qemu-kvm") == 0)
+		*ret_kind = DISCOVERY_QEMU;
+	else if (strcmp(name, "vgpu-xen") == 0)
+		*ret_kind = DISCOVERY_XEN;
+	else if (strcmp(name, "vgpu-xen-grants") == 0)
+		*ret_kind = DISCOVERY_XEN_GRANTS;
+	else
+		return false;
+	return true;
 }
 
 /* "vgpu-cuda,vm_id=1" or {"driver":"vgpu-cuda","vm_id":1} */
@@ -92,15 +101,12 @@ static void name_take(struct discovery_machine *machine, const char *value)
 	log_text_copy(machine->name, sizeof(machine->name), value, strcspn(value, ","));
 }
 
-static bool machine_take(const struct discovery *discovery, size_t bytes, struct discovery_machine *machine)
+/* Has the device? */
+static bool qemu_take(const char *argument, const char *end, struct discovery_machine *machine)
 {
-	const char *argument = discovery->command_line;
-	const char *end = argument + bytes;
 	const char *option = "";
 	bool found = false;
 
-	if (bytes == 0 || !is_qemu(argument))
-		return false;
 	for (; argument < end; argument += strlen(argument) + 1) {
 		if (strcmp(option, "-device") == 0 && is_our_device(argument)) {
 			found = true;
@@ -114,16 +120,73 @@ static bool machine_take(const struct discovery *discovery, size_t bytes, struct
 	return found;
 }
 
+static bool option_has_value(const char *option)
+{
+	static const char *const without[] = {"--trace", "--background", "--check"};
+
+	for (size_t i = 0; i < sizeof(without) / sizeof(without[0]); i++) {
+		if (strcmp(option, without[i]) == 0)
+			return false;
+	}
+	return strchr(option, '=') == NULL;
+}
+
+/* "[OPTION...] DOMID", and a slot after it where it is a device. Serves a guest? The service of grants itself does not.
+ */
+static bool xen_take(const char *argument, const char *end, struct discovery_machine *machine)
+{
+	const char *option = "";
+
+	for (; argument < end; argument += strlen(argument) + 1) {
+		if (strncmp(argument, "--vm-id=", 8) == 0 || strcmp(option, "--vm-id") == 0)
+			machine->vm_id = (uint32_t)strtoul(argument + (argument[0] == '-' ? 8 : 0), NULL, 10);
+		else if (!option[0] && isdigit((unsigned char)argument[0]) && !machine->domain)
+			machine->domain = (uint32_t)strtoul(argument, NULL, 10);
+		option = argument[0] == '-' && option_has_value(argument) ? argument : "";
+	}
+	/* 0: the mediator chooses. */
+	machine->has_vm_id = machine->vm_id != 0;
+	snprintf(machine->name, sizeof(machine->name), "domain %u", machine->domain);
+	return machine->domain != 0;
+}
+
+static bool machine_take(const struct discovery *discovery, size_t bytes, struct discovery_machine *machine)
+{
+	const char *arguments = discovery->command_line;
+	const char *end = arguments + bytes;
+
+	if (bytes == 0 || !kind_find(arguments, &machine->kind))
+		return false;
+	arguments += strlen(arguments) + 1;
+	return machine->kind == DISCOVERY_QEMU ? qemu_take(arguments, end, machine) : xen_take(arguments, end, machine);
+}
+
+const char *discovery_kind_name(enum discovery_kind kind)
+{
+	static const char *const names[] = {
+		[DISCOVERY_QEMU] = "QEMU", [DISCOVERY_XEN] = "Xen", [DISCOVERY_XEN_GRANTS] = "Xen grants"};
+
+	return names[kind];
+}
+
 void discovery_log(const struct discovery *discovery)
 {
-	log_info("Found %u QEMU VMs with vgpu-cuda devices", discovery->count);
+	unsigned over_grants = 0;
+
+	for (unsigned i = 0; i < discovery->count; i++)
+		over_grants += discovery->machines[i].kind == DISCOVERY_XEN_GRANTS;
+	/* A guest with vgpu-xen's device has a QEMU too. */
+	log_info("Found %u QEMU VMs with vgpu-cuda devices", discovery->count - over_grants);
+	if (over_grants)
+		log_info("Found %u Xen guests with channels over grants", over_grants);
 	for (unsigned i = 0; i < discovery->count; i++) {
 		const struct discovery_machine *machine = &discovery->machines[i];
+		const char *kind = discovery_kind_name(machine->kind);
 
 		if (machine->has_vm_id)
-			log_info("QEMU pid=%d name=\"%s\" vm_id=%u", machine->pid, machine->name, machine->vm_id);
+			log_info("%s pid=%d name=\"%s\" vm_id=%u", kind, machine->pid, machine->name, machine->vm_id);
 		else
-			log_info("QEMU pid=%d name=\"%s\" without vm_id", machine->pid, machine->name);
+			log_info("%s pid=%d name=\"%s\" without vm_id", kind, machine->pid, machine->name);
 	}
 }
 

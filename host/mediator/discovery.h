@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Looks for running QEMUs with a vgpu-cuda device, by their command lines: for
- * operators, who see in the log which VMs the mediator can expect.  Nothing is
- * decided by it.
+ * Looks for running QEMUs with a vgpu-cuda device, and for the processes that serve guests of Xen, by their command
+ * lines: for operators, who see in the log which VMs the mediator can expect.  Nothing is decided by it.
  */
 #ifndef MEDIATOR_DISCOVERY_H
 #define MEDIATOR_DISCOVERY_H
@@ -21,8 +20,17 @@ void discovery_scan(struct discovery *discovery);
 /* Writes what was found last to the log. */
 void discovery_log(const struct discovery *discovery);
 
-/* A QEMU with our device. */
+enum discovery_kind {
+	DISCOVERY_QEMU,
+	DISCOVERY_XEN,	      /* vgpu-xen, beside the guest's QEMU */
+	DISCOVERY_XEN_GRANTS, /* vgpu-xen-grants */
+};
+const char *discovery_kind_name(enum discovery_kind kind);
+
+/* A VM that has our device, or is offered channels. */
 struct discovery_machine {
+	enum discovery_kind kind;
+	uint32_t domain; /* of Xen's */
 	int pid;
 	uint32_t vm_id;
 	bool has_vm_id;

@@ -171,6 +171,16 @@ void executor_process_end(struct executor_process *executor)
 	event_add(executor->stop_timer, &grace);
 }
 
+void executor_process_kill(struct executor_process *executor, const char *why)
+{
+	executor_process_end(executor);
+	if (executor->is_killed)
+		return;
+	log_warning("[EXECUTOR] %s: %s: killed", executor->label, why);
+	executor->is_killed = true;
+	process_signal(&executor->process, SIGKILL);
+}
+
 static void line_log(void *owner, const char *line)
 {
 	struct executor_process *executor = owner;

@@ -60,6 +60,9 @@ struct executor_descriptors executor_process_descriptors(const struct executor_p
 /* Asks it to end by closing the control socket, and kills it when it takes too long. May be repeated. */
 void executor_process_end(struct executor_process *process);
 
+/* Ends one of which it is known that it would take too long. The end is reported as that of one that was asked to. */
+void executor_process_kill(struct executor_process *process, const char *why);
+
 /* Sends it a message, without descriptors; one that does not read is ended. */
 void executor_process_send(struct executor_process *process, enum vgpu_control_type type,
 			   struct control_message *message);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "executor_process.h"
+#include "gpu_name.h"
 #include "line_reader.h"
 #include "log.h"
 #include "mediator.h"
@@ -93,26 +94,6 @@ static struct gpu *gpu_make(struct gpu_events *events, const char *worker, const
 	return gpu;
 }
 
-/* Its number, as in scan-gpus; or its UUID, where the driver does not show it to us. */
-static void gpu_name(const struct gpu_events *events, const struct gpu *gpu, char name[WORKER_GPU_NAME_BYTES])
-{
-	const struct probe *probe = events->mediator->probe;
-	unsigned index;
-
-	snprintf(name, WORKER_GPU_NAME_BYTES, "%s", gpu->uuid);
-	if (gpu->worker[0]) {
-		index = worker_watch_index_of_uuid(events->mediator, gpu->worker, gpu->uuid);
-		snprintf(name, WORKER_GPU_NAME_BYTES, "%.180s %.90s", gpu->worker, gpu->uuid);
-		if (index != UINT_MAX)
-			worker_gpu_name(gpu->worker, index, name);
-		return;
-	}
-	for (unsigned i = 0; i < probe_device_count(probe); i++) {
-		if (strcmp(probe_device(probe, i).uuid, gpu->uuid) == 0)
-			snprintf(name, WORKER_GPU_NAME_BYTES, "%u", i);
-	}
-}
-
 static const struct fault *fault_find(unsigned xid)
 {
 	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++) {
@@ -127,7 +108,7 @@ static void event_take(struct gpu_events *events, struct gpu *gpu, const char *w
 	char name[WORKER_GPU_NAME_BYTES];
 	bool is_new = fault && (!gpu->fault || (fault->is_fatal && !gpu->fault->is_fatal));
 
-	gpu_name(events, gpu, name);
+	gpu_name_find(events->mediator, gpu->worker, gpu->uuid, name);
 	if (is_new)
 		gpu->fault = fault;
 	/* Guests can cause as many of the others as they like. */
@@ -258,7 +239,7 @@ bool gpu_events_worker_clear(struct gpu_events *events, const char *name)
 	for (unsigned i = 0; events && i < events->count; i++) {
 		char own[WORKER_GPU_NAME_BYTES];
 
-		gpu_name(events, &events->gpus[i], own);
+		gpu_name_find(events->mediator, events->gpus[i].worker, events->gpus[i].uuid, own);
 		if (!events->gpus[i].worker[0] || !events->gpus[i].fault || strcmp(own, name) != 0)
 			continue;
 		events->gpus[i].fault = NULL;
@@ -304,7 +285,7 @@ bool gpu_events_look(const struct gpu_events *events, char *text, size_t bytes)
 
 		if (!fault || used >= bytes)
 			continue;
-		gpu_name(events, &events->gpus[i], name);
+		gpu_name_find(events->mediator, events->gpus[i].worker, events->gpus[i].uuid, name);
 		used += (size_t)snprintf(text + used, bytes - used, "%sGPU %s: Xid %u: %s", used ? "; " : "", name,
 					 fault->xid, fault->text);
 	}
@@ -318,7 +299,7 @@ void gpu_events_write(const struct gpu_events *events, struct evbuffer *output)
 		char name[WORKER_GPU_NAME_BYTES];
 		char label[METRICS_LABEL_BYTES];
 
-		gpu_name(events, &events->gpus[i], name);
+		gpu_name_find(events->mediator, events->gpus[i].worker, events->gpus[i].uuid, name);
 		metrics_label(label, sizeof(label), name);
 		for (unsigned xid = 0; xid < XIDS; xid++) {
 			if (events->gpus[i].counts[xid])

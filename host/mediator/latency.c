@@ -7,7 +7,7 @@
 #define CALLS_MAX  (UINT64_C(1) << 48)
 #define SUM_NS_MAX (UINT64_C(1) << 58)
 
-static const uint64_t bounds_ns[VGPU_LATENCY_BUCKETS - 1] = {VGPU_LATENCY_BOUNDS_NS};
+const uint64_t latency_bounds_ns[VGPU_LATENCY_BUCKETS - 1] = {VGPU_LATENCY_BOUNDS_NS};
 
 const char *const latency_class_names[VGPU_CLASS_COUNT] = {
 	[VGPU_CLASS_LAUNCH] = "launch",		  [VGPU_CLASS_COPY] = "copy",
@@ -56,7 +56,7 @@ double latency_quantile(const struct vgpu_latency *latency, double part)
 		return 0;
 	for (int i = 0; i < VGPU_LATENCY_BUCKETS - 1; i++) {
 		double count = (double)latency->buckets[i];
-		double end = (double)bounds_ns[i] / 1e9;
+		double end = (double)latency_bounds_ns[i] / 1e9;
 
 		if (count > 0 && below + count >= rank)
 			return start + (end - start) * (rank - below) / count;
@@ -74,7 +74,7 @@ static void class_write(struct evbuffer *output, const char *name, const char *l
 	for (int i = 0; i < VGPU_LATENCY_BUCKETS - 1; i++) {
 		below += latency->buckets[i];
 		evbuffer_add_printf(output, "%s_bucket{%s,class=\"%s\",le=\"%g\"} %llu\n", name, labels, class_name,
-				    (double)bounds_ns[i] / 1e9, (unsigned long long)below);
+				    (double)latency_bounds_ns[i] / 1e9, (unsigned long long)below);
 	}
 	below += latency->buckets[VGPU_LATENCY_BUCKETS - 1];
 	evbuffer_add_printf(output, "%s_bucket{%s,class=\"%s\",le=\"+Inf\"} %llu\n", name, labels, class_name,

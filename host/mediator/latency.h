@@ -10,6 +10,9 @@
 struct evbuffer;
 
 /* "launch" and so on. */
+/* Upper ends of all buckets but the last. */
+extern const uint64_t latency_bounds_ns[VGPU_LATENCY_BUCKETS - 1];
+
 extern const char *const latency_class_names[VGPU_CLASS_COUNT];
 
 /* Of an executor's page, within bounds that keep sums from overflowing. */

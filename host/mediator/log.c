@@ -12,8 +12,12 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Below PIPE_BUF, so that a line goes into a pipe whole or not at all. */
+#include "log_record.h"
+
+/* Below PIPE_BUF, as LOG_RECORD_BYTES is, so that a line goes into a pipe whole or not at all. */
 #define LINE_BYTES_MAX 1024
+/* Beside a time and a level. */
+#define LINE_TEXT_MAX (LINE_BYTES_MAX - 48)
 
 static const char *const level_names[] = {
 	[LOG_LEVEL_ERROR] = "error",
@@ -28,11 +32,15 @@ static struct {
 	bool owned; /* 'file' is to be closed */
 	bool is_socket;
 	bool is_journal;
+	int journal; /* a socket for it; -1: none */
+	bool is_json;
+	log_pool_finder *pool_find; /* NULL: none */
+	void *pool_owner;
 	bool line_is_cut; /* a write ended inside a line */
 	enum log_level level;
 	uint64_t lost;
 	uint64_t lost_reported;
-} the_log = {.file = STDERR_FILENO, .level = LOG_LEVEL_INFO};
+} the_log = {.file = STDERR_FILENO, .journal = -1, .level = LOG_LEVEL_INFO};
 
 static double seconds_now(void)
 {
@@ -50,6 +58,9 @@ static void file_close(void)
 	the_log.owned = false;
 	the_log.is_socket = false;
 	the_log.is_journal = false;
+	if (the_log.journal >= 0)
+		close(the_log.journal);
+	the_log.journal = -1;
 }
 
 /* systemd says which file of ours is the journal, for it may have been replaced since (systemd.exec(5)). */
@@ -77,6 +88,8 @@ static void standard_error_use(void)
 	if (fstat(STDERR_FILENO, &status) < 0)
 		return;
 	the_log.is_journal = is_journal(&status);
+	if (the_log.is_journal)
+		the_log.journal = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (S_ISSOCK(status.st_mode)) {
 		the_log.is_socket = true;
 	} else if (S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode)) {
@@ -139,6 +152,17 @@ void log_level_set(enum log_level level)
 	the_log.level = level;
 }
 
+void log_json_set(bool is_json)
+{
+	the_log.is_json = is_json;
+}
+
+void log_pool_finder_set(log_pool_finder *find, void *owner)
+{
+	the_log.pool_find = find;
+	the_log.pool_owner = owner;
+}
+
 int log_level_parse(const char *name, enum log_level *ret_level)
 {
 	for (size_t i = 0; i < sizeof(level_names) / sizeof(level_names[0]); i++) {
@@ -185,28 +209,49 @@ static size_t text_append(char *line, size_t at, size_t limit, const char *text)
 	return at;
 }
 
+/* A line for people: with the priority before it for the journal (sd-daemon(3)), else with the time. */
+static size_t line_make(const struct log_record *record, const char *time, char *line, size_t bytes)
+{
+	size_t at = the_log.is_journal ? (size_t)snprintf(line, bytes, "<%d>", record->priority)
+				       : (size_t)snprintf(line, bytes, "%s %s ", time, record->level);
+	size_t length = strnlen(record->text, bytes - at);
+
+	memcpy(line + at, record->text, length);
+	return at + length;
+}
+
 static bool message_write(enum log_level level, const char *text)
 {
-	/* Of syslog(3), as sd-daemon(3) has them before a line. */
+	/* Of syslog(3). */
 	static const int priorities[] = {
 		[LOG_LEVEL_ERROR] = 3, [LOG_LEVEL_WARNING] = 4, [LOG_LEVEL_INFO] = 6, [LOG_LEVEL_DEBUG] = 7};
-	char line[LINE_BYTES_MAX];
+	struct log_record record = {.level = level_names[level], .priority = priorities[level]};
+	char line[LOG_RECORD_BYTES + 2];
+	char ascii[LINE_BYTES_MAX];
+	char written_at[32];
 	struct timespec now;
 	struct tm parts;
 	size_t at = 0;
 
+	ascii[text_append(ascii, 0, LINE_TEXT_MAX, text)] = '\0';
+	log_record_parse(&record, ascii);
+	if (the_log.pool_find && (record.has_vm || record.has_user))
+		record.pool = the_log.pool_find(the_log.pool_owner, record.has_vm,
+						record.has_vm ? record.vm_id : record.user);
+	/* Where the journal does not take it, it takes lines. */
+	if (the_log.journal >= 0 && log_record_send(&record, the_log.journal))
+		return true;
 	clock_gettime(CLOCK_REALTIME, &now);
 	gmtime_r(&now.tv_sec, &parts);
+	at = strftime(written_at, sizeof(written_at), "%Y-%m-%dT%H:%M:%S", &parts);
+	snprintf(written_at + at, sizeof(written_at) - at, ".%03ldZ", now.tv_nsec / 1000000);
+	at = 0;
 	if (the_log.line_is_cut)
 		line[at++] = '\n';
-	if (the_log.is_journal) {
-		at += (size_t)snprintf(line + at, sizeof(line) - at, "<%d>", priorities[level]);
-	} else {
-		at += strftime(line + at, sizeof(line) - at, "%Y-%m-%dT%H:%M:%S", &parts);
-		at += (size_t)snprintf(line + at, sizeof(line) - at, ".%03ldZ %s ", now.tv_nsec / 1000000,
-				       level_names[level]);
-	}
-	at = text_append(line, at, sizeof(line) - 1, text);
+	if (the_log.is_json && !the_log.is_journal)
+		at += log_record_json(&record, written_at, line + at);
+	else
+		at += line_make(&record, written_at, line + at, LINE_BYTES_MAX - 2);
 	line[at++] = '\n';
 	return line_write(line, at);
 }

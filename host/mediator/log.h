@@ -4,8 +4,9 @@
  * (everything else is written as \xNN, so that no peer's text can start a line
  * of its own).
  *
- * Standard error that is systemd's journal gets the level as a prefix that the journal takes as the line's priority,
- * and no time stamp, for the journal has its own.
+ * Where standard error is systemd's journal, the journal gets each line as fields (log_record.h), or, if it does not
+ * take them, with the level as a prefix that it takes as the line's priority, and no time stamp, for the journal has
+ * its own.
  *
  * Writing never blocks and never fails for the caller: a line that does not go
  * out (full disk, a reader that does not read) is counted, and the count is
@@ -47,6 +48,13 @@ int log_open(const char *path);
 int log_reopen(void);
 
 void log_close(void);
+
+/* Lines that do not go to the journal are JSON. */
+void log_json_set(bool is_json);
+
+/* The pool of a VM, or of a local user, of which a line tells; 0: it is not known. NULL: nobody knows. */
+typedef char log_pool_finder(void *owner, bool is_vm, uint32_t id);
+void log_pool_finder_set(log_pool_finder *find, void *owner);
 
 void log_level_set(enum log_level level);
 

@@ -7,6 +7,7 @@
 #include <pwd.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -32,8 +33,10 @@
 #include "sensors.h"
 #include "service_ready.h"
 #include "session.h"
+#include "silence.h"
 #include "state.h"
 #include "store.h"
+#include "tenant.h"
 #include "worker_watch.h"
 
 #define JOBS_USER_USUAL	   "vgpu-jobs"
@@ -120,6 +123,18 @@ static void jobs_user_find(struct mediator *mediator, const struct configuration
 		log_warning("jobs-user: there is no user \"%s\"", configuration->jobs_user);
 }
 
+/* For lines of the log. */
+static char pool_find(void *owner, bool is_vm, uint32_t id)
+{
+	const struct mediator *mediator = owner;
+	char name[STORE_KEY_BYTES];
+	const struct tenant *tenant;
+
+	snprintf(name, sizeof(name), "%s:%u", is_vm ? "vm" : "user", id);
+	tenant = tenant_find(mediator, name);
+	return tenant ? (char)tenant_pool(tenant) : '\0';
+}
+
 /* Takes over what can change while the daemon runs. 0, or -1 with a line in the log. */
 static int configuration_apply(struct mediator *mediator, const struct configuration *configuration)
 {
@@ -128,6 +143,7 @@ static int configuration_apply(struct mediator *mediator, const struct configura
 
 	if (configuration_check(configuration) < 0)
 		return -1;
+	log_json_set(configuration->log_format && strcmp(configuration->log_format, "json") == 0);
 	/* Its form was checked when it was read. */
 	if (configuration->log_level)
 		(void)log_level_parse(configuration->log_level, &level);
@@ -353,7 +369,8 @@ static int daemon_run(struct daemon *daemon)
 	descriptors_limit_raise(&mediator->configuration);
 	signal(SIGPIPE, SIG_IGN);
 	if (events_create(daemon) < 0 || !(mediator->probe = probe_create(mediator)) ||
-	    !(mediator->discovery = discovery_create()) || !(mediator->cleaner = cleaner_create(mediator->base))) {
+	    !(mediator->discovery = discovery_create()) || !(mediator->cleaner = cleaner_create(mediator->base)) ||
+	    !(mediator->silence = silence_create(mediator))) {
 		log_error("Out of memory");
 		return EXIT_FAILURE;
 	}
@@ -429,6 +446,7 @@ int main(int argument_count, char **arguments)
 		code = EXIT_FAILURE;
 		goto done;
 	}
+	log_pool_finder_set(pool_find, mediator);
 	if (configuration_apply(mediator, &mediator->configuration) < 0)
 		goto done;
 	tenant_caches_configure(mediator);
@@ -444,6 +462,7 @@ int main(int argument_count, char **arguments)
 	probe_destroy(mediator->probe);
 	tenant_cache_removals_destroy(mediator);
 	discovery_destroy(mediator->discovery);
+	silence_destroy(mediator->silence);
 	schedulers_destroy(mediator);
 	tenants_destroy(mediator);
 	executor_groups_close(mediator->groups);

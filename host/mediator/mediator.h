@@ -39,6 +39,7 @@ struct scheduler;
 struct gpu_events;
 struct sensors;
 struct session;
+struct silence;
 struct store;
 
 LIST_HEAD(session_list, session);
@@ -62,6 +63,7 @@ struct mediator {
 	struct event *session_sweep;  /* frees sessions that are over, outside their own handlers */
 	struct channel_list channels;
 	struct cleaner *cleaner; /* NULL: the loop has ended */
+	struct silence *silence;
 	struct process_list processes;
 	struct tenant_list tenants;
 	struct scheduler_list schedulers;

@@ -3,14 +3,13 @@
 
 #include <event2/buffer.h>
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "channel.h"
 #include "gpu_events.h"
 #include "health.h"
-#include "latency.h"
 #include "log.h"
 #include "mediator.h"
 #include "metrics_private.h"
@@ -19,6 +18,7 @@
 #include "sensors.h"
 #include "session.h"
 #include "state.h"
+#include "usage.h"
 #include "worker.h"
 #include "worker_watch.h"
 
@@ -45,6 +45,28 @@ void metrics_label(char *target, size_t bytes, const char *text)
 	}
 	target[at] = '\0';
 	json_decref(valid);
+}
+
+void metrics_value_write(struct evbuffer *output, const char *name, const char *labels, double value)
+{
+	if (isnan(value))
+		evbuffer_add_printf(output, "%s{%s} NaN\n", name, labels);
+	else
+		evbuffer_add_printf(output, "%s{%s} %.15g\n", name, labels, value);
+}
+
+void metrics_waits_write(struct evbuffer *output, const char *name, const char *labels, const struct usage_waits *waits)
+{
+	uint64_t below = 0;
+
+	for (int i = 0; i < USAGE_WAIT_BUCKETS; i++) {
+		below += waits->buckets[i];
+		evbuffer_add_printf(output, "%s_bucket{%s,le=\"%g\"} %llu\n", name, labels, usage_wait_bounds[i],
+				    (unsigned long long)below);
+	}
+	evbuffer_add_printf(output, "%s_bucket{%s,le=\"+Inf\"} %llu\n", name, labels, (unsigned long long)waits->count);
+	evbuffer_add_printf(output, "%s_sum{%s} %.9f\n%s_count{%s} %llu\n", name, labels, (double)waits->sum_ns / 1e9,
+			    name, labels, (unsigned long long)waits->count);
 }
 
 static void one(struct evbuffer *output, const char *name, const char *type, const char *help, double value)
@@ -79,131 +101,6 @@ static void mediator_write(const struct mediator *mediator, struct evbuffer *out
 	metrics_head(output, "vgpu_healthy", "gauge", "1 if the check is good.");
 	for (int i = 0; i < HEALTH_CHECKS; i++)
 		evbuffer_add_printf(output, "vgpu_healthy{check=\"%s\"} %d\n", checks[i].name, checks[i].is_good);
-}
-
-/* What is counted for each pool. */
-struct pool_figures {
-	struct vgpu_executor_counters counters;
-	double programs;
-	double refusals;
-	double starts;
-	double deaths;
-	double gpu_seconds;
-};
-
-static double pool_jobs(const struct pool_figures *pool)
-{
-	return (double)pool->counters.calls;
-}
-
-static double pool_launches(const struct pool_figures *pool)
-{
-	return (double)pool->counters.launches;
-}
-
-static double pool_bytes_to(const struct pool_figures *pool)
-{
-	return (double)pool->counters.bytes_to_device;
-}
-
-static double pool_bytes_from(const struct pool_figures *pool)
-{
-	return (double)pool->counters.bytes_from_device;
-}
-
-static double pool_errors(const struct pool_figures *pool)
-{
-	return (double)pool->counters.errors;
-}
-
-static double pool_memory(const struct pool_figures *pool)
-{
-	return (double)pool->counters.memory_bytes;
-}
-
-static double pool_programs(const struct pool_figures *pool)
-{
-	return pool->programs;
-}
-
-static double pool_refusals(const struct pool_figures *pool)
-{
-	return pool->refusals;
-}
-
-static double pool_starts(const struct pool_figures *pool)
-{
-	return pool->starts;
-}
-
-static double pool_deaths(const struct pool_figures *pool)
-{
-	return pool->deaths;
-}
-
-static double pool_gpu_seconds(const struct pool_figures *pool)
-{
-	return pool->gpu_seconds;
-}
-
-static const struct {
-	const char *name;
-	const char *type;
-	const char *help;
-	double (*value)(const struct pool_figures *pool);
-} pool_families[] = {
-	{"vgpu_pool_jobs_total", "counter", "Commands of the pool's programs.", pool_jobs},
-	{"vgpu_pool_launches_total", "counter", "Kernels that they launched.", pool_launches},
-	{"vgpu_pool_bytes_to_device_total", "counter", "Bytes copied to the device.", pool_bytes_to},
-	{"vgpu_pool_bytes_from_device_total", "counter", "Bytes copied from the device.", pool_bytes_from},
-	{"vgpu_pool_errors_total", "counter", "Commands that failed.", pool_errors},
-	{"vgpu_pool_rejected_total", "counter", "Programs that were refused.", pool_refusals},
-	{"vgpu_pool_executor_starts_total", "counter", "Executors that were started.", pool_starts},
-	{"vgpu_pool_executor_deaths_total", "counter", "Executors that ended without being asked to.", pool_deaths},
-	{"vgpu_pool_gpu_seconds_total", "counter", "GPU time that was charged while others were there.",
-	 pool_gpu_seconds},
-	{"vgpu_pool_memory_bytes", "gauge", "Device memory that they have.", pool_memory},
-	{"vgpu_pool_programs", "gauge", "Programs that are running.", pool_programs},
-};
-
-static void pools_write(const struct mediator *mediator, struct evbuffer *output)
-{
-	uint32_t letters = mediator->counters.pools_seen | 3;
-	struct pool_figures figures[POOL_COUNT] = {0};
-	const struct channel *channel;
-
-	LIST_FOREACH(channel, &mediator->channels, link)
-	{
-		letters |= 1u << (channel->pool_id - 'A');
-		figures[channel->pool_id - 'A'].programs++;
-	}
-	for (uint32_t pool = 0; pool < POOL_COUNT; pool++) {
-		const struct counters *counters = &mediator->counters;
-
-		if (counters->refusals[pool] || counters->starts[pool])
-			letters |= 1u << pool;
-		figures[pool].counters = counters_sum(mediator, 'A' + pool);
-		figures[pool].refusals = (double)counters->refusals[pool];
-		figures[pool].starts = (double)counters->starts[pool];
-		figures[pool].gpu_seconds = (double)counters->gpu_ns[pool] / 1e9;
-		figures[pool].deaths = (double)counters->deaths[pool];
-	}
-	for (size_t i = 0; i < sizeof(pool_families) / sizeof(pool_families[0]); i++) {
-		metrics_head(output, pool_families[i].name, pool_families[i].type, pool_families[i].help);
-		for (uint32_t pool = 0; pool < POOL_COUNT; pool++) {
-			if ((letters & 1u << pool) != 0)
-				evbuffer_add_printf(output, "%s{pool=\"%c\"} %.15g\n", pool_families[i].name,
-						    'A' + (int)pool, pool_families[i].value(&figures[pool]));
-		}
-	}
-	metrics_head(output, "vgpu_pool_call_seconds", "histogram",
-		     "Time that their calls took on the host, a wait for the GPU included where a program waits.");
-	for (uint32_t pool = 0; pool < POOL_COUNT; pool++) {
-		char label[] = "pool=\"A\"";
-
-		label[sizeof("pool=\"") - 1] = (char)('A' + (int)pool);
-		latency_write(output, "vgpu_pool_call_seconds", label, figures[pool].counters.latencies);
-	}
 }
 
 static const struct scheduler_gpu *scheduler_find(const struct scheduler_gpu *gpus, unsigned count, unsigned gpu)
@@ -297,7 +194,7 @@ static void gpus_write(const struct mediator *mediator, struct evbuffer *output)
 int metrics_write(const struct mediator *mediator, struct evbuffer *output)
 {
 	mediator_write(mediator, output);
-	pools_write(mediator, output);
+	metrics_pools_write(mediator, output);
 	gpus_write(mediator, output);
 	sensors_write(mediator->sensors, output);
 	gpu_events_write(mediator->gpu_events, output);

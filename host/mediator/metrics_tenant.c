@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Families that have a sample for each tenant. */
 #include <event2/buffer.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -247,31 +246,6 @@ static void info_write(const struct mediator *mediator, const struct sample *sam
 			    sample->labels, name, uuid, pool, priorities[tenant->settings.priority % 3]);
 }
 
-static void waits_write(const struct sample *sample, struct evbuffer *output)
-{
-	const struct usage_waits *waits = &sample->tenant->usage.waits;
-	uint64_t below = 0;
-
-	for (int i = 0; i < USAGE_WAIT_BUCKETS; i++) {
-		below += waits->buckets[i];
-		evbuffer_add_printf(output, "vgpu_vm_wait_seconds_bucket{%s,le=\"%g\"} %llu\n", sample->labels,
-				    usage_wait_bounds[i], (unsigned long long)below);
-	}
-	evbuffer_add_printf(output, "vgpu_vm_wait_seconds_bucket{%s,le=\"+Inf\"} %llu\n", sample->labels,
-			    (unsigned long long)waits->count);
-	evbuffer_add_printf(output, "vgpu_vm_wait_seconds_sum{%s} %.9f\nvgpu_vm_wait_seconds_count{%s} %llu\n",
-			    sample->labels, (double)waits->sum_ns / 1e9, sample->labels,
-			    (unsigned long long)waits->count);
-}
-
-static void value_write(struct evbuffer *output, const char *name, const struct sample *sample, double value)
-{
-	if (isnan(value))
-		evbuffer_add_printf(output, "%s{%s} NaN\n", name, sample->labels);
-	else
-		evbuffer_add_printf(output, "%s{%s} %.15g\n", name, sample->labels, value);
-}
-
 static void sample_take(const struct mediator *mediator, const struct tenant *tenant, struct sample *sample)
 {
 	char name[METRICS_LABEL_BYTES];
@@ -309,11 +283,12 @@ int metrics_tenants_write(const struct mediator *mediator, struct evbuffer *outp
 	for (size_t family = 0; family < sizeof(families) / sizeof(families[0]); family++) {
 		metrics_head(output, families[family].name, families[family].type, families[family].help);
 		for (size_t i = 0; i < count; i++)
-			value_write(output, families[family].name, &samples[i], families[family].value(&samples[i]));
+			metrics_value_write(output, families[family].name, samples[i].labels,
+					    families[family].value(&samples[i]));
 	}
 	metrics_head(output, "vgpu_vm_wait_seconds", "histogram", "Time that it waited until it was given the GPU.");
 	for (size_t i = 0; i < count; i++)
-		waits_write(&samples[i], output);
+		metrics_waits_write(output, "vgpu_vm_wait_seconds", samples[i].labels, &samples[i].tenant->usage.waits);
 	metrics_head(output, "vgpu_vm_call_seconds", "histogram",
 		     "Time that its calls took on the host, a wait for the GPU included where the program waits.");
 	for (size_t i = 0; i < count; i++)

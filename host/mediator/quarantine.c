@@ -72,6 +72,16 @@ static enum store_result put(struct mediator *mediator, const char *name, unsign
 	return store_quarantine_put(mediator->store, &quarantine);
 }
 
+/* 'pool_id' may be 0: not known. */
+static void count(struct mediator *mediator, uint32_t pool_id)
+{
+	uint32_t pool = pool_id - 'A';
+
+	mediator->counters.quarantines++;
+	if (pool < POOL_COUNT)
+		mediator->counters.quarantines_of[pool]++;
+}
+
 void quarantine_faults(struct tenant *tenant, unsigned seconds, const char *last_fault)
 {
 	struct mediator *mediator = tenant->mediator;
@@ -79,7 +89,7 @@ void quarantine_faults(struct tenant *tenant, unsigned seconds, const char *last
 
 	tenant->quarantined_until = seconds_now() + seconds;
 	tenant->quarantines++;
-	mediator->counters.quarantines++;
+	count(mediator, tenant_pool(tenant));
 	log_warning("[QUARANTINE] %s: quarantined for %u s after %" PRIu32 " faults, the last one: %s", tenant->label,
 		    seconds, tenant->faults, last_fault);
 	snprintf(reason, sizeof(reason), "%" PRIu32 " faults, the last one: %s", tenant->faults, last_fault);
@@ -94,10 +104,14 @@ enum store_result quarantine_set(struct mediator *mediator, const char *name, un
 {
 	struct tenant *tenant = tenant_find(mediator, name);
 	enum store_result result = put(mediator, name, seconds, reason, by);
+	struct store_tenant stored;
 
 	if (result != STORE_DONE)
 		return result;
-	mediator->counters.quarantines++;
+	/* One that is not there may have a pool all the same. */
+	if (!tenant && store_tenant_get(mediator->store, name, &stored) != STORE_DONE)
+		stored.pool = '\0';
+	count(mediator, tenant ? tenant_pool(tenant) : (uint32_t)stored.pool);
 	if (tenant) {
 		tenant->quarantined_until = seconds ? seconds_now() + seconds : FOREVER;
 		tenant->quarantines++;

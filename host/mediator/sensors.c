@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <event2/buffer.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -12,11 +13,14 @@
 #include <unistd.h>
 
 #include "executor_process.h"
+#include "gpu_name.h"
 #include "line_reader.h"
 #include "log.h"
 #include "mediator.h"
 #include "metrics_private.h"
+#include "probe.h"
 #include "process.h"
+#include "worker.h"
 #include "worker_watch.h"
 
 struct sensors {
@@ -177,11 +181,43 @@ void sensors_refresh(struct sensors *sensors)
 	free(path);
 }
 
-/* The head of a metric comes before the first value. */
-static void values_write(struct evbuffer *output, enum sensor kind, const struct sensors_gpu *gpus, unsigned count,
-			 const char *worker, bool *has_head)
+static const struct sensors_gpu *gpu_find(const struct sensors_gpu *gpus, unsigned count, const char *uuid)
 {
 	for (unsigned i = 0; i < count; i++) {
+		if (strcmp(gpus[i].uuid, uuid) == 0)
+			return &gpus[i];
+	}
+	return NULL;
+}
+
+const struct sensors_gpu *sensors_of_gpu(const struct sensors *sensors, unsigned gpu)
+{
+	const struct worker_watch *watch = NULL;
+	struct worker_watch_sensors said;
+
+	if (sensors && gpu < probe_device_count(sensors->mediator->probe)) {
+		struct probe_device device = probe_device(sensors->mediator->probe, gpu);
+
+		return gpu_find(sensors->gpus, sensors->count, probe_device_gpu(&device));
+	}
+	while (sensors && (watch = worker_watch_sensors_next(sensors->mediator, watch, &said))) {
+		for (unsigned i = 0; i < said.count; i++) {
+			unsigned index = worker_watch_index_of_uuid(sensors->mediator, said.worker, said.gpus[i].uuid);
+
+			if (index != UINT_MAX && worker_gpu(said.worker) + index == gpu)
+				return &said.gpus[i];
+		}
+	}
+	return NULL;
+}
+
+/* The head of a metric comes before the first value. */
+static void values_write(const struct mediator *mediator, struct evbuffer *output, enum sensor kind,
+			 const struct sensors_gpu *gpus, unsigned count, const char *worker, bool *has_head)
+{
+	for (unsigned i = 0; i < count; i++) {
+		char name[WORKER_GPU_NAME_BYTES];
+		char gpu[METRICS_LABEL_BYTES];
 		char uuid[METRICS_LABEL_BYTES];
 		char address[METRICS_LABEL_BYTES];
 
@@ -190,8 +226,10 @@ static void values_write(struct evbuffer *output, enum sensor kind, const struct
 		if (!*has_head)
 			metrics_head(output, kinds[kind].metric, kinds[kind].type, kinds[kind].help);
 		*has_head = true;
+		gpu_name_find(mediator, worker ? worker : "", gpus[i].uuid, name);
+		metrics_label(gpu, sizeof(gpu), name);
 		metrics_label(uuid, sizeof(uuid), gpus[i].uuid);
-		evbuffer_add_printf(output, "%s{uuid=\"%s\"", kinds[kind].metric, uuid);
+		evbuffer_add_printf(output, "%s{gpu=\"%s\",uuid=\"%s\"", kinds[kind].metric, gpu, uuid);
 		if (worker) {
 			metrics_label(address, sizeof(address), worker);
 			evbuffer_add_printf(output, ",worker=\"%s\"", address);
@@ -207,9 +245,10 @@ void sensors_write(const struct sensors *sensors, struct evbuffer *output)
 		struct worker_watch_sensors of_worker;
 		bool has_head = false;
 
-		values_write(output, (enum sensor)kind, sensors->gpus, sensors->count, NULL, &has_head);
+		values_write(sensors->mediator, output, (enum sensor)kind, sensors->gpus, sensors->count, NULL,
+			     &has_head);
 		while ((watch = worker_watch_sensors_next(sensors->mediator, watch, &of_worker)))
-			values_write(output, (enum sensor)kind, of_worker.gpus, of_worker.count, of_worker.worker,
-				     &has_head);
+			values_write(sensors->mediator, output, (enum sensor)kind, of_worker.gpus, of_worker.count,
+				     of_worker.worker, &has_head);
 	}
 }

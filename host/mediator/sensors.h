@@ -44,6 +44,9 @@ void sensors_refresh(struct sensors *sensors);
 /* What a line of "cuda-executor --sensors" says, which may be a worker's. False: of no GPU. */
 bool sensors_line_parse(const char *line, struct sensors_gpu *ret_gpu);
 
+/* What they said last of a GPU by its number, which may be a worker's; NULL: it is not known. */
+const struct sensors_gpu *sensors_of_gpu(const struct sensors *sensors, unsigned gpu);
+
 /* Appends the metrics of the GPUs that answered last, and of those of workers. NULL is none. */
 void sensors_write(const struct sensors *sensors, struct evbuffer *output);
 

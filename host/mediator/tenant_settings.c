@@ -3,7 +3,6 @@
  * Tenants' settings from the configuration, lines "tenant = KEY NAME=VALUE ...", where KEY is vm:N, user:N,
  * program:NAME or default; and from the database.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,26 +10,12 @@
 #include "executor_group.h"
 #include "log.h"
 #include "mediator.h"
+#include "number.h"
 #include "schedule_policy.h"
 #include "tenant.h"
 
 #define LINE_BYTES 512
 #define MEBIBYTE   (1ull << 20)
-
-static int number_parse(const char *text, uint64_t maximum, uint64_t *ret_number)
-{
-	char *end;
-	unsigned long long number;
-
-	if (*text < '0' || *text > '9')
-		return -1;
-	errno = 0;
-	number = strtoull(text, &end, 10);
-	if (errno || *end || number > maximum)
-		return -1;
-	*ret_number = number;
-	return 0;
-}
 
 static int priority_parse(const char *text, uint32_t *ret_priority)
 {
@@ -94,8 +79,8 @@ int tenant_setting_parse(const char *name, const char *value, enum store_setting
 		if (priority_parse(value, &priority) < 0)
 			return -1;
 		number = priority;
-	} else if (number_parse(value, setting == STORE_WEIGHT ? POLICY_WEIGHT_MAX : UINT32_MAX, &number) < 0 ||
-		   (setting == STORE_WEIGHT && number == 0)) {
+	} else if (!number_parse(value, 10, setting == STORE_WEIGHT,
+				 setting == STORE_WEIGHT ? POLICY_WEIGHT_MAX : UINT32_MAX, &number)) {
 		return -1;
 	}
 	*ret_setting = setting;

@@ -39,10 +39,8 @@ void usage_retire(struct usage *usage, const struct counters_page *page)
 	sums_add(&usage->gone, page);
 }
 
-void usage_wait_note(struct tenant *tenant, unsigned gpu, uint64_t wait_ns)
+static void wait_add(struct usage_waits *waits, uint64_t wait_ns)
 {
-	struct usage_waits *waits = &tenant->usage.waits;
-	unsigned slow_ms = tenant->mediator->configuration.slow_wait_ms;
 	unsigned bucket = 0;
 
 	while (bucket < USAGE_WAIT_BUCKETS && (double)wait_ns > usage_wait_bounds[bucket] * 1e9)
@@ -51,6 +49,16 @@ void usage_wait_note(struct tenant *tenant, unsigned gpu, uint64_t wait_ns)
 		waits->buckets[bucket]++;
 	waits->count++;
 	waits->sum_ns += wait_ns;
+}
+
+void usage_wait_note(struct tenant *tenant, unsigned gpu, uint64_t wait_ns)
+{
+	unsigned slow_ms = tenant->mediator->configuration.slow_wait_ms;
+	uint32_t pool = tenant_pool(tenant) - 'A';
+
+	wait_add(&tenant->usage.waits, wait_ns);
+	if (pool < POOL_COUNT)
+		wait_add(&tenant->mediator->counters.waits[pool], wait_ns);
 	if (slow_ms && wait_ns > slow_ms * 1000000ull)
 		log_write_limited(&tenant->usage.slow_log, LOG_LEVEL_WARNING,
 				  "[SLOW] %s waited %" PRIu64 " ms for GPU %u", tenant->label, wait_ns / 1000000, gpu);
@@ -76,6 +84,7 @@ double usage_wait_quantile(const struct usage_waits *waits, double part)
 
 void usage_shares_take(struct mediator *mediator)
 {
+	struct counters *counters = &mediator->counters;
 	struct tenant *tenant;
 	double sum = 0;
 
@@ -89,6 +98,10 @@ void usage_shares_take(struct mediator *mediator)
 	}
 	LIST_FOREACH(tenant, &mediator->tenants, link)
 	tenant->usage.share = sum > 0 ? tenant->usage.share / sum : (double)NAN;
+	for (uint32_t pool = 0; pool < POOL_COUNT; pool++) {
+		counters->gpu_lately_ns[pool] = counters->gpu_ns[pool] - counters->gpu_before_ns[pool];
+		counters->gpu_before_ns[pool] = counters->gpu_ns[pool];
+	}
 }
 
 struct usage_view usage_look(const struct mediator *mediator, const struct tenant *tenant)

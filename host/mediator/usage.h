@@ -69,7 +69,7 @@ void usage_wait_note(struct tenant *tenant, unsigned gpu, uint64_t wait_ns);
 /* Seconds below which that part of the waits was, by linear interpolation in its bucket; 0: there was none. */
 double usage_wait_quantile(const struct usage_waits *waits, double part);
 
-/* Takes each tenant's part of the GPU time that was charged since the last call; on each heartbeat. */
+/* Takes each tenant's and each pool's part of the GPU time that was charged since the last call; on each heartbeat. */
 void usage_shares_take(struct mediator *mediator);
 
 struct usage_view usage_look(const struct mediator *mediator, const struct tenant *tenant);

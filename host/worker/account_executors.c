@@ -4,10 +4,12 @@
 #include <fcntl.h>
 #include <openssl/evp.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "executors.h"
@@ -189,6 +191,29 @@ pid_t account_executor_ask(int socket, bool is_lasting, int control, int log)
 		return answer.executor;
 	errno = got == (ssize_t)sizeof(answer) ? answer.error : EUSERS;
 	return -1;
+}
+
+void accounts_silence_look(struct accounts *accounts, unsigned limit_ms)
+{
+	struct connection *connection;
+	struct timespec clock;
+	uint64_t now_ms;
+
+	clock_gettime(CLOCK_MONOTONIC, &clock);
+	now_ms = (uint64_t)clock.tv_sec * 1000 + (uint64_t)clock.tv_nsec / 1000000;
+	if (now_ms - accounts->silence_looked_ms < STANDSTILL_LOOK_MS(limit_ms))
+		return;
+	accounts->silence_looked_ms = now_ms;
+	LIST_FOREACH(connection, &accounts->connections, link)
+	{
+		if (!connection->executor ||
+		    standstill_look(&connection->standstill, connection->executor, now_ms) < limit_ms)
+			continue;
+		log_warning("%s: its executor was stopped for longer than %u ms: killed", connection->peer, limit_ms);
+		connection->standstill = (struct standstill){0};
+		/* It is not reaped yet. */
+		kill(connection->executor, SIGKILL);
+	}
 }
 
 int executors_cache_remove(struct compute_cache *cache, const char *path)

@@ -19,6 +19,7 @@
 #include "executor_group.h"
 #include "link.h"
 #include "log.h"
+#include "standstill.h"
 
 #define ACCOUNT_CERTIFICATE_BYTES 32
 /* Texts: an address with its zone, and a port behind it. */
@@ -70,6 +71,7 @@ struct connection {
 	bool is_ending;			  /* its process was killed */
 	pid_t process;			  /* 0: it is gone, its executor not yet */
 	pid_t executor;			  /* 0: none that is still there */
+	struct standstill standstill;	  /* of its executor */
 	bool has_begun;			  /* it had its executor; from then on it asks as one does */
 	int socket;			  /* to the process; -1: closed */
 	struct account *account;
@@ -93,6 +95,7 @@ struct accounts {
 	unsigned connections_max; /* without credentials, and as many with, lanes not counted */
 	struct log_limit refusals;
 	struct executors *executors;
+	uint64_t silence_looked_ms; /* accounts_silence_look() */
 	struct connection_list connections;
 	struct account_list accounts;
 };
@@ -105,6 +108,8 @@ void connection_remove(struct connection *connection);
 void connection_answer(struct accounts *accounts, struct connection *connection);
 /* A process was reaped: a connection's, its executor, or neither. */
 void connection_reaped(struct accounts *accounts, pid_t process);
+/* Kills executors that have stood still for longer; their connections learn of it as of any other end. */
+void accounts_silence_look(struct accounts *accounts, unsigned limit_ms);
 
 /* The connection's process: what it has by being a copy of the main one is not for it. */
 void accounts_forget(struct accounts *accounts);

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "settings.h"
 
-#include <argp.h>
-#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +11,7 @@
 #include "lanes.h"
 #include "link.h"
 #include "log.h"
+#include "number_option.h"
 
 #define CONNECTIONS_MAX	     128
 #define CREDENTIALS_USUAL    "/etc/vgpu/worker.pem"
@@ -28,14 +27,17 @@
 #define OPTION_CACHE_MIB     260
 #define OPTION_PAGEABLE	     261
 #define OPTION_CHECK	     262
-#define OPTION_GROUP	     263
-#define OPTION_MEMORY_MIB    264
-#define OPTION_TASKS	     265
+#define OPTION_SILENCE	     263
+#define OPTION_GROUP	     264
+#define OPTION_MEMORY_MIB    265
+#define OPTION_TASKS	     266
 #define HOST_MEMORY_MIB_MOST 1073741824 /* 1 PiB */
 #define HOST_TASKS_MOST	     4194304	/* processes of 64-bit Linux */
 #define CONNECTIONS_MOST     65536
 #define SILENCE_MS_LEAST     1500 /* both sides speak once a second */
 #define SILENCE_MS_MOST	     600000
+#define STOPPED_MS	     5000
+#define STOPPED_MS_MOST	     3600000
 
 struct parsing {
 	struct settings settings;
@@ -64,6 +66,8 @@ static const struct argp_option options[] = {
 	{"executor-users-first", OPTION_USERS_FIRST, "UID", 0,
 	 "First of the users of which each tenant's executors get one; 0 (usual): all run as executor-user", 0},
 	{"executor-users-count", OPTION_USERS_COUNT, "N", 0, "How many these are (4096)", 0},
+	{"executor-silence", OPTION_SILENCE, "MS", 0,
+	 "An executor that is stopped for longer (SIGSTOP, a debugger) is ended (5000); 0: none is", 0},
 	{"compute-cache", OPTION_CACHE, "DIRECTORY", 0,
 	 "Where the driver keeps what it compiles, a folder for each tenant (nowhere)", 0},
 	{"compute-cache-mib", OPTION_CACHE_MIB, "MIB", 0, "How much of it a tenant's folder has (256)", 0},
@@ -76,19 +80,6 @@ static const struct argp_option options[] = {
 	 0},
 	{0},
 };
-
-static unsigned number_parse(const struct argp_state *state, const char *option, const char *text, unsigned long least,
-			     unsigned long most)
-{
-	char *end;
-	unsigned long number;
-
-	errno = 0;
-	number = strtoul(text, &end, 10);
-	if (text[0] < '0' || text[0] > '9' || *end || errno || number < least || number > most)
-		argp_error(state, "--%s: \"%s\" is no number from %lu to %lu", option, text, least, most);
-	return (unsigned)number;
-}
 
 /* HOST:PORT, where HOST may be nothing. */
 static const char *listen_parse(const struct argp_state *state, const char *text)
@@ -120,13 +111,15 @@ static error_t option_parse(int key, char *argument, struct argp_state *state)
 		settings->driver = argument;
 		return 0;
 	case 'm':
-		settings->connections_max = number_parse(state, "connections-max", argument, 1, CONNECTIONS_MOST);
+		settings->connections_max =
+			number_option_take(state, "--connections-max", argument, 1, CONNECTIONS_MOST);
 		return 0;
 	case 'n':
-		settings->lanes_max = number_parse(state, "lanes-max", argument, 0, LANES_MAX);
+		settings->lanes_max = number_option_take(state, "--lanes-max", argument, 0, LANES_MAX);
 		return 0;
 	case 's':
-		settings->silence_ms = number_parse(state, "silence-ms", argument, SILENCE_MS_LEAST, SILENCE_MS_MOST);
+		settings->silence_ms =
+			number_option_take(state, "--silence-ms", argument, SILENCE_MS_LEAST, SILENCE_MS_MOST);
 		return 0;
 	case OPTION_PAGEABLE:
 		settings->allow_pageable_access = true;
@@ -135,26 +128,32 @@ static error_t option_parse(int key, char *argument, struct argp_state *state)
 		parsing->executor_user = argument;
 		return 0;
 	case OPTION_USERS_FIRST:
-		parsing->users.first = number_parse(state, "executor-users-first", argument, 0, UINT_MAX);
+		parsing->users.first = number_option_take(state, "--executor-users-first", argument, 0, UINT_MAX);
 		return 0;
 	case OPTION_USERS_COUNT:
-		parsing->users.count = number_parse(state, "executor-users-count", argument, 1, USERS_COUNT_MAX);
+		parsing->users.count =
+			number_option_take(state, "--executor-users-count", argument, 1, USERS_COUNT_MAX);
+		return 0;
+	case OPTION_SILENCE:
+		settings->executor_silence_ms =
+			number_option_take(state, "--executor-silence", argument, 0, STOPPED_MS_MOST);
 		return 0;
 	case OPTION_CACHE:
 		parsing->cache = argument;
 		return 0;
 	case OPTION_CACHE_MIB:
-		parsing->cache_mib = number_parse(state, "compute-cache-mib", argument, 1, CACHE_MIB_MAX);
+		parsing->cache_mib = number_option_take(state, "--compute-cache-mib", argument, 1, CACHE_MIB_MAX);
 		return 0;
 	case OPTION_GROUP:
 		parsing->groups = argument;
 		return 0;
 	case OPTION_MEMORY_MIB:
 		parsing->host.memory_bytes =
-			(uint64_t)number_parse(state, "host-memory-mib", argument, 0, HOST_MEMORY_MIB_MOST) << 20;
+			(uint64_t)number_option_take(state, "--host-memory-mib", argument, 0, HOST_MEMORY_MIB_MOST)
+			<< 20;
 		return 0;
 	case OPTION_TASKS:
-		parsing->host.tasks = number_parse(state, "host-tasks", argument, 0, HOST_TASKS_MOST);
+		parsing->host.tasks = number_option_take(state, "--host-tasks", argument, 0, HOST_TASKS_MOST);
 		return 0;
 	case OPTION_CHECK:
 		settings->checks_only = true;
@@ -230,6 +229,7 @@ int settings_read(int count, char **arguments, struct settings *ret_settings, st
 				.connections_max = CONNECTIONS_MAX,
 				.lanes_max = LANES_MAX,
 				.silence_ms = LINK_SILENCE_MS,
+				.executor_silence_ms = STOPPED_MS,
 			},
 		.users = {.count = USERS_COUNT},
 		.cache_mib = CACHE_MIB,

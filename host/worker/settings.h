@@ -19,7 +19,8 @@ struct settings {
 	unsigned connections_max;
 	unsigned lanes_max;
 	unsigned silence_ms;
-	bool checks_only; /* nothing is to be started */
+	unsigned executor_silence_ms; /* 0: executors may stand still */
+	bool checks_only;	      /* nothing is to be started */
 };
 
 /* 0, or -1 with a line in the log: SETTINGS_EXIT_WRONG. --help and usage errors end the program. */

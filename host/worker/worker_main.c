@@ -308,6 +308,14 @@ static void questions_answer(struct accounts *accounts, const struct pollfd *wai
 	}
 }
 
+/* How long to wait for something before executors are looked at; -1: there is nobody to look at. */
+static int silence_wait(const struct settings *settings, const struct accounts *accounts)
+{
+	if (!settings->executor_silence_ms || LIST_EMPTY(&accounts->connections))
+		return -1;
+	return (int)STANDSTILL_LOOK_MS(settings->executor_silence_ms);
+}
+
 static int serve(const struct settings *settings, SSL_CTX *context, int listener, struct executors *executors)
 {
 	enum { LISTENER, SIGNALS, FIRST_CONNECTION };
@@ -342,9 +350,11 @@ static int serve(const struct settings *settings, SSL_CTX *context, int listener
 		waits[LISTENER] = (struct pollfd){.fd = listener, .events = POLLIN};
 		waits[SIGNALS] = (struct pollfd){.fd = signal_file, .events = POLLIN};
 		count = waits_make(&accounts, waits, FIRST_CONNECTION, most);
-		if (poll(waits, count, -1) < 0 && errno != EINTR)
+		if (poll(waits, count, silence_wait(settings, &accounts)) < 0 && errno != EINTR)
 			break;
 		questions_answer(&accounts, waits + FIRST_CONNECTION, count - FIRST_CONNECTION);
+		if (settings->executor_silence_ms)
+			accounts_silence_look(&accounts, settings->executor_silence_ms);
 		if (signals_take(&accounts, signal_file)) {
 			/* The connections' processes are killed with this one. */
 			status = EXIT_SUCCESS;

@@ -9,11 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "domain.h"
 #include "grants_check.h"
 #include "grants_domain.h"
 #include "grants_watch.h"
+#include "number_option.h"
 
-#define DOMAIN_MAX	    32751 /* below DOMID_FIRST_RESERVED */
 #define PAGES_OF_A_MEBIBYTE ((1u << 20) / VGPU_GRANTS_PAGE_BYTES)
 #define MEBIBYTES_MIN	    (VGPU_GRANTS_PAGES_MIN / PAGES_OF_A_MEBIBYTE)
 #define MEBIBYTES_MAX	    (VGPU_GRANTS_PAGES_MAX / PAGES_OF_A_MEBIBYTE)
@@ -50,16 +51,6 @@ struct settings {
 	bool checks_only;
 };
 
-static uint32_t number_take(struct argp_state *state, const char *text, unsigned long minimum, unsigned long maximum)
-{
-	char *end;
-	unsigned long value = strtoul(text, &end, 10);
-
-	if (*text < '0' || *text > '9' || *end || value < minimum || value > maximum)
-		argp_error(state, "%s is not a number from %lu to %lu", text, minimum, maximum);
-	return (uint32_t)value;
-}
-
 static uint32_t priority_take(struct argp_state *state, const char *text)
 {
 	static const char *const priorities[] = {
@@ -85,7 +76,7 @@ static error_t option_take(int key, char *text, struct argp_state *state)
 		settings->watch.socket_path = domain->socket_path = text;
 		break;
 	case OPTION_VM_ID:
-		domain->vm_id = number_take(state, text, 0, UINT32_MAX);
+		domain->vm_id = number_option_take(state, "--vm-id", text, 0, UINT32_MAX);
 		break;
 	case OPTION_POOL:
 		if (*text < 'A' || *text > 'Z' || text[1])
@@ -96,10 +87,11 @@ static error_t option_take(int key, char *text, struct argp_state *state)
 		domain->priority = priority_take(state, text);
 		break;
 	case OPTION_CHANNELS:
-		domain->channel_count = number_take(state, text, 1, VGPU_CHANNELS_MAX);
+		domain->channel_count = number_option_take(state, "--channels", text, 1, VGPU_CHANNELS_MAX);
 		break;
 	case OPTION_BYTES:
-		domain->pages = number_take(state, text, MEBIBYTES_MIN, MEBIBYTES_MAX) * PAGES_OF_A_MEBIBYTE;
+		domain->pages = number_option_take(state, "--channel-mib", text, MEBIBYTES_MIN, MEBIBYTES_MAX) *
+				PAGES_OF_A_MEBIBYTE;
 		break;
 	case OPTION_CHECK:
 		settings->checks_only = true;
@@ -107,7 +99,7 @@ static error_t option_take(int key, char *text, struct argp_state *state)
 	case ARGP_KEY_ARG:
 		if (state->arg_num > 0)
 			argp_usage(state);
-		domain->domain = number_take(state, text, 1, DOMAIN_MAX);
+		domain->domain = number_option_take(state, "DOMID", text, 1, DOMAIN_MAX);
 		break;
 	default:
 		return ARGP_ERR_UNKNOWN;

@@ -15,10 +15,9 @@
 #include <unistd.h>
 #include <xenstore.h>
 
+#include "domain.h"
 #include "grants_list.h"
 #include "grants_store.h"
-
-#define DOMAIN_MAX 32751 /* below DOMID_FIRST_RESERVED */
 
 struct child {
 	LIST_ENTRY(child) link;

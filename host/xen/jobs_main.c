@@ -28,14 +28,14 @@
 #include <unistd.h>
 #include <xenstore.h>
 
+#include "domain.h"
 #include "grants_list.h"
 #include "grants_store.h"
 #include "jobs_store.h"
 #include "vgpu_xenstore.h"
 
 #define TOKEN_DOMAINS	"domains"
-#define EVENTS_IN_A_ROW 64    /* they are only noted */
-#define DOMAIN_MAX	32751 /* below DOMID_FIRST_RESERVED */
+#define EVENTS_IN_A_ROW 64 /* they are only noted */
 
 struct carrier {
 	struct event_base *base;

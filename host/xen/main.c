@@ -9,6 +9,8 @@
 
 #include "qemu/main-loop.h"
 #include "qemu/uuid.h"
+#include "domain.h"
+#include "number_option.h"
 #include "xen_device.h"
 
 QemuUUID qemu_uuid;
@@ -208,16 +210,6 @@ static const struct argp_option options[] = {
 	{0},
 };
 
-static unsigned long number_take(struct argp_state *state, const char *text, unsigned long maximum)
-{
-	char *end;
-	unsigned long value = strtoul(text, &end, 10);
-
-	if (*text < '0' || *text > '9' || *end || value > maximum)
-		argp_error(state, "%s is not a number from 0 to %lu", text, maximum);
-	return value;
-}
-
 static error_t option_take(int key, char *text, struct argp_state *state)
 {
 	static const char *const priorities[] = {"low", "medium", "high"};
@@ -226,7 +218,7 @@ static error_t option_take(int key, char *text, struct argp_state *state)
 
 	switch (key) {
 	case OPTION_VM_ID:
-		s->vm_id = number_take(state, text, UINT32_MAX);
+		s->vm_id = number_option_take(state, "--vm-id", text, 0, UINT32_MAX);
 		break;
 	case OPTION_POOL:
 		if (*text < 'A' || *text > 'Z' || text[1])
@@ -243,10 +235,10 @@ static error_t option_take(int key, char *text, struct argp_state *state)
 		s->socket_path = text;
 		break;
 	case OPTION_CHANNELS:
-		s->channel_count = number_take(state, text, VGPU_CHANNELS_MAX);
+		s->channel_count = number_option_take(state, "--channels", text, 1, VGPU_CHANNELS_MAX);
 		break;
 	case OPTION_BYTES:
-		s->channel_bytes = number_take(state, text, 1024) << 20;
+		s->channel_bytes = (uint64_t)number_option_take(state, "--channel-mib", text, 1, 1024) << 20;
 		break;
 	case OPTION_TRACE:
 		s->trace = true;
@@ -256,14 +248,14 @@ static error_t option_take(int key, char *text, struct argp_state *state)
 		break;
 	case ARGP_KEY_ARG:
 		if (state->arg_num == 0)
-			device->domain = number_take(state, text, 32751); /* below DOMID_FIRST_RESERVED */
+			device->domain = number_option_take(state, "DOMID", text, 1, DOMAIN_MAX);
 		else if (state->arg_num == 1)
-			device->slot = number_take(state, text, 31);
+			device->slot = number_option_take(state, "SLOT", text, 0, 31);
 		else
 			argp_usage(state);
 		break;
 	case ARGP_KEY_END:
-		if (state->arg_num < 2 || device->domain == 0 || s->channel_count == 0 || s->channel_bytes == 0)
+		if (state->arg_num < 2)
 			argp_usage(state);
 		break;
 	default:

@@ -42,7 +42,7 @@ class Live(unittest.TestCase):
                 admin(tenants, 'set-weight', 'program:other', str(other))
                 for attempts_left in 4, 3, 2, 1, 0:
                     time.sleep(0.5)
-                    rows = {row['tenant']: row for row in admin(tenants, 'top', '--once', '--interval=1.5')}
+                    rows = {row['tenant']: row for row in admin(tenants, 'top', '--once', '--interval=1.5')['tenants']}
                     share = rows['program:one']['share']
                     print(f'# weights {one}:{other}, share {share}')
                     self.assertAlmostEqual(rows['program:one']['entitlement'], one / 100)
@@ -54,6 +54,13 @@ class Live(unittest.TestCase):
             shares = wait_until(lambda: share_metrics(tenants), 'shares among the metrics')
             self.assertAlmostEqual(sum(shares.values()), 1, places=6)
             self.assertGreater(shares['program:one'], shares['program:other'])
+            text = admin(tenants, 'metrics')['text']
+            for name, value in (('share_ratio', '1'), ('entitlement_ratio', '1')):
+                self.assertIn(f'vgpu_pool_{name}{{pool="A"}} {value}\n', text)
+            waits = {kind: sum(map(int, re.findall(rf'^vgpu_{kind}_wait_seconds_count\{{.*\}} (\d+)$', text, re.MULTILINE)))
+                     for kind in ('vm', 'pool')}
+            self.assertGreater(waits['pool'], 10)
+            self.assertEqual(waits['pool'], waits['vm'])
             for program in running:
                 program.send_signal(signal.SIGKILL)
                 program.communicate(timeout=60)

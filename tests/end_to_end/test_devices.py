@@ -172,7 +172,7 @@ class Devices(unittest.TestCase):
                 tenants.mediator.wait_for_line(f'\\({name}\\) connected')
             wait_until(lambda: {gpu['gpu']: gpu['programs'] for gpu in admin(tenants, 'scan-gpus')} == {0: 2, 1: 1},
                        'the programs are placed')
-            rows = {row['tenant']: row for row in admin(tenants, 'top', '--once', '--interval=1')}
+            rows = {row['tenant']: row for row in admin(tenants, 'top', '--once', '--interval=1')['tenants']}
             waits = {name: rows[f'program:{name}']['waits'] for name in ('near', 'beside', 'far')}
             print(f'# waits {waits}')
             self.assertGreater(waits['near'], 0)
@@ -230,7 +230,7 @@ class Scheduled(unittest.TestCase):
 
     def looked_at(self, tenants, names):
         """Waits and entitlements of tenants while they run: {name: (waits, entitlement)}."""
-        rows = {row['tenant']: row for row in admin(tenants, 'top', '--once', '--interval=1')}
+        rows = {row['tenant']: row for row in admin(tenants, 'top', '--once', '--interval=1')['tenants']}
         found = {name: (rows[f'program:{name}']['waits'], rows[f'program:{name}']['entitlement']) for name in names}
         print(f'# waits, entitlement: {found}')
         return found
@@ -258,11 +258,13 @@ class Scheduled(unittest.TestCase):
                                     three=('--device', '2'))
             before = self.looked_at(tenants, ('zero', 'one', 'two', 'three'))
             self.assertEqual([entitlement for _, entitlement in before.values()], [1, 1, 0.5, 0.5])
-            after = self.looked_at(tenants, before)
+
+            def both_have_waited():
+                after = self.looked_at(tenants, before)
+                return all(after[name][0] > before[name][0] for name in ('two', 'three')) and after
+            after = wait_until(both_have_waited, 'those of one GPU wait for each other')
             self.assertEqual(after['zero'][0], before['zero'][0])
             self.assertEqual(after['one'][0], before['one'][0])
-            self.assertGreater(after['two'][0], before['two'][0])
-            self.assertGreater(after['three'][0], before['three'][0])
             # Two GPUs of one program have one scheduler, as long as it is there.
             # By its place on the bus, however the program numbers it.
             hidden = self.saturate(tenants, {'CUDA_VISIBLE_DEVICES': '1'}, hidden=())

@@ -48,7 +48,7 @@ class Restart(unittest.TestCase):
             # It schedules and serves as ever: a third one comes and goes.
             status, lines, error = tenants.run('three', 'check', '--blocks', '2', '--to', time.monotonic() + 1)
             self.assertEqual(status, 0, error)
-            self.assertGreater(lines[1]['rounds'], 1)
+            self.assertGreater(lines[1]['rounds'], 0)
             for program in programs:
                 output, _ = program.communicate(timeout=60)
                 self.assertEqual(program.returncode, 0, output)

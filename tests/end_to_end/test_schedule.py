@@ -26,11 +26,11 @@ PATIENCE_FACTOR = 10 if os.environ.get('VGPU_SANITIZED') else 1
 class Tenants:
     """A mediator for which each program name is a tenant, and links to the program under such names."""
 
-    def __init__(self, *options, **settings):
+    def __init__(self, *options, driver=None, **settings):
         self.folder = tempfile.TemporaryDirectory(prefix='vgpu-tenants-')
         lines = [f'program:{name} {text}' for name, text in settings.items()]
         self.mediator = Mediator('--tenant-per-program', 'yes',
-                                 *[part for line in lines for part in ('--tenant', line)], *options)
+                                 *[part for line in lines for part in ('--tenant', line)], *options, driver=driver)
 
     def __enter__(self):
         self.mediator.start()
@@ -299,6 +299,98 @@ class Memory(unittest.TestCase):
                 owner.communicate(timeout=60)
                 _, lines, error = tenants.run('thief', 'residue', '--blocks', '256')
                 self.assertEqual(lines[-1]['words'], 0, error)
+
+
+class Silence(unittest.TestCase):
+    """Executors that stop answering: stopped, as nothing that they do by themselves stops them."""
+
+    # Of the results of 'check', and a quota that has room for them once.
+    BLOCKS, QUOTA_MIB = 2048, 4
+
+    def computing(self, tenants, name, blocks=2):
+        """A program that computes until it is told to end, and its executor."""
+        program = tenants.spawn(name, 'check', '--blocks', blocks, '--iterations', '10',
+                                '--to', time.monotonic() + 600)
+        tenants.mediator.wait_for_line(f'client={program.pid}: ready, executor')
+        executor = tenants.executor_of(program)
+        # It has a context, and what it computes.
+        busy = processor_seconds(executor)
+        wait_until(lambda: processor_seconds(executor) > busy + 0.2, f'{name} computes')
+        return program, executor
+
+    def finish(self, program):
+        program.send_signal(signal.SIGINT)
+        output, _ = program.communicate(timeout=60)
+        self.assertEqual(program.returncode, 0, output)
+        self.assertEqual(lines_of(output)[1]['wrong'], 0)
+
+    def stop_and_look(self, tenants, silence):
+        bad, executor = self.computing(tenants, 'bad', self.BLOCKS)
+        os.kill(executor, signal.SIGSTOP)
+        start = time.monotonic()
+        output, _ = bad.communicate(timeout=60 * PATIENCE_FACTOR)
+        took = time.monotonic() - start
+        print(f'# the program of a stopped executor ended after {took:.2f} s')
+        self.assertEqual(bad.returncode, 1, output)
+        self.assertIn('CUDA_ERROR_DEVICE_UNAVAILABLE', output)
+        # Not sooner, but for the moment between the signal and the first look, which is not counted.
+        self.assertGreaterEqual(took, silence)
+        wait_until(lambda: not Path(f'/proc/{executor}').exists(), 'the executor is gone')
+        # The fault is punished for a second.
+        _, lines, _ = wait_until(lambda: (done := tenants.run('bad', 'hog')) and not done[0] and done,
+                                 'the tenant starts another program')
+        self.assertGreaterEqual(lines[-1]['bytes'], (self.QUOTA_MIB - 1) << 20)
+
+    def test_stopped_executor(self):
+        silence = 1.5
+        with Tenants('--executor-silence', str(int(silence * 1000)), '--quarantine-faults', '1', '--quarantine-local',
+                     'yes', '--quarantine-time', '1', bad=f'memory-mib={self.QUOTA_MIB}') as tenants:
+            good, _ = self.computing(tenants, 'good')
+            self.stop_and_look(tenants, silence)
+            what = 'the executor was stopped for longer than 1500 ms'
+            for line in f'{what}: killed', f'lost: {what}', f'program=bad: quarantined .* the last one: {what}':
+                self.assertRegex(tenants.mediator.text(), line)
+            self.finish(good)
+
+    def test_changed_while_running(self):
+        """One that was told to be left alone, for a debugger, is ended when that is over."""
+        with Tenants() as tenants:
+            path = Path(tenants.folder.name) / 'mediator.conf'
+            path.write_text('executor-silence = 0\n')
+            tenants.mediator.options += ('--config', str(path))
+            tenants.mediator.stop()
+            tenants.mediator.start()
+            bad, executor = self.computing(tenants, 'bad')
+            os.kill(executor, signal.SIGSTOP)
+            time.sleep(6)
+            self.assertIsNone(bad.poll())
+            path.write_text('executor-silence = 500\n')
+            tenants.mediator.process.send_signal(signal.SIGHUP)
+            output, _ = bad.communicate(timeout=60 * PATIENCE_FACTOR)
+            self.assertIn('CUDA_ERROR_DEVICE_UNAVAILABLE', output)
+            wait_until(lambda: not Path(f'/proc/{executor}').exists(), 'the executor is gone')
+
+    def test_stopped_again_and_again(self):
+        """Who runs in between, be it for a moment, as under a tracer, does not stand still."""
+        with Tenants('--executor-silence', '1000') as tenants:
+            program, executor = self.computing(tenants, 'traced')
+            end = time.monotonic() + 4
+            while time.monotonic() < end:
+                os.kill(executor, signal.SIGSTOP)
+                time.sleep(0.3)
+                os.kill(executor, signal.SIGCONT)
+                time.sleep(0.01)
+            self.finish(program)
+
+    def test_long_calls_of_the_driver(self):
+        """A module that takes much longer to load than an executor may stand still."""
+        driver = build_directory() / 'tests' / 'end_to_end' / 'libslow_driver.so'
+        with Tenants('--executor-silence', '500', driver=driver) as tenants:
+            start = time.monotonic()
+            status, lines, error = tenants.run('slow', 'check', '--blocks', '2', '--to', time.monotonic() + 6)
+            self.assertEqual(status, 0, error)
+            self.assertGreater(time.monotonic() - start, 4)
+            self.assertEqual(lines[1]['wrong'], 0)
 
 
 class Watchdog(unittest.TestCase):

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import tap
 from job_stack import ADD, BUILD, Daemon, Serial, children, ptx_request
+from ports import free_port
 from stack import ROOT, Mediator, processor_seconds, wait_until
 
 RUN = BUILD / 'guest' / 'jobs' / 'vgpu-run'
@@ -30,9 +31,7 @@ class Jobs(unittest.TestCase):
         cls.directory = Path(cls.temporary.name)
         cls.mediator = Mediator().start()
         cls.local = cls.directory / 'jobs.sock'
-        with socket.socket() as probe:
-            probe.bind(('127.0.0.1', 0))
-            cls.port = probe.getsockname()[1]
+        cls.port = free_port()
         cls.log = cls.directory / 'log'
         with open(cls.log, 'w') as log:
             cls.daemon = subprocess.Popen(
@@ -247,9 +246,7 @@ class Tenants(unittest.TestCase):
             mediator.wait_for_line('vm_id=8 pool=B .* job of "two"')
 
     def test_peers_by_address(self):
-        with socket.socket() as probe:
-            probe.bind(('127.0.0.1', 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         with Mediator() as mediator, Daemon(mediator, '--listen', f'127.0.0.1:{port}', '--listen',
                                             f'unix:{mediator.directory}/carrier', '--vm', '127.0.0.1=9') as jobs:
             wait_until(lambda: 'Host daemon started' in jobs.log.read_text(), 'it listens')
@@ -265,16 +262,11 @@ class Tenants(unittest.TestCase):
                 self.assertEqual('result' in json.loads(stream.recv(4096)), os.getuid() == 0)
                 self.assertEqual('vm:11' in tenants_of(mediator), os.getuid() == 0)
 
-    def free_port(self):
-        with socket.socket() as probe:
-            probe.bind(('127.0.0.1', 0))
-            return probe.getsockname()[1]
-
     def test_ipv4_through_a_socket_for_both(self):
         """A listener on [::] gets IPv4 addresses within IPv6, and finds the VM of either."""
         if not Path('/proc/net/if_inet6').exists():
             self.skipTest('no IPv6 here')
-        port = self.free_port()
+        port = free_port()
         with Mediator() as mediator, Daemon(mediator, '--listen', f'[::]:{port}', '--vm', '127.0.0.1=9', '--vm',
                                             '0:0::1=12') as jobs:
             wait_until(lambda: 'Host daemon started' in jobs.log.read_text(), 'it listens')
@@ -285,7 +277,7 @@ class Tenants(unittest.TestCase):
                     self.assertIn(tenant, tenants_of(mediator))
 
     def test_one_vm_does_not_take_all_connections(self):
-        port = self.free_port()
+        port = free_port()
         with Mediator() as mediator, Daemon(mediator, '--listen', f'127.0.0.1:{port}', '--vm', '127.0.0.1=9',
                                             '--clients-per-vm', '3', '--idle-timeout', '4', ports=('one:7',)) as jobs:
             wait_until(lambda: 'Host daemon started' in jobs.log.read_text(), 'it listens')
@@ -321,7 +313,7 @@ class Tenants(unittest.TestCase):
         return json.loads(stream.makefile('r').readline())
 
     def test_many_addresses_do_not_take_all_connections(self):
-        port = self.free_port()
+        port = free_port()
         with Mediator() as mediator, Daemon(mediator, '--listen', f'127.0.0.1:{port}', '--vm', '127.0.1.9=9',
                                             '--clients-max', '8', '--clients-per-vm', '3') as jobs:
             wait_until(lambda: 'Host daemon started' in jobs.log.read_text(), 'it listens')
@@ -346,7 +338,7 @@ class Tenants(unittest.TestCase):
                 stream.close()
 
     def test_connections_whose_jobs_run_stay(self):
-        port = self.free_port()
+        port = free_port()
         with Mediator() as mediator, Daemon(mediator, '--listen', f'127.0.0.1:{port}', '--vm', '127.0.1.9=9',
                                             '--clients-max', '4', '--job-timeout', '10') as jobs:
             wait_until(lambda: 'Host daemon started' in jobs.log.read_text(), 'it listens')
@@ -369,7 +361,7 @@ class Tenants(unittest.TestCase):
                 stream.close()
 
     def test_what_is_no_job_keeps_no_connection(self):
-        port = self.free_port()
+        port = free_port()
         with Mediator() as mediator, Daemon(mediator, '--listen', f'127.0.0.1:{port}', '--idle-timeout', '3') as jobs:
             wait_until(lambda: 'Host daemon started' in jobs.log.read_text(), 'it listens')
             with self.connect(port, 10) as stream:
@@ -386,7 +378,7 @@ class Tenants(unittest.TestCase):
 
     def test_what_is_no_job_does_not_fill_the_log(self):
         """However much of it is sent, and over how many connections."""
-        port = self.free_port()
+        port = free_port()
         answers = 0
         with Mediator() as mediator, Daemon(mediator, '--listen', f'127.0.0.1:{port}') as jobs:
             wait_until(lambda: 'Host daemon started' in jobs.log.read_text(), 'it listens')

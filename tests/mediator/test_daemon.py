@@ -147,43 +147,6 @@ def test_socket_rights():
         assert stat.S_IMODE(os.stat(mediator.socket).st_mode) == 0o600
 
 
-def journal_lines(own_stream):
-    """What a mediator writes to a socket, which JOURNAL_STREAM says is the journal; or says so of another file."""
-    with tempfile.TemporaryDirectory() as folder:
-        ours, its = socket.socketpair()
-        status = os.fstat(its.fileno())
-        stream = "%d:%d" % (status.st_dev, status.st_ino if own_stream else status.st_ino + 1)
-        process = subprocess.Popen(
-            [Mediator.program, "--socket=" + os.path.join(folder, "socket"), "--driver=test.so",
-             "--config=/dev/null", "--executor=" + Mediator.executor, "--tenant=default weight=1"],
-            stdin=subprocess.DEVNULL, stderr=its, env=dict(os.environ, JOURNAL_STREAM=stream))
-        its.close()
-        text = b""
-        ours.settimeout(harness.PATIENCE)
-        try:
-            while b"CUDA initialized" not in text:
-                text += ours.recv(65536)
-            process.send_signal(signal.SIGHUP)
-            while b"was read again" not in text:
-                text += ours.recv(65536)
-        finally:
-            process.terminate()
-            process.wait(harness.PATIENCE)
-            ours.close()
-    return text.decode().splitlines()
-
-
-def test_journal_gets_priorities():
-    lines = journal_lines(True)
-    assert all(re.match(r"<[3467]>\S", line) for line in lines), lines
-    assert any(line.startswith("<6>Listening on socket: ") for line in lines), lines
-    if os.geteuid() == 0:
-        assert any(line.startswith("<4>Executors run as root") for line in lines) or \
-            os.system("getent passwd vgpu >/dev/null") == 0
-    lines = journal_lines(False)
-    assert all(re.match(r"\d{4}-\d\d-\d\dT\S+Z (info|warning|error) ", line) for line in lines), lines
-
-
 def test_the_packaged_configuration():
     packaged = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "packaging", "mediator.conf")
     with open(packaged) as file:
@@ -206,7 +169,7 @@ def test_the_packaged_configuration():
 
 WRONG_SETTINGS = 2
 WRONG_VALUES = (
-    ("placement=here", "one of program, tenant"), ("policy=luck", "one of fair"), ("log-level=loud", "one of error"),
+    ("placement=here", "one of program, tenant"), ("policy=luck", "one of fair"), ("log-level=loud", "one of error"), ("log-format=xml", "one of text, json"),
     ("metrics=foo", "a numeric address"), ("metrics=localhost:80", "a numeric address"),
     ("metrics=127.0.0.1", "a numeric address"), ("metrics=127.0.0.1:0", "a numeric address"),
     ("metrics=127.0.0.1:99999", "a numeric address"), ("socket=/" + "x" * 200, "at most 107 characters"),
@@ -528,11 +491,17 @@ def test_discovery():
             pretend("qemu-kvm", "-name", "beta\nFound 99 QEMU VMs", "--device", '{"driver":"vgpu-cuda","vm_id":78}'),
             pretend("qemu-system-x86_64", "-device", "virtio-net-pci", "-name", "vgpu-cuda"),
             pretend("editor", "-device", "vgpu-cuda,vm_id=79"),
+            pretend("/usr/local/sbin/vgpu-xen", "--background", "--vm-id=81", "--pool", "7", "12", "6"),
+            pretend("vgpu-xen-grants", "--socket=/x", "--vm-id", "82", "--channels", "4", "13"),
+            pretend("vgpu-xen-grants", "--guests", "7", "--socket=14"),
         ]
         try:
             assert mediator.wait_log(r'QEMU pid=%d name="alpha" vm_id=77' % machines[0].pid)
             assert mediator.wait_log(r'QEMU pid=%d name="beta\?Found 99 QEMU VMs" vm_id=78' % machines[1].pid)
-            assert last_count() >= 2
+            assert mediator.wait_log(r'Xen pid=%d name="domain 12" vm_id=81' % machines[4].pid)
+            assert mediator.wait_log(r'Xen grants pid=%d name="domain 13" vm_id=82' % machines[5].pid)
+            assert last_count() >= 3 and mediator.wait_log(r"Found [1-9]\d* Xen guests with channels over grants")
+            assert "pid=%d " % machines[6].pid not in mediator.log()
             found = mediator.log().count("QEMU VMs with vgpu-cuda")
         finally:
             for machine in machines:

@@ -11,6 +11,7 @@ import tempfile
 
 import harness
 from harness import Device, Mediator, wait_until
+from ports import free_port
 
 DONE, UNHEALTHY = 0, 7
 
@@ -192,9 +193,7 @@ def test_a_pool_without_a_gpu():
 
 def test_an_admin_socket_that_could_not_be_opened():
     """vgpu-admin cannot ask then; /healthz says so."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with Mediator("--admin-socket=/nowhere/admin.sock", "--metrics=127.0.0.1:%d" % port) as daemon:
         assert daemon.wait_log("CUDA initialized") and daemon.wait_log("METRICS. http:")
         with socket.create_connection(("127.0.0.1", port), timeout=harness.PATIENCE) as peer:

@@ -4,6 +4,7 @@
 import contextlib
 import http.client
 import json
+import math
 import os
 import re
 import shutil
@@ -17,6 +18,7 @@ import time
 import exposition
 import harness
 from harness import Device, Mediator, Skip, wait_until
+from ports import free_port
 
 PROGRAM = DASHBOARD = EXECUTOR = NVML = None
 
@@ -28,9 +30,7 @@ class Served:
     """A mediator with its metrics on a free port."""
 
     def __init__(self, *options, waiting_children=0, **more):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.daemon = Mediator("--metrics=127.0.0.1:%d" % self.port, *options, **more)
         assert self.daemon.wait_log("METRICS. http://127.0.0.1:%d/metrics" % self.port), self.daemon.log()
 
@@ -187,6 +187,14 @@ def test_figures():
         assert busy.value("vgpu_pool_programs", pool="A") == 1
         assert busy.value("vgpu_pool_rejected_total", pool="C") == 2
         assert busy.value("vgpu_rejected_total") == 2 and busy.value("vgpu_quarantines_total") == 1
+        # The tenant belongs to the pool that its next program starts in.
+        expected = {"vgpu_pool_quarantines_total": 1, "vgpu_pool_quarantined": 1, "vgpu_pool_entitlement_ratio": 1,
+                    "vgpu_pool_memory_limit_bytes": 64 << 20, "vgpu_pool_wait_seconds_count": 0}
+        seen = {name: busy.value(name, pool="C") for name in expected}
+        assert seen == expected, seen
+        assert busy.value("vgpu_pool_entitlement_ratio", pool="A") == 0
+        assert math.isnan(idle.value("vgpu_pool_entitlement_ratio", pool="A"))
+        assert math.isnan(busy.value("vgpu_pool_share_ratio", pool="C"))
         assert busy.value("vgpu_vms") == 1 and busy.value("vgpu_gpu_programs", gpu="0") == 1
         assert busy.value("vgpu_healthy", check="driver") == 1
         assert busy.named("vgpu_vm_info")[0]["pool"] == "C"
@@ -261,11 +269,13 @@ def test_sensors_of_gpus():
         expected = {"utilization_ratio": 0.75, "memory_utilization_ratio": 0.2, "memory_used_bytes": 1000000,
                     "temperature_celsius": 41, "power_watts": 123.456, "ecc_corrected_total": 5,
                     "ecc_uncorrected_total": 0}
-        assert {name: seen.value("vgpu_gpu_" + name, uuid="GPU-1") for name in expected} == expected
+        # The driver, softgpu, does not have them: they have no number.
+        one, other = {"gpu": "GPU-1", "uuid": "GPU-1"}, {"gpu": "GPU-2", "uuid": "GPU-2"}
+        assert {name: seen.value("vgpu_gpu_" + name, **one) for name in expected} == expected
         # What a GPU does not have is left out.
-        assert seen.value("vgpu_gpu_temperature_celsius", uuid="GPU-2") == 42
-        assert seen.named("vgpu_gpu_power_watts") == [{"uuid": "GPU-1"}]
-        assert seen.named("vgpu_gpu_ecc_corrected_total") == [{"uuid": "GPU-1"}]
+        assert seen.value("vgpu_gpu_temperature_celsius", **other) == 42
+        assert seen.named("vgpu_gpu_power_watts") == [one]
+        assert seen.named("vgpu_gpu_ecc_corrected_total") == [one]
     # Without NVML there is none of it, and nothing is wrong with that.
     with Served("--heartbeat=1", executor=EXECUTOR) as served:
         time.sleep(1.5)
@@ -342,6 +352,9 @@ def test_errors_of_gpus():
         assert wait_until(lambda: served.scrape().value("vgpu_gpu_xid_errors_total", gpu="1", xid="13") == 500)
         assert daemon.log().count("Xid 13") <= 30
         assert shown_gpu(daemon, device, 0) == "all" and served.get("/healthz")[0].status == 200
+        # What its sensors say is said of the same GPU.
+        sensors = {"gpu": "1", "uuid": "GPU-2"}
+        assert wait_until(lambda: served.scrape().value("vgpu_gpu_temperature_celsius", **sensors) == 42)
         # Something to know, and the GPU can still be used.
         test.report(2, XID, 63)
         assert daemon.wait_log(r"\[GPU\] GPU 1 \(GPU-2\): Xid 63: ")
@@ -363,6 +376,36 @@ def test_errors_of_gpus():
         assert shown_gpu(daemon, device, 0) == "GPU-2"
         assert served.scrape().value("vgpu_healthy", check="gpus") == 1
         assert served.scrape().value("vgpu_gpu_xid_errors_total", gpu="1", xid="79") == 1
+
+
+def test_top():
+    """GPUs with what their sensors say, tenants with how long they wait and their calls take, in 100 columns."""
+    with WithErrors() as test, Device(test.served.daemon.socket, vm_id=3, name=b"a name that is long") as device:
+        served = test.served
+
+        def measured():
+            command = [PROGRAM, "--socket=" + served.daemon.socket + ".admin", "--json", "top", "--once", "--interval=1"]
+            top = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+            while top.poll() is None:
+                device.ring()
+                assert device.interrupted()
+            seen = json.loads(top.communicate(timeout=60)[0])
+            known = seen["gpus"][1]["temperature_celsius"] is not None and seen["tenants"][0]["call_p50_us"] is not None
+            return seen if known else None
+
+        assert device.open(0).kind == harness.READY
+        assert served.daemon.wait_log("CUDA initialized")
+        found = []
+        assert wait_until(lambda: found.append(measured()) or found[-1], 60), served.admin("--json", "show-usage")
+        gpu, (tenant,) = found[-1]["gpus"][1], found[-1]["tenants"]
+        assert (gpu["name"], gpu["temperature_celsius"], gpu["power_milliwatts"]) == ("1", 42, None), gpu
+        assert gpu["memory_total_bytes"] and gpu["memory_used_bytes"], gpu
+        # The executor of the test says that a call takes 20 us, in the bucket from 10 to 50.
+        assert 10 < tenant["call_p50_us"] < tenant["call_p99_us"] <= 50 and tenant["wait_p50_us"] is None, tenant
+        shown = served.admin("top", "--once", "--interval=0.2")
+        assert all(len(line) <= 100 for line in shown.splitlines()), shown
+        assert re.search(r"^GPU 1: 0 programs of 0 tenants, 0 wait, \d+% busy, \S+/\S+, 42 C$", shown, re.M), shown
+        assert re.search(r"^vm:3 a name th alone m50 +- 100% +- +- ", shown, re.M), shown
 
 
 def test_errors_of_memory():

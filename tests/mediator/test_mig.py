@@ -8,13 +8,13 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 
 import harness
 from harness import Mediator, wait_until
+from ports import free_port
 
 DONE, NOT_FOUND, CONFLICT = 0, 5, 6
 FIRST, SECOND = ("MIG-736f6674-6770-8075-8000-00000000000%d" % number for number in (1, 2))
@@ -123,12 +123,10 @@ def test_each_program_is_on_one_instance():
 
 
 def test_a_fault_of_the_gpu_is_one_of_its_instances():
-    with tempfile.TemporaryDirectory() as folder, socket.socket() as free:
+    with tempfile.TemporaryDirectory() as folder:
         events = os.path.join(folder, "events")
         open(events, "w").close()
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-        free.close()
+        port = free_port()
         with Instances("1/2", "--metrics=127.0.0.1:%d" % port,
                        environment={"VGPU_EXECUTOR_NVML_EVENTS": events}) as daemon:
             with open(events, "a") as file:

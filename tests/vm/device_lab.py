@@ -31,7 +31,7 @@ def holds(condition, what):
         raise AssertionError(what)
 
 
-def eventually(function, what, timeout=15):
+def eventually(function, what, timeout=60):
     """The first true value of function()."""
     end = time.monotonic() + timeout
     while True:
@@ -82,9 +82,17 @@ class Lab:
         self.mediator.open_answer = "ready"
         self.mediator.answer_close = True
         self.device(guest)
-        eventually(lambda: guest.run("vgpu_probe info").status == 0, "an open that succeeds")
+        eventually(lambda: self._channel_comes_and_goes(guest), "an open that succeeds")
         self.mediator.forget()
         return self.mediator
+
+    def _channel_comes_and_goes(self, guest):
+        """Whether one could be opened; it is closed when this returns, also to the mediator."""
+        self.mediator.forget()
+        if guest.run("vgpu_probe info").status != 0:
+            return False
+        _, *opened = self.mediator.wait("open")
+        return eventually(lambda: ("close", *opened) in self.mediator.events, "the close of that channel")
 
     def mediator_stop(self):
         if self.mediator:

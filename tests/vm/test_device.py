@@ -91,7 +91,7 @@ def no_mediator_at_boot(lab):
 def mediator_comes_later(lab):
     guest = lab.main()
     mediator = lab.mediator = stand_in.MediatorStandIn(lab.socket)
-    hello = mediator.wait("hello", timeout=5)
+    hello = mediator.wait("hello")
     equal(hello, ("hello", 1, "B", 2, CHANNELS, CHANNEL_BYTES, bytes.fromhex(UUID.replace("-", "")), "main"))
     holds("vm_id 1 " in probe(guest, "info"), "vm_id")
     probe(guest, "echo 1000")
@@ -171,7 +171,7 @@ def sigkill_closes_the_channel(lab):
     process = probe_start(guest, "hold", "holding")
     equal(mediator.count("close"), 0, "closed too early")
     guest.check("kill -9 %d" % process)
-    _, number, index, generation = mediator.wait("close", timeout=5) or (None,) * 4
+    _, number, index, generation = mediator.wait("close") or (None,) * 4
     _, *opened = mediator.wait("open")
     equal([number, index, generation], opened, "the channel that was opened")
     probe(guest, "zero 4")
@@ -185,7 +185,7 @@ def open_is_refused(lab):
     probe(guest, "refused")
     holds("error 4: no driver, says the test" in guest.qemu_output(), guest.qemu_output())
     holds("error 4" in guest.check("dmesg | tail -5").output, "the reason in the kernel log")
-    holds(mediator.wait("close", timeout=5), "a failed channel is closed too")
+    holds(mediator.wait("close"), "a failed channel is closed too")
     mediator.open_answer = "refuse"
     probe(guest, "not-permitted")
     holds("error 3: quarantined, says the test" in guest.qemu_output(), guest.qemu_output())
@@ -216,7 +216,7 @@ def executor_lost(lab):
         mediator.lose(lab.device(guest), mediator.wait("open")[2])
         said = probe_end(guest)
         holds("lost, error 6" in said or arguments == "lost-read", said)
-        holds(mediator.wait("close", timeout=5), "the lost channel is closed")
+        holds(mediator.wait("close"), "the lost channel is closed")
         mediator.forget()
     probe(guest, "zero %d" % CHANNELS)
 
@@ -233,7 +233,7 @@ def kernel_timeout_is_told(lab):
     mediator.lose(device, index, stand_in.KERNEL_TIMEOUT)
     said = probe_end(guest)
     holds("lost, error %d" % stand_in.KERNEL_TIMEOUT in said, said)
-    holds(mediator.wait("close", timeout=5), "the lost channel is closed")
+    holds(mediator.wait("close"), "the lost channel is closed")
     header = device.memory[index * device.channel_bytes:index * device.channel_bytes + 4096]
     holds(struct.pack("<I", CUDA_ERROR_LAUNCH_TIMEOUT) in header, "the header says it")
     lab.mediator_stop()
@@ -261,7 +261,7 @@ def mediator_lost_while_closing(lab):
     mediator.answer_close = False
     process = probe_start(guest, "hold", "holding")
     guest.check("kill -9 %d" % process)
-    holds(mediator.wait("close", timeout=5), "close was sent")
+    holds(mediator.wait("close"), "close was sent")
     lab.mediator_stop()
     lab.ready(guest)
     probe(guest, "zero %d" % CHANNELS)
@@ -416,7 +416,7 @@ def device_unplugged_by_the_host(lab):
     probe_start(guest, "unplugged", "waiting")
     guest.qmp("device_del", id="vgpu")
     holds("unplugged" in probe_end(guest), "unplugged")
-    holds(mediator.wait("disconnected", timeout=20), "the device disconnects")
+    holds(mediator.wait("disconnected"), "the device disconnects")
     trace_plug(lab, guest)
     probe(guest, "zero 4")
 
@@ -449,7 +449,7 @@ def registers_used_while_they_go(lab):
                     "usleep 20000; done" % (LAST_PCI_ADDRESS, use))
         mediator.forget()
         guest.check("vgpu_probe eject")
-        holds(mediator.wait("disconnected", timeout=20), "the device disconnects")
+        holds(mediator.wait("disconnected"), "the device disconnects")
         guest.check("kill -9 $(cat /tmp/hammer.pid); echo 1 >%s/remove; insmod /lib/modules/vgpu.ko" % folder)
         config_write(guest, bridge, BRIDGE_MEMORY, window)
         trace_plug(lab, guest)
@@ -470,7 +470,7 @@ def qemu_killed(lab):
     mediator = lab.ready(guest)
     probe_start(guest, "hold", "holding")
     guest.qemu.send_signal(signal.SIGKILL)
-    holds(mediator.wait("disconnected", timeout=5), "the connection ends with QEMU")
+    holds(mediator.wait("disconnected"), "the connection ends with QEMU")
     lab.guests["trace"].stop()
 
 

@@ -17,12 +17,13 @@ import unittest
 from pathlib import Path
 
 import tap
+from ports import free_port
 from stack import ROOT, Mediator, build_directory, wait_until
 from link_peer import (ALIVE, CALLED, CHANNEL_BYTES, COMMANDS, COUNTERS, DELIVER, DOWNLOAD, DOWNLOAD_PACKED, FETCH,
                        FLAG_WATCH, FUNCTION_BYTES, OFFER, OPEN, PERMIT, RELEASED, REPLIES, RETURNED, SCHEDULE, STATUS,
                        TAKEN, TEXT, UPLOAD, UPLOAD_PACKED, WINDOW_BYTES, Proxy, await_record, called_frame, frame,
                        lane_frame, last_status, offer_frame, open_frame, packed, record)
-from worker_stack import FAR, Authority, Namespace, Worker, WorkerStack, free_port, psk_write
+from worker_stack import FAR, Authority, Namespace, Worker, WorkerStack, psk_write
 
 EXAMPLES = build_directory() / 'examples'
 END_TO_END = build_directory() / 'tests' / 'end_to_end'
@@ -76,7 +77,8 @@ class Programs(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.stack = WorkerStack(driver='/nonexistent/libcuda.so.1', silence_ms=3000)
+        silence = '--executor-silence', '1500'
+        cls.stack = WorkerStack(*silence, driver='/nonexistent/libcuda.so.1', silence_ms=3000, worker_options=silence)
         cls.stack.__enter__()
         cls.mediator = cls.stack.mediator
 
@@ -153,10 +155,12 @@ class Programs(unittest.TestCase):
     def files_of(process):
         return {os.readlink(entry) for entry in Path(f'/proc/{process}/fd').iterdir() if entry.is_symlink()}
 
+    def relay_of(self, program):
+        return int(re.search(rf'client={program.pid}: ready, executor pid (\d+)', self.mediator.text()).group(1))
+
     def ports_of(self, program):
         """Those that the program's relay has at its ends of the link."""
-        relay = re.search(rf'client={program.pid}: ready, executor pid (\d+)', self.mediator.text()).group(1)
-        files = self.files_of(relay)
+        files = self.files_of(self.relay_of(program))
         return [str(int(fields[1].split(':')[1], 16)) for fields in self.sockets() if f'socket:[{fields[9]}]' in files]
 
     def executor_of(self, program):
@@ -169,6 +173,23 @@ class Programs(unittest.TestCase):
         output, _ = program.communicate(timeout=60)
         self.assertIn('CUDA_ERROR_DEVICE_UNAVAILABLE', output)
         self.mediator.wait_for_line('worker: the executor ended')
+
+    def test_executor_stopped(self):
+        """Its connection is as lively as ever: the worker's main process sees it."""
+        program = self.copying()
+        os.kill(self.executor_of(program), signal.SIGSTOP)
+        output, _ = program.communicate(timeout=60)
+        self.assertIn('CUDA_ERROR_DEVICE_UNAVAILABLE', output)
+        self.assertIn('its executor was stopped for longer than 1500 ms: killed', self.stack.worker.text())
+        wait_until(lambda: not self.stack.worker.children(), 'the worker gives everything back')
+
+    def test_relay_stopped(self):
+        program = self.copying()
+        os.kill(self.relay_of(program), signal.SIGSTOP)
+        output, _ = program.communicate(timeout=60)
+        self.assertIn('CUDA_ERROR_DEVICE_UNAVAILABLE', output)
+        self.mediator.wait_for_line('lost: the executor was stopped for longer than 1500 ms')
+        wait_until(lambda: not self.stack.worker.children(), 'the worker gives everything back')
 
     def test_program_killed(self):
         program = self.copying()
@@ -488,7 +509,8 @@ class HostilePeers(unittest.TestCase):
         cls.worker_bundle = authority.worker()
         cls.host_bundle = authority.host()
         cls.authority = authority.certificate
-        cls.stack = WorkerStack(worker_credentials=cls.worker_bundle, mediator_credentials=cls.host_bundle)
+        cls.stack = WorkerStack(worker_credentials=cls.worker_bundle, mediator_credentials=cls.host_bundle,
+                                worker_options=('--executor-silence', '0'))
         cls.stack.__enter__()
 
     @classmethod

@@ -17,10 +17,11 @@ from pathlib import Path
 import tap
 import test_devices
 import test_schedule
+from ports import free_port
 from stack import build_directory, wait_until
 from test_admin import admin
 from test_schedule import lines_of
-from worker_stack import DelayLine, Worker, WorkerStack, free_port, psk_write
+from worker_stack import DelayLine, Worker, WorkerStack, psk_write
 
 
 class Tenants(test_schedule.Tenants):
@@ -303,8 +304,12 @@ class Sensors(unittest.TestCase):
             with WorkerStack(f'--metrics=127.0.0.1:{port}', worker_options=options) as stack:
                 def seen():
                     with urllib.request.urlopen(f'http://127.0.0.1:{port}/metrics', timeout=30) as answer:
-                        return set(re.findall(rf'^vgpu_gpu_(\w+)\{{uuid="(\S+)",worker="127.0.0.1:{stack.worker.port}"\}} '
-                                              r'(\S+)$', answer.read().decode(), re.MULTILINE))
+                        found = re.findall(r'^vgpu_gpu_(\w+)\{gpu="(\S+)",uuid="GPU-(\d)",worker="(\S+)"\} (\S+)$',
+                                           answer.read().decode(), re.MULTILINE)
+                    worker = f'127.0.0.1:{stack.worker.port}'
+                    names = {'1': worker, '2': worker + '#1'}
+                    self.assertTrue(all(gpu == names[uuid] and at == worker for _, gpu, uuid, at, _ in found), found)
+                    return {(name, 'GPU-' + uuid, value) for name, _, uuid, _, value in found}
 
                 wait_until(seen, 'the sensors are read')
                 self.assertLessEqual({('utilization_ratio', 'GPU-1', '0.75'), ('memory_utilization_ratio', 'GPU-2', '0.4'),

@@ -13,16 +13,11 @@ import threading
 import time
 from pathlib import Path
 
+from ports import free_port
 from stack import Mediator, build_directory, wait_until
 
 
 NEAR, FAR = '10.79.0.1', '10.79.0.2'
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return probe.getsockname()[1]
 
 
 def psk_write(path):
