@@ -33,7 +33,7 @@ def percentiles(sample):
 
 
 class Mediator:
-    def __init__(self, folder, bundle, driver, *options):
+    def __init__(self, folder, bundle, driver, *options, begins='CUDA initialized'):
         self.folder = folder
         self.socket = folder / 'mediator.sock'
         self.log = folder / 'mediator.log'
@@ -48,7 +48,7 @@ class Mediator:
             [str(part) for part in command],
             env={**os.environ, 'LD_LIBRARY_PATH': f'{bundle}/lib' + (f':{library}' if library else '')})
         end = time.monotonic() + 60
-        while 'CUDA initialized' not in (self.log.read_text() if self.log.exists() else ''):
+        while begins not in (self.log.read_text() if self.log.exists() else ''):
             if time.monotonic() > end or self.process.poll() is not None:
                 raise SystemExit(f'the mediator does not start:\n{self.log.read_text()}')
             time.sleep(0.1)
@@ -141,12 +141,13 @@ class Bench:
         return sum(values) ** 2 / (len(values) * sum(value * value for value in values))
 
     def shares(self, title, used, weights):
+        """The worst deviation, as a part of what a tenant is entitled to, and what all have together."""
         total = sum(used.values()) or 1e-6
         texts = []
         worst = 0.0
         for name, value in used.items():
             entitled = weights[name] / sum(weights.values())
-            worst = max(worst, abs(value / total - entitled))
+            worst = max(worst, abs(value / total / entitled - 1))
             texts.append(f'{name} {value / total:.4f} ({entitled:.4f})')
         print(f"{title}: {', '.join(texts)}; together {total:.4f}", flush=True)
         self.results[title] = used

@@ -9,9 +9,10 @@
  *   check                           a computation again and again, compared with the host's
  *   illegal, endless, trap, hog     misdeeds: an address of nobody's, a kernel without end, a trap, all memory
  *   memory                          what cuDeviceTotalMem and cuMemGetInfo say, before and with 8 MiB
+ *   watch                           the free memory by cuMemGetInfo, for each line of standard input
  *   issue --batch N                 seconds until N launches are issued, until they are done, and for N KiB copied
  *   fill                            writes a secret over --blocks MiB, and says so; waits until --to
- *   residue                         words of that secret in --blocks MiB of fresh memory
+ *   residue                         words of that secret in --blocks MiB of fresh memory, or in all there is
  *   handles                         how many streams can be made, up to 1000
  *
  *   --from, --to SECONDS            of CLOCK_MONOTONIC; SIGINT ends check before
@@ -22,7 +23,6 @@
  *   --also N                        with a context on that device too
  *   --each                          requests: also a line with begin and end of each, in nanoseconds
  */
-#include <dlfcn.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -35,18 +35,12 @@
 
 #include "device.h"
 #include "samples.h"
+#include "tenant.h"
 #include "tenant_ptx.h"
 
 #define EACH_MAX 100000
 
 enum { THREADS = 256, BATCHES = 2, STREAMS_MAX = 8, ATTRIBUTE_MULTIPROCESSORS = 16, CALIBRATION_KERNELS = 20 };
-
-struct options {
-	double from, to, microseconds, pause;
-	unsigned iterations, blocks, batch, streams;
-	int device, also; /* also -1: none */
-	bool tells_each;
-};
 
 struct tenant {
 	struct options options;
@@ -65,7 +59,7 @@ static void interrupt(int signal_number)
 	interrupted = 1;
 }
 
-static double seconds_now(void)
+double seconds_now(void)
 {
 	return (double)clock_nanoseconds() / 1e9;
 }
@@ -171,7 +165,7 @@ static void saturate(struct tenant *tenant)
 	printf("{\"kernels\": %llu, \"first\": %.6f, \"last\": %.6f}\n", (unsigned long long)kernels, first, last);
 }
 
-static void pause_for(double microseconds)
+void pause_for(double microseconds)
 {
 	struct timespec pause = {.tv_sec = (time_t)(microseconds / 1e6),
 				 .tv_nsec = (long)(microseconds * 1e3) % 1000000000};
@@ -273,48 +267,6 @@ static void misdeed(struct tenant *tenant, const char *name)
 	printf("{\"result\": %d, \"name\": \"%s\"}\n", (int)result, driver_error_name(&driver, result));
 }
 
-/* All the memory there is, in pieces, kept until --to. */
-static void hog(const struct options *options)
-{
-	size_t bytes = (size_t)1 << 34, total = 0;
-	CUdeviceptr address;
-
-	while (seconds_now() < options->from)
-		pause_for(10000);
-	while (bytes >= 1 << 20) {
-		CUresult result = driver.memory_allocate(&address, bytes);
-
-		if (result == CUDA_SUCCESS) {
-			total += bytes;
-			continue;
-		}
-		if (result != CUDA_ERROR_OUT_OF_MEMORY)
-			device_check(result, "cuMemAlloc");
-		bytes /= 2;
-	}
-	printf("{\"result\": 2, \"bytes\": %zu}\n", total);
-	fflush(stdout);
-	while (seconds_now() < options->to)
-		pause_for(10000);
-}
-
-typedef CUresult memory_info(size_t *free_bytes, size_t *total_bytes);
-typedef CUresult device_total(size_t *bytes, CUdevice device);
-
-static void memory(void)
-{
-	memory_info *info = (memory_info *)dlsym(driver.library, "cuMemGetInfo_v2");
-	device_total *total_of = (device_total *)dlsym(driver.library, "cuDeviceTotalMem_v2");
-	size_t total, before, with, all;
-	CUdeviceptr address;
-
-	CHECK(total_of(&total, 0));
-	CHECK(info(&before, &all));
-	CHECK(driver.memory_allocate(&address, 8 << 20));
-	CHECK(info(&with, &all));
-	printf("{\"device\": %zu, \"total\": %zu, \"free\": %zu, \"free_with\": %zu}\n", total, all, before, with);
-}
-
 static void issue(struct tenant *tenant)
 {
 	size_t bytes = (size_t)tenant->options.batch << 10;
@@ -340,42 +292,6 @@ static void issue(struct tenant *tenant)
 	printf("{\"issued\": %.3f, \"launches\": %.3f, \"copy\": %.3f}\n", issued - start, launched - start,
 	       seconds_now() - launched);
 	free(source);
-}
-
-enum { PIECE_BYTES = 1 << 20, SECRET_BYTE = 0xa7 };
-
-static void fill(const struct options *options)
-{
-	CUdeviceptr address;
-
-	for (unsigned i = 0; i < options->blocks; i++) {
-		CHECK(driver.memory_allocate(&address, PIECE_BYTES));
-		CHECK(driver.set_bytes(address, SECRET_BYTE, PIECE_BYTES));
-	}
-	CHECK(driver.synchronize());
-	printf("{\"filled\": %u}\n", options->blocks);
-	fflush(stdout);
-	while (seconds_now() < options->to)
-		pause_for(10000);
-}
-
-static void residue(const struct options *options)
-{
-	unsigned *piece = malloc(PIECE_BYTES);
-	unsigned secret, words = 0;
-	CUdeviceptr address;
-
-	if (!piece)
-		exit(1);
-	memset(&secret, SECRET_BYTE, sizeof(secret));
-	for (unsigned i = 0; i < options->blocks; i++) {
-		CHECK(driver.memory_allocate(&address, PIECE_BYTES));
-		CHECK(driver.copy_to_host(piece, address, PIECE_BYTES));
-		for (size_t j = 0; j < PIECE_BYTES / sizeof(*piece); j++)
-			words += piece[j] == secret;
-	}
-	printf("{\"words\": %u}\n", words);
-	free(piece);
 }
 
 static void handles(void)
@@ -460,16 +376,21 @@ int main(int count, char **arguments)
 {
 	struct tenant tenant = {
 		.options = {.iterations = 1000, .batch = 1, .streams = 1, .microseconds = 100, .also = -1}};
+	unsigned residue_mib;
 	const char *mode;
 
 	options_read(count, arguments, &tenant.options);
 	mode = arguments[optind];
+	/* Before --blocks gets its usual value. */
+	residue_mib = tenant.options.blocks;
 	if (strcmp(mode, "check") == 0)
 		signal(SIGINT, interrupt);
 	device_start("libcuda.so.1", tenant.options.device);
 	if (tenant.options.also >= 0)
 		CHECK(driver.primary_retain(&(CUcontext){NULL}, tenant.options.also));
 	tenant_start(&tenant);
+	/* Who waits for the first line knows that there is a context. */
+	fflush(stdout);
 	if (strcmp(mode, "calibrate") == 0)
 		calibrate(&tenant);
 	else if (strcmp(mode, "saturate") == 0)
@@ -479,15 +400,17 @@ int main(int count, char **arguments)
 	else if (strcmp(mode, "check") == 0)
 		check(&tenant);
 	else if (strcmp(mode, "hog") == 0)
-		hog(&tenant.options);
+		memory_hog(&tenant.options);
 	else if (strcmp(mode, "memory") == 0)
-		memory();
+		memory_tell();
+	else if (strcmp(mode, "watch") == 0)
+		memory_watch();
 	else if (strcmp(mode, "issue") == 0)
 		issue(&tenant);
 	else if (strcmp(mode, "fill") == 0)
-		fill(&tenant.options);
+		memory_fill(&tenant.options);
 	else if (strcmp(mode, "residue") == 0)
-		residue(&tenant.options);
+		memory_residue(residue_mib);
 	else if (strcmp(mode, "handles") == 0)
 		handles();
 	else

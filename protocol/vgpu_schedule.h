@@ -30,6 +30,7 @@
 #define VGPU_SCHEDULE_OFFSET	 2048 /* in the counters page */
 #define VGPU_TIME_NEVER		 UINT64_MAX
 #define VGPU_DRAIN_US		 250000u /* among equals */
+#define VGPU_BURSTS_DEFAULT	 2	 /* in flight, so that the GPU always has work */
 
 enum vgpu_permit_mode {
 	VGPU_PERMIT_OPEN = 0,
@@ -55,7 +56,7 @@ struct vgpu_limits {
 struct vgpu_permit_page {
 	uint32_t word;
 	uint32_t drain_us;		/* at the end of a slice: wait so long for what is in flight */
-	uint32_t burst_count;		/* in flight at most */
+	uint32_t burst_count;		/* in flight at most; 0: VGPU_BURSTS_DEFAULT */
 	_Alignas(64) uint64_t until_ns; /* SLICED; may change without a new word */
 	uint64_t burst_ns;		/* length of work in a burst */
 	uint64_t linger_ns;		/* keep the permit so long without work */

@@ -12,6 +12,7 @@
 #include "command.h"
 #include "iommu.h"
 #include "print.h"
+#include "record.h"
 #include "top.h"
 
 #define SOCKET_PATH	 "/var/vgpu/admin.sock"
@@ -254,6 +255,8 @@ static enum exit_code command_run(const struct invocation *invocation)
 		code = client_connect(&client, invocation->socket);
 	if (code == EXIT_DONE && invocation->command->kind == COMMAND_TOP)
 		code = top_run(&client, invocation->interval, invocation->once, invocation->as_json);
+	else if (code == EXIT_DONE && invocation->command->kind == COMMAND_RECORD)
+		code = record_run(&client, invocation->arguments, &result);
 	else if (code == EXIT_DONE && !result)
 		code = client_request(&client, invocation->command->name, invocation->arguments, &result);
 	if (result)

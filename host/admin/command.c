@@ -44,6 +44,8 @@ const struct command commands[] = {
 	{"show-latency", "", "", 0, "", "How long calls take on the host, by class", COMMAND_REQUEST},
 	{"show-usage", "", "", 0, "", "What top is made of, for programs (--json)", COMMAND_REQUEST},
 	{"top", "", "", 0, " once interval ", "Who has the GPU, and who waits", COMMAND_TOP},
+	{"record-workload", "FOLDER", "folder ", 1, " for ", "What tenants ask of the GPU, for the simulator",
+	 COMMAND_RECORD},
 	{"reload-config", "", "", 0, "", "Read mediator.conf again, as SIGHUP does", COMMAND_REQUEST},
 	{NULL, NULL, NULL, 0, NULL, NULL, COMMAND_REQUEST},
 };

@@ -11,6 +11,7 @@ enum command_kind {
 	COMMAND_METRICS, /* show-metrics --prometheus */
 	COMMAND_TOP,
 	COMMAND_IOMMU,
+	COMMAND_RECORD,
 };
 
 struct command {

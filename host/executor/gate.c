@@ -7,7 +7,6 @@
 #include "limit.h"
 
 /* Where only limits ask for bursts to be counted, not a permit. */
-#define BURSTS_IN_FLIGHT 2
 /* Of records that take so many times the length of a burst only one is in flight: the gap is small beside it. */
 #define LONG_RECORD_BURSTS 4
 #define STALL_NS	   50000000u
@@ -216,7 +215,7 @@ static bool depth_admits(struct executor *executor, struct gate *gate, uint64_t 
 	bool is_full = burst_is_full(bursts);
 
 	if (!allowed)
-		allowed = BURSTS_IN_FLIGHT;
+		allowed = VGPU_BURSTS_DEFAULT;
 	if (gate_is_shared(gate) && bursts->record_ns >= LONG_RECORD_BURSTS * burst_ns)
 		allowed = 1;
 	if (LOAD(gate->permit->limits.kernel_ms) &&

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The command that vgpu-admin's top asks. */
+/* The commands that vgpu-admin's top and record-workload ask. */
 #include <stdio.h>
 #include <time.h>
 
 #include "admin_private.h"
 #include "executor_group.h"
 #include "latency.h"
+#include "log.h"
 #include "probe.h"
+#include "recorder.h"
 #include "scheduler.h"
 #include "sensors.h"
 #include "state.h"
@@ -178,7 +180,27 @@ static int show_usage(struct admin_request *request)
 	return 0;
 }
 
+static int record_begin(struct admin_request *request)
+{
+	uint64_t seconds;
+
+	if (admin_number(request, "for", 1, RECORDER_SECONDS_MAX, &seconds) < 0)
+		return -1;
+	log_info("[ADMIN] the workload is recorded for %u s for %s", (unsigned)seconds, request->who);
+	return recorder_begin(request->mediator, (unsigned)seconds) < 0
+		       ? admin_fail(request, ADMIN_FAILED, "the mediator is out of memory")
+		       : 0;
+}
+
+static int record_end(struct admin_request *request)
+{
+	request->result = recorder_end(request->mediator);
+	return request->result ? 0 : admin_fail(request, ADMIN_NOT_FOUND, "nothing is recorded");
+}
+
 const struct admin_command admin_usage_commands[] = {
+	{"record-begin", "for ", record_begin, false},
+	{"record-end", "", record_end, false},
 	{"show-usage", "", show_usage, true},
 	{NULL, NULL, NULL, false},
 };

@@ -12,6 +12,7 @@
 #include "configuration_value.h"
 #include "log.h"
 #include "number.h"
+#include "vgpu_schedule.h"
 
 #define LINE_BYTES_MAX	    4096
 #define OVERRIDES_COUNT_MAX 128
@@ -100,7 +101,9 @@ static const struct setting settings[] = {
 	{"slice", SETTING_NUMBER, FIELD(slice_us), 100, 1000000, 5000, "MICROSECONDS",
 	 "Time on the GPU while others wait"},
 	{"burst", SETTING_NUMBER, FIELD(burst_us), 10, 100000, 500, "MICROSECONDS",
-	 "Work in flight, twice, while others are there"},
+	 "Length of a burst of work, while others are there"},
+	{"bursts", SETTING_NUMBER, FIELD(bursts), 1, 32, VGPU_BURSTS_DEFAULT, "N",
+	 "Bursts in flight at most, while others are there"},
 	{"linger", SETTING_NUMBER, FIELD(linger_us), 0, 100000, 100, "MICROSECONDS",
 	 "Time without work after which the GPU is given up"},
 	{"aging", SETTING_NUMBER, FIELD(aging_ms), 0, 3600000, 500, "MILLISECONDS",

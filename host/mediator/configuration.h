@@ -64,6 +64,7 @@ struct configuration {
 	char *placement; /* NULL: program */
 	unsigned slice_us;
 	unsigned burst_us;
+	unsigned bursts;
 	unsigned linger_us;
 	unsigned aging_ms;
 	struct configuration_list tenants; /* tenant_settings.c */

@@ -29,6 +29,7 @@
 #include "metrics_http.h"
 #include "probe.h"
 #include "process.h"
+#include "recorder.h"
 #include "scheduler.h"
 #include "sensors.h"
 #include "service_ready.h"
@@ -465,6 +466,7 @@ int main(int argument_count, char **arguments)
 	silence_destroy(mediator->silence);
 	schedulers_destroy(mediator);
 	tenants_destroy(mediator);
+	recorder_destroy(mediator);
 	executor_groups_close(mediator->groups);
 	events_destroy(&daemon);
 	store_close(mediator->store);

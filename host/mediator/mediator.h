@@ -37,6 +37,7 @@ struct metrics_http;
 struct probe;
 struct scheduler;
 struct gpu_events;
+struct recorder;
 struct sensors;
 struct session;
 struct silence;
@@ -67,7 +68,8 @@ struct mediator {
 	struct process_list processes;
 	struct tenant_list tenants;
 	struct scheduler_list schedulers;
-	bool groups_may_part; /* a process that used several GPUs has ended */
+	struct recorder *recorder; /* NULL: nobody records */
+	bool groups_may_part;	   /* a process that used several GPUs has ended */
 	struct process_identity executor_identity;
 	struct user_range executor_users;
 	struct executor_groups *groups; /* NULL: none (executor_group.h) */

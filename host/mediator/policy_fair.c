@@ -25,6 +25,10 @@
 /* The part of a slice that is a short pause, and that one has who took its chance. */
 #define PAUSE_PART 5
 
+/* Of the turns of who waits for tenants of more weight, in slices; and of a round in which all have a turn. */
+#define LIGHT_SLICES_MAX 3
+#define ROUND_SLICES_MAX 32
+
 /* A bound for a turn, in slices: what is due is by the weights of those who wait now, and weights change. */
 #define DUE_SLICES_MAX 32
 
@@ -133,7 +137,10 @@ struct due {
 	double first_new_ns; /* the first that has come back from a pause */
 	double last_ns;	     /* the last one */
 	double turn_ns;	     /* the longest of their turns, by the length of kernels */
+	double weight;	     /* the largest */
+	double weights;	     /* their sum */
 	bool any;
+	bool any_new; /* has one come back from a pause? */
 };
 
 static void due_add(const struct policy_queue *queue, struct due *due, const struct policy_tenant *other,
@@ -147,14 +154,36 @@ static void due_add(const struct policy_queue *queue, struct due *due, const str
 		due->last_ns = until_ns;
 	if (!due->any || turn_ns > due->turn_ns)
 		due->turn_ns = turn_ns;
-	if (has_paused(queue, other) && until_ns < due->first_new_ns)
-		due->first_new_ns = until_ns;
+	if (other->weight > due->weight)
+		due->weight = other->weight;
+	due->weights += other->weight;
 	due->any = true;
+	if (!has_paused(queue, other))
+		return;
+	due->any_new = true;
+	if (until_ns < due->first_new_ns)
+		due->first_new_ns = until_ns;
 }
 
 static double lesser(double one, double other)
 {
 	return one < other ? one : other;
+}
+
+/*
+ * Changing tenants takes as much of a short turn as of a long one, so the one with less weight, whose turns are the
+ * short ones, gets less of its share (of 10 to 90 it had 9.2 % of the kernels' time on an H200, where a change takes
+ * 0.4 ms). Where all that wait are at work all the time, and few, its turns are longer, and so are the others'.
+ */
+static double least_turn(const struct policy_queue *queue, const struct policy_tenant *tenant, const struct due *due)
+{
+	double slices;
+
+	if (!due->any || due->any_new)
+		return (double)queue->slice_ns;
+	slices = lesser(due->weight / tenant->weight, LIGHT_SLICES_MAX);
+	slices = lesser(slices, ROUND_SLICES_MAX * tenant->weight / (tenant->weight + due->weights));
+	return (double)queue->slice_ns * (slices < 1 ? 1 : slices);
 }
 
 /*
@@ -170,7 +199,7 @@ static uint64_t fair_slice(const struct policy_queue *queue, const struct policy
 	double most_ns = (double)queue->slice_ns * DUE_SLICES_MAX;
 	struct due due = {.first_new_ns = most_ns};
 	const struct policy_tenant *other;
-	double turn_ns;
+	double turn_ns, least_ns;
 
 	LIST_FOREACH(other, &queue->tenants, link)
 	{
@@ -187,7 +216,8 @@ static uint64_t fair_slice(const struct policy_queue *queue, const struct policy
 	if (tenant->overrun_ns < queue->slice_ns && lesser(due.last_ns, due.turn_ns) > turn_ns)
 		turn_ns = lesser(lesser(due.last_ns, due.turn_ns), due.first_new_ns);
 	turn_ns = lesser(turn_ns, most_ns);
-	return turn_ns > (double)queue->slice_ns ? (uint64_t)turn_ns : queue->slice_ns;
+	least_ns = least_turn(queue, tenant, &due);
+	return (uint64_t)(turn_ns > least_ns ? turn_ns : least_ns);
 }
 
 const struct policy policy_fair = {

@@ -306,6 +306,7 @@ void scheduler_leave(struct scheduler_process *process)
 void scheduler_settings_apply(struct mediator *mediator)
 {
 	const struct configuration *configuration = &mediator->configuration;
+	struct scheduler_process *process;
 	struct scheduler *scheduler;
 	struct share *share;
 
@@ -316,6 +317,12 @@ void scheduler_settings_apply(struct mediator *mediator)
 		scheduler->queue.aging_ns = configuration->aging_ms * 1000000ull;
 		LIST_FOREACH(share, &scheduler->shares, link)
 		share_settings_apply(share);
+		/* By the priorities of all of them. */
+		LIST_FOREACH(share, &scheduler->shares, link)
+		{
+			LIST_FOREACH(process, &share->processes, link)
+			scheduler_process_bursts_set(process);
+		}
 		scheduler_turn(scheduler);
 	}
 	/* The driver may be known only now, and with it how many GPUs there are. */

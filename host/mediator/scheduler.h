@@ -71,6 +71,9 @@ void scheduler_leave(struct scheduler_process *process);
 /* Tenants' settings, slices or the policy have changed. */
 void scheduler_settings_apply(struct mediator *mediator);
 
+/* CLOCK_MONOTONIC. */
+uint64_t scheduler_now(void);
+
 /* GPU time that the tenant has been charged, on all GPUs. */
 uint64_t scheduler_used_ns(const struct mediator *mediator, const struct tenant *tenant);
 

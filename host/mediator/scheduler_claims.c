@@ -4,8 +4,6 @@
 
 #include "scheduler_private.h"
 
-/* Two, so that the GPU always has work. */
-#define BURST_COUNT 2
 /*
  * With a higher class there, a lower one has less in flight, for that is what the higher one waits for. One burst costs
  * it the time until the next one is issued, 7 us on an H200.
@@ -76,12 +74,12 @@ void share_charge(struct share *share, uint64_t used_ns, uint64_t now)
 	pool_count(share, used_ns);
 }
 
-static void process_permit(struct scheduler_process *process, enum vgpu_permit_mode mode, uint64_t until_ns)
+void scheduler_process_bursts_set(struct scheduler_process *process)
 {
 	const struct scheduler *scheduler = process->share->scheduler;
 	const struct configuration *configuration = &scheduler->mediator->configuration;
 	uint64_t burst_ns = configuration->burst_us * 1000ull;
-	uint32_t burst_count = BURST_COUNT;
+	uint32_t burst_count = configuration->bursts;
 	const struct share *other;
 
 	LIST_FOREACH(other, &scheduler->shares, link)
@@ -92,6 +90,11 @@ static void process_permit(struct scheduler_process *process, enum vgpu_permit_m
 		}
 	}
 	permit_bursts_set(&process->permit, burst_ns, burst_count, configuration->linger_us * 1000ull);
+}
+
+static void process_permit(struct scheduler_process *process, enum vgpu_permit_mode mode, uint64_t until_ns)
+{
+	scheduler_process_bursts_set(process);
 	permit_drain_set(&process->permit, VGPU_DRAIN_US);
 	permit_set(&process->permit, mode, until_ns);
 }

@@ -49,6 +49,8 @@ struct share {
 	LIST_ENTRY(share) link;
 	LIST_HEAD(, scheduler_process) processes;
 	uint64_t overruns_since_ns; /* charged up to here; 0: no process does */
+	uint64_t asked_ns;	    /* for the turn that goes on; 0: it was not granted one */
+	uint64_t gpu_before_ns;	    /* what its processes claimed to have used when it began */
 };
 
 struct scheduler {
@@ -66,8 +68,6 @@ struct scheduler {
 	uint64_t grants;
 };
 
-uint64_t scheduler_now(void);
-
 /* scheduler_claims.c */
 
 static inline uint32_t claim(const volatile uint32_t *field)
@@ -83,6 +83,8 @@ bool share_is_alone(const struct scheduler *scheduler, const struct share *share
 /* It has had the GPU for that long, up to now. */
 void share_charge(struct share *share, uint64_t used_ns, uint64_t now);
 
+/* How much it may have in flight, by the settings and who else is there. */
+void scheduler_process_bursts_set(struct scheduler_process *process);
 void scheduler_process_grant(struct scheduler_process *process, enum vgpu_permit_mode mode, uint64_t until_ns);
 /* Of one that is out: whether it may begin without a grant. One that has work is given nothing. */
 void scheduler_process_stand_by(struct scheduler_process *process, bool may_begin);

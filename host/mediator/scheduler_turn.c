@@ -2,6 +2,7 @@
 #include <event2/event.h>
 #include <stddef.h>
 
+#include "recorder.h"
 #include "scheduler_private.h"
 
 /* An executor that has not answered so long after its slice is inside a driver call: others go on. */
@@ -38,11 +39,44 @@ static void current_begin(struct scheduler *scheduler, struct share *share, uint
 	scheduler->until_ns = until_ns;
 }
 
+/* Of the processes that are there. */
+static uint64_t claimed_ns(const struct share *share)
+{
+	const struct scheduler_process *process;
+	uint64_t sum = 0;
+
+	LIST_FOREACH(process, &share->processes, link)
+	sum += process->claims->gpu_ns;
+	return sum;
+}
+
+static void turn_note(struct share *share, uint64_t asked_ns)
+{
+	share->asked_ns = asked_ns;
+	share->gpu_before_ns = claimed_ns(share);
+}
+
+/*
+ * A turn that was granted is over, if one was. Its work is what the GPU did of it, as far as its executors can be
+ * believed: it may have kept a turn in which it had no work, for nobody else wanted it.
+ */
+static void turn_record(struct scheduler *scheduler, struct share *share, uint64_t now)
+{
+	uint64_t work_ns = now - scheduler->since_ns;
+	uint64_t claimed = claimed_ns(share) - share->gpu_before_ns;
+
+	if (share->asked_ns)
+		recorder_note(scheduler->mediator, share->tenant, share->asked_ns,
+			      claimed && claimed < work_ns ? claimed : work_ns);
+	share->asked_ns = 0;
+}
+
 static void current_end(struct scheduler *scheduler, uint64_t now)
 {
 	struct share *current = scheduler->current;
 
 	scheduler_current_charge(scheduler, now);
+	turn_record(scheduler, current, now);
 	policy_turn_end(&current->policy, scheduler->until_ns, now);
 	scheduler->current = NULL;
 	if (share_has_demand(current))
@@ -62,8 +96,10 @@ static void alone_open(struct scheduler *scheduler, struct share *share, uint64_
 	struct scheduler_process *process;
 
 	policy_leave(&share->policy);
-	if (scheduler->current == share)
+	if (scheduler->current == share) {
 		alone_pass(scheduler, now);
+		turn_record(scheduler, share, now);
+	}
 	LIST_FOREACH(process, &share->processes, link)
 	{
 		if (process->state != PROCESS_HOLDS || permit_mode(&process->permit) != VGPU_PERMIT_OPEN)
@@ -222,6 +258,7 @@ static void next_grant(struct scheduler *scheduler, uint64_t now)
 		      now);
 	scheduler->grants++;
 	scheduler->mediator->counters.grants++;
+	turn_note(share, chosen->waiting_since_ns);
 	usage_wait_note(share->tenant, scheduler->gpu, now - chosen->waiting_since_ns);
 	LIST_FOREACH(process, &share->processes, link)
 	{

@@ -267,9 +267,27 @@ class Limits(unittest.TestCase):
                 self.assertGreaterEqual(lines[-1]['bytes'], 62 << 20)
 
     def test_queue_depth(self):
-        with Tenants(shallow='queue-depth=2') as tenants:
-            status, lines, error = tenants.run('shallow', 'issue', '--batch', '500')
-            self.assertEqual(status, 0, error)
+        """What is in flight of a program that always has more to issue, with a limit and with one that is not reached."""
+        depth, looks = 2, 60
+
+        def in_flight():
+            return tenants.mediator.admin('show-usage')['tenants'][0]['in_flight']
+
+        for limit in depth, 100000:
+            with Tenants(queued=f'queue-depth={limit}') as tenants:
+                program = tenants.spawn('queued', 'saturate', '--blocks', '2', '--iterations', '1000', '--batch', '256',
+                                        '--to', time.monotonic() + 600)
+                tenants.mediator.wait_for_line('ready, executor')
+                wait_until(in_flight, 'something is in flight')
+                if limit == depth:
+                    seen = [in_flight() for _ in range(looks)]
+                    self.assertLessEqual(max(seen), depth, seen)
+                    self.assertGreater(max(seen), 0)
+                else:
+                    wait_until(lambda: in_flight() > 2 * depth, 'more is in flight')
+                self.assertIsNone(program.poll())
+                program.kill()
+                program.communicate()
 
     def test_changed_while_running(self):
         with Tenants() as tenants:

@@ -303,6 +303,50 @@ static void test_bursts_of_long_kernels(void **state)
 	peer_close(&peer);
 }
 
+/* The most that was in flight of so many kernels. */
+static uint32_t most_in_flight(struct peer *peer, uint32_t context, uint64_t sum, uint32_t bursts, uint32_t number)
+{
+	uint32_t most = 0;
+
+	permit_set(peer, number, VGPU_PERMIT_SLICED, VGPU_TIME_NEVER);
+	/* Several kernels, also where a kernel takes some times longer than here. */
+	peer->permit->burst_ns = 100000000;
+	__atomic_store_n(&peer->permit->burst_count, bursts, __ATOMIC_SEQ_CST);
+	kernels_post(peer, context, 0, sum, 48, 30000);
+	memory_info_post(peer, context);
+	while (__atomic_load_n(&peer->header->reply.tail, __ATOMIC_ACQUIRE) == peer->replies.own) {
+		uint32_t in_flight = __atomic_load_n(&peer->claims->in_flight, __ATOMIC_ACQUIRE);
+
+		most = in_flight > most ? in_flight : most;
+		usleep(500);
+	}
+	assert_true(reply_comes(peer));
+	assert_true(value_becomes(&peer->claims->in_flight, 0));
+	return most;
+}
+
+/* How many bursts are in flight is what the permit says, while it says so. */
+static void test_number_of_bursts(void **state)
+{
+	struct wire_cuStreamSynchronize all = {0};
+	uint32_t context, one, many;
+	struct peer peer;
+	uint64_t sum;
+
+	(void)state;
+	peer_open(&peer);
+	context = context_with_kernel(&peer, &sum);
+	/* How long a kernel takes is known then. */
+	permit_set(&peer, 2, VGPU_PERMIT_SLICED, VGPU_TIME_NEVER);
+	kernels_post(&peer, context, 0, sum, 4, 30000);
+	assert_int_equal(peer_call(&peer, VGPU_CALL_cuStreamSynchronize, context, &all, sizeof(all)), CUDA_SUCCESS);
+	one = most_in_flight(&peer, context, sum, 1, 3);
+	many = most_in_flight(&peer, context, sum, 8, 4);
+	print_message("# in flight: %u and %u\n", one, many);
+	assert_in_range(one, 1, many - 1);
+	peer_close(&peer);
+}
+
 /* The record says that another context is current than the stream's. */
 static void test_stream_of_another_context(void **state)
 {
@@ -424,6 +468,7 @@ int main(void)
 		cmocka_unit_test(test_standby),
 		cmocka_unit_test(test_memory_limit),
 		cmocka_unit_test(test_bursts_of_long_kernels),
+		cmocka_unit_test(test_number_of_bursts),
 		cmocka_unit_test(test_stream_of_another_context),
 		cmocka_unit_test(test_many_streams_of_an_open_permit),
 		cmocka_unit_test(test_work_before_a_capture),

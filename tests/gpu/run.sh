@@ -5,7 +5,7 @@
 #
 # On a machine with an NVIDIA GPU: the same programs natively and through mediator, executor and the guest
 # library over the local transport, in the same run. Steps: kernels memory streams errors examples programs frameworks speed
-# nvml bench shares storm worker (default: all; worker: the same again, with the GPU at a vgpu-worker over TLS), guest
+# nvml bench shares storm idle worker (default: all; worker: the same again, with the GPU at a vgpu-worker over TLS), guest
 # (PyTorch and CuPy in a virtual machine: guest.sh), several (two GPUs), users and worker-users (executors as users of
 # their own, here and at a worker),
 # netem (a worker behind a network that delays: ip, tc and root), llama (llama.cpp as Ollama carries it, in the folder
@@ -17,7 +17,7 @@ bundle=$(cd "${1:?usage: run.sh BUNDLE RESULTS [STEP...]}" && pwd)
 mkdir -p "${2:?usage: run.sh BUNDLE RESULTS [STEP...]}"
 results=$(cd "$2" && pwd)
 shift 2
-steps=${*:-kernels memory streams errors examples programs frameworks speed nvml bench shares storm worker}
+steps=${*:-kernels memory streams errors examples programs frameworks speed nvml bench shares storm idle worker}
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
 passed=0 failed=0 skipped=0
@@ -428,7 +428,7 @@ for step in $steps; do
 		"$here/guest.sh" "$bundle" "$work/mediator.sock" "$results"
 		verdict guest $?
 		;;
-	shares | storm)
+	shares | storm | idle)
 		# With mediators of their own.
 		python3 "$here/../../bench/$step.py" "$bundle" --json "$results/$step.json" 2>"$results/$step.errors" |
 			tee "$results/$step.log"

@@ -676,6 +676,19 @@ def test_slow_calls_setting_reaches_running_programs():
             assert mediator.wait_log(r"slow_call_ms=%d\b" % expected), mediator.log()
 
 
+def test_bursts_setting_reaches_running_programs():
+    with Mediator(behaviour="settings") as mediator, Device(mediator.socket) as device:
+        assert device.open(0).kind == harness.READY
+        for number, (setting, expected) in enumerate((("", "2 of 500 us, linger 100"), ("bursts = 5", "5 of 500 us, linger 100"),
+                                                      ("burst = 250\nlinger = 9", "2 of 250 us, linger 9"))):
+            with open(mediator.configuration, "w") as file:
+                file.write(setting + "\n")
+            mediator.send_signal(signal.SIGHUP)
+            assert mediator.wait_log("The configuration was read again", count=number + 1)
+            device.ring()
+            assert mediator.wait_log("bursts=%s us" % expected), mediator.log()
+
+
 def test_wrong_configuration_is_refused():
     for text, message in (("hearbeat = 3\n", 'unknown setting "hearbeat"'), ("heartbeat\n", "not of the form"),
                           ("heartbeat = -1\n", "is no value"), ("heartbeat = 99999999999999999999\n", "is no value"),

@@ -356,7 +356,10 @@ int main(int argument_count, char **arguments)
 		if (strcmp(behaviour, "boast") == 0)
 			memset(counters->latencies, 0xff, sizeof(counters->latencies));
 		if (strcmp(behaviour, "settings") == 0)
-			fprintf(stderr, "slow_call_ms=%llu\n", (unsigned long long)permit->slow_call_ms);
+			fprintf(stderr, "slow_call_ms=%llu bursts=%u of %llu us, linger %llu us\n",
+				(unsigned long long)permit->slow_call_ms, permit->burst_count,
+				(unsigned long long)permit->burst_ns / 1000,
+				(unsigned long long)permit->linger_ns / 1000);
 		if (strcmp(behaviour, "fault") == 0)
 			answer(VGPU_CONTROL_EXECUTOR_FAULT, VGPU_ERROR_PROTOCOL, "a record longer than the ring");
 		if (strcmp(behaviour, "host-fault") == 0)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Eight host threads, each with its own stream, buffers and results. */
+/* Thirty-two host threads, each with its own stream, buffers and results. */
 #include <string>
 #include <thread>
 #include <vector>
@@ -52,7 +52,7 @@ static void work(unsigned number, std::string *problem)
 
 int main()
 {
-	const unsigned count = 8;
+	const unsigned count = 32;
 	std::string problems[count];
 	for (int turn = 0; turn < 2; turn++) {
 		std::vector<std::thread> threads;

@@ -11,67 +11,25 @@
  *   --policy NAME  --slice US  --aging MS  --seconds S  --handover US
  *   --linger US    who has no work keeps his turn that long within his slice
  *   --switch US    what the GPU needs at the start of a turn to change programs: charged, and no kernel runs
+ *   --burst US     work goes to the GPU in bursts of that length; who stops leaves so many in flight, which are
+ * drained:
+ *   --bursts N     (2); with one the GPU waits for the next one each time:
+ *   --gap US       (7)
  *   --ends         who has done what it asked for ends, and starts anew when it asks again
  *   --csv          one line for each group, for programs
  *
  * It prints, for each group, the share of the used GPU time, the entitlement by weight, the waits between asking
  * and being served, and Jain's index of share by weight over the VMs that always have work (Jain, Chiu, Hawe 1984).
- * A kernel is never interrupted. "Kernels" is the share of the time in which kernels ran.
+ * A kernel is never interrupted. "Kernels" is the share of the time in which kernels ran, "done" what of
+ * all time the group's kernels ran.
  */
 #include <getopt.h>
-#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "schedule_policy.h"
-
-enum { GROUPS_MAX = 32, TRACE_MAX = 100000, WAITS_MAX = 200000 };
-
-struct trace {
-	uint64_t (*entries)[2]; /* arrival and work, nanoseconds */
-	size_t count;
-};
-
-struct group {
-	unsigned count;
-	unsigned weight;
-	unsigned class;
-	uint64_t kernel_ns;
-	uint64_t pause_ns;
-	unsigned kernels;
-	bool is_endless;
-	struct trace trace; /* count 0: none */
-	uint64_t *waits;
-	size_t wait_count;
-};
-
-struct machine {
-	struct policy_tenant policy;
-	struct group *group;
-	uint64_t work_ns;   /* asked for and not done; UINT64_MAX: without end */
-	uint64_t kernel_ns; /* of what is asked for */
-	uint64_t next_ns;   /* when it asks again; UINT64_MAX: after what it has */
-	uint64_t done_ns;   /* of kernels */
-	size_t trace_at;
-	uint64_t trace_start_ns;
-	bool has_ended;
-};
-
-struct simulation {
-	struct policy_queue queue;
-	struct group groups[GROUPS_MAX];
-	size_t group_count;
-	struct machine *machines;
-	size_t machine_count;
-	struct machine **heap; /* those that ask later, by next_ns */
-	size_t heap_count;
-	uint64_t now_ns, end_ns, handover_ns, linger_ns, switch_ns, busy_ns;
-	uint64_t random;
-	bool as_csv;
-	bool ends;
-};
+#include "simulation.h"
 
 static void fail(const char *text)
 {
@@ -193,20 +151,49 @@ static void charge(struct simulation *simulation, struct machine *machine, uint6
 	*charged_ns = simulation->now_ns;
 }
 
+/* A kernel of the machine's is over. */
+static void kernel_run(struct simulation *simulation, struct machine *machine)
+{
+	simulation->now_ns += machine->kernel_ns;
+	machine->done_ns += machine->kernel_ns;
+	if (machine->work_ns != UINT64_MAX)
+		machine->work_ns -= machine->kernel_ns;
+}
+
+/* It stops: what is in flight is done. With its kernel that was not to be interrupted that is a burst less. */
+static void drain(struct simulation *simulation, struct machine *machine)
+{
+	uint64_t left_ns = simulation->burst_ns * simulation->bursts;
+
+	for (; machine->work_ns && machine->kernel_ns <= left_ns; left_ns -= machine->kernel_ns)
+		kernel_run(simulation, machine);
+}
+
+/* With one burst at a time nothing is on the GPU until the next one comes. */
+static void gap_take(struct simulation *simulation, const struct machine *machine, uint64_t *in_burst_ns)
+{
+	if (!simulation->burst_ns || simulation->bursts > 1)
+		return;
+	*in_burst_ns += machine->kernel_ns;
+	if (*in_burst_ns < simulation->burst_ns)
+		return;
+	simulation->now_ns += simulation->gap_ns;
+	*in_burst_ns = 0;
+}
+
 static void machine_run(struct simulation *simulation, struct machine *machine, bool is_switch)
 {
 	uint64_t slice = simulation->queue.policy->slice(&simulation->queue, &machine->policy, 0);
 	uint64_t began = simulation->now_ns;
 	uint64_t charged = began;
 	bool is_asking_later = false;
+	uint64_t in_burst_ns = 0;
 
 	if (is_switch)
 		simulation->now_ns += simulation->switch_ns;
 	while (machine->work_ns && simulation->now_ns < simulation->end_ns) {
-		simulation->now_ns += machine->kernel_ns;
-		machine->done_ns += machine->kernel_ns;
-		if (machine->work_ns != UINT64_MAX)
-			machine->work_ns -= machine->kernel_ns;
+		kernel_run(simulation, machine);
+		gap_take(simulation, machine, &in_burst_ns);
 		if (simulation->heap_count && simulation->heap[0]->next_ns <= simulation->now_ns) {
 			charge(simulation, machine, &charged);
 			arrivals_take(simulation);
@@ -214,8 +201,10 @@ static void machine_run(struct simulation *simulation, struct machine *machine, 
 			if (policy_is_preempted(&simulation->queue, &machine->policy, simulation->now_ns))
 				break;
 		}
-		if (simulation->now_ns - began >= slice && someone_waits(simulation))
+		if (simulation->now_ns - began >= slice && someone_waits(simulation)) {
+			drain(simulation, machine);
 			break;
+		}
 		if (machine->work_ns)
 			continue;
 		next_set(simulation, machine);
@@ -354,81 +343,6 @@ static void machines_make(struct simulation *simulation)
 	}
 }
 
-static int waits_compare(const void *one, const void *other)
-{
-	uint64_t x = *(const uint64_t *)one, y = *(const uint64_t *)other;
-
-	return (x > y) - (x < y);
-}
-
-static double wait_ms(const struct group *group, double part)
-{
-	return group->wait_count ? (double)group->waits[(size_t)((double)(group->wait_count - 1) * part)] / 1e6 : 0;
-}
-
-/* Of used / weight over the machines that always have work, whose class is the highest such. */
-static double jain(const struct simulation *simulation)
-{
-	double sum = 0, squares = 0;
-	unsigned count = 0, class = 0;
-
-	for (size_t i = 0; i < simulation->group_count; i++) {
-		if (simulation->groups[i].is_endless && simulation->groups[i].class > class)
-			class = simulation->groups[i].class;
-	}
-	for (size_t i = 0; i < simulation->machine_count; i++) {
-		const struct machine *machine = &simulation->machines[i];
-		double value = (double)machine->policy.used_ns / machine->policy.weight;
-
-		if (!machine->group->is_endless || machine->group->class != class)
-			continue;
-		sum += value;
-		squares += value * value;
-		count++;
-	}
-	return count && squares > 0 ? sum * sum / (count * squares) : 1;
-}
-
-static void report(struct simulation *simulation)
-{
-	double weights = 0, kernels_ns = 0;
-
-	for (size_t i = 0; i < simulation->group_count; i++)
-		weights += (double)simulation->groups[i].count * simulation->groups[i].weight;
-	for (size_t i = 0; i < simulation->machine_count; i++)
-		kernels_ns += (double)simulation->machines[i].done_ns;
-	if (!simulation->as_csv)
-		printf("| VMs | weight | class | entitled | share | kernels | least / most of a VM | wait p50 ms | "
-		       "wait p99 ms "
-		       "|\n"
-		       "|---|---|---|---|---|---|---|---|---|\n");
-	for (size_t i = 0; i < simulation->group_count; i++) {
-		static const char *const names[] = {"low", "medium", "high"};
-		struct group *group = &simulation->groups[i];
-		uint64_t used = 0, done = 0, least = UINT64_MAX, most = 0;
-
-		for (size_t j = 0; j < simulation->machine_count; j++) {
-			uint64_t own = simulation->machines[j].done_ns;
-
-			if (simulation->machines[j].group != group)
-				continue;
-			used += simulation->machines[j].policy.used_ns;
-			done += own;
-			least = own < least ? own : least;
-			most = own > most ? own : most;
-		}
-		qsort(group->waits, group->wait_count, sizeof(uint64_t), waits_compare);
-		printf(simulation->as_csv ? "%u,%u,%s,%.5f,%.5f,%.5f,%.5f,%.3f,%.3f\n"
-					  : "| %u | %u | %s | %.4f | %.4f | %.4f | %.3f | %.2f | %.2f |\n",
-		       group->count, group->weight, names[group->class], group->count * group->weight / weights,
-		       (double)used / (double)simulation->busy_ns, (double)done / kernels_ns,
-		       most ? (double)least / (double)most : 0, wait_ms(group, 0.5), wait_ms(group, 0.99));
-	}
-	printf(simulation->as_csv ? "%s,%.5f,%.5f\n" : "\n%s: Jain's index %.4f, GPU used %.4f of the time\n",
-	       simulation->queue.policy->name, jain(simulation),
-	       (double)simulation->busy_ns / (double)simulation->now_ns);
-}
-
 int main(int count, char **arguments)
 {
 	static const struct option known[] = {
@@ -439,13 +353,18 @@ int main(int count, char **arguments)
 		{"handover", required_argument, NULL, 'h'},
 		{"linger", required_argument, NULL, 'l'},
 		{"switch", required_argument, NULL, 'w'},
+		{"burst", required_argument, NULL, 'b'},
+		{"bursts", required_argument, NULL, 'n'},
+		{"gap", required_argument, NULL, 'g'},
 		{"ends", no_argument, NULL, 'e'},
 		{"csv", no_argument, NULL, 'c'},
 		{0},
 	};
 	static struct simulation simulation = {.random = 88172645463325252u};
 	const struct policy *policy = &policy_fair;
-	double slice_us = 5000, aging_ms = 500, seconds = 60, handover_us = 50, linger_us = 0, switch_us = 0;
+	double slice_us = 5000, aging_ms = 500, seconds = 60, handover_us = 50, linger_us = 0, switch_us = 0,
+	       burst_us = 0, gap_us = 7;
+	int bursts = 2;
 	int option;
 
 	while ((option = getopt_long(count, arguments, "", known, NULL)) != -1) {
@@ -471,6 +390,15 @@ int main(int count, char **arguments)
 		case 'w':
 			switch_us = atof(optarg);
 			break;
+		case 'b':
+			burst_us = atof(optarg);
+			break;
+		case 'n':
+			bursts = atoi(optarg);
+			break;
+		case 'g':
+			gap_us = atof(optarg);
+			break;
 		case 'e':
 			simulation.ends = true;
 			break;
@@ -483,16 +411,19 @@ int main(int count, char **arguments)
 	}
 	if (!policy || slice_us <= 0 || seconds <= 0 || optind == count)
 		fail("usage: simulate [--policy NAME] [--slice US] [--aging MS] [--seconds S] [--handover US] "
-		     "[--linger US] [--switch US] [--ends] GROUP...");
+		     "[--linger US] [--switch US] [--burst US] [--bursts N] [--gap US] [--ends] GROUP...");
 	policy_queue_init(&simulation.queue, policy, (uint64_t)(slice_us * 1e3), (uint64_t)(aging_ms * 1e6));
 	simulation.end_ns = (uint64_t)(seconds * 1e9);
 	simulation.handover_ns = (uint64_t)(handover_us * 1e3);
 	simulation.linger_ns = (uint64_t)(linger_us * 1e3);
+	simulation.burst_ns = (uint64_t)(burst_us * 1e3);
+	simulation.bursts = bursts > 0 ? (unsigned)bursts : 1;
+	simulation.gap_ns = (uint64_t)(gap_us * 1e3);
 	simulation.switch_ns = (uint64_t)(switch_us * 1e3);
 	for (int i = optind; i < count; i++)
 		group_parse(&simulation, arguments[i]);
 	machines_make(&simulation);
 	run(&simulation);
-	report(&simulation);
+	simulation_report(&simulation);
 	return 0;
 }

@@ -17,9 +17,9 @@ def simulate(*arguments):
     *groups, last = done.stdout.splitlines()
     rows = []
     for line in groups:
-        count, weight, _, entitled, share, kernels, evenness, p50, p99 = line.split(',')
+        count, weight, _, entitled, share, kernels, evenness, p50, p99, done = line.split(',')
         rows.append({'count': int(count), 'weight': int(weight), 'entitled': float(entitled), 'share': float(share),
-                     'kernels': float(kernels), 'evenness': float(evenness), 'p50': float(p50), 'p99': float(p99)})
+                     'kernels': float(kernels), 'evenness': float(evenness), 'p50': float(p50), 'p99': float(p99), 'done': float(done)})
     _, jain, used = last.split(',')
     return rows, float(jain), float(used)
 
@@ -55,6 +55,19 @@ class Fair(unittest.TestCase):
         self.entitled('1:25:medium:100', '1:75:medium:20000')
         self.entitled('1:10:medium:20000', '1:90:medium:100')
         self.entitled('1:1:medium:100', '1:100:medium:1000', seconds='300')
+
+    def test_the_cost_of_turns_does_not_fall_to_the_light(self):
+        """Turns by weight are unlike; where few wait the short ones are longer, so that changing is no more of them."""
+        for groups in (('1:10:medium:100', '1:90:medium:20000'), ('1:10:medium:100', '1:90:medium:100'),
+                       ('1:25:medium:100', '1:75:medium:20000'), ('1:25:medium:20000', '1:75:medium:100')):
+            rows, _, _ = simulate('--switch', '400', *groups)
+            for row in rows:
+                self.assertAlmostEqual(row['kernels'] / row['entitled'], 1, delta=0.03, msg=rows)
+        # Not where a round would be long, nor for who has something to do from time to time.
+        rows, _, _ = simulate('32:10:medium:100', '32:30:medium:2000')
+        self.assertLess(rows[0]['p50'], 600)
+        rows, _, _ = simulate('1:10:medium:100', '1:90:medium:1000:20000')
+        self.assertLess(rows[1]['p99'], 6)
 
     def test_waiting_for_each_kernel(self):
         """A program has no work at the moment at which its slice ends, if it waits for each of its kernels."""
@@ -114,6 +127,17 @@ class Fair(unittest.TestCase):
         # Who has less than that coming to it loses nothing.
         rows, _, _ = simulate('--ends', '1:50:medium:1000:10000', '1:50:medium:100')
         self.assertLess(rows[0]['p99'], 5.5)
+
+    def test_bursts_in_flight(self):
+        """Who stops leaves them to be done, and with one at a time the GPU waits between them."""
+        without, _, _ = simulate('2:50:medium:100')
+        done = {}
+        for bursts in 1, 2, 8:
+            rows, jain, _ = simulate('--burst', '500', '--bursts', str(bursts), '2:50:medium:100')
+            self.assertAlmostEqual(rows[0]['p99'] - without[0]['p99'], 0.5 * bursts, delta=0.1)
+            self.assertGreater(jain, 0.99)
+            done[bursts] = rows[0]['done']
+        self.assertAlmostEqual(done[1] / done[2], 500 / 507, delta=0.003)
 
     def test_recorded_workload(self):
         with tempfile.NamedTemporaryFile('w', suffix='.txt') as trace:

@@ -3,6 +3,7 @@
 
 import concurrent.futures
 import ctypes.util
+import signal
 import subprocess
 import unittest
 
@@ -52,6 +53,7 @@ class TwoMachines(unittest.TestCase):
         ptx = sorted((ROOT / 'tests/kernels/ptx').glob('*.ptx'))
         files = [LIBRARY, f'{BUILD}/tests/kernels/kernels_run:bin/kernels_run',
                  f'{BUILD}/tests/end_to_end/copy_loop:bin/copy_loop', f'{BUILD}/tests/vm/vgpu_probe:bin/vgpu_probe',
+                 f'{BUILD}/bench/tenant:bin/tenant',
                  f'{ROOT}/tests/programs/run.sh:bin/run_programs']
         files += [f'{BUILD}/guest/libnvml/libnvidia-ml.so.1:lib/libnvidia-ml.so.1',
                   f'{BUILD}/tests/nvml/use:bin/nvml_use']
@@ -205,6 +207,50 @@ class TwoMachines(unittest.TestCase):
         self.assertEqual(result.status, 0, result.output)
         self.mediator.wait_for_rest()
         wait_until(lambda: self.mediator.file_descriptors() <= descriptors, 'descriptors are given back')
+
+    @staticmethod
+    def copied(guest):
+        """How many rounds of its copy_loop were right so far; the program must be running."""
+        before = guest.check('wc -l </tmp/loop; kill -USR1 $(cat /tmp/pid)').output
+        guest.check(f'for i in $(seq 300); do [ $(wc -l </tmp/loop) -gt {int(before)} ] && exit 0; sleep 0.2; done; '
+                    'cat /tmp/loop; exit 1', timeout=90)
+        return int(guest.check('tail -n 1 /tmp/loop').output.split()[0])
+
+    def restart(self, how, *options):
+        """The mediator starts with other options, and both guests compute with it."""
+        self.mediator.stop(how)
+        self.mediator.options = options
+        self.mediator.start()
+        for guest in (self.red, self.blue):
+            wait_until(lambda: guest.run('vector_add 1000', timeout=60).status == 0, 'it computes with this mediator', 90)
+
+    def test_y_programs_go_on_across_a_restart(self):
+        """With 'keep' what runs in both goes on while there is no mediator, and with the next one: every bit is compared."""
+        guests = self.red, self.blue
+        self.restart(signal.SIGTERM, '--keep', '180')
+        for guest in guests:
+            self.copy_loop_start(guest)
+            guest.check('tenant check --blocks 2 --to 1e9 >/tmp/check 2>&1 & echo $! >/tmp/check.pid')
+        self.mediator.wait_for_line(r'(?s)\(tenant\) connected.*\(tenant\) connected')
+        for how in signal.SIGTERM, signal.SIGKILL:
+            self.mediator.stop(how)
+            alone = [self.copied(guest) for guest in guests]
+            log_bytes = len(self.mediator.text())
+            self.mediator.start()
+            wait_until(lambda: 'adopted 2 connections and 4 executors' in self.mediator.text()[log_bytes:], 'adopted')
+            for guest, before in zip(guests, alone):
+                wait_until(lambda: self.copied(guest) >= before + 2, 'it copies on', 90)
+        for guest in guests:
+            # The next one and the adopted ones share the GPU.
+            result = guest.run('vector_add 20000', timeout=120)
+            self.assertEqual(result.status, 0, result.output)
+            guest.check('kill -INT $(cat /tmp/pid) $(cat /tmp/check.pid); '
+                        'while [ -d /proc/$(cat /tmp/pid) ] || [ -d /proc/$(cat /tmp/check.pid) ]; do sleep 0.2; done',
+                        timeout=90)
+            self.assertRegex(guest.run('cat /tmp/loop').output, r'rounds\s*$')
+            self.assertRegex(guest.run('cat /tmp/check').output, r'"rounds": [1-9]\d*, "wrong": 0')
+        wait_until(lambda: 'executor pid' in self.mediator.text() and not self.mediator.executors(), 'all have ended')
+        self.restart(signal.SIGINT)
 
     def test_z_mediator_restarts_under_both(self):
         """Last: programs that run get an error, new ones work as soon as the mediator is back."""

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Programs whose GPU is at a worker, and everything that can go wrong on the way there."""
 
+import collections
 import contextlib
 import itertools
 import json
@@ -23,7 +24,7 @@ from link_peer import (ALIVE, CALLED, CHANNEL_BYTES, COMMANDS, COUNTERS, DELIVER
                        FLAG_WATCH, FUNCTION_BYTES, OFFER, OPEN, PERMIT, RELEASED, REPLIES, RETURNED, SCHEDULE, STATUS,
                        TAKEN, TEXT, UPLOAD, UPLOAD_PACKED, WINDOW_BYTES, Proxy, await_record, called_frame, frame,
                        lane_frame, last_status, offer_frame, open_frame, packed, record)
-from worker_stack import FAR, Authority, Namespace, Worker, WorkerStack, psk_write
+from worker_stack import FAR, Authority, DelayLine, Namespace, Worker, WorkerStack, psk_write
 
 EXAMPLES = build_directory() / 'examples'
 END_TO_END = build_directory() / 'tests' / 'end_to_end'
@@ -249,6 +250,16 @@ class Programs(unittest.TestCase):
         wait_until(lambda: not self.stack.worker.children(), 'the worker has no process left')
 
 
+def memory_of(process, name):
+    """In KiB, as /proc says it; 0: it is gone."""
+    try:
+        text = Path(f'/proc/{process}/status').read_text()
+    except OSError:
+        return 0
+    found = re.search(rf'^{name}:\s+(\d+)', text, re.M)
+    return int(found.group(1)) if found else 0
+
+
 class Links(unittest.TestCase):
     def test_cut_connection(self):
         self.through_proxy(lambda proxy: proxy.cut(), 'the link to the worker was lost')
@@ -284,6 +295,43 @@ class Links(unittest.TestCase):
             done = stack.mediator.run(EXAMPLES / 'vector_add', 300000)
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
             proxy.close()
+
+    @unittest.skipIf(os.environ.get('VGPU_SANITIZED'), "sanitizers' own memory is more than that")
+    def test_memory_while_the_link_is_slow(self):
+        """
+        What is copied waits where the program has it: relay and worker hold what the windows have room for, and a few
+        buffers, however much there is to copy.
+        """
+        copied_mib, own_kib, shared_kib = 96, 16 << 10, 48 << 10
+        # Of each connection's, the lanes' too.
+        line = DelayLine(0, 20 << 20)
+        most = collections.Counter()
+
+        def look():
+            for kind, processes in (('relay', stack.mediator.executors()),
+                                    ('worker', [stack.worker.process.pid, *stack.worker.channels(), *stack.worker.lanes()])):
+                for process in processes:
+                    for name in 'RssAnon', 'RssShmem':
+                        most[kind, name] = max(most[kind, name], memory_of(process, name))
+            return program.poll() is not None or 'rounds' in output.read_text()
+
+        with WorkerStack(connect_to=f'127.0.0.1:{line.port}') as stack:
+            line.target = stack.worker.port
+            output = stack.directory / 'copies'
+            with open(output, 'w') as file:
+                program = subprocess.Popen([COPY_LOOP, str(copied_mib)], stdout=file,
+                                           env=stack.mediator.client_environment())
+            wait_until(stack.worker.channels, 'it begins')
+            # Asked now, it says so after the first round, and ends.
+            program.send_signal(signal.SIGINT)
+            wait_until(look, 'the first round is over', 240)
+            self.assertEqual(program.wait(60), 0)
+            self.assertIn('1 rounds', output.read_text())
+        print(f'# at most, in KiB: {dict(most)}')
+        for kind in 'relay', 'worker':
+            self.assertGreater(most[kind, 'RssAnon'], 0)
+            self.assertLess(most[kind, 'RssAnon'], own_kib)
+            self.assertLess(most[kind, 'RssShmem'], shared_kib)
 
     def test_packed_data(self):
         """Over a slow link less than the data crosses, in either direction, and it is the same data."""
