@@ -12,6 +12,8 @@ memory that the next one gets, which takes all there is.
 """
 
 import argparse
+import contextlib
+import glob
 import json
 import mmap
 import os
@@ -98,8 +100,12 @@ class Storm(shares.Bench):
                                 stderr=subprocess.PIPE, text=True)
 
     def executors(self):
-        with open(f'/proc/{self.mediator.process.pid}/task/{self.mediator.process.pid}/children') as file:
-            return len(file.read().split())
+        """Of all the mediator's threads, for one of them starts them."""
+        count = 0
+        for thread in glob.glob(f'/proc/{self.mediator.process.pid}/task/*/children'):
+            with contextlib.suppress(FileNotFoundError), open(thread) as file:
+                count += len(file.read().split())
+        return count
 
     def free_memory(self):
         """What a new program sees, when no other is there."""

@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -23,8 +22,6 @@
 struct item {
 	STAILQ_ENTRY(item) link;
 	int descriptor;
-	dev_t device; /* and the inode: what it is of */
-	ino_t inode;
 	bool is_connection;
 };
 
@@ -33,8 +30,7 @@ struct hand {
 	pthread_t thread;
 	bool is_there;
 	bool is_busy;
-	struct item item; /* that it is busy with */
-	bool was_busy;	  /* with the same, when it was last looked at */
+	bool was_busy; /* with the same, when it was last looked at */
 };
 
 static struct {
@@ -105,7 +101,6 @@ static void *hand_run(void *argument)
 		STAILQ_REMOVE_HEAD(&closer.queue, link);
 		closer.waiting--;
 		hand->is_busy = true;
-		hand->item = *item;
 		hand->was_busy = false;
 		pthread_cond_signal(&closer.begun);
 		pthread_mutex_unlock(&closer.lock);
@@ -201,16 +196,11 @@ static void fork_end(void)
 static void item_add(int descriptor, bool is_connection)
 {
 	struct item *item = descriptor < 0 ? NULL : malloc(sizeof(*item));
-	struct stat status = {0};
 
 	/* Out of memory it stays open, for it must not be waited for. */
 	if (!item)
 		return;
-	(void)fstat(descriptor, &status);
-	*item = (struct item){.descriptor = descriptor,
-			      .device = status.st_dev,
-			      .inode = status.st_ino,
-			      .is_connection = is_connection};
+	*item = (struct item){.descriptor = descriptor, .is_connection = is_connection};
 	pthread_mutex_lock(&closer.lock);
 	if (!closer.has_fork_handlers)
 		closer.has_fork_handlers = pthread_atfork(fork_prepare, fork_end, fork_end) == 0;
@@ -243,26 +233,12 @@ bool closer_is_behind(void)
 	return is_behind;
 }
 
-/* The number may be another file's by now. */
-static void inherited_close(const struct item *item)
-{
-	struct stat status;
-
-	if (fstat(item->descriptor, &status) == 0 && status.st_dev == item->device && status.st_ino == item->inode)
-		close(item->descriptor);
-}
-
 void closer_forget(void)
 {
 	struct item *item;
 
-	for (unsigned i = 0; i < HANDS_MAX; i++) {
-		if (closer.hands[i].is_there && closer.hands[i].is_busy)
-			inherited_close(&closer.hands[i].item);
-	}
 	while ((item = STAILQ_FIRST(&closer.queue))) {
 		STAILQ_REMOVE_HEAD(&closer.queue, link);
-		inherited_close(item);
 		free(item);
 	}
 	pthread_mutex_init(&closer.lock, NULL);

@@ -26,7 +26,7 @@ void closer_hang_up(int socket);
 
 bool closer_is_behind(void);
 
-/* In a child that goes on without exec, which has none of the threads: what waited is closed there as well. */
+/* In a child that goes on without exec, which has none of the threads, nor the descriptors that waited (starter.h). */
 void closer_forget(void);
 
 #endif

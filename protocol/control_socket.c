@@ -235,6 +235,19 @@ ssize_t control_read_bare(int socket, void *ret_data, size_t bytes)
 	return looked > 0 ? recv(socket, ret_data, (size_t)looked, MSG_DONTWAIT) : looked;
 }
 
+int control_output_create(int *ret_ours, int *ret_childs)
+{
+	int ends[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+		return -1;
+	/* It is for one direction. */
+	shutdown(ends[0], SHUT_WR);
+	*ret_ours = ends[0];
+	*ret_childs = ends[1];
+	return 0;
+}
+
 void control_message_release(struct control_message *message)
 {
 	for (size_t i = 0; i < message->fd_count; i++) {

@@ -59,6 +59,13 @@ int control_receive_bare(int socket, struct control_message *ret_message);
 /* read() of a stream, which does not wait, and with such bytes fails in the same way. */
 ssize_t control_read_bare(int socket, void *ret_data, size_t bytes);
 
+/*
+ * In the place of a pipe, for what a child writes: its end is like any output. Ours is read by control_read_bare(), and
+ * closed by control_descriptor_close(). A reader of a pipe waits for its lock, which a writer holds for as long as the
+ * page that he writes does not come. 0, or -1 with errno.
+ */
+int control_output_create(int *ret_ours, int *ret_childs);
+
 /* Closes the message's descriptors that are still there (-1: taken). */
 void control_message_release(struct control_message *message);
 

@@ -61,17 +61,20 @@ CUresult execute_cuModuleLoadDataEx(struct executor *executor, const struct requ
 CUresult execute_cuModuleUnload(struct executor *executor, const struct request *request,
 				const struct wire_cuModuleUnload *arguments)
 {
+	const struct handle *handle = handles_find(&executor->handles, VGPU_KIND_MODULE, arguments->hmod);
 	struct overhead_mark mark;
-	void *module;
-	CUresult result = execute_find(executor, VGPU_KIND_MODULE, arguments->hmod, &module);
+	CUresult result;
 
 	(void)request;
-	if (result)
-		return result;
+	if (!handle)
+		return CUDA_ERROR_INVALID_HANDLE;
+	/* A library's module ends with the library, and may have several ids. */
+	if (handle->owner)
+		return CUDA_ERROR_NOT_PERMITTED;
 	if (graph_hold_end(executor, arguments->hmod))
 		return CUDA_SUCCESS;
 	overhead_module_begin(executor, &mark);
-	result = executor->driver.cuModuleUnload(module);
+	result = executor->driver.cuModuleUnload(handle->object);
 	if (result)
 		return result;
 	overhead_module_gone(executor, &mark);

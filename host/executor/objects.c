@@ -123,13 +123,18 @@ static uint32_t owner_find(const struct executor *executor)
 void execute_mint(struct executor *executor, uint32_t id, uint32_t context, void *object)
 {
 	bool is_of_context = kind_is_of_context(VGPU_ID_KIND(id));
+	uint32_t owner_id = owner_find(executor);
+	const struct handle *owner;
 	struct handle *handle;
 
 	if (VGPU_ID_KIND(id) != VGPU_KIND_STREAM)
 		context = context_owner_id(executor, context);
+	/* It may be looked up while another context is current, and ends with its owner's. */
+	owner = owner_id ? handles_find(&executor->handles, VGPU_ID_KIND(owner_id), owner_id) : NULL;
+	if (owner && owner->context)
+		context = owner->context;
 	handle = handles_mint(&executor->handles, id, is_of_context ? context : 0, object);
-
-	handle->owner = owner_find(executor);
+	handle->owner = owner_id;
 }
 
 /* A graph or an executable has ended. */

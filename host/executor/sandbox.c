@@ -82,7 +82,7 @@ static const int denied_calls[] = {
 	SCMP_SYS(personality),
 	SCMP_SYS(lookup_dcookie),
 	SCMP_SYS(vmsplice),
-	/* They hold a pipe's lock while they wait for the other end: the mediator reads the log from one. */
+	/* They hold a pipe's lock while they wait for the other end, and there may be pipes that others read. */
 	SCMP_SYS(splice),
 	SCMP_SYS(tee),
 	SCMP_SYS(sendfile),

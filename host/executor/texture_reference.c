@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Texture and surface references where a call is more than its arguments: what is bound, the offset, the colour. */
+/* Texture and surface references where a call is more than its arguments: whose one is, what is bound, the colour. */
 #include "executor.h"
 #include "executor_calls.h"
 
@@ -64,6 +64,25 @@ CUresult execute_cuSurfRefGetArray(struct executor *executor, const struct reque
 	if (!result)
 		result = executor->driver.cuSurfRefGetArray(&array, reference);
 	reply->array = id_of(executor, VGPU_KIND_ARRAY, array);
+	return result;
+}
+
+CUresult execute_cuTexRefDestroy(struct executor *executor, const struct request *request,
+				 const struct wire_cuTexRefDestroy *arguments)
+{
+	const struct handle *handle =
+		handles_find(&executor->handles, VGPU_KIND_TEXTURE_REFERENCE, arguments->reference);
+	CUresult result;
+
+	(void)request;
+	/* One of a module ends with it: what the driver would do to the module is not documented. */
+	if (!handle || handle->owner)
+		return CUDA_ERROR_INVALID_HANDLE;
+	if (!executor->driver.cuTexRefDestroy)
+		return CUDA_ERROR_NOT_SUPPORTED;
+	result = executor->driver.cuTexRefDestroy(handle->object);
+	if (!result)
+		execute_forget(executor, arguments->reference);
 	return result;
 }
 

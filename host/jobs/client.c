@@ -20,6 +20,7 @@
 #include "peer_log.h"
 #include "peer_stream.h"
 #include "room.h"
+#include "starter.h"
 
 /* Of the runner: the guest library takes it over (guest/transport/local.c). */
 #define CONNECTION	3
@@ -182,8 +183,14 @@ static int mediator_greet(const struct client *client)
 	return -1;
 }
 
-static _Noreturn void runner_exec(const struct jobs *jobs, int socket, int connection)
+/* Of a runner. */
+enum runner_descriptor { RUNNER_SOCKET, RUNNER_CONNECTION, RUNNER_DESCRIPTORS };
+
+static void runner_exec(void *argument, const int descriptors[STARTER_DESCRIPTORS_MAX])
 {
+	const struct jobs *jobs = argument;
+	int socket = descriptors[RUNNER_SOCKET];
+	int connection = descriptors[RUNNER_CONNECTION];
 	char *arguments[] = {strdup(jobs->runner), NULL};
 	char library[512];
 	char *environment[] = {"LANG=C.UTF-8", "VGPU_TRANSPORT=local", CONNECTION_TEXT, library, NULL};
@@ -207,23 +214,22 @@ static _Noreturn void runner_exec(const struct jobs *jobs, int socket, int conne
 
 static bool runner_start(struct client *client)
 {
-	int connection;
+	int descriptors[RUNNER_DESCRIPTORS];
 	int sockets[2];
 
 	if (client->runner)
 		return true;
-	connection = mediator_greet(client);
-	if (connection < 0)
+	descriptors[RUNNER_CONNECTION] = mediator_greet(client);
+	if (descriptors[RUNNER_CONNECTION] < 0)
 		return false;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) < 0) {
-		close(connection);
+		close(descriptors[RUNNER_CONNECTION]);
 		return false;
 	}
-	client->runner_process = fork();
-	if (client->runner_process == 0)
-		runner_exec(client->jobs, sockets[1], connection);
+	descriptors[RUNNER_SOCKET] = sockets[1];
+	client->runner_process = starter_start(runner_exec, client->jobs, descriptors, RUNNER_DESCRIPTORS);
 	close(sockets[1]);
-	close(connection);
+	close(descriptors[RUNNER_CONNECTION]);
 	if (client->runner_process > 0 && fcntl(sockets[0], F_SETFL, O_NONBLOCK) == 0)
 		client->runner = peer_stream_create(client->jobs->base, sockets[0], SIZE_MAX, &runner_handlers, client);
 	if (!client->runner) {

@@ -24,6 +24,7 @@
 #include "log.h"
 #include "service_ready.h"
 #include "settings.h"
+#include "starter.h"
 
 #define RETRY_SECONDS 1
 
@@ -187,6 +188,10 @@ int main(int count, char **arguments)
 	signal(SIGPIPE, SIG_IGN);
 	/* Runners are of the same user, and are not to look into it. */
 	prctl(PR_SET_DUMPABLE, 0);
+	if (starter_open() < 0) {
+		log_error("No thread: %s", strerror(errno));
+		return EXIT_FAILURE;
+	}
 	settings.jobs.base = base;
 	event_add(evsignal_new(base, SIGCHLD, children_reap, &settings.jobs), NULL);
 	event_add(evsignal_new(base, SIGTERM, stop, base), NULL);

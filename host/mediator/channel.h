@@ -110,9 +110,10 @@ struct channel {
 	bool is_placed;			   /* its executor sees the GPU of the request alone */
 	unsigned tried[CHANNEL_TRIED_MAX]; /* workers (worker_gpu()) where it did not start */
 	unsigned tried_count;
-	bool is_telemetry;  /* it has said so (guest_process.h) */
-	unsigned shown_gpu; /* of those: which GPU it shows */
-	uint64_t opened;    /* both count openings and closings of all channels */
+	bool has_driver_result; /* its executor has said how the driver started */
+	bool is_telemetry;	/* it has said so (guest_process.h) */
+	unsigned shown_gpu;	/* of those: which GPU it shows */
+	uint64_t opened;	/* both count openings and closings of all channels */
 	uint64_t closed;
 	char gpu[PLACEMENT_UUID_BYTES];	   /* the only GPU that its executor sees; empty: all */
 	struct executor_process *executor; /* NULL: none or reaped */

@@ -143,6 +143,7 @@ static int executor_start(struct channel *channel, bool has_others)
 	}
 	scheduler_descriptors_sent(channel->schedule);
 	channel->stage = CHANNEL_STARTING;
+	channel->has_driver_result = false;
 	request->tenant->usage.starts++;
 	channel->mediator->counters.starts[channel->pool_id - 'A']++;
 	if (!worker)
@@ -165,6 +166,10 @@ void channel_driver_result_take(struct channel *channel, const struct vgpu_contr
 	char text[VGPU_CONTROL_TEXT_BYTES];
 	char name[sizeof(result->name)];
 
+	/* One that says it again is no second one that did not start. */
+	if (channel->has_driver_result)
+		return;
+	channel->has_driver_result = true;
 	if (!result->result) {
 		starts_success_note(&channel->mediator->starts, channel->pool_id, STARTS_DRIVER);
 		return;

@@ -14,12 +14,21 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "starter.h"
 #include "vgpu_control.h"
 
 #define USER_DEFAULT	 "vgpu"
 #define EXIT_NOT_STARTED 127
 #define CHILD_FD_SAFE	 10 /* above all that the child puts in place */
 #define CHILD_FDS_MAX	 65536
+
+/* What it is given. */
+enum child_descriptor { CHILD_OUTPUT, CHILD_ERROR, CHILD_CONTROL, CHILD_GROUP };
+
+struct child {
+	const struct child_plan *plan;
+	pid_t parent;
+};
 
 int process_identity_find(const char *user, struct process_identity *ret_identity)
 {
@@ -42,7 +51,7 @@ int process_identity_find(const char *user, struct process_identity *ret_identit
 	return 0;
 }
 
-/* Everything is close-on-exec but what whoever started the daemon left open. */
+/* It has what it was given twice now. */
 static void child_fds_close(int from)
 {
 #ifdef SYS_close_range
@@ -54,21 +63,22 @@ static void child_fds_close(int from)
 		close(fd);
 }
 
-static int child_fds_place(const struct child_plan *plan)
+static int child_fds_place(const int descriptors[STARTER_DESCRIPTORS_MAX])
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int control = descriptors[CHILD_CONTROL];
 	int sources[4];
 
 	/* First out of the way of each other, then to their places. */
 	sources[0] = fcntl(null, F_DUPFD_CLOEXEC, CHILD_FD_SAFE);
-	sources[1] = fcntl(plan->output, F_DUPFD_CLOEXEC, CHILD_FD_SAFE);
-	sources[2] = fcntl(plan->error, F_DUPFD_CLOEXEC, CHILD_FD_SAFE);
-	sources[3] = plan->control < 0 ? -1 : fcntl(plan->control, F_DUPFD_CLOEXEC, CHILD_FD_SAFE);
+	sources[1] = fcntl(descriptors[CHILD_OUTPUT], F_DUPFD_CLOEXEC, CHILD_FD_SAFE);
+	sources[2] = fcntl(descriptors[CHILD_ERROR], F_DUPFD_CLOEXEC, CHILD_FD_SAFE);
+	sources[3] = control < 0 ? -1 : fcntl(control, F_DUPFD_CLOEXEC, CHILD_FD_SAFE);
 	for (int i = 0; i < 3; i++) {
 		if (sources[i] < 0 || dup2(sources[i], i) < 0)
 			return -1;
 	}
-	if (plan->control < 0) {
+	if (control < 0) {
 		child_fds_close(VGPU_EXECUTOR_CONTROL_FD);
 		return 0;
 	}
@@ -89,10 +99,10 @@ int process_identity_take(const struct process_identity *identity)
 }
 
 /* Before anything is done that the group is to be charged for. 0 or errno. */
-static int child_group_enter(const struct process_identity *identity)
+static int child_group_enter(const struct process_identity *identity, int group)
 {
 	/* "0" is who writes. */
-	if (identity->control_group >= 0 && write(identity->control_group, "0", 1) != 1)
+	if (identity->control_group >= 0 && write(group, "0", 1) != 1)
 		return errno;
 	return 0;
 }
@@ -115,12 +125,14 @@ static void child_signals_reset(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static void child_run(const struct child_plan *plan, pid_t parent)
+static void child_run(void *argument, const int descriptors[STARTER_DESCRIPTORS_MAX])
 {
+	const struct child *child = argument;
+	const struct child_plan *plan = child->plan;
 	struct rlimit no_core = {0, 0};
-	int error = child_group_enter(plan->identity);
+	int error = child_group_enter(plan->identity, descriptors[CHILD_GROUP]);
 
-	if (child_fds_place(plan) < 0)
+	if (child_fds_place(descriptors) < 0)
 		_exit(EXIT_NOT_STARTED);
 	child_signals_reset();
 	errno = error;
@@ -141,7 +153,7 @@ static void child_run(const struct child_plan *plan, pid_t parent)
 	/* After the change of user, which clears it. */
 	if (!plan->outlives && prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		child_fail("prctl", plan->path);
-	if (!plan->outlives && getppid() != parent)
+	if (!plan->outlives && getppid() != child->parent)
 		_exit(EXIT_NOT_STARTED);
 	execve(plan->path, plan->arguments, (char *const *)(uintptr_t)plan->environment);
 	child_fail("exec", plan->path);
@@ -149,25 +161,17 @@ static void child_run(const struct child_plan *plan, pid_t parent)
 
 pid_t child_process_start(const struct child_plan *plan)
 {
-	pid_t parent = getpid();
-	sigset_t all;
-	sigset_t before;
-	pid_t child;
-	int error;
+	struct child child = {.plan = plan, .parent = getpid()};
+	const int descriptors[] = {
+		[CHILD_OUTPUT] = plan->output,
+		[CHILD_ERROR] = plan->error,
+		[CHILD_CONTROL] = plan->control,
+		[CHILD_GROUP] = plan->identity->control_group,
+	};
+	pid_t process = starter_start(child_run, &child, descriptors, sizeof(descriptors) / sizeof(descriptors[0]));
 
-	/* No handler of the loop may run in the child: it would write into the loop's own pipe. */
-	sigfillset(&all);
-	sigprocmask(SIG_SETMASK, &all, &before);
-	child = fork();
-	if (child == 0)
-		child_run(plan, parent);
-	error = errno;
-	sigprocmask(SIG_SETMASK, &before, NULL);
-	if (child < 0) {
-		errno = error;
-		return -1;
-	}
 	/* Also here, for a signal to the group may be sent before the child has run. */
-	setpgid(child, child);
-	return child;
+	if (process > 0)
+		setpgid(process, process);
+	return process;
 }

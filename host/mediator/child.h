@@ -40,7 +40,10 @@ struct child_plan {
 	const struct process_identity *identity;
 };
 
-/* The child's number, or -1 with errno; a failing exec is exit code 127 and a line of error. */
+/*
+ * By the thread of starter_open(). The child's number, or -1 with errno; a failing exec is exit code 127 and a line of
+ * error.
+ */
 pid_t child_process_start(const struct child_plan *plan);
 
 #endif

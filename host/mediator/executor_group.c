@@ -271,13 +271,6 @@ void executor_group_remove(struct executor_group *group)
 		log_debug("[CGROUP] %s: its group stays: %s", group->label, strerror(errno));
 }
 
-void executor_group_forget(struct executor_group *group)
-{
-	if (group->folder >= 0)
-		close(group->folder);
-	group->folder = -1;
-}
-
 uint64_t executor_group_memory(const struct executor_group *group)
 {
 	uint64_t bytes;

@@ -63,9 +63,6 @@ void executor_group_adopt(struct executor_group *group, pid_t pid, int handle);
 /* No executor is left. */
 void executor_group_remove(struct executor_group *group);
 
-/* A copy of the process by fork(), which is not to have it: the group stays. */
-void executor_group_forget(struct executor_group *group);
-
 /* What its executors have of the host's memory, in bytes; 0 without a group. */
 uint64_t executor_group_memory(const struct executor_group *group);
 

@@ -292,7 +292,7 @@ int executor_process_start(struct mediator *mediator, const char *label, struct 
 		.handlers = handlers,
 		.owner = owner,
 		.control = -1,
-		.reader = {.pipe = -1, .line = line_log, .owner = executor},
+		.reader = {.output = -1, .line = line_log, .owner = executor},
 		.log_limit = limit,
 	};
 	snprintf(executor->label, sizeof(executor->label), "%s", label);
@@ -339,7 +339,7 @@ int executor_process_adopt(struct mediator *mediator, const char *label, struct 
 
 	if (!executor) {
 		closer_close(descriptors->control);
-		close(descriptors->log);
+		closer_close(descriptors->log);
 		close(descriptors->process);
 		errno = ENOMEM;
 		return -1;
@@ -350,7 +350,7 @@ int executor_process_adopt(struct mediator *mediator, const char *label, struct 
 		.handlers = handlers,
 		.owner = owner,
 		.control = descriptors->control,
-		.reader = {.pipe = -1, .line = line_log, .owner = executor},
+		.reader = {.output = -1, .line = line_log, .owner = executor},
 		.log_limit = limit,
 	};
 	snprintf(executor->label, sizeof(executor->label), "%s", label);
@@ -381,7 +381,7 @@ fail:
 struct executor_descriptors executor_process_descriptors(const struct executor_process *executor)
 {
 	return (struct executor_descriptors){
-		.control = executor->control, .log = executor->reader.pipe, .process = executor->process.handle};
+		.control = executor->control, .log = executor->reader.output, .process = executor->process.handle};
 }
 
 void executor_process_send(struct executor_process *executor, enum vgpu_control_type type,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A running cuda-executor: its process, its control socket and its log pipe.
+ * A running cuda-executor: its process, its control socket and what it writes for the log.
  */
 #ifndef MEDIATOR_EXECUTOR_PROCESS_H
 #define MEDIATOR_EXECUTOR_PROCESS_H
@@ -18,7 +18,7 @@ struct process_identity;
 
 struct executor_descriptors {
 	int control;
-	int log;     /* the reading end of its pipe */
+	int log;     /* our end of its output (line_reader.h) */
 	int process; /* pidfd */
 };
 

@@ -177,8 +177,8 @@ struct gpu_events *gpu_events_create(struct mediator *mediator)
 	events->process.exited = child_exited;
 	events->mediator = mediator;
 	events->log_limit = (struct log_limit)LOG_LIMIT(0.2, 20);
-	events->output = (struct line_reader){.pipe = -1, .line = output_line, .owner = events};
-	events->error = (struct line_reader){.pipe = -1, .line = error_line, .owner = events};
+	events->output = (struct line_reader){.output = -1, .line = output_line, .owner = events};
+	events->error = (struct line_reader){.output = -1, .line = error_line, .owner = events};
 	return events;
 }
 

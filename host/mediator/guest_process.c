@@ -77,6 +77,8 @@ void guest_process_take(struct channel *channel, const struct vgpu_control_guest
 {
 	const struct probe *probe = channel->mediator->probe;
 	bool sees_one = channel->is_placed && !worker_owns_gpu(channel->request.gpu);
+	bool was_telemetry = channel->is_telemetry;
+	unsigned shown_before = channel->shown_gpu;
 	struct control_message answer = {0};
 	struct channel *stale;
 	unsigned gpu;
@@ -92,7 +94,8 @@ void guest_process_take(struct channel *channel, const struct vgpu_control_guest
 		}
 	}
 	/* What it was kept with when it was ready did not say this. */
-	if (channel->is_telemetry && channel->stage == CHANNEL_READY)
+	if (channel->is_telemetry && channel->stage == CHANNEL_READY &&
+	    (!was_telemetry || channel->shown_gpu != shown_before))
 		adoption_channel_keep(channel);
 	/* From the start each time: what hears of an end may close others. */
 	while (sees_one && !channel->is_telemetry && (stale = stale_find(channel, process->process_id)))

@@ -3,18 +3,18 @@
 
 #include <errno.h>
 #include <event2/event.h>
-#include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "control_socket.h"
 #include "mediator.h"
 
 /* A child gets 64 KiB per period of 50 ms: 1.3 MB/s, far more than any log needs. */
 #define PERIOD_BYTES_MAX    65536
 #define PERIOD_MICROSECONDS 50000
-#define FINISH_BYTES_MAX    (1u << 20) /* a pipe's largest ordinary capacity */
+#define FINISH_BYTES_MAX    (1u << 20) /* more than a socket's ordinary capacity */
 
 static void lines_hand_out(struct line_reader *reader, bool all)
 {
@@ -42,7 +42,8 @@ static bool some_read(struct line_reader *reader, bool *ret_ended)
 	ssize_t count;
 
 	do
-		count = read(reader->pipe, reader->buffer + reader->used, sizeof(reader->buffer) - 1 - reader->used);
+		count = control_read_bare(reader->output, reader->buffer + reader->used,
+					  sizeof(reader->buffer) - 1 - reader->used);
 	while (count < 0 && errno == EINTR);
 	*ret_ended = count == 0 || (count < 0 && errno != EAGAIN);
 	if (count <= 0)
@@ -71,13 +72,13 @@ static void period_update(struct line_reader *reader)
 	reader->period_bytes = 0;
 }
 
-static void pipe_readable(evutil_socket_t pipe, short what, void *argument)
+static void output_readable(evutil_socket_t output, short what, void *argument)
 {
 	struct line_reader *reader = argument;
 	struct timeval period = {.tv_usec = PERIOD_MICROSECONDS};
 	bool ended;
 
-	(void)pipe;
+	(void)output;
 	(void)what;
 	period_update(reader);
 	while (some_read(reader, &ended)) {
@@ -100,44 +101,35 @@ static void pause_ended(evutil_socket_t none, short what, void *argument)
 	event_add(reader->readable, NULL);
 }
 
-int line_reader_adopt(struct mediator *mediator, struct line_reader *reader, int pipe)
+int line_reader_adopt(struct mediator *mediator, struct line_reader *reader, int output)
 {
-	int error;
-
-	reader->pipe = pipe;
+	reader->output = output;
 	reader->used = 0;
 	reader->period_bytes = 0;
 	reader->pause = NULL;
 	reader->readable = NULL;
-	/* Only our end: the child expects writes that wait. */
-	if (fcntl(pipe, F_SETFL, O_NONBLOCK) < 0)
-		goto fail;
-	reader->readable = event_new(mediator->base, pipe, EV_READ | EV_PERSIST, pipe_readable, reader);
+	reader->readable = event_new(mediator->base, output, EV_READ | EV_PERSIST, output_readable, reader);
 	reader->pause = evtimer_new(mediator->base, pause_ended, reader);
 	if (reader->readable && reader->pause && event_add(reader->readable, NULL) == 0)
 		return 0;
-	errno = ENOMEM;
-fail:
-	error = errno;
 	line_reader_close(reader);
-	errno = error;
+	errno = ENOMEM;
 	return -1;
 }
 
 int line_reader_open(struct mediator *mediator, struct line_reader *reader, int *ret_write_end)
 {
-	int ends[2];
+	int output;
 
-	if (pipe2(ends, O_CLOEXEC) < 0)
+	if (control_output_create(&output, ret_write_end) < 0)
 		return -1;
-	if (line_reader_adopt(mediator, reader, ends[0]) < 0) {
+	if (line_reader_adopt(mediator, reader, output) < 0) {
 		int error = errno;
 
-		close(ends[1]);
+		close(*ret_write_end);
 		errno = error;
 		return -1;
 	}
-	*ret_write_end = ends[1];
 	return 0;
 }
 
@@ -160,9 +152,10 @@ void line_reader_close(struct line_reader *reader)
 		event_free(reader->readable);
 	if (reader->pause)
 		event_free(reader->pause);
-	if (reader->pipe > 0)
-		close(reader->pipe);
+	/* The child may have sent descriptors there. */
+	if (reader->output > 0)
+		control_descriptor_close(reader->output);
 	reader->readable = NULL;
 	reader->pause = NULL;
-	reader->pipe = -1;
+	reader->output = -1;
 }

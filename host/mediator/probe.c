@@ -382,8 +382,8 @@ struct probe *probe_create(struct mediator *mediator)
 	probe->process.exited = child_exited;
 	probe->mediator = mediator;
 	probe->state = PROBE_RUNNING;
-	probe->output = (struct line_reader){.pipe = -1, .line = output_line, .owner = probe};
-	probe->error = (struct line_reader){.pipe = -1, .line = error_line, .owner = probe};
+	probe->output = (struct line_reader){.output = -1, .line = output_line, .owner = probe};
+	probe->error = (struct line_reader){.output = -1, .line = error_line, .owner = probe};
 	probe->timer = evtimer_new(mediator->base, timer_fired, probe);
 	if (!probe->timer) {
 		free(probe);

@@ -18,7 +18,7 @@ enum probe_state { PROBE_RUNNING, PROBE_READY, PROBE_FAILED };
 /* Begins to probe; channels_driver_known is called with the answer. NULL when out of memory. */
 struct probe *probe_create(struct mediator *mediator);
 
-/* Ends it; the child, if one runs, is killed by its end of the pipe or the mediator's. NULL is fine. */
+/* Ends it; the child, if one runs, is killed by its end or the mediator's. NULL is fine. */
 void probe_destroy(struct probe *probe);
 
 /* Begins again, after settings have changed. Until the answer the old one holds. */

@@ -129,8 +129,8 @@ struct sensors *sensors_create(struct mediator *mediator)
 		return NULL;
 	sensors->process.exited = child_exited;
 	sensors->mediator = mediator;
-	sensors->output = (struct line_reader){.pipe = -1, .line = output_line, .owner = sensors};
-	sensors->error = (struct line_reader){.pipe = -1, .line = error_line, .owner = sensors};
+	sensors->output = (struct line_reader){.output = -1, .line = output_line, .owner = sensors};
+	sensors->error = (struct line_reader){.output = -1, .line = error_line, .owner = sensors};
 	return sensors;
 }
 

@@ -5,7 +5,8 @@
 
 /*
  * Says that it takes requests now, if somebody wants to know (sd_notify(3), NOTIFY_SOCKET), once: processes that are
- * started later do not find the socket in their environment. Never waits. Before there are threads.
+ * started later do not find the socket in their environment. Never waits. While no other thread looks at the
+ * environment.
  */
 void service_ready_tell(void);
 

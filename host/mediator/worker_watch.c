@@ -265,8 +265,8 @@ static void watch_create(struct mediator *mediator, const char *address)
 	watch->gpu = worker_gpu(address);
 	watch->is_wanted = true;
 	watch->again = again;
-	watch->output = (struct line_reader){.pipe = -1, .line = output_line, .owner = watch};
-	watch->error = (struct line_reader){.pipe = -1, .line = error_line, .owner = watch};
+	watch->output = (struct line_reader){.output = -1, .line = output_line, .owner = watch};
+	watch->error = (struct line_reader){.output = -1, .line = error_line, .owner = watch};
 	watch->log_limit = (struct log_limit)LOG_LIMIT(0.2, 20);
 	LIST_INSERT_HEAD(&mediator->worker_watches, watch, link);
 	watch_start(watch);

@@ -6,6 +6,7 @@
 #include "qemu/osdep.h"
 
 #include <linux/falloc.h>
+#include <sys/uio.h>
 
 #include "vgpu-cuda.h"
 
@@ -13,6 +14,23 @@
 
 #define VGPU_REPORTS_PER_SECOND 10
 #define VGPU_RESULT_LAUNCH_TIMEOUT 702 /* CUDA_ERROR_LAUNCH_TIMEOUT */
+
+bool vgpu_event_take(EventNotifier *notifier)
+{
+#ifdef RWF_NOWAIT
+    uint64_t count;
+    struct iovec part = { .iov_base = &count, .iov_len = sizeof(count) };
+    ssize_t got;
+
+    do {
+        got = preadv2(event_notifier_get_fd(notifier), &part, 1, -1, RWF_NOWAIT);
+    } while (got < 0 && errno == EINTR);
+    if (got == sizeof(count) || errno == EAGAIN) {
+        return got > 0;
+    }
+#endif
+    return event_notifier_test_and_clear(notifier);
+}
 
 static void vgpu_channel_memory_zero(VgpuChannel *channel)
 {
@@ -62,8 +80,8 @@ void vgpu_channel_open(VgpuChannel *channel)
         vgpu_channel_memory_zero(channel);
         channel->zero_at_open = false;
     }
-    event_notifier_test_and_clear(&channel->doorbell);
-    event_notifier_test_and_clear(&channel->interrupt);
+    vgpu_event_take(&channel->doorbell);
+    vgpu_event_take(&channel->interrupt);
     channel->error = VGPU_ERROR_NONE;
     channel->state = VGPU_CHANNEL_OPENING;
     channel->known = true;

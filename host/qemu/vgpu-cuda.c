@@ -71,7 +71,7 @@ static void vgpu_interrupt_relay(EventNotifier *notifier)
 {
     VgpuChannel *channel = container_of(notifier, VgpuChannel, interrupt);
 
-    if (event_notifier_test_and_clear(notifier)) {
+    if (vgpu_event_take(notifier)) {
         vgpu_interrupt_raise(channel->device, VGPU_VECTOR(vgpu_channel_index(channel)));
     }
 }
@@ -129,7 +129,7 @@ static void vgpu_vector_poll(PCIDevice *pci, unsigned first, unsigned end)
         VgpuChannel *channel = &s->channels[vector - 1];
 
         if (msix_is_masked(pci, vector) &&
-            event_notifier_test_and_clear(&channel->interrupt)) {
+            vgpu_event_take(&channel->interrupt)) {
             msix_set_pending(pci, vector);
         }
     }

@@ -109,6 +109,12 @@ void vgpu_channel_open(VgpuChannel *channel);
 void vgpu_channel_close(VgpuChannel *channel);
 void vgpu_channels_close(VgpuState *s);
 
+/*
+ * Clears one of a channel's eventfds; false: nothing was there. Does not wait, whatever an executor, which has it too,
+ * has made of its flags; before Linux 5.8 it does.
+ */
+bool vgpu_event_take(EventNotifier *notifier);
+
 /* Called by the link. */
 void vgpu_mediator_connected(VgpuState *s);
 void vgpu_mediator_lost(VgpuState *s);

@@ -252,19 +252,11 @@ void accounts_forget(struct accounts *accounts)
 
 	LIST_FOREACH(connection, &accounts->connections, link)
 	{
-		control_descriptor_close(connection->socket);
 		if (connection->counters)
 			munmap((void *)(uintptr_t)connection->counters, COUNTERS_BYTES);
-		share_table_destroy(connection->shares);
-		lanes_forget(connection);
 	}
 	LIST_FOREACH(account, &accounts->accounts, link)
-	{
-		munmap(account->page, VGPU_SCHEDULE_PAGE_BYTES);
-		close(account->file);
-		executor_group_forget(&account->group);
-	}
-	executor_groups_close(accounts->executors->groups);
+	munmap(account->page, VGPU_SCHEDULE_PAGE_BYTES);
 }
 
 int account_known_tell(int socket)

@@ -111,7 +111,7 @@ void connection_reaped(struct accounts *accounts, pid_t process);
 /* Kills executors that have stood still for longer; their connections learn of it as of any other end. */
 void accounts_silence_look(struct accounts *accounts, unsigned limit_ms);
 
-/* The connection's process: what it has by being a copy of the main one is not for it. */
+/* The connection's process: the pages that it has mapped by being a copy of the main one are not for it. */
 void accounts_forget(struct accounts *accounts);
 /* Its peer has shown credentials. Where there are too many such, the process is ended. 0, or -1 with errno. */
 int account_known_tell(int socket);
@@ -128,7 +128,7 @@ int account_lanes_tell(int socket, const uint8_t token[LINK_TOKEN_BYTES], unsign
 int account_lane_ask(int socket, const uint8_t token[LINK_TOKEN_BYTES],
 		     const uint8_t certificate[ACCOUNT_CERTIFICATE_BYTES], int ret_files[ACCOUNT_LANE_FILES]);
 /*
- * Has an executor started as its tenant's user, on that end of its control socket and with that one of a pipe for what
+ * Has an executor started as its tenant's user, on that end of its control socket and with that one for what
  * it writes; 'is_lasting': its tenant is known again by its name. Its number, or -1 with errno. It is killed when the
  * connection's process ends.
  */

@@ -380,7 +380,7 @@ static void mirror_sleep(struct mirror *mirror, int timeout_ms)
 		{.fd = mirror->is_finishing ? -1 : mirror->control, .events = POLLIN | POLLRDHUP},
 		{.fd = mirror->schedule.rung, .events = POLLIN},
 		{.fd = mirror->accounts, .events = POLLIN},
-		{.fd = mirror->log.pipe, .events = POLLIN},
+		{.fd = mirror->log.output, .events = POLLIN},
 		{.fd = mirror->lanes.count ? mirror->lanes.bell : -1, .events = POLLIN},
 	};
 

@@ -2,28 +2,18 @@
 #include "mirror_log.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "control_socket.h"
 
 #define READS_MAX 16
 #define SLOW_MARK ": slow call: " /* as host/executor/latency.c writes it */
 
 int mirror_log_open(struct mirror_log *log, int *ret_write_end)
 {
-	int ends[2];
-
-	log->pipe = -1;
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		return -1;
-	if (fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0) {
-		close(ends[0]);
-		close(ends[1]);
-		return -1;
-	}
-	log->pipe = ends[0];
-	*ret_write_end = ends[1];
-	return 0;
+	log->output = -1;
+	return control_output_create(&log->output, ret_write_end);
 }
 
 /* With its end. */
@@ -54,14 +44,14 @@ void mirror_log_take(struct mirror_log *log, struct link *link)
 {
 	char text[4096];
 
-	for (int i = 0; i < READS_MAX && log->pipe >= 0; i++) {
-		ssize_t got = read(log->pipe, text, sizeof(text));
+	for (int i = 0; i < READS_MAX && log->output >= 0; i++) {
+		ssize_t got = control_read_bare(log->output, text, sizeof(text));
 
 		if (got < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
 		if (got <= 0) {
-			close(log->pipe);
-			log->pipe = -1;
+			close(log->output);
+			log->output = -1;
 			return;
 		}
 		text_take(log, link, text, (size_t)got);

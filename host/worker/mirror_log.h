@@ -11,7 +11,7 @@
 #include "link.h"
 
 struct mirror_log {
-	int pipe; /* -1: nobody writes it any more */
+	int output; /* -1: nobody writes it any more */
 	size_t used;
 	char line[LINK_LINE_BYTES_MAX];
 };

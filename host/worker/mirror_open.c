@@ -221,7 +221,7 @@ bool mirror_open(struct mirror *mirror, const struct mirror_plan *plan)
 
 	mirror->control = mirror->executor_exit = -1;
 	mirror->accounts = plan->accounts;
-	mirror->log.pipe = -1;
+	mirror->log.output = -1;
 	if (!open_is_valid(mirror, &plan->open))
 		return false;
 	/* Without it the data goes as it is. */

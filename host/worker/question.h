@@ -14,7 +14,7 @@ enum question_kind {
 	QUESTION_ACCOUNT,   /* the answer: the tenant's page, the counters */
 	QUESTION_LANES,	    /* no answer; with the files of enum account_lane_file */
 	QUESTION_LANE,	    /* the answer: those files */
-	QUESTION_EXECUTOR,  /* with its control socket and its pipe; the answer is of account_executors.c */
+	QUESTION_EXECUTOR,  /* with its control socket and what it writes to; the answer is of account_executors.c */
 };
 
 struct question {

@@ -29,6 +29,7 @@
 #include "sandbox.h"
 #include "service_ready.h"
 #include "settings.h"
+#include "starter.h"
 #include "strangers.h"
 #include "watch.h"
 
@@ -198,40 +199,53 @@ static int listener_open(const char *address)
 	return listener;
 }
 
+/* Of a connection's process. */
+struct beginning {
+	const struct settings *settings;
+	SSL_CTX *context;
+	struct accounts *accounts;
+	const char *peer;
+	pid_t parent;
+};
+
+enum beginning_descriptor { BEGINNING_SOCKET, BEGINNING_ACCOUNTS, BEGINNING_DESCRIPTORS };
+
+static void connection_run(void *argument, const int descriptors[STARTER_DESCRIPTORS_MAX])
+{
+	const struct beginning *beginning = argument;
+
+	/* What comes over the network is read as nobody who could harm others. The change clears the signal. */
+	if (process_identity_take(&beginning->accounts->executors->identity) < 0)
+		_exit(EXIT_FAILURE);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	control_closing_set(NULL);
+	accounts_forget(beginning->accounts);
+	if (getppid() == beginning->parent)
+		connection_serve(beginning->settings, beginning->context, descriptors[BEGINNING_SOCKET],
+				 beginning->peer, descriptors[BEGINNING_ACCOUNTS]);
+}
+
 static void connection_start(const struct settings *settings, SSL_CTX *context, struct accounts *accounts, int socket,
 			     const char *host, const char *port, bool is_familiar)
 {
-	pid_t parent = getpid();
-	int accounts_socket;
-	struct connection *connection = connection_add(accounts, host, port, &accounts_socket);
-	pid_t child;
+	struct beginning beginning = {
+		.settings = settings, .context = context, .accounts = accounts, .parent = getpid()};
+	int descriptors[BEGINNING_DESCRIPTORS] = {[BEGINNING_SOCKET] = socket};
+	struct connection *connection = connection_add(accounts, host, port, &descriptors[BEGINNING_ACCOUNTS]);
 
 	if (!connection) {
 		log_write_limited(&accounts->refusals, LOG_LEVEL_WARNING, "%s: refused: %s", host, strerror(errno));
 		return;
 	}
 	connection->is_familiar = is_familiar;
-	child = fork();
-	if (child == 0) {
-		/* What comes over the network is read as nobody who could harm others. The change clears the signal. */
-		if (process_identity_take(&accounts->executors->identity) < 0)
-			_exit(EXIT_FAILURE);
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		closer_forget();
-		control_closing_set(NULL);
-		accounts_forget(accounts);
-		if (getppid() == parent)
-			connection_serve(settings, context, socket, connection->peer, accounts_socket);
-		_exit(0);
-	}
-	close(accounts_socket);
-	if (child < 0) {
+	beginning.peer = connection->peer;
+	connection->process = starter_start(connection_run, &beginning, descriptors, BEGINNING_DESCRIPTORS);
+	if (connection->process < 0)
 		log_write_limited(&accounts->refusals, LOG_LEVEL_WARNING, "%s: refused: %s", connection->peer,
 				  strerror(errno));
+	close(descriptors[BEGINNING_ACCOUNTS]);
+	if (connection->process < 0)
 		connection_remove(connection);
-		return;
-	}
-	connection->process = child;
 }
 
 static void connection_accept(const struct settings *settings, SSL_CTX *context, int listener,
@@ -416,6 +430,8 @@ int main(int count, char **arguments)
 		code = SETTINGS_EXIT_WRONG;
 	} else if ((listener = listener_open(settings.listen)) < 0) {
 		log_error("%s: %s", settings.listen, strerror(errno));
+	} else if (starter_open() < 0) {
+		log_error("No thread: %s", strerror(errno));
 	} else {
 		log_info("vgpu-worker " VGPU_VERSION " listens on %s, driver %s", settings.listen, settings.driver);
 		compute_cache_clean(&executors.cache, NULL, NULL);

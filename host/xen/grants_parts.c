@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "grants_map.h"
@@ -89,9 +90,14 @@ static void interrupt_relay(evutil_socket_t descriptor, short what, void *argume
 {
 	struct grants_channel *channel = argument;
 	uint64_t count;
+	struct iovec part = {.iov_base = &count, .iov_len = sizeof(count)};
+	ssize_t got = preadv2(descriptor, &part, 1, -1, RWF_NOWAIT);
 
 	(void)what;
-	if (read(descriptor, &count, sizeof(count)) == sizeof(count))
+	/* Linux before 5.8: it waits if an executor wants it to. */
+	if (got < 0 && errno == EOPNOTSUPP)
+		got = read(descriptor, &count, sizeof(count));
+	if (got == sizeof(count))
 		xenevtchn_notify(channel->domain->events, channel->port);
 }
 

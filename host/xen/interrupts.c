@@ -54,7 +54,7 @@ static void interrupt_relay(void *opaque)
 {
 	VgpuChannel *channel = opaque;
 
-	if (event_notifier_test_and_clear(&channel->interrupt))
+	if (vgpu_event_take(&channel->interrupt))
 		vector_raise(device_of(channel->device), VGPU_VECTOR(vgpu_channel_index(channel)));
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Modules, libraries and what is launched of them. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -35,6 +36,9 @@ EXPORT(cuModuleUnload, CUmodule module)
 {
 	struct object *object = strict_live(module, MODULE);
 
+	/* A library's. */
+	if (object->owner)
+		abort();
 	strict_owned_end(object);
 	object->kind = FREE;
 	return CUDA_SUCCESS;
@@ -59,6 +63,36 @@ static CUresult named(enum kind kind, struct object *owner, const char *name, vo
 EXPORT(cuModuleGetFunction, CUfunction *function, CUmodule module, const char *name)
 {
 	return named(FUNCTION, strict_live(module, MODULE), name, function);
+}
+
+EXPORT(cuModuleGetTexRef, CUtexref *reference, CUmodule module, const char *name)
+{
+	return named(TEXTURE_REFERENCE, strict_live(module, MODULE), name, reference);
+}
+
+EXPORT(cuTexRefCreate, CUtexref *reference)
+{
+	CUresult result = strict_context_check();
+
+	return result ? result : strict_make(TEXTURE_REFERENCE, NULL, reference);
+}
+
+/* What it does to one of a module NVIDIA does not say. */
+EXPORT(cuTexRefDestroy, CUtexref reference)
+{
+	struct object *object = strict_live(reference, TEXTURE_REFERENCE);
+
+	if (object->owner)
+		abort();
+	object->kind = FREE;
+	return CUDA_SUCCESS;
+}
+
+EXPORT(cuTexRefSetFlags, CUtexref reference, unsigned int flags)
+{
+	(void)flags;
+	strict_live(reference, TEXTURE_REFERENCE);
+	return CUDA_SUCCESS;
 }
 
 EXPORT(cuLibraryLoadData, CUlibrary *library, const void *image, CUjit_option *jit_options, void **jit_values,

@@ -91,6 +91,9 @@ CUresult strict_make(enum kind kind, struct object *owner, void *ret_handle)
 		if (object->kind != FREE)
 			continue;
 		*object = (struct object){.kind = kind, .context = strict_current, .owner = owner};
+		/* Whichever is current. */
+		if (owner && owner->kind == MODULE)
+			object->context = owner->context;
 		memcpy(ret_handle, &object, sizeof(object));
 		return CUDA_SUCCESS;
 	}

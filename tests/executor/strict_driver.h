@@ -8,7 +8,7 @@
 
 #include "strict_export.h"
 
-enum kind { FREE, CONTEXT, STREAM, EVENT, MODULE, FUNCTION, LIBRARY, KERNEL, POOL };
+enum kind { FREE, CONTEXT, STREAM, EVENT, MODULE, FUNCTION, LIBRARY, KERNEL, POOL, TEXTURE_REFERENCE };
 
 struct object {
 	enum kind kind;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A program of a VM that uses the installed library: sends each argument after the first as a request, prints answers. */
+/* A program of a VM that uses the installed library: sends each argument after the first as a request, prints answers.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <vgpu_job.h>

@@ -60,7 +60,9 @@ class Serial:
 
 
 def children(process):
-    return [int(number) for number in Path(f'/proc/{process.pid}/task/{process.pid}/children').read_text().split()]
+    """Of all its threads, for one of them starts them."""
+    files = Path(f'/proc/{process.pid}/task').glob('*/children')
+    return [int(number) for file in files for number in file.read_text().split()]
 
 
 class Daemon:

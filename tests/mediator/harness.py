@@ -2,6 +2,7 @@
 """Drives a real mediator over its real sockets; the messages are those of protocol/vgpu_control.h."""
 
 import atexit
+import contextlib
 import os
 import re
 import select
@@ -219,8 +220,13 @@ class Mediator:
             return int(re.search(r"VmRSS:\s+(\d+)", file.read()).group(1))
 
     def children(self):
-        with open("/proc/%d/task/%d/children" % (self.pid, self.pid)) as file:
-            return [int(pid) for pid in file.read().split()]
+        """Of all its threads, for one of them starts them."""
+        children = []
+        for thread in os.listdir("/proc/%d/task" % self.pid):
+            with contextlib.suppress(FileNotFoundError), \
+                    open("/proc/%d/task/%s/children" % (self.pid, thread)) as file:
+                children += [int(pid) for pid in file.read().split()]
+        return children
 
     def send_signal(self, number):
         os.kill(self.pid, number)

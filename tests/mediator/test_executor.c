@@ -18,11 +18,13 @@
  *   host-fault    ready, then says that the host failed it, and goes on
  *   block-wake    ready, having made its descriptors ones that wait, and filled what it is woken by
  *   block-bell    the same, and takes away what it has rung before anybody can have read it, again and again
+ *   block-log     ready, having begun to write what it never ends, with more there than the mediator reads at once
  *   ring          ready, and rings its bell all the time
  *   ask           ready, and asks about its tenant all the time; each answer counts as a call
  *   stowaway      ready, then asks with a descriptor that nobody wants, at the first doorbell
  *   die           ready, then dies by SIGABRT at the first doorbell
  *   no-cuda       ready, then says that cuInit has failed
+ *   no-cuda-again the same, very often
  *   cuda          ready, then says that cuInit has worked
  *   file:PATH     what stands in that file now
  *
@@ -32,18 +34,22 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "control_socket.h"
@@ -218,6 +224,41 @@ static void bell_steal(int bell)
 	}
 }
 
+static void *log_write_rest(void *page)
+{
+	static char start[4096];
+	const struct iovec parts[] = {{start, sizeof(start)}, {page, sizeof(start)}};
+
+	memset(start, '\n', sizeof(start));
+	(void)!writev(STDERR_FILENO, parts, 2);
+	return NULL;
+}
+
+/* Whoever writes to a pipe keeps its lock until he has the page. */
+static void log_block(void)
+{
+	static char lines[4096]; /* empty ones, which nobody counts */
+	int fault = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+	struct uffdio_api api = {.api = UFFD_API};
+	void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct uffdio_register missing = {.range = {(uintptr_t)page, 4096}, .mode = UFFDIO_REGISTER_MODE_MISSING};
+	struct pollfd asked = {.fd = fault, .events = POLLIN};
+	pthread_t thread;
+
+	if (fault < 0 || page == MAP_FAILED || ioctl(fault, UFFDIO_API, &api) < 0 ||
+	    ioctl(fault, UFFDIO_REGISTER, &missing) < 0) {
+		fprintf(stderr, "no userfaultfd: %s\n", strerror(errno));
+		return;
+	}
+	memset(lines, '\n', sizeof(lines));
+	/* After 64 KiB the mediator pauses, and then reads whatever is there. */
+	(void)fcntl(STDERR_FILENO, F_SETPIPE_SZ, 1 << 20);
+	for (int i = 0; i < 50; i++)
+		(void)!write(STDERR_FILENO, lines, sizeof(lines));
+	if (pthread_create(&thread, NULL, log_write_rest, page) != 0 || poll(&asked, 1, -1) != 1)
+		exit(11);
+}
+
 static _Noreturn void bell_ring(int bell)
 {
 	const uint64_t one = 1;
@@ -321,7 +362,10 @@ int main(int argument_count, char **arguments)
 	answer(VGPU_CONTROL_EXECUTOR_READY, VGPU_ERROR_NONE, "");
 	if (strcmp(behaviour, "greets") == 0)
 		greet(start.executor_start.channel, counters);
-	if (strncmp(behaviour, "block-", 6) == 0) {
+	if (strcmp(behaviour, "block-log") == 0) {
+		log_block();
+		fprintf(stderr, "[cuda-executor] has done its worst\n");
+	} else if (strncmp(behaviour, "block-", 6) == 0) {
 		signal(SIGPIPE, SIG_IGN);
 		waiting_make(wake);
 		waiting_make(bell);
@@ -335,6 +379,8 @@ int main(int argument_count, char **arguments)
 		bell_ring(bell);
 	if (strcmp(behaviour, "ask") == 0)
 		tenant_ask(counters);
+	for (int i = 0; i < 10 && strcmp(behaviour, "no-cuda-again") == 0; i++)
+		driver_result_tell(false);
 	if (strcmp(behaviour, "no-cuda") == 0 || strcmp(behaviour, "cuda") == 0)
 		driver_result_tell(strcmp(behaviour, "cuda") == 0);
 	for (;;) {

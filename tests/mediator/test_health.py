@@ -117,6 +117,17 @@ def test_executors_that_do_not_start():
             assert wait_until(lambda: bad(daemon) == {}), bad(daemon)
 
 
+def test_an_executor_that_says_it_again():
+    """One that was taken over does not speak for others."""
+    with Mediator(behaviour="no-cuda-again") as daemon, Device(daemon.socket, pool="B", channels=1) as device:
+        assert daemon.wait_log("CUDA initialized")
+        assert device.open(0).kind == harness.READY
+        assert daemon.wait_log(r"CHANNEL. .*: cuInit: ")
+        assert device.close_channel(0).kind == harness.CLOSED
+        assert bad(daemon) == {}, bad(daemon)
+        assert daemon.log().count("cuInit: ") == 1
+
+
 def test_a_driver_that_breaks_later():
     """It is looked at again when a program does not start, and again until it works."""
     folder = tempfile.mkdtemp()

@@ -27,7 +27,7 @@ def served(mediator, vm_id):
 
 def test_descriptors_that_wait():
     """What an executor does to its descriptors stops neither the mediator nor the keeper."""
-    for behaviour in ("block-wake", "block-bell"):
+    for behaviour in ("block-wake", "block-bell", "block-log"):
         with Mediator("--keep=30", behaviour=behaviour) as mediator:
             with Device(mediator.socket, vm_id=1) as hostile:
                 assert hostile.open(0).kind == harness.READY

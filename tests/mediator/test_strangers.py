@@ -17,6 +17,7 @@ import traceback
 
 import harness
 from harness import MEBIBYTE, Device, Mediator, Peer, Skip, wait_until
+from stuck_file import stuck_file
 
 NOBODY = 65534
 LONG = 3600  # seconds that a close takes: nobody waits for that
@@ -195,6 +196,17 @@ def test_descriptor_of_an_administrator_within_requests():
             with contextlib.suppress(ConnectionResetError):
                 assert admin.recv(1) == b""
         peer.close()
+
+
+def test_descriptors_that_are_never_closed():
+    """More of them than there are threads that close: programs start, which have none of them to close."""
+    with Daemon() as mediator, stuck_file() as stuck, Peer(mediator.socket) as peer:
+        before = mediator.descriptors()
+        peer.send(harness.device_hello(), [stuck] * 200)
+        assert peer.is_closed()
+        assert mediator.descriptors() > before + 100
+        for _ in range(3):
+            answers(mediator)
 
 
 class HeldFile:

@@ -16,6 +16,8 @@ and at rest everything is as it was at rest before, to the descriptor.
 """
 
 import argparse
+import contextlib
+import glob
 import json
 import math
 import os
@@ -79,11 +81,12 @@ class Process:
 
 
 def children_of(pid):
-    try:
-        with open(f'/proc/{pid}/task/{pid}/children', encoding='ascii') as file:
-            return [int(word) for word in file.read().split()]
-    except OSError:
-        return []
+    """Of all its threads, for one of them starts them."""
+    children = []
+    for thread in glob.glob(f'/proc/{pid}/task/*/children'):
+        with contextlib.suppress(OSError), open(thread, encoding='ascii') as file:
+            children += [int(word) for word in file.read().split()]
+    return children
 
 
 def keeper_of(folder):

@@ -219,6 +219,9 @@ class MediatorStandIn:
 
     def _channel_end(self, channel):
         self._selector.unregister(channel.doorbell)
+        # As an executor that was taken over may leave them, for the device's next reads of them to wait.
+        os.set_blocking(channel.doorbell, True)
+        os.set_blocking(channel.interrupt, True)
         os.close(channel.doorbell)
         os.close(channel.interrupt)
         del channel.device.channels[channel.index]

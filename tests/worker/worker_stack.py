@@ -2,6 +2,7 @@
 """A mediator whose pool A has its GPU at a real vgpu-worker on the loopback interface."""
 
 import collections
+import contextlib
 import os
 import secrets
 import select
@@ -96,8 +97,11 @@ class Worker:
 
     def children(self):
         """Processes of connections, but for those that only watch the GPUs, and executors."""
-        path = Path(f'/proc/{self.process.pid}/task/{self.process.pid}/children')
-        return [int(number) for number in path.read_text().split() if self._name(number) != 'vgpu-watch']
+        numbers = []
+        for thread in Path(f'/proc/{self.process.pid}/task').glob('*/children'):
+            with contextlib.suppress(FileNotFoundError):
+                numbers += [int(number) for number in thread.read_text().split()]
+        return [number for number in numbers if self._name(number) != 'vgpu-watch']
 
     def lanes(self):
         return [process for process in self.children() if self._name(process) == 'vgpu-lane']
