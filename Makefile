@@ -20,7 +20,7 @@ XEN_PAGES := $(addprefix packaging/man/,vgpu-xen.8 vgpu-xen-grants.8 vgpu-xen-jo
 GUEST_PAGES := packaging/man/vgpu-run.1
 MAN = $(DESTDIR)$(PREFIX)/share/man
 
-.PHONY: all packages configure build host install guest install-guest demo check check-sanitized check-xen lint soak bench coverage clean
+.PHONY: all packages configure build host install guest install-guest demo check check-sanitized check-systemd check-xen lint soak bench coverage clean
 
 all: build
 
@@ -122,6 +122,11 @@ check-sanitized: packages
 # Xen, a dom0 and its guests under emulation; minutes. Not part of check.
 check-xen: build
 	@VGPU_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/xen/test_xen.py
+
+# The installed units on a Debian host with systemd, under emulation; minutes. As root; not part of check.
+check-systemd: build
+	@for test in tests/systemd/test_*.py; do \
+		PYTHONPATH=tests:tests/vm:tests/end_to_end VGPU_BUILD=$(abspath $(BUILD)) $(PYTHON) $$test || exit 1; done
 
 # 64 tenants with 4 processes each for ten minutes. Not part of check, which has a short one.
 soak: build

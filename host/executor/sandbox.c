@@ -211,6 +211,7 @@ static int limit_set(__rlimit_resource_t resource, rlim_t value)
 int sandbox_enter(void)
 {
 	int result = limit_set(RLIMIT_CORE, 0);
+	capng_select_t parts;
 
 	if (!result)
 		result = limit_set(RLIMIT_NOFILE, DESCRIPTORS_MAX);
@@ -218,9 +219,15 @@ int sandbox_enter(void)
 		return result;
 	if (prctl(PR_SET_DUMPABLE, 0) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
+	/*
+	 * Without CAP_SETPCAP the bounding set cannot be cleared, and the library would tell the system's log of it
+	 * each time; without privileges it gives nothing.
+	 */
+	if (capng_get_caps_process() < 0)
+		return -EPERM;
+	parts = capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP) ? CAPNG_SELECT_BOTH : CAPNG_SELECT_CAPS;
 	capng_clear(CAPNG_SELECT_BOTH);
-	/* Without CAP_SETPCAP the bounding set cannot be cleared; without privileges it gives nothing. */
-	if (capng_apply(CAPNG_SELECT_BOTH) < 0 && capng_apply(CAPNG_SELECT_CAPS) < 0)
+	if (capng_apply(parts) < 0)
 		return -EPERM;
 	return filter_load();
 }

@@ -22,6 +22,7 @@
 
 #include "client.h"
 #include "log.h"
+#include "service_ready.h"
 #include "settings.h"
 #include "starter.h"
 
@@ -209,5 +210,6 @@ int main(int count, char **arguments)
 		}
 	}
 	log_info("Host daemon started");
+	service_ready_tell();
 	return event_base_dispatch(base) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -74,7 +74,7 @@ static json_t *tenant_usage(const struct mediator *mediator, const struct tenant
 		{"memory_bytes", view.memory_bytes},
 		{"memory_limit", tenant->settings.limits.memory_bytes},
 		{"pinned_bytes", view.pinned_bytes},
-		{"host_memory_bytes", executor_group_memory(tenant)},
+		{"host_memory_bytes", executor_group_memory(&tenant->group)},
 		{"commands", view.sums.counters.calls},
 		{"launches", view.sums.counters.launches},
 		{"bytes", view.sums.counters.bytes_to_device + view.sums.counters.bytes_from_device},

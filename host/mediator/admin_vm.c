@@ -325,7 +325,8 @@ static int show_vm(struct admin_request *request)
 
 		json_object_set_new(vm, "memory_bytes", json_integer((json_int_t)view.memory_bytes));
 		json_object_set_new(vm, "pinned_bytes", json_integer((json_int_t)view.pinned_bytes));
-		json_object_set_new(vm, "host_memory_bytes", json_integer((json_int_t)executor_group_memory(live)));
+		json_object_set_new(vm, "host_memory_bytes",
+				    json_integer((json_int_t)executor_group_memory(&live->group)));
 		json_object_set_new(vm, "memory_kills", json_integer((json_int_t)live->group_kills));
 		json_object_set_new(vm, "commands", json_integer((json_int_t)view.sums.counters.calls));
 		json_object_set_new(vm, "errors", json_integer((json_int_t)view.sums.counters.errors));

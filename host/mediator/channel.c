@@ -206,7 +206,8 @@ static void executor_ended(void *owner, const char *how, bool killed)
 	struct mediator *mediator = channel->mediator;
 
 	channel->executor = NULL;
-	if (killed && executor_group_kill_take(channel->request.tenant)) {
+	if (killed && executor_group_kill_take(&channel->request.tenant->group)) {
+		channel->request.tenant->group_kills++;
 		how = "the executor was killed, for its tenant's executors have used up their memory of the host";
 		log_warning("[CGROUP] %s: %s", channel->label, how);
 	}
@@ -422,7 +423,7 @@ struct channel *channel_adopt(struct mediator *mediator, const struct channel_re
 	if (executor_process_adopt(mediator, channel->label, &request->log->output, &channel_executor_handlers, channel,
 				   adoption->process, &executor, &channel->executor) < 0)
 		goto fail;
-	executor_group_adopt(request->tenant, adoption->process, executor.process);
+	executor_group_adopt(&request->tenant->group, adoption->process, executor.process);
 	LIST_INSERT_HEAD(&mediator->channels, channel, link);
 	return channel;
 fail:

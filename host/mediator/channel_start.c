@@ -129,7 +129,7 @@ static int executor_start(struct channel *channel, bool has_others)
 		    compute_cache_prepare(&channel->mediator->compute_cache, cache_name, &identity, &cache);
 	if (schedule_join(channel, &message) < 0)
 		return -1;
-	identity.control_group = executor_group_entrance(request->tenant);
+	identity.control_group = executor_group_entrance(&request->tenant->group);
 	if (executor_process_start(channel->mediator, channel->label, &request->log->output, worker, has_others,
 				   channel->gpu[0] ? channel->gpu : NULL, &identity, has_cache ? &cache : NULL,
 				   &message, &channel_executor_handlers, channel, &channel->executor) < 0)

@@ -25,7 +25,7 @@ int configuration_check(const struct configuration *configuration)
 		result = -1;
 	if (compute_cache_check(configuration->compute_cache) < 0)
 		result = -1;
-	if (executor_groups_check(configuration) < 0)
+	if (executor_groups_check(configuration->executor_cgroup) < 0)
 		result = -1;
 	return result;
 }

@@ -15,13 +15,8 @@
 #include "compute_cache_folder.h"
 #include "control_group.h"
 #include "log.h"
-#include "mediator.h"
-#include "tenant.h"
-#include "tenant_cache.h"
 
-#define SETTING_OWN "own"
-/* Where the mediator itself is: a group with children that have limits cannot have processes of its own. */
-#define LEAF	      "mediator"
+#define SETTING_OWN   "own"
 #define TASKS_DEFAULT 4096
 
 struct executor_groups {
@@ -30,35 +25,33 @@ struct executor_groups {
 	bool has_failed; /* and the log has said so */
 };
 
-int executor_groups_check(const struct configuration *configuration)
+int executor_groups_check(const char *setting)
 {
-	const char *group = configuration->executor_cgroup;
-
-	if (!group || strcmp(group, SETTING_OWN) == 0 || (group[0] == '/' && strlen(group) < PATH_MAX))
+	if (!setting || strcmp(setting, SETTING_OWN) == 0 || (setting[0] == '/' && strlen(setting) < PATH_MAX))
 		return 0;
-	log_error("executor-cgroup: \"%s\" is neither \"" SETTING_OWN "\" nor an absolute path", group);
+	log_error("executor-cgroup: \"%s\" is neither \"" SETTING_OWN "\" nor an absolute path", setting);
 	return -1;
 }
 
-/* The group above the leaf in which the mediator is, or which it makes. -1 with a line in the log. */
-static int own_base_open(void)
+/* The group above the leaf in which the daemon is, or which it makes. -1 with a line in the log. */
+static int own_base_open(const char *leaf)
 {
 	char path[PATH_MAX];
 	char *name;
 	int base;
 
 	if (control_group_own_find(path) < 0) {
-		log_warning("[CGROUP] The mediator is in no control group of version 2: executors run without");
+		log_warning("[CGROUP] This process is in no control group of version 2: executors run without");
 		return -1;
 	}
 	name = strrchr(path, '/');
-	if (name && strcmp(name, "/" LEAF) == 0) {
+	if (name && strcmp(name + 1, leaf) == 0) {
 		*name = '\0';
 	} else if (strlen(path) > 8 && strcmp(path + strlen(path) - 8, ".service") == 0) {
-		/* It could start the service no more while executors are there: it would put the mediator here. */
+		/* It could start the service no more while executors are there: it would put the daemon here. */
 		log_warning("[CGROUP] %s is a service's own group: executors run without (the service needs "
-			    "DelegateSubgroup=" LEAF ", of systemd 254)",
-			    path);
+			    "DelegateSubgroup=%s, of systemd 254)",
+			    path, leaf);
 		return -1;
 	}
 	base = control_group_open(path);
@@ -91,15 +84,16 @@ static int folder_base_open(const char *path)
 	return base;
 }
 
-static int leaf_enter(int base)
+/* A group with children that have limits cannot have processes of its own. */
+static int leaf_enter(int base, const char *name)
 {
 	char text[16];
 	int leaf;
 	int result;
 
-	if (mkdirat(base, LEAF, 0755) < 0 && errno != EEXIST)
+	if (mkdirat(base, name, 0755) < 0 && errno != EEXIST)
 		return -1;
-	leaf = openat(base, LEAF, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	leaf = openat(base, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (leaf < 0)
 		return -1;
 	snprintf(text, sizeof(text), "%d", (int)getpid());
@@ -108,16 +102,15 @@ static int leaf_enter(int base)
 	return result;
 }
 
-struct executor_groups *executor_groups_open(const struct configuration *configuration)
+struct executor_groups *executor_groups_open(const char *setting, const char *leaf)
 {
-	const char *setting = configuration->executor_cgroup;
 	bool is_own = setting && strcmp(setting, SETTING_OWN) == 0;
 	struct executor_groups *groups;
 	int base;
 
 	if (!setting)
 		return NULL;
-	base = is_own ? own_base_open() : folder_base_open(setting);
+	base = is_own ? own_base_open(leaf) : folder_base_open(setting);
 	if (base < 0)
 		return NULL;
 	if (!control_group_has(base, "memory")) {
@@ -126,7 +119,8 @@ struct executor_groups *executor_groups_open(const struct configuration *configu
 			setting);
 		goto fail;
 	}
-	if ((is_own && leaf_enter(base) < 0) || control_group_write(base, "cgroup.subtree_control", "+memory") < 0) {
+	if ((is_own && leaf_enter(base, leaf) < 0) ||
+	    control_group_write(base, "cgroup.subtree_control", "+memory") < 0) {
 		log_warning("[CGROUP] %s: %s: executors run without%s", setting, strerror(errno),
 			    errno == EBUSY ? " (other processes are in it)" : "");
 		goto fail;
@@ -152,9 +146,9 @@ void executor_groups_close(struct executor_groups *groups)
 	free(groups);
 }
 
-void executor_groups_clean(const struct mediator *mediator)
+void executor_groups_clean(const struct executor_groups *groups)
 {
-	int again = mediator->groups ? openat(mediator->groups->base, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	int again = groups ? openat(groups->base, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 	DIR *listing = again < 0 ? NULL : fdopendir(again);
 	const struct dirent *entry;
 
@@ -166,28 +160,35 @@ void executor_groups_clean(const struct mediator *mediator)
 	/* One that is in use stays. */
 	while ((entry = readdir(listing))) {
 		if (compute_cache_name_is_tenants(entry->d_name))
-			unlinkat(mediator->groups->base, entry->d_name, AT_REMOVEDIR);
+			unlinkat(groups->base, entry->d_name, AT_REMOVEDIR);
 	}
 	closedir(listing);
 }
 
-void executor_group_defaults(struct tenant_settings *settings)
+struct executor_group_limits executor_group_limits_default(void)
 {
 	long pages = sysconf(_SC_PHYS_PAGES);
 	long page_bytes = sysconf(_SC_PAGESIZE);
 
-	settings->host_memory_bytes = pages > 0 && page_bytes > 0 ? (uint64_t)pages * (uint64_t)page_bytes / 2 : 0;
-	settings->host_tasks = TASKS_DEFAULT;
+	return (struct executor_group_limits){
+		.memory_bytes = pages > 0 && page_bytes > 0 ? (uint64_t)pages * (uint64_t)page_bytes / 2 : 0,
+		.tasks = TASKS_DEFAULT,
+	};
 }
 
-static void failure_log(const struct tenant *tenant, const char *what)
+void executor_group_init(struct executor_group *group, struct executor_groups *groups, const char *name,
+			 const char *label)
 {
-	struct executor_groups *groups = tenant->mediator->groups;
+	*group = (struct executor_group){.groups = groups, .label = label, .folder = -1};
+	snprintf(group->name, sizeof(group->name), "%s", name);
+}
 
-	if (!groups->has_failed)
-		log_warning("[CGROUP] %s: %s: %s: its executors run without limits of the host's memory", tenant->label,
+static void failure_log(const struct executor_group *group, const char *what)
+{
+	if (!group->groups->has_failed)
+		log_warning("[CGROUP] %s: %s: %s: its executors run without limits of the host's memory", group->label,
 			    what, strerror(errno));
-	groups->has_failed = true;
+	group->groups->has_failed = true;
 }
 
 static uint64_t limit_of(uint64_t setting)
@@ -195,100 +196,97 @@ static uint64_t limit_of(uint64_t setting)
 	return setting ? setting : CONTROL_GROUP_UNLIMITED;
 }
 
-void executor_group_limits_apply(struct tenant *tenant)
+static void limits_apply(const struct executor_group *group)
 {
-	const struct tenant_settings *settings = &tenant->settings;
+	if (control_group_limit_write(group->folder, "memory.max", limit_of(group->limits.memory_bytes)) < 0)
+		failure_log(group, "memory.max");
+	if (group->groups->has_tasks &&
+	    control_group_limit_write(group->folder, "pids.max", limit_of(group->limits.tasks)) < 0)
+		failure_log(group, "pids.max");
+}
 
-	if (tenant->group < 0)
-		return;
-	if (control_group_limit_write(tenant->group, "memory.max", limit_of(settings->host_memory_bytes)) < 0)
-		failure_log(tenant, "memory.max");
-	if (tenant->mediator->groups->has_tasks &&
-	    control_group_limit_write(tenant->group, "pids.max", limit_of(settings->host_tasks)) < 0)
-		failure_log(tenant, "pids.max");
+void executor_group_limits_set(struct executor_group *group, const struct executor_group_limits *limits)
+{
+	group->limits = *limits;
+	if (group->folder >= 0)
+		limits_apply(group);
 }
 
 /* False: it has none. */
-static bool group_make(struct tenant *tenant)
+static bool group_make(struct executor_group *group)
 {
-	const struct executor_groups *groups = tenant->mediator->groups;
-	char name[COMPUTE_CACHE_NAME_BYTES];
+	const struct executor_groups *groups = group->groups;
 
-	if (!groups || tenant->group >= 0)
+	if (!groups || group->folder >= 0)
 		return groups;
-	tenant_folder_name(tenant, name);
-	if (mkdirat(groups->base, name, 0755) == 0 || errno == EEXIST)
-		tenant->group = openat(groups->base, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (tenant->group < 0) {
-		failure_log(tenant, "its group");
+	if (mkdirat(groups->base, group->name, 0755) == 0 || errno == EEXIST)
+		group->folder = openat(groups->base, group->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (group->folder < 0) {
+		failure_log(group, "its group");
 		return false;
 	}
-	/* Kills of an earlier mediator's time are none of ours. */
-	tenant->group_kills_told = 0;
-	control_group_event_read(tenant->group, "memory.events", "oom_kill", &tenant->group_kills_told);
+	/* Kills of an earlier daemon's time are none of ours. */
+	group->kills_told = 0;
+	control_group_event_read(group->folder, "memory.events", "oom_kill", &group->kills_told);
 	/* Else the limit would be of what is in memory only. Without swap there is no such file. */
-	if (control_group_limit_write(tenant->group, "memory.swap.max", 0) < 0 && errno != ENOENT)
-		failure_log(tenant, "memory.swap.max");
-	if (control_group_write(tenant->group, "memory.oom.group", "1") < 0)
-		failure_log(tenant, "memory.oom.group");
-	executor_group_limits_apply(tenant);
+	if (control_group_limit_write(group->folder, "memory.swap.max", 0) < 0 && errno != ENOENT)
+		failure_log(group, "memory.swap.max");
+	if (control_group_write(group->folder, "memory.oom.group", "1") < 0)
+		failure_log(group, "memory.oom.group");
+	limits_apply(group);
 	return true;
 }
 
-int executor_group_entrance(struct tenant *tenant)
+int executor_group_entrance(struct executor_group *group)
 {
 	int entrance;
 
-	if (!group_make(tenant))
+	if (!group_make(group))
 		return -1;
-	entrance = openat(tenant->group, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+	entrance = openat(group->folder, "cgroup.procs", O_WRONLY | O_CLOEXEC);
 	if (entrance < 0)
-		failure_log(tenant, "cgroup.procs");
+		failure_log(group, "cgroup.procs");
 	return entrance;
 }
 
-void executor_group_adopt(struct tenant *tenant, pid_t pid, int handle)
+void executor_group_adopt(struct executor_group *group, pid_t pid, int handle)
 {
 	char text[16];
 
 	/* Once it is gone its number may be somebody else's. */
-	if (!group_make(tenant) || syscall(SYS_pidfd_send_signal, handle, 0, NULL, 0) < 0)
+	if (!group_make(group) || syscall(SYS_pidfd_send_signal, handle, 0, NULL, 0) < 0)
 		return;
 	snprintf(text, sizeof(text), "%d", (int)pid);
-	if (control_group_write(tenant->group, "cgroup.procs", text) < 0 && errno != ESRCH)
-		failure_log(tenant, "cgroup.procs");
+	if (control_group_write(group->folder, "cgroup.procs", text) < 0 && errno != ESRCH)
+		failure_log(group, "cgroup.procs");
 }
 
-void executor_group_remove(struct tenant *tenant)
+void executor_group_remove(struct executor_group *group)
 {
-	char name[COMPUTE_CACHE_NAME_BYTES];
-
-	if (tenant->group < 0)
+	if (!group->groups || group->folder < 0)
 		return;
-	close(tenant->group);
-	tenant->group = -1;
-	tenant_folder_name(tenant, name);
-	if (unlinkat(tenant->mediator->groups->base, name, AT_REMOVEDIR) < 0 && errno != ENOENT)
-		log_debug("[CGROUP] %s: its group stays: %s", tenant->label, strerror(errno));
+	close(group->folder);
+	group->folder = -1;
+	if (unlinkat(group->groups->base, group->name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+		log_debug("[CGROUP] %s: its group stays: %s", group->label, strerror(errno));
 }
 
-uint64_t executor_group_memory(const struct tenant *tenant)
+uint64_t executor_group_memory(const struct executor_group *group)
 {
 	uint64_t bytes;
 
-	if (tenant->group < 0 || control_group_number_read(tenant->group, "memory.current", &bytes) < 0)
+	if (group->folder < 0 || control_group_number_read(group->folder, "memory.current", &bytes) < 0)
 		return 0;
 	return bytes;
 }
 
-bool executor_group_kill_take(struct tenant *tenant)
+bool executor_group_kill_take(struct executor_group *group)
 {
 	uint64_t kills;
 
-	if (tenant->group < 0 || control_group_event_read(tenant->group, "memory.events", "oom_kill", &kills) < 0 ||
-	    kills <= tenant->group_kills_told)
+	if (group->folder < 0 || control_group_event_read(group->folder, "memory.events", "oom_kill", &kills) < 0 ||
+	    kills <= group->kills_told)
 		return false;
-	tenant->group_kills_told++;
-	tenant->group_kills++;
+	group->kills_told++;
 	return true;
 }

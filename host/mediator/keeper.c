@@ -330,17 +330,34 @@ static int listener_make(const struct sockaddr_un *address)
 	return listener;
 }
 
+static const char *socket_path; /* of the process that keeps */
+
+/* Process 1 says so when the machine is going down, and waits then for whoever does not end. */
+static void termination_received(int number, siginfo_t *information, void *context)
+{
+	(void)number;
+	(void)context;
+	if (information->si_code != SI_USER || information->si_pid != 1)
+		return;
+	unlink(socket_path);
+	_exit(0);
+}
+
 /* Nothing of the mediator's but the two sockets: what it holds must not outlive it by accident. */
 static void child_run(const char *path, int mediator, int listener, unsigned grace_seconds)
 {
 	static struct keeper keeper;
-	static const int ignored[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGUSR1, SIGCHLD};
+	static const int ignored[] = {SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGUSR1, SIGCHLD};
+	const struct sigaction termination = {.sa_sigaction = termination_received,
+					      .sa_flags = SA_SIGINFO | SA_RESTART};
 	sigset_t none;
 	int low = mediator < listener ? mediator : listener;
 	int high = mediator < listener ? listener : mediator;
 
 	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
 		signal(ignored[i], SIG_IGN);
+	socket_path = path;
+	sigaction(SIGTERM, &termination, NULL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	setsid();

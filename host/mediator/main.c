@@ -32,6 +32,7 @@
 #include "recorder.h"
 #include "scheduler.h"
 #include "sensors.h"
+#include "service_ready.h"
 #include "session.h"
 #include "silence.h"
 #include "starter.h"
@@ -42,6 +43,7 @@
 
 #define JOBS_USER_USUAL	   "vgpu-jobs"
 #define EXIT_SOCKET_IN_USE 3
+#define GROUP_LEAF	   "mediator" /* where this process is, of its control group */
 #define DATABASE_DIRECTORY "/var/lib/vgpu"
 #define DATABASE_PATH	   DATABASE_DIRECTORY "/vgpu.db"
 #define IMPORT_PATH	   "/etc/vgpu/vgpu_config.db"
@@ -379,10 +381,10 @@ static int daemon_run(struct daemon *daemon)
 		return result == LISTENERS_IN_USE ? EXIT_SOCKET_IN_USE : EXIT_FAILURE;
 	if (store_start(mediator) < 0)
 		return EXIT_FAILURE;
-	mediator->groups = executor_groups_open(&mediator->configuration);
+	mediator->groups = executor_groups_open(mediator->configuration.executor_cgroup, GROUP_LEAF);
 	adoption_begin(mediator);
 	/* Now it is known whose executors are there. */
-	executor_groups_clean(mediator);
+	executor_groups_clean(mediator->groups);
 	tenant_caches_clean(mediator);
 	mediator->admin_socket = admin_socket_open(mediator);
 	mediator->metrics = metrics_http_open(mediator);
@@ -397,6 +399,7 @@ static int daemon_run(struct daemon *daemon)
 	worker_watches_apply(mediator);
 	discovery_scan(mediator->discovery);
 	heartbeat_schedule(daemon);
+	service_ready_tell();
 	if (event_base_dispatch(mediator->base) < 0) {
 		log_error("The event loop failed");
 		return EXIT_FAILURE;

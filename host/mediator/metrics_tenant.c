@@ -124,12 +124,12 @@ static double pinned_limit(const struct sample *sample)
 
 static double host_memory(const struct sample *sample)
 {
-	return (double)executor_group_memory(sample->tenant);
+	return (double)executor_group_memory(&sample->tenant->group);
 }
 
 static double host_memory_limit(const struct sample *sample)
 {
-	return sample->tenant->group < 0 ? 0 : (double)sample->tenant->settings.host_memory_bytes;
+	return sample->tenant->group.folder < 0 ? 0 : (double)sample->tenant->settings.host.memory_bytes;
 }
 
 static double memory_kills(const struct sample *sample)

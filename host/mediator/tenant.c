@@ -11,11 +11,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "executor_group.h"
 #include "log.h"
 #include "mediator.h"
 #include "quarantine.h"
 #include "scheduler.h"
+#include "tenant_cache.h"
 
 static int64_t seconds_now(void)
 {
@@ -61,7 +61,7 @@ static int page_make(struct tenant *tenant)
 
 static void tenant_free(struct tenant *tenant)
 {
-	executor_group_remove(tenant);
+	executor_group_remove(&tenant->group);
 	if (tenant->page)
 		munmap(tenant->page, VGPU_SCHEDULE_PAGE_BYTES);
 	if (tenant->page_file >= 0)
@@ -100,6 +100,7 @@ static void tenants_sweep(struct mediator *mediator)
 
 struct tenant *tenant_take(struct mediator *mediator, const struct tenant_key *key, uint32_t priority)
 {
+	char folder[COMPUTE_CACHE_NAME_BYTES];
 	struct tenant *tenant;
 
 	tenants_sweep(mediator);
@@ -113,7 +114,8 @@ struct tenant *tenant_take(struct mediator *mediator, const struct tenant_key *k
 	tenant = calloc(1, sizeof(*tenant));
 	if (!tenant)
 		return NULL;
-	*tenant = (struct tenant){.mediator = mediator, .key = *key, .users = 1, .page_file = -1, .group = -1};
+	*tenant = (struct tenant){
+		.mediator = mediator, .key = *key, .users = 1, .page_file = -1, .group = {.folder = -1}};
 	if (page_make(tenant) < 0) {
 		int error = errno;
 
@@ -122,6 +124,8 @@ struct tenant *tenant_take(struct mediator *mediator, const struct tenant_key *k
 		return NULL;
 	}
 	label_make(tenant);
+	tenant_folder_name(tenant, folder);
+	executor_group_init(&tenant->group, mediator->groups, folder, tenant->label);
 	usage_init(&tenant->usage);
 	tenant->priority_told = priority;
 	if (tenant_settings_find(mediator, tenant->name, priority, &tenant->settings) < 0 ||
@@ -130,6 +134,7 @@ struct tenant *tenant_take(struct mediator *mediator, const struct tenant_key *k
 		errno = EIO;
 		return NULL;
 	}
+	executor_group_limits_set(&tenant->group, &tenant->settings.host);
 	LIST_INSERT_HEAD(&mediator->tenants, tenant, link);
 	return tenant;
 }
@@ -202,7 +207,7 @@ void tenant_charges_return(struct tenant *tenant, const volatile struct vgpu_exe
 	__atomic_store_n(&tenant->page->memory_bytes, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&tenant->page->pinned_bytes, 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&tenant->page->handles, 0, __ATOMIC_RELAXED);
-	executor_group_remove(tenant);
+	executor_group_remove(&tenant->group);
 }
 
 void tenant_fault_note(struct tenant *tenant, const char *what)
@@ -231,7 +236,7 @@ void tenants_settings_apply(struct mediator *mediator)
 	LIST_FOREACH(tenant, &mediator->tenants, link)
 	{
 		if (tenant_settings_find(mediator, tenant->name, tenant->priority_told, &tenant->settings) == 0)
-			executor_group_limits_apply(tenant);
+			executor_group_limits_set(&tenant->group, &tenant->settings.host);
 	}
 	scheduler_settings_apply(mediator);
 }
@@ -242,7 +247,7 @@ void tenant_settings_refresh(struct mediator *mediator, const char *name)
 
 	if (!tenant || tenant_settings_find(mediator, name, tenant->priority_told, &tenant->settings) < 0)
 		return;
-	executor_group_limits_apply(tenant);
+	executor_group_limits_set(&tenant->group, &tenant->settings.host);
 	scheduler_settings_apply(mediator);
 }
 

@@ -12,6 +12,7 @@
 #include <sys/queue.h>
 #include <sys/types.h>
 
+#include "executor_group.h"
 #include "store.h"
 #include "usage.h"
 #include "vgpu_schedule.h"
@@ -34,8 +35,7 @@ struct tenant_settings {
 	uint32_t processes_max; /* 0: as configured for all */
 	uint32_t pool;		/* 'A'..'Z'; 0: its device's */
 	struct vgpu_limits limits;
-	uint64_t host_memory_bytes; /* of its executors; 0: no limit */
-	uint64_t host_tasks;	    /* threads of its executors; 0: no limit */
+	struct executor_group_limits host; /* of its executors */
 };
 
 struct tenant {
@@ -47,10 +47,9 @@ struct tenant {
 	uint32_t pool_told;	/* the same; of local programs by the configuration */
 	uint32_t users;		/* sessions and processes that hold it */
 	uint32_t processes;
-	uid_t executor_user;	   /* 0: none of its own (executor_user.h) */
-	int group;		   /* of its executors; -1: none (executor_group.h) */
-	uint64_t group_kills;	   /* of its executors, for want of memory there */
-	uint64_t group_kills_told; /* how far the group's own count was followed */
+	uid_t executor_user; /* 0: none of its own (executor_user.h) */
+	struct executor_group group;
+	uint64_t group_kills; /* of its executors, for want of memory there */
 	struct vgpu_tenant_page *page;
 	int page_file;
 	/* Faults of its programs since window_start (seconds of CLOCK_MONOTONIC). */

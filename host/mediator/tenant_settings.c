@@ -56,9 +56,9 @@ static uint64_t *limit_place(struct tenant_settings *settings, enum store_settin
 		return &limits->kernel_ms;
 	case STORE_HOST_MEMORY_MIB:
 		*ret_unit = MEBIBYTE;
-		return &settings->host_memory_bytes;
+		return &settings->host.memory_bytes;
 	case STORE_HOST_TASKS:
-		return &settings->host_tasks;
+		return &settings->host.tasks;
 	default:
 		return NULL;
 	}
@@ -185,9 +185,9 @@ static int stored_apply(const struct mediator *mediator, const char *name, struc
 int tenant_settings_find(const struct mediator *mediator, const char *name, uint32_t priority,
 			 struct tenant_settings *ret_settings)
 {
-	struct tenant_settings settings = {.weight = POLICY_WEIGHT_DEFAULT, .priority = priority};
+	struct tenant_settings settings = {
+		.weight = POLICY_WEIGHT_DEFAULT, .priority = priority, .host = executor_group_limits_default()};
 
-	executor_group_defaults(&settings);
 	lines_apply(&mediator->configuration, "default", &settings);
 	lines_apply(&mediator->configuration, name, &settings);
 	if (stored_apply(mediator, name, &settings) < 0)

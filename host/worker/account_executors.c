@@ -41,8 +41,8 @@ static bool is_taken(const void *owner, uid_t user)
 	return false;
 }
 
-/* As the host of the tenant says it, for what is written here under its name. */
-static bool cache_name(const struct account_key *key, char name[COMPUTE_CACHE_NAME_BYTES])
+/* As the host of the tenant says it, for its folders here. False: it has no name. */
+static bool folder_name(const struct account_key *key, char name[COMPUTE_CACHE_NAME_BYTES])
 {
 	char prefix[sizeof(COMPUTE_CACHE_HOST_PREFIX) + 2 * (size_t)HOST_DIGEST_BYTES + 1] = COMPUTE_CACHE_HOST_PREFIX;
 	size_t used = strlen(prefix);
@@ -71,9 +71,7 @@ static int identity_find(struct accounts *accounts, struct account *account, con
 	if (!account->user)
 		account->user = user_range_find(&executors->users, &executors->cache, folder, is_taken, accounts);
 	if (!account->user) {
-		log_warning("%.*s of %.*s: no user is left for its executors: --executor-users-count",
-			    (int)sizeof(account->key.tenant), account->key.tenant, (int)sizeof(account->key.host),
-			    account->key.host);
+		log_warning("%s: no user is left for its executors: --executor-users-count", account->label);
 		errno = EAGAIN;
 		return -1;
 	}
@@ -104,6 +102,16 @@ static const char **environment_make(const struct compute_cache_variables *cache
 	return environment;
 }
 
+/* To the tenant's control group (executor_group.h); -1: it has none. */
+static int entrance(const struct executors *executors, struct account *account, const char *name)
+{
+	if (!account->group.groups) {
+		executor_group_init(&account->group, executors->groups, name, account->label);
+		executor_group_limits_set(&account->group, &executors->host);
+	}
+	return executor_group_entrance(&account->group);
+}
+
 /* Its number, or -1 with errno. */
 static pid_t executor_start(struct accounts *accounts, struct connection *connection, bool is_lasting,
 			    const int files[EXECUTOR_FILES])
@@ -114,14 +122,18 @@ static pid_t executor_start(struct accounts *accounts, struct connection *connec
 	struct process_identity identity;
 	char name[COMPUTE_CACHE_NAME_BYTES];
 	struct compute_cache_variables cache;
-	bool has_cache = is_lasting && cache_name(&connection->account->key, name);
+	struct account *account = connection->account;
+	bool has_name = folder_name(&account->key, name);
+	bool has_cache = has_name && is_lasting;
 	const char **environment = NULL;
 	pid_t executor = -1;
 	int error;
 
-	if (program && identity_find(accounts, connection->account, has_cache ? name : NULL, &identity) == 0) {
+	identity.control_group = -1;
+	if (program && identity_find(accounts, account, has_cache ? name : NULL, &identity) == 0) {
 		has_cache = has_cache && compute_cache_prepare(&executors->cache, name, &identity, &cache);
 		environment = environment_make(has_cache ? &cache : NULL);
+		identity.control_group = has_name ? entrance(executors, account, name) : -1;
 	}
 	if (environment)
 		executor = child_process_start(&(struct child_plan){
@@ -134,6 +146,8 @@ static pid_t executor_start(struct accounts *accounts, struct connection *connec
 			.identity = &identity,
 		});
 	error = errno;
+	if (identity.control_group >= 0)
+		close(identity.control_group);
 	free(environment);
 	free(program);
 	errno = error;

@@ -13,6 +13,7 @@
 
 #include "closer.h"
 #include "control_socket.h"
+#include "executors.h"
 #include "memory_file.h"
 #include "neighbours.h"
 #include "question.h"
@@ -72,6 +73,7 @@ static void account_leave(struct account *account, const volatile void *counters
 		return;
 	/* Nobody is left: what an executor that died between two stores left behind goes with the page. */
 	LIST_REMOVE(account, link);
+	executor_group_remove(&account->group);
 	munmap(account->page, VGPU_SCHEDULE_PAGE_BYTES);
 	close(account->file);
 	free(account);
@@ -109,7 +111,11 @@ static struct account *account_of(struct accounts *accounts, const struct accoun
 	account = calloc(1, sizeof(*account));
 	if (!account)
 		return NULL;
-	*account = (struct account){.key = *key, .file = memory_file_create("vgpu-tenant", VGPU_SCHEDULE_PAGE_BYTES)};
+	*account = (struct account){.key = *key,
+				    .file = memory_file_create("vgpu-tenant", VGPU_SCHEDULE_PAGE_BYTES),
+				    .group = {.folder = -1}};
+	snprintf(account->label, sizeof(account->label), "%.*s of %.*s", (int)sizeof(key->tenant), key->tenant,
+		 (int)sizeof(key->host), key->host);
 	account->page = page_map(account->file, PROT_READ | PROT_WRITE);
 	if (!account->page) {
 		if (account->file >= 0)
@@ -226,6 +232,10 @@ void connection_reaped(struct accounts *accounts, pid_t process)
 				kill(connection->executor, SIGKILL);
 		} else if (connection->executor == process) {
 			connection->executor = 0;
+			if (connection->account && executor_group_kill_take(&connection->account->group))
+				log_warning("[CGROUP] %s: %s: the executor was killed, for its tenant's executors have "
+					    "used up their memory of the host",
+					    connection->peer, connection->account->label);
 		} else {
 			continue;
 		}

@@ -16,6 +16,7 @@
 #include <sys/queue.h>
 #include <sys/types.h>
 
+#include "executor_group.h"
 #include "link.h"
 #include "log.h"
 #include "standstill.h"
@@ -55,7 +56,9 @@ struct account {
 	int file;
 	struct vgpu_tenant_page *page;
 	unsigned connections;
-	uid_t user; /* of its executors; 0: none of its own */
+	uid_t user;		     /* of its executors; 0: none of its own */
+	struct executor_group group; /* of them, once there was one */
+	char label[LINK_HOST_BYTES + VGPU_CONTROL_TENANT_BYTES + 8];
 };
 
 /* The process of a connection, as the main process knows it. */

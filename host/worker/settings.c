@@ -13,29 +13,34 @@
 #include "log.h"
 #include "number_option.h"
 
-#define CONNECTIONS_MAX	   128
-#define CREDENTIALS_USUAL  "/etc/vgpu/worker.pem"
-#define LISTEN_USUAL	   "[::]:5555"
-#define USERS_COUNT	   4096
-#define USERS_COUNT_MAX	   65536
-#define CACHE_MIB	   256
-#define CACHE_MIB_MAX	   4095 /* what the driver takes */
-#define OPTION_USER	   256
-#define OPTION_USERS_FIRST 257
-#define OPTION_USERS_COUNT 258
-#define OPTION_CACHE	   259
-#define OPTION_CACHE_MIB   260
-#define OPTION_PAGEABLE	   261
-#define OPTION_CHECK	   262
-#define OPTION_SILENCE	   263
-#define OPTION_STUCK	   264
-#define CONNECTIONS_MOST   65536
-#define SILENCE_MS_LEAST   1500 /* both sides speak once a second */
-#define SILENCE_MS_MOST	   600000
-#define STOPPED_MS	   5000
-#define STOPPED_MS_MOST	   3600000
-#define STUCK_SECONDS	   120
-#define STUCK_SECONDS_MOST 86400
+#define CONNECTIONS_MAX	     128
+#define CREDENTIALS_USUAL    "/etc/vgpu/worker.pem"
+#define LISTEN_USUAL	     "[::]:5555"
+#define USERS_COUNT	     4096
+#define USERS_COUNT_MAX	     65536
+#define CACHE_MIB	     256
+#define CACHE_MIB_MAX	     4095 /* what the driver takes */
+#define OPTION_USER	     256
+#define OPTION_USERS_FIRST   257
+#define OPTION_USERS_COUNT   258
+#define OPTION_CACHE	     259
+#define OPTION_CACHE_MIB     260
+#define OPTION_PAGEABLE	     261
+#define OPTION_CHECK	     262
+#define OPTION_SILENCE	     263
+#define OPTION_GROUP	     264
+#define OPTION_MEMORY_MIB    265
+#define OPTION_TASKS	     266
+#define OPTION_STUCK	     267
+#define HOST_MEMORY_MIB_MOST 1073741824 /* 1 PiB */
+#define HOST_TASKS_MOST	     4194304	/* processes of 64-bit Linux */
+#define CONNECTIONS_MOST     65536
+#define SILENCE_MS_LEAST     1500 /* both sides speak once a second */
+#define SILENCE_MS_MOST	     600000
+#define STOPPED_MS	     5000
+#define STOPPED_MS_MOST	     3600000
+#define STUCK_SECONDS	     120
+#define STUCK_SECONDS_MOST   86400
 
 struct parsing {
 	struct settings settings;
@@ -43,6 +48,8 @@ struct parsing {
 	struct user_range users;
 	const char *cache;
 	unsigned cache_mib;
+	const char *groups;
+	struct executor_group_limits host;
 };
 
 static const struct argp_option options[] = {
@@ -70,6 +77,11 @@ static const struct argp_option options[] = {
 	{"compute-cache", OPTION_CACHE, "DIRECTORY", 0,
 	 "Where the driver keeps what it compiles, a folder for each tenant (nowhere)", 0},
 	{"compute-cache-mib", OPTION_CACHE_MIB, "MIB", 0, "How much of it a tenant's folder has (256)", 0},
+	{"executor-cgroup", OPTION_GROUP, "own|DIRECTORY", 0,
+	 "Control group in which each tenant's executors have one of their own", 0},
+	{"host-memory-mib", OPTION_MEMORY_MIB, "MIB", 0,
+	 "How much of this machine's memory a tenant's executors have in theirs (half of it); 0: no limit", 0},
+	{"host-tasks", OPTION_TASKS, "N", 0, "How many threads a tenant's executors have there (4096); 0: no limit", 0},
 	{"check", OPTION_CHECK, NULL, 0, "Start nothing: say what is wrong with the options; exit code 2 if anything",
 	 0},
 	{0},
@@ -142,6 +154,17 @@ static error_t option_parse(int key, char *argument, struct argp_state *state)
 	case OPTION_CACHE_MIB:
 		parsing->cache_mib = number_option_take(state, "--compute-cache-mib", argument, 1, CACHE_MIB_MAX);
 		return 0;
+	case OPTION_GROUP:
+		parsing->groups = argument;
+		return 0;
+	case OPTION_MEMORY_MIB:
+		parsing->host.memory_bytes =
+			(uint64_t)number_option_take(state, "--host-memory-mib", argument, 0, HOST_MEMORY_MIB_MOST)
+			<< 20;
+		return 0;
+	case OPTION_TASKS:
+		parsing->host.tasks = number_option_take(state, "--host-tasks", argument, 0, HOST_TASKS_MOST);
+		return 0;
 	case OPTION_CHECK:
 		settings->checks_only = true;
 		return 0;
@@ -181,7 +204,8 @@ static char *executor_find(void)
 
 static int executors_find(const struct parsing *parsing, struct executors *executors)
 {
-	if (user_range_check(parsing->users.first, parsing->users.count) < 0 || compute_cache_check(parsing->cache) < 0)
+	if (user_range_check(parsing->users.first, parsing->users.count) < 0 ||
+	    compute_cache_check(parsing->cache) < 0 || executor_groups_check(parsing->groups) < 0)
 		return -1;
 	if (process_identity_find(parsing->executor_user, &executors->identity) < 0) {
 		log_error("executor-user: there is no user \"%s\"", parsing->executor_user);
@@ -194,6 +218,8 @@ static int executors_find(const struct parsing *parsing, struct executors *execu
 	executors->cache.users = &executors->users;
 	executors->cache.path = parsing->cache;
 	executors->cache.mib = parsing->cache_mib;
+	executors->groups_setting = parsing->groups;
+	executors->host = parsing->host;
 	return 0;
 }
 
@@ -217,6 +243,7 @@ int settings_read(int count, char **arguments, struct settings *ret_settings, st
 			},
 		.users = {.count = USERS_COUNT},
 		.cache_mib = CACHE_MIB,
+		.host = executor_group_limits_default(),
 	};
 
 	argp_err_exit_status = SETTINGS_EXIT_WRONG;

@@ -27,6 +27,7 @@
 #include "log.h"
 #include "mirror.h"
 #include "sandbox.h"
+#include "service_ready.h"
 #include "settings.h"
 #include "starter.h"
 #include "strangers.h"
@@ -34,6 +35,7 @@
 
 #define HANDSHAKE_MS 5000
 #define OPEN_MS	     5000
+#define GROUP_LEAF   "worker" /* where this process is, of its control group */
 /* Beyond two for each program: that watch, or have not said yet what they are for. */
 #define OTHERS_MAX	16
 #define ACCEPT_RETRY_MS 100
@@ -355,6 +357,7 @@ static int serve(const struct settings *settings, SSL_CTX *context, int listener
 		free(waits);
 		return EXIT_FAILURE;
 	}
+	service_ready_tell();
 	for (;;) {
 		size_t count;
 
@@ -421,17 +424,18 @@ int main(int count, char **arguments)
 		return settings_look(&settings);
 	signal(SIGPIPE, SIG_IGN);
 	file = open(settings.credentials, O_RDONLY | O_CLOEXEC);
-	if (file < 0)
-		log_error("%s: %s", settings.credentials, strerror(errno));
-	else if (!(context = credentials_load(file, true, text, sizeof(text))))
-		log_error("%s: %s", settings.credentials, text);
-	else if ((listener = listener_open(settings.listen)) < 0)
+	if (file < 0 || !(context = credentials_load(file, true, text, sizeof(text)))) {
+		log_error("%s: %s", settings.credentials, file < 0 ? strerror(errno) : text);
+		code = SETTINGS_EXIT_WRONG;
+	} else if ((listener = listener_open(settings.listen)) < 0) {
 		log_error("%s: %s", settings.listen, strerror(errno));
-	else if (starter_open() < 0)
+	} else if (starter_open() < 0) {
 		log_error("No thread: %s", strerror(errno));
-	else {
+	} else {
 		log_info("vgpu-worker " VGPU_VERSION " listens on %s, driver %s", settings.listen, settings.driver);
 		compute_cache_clean(&executors.cache, NULL, NULL);
+		executors.groups = executor_groups_open(executors.groups_setting, GROUP_LEAF);
+		executor_groups_clean(executors.groups);
 		code = serve(&settings, context, listener, &executors);
 	}
 	if (listener >= 0)
@@ -439,5 +443,6 @@ int main(int count, char **arguments)
 	if (file >= 0)
 		close(file);
 	SSL_CTX_free(context);
+	executor_groups_close(executors.groups);
 	return code;
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Control groups of tenants' executors, on a kernel that has them: mediator, executors and programs all in a VM."""
+"""Control groups of tenants' executors, on a kernel that has them: mediator, worker, executors, programs all in a VM."""
 
 import json
 import unittest
@@ -13,7 +13,8 @@ FILES = [f'{BUILD}/host/mediator/mediator_phase3:bin/mediator_phase3',
          f'{BUILD}/host/executor/cuda-executor:bin/cuda-executor', f'{BUILD}/host/admin/vgpu-admin:bin/vgpu-admin',
          f'{BUILD}/softgpu/driver/libsoftgpu.so.1:softgpu/libsoftgpu.so.1',
          f'{BUILD}/guest/libcuda/libcuda.so.1:lib/libcuda.so.1', f'{BUILD}/examples/vector_add:bin/vector_add',
-         f'{BUILD}/tests/end_to_end/copy_loop:bin/copy_loop']
+         f'{BUILD}/tests/end_to_end/copy_loop:bin/copy_loop', f'{BUILD}/host/worker/vgpu-worker:bin/vgpu-worker',
+         f'{BUILD}/host/worker/vgpu-relay:bin/vgpu-relay']
 BASE = '/sys/fs/cgroup/vgpu'
 SOCKET = '/tmp/mediator.sock'
 LOCAL = f'export VGPU_TRANSPORT=local VGPU_SOCKET={SOCKET}; '
@@ -139,6 +140,50 @@ class Groups(unittest.TestCase):
                          ['memory', 'pids'])
         self.assertNotIn('CGROUP', self.output('/tmp/made.log'))
         self.assertIn('executors run without (other processes are in it)', self.output('/tmp/busy.log'))
+
+    def worker_start(self):
+        before = self.output('/tmp/worker.log').count('listens on')
+        pid = self.guest.check('vgpu-worker --listen=127.0.0.1:5555 --credentials=/tmp/worker.psk --driver=/softgpu/libsoftgpu.so.1 '
+                               '--executor-user=user --executor-cgroup=/sys/fs/cgroup/worker --host-memory-mib=48 --host-tasks=99 '
+                               '</dev/null >>/tmp/worker.log 2>&1 & echo $!').output.strip()
+        wait_until(lambda: self.output('/tmp/worker.log').count('listens on') > before, 'the worker listens')
+        return pid
+
+    def test_worker(self):
+        """Each tenant's executors at a worker: one takes too much, another goes on."""
+        base = '/sys/fs/cgroup/worker'
+        self.guest.put('/tmp/worker.psk', b'psk ' + b'5a' * 32 + b'\n')
+        worker = self.worker_start()
+        self.assertEqual(self.guest.check(f'cat {base}/cgroup.subtree_control').output.split(), ['memory', 'pids'])
+        mediator = self.guest.check(
+            'mediator_phase3 --socket=/tmp/remote.sock --socket-mode=0666 --executor-user=user --worker=A=127.0.0.1:5555 '
+            '--worker-credentials=/tmp/worker.psk --relay=/bin/vgpu-relay --executor-start-timeout=150 --worker-silence=60000 '
+            '--log=/tmp/remote.log </dev/null >/dev/null 2>&1 & echo $!').output.strip()
+        wait_until(lambda: 'it has 1 GPU' in self.output('/tmp/remote.log'), 'the worker is there')
+        remote = 'VGPU_TRANSPORT=local VGPU_SOCKET=/tmp/remote.sock '
+        self.guest.check(f"su user -s /bin/sh -c '{remote} copy_loop 1 >/tmp/remote.out 2>&1; echo ended >>/tmp/remote.out' "
+                         '</dev/null >/dev/null 2>&1 &')
+        wait_until(lambda: self.output('/tmp/remote.out'), 'it says something')
+        self.assertEqual(self.output('/tmp/remote.out'), 'copying\n')
+        group, = self.guest.check(f'cd {base} && ls -d host-*-user-1000').output.split()
+        self.assertEqual(self.read(f'../worker/{group}', 'memory.max'), str(48 << 20))
+        self.assertEqual(self.read(f'../worker/{group}', 'pids.max'), '99')
+        executor, = self.read(f'../worker/{group}', 'cgroup.procs').split()
+        self.assertIn('cuda-executor', self.guest.check(f'tr "\\0" " " </proc/{executor}/cmdline').output)
+        # Of 64 MiB on the device.
+        result = self.guest.run(remote + 'copy_loop 64', PATIENCE)
+        self.assertNotEqual(result.status, 0)
+        self.assertIn('CUDA_ERROR_DEVICE_UNAVAILABLE', result.output)
+        self.assertRegex(self.output('/tmp/worker.log'),
+                         r'\[CGROUP\] .*user:0 of .*: the executor was killed, for its tenant.s executors have used up')
+        self.assertEqual(self.output('/tmp/remote.out'), 'copying\n')
+        wait_until(lambda: self.guest.check(f'cd {base} && ls -d host-*').output.split() == [group], 'its group is removed')
+        # The next worker removes what this one leaves.
+        self.guest.check(f'kill -9 {worker}')
+        wait_until(lambda: self.guest.run(f'[ -d /proc/{executor} ]').status, 'its executors end')
+        self.worker_start()
+        self.assertNotEqual(self.guest.run(f'ls -d {base}/host-*').status, 0)
+        self.guest.check(f'kill {mediator}')
 
 
 if __name__ == '__main__':

@@ -40,11 +40,11 @@ class Options(unittest.TestCase):
         for option in ('--listen=foo', '--listen=127.0.0.1:0', '--listen=127.0.0.1:99999', '--listen=127.0.0.1:http',
                        '--connections-max=0', '--connections-max=many', '--lanes-max=9', '--silence-ms=10',
                        '--silence-ms=', '--executor-users-count=0', '--executor-users-first=x',
-                       '--compute-cache-mib=99999'):
+                       '--compute-cache-mib=99999', '--host-memory-mib=much', '--host-tasks=-1'):
             code, words = self.run_worker(option)
             self.assertEqual(code, 2, option)
             self.assertIn(f'{option.split("=")[0]}: ', words)
-        for option in '--executor-users-first=10', '--compute-cache=here', '--no-such-option', 'surplus':
+        for option in '--executor-users-first=10', '--compute-cache=here', '--executor-cgroup=here', '--no-such-option', 'surplus':
             self.assertEqual(self.run_worker(option)[0], 2, option)
 
     def test_check(self):
@@ -68,6 +68,9 @@ class Options(unittest.TestCase):
             self.assertIn('executor: /nowhere/executor: No such file', words)
             self.assertIn('driver: /nowhere/libcuda.so.1: No such file', words)
             self.assertIn('No such file', self.run_worker('--check', '--credentials=/nowhere/pem')[1])
+            # A start that could not succeed the next time either has the same code.
+            for path in (key, '/nowhere/pem'):
+                self.assertEqual(self.run_worker(f'--credentials={path}')[0], 2)
 
 
 class Programs(unittest.TestCase):
