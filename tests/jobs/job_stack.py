@@ -4,8 +4,8 @@
 import json
 import socket
 import subprocess
-from pathlib import Path
 
+from processes import children_of
 from stack import build_directory
 
 BUILD = build_directory()
@@ -59,12 +59,6 @@ class Serial:
         return json.loads(self.lines.readline())
 
 
-def children(process):
-    """Of all its threads, for one of them starts them."""
-    files = Path(f'/proc/{process.pid}/task').glob('*/children')
-    return [int(number) for file in files for number in file.read_text().split()]
-
-
 class Daemon:
     """vgpu-jobs for a mediator, with serial ports of VMs and options."""
 
@@ -87,4 +81,4 @@ class Daemon:
         self.process.wait(30)
 
     def runners(self):
-        return children(self.process)
+        return children_of(self.process.pid)

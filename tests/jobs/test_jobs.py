@@ -17,8 +17,9 @@ import unittest
 from pathlib import Path
 
 import tap
-from job_stack import ADD, BUILD, Daemon, Serial, children, ptx_request
+from job_stack import ADD, BUILD, Daemon, Serial, ptx_request
 from ports import free_port
+from processes import children_of
 from stack import ROOT, Mediator, processor_seconds, wait_until
 
 RUN = BUILD / 'guest' / 'jobs' / 'vgpu-run'
@@ -119,7 +120,7 @@ class Jobs(unittest.TestCase):
         endless = [{'type': 'f64', 'count': 1 << 20, 'output': True}] * 32
         self.error(ptx_request(arguments=endless), 'elements together')
         # A sanitizer reserves more than any limit.
-        for runner in children(self.daemon) if 'VGPU_SANITIZED' not in os.environ else ():
+        for runner in children_of(self.daemon.pid) if 'VGPU_SANITIZED' not in os.environ else ():
             data, = re.findall(r'Max data size +(\d+)', Path(f'/proc/{runner}/limits').read_text())
             self.assertLessEqual(int(data), 1 << 30)
 

@@ -2,7 +2,6 @@
 """Drives a real mediator over its real sockets; the messages are those of protocol/vgpu_control.h."""
 
 import atexit
-import contextlib
 import os
 import re
 import select
@@ -13,6 +12,8 @@ import struct
 import subprocess
 import tempfile
 import time
+
+from processes import children_of
 
 MAGIC = 0x4C544356
 VERSION = 1 << 16
@@ -211,22 +212,30 @@ class Mediator:
         return wait_until(lambda: len(re.findall(pattern, self.log())) >= count, seconds)
 
     def descriptors(self):
-        """How many are open, when it has no probe running."""
+        """How many are open, when the driver was probed."""
         assert self.wait_log("CUDA (initialized|is not available)")
         return len(os.listdir("/proc/%d/fd" % self.pid))
+
+    def descriptors_at_rest(self, children=0):
+        """How many are open when it has so many children, and threads have closed what others have left."""
+        seen = []
+
+        def settled():
+            if len(self.children()) != children:
+                seen.clear()
+                return False
+            seen.append(self.descriptors())
+            return len(seen) >= 10 and seen[-10:] == seen[-1:] * 10
+
+        assert wait_until(settled), (self.children(), seen)
+        return seen[-1]
 
     def resident_kilobytes(self):
         with open("/proc/%d/status" % self.pid) as file:
             return int(re.search(r"VmRSS:\s+(\d+)", file.read()).group(1))
 
     def children(self):
-        """Of all its threads, for one of them starts them."""
-        children = []
-        for thread in os.listdir("/proc/%d/task" % self.pid):
-            with contextlib.suppress(FileNotFoundError), \
-                    open("/proc/%d/task/%s/children" % (self.pid, thread)) as file:
-                children += [int(pid) for pid in file.read().split()]
-        return children
+        return children_of(self.pid)
 
     def send_signal(self, number):
         os.kill(self.pid, number)

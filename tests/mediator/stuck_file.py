@@ -12,12 +12,17 @@ import traceback
 
 from harness import Skip
 
+PR_SET_PDEATHSIG = 1
 CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000
 LOOKUP, OPEN, INIT = 1, 14, 26
 NODE, MODE = 2, 0o100600
 ENOSYS = 38
 
 libc = ctypes.CDLL(None, use_errno=True)
+
+
+def end_with_parent():
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def attributes():
@@ -64,9 +69,14 @@ def server_run(folder, connection):
         return
     child = os.fork()
     if child == 0:
+        end_with_parent()
         os.close(device)
         # Whoever opens it waits for the server, which is this process's parent.
-        file = os.open(os.path.join(folder, "file"), os.O_RDWR | os.O_CLOEXEC)
+        try:
+            file = os.open(os.path.join(folder, "file"), os.O_RDWR | os.O_CLOEXEC)
+        except OSError as reason:
+            connection.send(struct.pack("<I", reason.errno))
+            return
         socket.send_fds(connection, [struct.pack("<I", 0)], [file])
         signal.pause()
     serve(device)
@@ -80,6 +90,7 @@ def stuck_file():
     server = os.fork()
     if server == 0:
         try:
+            end_with_parent()
             os.setpgid(0, 0)
             ours.close()
             server_run(folder, theirs)

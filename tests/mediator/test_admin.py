@@ -487,7 +487,7 @@ def test_who_does_not_read_stops_only_himself():
 
 def test_connections_are_few():
     with Mediator() as daemon:
-        descriptors = daemon.descriptors()
+        descriptors = daemon.descriptors_at_rest()
         streams = [Stream(daemon) for _ in range(32)]
         assert streams[-1].ask(b'{"command": "status"}')["ok"]
         with Stream(daemon) as extra:
@@ -588,7 +588,7 @@ def test_readers():
             done = do(stranger, "status")
             assert done.returncode == DENIED and done.stdout == "" and "only root" in done.stderr, done
             # Strangers that do not read their refusal, and readers, leave places for who administers.
-            descriptors = daemon.descriptors()
+            descriptors = daemon.descriptors_at_rest()
             crowd = "import socket, sys, time\npeers = []\nfor i in range(40):\n" \
                     "    peers.append(socket.socket(socket.AF_UNIX))\n    peers[-1].connect(sys.argv[1])\n" \
                     "print('here', flush=True)\nsys.stdin.read()\n"

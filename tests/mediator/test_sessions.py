@@ -36,7 +36,7 @@ def dropped(mediator, data, descriptors=()):
 
 def test_bad_packets_are_dropped():
     with Mediator() as mediator:
-        before = mediator.descriptors()
+        before = mediator.descriptors_at_rest()
         dropped(mediator, device_hello(magic=0x12345678))
         dropped(mediator, device_hello()[:15])
         dropped(mediator, device_hello()[:60])
@@ -66,7 +66,7 @@ def test_random_packets():
                harness.channel_message(harness.CLOSE, 1, 1), harness.channel_message(harness.LOST, 0, 1)]
     with Mediator("--user-processes-max=4") as mediator, Device(mediator.socket, vm_id=1) as bystander:
         assert bystander.open(0).kind == harness.READY
-        before = mediator.descriptors()
+        before = mediator.descriptors_at_rest(children=1)
         event = os.eventfd(0, os.EFD_NONBLOCK)
         memory = memory_file(8 * MEBIBYTE)
         for _ in range(600):
@@ -93,7 +93,7 @@ def test_random_packets():
 
 def test_bad_hellos_are_refused():
     with Mediator() as mediator:
-        before = mediator.descriptors()
+        before = mediator.descriptors_at_rest()
         good = memory_file(8 * MEBIBYTE)
         unsealed = memory_file(8 * MEBIBYTE, seals=0)
         read_only_later = memory_file(8 * MEBIBYTE, seals=harness.F_SEAL_SHRINK | harness.F_SEAL_FUTURE_WRITE)
@@ -371,7 +371,7 @@ def client_connect(mediator):
 
 def test_local_program():
     with Mediator() as mediator:
-        before = mediator.descriptors()
+        before = mediator.descriptors_at_rest()
         program, channel = client_connect(mediator)
         memory, doorbell, interrupt, pass_socket = channel.descriptors
         assert os.fstat(memory).st_size == channel.channel_bytes == 34 * MEBIBYTE
@@ -405,7 +405,7 @@ def test_local_program_talks_too_much():
 
 def test_program_killed():
     with Mediator() as mediator:
-        before = mediator.descriptors()
+        before = mediator.descriptors_at_rest()
         code = ("import sys, time; sys.path.insert(0, %r); import harness; p = harness.Peer(%r);"
                 "p.send(harness.client_hello()); p.receive(); c = p.receive(); import mmap;"
                 "m = mmap.mmap(c.descriptors[0], 34 << 20); m[:] = b'x' * len(m); print('up', flush=True);"
@@ -456,15 +456,9 @@ def test_nothing_leaks():
                     peer.send(b"nonsense")
                     peer.is_closed()
 
-        def settled():
-            """Threads close what peers leave, some time after it."""
-            seen = []
-            assert wait_until(lambda: seen.append(mediator.descriptors()) or seen[-10:] == seen[-1:] * 10), seen
-            return seen[-1]
-
         rounds(10)
         connects(100)
-        descriptors, kilobytes = settled(), mediator.resident_kilobytes()
+        descriptors, kilobytes = mediator.descriptors_at_rest(children=1), mediator.resident_kilobytes()
         rounds(60)
         connects(1000)
         assert wait_until(lambda: mediator.descriptors() == descriptors), (descriptors, mediator.descriptors())

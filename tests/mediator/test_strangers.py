@@ -16,7 +16,7 @@ import threading
 import traceback
 
 import harness
-from harness import MEBIBYTE, Device, Mediator, Peer, Skip, wait_until
+from harness import Device, Mediator, Peer, Skip, wait_until
 from stuck_file import stuck_file
 
 NOBODY = 65534
@@ -144,7 +144,7 @@ def linger_at(path, kind, wraps=lambda descriptor: descriptor, data=b"x", count=
 def test_descriptor_that_lingers_of_a_stranger():
     for wraps in (lambda descriptor: descriptor, within_a_queue):
         with Daemon("--socket-mode=0666") as mediator:
-            before = mediator.descriptors()
+            before = mediator.descriptors_at_rest()
             with another_user(mediator, linger_at(mediator.socket, socket.SOCK_SEQPACKET, wraps)):
                 answers(mediator)
                 # Nor does it stay.
@@ -156,7 +156,7 @@ def test_descriptor_that_lingers_of_a_device():
     one = harness.device_hello()
     for data, count in ((b"x", 1), (one, 1), (b"x", 20)):
         with Daemon() as mediator:
-            before = mediator.descriptors()
+            before = mediator.descriptors_at_rest()
             held = [lingering_socket() for _ in range(count)]
             with Peer(mediator.socket) as peer:
                 with stopped(mediator):
@@ -173,7 +173,7 @@ def test_descriptor_that_lingers_of_an_administrator():
     """On the socket for administration, of one who may look or of one who may do nothing; and of root."""
     for group, wraps in ((True, lambda descriptor: descriptor), (True, within_a_queue), (False, within_a_queue)):
         with Daemon("--view-group=" + ("nogroup" if group else "root")) as mediator:
-            before = mediator.descriptors()
+            before = mediator.descriptors_at_rest()
             with another_user(mediator, linger_at(mediator.admin, socket.SOCK_STREAM, wraps)):
                 answers(mediator)
                 assert wait_until(lambda: mediator.descriptors() == before), (before, mediator.descriptors())
@@ -201,7 +201,7 @@ def test_descriptor_of_an_administrator_within_requests():
 def test_descriptors_that_are_never_closed():
     """More of them than there are threads that close: programs start, which have none of them to close."""
     with Daemon() as mediator, stuck_file() as stuck, Peer(mediator.socket) as peer:
-        before = mediator.descriptors()
+        before = mediator.descriptors_at_rest()
         peer.send(harness.device_hello(), [stuck] * 200)
         assert peer.is_closed()
         assert mediator.descriptors() > before + 100

@@ -16,8 +16,6 @@ and at rest everything is as it was at rest before, to the descriptor.
 """
 
 import argparse
-import contextlib
-import glob
 import json
 import math
 import os
@@ -32,7 +30,8 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).resolve().parents[1] / 'end_to_end'), str(Path(__file__).resolve().parents[1])]
 os.environ.setdefault('VGPU_BUILD', str(Path(__file__).resolve().parents[2] / 'build'))
 
-from stack import Mediator, wait_until  # noqa: E402  (found by the line above)
+from processes import children_of  # noqa: E402  (found by the line above)
+from stack import Mediator, wait_until  # noqa: E402
 
 # Samples of the beginning, while the programs come, say nothing.
 WARM_PART = 0.2
@@ -78,15 +77,6 @@ class Process:
             except OSError:
                 pass
         return self
-
-
-def children_of(pid):
-    """Of all its threads, for one of them starts them."""
-    children = []
-    for thread in glob.glob(f'/proc/{pid}/task/*/children'):
-        with contextlib.suppress(OSError), open(thread, encoding='ascii') as file:
-            children += [int(word) for word in file.read().split()]
-    return children
 
 
 def keeper_of(folder):

@@ -2,7 +2,6 @@
 """A mediator whose pool A has its GPU at a real vgpu-worker on the loopback interface."""
 
 import collections
-import contextlib
 import os
 import secrets
 import select
@@ -15,6 +14,7 @@ import time
 from pathlib import Path
 
 from ports import free_port
+from processes import children_of
 from stack import Mediator, build_directory, wait_until
 
 
@@ -97,11 +97,7 @@ class Worker:
 
     def children(self):
         """Processes of connections, but for those that only watch the GPUs, and executors."""
-        numbers = []
-        for thread in Path(f'/proc/{self.process.pid}/task').glob('*/children'):
-            with contextlib.suppress(FileNotFoundError):
-                numbers += [int(number) for number in thread.read_text().split()]
-        return [number for number in numbers if self._name(number) != 'vgpu-watch']
+        return [number for number in children_of(self.process.pid) if self._name(number) != 'vgpu-watch']
 
     def lanes(self):
         return [process for process in self.children() if self._name(process) == 'vgpu-lane']
