@@ -10,10 +10,11 @@ more than 1% of a processor; the exit status is 1 if one did.
 """
 
 import argparse
+import contextlib
 import json
 import os
+import random
 import secrets
-import socket
 import subprocess
 import sys
 import tempfile
@@ -45,11 +46,13 @@ def name_of(pid):
 
 
 def tree_of(pid):
-    """The process and all that descend from it."""
+    """The process and all that descend from it; processes and threads end meanwhile."""
     found = [pid]
-    for task in Path(f'/proc/{pid}/task').iterdir():
-        for child in (task / 'children').read_text().split():
-            found += tree_of(int(child))
+    with contextlib.suppress(OSError):
+        for task in Path(f'/proc/{pid}/task').iterdir():
+            with contextlib.suppress(OSError):
+                for child in (task / 'children').read_text().split():
+                    found += tree_of(int(child))
     return found
 
 
@@ -57,10 +60,17 @@ class Place:
     """A mediator, a worker perhaps, and a program that has become idle."""
 
     def __init__(self, bundle, driver, folder, worker):
-        self.worker = None
+        self.worker = self.mediator = self.program = None
+        try:
+            self.start(bundle, driver, folder, worker)
+        except BaseException:
+            self.kill()
+            raise
+
+    def start(self, bundle, driver, folder, worker):
         options, begins = ['--metrics', 'none'], 'CUDA initialized'
         if worker:
-            self.worker = self.worker_start(bundle, driver, folder)
+            self.worker_start(bundle, driver, folder)
             options += ['--worker', f'A=127.0.0.1:{self.port}', '--worker-credentials', folder / 'key.psk']
             driver, begins = '/nonexistent/libcuda.so.1', 'Listening on socket'
         self.mediator = shares.Mediator(folder, bundle, driver, *options, begins=begins)
@@ -75,15 +85,20 @@ class Place:
         raise SystemExit(f'the program ended with {self.program.wait()}:\n{self.mediator.log.read_text()}')
 
     def worker_start(self, bundle, driver, folder):
-        with socket.socket() as probe:
-            probe.bind(('127.0.0.1', 0))
-            self.port = probe.getsockname()[1]
+        # None that the kernel gives to a client meanwhile.
+        first_of_clients = int(Path('/proc/sys/net/ipv4/ip_local_port_range').read_text().split()[0])
+        self.port = random.randrange(max(1024, first_of_clients // 2), max(first_of_clients, 2048))
         (folder / 'key.psk').write_text(f'psk {secrets.token_hex(32)}\n')
         with open(folder / 'worker.log', 'w') as log:
-            return subprocess.Popen(
+            self.worker = subprocess.Popen(
                 [bundle / 'bin/vgpu-worker', '--listen', f'127.0.0.1:{self.port}', '--credentials', folder / 'key.psk',
                  '--driver', driver, '--allow-pageable-access'], stdout=log, stderr=log,
                 env={**os.environ, 'LD_LIBRARY_PATH': f"{bundle}/lib:{os.environ.get('LD_LIBRARY_PATH', '')}"})
+        end = time.monotonic() + 60
+        while 'listens on' not in (folder / 'worker.log').read_text():
+            if time.monotonic() > end or self.worker.poll() is not None:
+                raise SystemExit(f"the worker does not start:\n{(folder / 'worker.log').read_text()}")
+            time.sleep(0.1)
 
     def processes(self):
         found = [self.program.pid, *tree_of(self.mediator.process.pid)]
@@ -91,33 +106,40 @@ class Place:
 
     def end(self):
         """The program computes once more; its exit status."""
-        try:
-            self.program.communicate('go on\n', timeout=60)
-            return self.program.returncode
-        finally:
-            self.program.kill()
-            self.mediator.process.kill()
-            self.mediator.process.wait()
-            if self.worker:
-                self.worker.kill()
-                self.worker.wait()
+        self.program.communicate('go on\n', timeout=60)
+        return self.program.returncode
+
+    def kill(self):
+        for process in self.program, self.mediator and self.mediator.process, self.worker:
+            if process:
+                process.kill()
+                process.wait()
 
 
 def measure(options, folder):
     places = {}
-    for name in ('here', 'worker'):
-        (folder / name).mkdir()
-        places[name] = Place(options.bundle.resolve(), options.driver, folder / name, name == 'worker')
+    try:
+        for name in ('here', 'worker'):
+            (folder / name).mkdir()
+            places[name] = Place(options.bundle.resolve(), options.driver, folder / name, name == 'worker')
+        return measure_places(places, options.seconds)
+    finally:
+        for place in places.values():
+            place.kill()
+
+
+def measure_places(places, seconds):
     time.sleep(SETTLE_SECONDS)
     before = {name: {pid: (name_of(pid), processor_seconds(pid)) for pid in place.processes()}
               for name, place in places.items()}
     begun = time.monotonic()
-    time.sleep(options.seconds)
+    time.sleep(seconds)
     took = time.monotonic() - begun
-    rows = [{'place': name, 'process': process, 'share': (processor_seconds(pid) - used) / took}
+    after = {pid: processor_seconds(pid) for there in before.values() for pid in there}
+    rows = [{'place': name, 'process': process, 'share': (after[pid] - used) / took}
             for name, there in before.items() for pid, (process, used) in there.items()
             # NVML's executor ends when nothing has been asked for some time.
-            if used is not None and processor_seconds(pid) is not None]
+            if used is not None and after[pid] is not None]
     return {'rows': rows, 'statuses': {name: place.end() for name, place in places.items()},
             'said': {name: place.said for name, place in places.items()}}
 

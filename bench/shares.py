@@ -48,10 +48,18 @@ class Mediator:
             [str(part) for part in command],
             env={**os.environ, 'LD_LIBRARY_PATH': f'{bundle}/lib' + (f':{library}' if library else '')})
         end = time.monotonic() + 60
-        while begins not in (self.log.read_text() if self.log.exists() else ''):
-            if time.monotonic() > end or self.process.poll() is not None:
-                raise SystemExit(f'the mediator does not start:\n{self.log.read_text()}')
-            time.sleep(0.1)
+        try:
+            while begins not in self.text():
+                if time.monotonic() > end or self.process.poll() is not None:
+                    raise SystemExit(f'the mediator does not start:\n{self.text()}')
+                time.sleep(0.1)
+        except BaseException:
+            self.process.kill()
+            self.process.wait()
+            raise
+
+    def text(self):
+        return self.log.read_text() if self.log.exists() else ''
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
