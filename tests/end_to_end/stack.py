@@ -38,6 +38,15 @@ def processor_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
 
 
+def executor_without_sandbox(folder):
+    """A program in the folder that is an executor for which the sandbox is left out."""
+    executor = Path(folder) / 'executor'
+    executor.write_text('#!/bin/sh\n[ $# -gt 0 ] || set -- --no-sandbox\n'
+                        f'exec {build_directory()}/host/executor/cuda-executor "$@"\n')
+    executor.chmod(0o755)
+    return executor
+
+
 class Mediator:
     """A running mediator_phase3. Use as a context manager."""
 

@@ -16,7 +16,7 @@ import unittest
 from pathlib import Path
 
 import tap
-from stack import Mediator, build_directory, processor_seconds, wait_until
+from stack import Mediator, build_directory, executor_without_sandbox, processor_seconds, wait_until
 
 PROGRAM = build_directory() / 'bench' / 'tenant'
 # Sanitized code takes longer, above all to start and to end (the leak check); the product's bound is a second.
@@ -406,12 +406,7 @@ class Silence(unittest.TestCase):
     def test_stuck_in_the_kernel(self):
         """In a call of the driver that no signal ends; the sandbox would not let the test's driver sleep so."""
         with tempfile.TemporaryDirectory() as folder:
-            executor = Path(folder) / 'executor'
-            executor.write_text(f'#!/bin/sh\n'
-                                f'[ $# -gt 0 ] || set -- --no-sandbox\n'
-                                f'exec {build_directory()}/host/executor/cuda-executor "$@"\n')
-            executor.chmod(0o755)
-            with Tenants('--executor', str(executor), '--executor-stuck', '2', driver=self.DRIVER,
+            with Tenants('--executor', str(executor_without_sandbox(folder)), '--executor-stuck', '2', driver=self.DRIVER,
                          environment={'VGPU_EXECUTOR_STUCK': '1'}) as tenants:
                 start = time.monotonic()
                 status, _, error = tenants.run('stuck', 'memory')

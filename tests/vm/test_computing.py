@@ -3,6 +3,7 @@
 
 import concurrent.futures
 import ctypes.util
+import re
 import signal
 import subprocess
 import unittest
@@ -224,14 +225,22 @@ class TwoMachines(unittest.TestCase):
         for guest in (self.red, self.blue):
             wait_until(lambda: guest.run('vector_add 1000', timeout=60).status == 0, 'it computes with this mediator', 90)
 
+    def programs_end(self):
+        """However the test went: what it left running is gone, and the mediator keeps nothing."""
+        for guest in (self.red, self.blue):
+            guest.run('kill -9 $(pidof copy_loop tenant)')
+        self.restart(signal.SIGINT)
+
     def test_y_programs_go_on_across_a_restart(self):
         """With 'keep' what runs in both goes on while there is no mediator, and with the next one: every bit is compared."""
         guests = self.red, self.blue
+        self.addCleanup(self.programs_end)
         self.restart(signal.SIGTERM, '--keep', '180')
         for guest in guests:
             self.copy_loop_start(guest)
             guest.check('tenant check --blocks 2 --to 1e9 >/tmp/check 2>&1 & echo $! >/tmp/check.pid')
-        self.mediator.wait_for_line(r'(?s)\(tenant\) connected.*\(tenant\) connected')
+        wait_until(lambda: re.search(r'(?s)\(tenant\) connected.*\(tenant\) connected', self.mediator.text()),
+                   'both are connected', 90)
         for how in signal.SIGTERM, signal.SIGKILL:
             self.mediator.stop(how)
             alone = [self.copied(guest) for guest in guests]
@@ -250,7 +259,6 @@ class TwoMachines(unittest.TestCase):
             self.assertRegex(guest.run('cat /tmp/loop').output, r'rounds\s*$')
             self.assertRegex(guest.run('cat /tmp/check').output, r'"rounds": [1-9]\d*, "wrong": 0')
         wait_until(lambda: 'executor pid' in self.mediator.text() and not self.mediator.executors(), 'all have ended')
-        self.restart(signal.SIGINT)
 
     def test_z_mediator_restarts_under_both(self):
         """Last: programs that run get an error, new ones work as soon as the mediator is back."""

@@ -2,6 +2,7 @@
 """Control groups of tenants' executors, on a kernel that has them: mediator, worker, executors, programs all in a VM."""
 
 import json
+import re
 import unittest
 
 import guest as machines
@@ -161,21 +162,31 @@ class Groups(unittest.TestCase):
             '--log=/tmp/remote.log </dev/null >/dev/null 2>&1 & echo $!').output.strip()
         wait_until(lambda: 'it has 1 GPU' in self.output('/tmp/remote.log'), 'the worker is there')
         remote = 'VGPU_TRANSPORT=local VGPU_SOCKET=/tmp/remote.sock '
-        self.guest.check(f"su user -s /bin/sh -c '{remote} copy_loop 1 >/tmp/remote.out 2>&1; echo ended >>/tmp/remote.out' "
-                         '</dev/null >/dev/null 2>&1 &')
-        wait_until(lambda: self.output('/tmp/remote.out'), 'it says something')
-        self.assertEqual(self.output('/tmp/remote.out'), 'copying\n')
+
+        def copies():
+            self.guest.check('rm -f /tmp/remote.out; '
+                             f"su user -s /bin/sh -c '{remote} copy_loop 1 >/tmp/remote.out 2>&1; echo ended >>/tmp/remote.out' "
+                             '</dev/null >/dev/null 2>&1 &')
+            wait_until(lambda: re.search('copying|ended', self.output('/tmp/remote.out')), 'it says something')
+            return self.output('/tmp/remote.out') == 'copying\n'
+
+        # Again where it could not begin: a worker's handshake has a limit.
+        wait_until(copies, 'it copies')
         group, = self.guest.check(f'cd {base} && ls -d host-*-user-1000').output.split()
         self.assertEqual(self.read(f'../worker/{group}', 'memory.max'), str(48 << 20))
         self.assertEqual(self.read(f'../worker/{group}', 'pids.max'), '99')
         executor, = self.read(f'../worker/{group}', 'cgroup.procs').split()
         self.assertIn('cuda-executor', self.guest.check(f'tr "\\0" " " </proc/{executor}/cmdline').output)
-        # Of 64 MiB on the device.
-        result = self.guest.run(remote + 'copy_loop 64', PATIENCE)
-        self.assertNotEqual(result.status, 0)
-        self.assertIn('CUDA_ERROR_DEVICE_UNAVAILABLE', result.output)
-        self.assertRegex(self.output('/tmp/worker.log'),
-                         r'\[CGROUP\] .*user:0 of .*: the executor was killed, for its tenant.s executors have used up')
+
+        def is_killed():
+            # Of 64 MiB on the device.
+            result = self.guest.run(remote + 'copy_loop 64', PATIENCE)
+            self.assertNotEqual(result.status, 0)
+            return 'CUDA_ERROR_DEVICE_UNAVAILABLE' in result.output and re.search(
+                r'\[CGROUP\] .*user:0 of .*: the executor was killed, for its tenant.s executors have used up',
+                self.output('/tmp/worker.log'))
+
+        wait_until(is_killed, 'the executor of the one that takes too much is killed')
         self.assertEqual(self.output('/tmp/remote.out'), 'copying\n')
         wait_until(lambda: self.guest.check(f'cd {base} && ls -d host-*').output.split() == [group], 'its group is removed')
         # The next worker removes what this one leaves.

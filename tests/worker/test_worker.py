@@ -19,7 +19,7 @@ from pathlib import Path
 
 import tap
 from ports import free_port
-from stack import ROOT, Mediator, build_directory, wait_until
+from stack import ROOT, Mediator, build_directory, executor_without_sandbox, wait_until
 from link_peer import (ALIVE, CALLED, CHANNEL_BYTES, COMMANDS, COUNTERS, DELIVER, DOWNLOAD, DOWNLOAD_PACKED, FETCH,
                        FLAG_WATCH, FUNCTION_BYTES, OFFER, OPEN, PERMIT, RELEASED, REPLIES, RETURNED, SCHEDULE, STATUS,
                        TAKEN, TEXT, UPLOAD, UPLOAD_PACKED, WINDOW_BYTES, Proxy, await_record, called_frame, frame,
@@ -336,11 +336,8 @@ class Links(unittest.TestCase):
     def test_executor_stuck_in_the_kernel(self):
         """Where SIGKILL might not end it: its connection ends with it."""
         with tempfile.TemporaryDirectory() as folder:
-            executor = Path(folder) / 'executor'
-            executor.write_text('#!/bin/sh\n[ $# -gt 0 ] || set -- --no-sandbox\n'
-                                f'exec {build_directory()}/host/executor/cuda-executor "$@"\n')
-            executor.chmod(0o755)
-            with WorkerStack(worker_options=('--executor', str(executor), '--executor-stuck', '2', '--driver',
+            executor = str(executor_without_sandbox(folder))
+            with WorkerStack(worker_options=('--executor', executor, '--executor-stuck', '2', '--driver',
                                              str(END_TO_END / 'libslow_driver.so')), driver='/nonexistent/libcuda.so.1',
                              worker_environment={'VGPU_EXECUTOR_STUCK': '1'}) as stack:
                 done = stack.mediator.run(EXAMPLES / 'vector_add', 1000)
