@@ -90,6 +90,15 @@ static size_t descriptors_receive(int socket, void *data, size_t bytes, int desc
 	return count;
 }
 
+/* What children have not been seen to take yet. It is closed when nothing is left in it, for that waits for nobody. */
+static struct {
+	struct {
+		int given;
+		pid_t child;
+	} items[TAKING_MAX];
+	size_t count;
+} taking;
+
 static _Noreturn void child_run(const struct request *request, int given)
 {
 	int received[STARTER_DESCRIPTORS_MAX];
@@ -99,6 +108,9 @@ static _Noreturn void child_run(const struct request *request, int given)
 	size_t next = 0;
 
 	close(starter.thread);
+	/* They are not the last: the thread keeps them. */
+	for (size_t i = 0; i < taking.count; i++)
+		close(taking.items[i].given);
 	count = descriptors_receive(given, &byte, sizeof(byte), received);
 	close(given);
 	for (size_t i = 0; i < STARTER_DESCRIPTORS_MAX; i++)
@@ -115,15 +127,6 @@ static bool has_ended(pid_t child)
 
 	return waitid(P_PID, (id_t)child, &ended, WEXITED | WNOHANG | WNOWAIT) < 0 || ended.si_pid == child;
 }
-
-/* What children have not been seen to take yet. It is closed when nothing is left in it, for that waits for nobody. */
-static struct {
-	struct {
-		int given;
-		pid_t child;
-	} items[TAKING_MAX];
-	size_t count;
-} taking;
 
 static void taking_look(void)
 {

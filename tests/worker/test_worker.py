@@ -167,7 +167,8 @@ class Programs(unittest.TestCase):
         return {os.readlink(entry) for entry in Path(f'/proc/{process}/fd').iterdir() if entry.is_symlink()}
 
     def relay_of(self, program):
-        return int(re.search(rf'client={program.pid}: ready, executor pid (\d+)', self.mediator.text()).group(1))
+        line = rf'client={program.pid}: ready, executor pid (\d+)'
+        return int(wait_until(lambda: re.search(line, self.mediator.text()), 'its relay is started').group(1))
 
     def ports_of(self, program):
         """Those that the program's relay has at its ends of the link."""
