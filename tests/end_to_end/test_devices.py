@@ -11,7 +11,7 @@ import unittest
 from pathlib import Path
 
 import tap
-from stack import Mediator, build_directory, wait_until
+from stack import PATIENCE, Mediator, build_directory, wait_until
 from test_admin import admin
 from test_schedule import Tenants, lines_of
 
@@ -241,8 +241,14 @@ class Scheduled(unittest.TestCase):
         running = [tenants.mediator.spawn(tenants.program(name), 'saturate', '--blocks', '2', '--iterations', '5000',
                                           '--batch', '8', '--from', time.monotonic(), '--to', end, *arguments,
                                           **environment or {}) for name, arguments in devices.items()]
-        wait_until(lambda: {row['tenant'] for row in admin(tenants, 'show-usage')['tenants'] if row['launches'] > 100} >=
-                   {f'program:{name}' for name in devices}, 'all compute')
+
+        def all_compute():
+            for program in running:
+                if program.poll() is not None:
+                    raise AssertionError(f'{program.args}: {program.communicate()}\n{tenants.mediator.text()}')
+            return {row['tenant'] for row in admin(tenants, 'show-usage')['tenants'] if row['launches'] > 100} >= {
+                f'program:{name}' for name in devices}
+        wait_until(all_compute, 'all compute', 4 * PATIENCE)
         return running
 
     def end(self, running):
