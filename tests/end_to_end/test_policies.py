@@ -52,7 +52,8 @@ class Policies(unittest.TestCase):
 
     @unittest.skipIf(os.environ.get('VGPU_SANITIZED'), NO_MEASURE)
     def test_round_robin_knows_no_weights(self):
-        self.measured(lambda shares: abs(shares['a'] - 0.5) < 0.1, 'round-robin', a='weight=10 priority=low',
+        """Turns are as long as what was issued at once: some more or less of one is a part of so short a time."""
+        self.measured(lambda shares: abs(shares['a'] - 0.5) < 0.15, 'round-robin', a='weight=10 priority=low',
                       b='weight=90 priority=low')
 
     @unittest.skipIf(os.environ.get('VGPU_SANITIZED'), NO_MEASURE)
