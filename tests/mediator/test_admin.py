@@ -588,6 +588,25 @@ def test_recordings():
         assert ask(daemon, "record-workload", folder + "/b", "--for=1") == []
 
 
+def test_top_of_another_version():
+    """A mediator that does not tell a tenant's priority."""
+    answer = {"ok": True, "result": {"time_ns": 1, "gpus": [], "wait_bounds": [], "call_bounds": [],
+                                     "tenants": [{"tenant": "vm:3", "name": "x", "weight": 50}]}}
+    with tempfile.TemporaryDirectory(prefix="vgpu-admin-") as folder, socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(folder + "/s")
+        listener.listen()
+        listener.settimeout(harness.PATIENCE)
+        top = subprocess.Popen([PROGRAM, "--socket=%s/s" % folder, "top", "--once", "--interval=0.1"],
+                               stdout=subprocess.PIPE)
+        with listener.accept()[0] as peer, peer.makefile("rwb") as stream:
+            while stream.readline():
+                answer["result"]["time_ns"] += 1000000
+                stream.write(json.dumps(answer).encode() + b"\n")
+                stream.flush()
+        shown = top.communicate(timeout=60)[0]
+        assert top.returncode == DONE and b"\0" not in shown and b" -50 " in shown, shown
+
+
 CHANGES = {
     "register-vm": ("new",), "update-vm": ("user:5", "--weight=3"), "set-pool": ("user:5", "B"),
     "set-priority": ("user:5", "high"), "set-weight": ("user:5", "3"), "set-rate-limit": ("user:5", "--rate=3"),
