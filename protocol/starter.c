@@ -2,6 +2,7 @@
 #include "starter.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
@@ -13,14 +14,15 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "closer.h"
 
-/* How long a child may take to have what it is given. */
-#define TAKEN_LOOK_NS	1000000
-#define TAKEN_LOOKS_MAX 10000
+/* Children that have not been scheduled yet. */
+#define TAKING_MAX     64
+#define TAKING_LOOK_MS 1
+/* Linux before 5.9: descriptors that are closed one by one. */
+#define OTHERS_MAX 65536
 
 union descriptor_space {
 	struct cmsghdr header;
@@ -39,7 +41,6 @@ struct request {
 	starter_child *child;
 	void *argument;
 	bool is_given[STARTER_DESCRIPTORS_MAX];
-	sigset_t mask;
 	sem_t done;
 	pid_t process;
 	int error;
@@ -103,7 +104,6 @@ static _Noreturn void child_run(const struct request *request, int given)
 	for (size_t i = 0; i < STARTER_DESCRIPTORS_MAX; i++)
 		descriptors[i] = request->is_given[i] && next < count ? received[next++] : -1;
 	closer_forget();
-	sigprocmask(SIG_SETMASK, &request->mask, NULL);
 	request->child(request->argument, descriptors);
 	_exit(0);
 }
@@ -116,22 +116,30 @@ static bool has_ended(pid_t child)
 	return waitid(P_PID, (id_t)child, &ended, WEXITED | WNOHANG | WNOWAIT) < 0 || ended.si_pid == child;
 }
 
-/* Closed by who has looked that nothing is left in it; where the child was killed before it had its own, by nobody. */
-static void given_close(int given, pid_t child)
+/* What children have not been seen to take yet. It is closed when nothing is left in it, for that waits for nobody. */
+static struct {
+	struct {
+		int given;
+		pid_t child;
+	} items[TAKING_MAX];
+	size_t count;
+} taking;
+
+static void taking_look(void)
 {
-	const struct timespec pause = {.tv_nsec = TAKEN_LOOK_NS};
-	bool is_left = true;
+	size_t left = 0;
 	char byte;
 
-	for (int looks = 0; looks < TAKEN_LOOKS_MAX && is_left; looks++) {
-		is_left = recv(given, &byte, sizeof(byte), MSG_PEEK | MSG_DONTWAIT) > 0;
-		if (is_left && has_ended(child))
-			break;
-		if (is_left)
-			nanosleep(&pause, NULL);
+	for (size_t i = 0; i < taking.count; i++) {
+		int given = taking.items[i].given;
+
+		if (recv(given, &byte, sizeof(byte), MSG_PEEK | MSG_DONTWAIT) <= 0)
+			close(given);
+		else if (!has_ended(taking.items[i].child))
+			taking.items[left++] = taking.items[i];
+		/* Where the child was killed before it had its own nobody closes it. */
 	}
-	if (!is_left)
-		close(given);
+	taking.count = left;
 }
 
 static void request_serve(struct request *request, int given)
@@ -146,38 +154,66 @@ static void request_serve(struct request *request, int given)
 	if (child < 0)
 		close(given);
 	sem_post(&request->done);
-	if (child > 0)
-		given_close(given, child);
+	if (child < 0)
+		return;
+	taking.items[taking.count].given = given;
+	taking.items[taking.count++].child = child;
 }
 
-static void others_close(void)
+static void request_refuse(struct request *request, int error)
+{
+	request->error = error;
+	sem_post(&request->done);
+}
+
+/* From Linux 5.9 on in one call, which is allowed where unshare() is not (a container's seccomp). */
+static int others_close(void)
 {
 	struct rlimit limit;
 
-	if (syscall(SYS_close_range, STDERR_FILENO + 1, starter.thread - 1, 0) == 0 &&
-	    syscall(SYS_close_range, starter.thread + 1, ~0u, 0) == 0)
-		return;
-	/* Linux before 5.9 */
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return;
-	for (int other = STDERR_FILENO + 1; other < (int)limit.rlim_cur; other++) {
+	if (syscall(SYS_close_range, starter.thread + 1, ~0u, CLOSE_RANGE_UNSHARE) == 0 &&
+	    (starter.thread == STDERR_FILENO + 1 ||
+	     syscall(SYS_close_range, STDERR_FILENO + 1, starter.thread - 1, 0) == 0))
+		return 0;
+	if (unshare(CLONE_FILES) < 0 || getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return errno;
+	for (int other = STDERR_FILENO + 1; other < OTHERS_MAX && (rlim_t)other < limit.rlim_cur; other++) {
 		if (other != starter.thread)
 			close(other);
 	}
+	return 0;
+}
+
+static void request_take(void)
+{
+	struct request *request = NULL;
+	int given[STARTER_DESCRIPTORS_MAX];
+	size_t count = descriptors_receive(starter.thread, &request, sizeof(request), given);
+
+	/* The process lacks memory, say: it is still there. The thread must not end, for its children would with it. */
+	if (!request)
+		poll(NULL, 0, TAKING_LOOK_MS);
+	else if (count != 1)
+		request_refuse(request, EMFILE);
+	else
+		request_serve(request, given[0]);
 }
 
 static void *thread_run(void *none)
 {
-	starter.error = unshare(CLONE_FILES) < 0 ? errno : 0;
-	if (!starter.error)
-		others_close();
-	sem_post(&starter.ready);
-	while (!starter.error) {
-		struct request *request;
-		int given[STARTER_DESCRIPTORS_MAX];
+	int error = others_close();
 
-		if (descriptors_receive(starter.thread, &request, sizeof(request), given) == 1)
-			request_serve(request, given[0]);
+	starter.error = error;
+	sem_post(&starter.ready);
+	while (!error) {
+		struct pollfd asked = {.fd = starter.thread, .events = POLLIN};
+
+		taking_look();
+		/* With all places taken the next one waits for a child to be scheduled. */
+		if (taking.count == TAKING_MAX)
+			poll(NULL, 0, TAKING_LOOK_MS);
+		else if (poll(&asked, 1, taking.count ? TAKING_LOOK_MS : -1) > 0)
+			request_take();
 	}
 	return none;
 }
@@ -256,7 +292,6 @@ pid_t starter_start(starter_child *child, void *argument, const int *descriptors
 	given = given_make(present, present_count);
 	if (given < 0)
 		return -1;
-	pthread_sigmask(SIG_SETMASK, NULL, &request.mask);
 	sem_init(&request.done, 0, 0);
 	if (descriptors_send(starter.ours, &named, sizeof(named), &given, 1) < 0) {
 		request.error = errno;

@@ -25,9 +25,10 @@ typedef void starter_child(void *argument, const int descriptors[STARTER_DESCRIP
 int starter_open(void);
 
 /*
- * Makes a child that has copies of 'count' descriptors; they stay the caller's. It has the caller's signal mask once
- * it runs, and the signal of its parent's death comes when the whole process ends. Its number, or -1 with errno.
- * For one thread only, which waits for the fork and for nothing else.
+ * Makes a child that has copies of 'count' descriptors; they stay the caller's. All signals are blocked in it, for the
+ * handlers are still the caller's. The signal of its parent's death comes when the whole process ends. Its number, or
+ * -1 with errno. For one thread only, which waits for the fork, and where 64 children before it have not been scheduled
+ * yet for one of them.
  */
 pid_t starter_start(starter_child *child, void *argument, const int *descriptors, size_t count);
 

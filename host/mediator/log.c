@@ -135,6 +135,13 @@ int log_open(const char *path)
 	return 0;
 }
 
+void log_forked(void)
+{
+	the_log.owned = false;
+	the_log.journal = -1;
+	standard_error_use();
+}
+
 int log_reopen(void)
 {
 	return the_log.path ? file_use(the_log.path) : 0;

@@ -44,6 +44,12 @@ struct log_limits {
 /* Opens 'path' for appending, or standard error where it is NULL or cannot be opened (-1 with errno then). */
 int log_open(const char *path);
 
+/*
+ * In a child that has none of its parent's descriptors but standard error (starter.h): the log of before is not closed,
+ * for its numbers are other files' there.
+ */
+void log_forked(void);
+
 /* Opens the same path again, after a rotation. */
 int log_reopen(void);
 

@@ -370,7 +370,11 @@ static int daemon_run(struct daemon *daemon)
 	mediator->started = now.tv_sec;
 	descriptors_limit_raise(&mediator->configuration);
 	signal(SIGPIPE, SIG_IGN);
-	if (starter_open() < 0 || events_create(daemon) < 0 || !(mediator->probe = probe_create(mediator)) ||
+	if (starter_open() < 0) {
+		log_error("No thread: %s", strerror(errno));
+		return EXIT_FAILURE;
+	}
+	if (events_create(daemon) < 0 || !(mediator->probe = probe_create(mediator)) ||
 	    !(mediator->discovery = discovery_create()) || !(mediator->cleaner = cleaner_create(mediator->base)) ||
 	    !(mediator->silence = silence_create(mediator))) {
 		log_error("Out of memory");

@@ -206,6 +206,7 @@ struct beginning {
 	struct accounts *accounts;
 	const char *peer;
 	pid_t parent;
+	sigset_t mask;
 };
 
 enum beginning_descriptor { BEGINNING_SOCKET, BEGINNING_ACCOUNTS, BEGINNING_DESCRIPTORS };
@@ -214,6 +215,8 @@ static void connection_run(void *argument, const int descriptors[STARTER_DESCRIP
 {
 	const struct beginning *beginning = argument;
 
+	log_forked();
+	sigprocmask(SIG_SETMASK, &beginning->mask, NULL);
 	/* What comes over the network is read as nobody who could harm others. The change clears the signal. */
 	if (process_identity_take(&beginning->accounts->executors->identity) < 0)
 		_exit(EXIT_FAILURE);
@@ -239,6 +242,7 @@ static void connection_start(const struct settings *settings, SSL_CTX *context, 
 	}
 	connection->is_familiar = is_familiar;
 	beginning.peer = connection->peer;
+	sigprocmask(SIG_SETMASK, NULL, &beginning.mask);
 	connection->process = starter_start(connection_run, &beginning, descriptors, BEGINNING_DESCRIPTORS);
 	if (connection->process < 0)
 		log_write_limited(&accounts->refusals, LOG_LEVEL_WARNING, "%s: refused: %s", connection->peer,

@@ -73,6 +73,16 @@ class Options(unittest.TestCase):
                 self.assertEqual(self.run_worker(f'--credentials={path}')[0], 2)
 
 
+    def test_log_is_a_pipe(self):
+        """The process of a connection has none of the worker's descriptors, and one of another number for its log."""
+        shell = 'exec "$@" 2> >(cat)'
+        for inherited in '', ' 3</dev/null':
+            with WorkerStack(worker_wrapper=('bash', '-c', shell + inherited, 'bash')) as stack:
+                done = stack.mediator.run(EXAMPLES / 'vector_add', 1000)
+                self.assertEqual(done.returncode, 0, stack.mediator.text())
+                for line in 'executor pid', 'closed: ':
+                    wait_until(lambda: line in stack.worker.text(), line)
+
 class Programs(unittest.TestCase):
     """With a pre-shared key, and no driver on the host."""
 
