@@ -44,7 +44,7 @@ const struct command commands[] = {
 	{"show-latency", "", "", 0, "", "How long calls take on the host, by class", COMMAND_REQUEST},
 	{"show-usage", "", "", 0, "", "What top is made of, for programs (--json)", COMMAND_REQUEST},
 	{"top", "", "", 0, " once interval ", "Who has the GPU, and who waits", COMMAND_TOP},
-	{"record-workload", "FOLDER", "folder ", 1, " for ", "What tenants ask of the GPU, for the simulator",
+	{"record-workload", "FOLDER", "folder ", 1, " for replace ", "What tenants ask of the GPU, for the simulator",
 	 COMMAND_RECORD},
 	{"reload-config", "", "", 0, "", "Read mediator.conf again, as SIGHUP does", COMMAND_REQUEST},
 	{NULL, NULL, NULL, 0, NULL, NULL, COMMAND_REQUEST},
@@ -73,6 +73,7 @@ const struct command_option command_options[] = {
 	{"policy", "policy", "NAME",
 	 "Of a pool with GPUs of its own: fair, round-robin, priority, exclusive, none, default"},
 	{"enabled", "enabled", "yes|no", "Whether the pool starts programs"},
+	{"replace", "replace", "yes|no", "Whether a recording that goes on is discarded"},
 	{NULL, NULL, NULL, NULL},
 };
 

@@ -6,7 +6,8 @@
 #include "client.h"
 
 /*
- * "folder", and "for": seconds. Makes the folder if there is none, and a file for each tenant in it. The result, to be
+ * "folder", "for": seconds, "replace": yes or no. Makes the folder if there is none, before anything is recorded, and a
+ * file for each tenant in it. The result, to be
  * released, is a list of them; or what went wrong, with a line on standard error. SIGINT ends it early.
  */
 enum exit_code record_run(struct client *client, json_t *arguments, json_t **ret_result);

@@ -207,6 +207,7 @@ static void row_print(const struct row *row, const char *end)
 	char weight[16];
 	char share[16] = "-";
 	double limit = number(row->now, "memory_limit");
+	const char *priority = text(row->now, "priority");
 
 	if (row->share >= 0)
 		snprintf(share, sizeof(share), "%.1f%%", 100 * row->share);
@@ -214,7 +215,7 @@ static void row_print(const struct row *row, const char *end)
 		 limit > 0 ? "/" : "", limit > 0 ? shorten_bytes(texts[1], limit) : "");
 	snprintf(tenant, sizeof(tenant), "%s %s", text(row->now, "tenant"), text(row->now, "name"));
 	print_cut(stdout, tenant, 14);
-	snprintf(weight, sizeof(weight), "%c%.0f", text(row->now, "priority")[0], number(row->now, "weight"));
+	snprintf(weight, sizeof(weight), "%c%.0f", *priority ? *priority : '-', number(row->now, "weight"));
 	printf(" %-5s %-4s %6s %3.0f%% %5s %5s %5s %5s %5.5s %11s %3.0f %5s %5s %4s%s", state_of(row), weight, share,
 	       100 * number(row->now, "entitlement"), shorten_time(texts[2], row->wait_p50),
 	       shorten_time(texts[3], row->wait_p99), shorten_time(texts[4], row->call_p50),

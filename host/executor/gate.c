@@ -6,7 +6,6 @@
 #include "executor.h"
 #include "limit.h"
 
-/* Where only limits ask for bursts to be counted, not a permit. */
 /* Of records that take so many times the length of a burst only one is in flight: the gap is small beside it. */
 #define LONG_RECORD_BURSTS 4
 #define STALL_NS	   50000000u
@@ -14,6 +13,7 @@
 /* With a limit on kernels, so that one that is too long is not hidden behind many others. */
 #define BURST_RECORDS_LIMITED 16u
 
+/* Where only limits ask for bursts to be counted, not a permit. */
 static const struct vgpu_permit_page permit_of_nobody;
 static struct vgpu_executor_schedule schedule_of_nobody;
 

@@ -227,7 +227,11 @@ int sandbox_enter(void)
 		return -EPERM;
 	parts = capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP) ? CAPNG_SELECT_BOTH : CAPNG_SELECT_CAPS;
 	capng_clear(CAPNG_SELECT_BOTH);
-	if (capng_apply(parts) < 0)
-		return -EPERM;
+	if (capng_apply(parts) < 0) {
+		/* A container's filter may refuse it even so, at which some versions of the library fail. */
+		capng_clear(CAPNG_SELECT_BOTH);
+		if (parts == CAPNG_SELECT_CAPS || capng_apply(CAPNG_SELECT_CAPS) < 0)
+			return -EPERM;
+	}
 	return filter_load();
 }

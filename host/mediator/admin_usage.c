@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The commands that vgpu-admin's top and record-workload ask. */
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #include "admin_private.h"
@@ -182,25 +183,43 @@ static int show_usage(struct admin_request *request)
 
 static int record_workload(struct admin_request *request)
 {
+	char replace[8] = "no";
 	uint64_t seconds;
+	uint64_t number;
 
 	if (admin_number(request, "for", 1, RECORDER_SECONDS_MAX, &seconds) < 0)
 		return -1;
+	if (admin_has(request, "replace") && admin_text(request, "replace", replace, sizeof(replace)) < 0)
+		return -1;
+	if (strcmp(replace, "yes") != 0 && strcmp(replace, "no") != 0)
+		return admin_fail(request, ADMIN_INVALID, "replace: \"%s\" is neither yes nor no", replace);
+	if (recorder_is_busy(request->mediator) && strcmp(replace, "yes") != 0)
+		return admin_fail(request, ADMIN_CONFLICT,
+				  "a workload is being recorded already; --replace=yes discards that");
+	number = recorder_begin(request->mediator, (unsigned)seconds);
+	if (!number)
+		return admin_fail(request, ADMIN_FAILED, "the mediator is out of memory");
 	log_info("[ADMIN] the workload is recorded for %u s for %s", (unsigned)seconds, request->who);
-	return recorder_begin(request->mediator, (unsigned)seconds) < 0
-		       ? admin_fail(request, ADMIN_FAILED, "the mediator is out of memory")
-		       : 0;
+	request->result = json_pack("{s:I}", "number", (json_int_t)number);
+	return 0;
 }
 
 static int record_end(struct admin_request *request)
 {
-	request->result = recorder_end(request->mediator);
-	return request->result ? 0 : admin_fail(request, ADMIN_NOT_FOUND, "nothing is recorded");
+	uint64_t number;
+
+	if (admin_number(request, "number", 1, INT64_MAX, &number) < 0)
+		return -1;
+	request->result = recorder_take(request->mediator, number);
+	return request->result ? 0
+			       : admin_fail(request, ADMIN_NOT_FOUND,
+					    "that recording is gone: it was replaced, or the "
+					    "mediator started anew");
 }
 
 const struct admin_command admin_usage_commands[] = {
-	{"record-workload", "for ", record_workload, false},
-	{"record-end", "", record_end, false},
+	{"record-workload", "for replace ", record_workload, false},
+	{"record-end", "number ", record_end, false},
 	{"show-usage", "", show_usage, true},
 	{NULL, NULL, NULL, false},
 };

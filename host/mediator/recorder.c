@@ -11,6 +11,8 @@
 
 #define TURNS_MAX   100000 /* as many as the simulator reads */
 #define TENANTS_MAX 1000
+#define PIECE_TURNS 4000	   /* some 10 ms of the event loop, in which no turn is given */
+#define KEPT_NS	    60000000000ull /* for one who began it and has not fetched it */
 
 struct recorded_turn {
 	uint32_t tenant; /* of the names */
@@ -25,6 +27,7 @@ struct recorder {
 	uint32_t tenant_count;
 	char names[TENANTS_MAX][STORE_KEY_BYTES];
 	size_t turn_count;
+	size_t turns_taken; /* those before were handed out */
 	struct recorded_turn turns[TURNS_MAX];
 };
 
@@ -34,17 +37,22 @@ void recorder_destroy(struct mediator *mediator)
 	mediator->recorder = NULL;
 }
 
-int recorder_begin(struct mediator *mediator, unsigned seconds)
+bool recorder_is_busy(const struct mediator *mediator)
+{
+	return mediator->recorder && scheduler_now() < mediator->recorder->until_ns + KEPT_NS;
+}
+
+uint64_t recorder_begin(struct mediator *mediator, unsigned seconds)
 {
 	struct recorder *recorder = calloc(1, sizeof(*recorder));
 
 	if (!recorder)
-		return -1;
+		return 0;
 	recorder_destroy(mediator);
 	recorder->began_ns = scheduler_now();
 	recorder->until_ns = recorder->began_ns + seconds * 1000000000ull;
 	mediator->recorder = recorder;
-	return 0;
+	return recorder->began_ns;
 }
 
 /* TENANTS_MAX: there are too many. */
@@ -66,7 +74,7 @@ void recorder_note(struct mediator *mediator, const struct tenant *tenant, uint6
 	struct recorder *recorder = mediator->recorder;
 	uint32_t name;
 
-	if (!recorder || asked_ns < recorder->began_ns || scheduler_now() > recorder->until_ns)
+	if (!recorder || asked_ns < recorder->began_ns || scheduler_now() >= recorder->until_ns)
 		return;
 	name = recorder->turn_count < TURNS_MAX ? name_find(recorder, tenant->name) : TENANTS_MAX;
 	if (name == TENANTS_MAX) {
@@ -77,42 +85,49 @@ void recorder_note(struct mediator *mediator, const struct tenant *tenant, uint6
 		(struct recorded_turn){.tenant = name, .asked_ns = asked_ns, .work_ns = work_ns};
 }
 
-/* Arrival and work in microseconds, of one tenant. */
-static json_t *turns_of(const struct recorder *recorder, uint32_t tenant)
+static json_t *tenant_describe(struct mediator *mediator, const char *name, json_t *turns)
 {
-	json_t *turns = json_array();
+	const struct tenant *live = tenant_find(mediator, name);
 
-	for (size_t i = 0; i < recorder->turn_count; i++) {
-		const struct recorded_turn *turn = &recorder->turns[i];
-
-		if (turn->tenant == tenant)
-			json_array_append_new(turns,
-					      json_pack("[f, f]", (double)(turn->asked_ns - recorder->began_ns) / 1e3,
-							(double)turn->work_ns / 1e3));
-	}
-	return turns;
+	return json_pack("{s:o, s:i, s:s, s:O}", "tenant", admin_string(name), "weight",
+			 live ? (int)live->settings.weight : 0, "priority",
+			 live ? admin_priority_name(live->settings.priority) : "", "turns", turns);
 }
 
-json_t *recorder_end(struct mediator *mediator)
+json_t *recorder_take(struct mediator *mediator, uint64_t number)
 {
 	struct recorder *recorder = mediator->recorder;
-	json_t *tenants = json_array();
+	json_t *turns_of[TENANTS_MAX] = {NULL};
+	json_t *tenants;
 	json_t *result;
+	size_t end;
 
-	if (!recorder) {
-		json_decref(tenants);
+	if (!recorder || recorder->began_ns != number)
 		return NULL;
-	}
-	for (uint32_t i = 0; i < recorder->tenant_count; i++) {
-		const struct tenant *live = tenant_find(mediator, recorder->names[i]);
+	if (recorder->until_ns > scheduler_now())
+		recorder->until_ns = scheduler_now();
+	end = recorder->turns_taken + PIECE_TURNS;
+	if (end > recorder->turn_count)
+		end = recorder->turn_count;
+	tenants = json_array();
+	for (size_t i = recorder->turns_taken; i < end; i++) {
+		const struct recorded_turn *turn = &recorder->turns[i];
+		json_t **turns = &turns_of[turn->tenant];
 
-		json_array_append_new(tenants,
-				      json_pack("{s:o, s:i, s:s, s:o}", "tenant", admin_string(recorder->names[i]),
-						"weight", live ? (int)live->settings.weight : 0, "priority",
-						live ? admin_priority_name(live->settings.priority) : "", "turns",
-						turns_of(recorder, i)));
+		if (!*turns) {
+			*turns = json_array();
+			json_array_append_new(tenants,
+					      tenant_describe(mediator, recorder->names[turn->tenant], *turns));
+		}
+		json_array_append_new(*turns, json_pack("[f, f]", (double)(turn->asked_ns - recorder->began_ns) / 1e3,
+							(double)turn->work_ns / 1e3));
 	}
-	result = json_pack("{s:b, s:o}", "full", recorder->is_full, "tenants", tenants);
-	recorder_destroy(mediator);
+	for (uint32_t i = 0; i < recorder->tenant_count; i++)
+		json_decref(turns_of[i]);
+	recorder->turns_taken = end;
+	result = json_pack("{s:b, s:b, s:o}", "full", recorder->is_full, "more", end < recorder->turn_count, "tenants",
+			   tenants);
+	if (end == recorder->turn_count)
+		recorder_destroy(mediator);
 	return result;
 }

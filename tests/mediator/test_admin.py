@@ -541,12 +541,78 @@ def test_who_may():
             assert code(grouped).returncode == DENIED
 
 
+def test_recordings():
+    with tempfile.TemporaryDirectory(prefix="vgpu-admin-") as folder, Mediator(folder=folder) as daemon:
+        def refused(path, words):
+            assert words in run(daemon, "record-workload", path, "--for=3600", code=FAILED)
+            assert "the workload is recorded" not in daemon.log()
+
+        # Where nothing can be written is seen before anything is recorded.
+        refused("/nonexistent/folder", "No such file")
+        refused(PROGRAM, "Not a directory")
+        os.mkdir(folder + "/open")
+        os.chmod(folder + "/open", 0o777)
+        refused(folder + "/open", "others may write")
+        os.mkdir(folder + "/full")
+        with open(folder + "/full/0-x.txt", "w"):
+            pass
+        refused(folder + "/full", "not empty")
+        os.mkdir(folder + "/good", 0o755)
+        os.symlink(folder + "/good", folder + "/link")
+        refused(folder + "/link", "")
+        if os.geteuid() == 0:
+            os.mkdir(folder + "/other", 0o755)
+            os.chown(folder + "/other", NOBODY, NOBODY)
+            refused(folder + "/other", "another user's")
+        # One at a time; who is replaced is told.
+        first = subprocess.Popen([PROGRAM, "--socket=%s.admin" % daemon.socket, "record-workload", folder + "/good",
+                                  "--for=3600"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        try:
+            assert daemon.wait_log("the workload is recorded for 3600 s")
+            assert "already" in run(daemon, "record-workload", folder + "/a", "--for=1", code=CONFLICT)
+            run(daemon, "record-workload", folder + "/a", "--for=1", "--replace=maybe", code=USAGE)
+            run(daemon, "record-workload", folder + "/a", "--for=1", "--replace=yes")
+            # A signal ends it early once it sleeps, which follows upon the line in the log.
+            while first.poll() is None:
+                with open("/proc/%d/status" % first.pid) as file:
+                    caught = int((re.search(r"SigCgt:\s*(\w+)", file.read()) or [0, "0"])[1], 16)
+                if caught & 1 << (signal.SIGTERM - 1):
+                    first.send_signal(signal.SIGTERM)
+                time.sleep(0.1)
+            error = first.communicate(timeout=60)[1]
+            assert first.returncode == NOT_FOUND and "replaced" in error, (first.returncode, error)
+        finally:
+            if first.poll() is None:
+                first.kill()
+            first.communicate()
+        assert ask(daemon, "record-workload", folder + "/b", "--for=1") == []
+
+
+def test_top_of_another_version():
+    """A mediator that does not tell a tenant's priority."""
+    answer = {"ok": True, "result": {"time_ns": 1, "gpus": [], "wait_bounds": [], "call_bounds": [],
+                                     "tenants": [{"tenant": "vm:3", "name": "x", "weight": 50}]}}
+    with tempfile.TemporaryDirectory(prefix="vgpu-admin-") as folder, socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(folder + "/s")
+        listener.listen()
+        listener.settimeout(harness.PATIENCE)
+        top = subprocess.Popen([PROGRAM, "--socket=%s/s" % folder, "top", "--once", "--interval=0.1"],
+                               stdout=subprocess.PIPE)
+        with listener.accept()[0] as peer, peer.makefile("rwb") as stream:
+            while stream.readline():
+                answer["result"]["time_ns"] += 1000000
+                stream.write(json.dumps(answer).encode() + b"\n")
+                stream.flush()
+        shown = top.communicate(timeout=60)[0]
+        assert top.returncode == DONE and b"\0" not in shown and b" -50 " in shown, shown
+
+
 CHANGES = {
     "register-vm": ("new",), "update-vm": ("user:5", "--weight=3"), "set-pool": ("user:5", "B"),
     "set-priority": ("user:5", "high"), "set-weight": ("user:5", "3"), "set-rate-limit": ("user:5", "--rate=3"),
     "set-vm-id": ("3", "4"), "remove-vm": ("user:5",), "quarantine-vm": ("user:5",), "clear-quarantine": ("user:5",),
     "set-pool-name": ("B", "b"), "update-pool": ("B", "--enabled=no"), "assign-gpu": ("0", "B"), "clear-gpu": ("0",),
-    "reload-config": (), "record-workload": ("/nonexistent/folder",),
+    "reload-config": (), "record-workload": (),
 }
 WORDS = {"show-vm": ("user:5",), "show-pool": ("A",), "top": ("--once", "--interval=0.1")}
 
@@ -570,9 +636,13 @@ def test_readers():
             run(daemon, "update-vm", "user:5", "--weight=77")
             before = ask(daemon, "show-vm", "user:5")
             assert stat.S_IMODE(os.stat(daemon.socket + ".admin").st_mode) == 0o666
+            recorded = os.path.join(folder, "recorded")
+            os.mkdir(recorded)
+            os.chown(recorded, NOBODY, NOBODY)
             # Who may only look is let at whatever changes nothing, and at nothing else.
             for name in sorted(commands):
-                done = do(reader, name, *(CHANGES.get(name) or WORDS.get(name, ())))
+                words = (recorded,) if name == "record-workload" else CHANGES.get(name) or WORDS.get(name, ())
+                done = do(reader, name, *words)
                 if name in CHANGES:
                     assert done.returncode == DENIED, (name, done)
                     assert "%s changes something, and you may only look" % name in done.stderr, done
