@@ -204,11 +204,14 @@ static void request_take(void)
 
 static void *thread_run(void *none)
 {
-	int error = others_close();
+	bool is_alone;
 
-	starter.error = error;
+	starter.error = others_close();
+	is_alone = starter.error == 0;
 	sem_post(&starter.ready);
-	while (!error) {
+	if (!is_alone)
+		return none;
+	for (;;) {
 		struct pollfd asked = {.fd = starter.thread, .events = POLLIN};
 
 		taking_look();
@@ -218,7 +221,6 @@ static void *thread_run(void *none)
 		else if (poll(&asked, 1, taking.count ? TAKING_LOOK_MS : -1) > 0)
 			request_take();
 	}
-	return none;
 }
 
 static int thread_start(void)
