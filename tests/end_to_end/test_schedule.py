@@ -284,8 +284,8 @@ class Limits(unittest.TestCase):
                     seen = [in_flight() for _ in range(looks)]
                     self.assertLessEqual(max(seen), depth, seen)
                     self.assertGreater(max(seen), 0)
-                else:
-                    wait_until(lambda: in_flight() > 2 * depth, 'more is in flight')
+                elif not os.environ.get('VGPU_SANITIZED'):  # which issues no faster than it computes
+                    wait_until(lambda: in_flight() > depth, 'more is in flight', 120)
                 self.assertIsNone(program.poll())
                 program.kill()
                 program.communicate()
