@@ -255,6 +255,8 @@ class Restarts(unittest.TestCase):
             tenants.mediator.start()
             programs = [tenants.spawn(name, 'saturate', '--blocks', '2', '--from', 0, '--to', time.monotonic() + 600,
                                       '--iterations', '5000', '--batch', '256') for name in 'ab']
+            # One that is just starting is not kept.
+            wait_until(lambda: tenants.mediator.text().count('ready, executor') == 2, 'both have executors')
             wait_until(lambda: all(tenants.contended_ms().get(name, 0) > 100 for name in 'ab'), 'both are at work')
             tenants.mediator.stop()
             tenants.mediator.start()
