@@ -102,15 +102,38 @@ void control_closing_set(void (*close_descriptor)(int))
 	peers_close = close_descriptor ? close_descriptor : descriptor_close;
 }
 
-int control_send(int socket, enum vgpu_control_type type, struct control_message *message)
+int control_packet_send(int socket, const void *data, size_t bytes, const int *descriptors, size_t count)
 {
-	const struct message_shape *shape = shape_find(type);
 	union descriptor_space space;
-	struct iovec part;
+	struct iovec part = {.iov_base = (void *)(uintptr_t)data, .iov_len = bytes};
 	struct msghdr packet = {.msg_iov = &part, .msg_iovlen = 1};
 	ssize_t sent;
 
-	if (!shape || message->fd_count > VGPU_CONTROL_FDS_MAX) {
+	if (count > VGPU_CONTROL_FDS_MAX) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (count > 0) {
+		memset(&space, 0, sizeof(space));
+		space.header.cmsg_level = SOL_SOCKET;
+		space.header.cmsg_type = SCM_RIGHTS;
+		space.header.cmsg_len = CMSG_LEN(count * sizeof(int));
+		memcpy(CMSG_DATA(&space.header), descriptors, count * sizeof(int));
+		packet.msg_control = &space;
+		packet.msg_controllen = CMSG_SPACE(count * sizeof(int));
+	}
+	do
+		sent = sendmsg(socket, &packet, MSG_NOSIGNAL);
+	while (sent < 0 && errno == EINTR);
+	/* SOCK_SEQPACKET sends a packet whole or not at all. */
+	return sent < 0 ? -1 : 0;
+}
+
+int control_send(int socket, enum vgpu_control_type type, struct control_message *message)
+{
+	const struct message_shape *shape = shape_find(type);
+
+	if (!shape) {
 		errno = EINVAL;
 		return -1;
 	}
@@ -120,24 +143,7 @@ int control_send(int socket, enum vgpu_control_type type, struct control_message
 		.bytes = (uint32_t)shape->bytes,
 		.version = VGPU_PROTOCOL_VERSION,
 	};
-	part.iov_base = message->bytes;
-	part.iov_len = shape->bytes;
-	if (message->fd_count > 0) {
-		size_t bytes = message->fd_count * sizeof(int);
-
-		memset(&space, 0, sizeof(space));
-		space.header.cmsg_level = SOL_SOCKET;
-		space.header.cmsg_type = SCM_RIGHTS;
-		space.header.cmsg_len = CMSG_LEN(bytes);
-		memcpy(CMSG_DATA(&space.header), message->fds, bytes);
-		packet.msg_control = &space;
-		packet.msg_controllen = CMSG_SPACE(bytes);
-	}
-	do
-		sent = sendmsg(socket, &packet, MSG_NOSIGNAL);
-	while (sent < 0 && errno == EINTR);
-	/* SOCK_SEQPACKET sends a packet whole or not at all. */
-	return sent < 0 ? -1 : 0;
+	return control_packet_send(socket, message->bytes, shape->bytes, message->fds, message->fd_count);
 }
 
 /* False: there were more than a message has. */

@@ -37,6 +37,12 @@ struct control_message {
 };
 
 /*
+ * Sends any packet over a SOCK_SEQPACKET socket, with at most VGPU_CONTROL_FDS_MAX descriptors, which stay the
+ * caller's. 0, or -1 with errno.
+ */
+int control_packet_send(int socket, const void *data, size_t bytes, const int *descriptors, size_t count);
+
+/*
  * Sends 'message', whose body is filled in; the header is written here from 'type'. The descriptors
  * stay the caller's. 0, or -1 with errno (EAGAIN: the peer does not read; EPIPE: it is gone).
  */

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "closer.h"
+#include "control_socket.h"
 
 /* Children that have not been scheduled yet. */
 #define TAKING_MAX     64
@@ -45,28 +46,6 @@ struct request {
 	pid_t process;
 	int error;
 };
-
-static int descriptors_send(int socket, const void *data, size_t bytes, const int *descriptors, size_t count)
-{
-	union descriptor_space space;
-	struct iovec part = {.iov_base = (void *)(uintptr_t)data, .iov_len = bytes};
-	struct msghdr packet = {.msg_iov = &part, .msg_iovlen = 1};
-	ssize_t sent;
-
-	memset(&space, 0, sizeof(space));
-	if (count) {
-		packet.msg_control = &space;
-		packet.msg_controllen = CMSG_SPACE(count * sizeof(int));
-		space.header.cmsg_level = SOL_SOCKET;
-		space.header.cmsg_type = SCM_RIGHTS;
-		space.header.cmsg_len = CMSG_LEN(count * sizeof(int));
-		memcpy(CMSG_DATA(&space.header), descriptors, count * sizeof(int));
-	}
-	do
-		sent = sendmsg(socket, &packet, MSG_NOSIGNAL);
-	while (sent < 0 && errno == EINTR);
-	return sent < 0 ? -1 : 0;
-}
 
 /* How many there are. */
 static size_t descriptors_receive(int socket, void *data, size_t bytes, int descriptors[STARTER_DESCRIPTORS_MAX])
@@ -269,7 +248,7 @@ static int given_make(const int *descriptors, size_t count)
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return -1;
-	result = descriptors_send(ends[0], "", 1, descriptors, count);
+	result = control_packet_send(ends[0], "", 1, descriptors, count);
 	close(ends[0]);
 	if (result == 0)
 		return ends[1];
@@ -298,7 +277,7 @@ pid_t starter_start(starter_child *child, void *argument, const int *descriptors
 	if (given < 0)
 		return -1;
 	sem_init(&request.done, 0, 0);
-	if (descriptors_send(starter.ours, &named, sizeof(named), &given, 1) < 0) {
+	if (control_packet_send(starter.ours, &named, sizeof(named), &given, 1) < 0) {
 		request.error = errno;
 	} else {
 		while (sem_wait(&request.done) < 0)

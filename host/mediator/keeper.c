@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "closer.h"
+#include "control_socket.h"
 #include "vgpu_schedule.h"
 #include "wakeup.h"
 
@@ -41,24 +42,7 @@ union descriptor_space {
 
 static int packet_send(int socket, const struct packet *packet, const int *fds, size_t fd_count)
 {
-	union descriptor_space space;
-	struct iovec part = {.iov_base = (void *)(uintptr_t)packet, .iov_len = sizeof(*packet)};
-	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-	ssize_t sent;
-
-	memset(&space, 0, sizeof(space));
-	if (fd_count) {
-		message.msg_control = &space;
-		message.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
-		space.header.cmsg_level = SOL_SOCKET;
-		space.header.cmsg_type = SCM_RIGHTS;
-		space.header.cmsg_len = CMSG_LEN(fd_count * sizeof(int));
-		memcpy(CMSG_DATA(&space.header), fds, fd_count * sizeof(int));
-	}
-	do
-		sent = sendmsg(socket, &message, MSG_NOSIGNAL);
-	while (sent < 0 && errno == EINTR);
-	return sent == (ssize_t)sizeof(*packet) ? 0 : -1;
+	return control_packet_send(socket, packet, sizeof(*packet), fds, fd_count);
 }
 
 /* False: the other side is gone, or sent something that is no packet. */
