@@ -27,11 +27,11 @@ from worker_stack import DelayLine, Worker, WorkerStack, psk_write
 class Tenants(test_schedule.Tenants):
     """The same, at a worker, with a network that delays each direction by 'delay' seconds."""
 
-    def __init__(self, *options, delay=0, devices=1, **settings):
+    def __init__(self, *options, delay=0, devices=1, worker_options=(), **settings):
         self.place = tempfile.TemporaryDirectory(prefix='vgpu-worker-tenants-')
         key = psk_write(Path(self.place.name) / 'key.psk')
         several = {'SOFTGPU_DEVICES': str(devices), 'SOFTGPU_MEMORY_BYTES': str(512 << 20)} if devices > 1 else {}
-        self.worker = Worker(Path(self.place.name), key, environment=several)
+        self.worker = Worker(Path(self.place.name), key, *worker_options, environment=several)
         line = DelayLine(delay) if delay else None
         if line:
             line.target = self.worker.port
@@ -386,15 +386,14 @@ class Errors(unittest.TestCase):
                     program.communicate()
 
     def test_slow_calls(self):
-        with Tenants('--slow-call-ms', '1') as tenants:
-            def logged():
-                """Some call of a program takes a millisecond, sooner or later."""
-                status, _, error = tenants.run('slow', 'memory')
-                self.assertEqual(status, 0, error)
-                return re.search(r'\[EXECUTOR\] .*\[cuda-executor\] vm_id=0 channel=0: (slow call: \w+ took \d+ ms)',
-                                 tenants.mediator.text())
-
-            self.assertIn(wait_until(logged, 'the mediator knows').group(1), tenants.worker.text())
+        slow_driver = build_directory() / 'tests' / 'end_to_end' / 'libslow_driver.so'
+        with Tenants('--slow-call-ms', '2000', worker_options=('--driver', slow_driver)) as tenants:
+            status, _, error = tenants.run('slow', 'issue', '--batch', '1')
+            self.assertEqual(status, 0, error)
+            call = wait_until(lambda: re.search(r'\[EXECUTOR\] .*\[cuda-executor\] vm_id=0 channel=0: '
+                                                r'(slow call: cuModuleLoad\w+ took \d+ ms)', tenants.mediator.text()),
+                              'the mediator knows').group(1)
+            self.assertIn(call, tenants.worker.text())
             # What else executors say stays there.
             self.assertNotIn('(slow) connected', tenants.mediator.text())
 
