@@ -167,6 +167,28 @@ static bool refusal_log(struct accounts *accounts, const struct connection *conn
 	return false;
 }
 
+/* Its process reports how the executor has ended, and waits for this. */
+static void executor_end_tell(const struct connection *connection, bool has_no_memory)
+{
+	struct control_message word = {.channel.error =
+					       has_no_memory ? VGPU_ERROR_HOST_MEMORY : VGPU_ERROR_EXECUTOR_DIED};
+
+	snprintf(word.channel.text, sizeof(word.channel.text), "%s",
+		 has_no_memory ? EXECUTOR_GROUP_KILL_TEXT : "the executor ended");
+	(void)control_send(connection->socket, VGPU_CONTROL_EXECUTOR_FAULT, &word);
+}
+
+static void executor_reaped(struct connection *connection)
+{
+	bool has_no_memory = connection->account && executor_group_kill_take(&connection->account->group);
+
+	connection->executor = 0;
+	if (has_no_memory)
+		log_warning("[CGROUP] %s: %s: " EXECUTOR_GROUP_KILL_TEXT, connection->peer, connection->account->label);
+	if (connection->socket >= 0)
+		executor_end_tell(connection, has_no_memory);
+}
+
 /* Before there is an executor. False: it is the end, or no question, or refused. */
 static bool question_take(struct accounts *accounts, struct connection *connection)
 {
@@ -231,11 +253,7 @@ void connection_reaped(struct accounts *accounts, pid_t process)
 			if (connection->executor)
 				kill(connection->executor, SIGKILL);
 		} else if (connection->executor == process) {
-			connection->executor = 0;
-			if (connection->account && executor_group_kill_take(&connection->account->group))
-				log_warning("[CGROUP] %s: %s: the executor was killed, for its tenant's executors have "
-					    "used up their memory of the host",
-					    connection->peer, connection->account->label);
+			executor_reaped(connection);
 		} else {
 			continue;
 		}
