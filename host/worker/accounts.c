@@ -141,7 +141,7 @@ static void account_give(struct accounts *accounts, struct connection *connectio
 
 		connection->account->connections++;
 		/* One that does not get it ends. */
-		(void)files_send(connection->socket, &byte, sizeof(byte), files, ANSWER_FILES, MSG_DONTWAIT);
+		(void)control_packet_send(connection->socket, &byte, sizeof(byte), files, ANSWER_FILES);
 	}
 	if (counters >= 0)
 		close(counters);
@@ -281,7 +281,7 @@ int account_known_tell(int socket)
 {
 	const struct question question = {.kind = QUESTION_KNOWN};
 
-	return files_send(socket, &question, sizeof(question), NULL, 0, 0);
+	return control_packet_send(socket, &question, sizeof(question), NULL, 0);
 }
 
 void account_refusal_tell(int socket, const char *reason)
@@ -289,7 +289,7 @@ void account_refusal_tell(int socket, const char *reason)
 	struct question question = {.kind = QUESTION_REFUSAL};
 
 	snprintf(question.reason, sizeof(question.reason), "%s", reason);
-	(void)files_send(socket, &question, sizeof(question), NULL, 0, 0);
+	(void)control_packet_send(socket, &question, sizeof(question), NULL, 0);
 }
 
 int account_ask(int socket, const struct account_key *key, const struct account_group *group, int *ret_tenant,
@@ -298,7 +298,7 @@ int account_ask(int socket, const struct account_key *key, const struct account_
 	const struct question question = {.kind = QUESTION_ACCOUNT, .key = *key, .group = *group};
 	int files[ANSWER_FILES];
 
-	if (files_send(socket, &question, sizeof(question), NULL, 0, 0) < 0 ||
+	if (control_packet_send(socket, &question, sizeof(question), NULL, 0) < 0 ||
 	    answer_await(socket, ANSWER_FILES, files) < 0)
 		return -1;
 	*ret_tenant = files[0];
