@@ -25,7 +25,7 @@ UNITS = $(DESTDIR)/etc/systemd/system
 INSTALL_UNIT = install -D -m 644 -t $(UNITS) packaging/systemd/$$unit && \
 	sed -i 's|^ExecStart=/usr/local/|ExecStart=$(PREFIX)/|' $(UNITS)/$$unit
 
-.PHONY: all packages configure build host install guest install-guest demo check check-sanitized check-systemd check-xen lint soak bench coverage clean
+.PHONY: all packages configure build host install guest install-guest demo check check-sanitized check-systemd check-xen fuzz lint soak bench coverage clean
 
 all: build
 
@@ -119,6 +119,19 @@ check-sanitized: packages
 	@ninja -C $(BUILD)-sanitized --quiet
 	@$(PYTHON) tests/run.py --build $(BUILD)-sanitized --suite sanitized
 
+# What reads guests' bytes, under libFuzzer: inputs that are always the same, or for SECONDS each.
+FUZZERS := $(addprefix tests/fuzz/fuzz_,executor image job seeds) softgpu/driver/fuzz_fatbin \
+	softgpu/engine/tests/fuzz_engine_module tests/executor/libstrict_driver.so
+fuzz: packages
+	@scripts/install-packages.sh clang
+	@scripts/install-packages.sh libclang-rt-$$(clang -dumpversion | cut -d. -f1)-dev
+	@test -f $(BUILD)-fuzz/build.ninja || \
+		CC=clang meson setup $(BUILD)-fuzz -Db_sanitize=address,undefined -Db_lundef=false >$(BUILD).log 2>&1 || \
+		{ cat $(BUILD).log; exit 1; }
+	@rm -f $(BUILD).log
+	@ninja -C $(BUILD)-fuzz --quiet $(FUZZERS)
+	@tests/fuzz/run.sh $(BUILD)-fuzz $(SECONDS)
+
 # Xen, a dom0 and its guests under emulation; minutes. Not part of check.
 check-xen: build
 	@VGPU_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/xen/test_xen.py
@@ -145,4 +158,4 @@ coverage: configure
 	@cp $(BUILD)/api/coverage.md $(BUILD)/api/coverage-nvml.md docs/
 
 clean:
-	rm -rf $(BUILD) $(BUILD)-sanitized mediator_phase3
+	rm -rf $(BUILD) $(BUILD)-sanitized $(BUILD)-fuzz mediator_phase3

@@ -292,7 +292,7 @@ def test_quarantine_by_hand():
         assert "quarantined" in device.open(0).text
         run(daemon, "clear-quarantine", "3")
         assert device.open(0).kind == harness.READY
-        run(daemon, "quarantine-vm", "3", "--for=2")
+        run(daemon, "quarantine-vm", "3", "--for=5")
         assert "quarantined" in device.open(1).text
         assert wait_until(lambda: device.open(1).kind == harness.READY)
         assert ask(daemon, "show-quarantines") == []
@@ -326,7 +326,7 @@ def test_a_database_that_others_hold():
             other.execute("BEGIN IMMEDIATE")
             start = time.monotonic()
             assert "locked" in run(daemon, "set-weight", "3", "7", code=FAILED)
-            assert time.monotonic() - start < 10
+            assert time.monotonic() - start < 30
             # Who reads does not wait.
             assert device.open(0).kind == harness.READY
             other.execute("ROLLBACK")
@@ -476,7 +476,7 @@ def test_who_does_not_read_stops_only_himself():
                 lazy.socket.send(b'{"command": "list-vms"}\n' * 100)
         start = time.monotonic()
         assert ask(daemon, "status")["health"] == "good"
-        assert time.monotonic() - start < 10
+        assert time.monotonic() - start < 30
         if not os.environ.get("VGPU_SANITIZED"):
             assert daemon.resident_kilobytes() - before < 65536
         lazy.socket.setblocking(True)

@@ -30,17 +30,18 @@ def refusal_of_program(mediator):
 
 
 def test_start_and_stop():
-    with Mediator("--heartbeat=1") as mediator:
+    # An executor that ends when it is told to is not waited for: the end takes moments.
+    with Mediator("--heartbeat=1", "--executor-stop-timeout=60") as mediator:
         assert mediator.wait_log(r"CUDA initialized: driver version 13\.0 \(software\), library test\.so, 1 devices")
         assert mediator.wait_log(r"Found \d+ QEMU VMs with vgpu-cuda devices")
         assert mediator.wait_log(r"\[HEARTBEAT\] alive", count=2)
         assert "Total processed: 0" in mediator.log() and "Pool A processed: 0" in mediator.log()
         device = Device(mediator.socket)
         assert device.open(0).kind == harness.READY
-        executor = mediator.children()[0]
+        executor, = mediator.executors()
         start = time.monotonic()
         assert mediator.stop() == 0
-        assert time.monotonic() - start < 2
+        assert time.monotonic() - start < 30
         assert device.is_closed()
         assert not os.path.exists(mediator.socket)
         assert not os.path.exists("/proc/%d" % executor)
@@ -72,11 +73,11 @@ def test_killed_mediator_leaves_nothing():
     with Mediator(behaviour="stubborn") as mediator:
         device = Device(mediator.socket)
         assert device.open(0).kind == harness.READY
-        executor = mediator.children()[0]
+        executor, = mediator.executors()
         mediator.process.kill()
         mediator.process.wait()
         # The executor ignores the end of its socket; the kernel ends it.
-        assert wait_until(lambda: not process_lives(executor), 3)
+        assert wait_until(lambda: not process_lives(executor))
         assert device.is_closed()
         device.close()
         assert os.path.exists(mediator.socket), "nobody could have removed it"
@@ -97,7 +98,7 @@ def process_lives(pid):
 def test_second_mediator_refuses():
     with Mediator() as first:
         second = Mediator(folder=first.folder, wait=False)
-        assert second.process.wait(10) == EXIT_IN_USE
+        assert second.process.wait(harness.PATIENCE) == EXIT_IN_USE
         assert second.wait_log("another mediator is running")
         with Device(first.socket) as device:
             assert device.open(0).kind == harness.READY
@@ -109,14 +110,14 @@ def test_socket_of_another_program():
     other.bind(os.path.join(folder, "mediator.sock"))
     other.listen()
     mediator = Mediator(folder=folder, wait=False)
-    assert mediator.process.wait(10) == EXIT_IN_USE
+    assert mediator.process.wait(harness.PATIENCE) == EXIT_IN_USE
     assert mediator.wait_log("another program listens there")
     other.close()
     os.unlink(mediator.socket)
     with open(mediator.socket, "w") as precious:
         precious.write("no socket")
     mediator = Mediator(folder=folder, wait=False)
-    assert mediator.process.wait(10) == 1
+    assert mediator.process.wait(harness.PATIENCE) == 1
     assert mediator.wait_log("is no socket")
     with open(mediator.socket) as precious:
         assert precious.read() == "no socket"
@@ -134,7 +135,7 @@ def test_squatter_does_not_keep_it_from_starting():
         squatter.listen()
         os.chown(path, 65534, 65534)
         mediator = Mediator(folder=folder, wait=False)
-        assert mediator.process.wait(10) == 1
+        assert mediator.process.wait(harness.PATIENCE) == 1
         assert mediator.wait_log("user 65534 listens there")
         assert os.path.exists(path)
     shutil.rmtree(folder)
@@ -329,7 +330,7 @@ def test_control_group_that_cannot_be_used():
                 assert device.open(channel).kind == harness.READY
             assert mediator.log().count(complaint) == 1, mediator.log()
     mediator = Mediator("--executor-cgroup=here", wait=False)
-    assert mediator.process.wait(10) == WRONG_SETTINGS
+    assert mediator.process.wait(harness.PATIENCE) == WRONG_SETTINGS
     assert mediator.wait_log('executor-cgroup: "here" is neither "own" nor an absolute path')
     shutil.rmtree(mediator.folder)
 
@@ -366,7 +367,7 @@ def test_executor_users():
             assert wait_until(lambda: len(users()) == 4) and users()[3] in ("700000", "700001")
     shutil.rmtree(folder)
     mediator = Mediator("--executor-users-first=10", wait=False)
-    assert mediator.process.wait(10) == WRONG_SETTINGS
+    assert mediator.process.wait(harness.PATIENCE) == WRONG_SETTINGS
     assert mediator.wait_log("are no users for executors")
     shutil.rmtree(mediator.folder)
 
@@ -483,7 +484,7 @@ def test_discovery():
             return int(re.findall(r"Z info Found (\d+) QEMU VMs with vgpu-cuda devices", mediator.log())[-1])
 
         def pretend(name, *arguments):
-            return subprocess.Popen([name, "-c", "import time; time.sleep(60)", *arguments], executable=sys.executable)
+            return subprocess.Popen([name, "-c", "import time; time.sleep(600)", *arguments], executable=sys.executable)
 
         machines = [
             pretend("/usr/bin/qemu-system-x86_64", "-name", "guest=alpha,debug-threads=on", "-device",
@@ -509,8 +510,9 @@ def test_discovery():
                 machine.wait()
         # The list is written again when it changes.
         assert mediator.wait_log("QEMU VMs with vgpu-cuda", count=found + 1)
-        last_list = mediator.log().rsplit("QEMU VMs with vgpu-cuda", 1)[1]
-        assert "pid=%d" % machines[0].pid not in last_list
+        # It may have changed before, too, for others that run on this machine.
+        assert wait_until(lambda: "pid=%d" % machines[0].pid not in
+                          mediator.log().rsplit("QEMU VMs with vgpu-cuda", 1)[1]), mediator.log()
         assert "vm_id=79" not in mediator.log() and not re.search("^.*Z info Found 99", mediator.log(), re.M)
 
 
@@ -700,7 +702,7 @@ def test_wrong_configuration_is_refused():
         with open(os.path.join(folder, "mediator.conf"), "w") as file:
             file.write(text)
         mediator = Mediator(folder=folder, wait=False)
-        assert mediator.process.wait(10) == WRONG_SETTINGS, text
+        assert mediator.process.wait(harness.PATIENCE) == WRONG_SETTINGS, text
         assert message in mediator.log(), mediator.log()
         shutil.rmtree(folder)
 
@@ -783,7 +785,7 @@ def test_restart_at_once_keeps_a_device():
     """The keeper has not yet heard of the channel, nor of the first mediator's end, when the second one comes."""
     with Mediator("--keep=30") as first, Device(first.socket, vm_id=5) as device:
         # The driver's probe is over then.
-        assert first.wait_log("CUDA initialized") and wait_until(lambda: len(first.children()) == 1)
+        first.descriptors_at_rest(children=1)
         keeper, = first.children()
         os.kill(keeper, signal.SIGSTOP)
         try:

@@ -124,7 +124,7 @@ def test_bad_hellos_are_refused():
 
 
 def test_vm_id_is_of_one_vm():
-    with Mediator("--executor-stop-timeout=1", behaviour="stubborn") as mediator:
+    with Mediator("--executor-stop-timeout=4", behaviour="stubborn") as mediator:
         with Device(mediator.socket, vm_id=7) as first:
             with Device(mediator.socket, vm_id=7) as second:
                 assert second.reply.error == harness.ERROR_REFUSED and "already" in second.reply.text
@@ -140,7 +140,7 @@ def test_vm_id_is_of_one_vm():
             with Device(mediator.socket, vm_id=7) as later:
                 return later.reply.error == harness.ERROR_NONE
 
-        assert wait_until(accepted, 5)
+        assert wait_until(accepted)
         assert mediator.wait_log("does not end by itself: killed")
 
 
@@ -353,7 +353,7 @@ def test_starts_are_paced():
 def test_executor_killed_beside_others():
     with Mediator() as mediator, Device(mediator.socket, vm_id=1) as one, Device(mediator.socket, vm_id=2) as two:
         assert one.open(0).kind == harness.READY
-        victim = mediator.children()[0]
+        victim, = mediator.executors()
         assert two.open(0).kind == harness.READY
         os.kill(victim, signal.SIGKILL)
         lost = one.receive()
@@ -412,14 +412,14 @@ def test_program_killed():
         code = ("import sys, time; sys.path.insert(0, %r); import harness; p = harness.Peer(%r);"
                 "p.send(harness.client_hello()); p.receive(); c = p.receive(); import mmap;"
                 "m = mmap.mmap(c.descriptors[0], 34 << 20); m[:] = b'x' * len(m); print('up', flush=True);"
-                "time.sleep(60)" % (os.path.dirname(os.path.abspath(__file__)), mediator.socket))
+                "time.sleep(600)" % (os.path.dirname(os.path.abspath(__file__)), mediator.socket))
         program = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
         assert program.stdout.readline() == b"up\n"
-        assert len(mediator.children()) == 1
+        assert len(mediator.executors()) == 1
         program.kill()
         program.wait()
         program.stdout.close()
-        assert wait_until(lambda: mediator.children() == [] and mediator.descriptors() == before, 3)
+        assert wait_until(lambda: mediator.children() == [] and mediator.descriptors() == before)
         assert mediator.wait_log(r"client=%d: the executor ended" % program.pid)
 
 
@@ -427,16 +427,16 @@ def test_program_killed_that_had_forked():
     with Mediator() as mediator:
         code = ("import os, sys, time; sys.path.insert(0, %r); import harness; p = harness.Peer(%r);"
                 "p.send(harness.client_hello()); p.receive(); c = p.receive();"
-                "child = os.fork(); time.sleep(60) if child == 0 else (print(child, flush=True), time.sleep(60))"
+                "child = os.fork(); time.sleep(600) if child == 0 else (print(child, flush=True), time.sleep(600))"
                 % (os.path.dirname(os.path.abspath(__file__)), mediator.socket))
         program = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
         child = int(program.stdout.readline())
-        assert len(mediator.children()) == 1
+        assert len(mediator.executors()) == 1
         program.kill()
         program.wait()
         program.stdout.close()
         try:
-            assert wait_until(lambda: mediator.children() == [], 3)
+            assert wait_until(lambda: mediator.children() == [])
         finally:
             os.kill(child, signal.SIGKILL)
 
@@ -461,14 +461,18 @@ def test_nothing_leaks():
 
         rounds(10)
         connects(100)
-        descriptors, kilobytes = mediator.descriptors_at_rest(children=1), mediator.resident_kilobytes()
-        rounds(60)
-        connects(1000)
-        assert wait_until(lambda: mediator.descriptors() == descriptors), (descriptors, mediator.descriptors())
-        grown = mediator.resident_kilobytes() - kilobytes
+        descriptors = mediator.descriptors_at_rest(children=1)
         # A sanitizer keeps freed memory for a while.
         limit = 65536 if os.environ.get("VGPU_SANITIZED") else 512
-        assert grown < limit, "grew by %d kB" % grown
+        grown = []
+        # What leaks grows each time; threads that close, of which a busy machine has more, leave their stacks once.
+        while len(grown) < 4 and not (grown and grown[-1] < limit):
+            kilobytes = mediator.resident_kilobytes()
+            rounds(60)
+            connects(1000)
+            assert wait_until(lambda: mediator.descriptors() == descriptors), (descriptors, mediator.descriptors())
+            grown.append(mediator.resident_kilobytes() - kilobytes)
+        assert grown[-1] < limit, "grew by %s kB" % grown
         other.ring()
         assert other.interrupted()
 
