@@ -300,19 +300,19 @@ static void shares_pinned_memory(void **state)
 	mapping = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
 	memset(mapping, 'x', 8192);
 	/* Not sealed: the guest could take the pages away. */
-	peer_descriptor_pass(&peer, file);
+	assert_true(peer_descriptor_pass(&peer, file));
 	assert_int_equal(peer_call(&peer, VGPU_OPCODE_HOST_MAP, context, &map, sizeof(map)), CUDA_ERROR_INVALID_VALUE);
 	assert_int_equal(fcntl(file, F_ADD_SEALS, F_SEAL_SHRINK), 0);
-	peer_descriptor_pass(&peer, file);
+	assert_true(peer_descriptor_pass(&peer, file));
 	assert_int_equal(peer_call(&peer, VGPU_OPCODE_HOST_MAP, context, &map, sizeof(map)), CUDA_SUCCESS);
 	assert_int_equal(peer.counters->pinned_bytes, 8192);
 	/* The place is taken now. */
-	peer_descriptor_pass(&peer, file);
+	assert_true(peer_descriptor_pass(&peer, file));
 	assert_int_equal(peer_call(&peer, VGPU_OPCODE_HOST_MAP, context, &map, sizeof(map)), CUDA_ERROR_ALREADY_MAPPED);
 	/* Larger than the file. */
 	map.address += 1 << 20;
 	map.bytes = 1 << 20;
-	peer_descriptor_pass(&peer, file);
+	assert_true(peer_descriptor_pass(&peer, file));
 	assert_int_equal(peer_call(&peer, VGPU_OPCODE_HOST_MAP, context, &map, sizeof(map)), CUDA_ERROR_INVALID_VALUE);
 	assert_true(peer_post(&peer, VGPU_CALL_cuMemcpyHtoDAsync_v2, 0, context, &copy, sizeof(copy)));
 	assert_int_equal(peer_call(&peer, VGPU_OPCODE_DOWNLOAD_INLINE, context, &down, sizeof(down)), CUDA_SUCCESS);

@@ -17,40 +17,11 @@
 
 #include <cmocka.h>
 
-#include "call_list.h"
-#include "peer.h"
+#include "peer_end.h"
+#include "victim.h"
 
-#define REQUEST_BYTES_MAX 512
-#define RANDOM_RECORDS	  20000
-#define RANDOM_RINGS	  60
-
-struct shape {
-	const char *name;
-	uint16_t opcode;
-	uint16_t bytes; /* of the fixed part */
-};
-
-#define CALL_SHAPE(name, opcode, bytes, waits) {#name, opcode, bytes},
-
-static const struct shape shapes[] = {
-	{"HELLO", VGPU_OPCODE_HELLO, sizeof(struct vgpu_hello)},
-	{"SNAPSHOT", VGPU_OPCODE_SNAPSHOT, sizeof(struct vgpu_snapshot_request)},
-	{"UPLOAD", VGPU_OPCODE_UPLOAD, sizeof(struct vgpu_upload)},
-	{"UPLOAD_INLINE", VGPU_OPCODE_UPLOAD_INLINE, sizeof(struct vgpu_upload_inline)},
-	{"DOWNLOAD", VGPU_OPCODE_DOWNLOAD, sizeof(struct vgpu_download)},
-	{"DOWNLOAD_INLINE", VGPU_OPCODE_DOWNLOAD_INLINE, sizeof(struct vgpu_download_inline)},
-	{"STAGE", VGPU_OPCODE_STAGE, sizeof(struct vgpu_stage)},
-	{"LAUNCH", VGPU_OPCODE_LAUNCH, sizeof(struct vgpu_launch)},
-	{"HOST_UNMAP", VGPU_OPCODE_HOST_UNMAP, sizeof(struct vgpu_host_unmap)},
-	{"HOST_PIN", VGPU_OPCODE_HOST_PIN, sizeof(struct vgpu_host_pin)},
-	{"FUNCTION_INFO", VGPU_OPCODE_FUNCTION_INFO, sizeof(struct vgpu_function_info_request)},
-	{"WINDOW_RELEASE", VGPU_OPCODE_UPLOAD_WINDOW_RELEASE, sizeof(struct vgpu_upload_window_release)},
-	{"ARRAY_UPLOAD", VGPU_OPCODE_ARRAY_UPLOAD, sizeof(struct vgpu_array_upload)},
-	{"ARRAY_DOWNLOAD", VGPU_OPCODE_ARRAY_DOWNLOAD, sizeof(struct vgpu_array_download)},
-	VGPU_CALL_LIST(CALL_SHAPE)};
-
-#define SHAPE_COUNT	(sizeof(shapes) / sizeof(shapes[0]))
-#define OWN_SHAPE_COUNT 14 /* HELLO to ARRAY_DOWNLOAD */
+#define RANDOM_RECORDS 20000
+#define RANDOM_RINGS   60
 
 static struct peer peer;
 static uint32_t context;
@@ -66,53 +37,13 @@ static uint64_t random_next(void)
 	return random_state * 0x2545f4914f6cdd1dull;
 }
 
-/* An executor with an object of each kind, so that corrupt requests get further than the first check. */
 static void victim_open(void)
 {
-	static const char ptx[] = ".version 7.0\n.target sm_70\n.address_size 64\n"
-				  ".visible .entry add(.param .u64 a, .param .u64 b, .param .u64 c) { ret; }\n";
-	struct {
-		struct vgpu_stage stage;
-		uint64_t piece_bytes;
-		char text[248];
-	} image = {.stage = {.total_bytes = 256, .bytes = 256}, .piece_bytes = sizeof(ptx) - 1};
-	struct wire_cuModuleLoadDataEx load = {.module = VGPU_ID(VGPU_KIND_MODULE, 1), .image_kind = 1};
-	struct {
-		struct wire_cuModuleGetFunction request;
-		char name[8];
-	} function = {{VGPU_ID(VGPU_KIND_FUNCTION, 1), VGPU_ID(VGPU_KIND_MODULE, 1), 4}, "add"};
-	struct wire_cuStreamCreate stream = {.phStream = VGPU_ID(VGPU_KIND_STREAM, 1)};
-	struct wire_cuEventCreate event = {.phEvent = VGPU_ID(VGPU_KIND_EVENT, 1)};
-	struct wire_cuMemAlloc_v2 allocation = {.bytesize = 65536};
-	struct wire_cuArray3DCreate_v2 array = {
-		.array = VGPU_ID(VGPU_KIND_ARRAY, 1),
-		.descriptor = {.Width = 64, .Height = 64, .Format = CU_AD_FORMAT_FLOAT, .NumChannels = 1}};
+	struct victim victim;
 
-	snprintf(image.text, sizeof(image.text), "%s", ptx);
-	peer_open(&peer);
-	context = peer_context_make(&peer, 1);
-	assert_true(peer_post(&peer, VGPU_OPCODE_STAGE, 0, context, &image, sizeof(image)));
-	assert_int_equal(peer_call(&peer, VGPU_CALL_cuModuleLoadDataEx, context, &load, sizeof(load)), CUDA_SUCCESS);
-	assert_int_equal(peer_call(&peer, VGPU_CALL_cuModuleGetFunction, context, &function, sizeof(function)),
-			 CUDA_SUCCESS);
-	assert_int_equal(peer_call(&peer, VGPU_CALL_cuStreamCreate, context, &stream, sizeof(stream)), CUDA_SUCCESS);
-	assert_int_equal(peer_call(&peer, VGPU_CALL_cuEventCreate, context, &event, sizeof(event)), CUDA_SUCCESS);
-	assert_int_equal(peer_call(&peer, VGPU_CALL_cuMemAlloc_v2, context, &allocation, sizeof(allocation)),
-			 CUDA_SUCCESS);
-	memcpy(&device_address, peer.reply, sizeof(device_address));
-	assert_int_equal(peer_call(&peer, VGPU_CALL_cuArray3DCreate_v2, context, &array, sizeof(array)), CUDA_SUCCESS);
-}
-
-/* It must have ended in order: told the mediator why, no signal. */
-static void end_check(const char *what)
-{
-	struct peer_end end = peer_wait(&peer);
-
-	if (end.by_signal || end.message != VGPU_CONTROL_EXECUTOR_FAULT)
-		fail_msg("%s: the executor ended with %s %d, last message %u (%s)", what,
-			 end.by_signal ? "signal" : "status", end.status, end.message, end.text);
-	assert_int_equal(end.error, VGPU_ERROR_PROTOCOL);
-	assert_true(end.text[0]);
+	victim_make(&peer, &victim);
+	context = victim.context;
+	device_address = victim.device_address;
 }
 
 static void replies_drain(void)
@@ -122,7 +53,7 @@ static void replies_drain(void)
 }
 
 /* A request, then a question: it is answered, or the executor has ended in order and a new one is there. */
-static void request_try(const struct shape *shape, const void *payload, size_t bytes)
+static void request_try(const struct victim_shape *shape, const void *payload, size_t bytes)
 {
 	struct vgpu_snapshot_request question = {0};
 
@@ -131,7 +62,7 @@ static void request_try(const struct shape *shape, const void *payload, size_t b
 		return;
 	if (!peer_has_ended(&peer))
 		fail_msg("%s: the executor hangs", shape->name);
-	end_check(shape->name);
+	peer_end_check(&peer, shape->name);
 	victim_open();
 }
 
@@ -163,15 +94,15 @@ static void request_fill(uint8_t *payload, size_t bytes)
 
 static void truncated_requests(void **state)
 {
-	static uint8_t zeros[REQUEST_BYTES_MAX];
+	static uint8_t zeros[VICTIM_REQUEST_BYTES_MAX];
 
 	(void)state;
 	victim_open();
-	for (size_t i = 1; i < SHAPE_COUNT; i++) {
-		assert_true(shapes[i].bytes <= sizeof(zeros));
-		for (size_t bytes = 0; bytes < shapes[i].bytes; bytes += 8) {
-			assert_true(peer_post(&peer, shapes[i].opcode, VGPU_FLAG_REPLY, context, zeros, bytes));
-			end_check(shapes[i].name);
+	for (size_t i = 1; i < victim_shape_count; i++) {
+		assert_true(victim_shapes[i].bytes <= sizeof(zeros));
+		for (size_t bytes = 0; bytes < victim_shapes[i].bytes; bytes += 8) {
+			assert_true(peer_post(&peer, victim_shapes[i].opcode, VGPU_FLAG_REPLY, context, zeros, bytes));
+			peer_end_check(&peer, victim_shapes[i].name);
 			victim_open();
 		}
 	}
@@ -181,18 +112,18 @@ static void truncated_requests(void **state)
 /* Each word of each request becomes nasty, the others stay zero or valid. */
 static void corrupt_words(void **state)
 {
-	uint8_t payload[REQUEST_BYTES_MAX] = {0};
+	uint8_t payload[VICTIM_REQUEST_BYTES_MAX] = {0};
 
 	(void)state;
 	victim_open();
-	for (size_t i = 1; i < SHAPE_COUNT; i++) {
-		for (size_t at = 0; at + 4 <= shapes[i].bytes; at += 4) {
+	for (size_t i = 1; i < victim_shape_count; i++) {
+		for (size_t at = 0; at + 4 <= victim_shapes[i].bytes; at += 4) {
 			for (int turn = 0; turn < 6; turn++) {
 				uint32_t word = word_nasty();
 
 				memset(payload, 0, sizeof(payload));
 				memcpy(payload + at, &word, sizeof(word));
-				request_try(&shapes[i], payload, shapes[i].bytes);
+				request_try(&victim_shapes[i], payload, victim_shapes[i].bytes);
 			}
 		}
 	}
@@ -214,16 +145,17 @@ static size_t tail_append(uint8_t *payload, size_t bytes)
 
 static void random_requests(void **state)
 {
-	uint8_t payload[REQUEST_BYTES_MAX];
+	uint8_t payload[VICTIM_REQUEST_BYTES_MAX];
 
 	(void)state;
 	victim_open();
 	for (int i = 0; i < RANDOM_RECORDS; i++) {
 		/* Mostly calls: the protocol's own requests soon end the channel. */
 		bool is_own = random_next() % 64 == 0;
-		const struct shape *shape =
-			is_own ? &shapes[1 + random_next() % (OWN_SHAPE_COUNT - 1)]
-			       : &shapes[OWN_SHAPE_COUNT + random_next() % (SHAPE_COUNT - OWN_SHAPE_COUNT)];
+		const struct victim_shape *shape =
+			is_own ? &victim_shapes[1 + random_next() % (victim_own_shape_count - 1)]
+			       : &victim_shapes[victim_own_shape_count +
+						random_next() % (victim_shape_count - victim_own_shape_count)];
 		size_t bytes = shape->bytes + (random_next() % 4) * 8;
 		uint32_t named = random_next() % 8 ? context : VGPU_ID(VGPU_KIND_CONTEXT, random_next() % 4);
 
@@ -231,11 +163,11 @@ static void random_requests(void **state)
 		if (shape->bytes >= 8 && random_next() % 16)
 			bytes = tail_append(payload, shape->bytes);
 		if (!peer_post(&peer, shape->opcode, VGPU_FLAG_REPLY, named, payload, bytes) || peer_has_ended(&peer)) {
-			end_check(shape->name);
+			peer_end_check(&peer, shape->name);
 			victim_open();
 		}
 		if (i % 64 == 0)
-			request_try(&shapes[1], "\0\0\0\0\0\0\0", 8);
+			request_try(&victim_shapes[1], "\0\0\0\0\0\0\0", 8);
 		replies_drain();
 	}
 	assert_false(peer_close(&peer).by_signal);
@@ -275,7 +207,7 @@ static void garbage_in_the_ring(void **state)
 			break;
 		}
 		assert_int_equal(write(peer.doorbell, &one, sizeof(one)), sizeof(one));
-		end_check("garbage");
+		peer_end_check(&peer, "garbage");
 	}
 }
 
@@ -291,7 +223,7 @@ static void reply_index_out_of_range(void **state)
 		if (!peer_post(&peer, VGPU_OPCODE_SNAPSHOT, VGPU_FLAG_REPLY, 0, &question, sizeof(question)))
 			break;
 	}
-	end_check("reply index");
+	peer_end_check(&peer, "reply index");
 }
 
 static void silence_about_replies(void **state)
@@ -312,47 +244,6 @@ static void silence_about_replies(void **state)
 	assert_false(peer_close(&peer).by_signal);
 }
 
-static void no_hello(void **state)
-{
-	struct vgpu_snapshot_request question = {0};
-
-	(void)state;
-	assert_true(peer_start(&peer, getenv("VGPU_TEST_DRIVER"), PEER_CHANNEL_BYTES));
-	assert_true(peer_post(&peer, VGPU_OPCODE_SNAPSHOT, VGPU_FLAG_REPLY, 0, &question, sizeof(question)));
-	end_check("no HELLO");
-}
-
-static void two_hellos(void **state)
-{
-	struct vgpu_hello hello = {.version = VGPU_PROTOCOL_VERSION, .api_checksum = VGPU_API_CHECKSUM};
-
-	(void)state;
-	victim_open();
-	assert_true(peer_post(&peer, VGPU_OPCODE_HELLO, VGPU_FLAG_REPLY, 0, &hello, sizeof(hello)));
-	end_check("two HELLOs");
-}
-
-static void another_version(void **state)
-{
-	struct vgpu_hello hello = {.version = VGPU_PROTOCOL_VERSION, .api_checksum = VGPU_API_CHECKSUM + 1};
-	struct vgpu_hello_reply reply;
-	struct vgpu_snapshot_request question = {0};
-
-	(void)state;
-	assert_true(peer_start(&peer, getenv("VGPU_TEST_DRIVER"), PEER_CHANNEL_BYTES));
-	assert_int_equal(peer_call(&peer, VGPU_OPCODE_HELLO, 0, &hello, sizeof(hello)), CUDA_SUCCESS);
-	memcpy(&reply, peer.reply, sizeof(reply));
-	assert_int_equal(reply.api_checksum, VGPU_API_CHECKSUM);
-	assert_true(peer_post(&peer, VGPU_OPCODE_SNAPSHOT, VGPU_FLAG_REPLY, 0, &question, sizeof(question)));
-	end_check("another version");
-	/* Nor does a second HELLO help; each would be a line of the log. */
-	assert_true(peer_start(&peer, getenv("VGPU_TEST_DRIVER"), PEER_CHANNEL_BYTES));
-	assert_int_equal(peer_call(&peer, VGPU_OPCODE_HELLO, 0, &hello, sizeof(hello)), CUDA_SUCCESS);
-	assert_true(peer_post(&peer, VGPU_OPCODE_HELLO, VGPU_FLAG_REPLY, 0, &hello, sizeof(hello)));
-	end_check("another version twice");
-}
-
-/* One STAGE record with so many bytes of data behind it. */
 static void stage_post(uint64_t total, uint64_t offset, uint32_t bytes, uint32_t source, uint64_t position)
 {
 	struct {
@@ -390,7 +281,7 @@ static void stage_abuse(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		victim_open();
 		stage_post(cases[i].total, cases[i].offset, cases[i].bytes, cases[i].source, cases[i].position);
-		end_check(cases[i].what);
+		peer_end_check(&peer, cases[i].what);
 	}
 	victim_open();
 	/* Promised, not sent. */
@@ -428,20 +319,20 @@ static void windows_out_of_range(void **state)
 	for (size_t i = 0; i < sizeof(uploads) / sizeof(uploads[0]); i++) {
 		victim_open();
 		assert_true(peer_post(&peer, VGPU_OPCODE_UPLOAD, 0, context, &uploads[i], sizeof(uploads[i])));
-		end_check("upload");
+		peer_end_check(&peer, "upload");
 	}
 	for (size_t i = 0; i < sizeof(downloads) / sizeof(downloads[0]); i++) {
 		victim_open();
 		assert_true(peer_post(&peer, VGPU_OPCODE_DOWNLOAD, VGPU_FLAG_REPLY, context, &downloads[i],
 				      sizeof(downloads[i])));
-		end_check("download");
+		peer_end_check(&peer, "download");
 	}
 	victim_open();
 	assert_true(peer_post(&peer, VGPU_OPCODE_UPLOAD_WINDOW_RELEASE, 0, context, &release, sizeof(release)));
-	end_check("release");
+	peer_end_check(&peer, "release");
 	victim_open();
 	assert_true(peer_post(&peer, VGPU_OPCODE_DOWNLOAD_INLINE, VGPU_FLAG_REPLY, context, &large, sizeof(large)));
-	end_check("inline download");
+	peer_end_check(&peer, "inline download");
 	/* The window used backwards: those bytes were given back. */
 	victim_open();
 	{
@@ -450,7 +341,7 @@ static void windows_out_of_range(void **state)
 		assert_true(peer_post(&peer, VGPU_OPCODE_UPLOAD, 0, context, &upload, sizeof(upload)));
 		upload.window_position = 0;
 		assert_true(peer_post(&peer, VGPU_OPCODE_UPLOAD, 0, context, &upload, sizeof(upload)));
-		end_check("upload backwards");
+		peer_end_check(&peer, "upload backwards");
 	}
 }
 
@@ -500,17 +391,10 @@ static int seed_choose(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(no_hello),
-		cmocka_unit_test(two_hellos),
-		cmocka_unit_test(another_version),
-		cmocka_unit_test(wrong_and_stale_handles),
-		cmocka_unit_test(stage_abuse),
-		cmocka_unit_test(windows_out_of_range),
-		cmocka_unit_test(reply_index_out_of_range),
-		cmocka_unit_test(silence_about_replies),
-		cmocka_unit_test(garbage_in_the_ring),
-		cmocka_unit_test(truncated_requests),
-		cmocka_unit_test(corrupt_words),
+		cmocka_unit_test(wrong_and_stale_handles), cmocka_unit_test(stage_abuse),
+		cmocka_unit_test(windows_out_of_range),	   cmocka_unit_test(reply_index_out_of_range),
+		cmocka_unit_test(silence_about_replies),   cmocka_unit_test(garbage_in_the_ring),
+		cmocka_unit_test(truncated_requests),	   cmocka_unit_test(corrupt_words),
 		cmocka_unit_test(random_requests),
 	};
 

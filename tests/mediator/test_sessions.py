@@ -308,7 +308,9 @@ def test_executor_fails():
 def test_executor_is_lost():
     for behaviour, error, text in (("die", harness.ERROR_EXECUTOR_DIED, "signal 6"),
                                    ("fault", harness.ERROR_PROTOCOL, "longer than the ring"),
-                                   ("host-fault", harness.ERROR_NO_MEMORY, "no memory for replies")):
+                                   ("host-fault", harness.ERROR_NO_MEMORY, "no memory for replies"),
+                                   # What its control group did an executor here cannot say.
+                                   ("memory-fault", harness.ERROR_EXECUTOR_DIED, "as a relay says it")):
         with Mediator(behaviour=behaviour) as mediator, Device(mediator.socket) as device:
             assert device.open(0).kind == harness.READY
             device.ring()
@@ -317,6 +319,7 @@ def test_executor_is_lost():
             assert text in lost.text, lost.text
             assert device.close_channel(0).kind == harness.CLOSED
             assert device.open(0).kind == harness.READY
+            assert "CGROUP" not in mediator.log()
 
 
 def test_executor_that_left_its_group_is_killed():
