@@ -17,7 +17,7 @@
 
 #include <cmocka.h>
 
-#include "peer_end.h"
+#include "peer.h"
 #include "victim.h"
 
 #define RANDOM_RECORDS 20000
@@ -46,6 +46,18 @@ static void victim_open(void)
 	device_address = victim.device_address;
 }
 
+/* It must have ended in order: told the mediator why, no signal. */
+static void end_check(const char *what)
+{
+	struct peer_end end = peer_wait(&peer);
+
+	if (end.by_signal || end.message != VGPU_CONTROL_EXECUTOR_FAULT)
+		fail_msg("%s: the executor ended with %s %d, last message %u (%s)", what,
+			 end.by_signal ? "signal" : "status", end.status, end.message, end.text);
+	assert_int_equal(end.error, VGPU_ERROR_PROTOCOL);
+	assert_true(end.text[0]);
+}
+
 static void replies_drain(void)
 {
 	while (ring_take(&peer.replies, peer.reply, sizeof(peer.reply)) == RING_OK) {
@@ -62,7 +74,7 @@ static void request_try(const struct victim_shape *shape, const void *payload, s
 		return;
 	if (!peer_has_ended(&peer))
 		fail_msg("%s: the executor hangs", shape->name);
-	peer_end_check(&peer, shape->name);
+	end_check(shape->name);
 	victim_open();
 }
 
@@ -102,7 +114,7 @@ static void truncated_requests(void **state)
 		assert_true(victim_shapes[i].bytes <= sizeof(zeros));
 		for (size_t bytes = 0; bytes < victim_shapes[i].bytes; bytes += 8) {
 			assert_true(peer_post(&peer, victim_shapes[i].opcode, VGPU_FLAG_REPLY, context, zeros, bytes));
-			peer_end_check(&peer, victim_shapes[i].name);
+			end_check(victim_shapes[i].name);
 			victim_open();
 		}
 	}
@@ -163,7 +175,7 @@ static void random_requests(void **state)
 		if (shape->bytes >= 8 && random_next() % 16)
 			bytes = tail_append(payload, shape->bytes);
 		if (!peer_post(&peer, shape->opcode, VGPU_FLAG_REPLY, named, payload, bytes) || peer_has_ended(&peer)) {
-			peer_end_check(&peer, shape->name);
+			end_check(shape->name);
 			victim_open();
 		}
 		if (i % 64 == 0)
@@ -207,7 +219,7 @@ static void garbage_in_the_ring(void **state)
 			break;
 		}
 		assert_int_equal(write(peer.doorbell, &one, sizeof(one)), sizeof(one));
-		peer_end_check(&peer, "garbage");
+		end_check("garbage");
 	}
 }
 
@@ -223,7 +235,7 @@ static void reply_index_out_of_range(void **state)
 		if (!peer_post(&peer, VGPU_OPCODE_SNAPSHOT, VGPU_FLAG_REPLY, 0, &question, sizeof(question)))
 			break;
 	}
-	peer_end_check(&peer, "reply index");
+	end_check("reply index");
 }
 
 static void silence_about_replies(void **state)
@@ -244,6 +256,47 @@ static void silence_about_replies(void **state)
 	assert_false(peer_close(&peer).by_signal);
 }
 
+static void no_hello(void **state)
+{
+	struct vgpu_snapshot_request question = {0};
+
+	(void)state;
+	assert_true(peer_start(&peer, getenv("VGPU_TEST_DRIVER"), PEER_CHANNEL_BYTES));
+	assert_true(peer_post(&peer, VGPU_OPCODE_SNAPSHOT, VGPU_FLAG_REPLY, 0, &question, sizeof(question)));
+	end_check("no HELLO");
+}
+
+static void two_hellos(void **state)
+{
+	struct vgpu_hello hello = {.version = VGPU_PROTOCOL_VERSION, .api_checksum = VGPU_API_CHECKSUM};
+
+	(void)state;
+	victim_open();
+	assert_true(peer_post(&peer, VGPU_OPCODE_HELLO, VGPU_FLAG_REPLY, 0, &hello, sizeof(hello)));
+	end_check("two HELLOs");
+}
+
+static void another_version(void **state)
+{
+	struct vgpu_hello hello = {.version = VGPU_PROTOCOL_VERSION, .api_checksum = VGPU_API_CHECKSUM + 1};
+	struct vgpu_hello_reply reply;
+	struct vgpu_snapshot_request question = {0};
+
+	(void)state;
+	assert_true(peer_start(&peer, getenv("VGPU_TEST_DRIVER"), PEER_CHANNEL_BYTES));
+	assert_int_equal(peer_call(&peer, VGPU_OPCODE_HELLO, 0, &hello, sizeof(hello)), CUDA_SUCCESS);
+	memcpy(&reply, peer.reply, sizeof(reply));
+	assert_int_equal(reply.api_checksum, VGPU_API_CHECKSUM);
+	assert_true(peer_post(&peer, VGPU_OPCODE_SNAPSHOT, VGPU_FLAG_REPLY, 0, &question, sizeof(question)));
+	end_check("another version");
+	/* Nor does a second HELLO help; each would be a line of the log. */
+	assert_true(peer_start(&peer, getenv("VGPU_TEST_DRIVER"), PEER_CHANNEL_BYTES));
+	assert_int_equal(peer_call(&peer, VGPU_OPCODE_HELLO, 0, &hello, sizeof(hello)), CUDA_SUCCESS);
+	assert_true(peer_post(&peer, VGPU_OPCODE_HELLO, VGPU_FLAG_REPLY, 0, &hello, sizeof(hello)));
+	end_check("another version twice");
+}
+
+/* One STAGE record with so many bytes of data behind it. */
 static void stage_post(uint64_t total, uint64_t offset, uint32_t bytes, uint32_t source, uint64_t position)
 {
 	struct {
@@ -281,7 +334,7 @@ static void stage_abuse(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		victim_open();
 		stage_post(cases[i].total, cases[i].offset, cases[i].bytes, cases[i].source, cases[i].position);
-		peer_end_check(&peer, cases[i].what);
+		end_check(cases[i].what);
 	}
 	victim_open();
 	/* Promised, not sent. */
@@ -319,20 +372,20 @@ static void windows_out_of_range(void **state)
 	for (size_t i = 0; i < sizeof(uploads) / sizeof(uploads[0]); i++) {
 		victim_open();
 		assert_true(peer_post(&peer, VGPU_OPCODE_UPLOAD, 0, context, &uploads[i], sizeof(uploads[i])));
-		peer_end_check(&peer, "upload");
+		end_check("upload");
 	}
 	for (size_t i = 0; i < sizeof(downloads) / sizeof(downloads[0]); i++) {
 		victim_open();
 		assert_true(peer_post(&peer, VGPU_OPCODE_DOWNLOAD, VGPU_FLAG_REPLY, context, &downloads[i],
 				      sizeof(downloads[i])));
-		peer_end_check(&peer, "download");
+		end_check("download");
 	}
 	victim_open();
 	assert_true(peer_post(&peer, VGPU_OPCODE_UPLOAD_WINDOW_RELEASE, 0, context, &release, sizeof(release)));
-	peer_end_check(&peer, "release");
+	end_check("release");
 	victim_open();
 	assert_true(peer_post(&peer, VGPU_OPCODE_DOWNLOAD_INLINE, VGPU_FLAG_REPLY, context, &large, sizeof(large)));
-	peer_end_check(&peer, "inline download");
+	end_check("inline download");
 	/* The window used backwards: those bytes were given back. */
 	victim_open();
 	{
@@ -341,7 +394,7 @@ static void windows_out_of_range(void **state)
 		assert_true(peer_post(&peer, VGPU_OPCODE_UPLOAD, 0, context, &upload, sizeof(upload)));
 		upload.window_position = 0;
 		assert_true(peer_post(&peer, VGPU_OPCODE_UPLOAD, 0, context, &upload, sizeof(upload)));
-		peer_end_check(&peer, "upload backwards");
+		end_check("upload backwards");
 	}
 }
 
@@ -391,10 +444,17 @@ static int seed_choose(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(wrong_and_stale_handles), cmocka_unit_test(stage_abuse),
-		cmocka_unit_test(windows_out_of_range),	   cmocka_unit_test(reply_index_out_of_range),
-		cmocka_unit_test(silence_about_replies),   cmocka_unit_test(garbage_in_the_ring),
-		cmocka_unit_test(truncated_requests),	   cmocka_unit_test(corrupt_words),
+		cmocka_unit_test(no_hello),
+		cmocka_unit_test(two_hellos),
+		cmocka_unit_test(another_version),
+		cmocka_unit_test(wrong_and_stale_handles),
+		cmocka_unit_test(stage_abuse),
+		cmocka_unit_test(windows_out_of_range),
+		cmocka_unit_test(reply_index_out_of_range),
+		cmocka_unit_test(silence_about_replies),
+		cmocka_unit_test(garbage_in_the_ring),
+		cmocka_unit_test(truncated_requests),
+		cmocka_unit_test(corrupt_words),
 		cmocka_unit_test(random_requests),
 	};
 
