@@ -17,7 +17,7 @@
 #include "vgpu_ring.h"
 #include "vgpu_schedule.h"
 
-#define PEER_TIMEOUT_MS	   30000
+#define PEER_TIMEOUT_MS	   60000
 #define PEER_CHANNEL_BYTES (8u << 20)
 
 struct peer {

@@ -27,7 +27,7 @@
 #define ALLOCATIONS_MAX 4096
 #define ARENA_BYTES	(256ull << 20)
 #define SLOW_BYTES	4097
-#define SLOW_US		30000
+#define SLOW_US		100000
 #define DEVICE_NAME	"strict test driver"
 
 static struct object objects[OBJECTS_MAX];
