@@ -28,6 +28,7 @@ F_ADD_SEALS, F_SEAL_SHRINK, F_SEAL_FUTURE_WRITE = 1033, 2, 16
 
 # For what takes moments, on a machine that is busy with other things. Seconds.
 PATIENCE = 60.0
+WRONG_SETTINGS = 2  # exit code
 
 
 def packet(kind, body, magic=MAGIC, version=VERSION, size=None):
@@ -113,6 +114,15 @@ class Peer:
 
     def __exit__(self, *_):
         self.close()
+
+
+def listens(path):
+    """The file is there a moment before."""
+    try:
+        Peer(path).close()
+        return True
+    except (FileNotFoundError, ConnectionRefusedError):
+        return False
 
 
 class Device(Peer):

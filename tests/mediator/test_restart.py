@@ -2,12 +2,14 @@
 """What a mediator finds of the one before it: test_restart.py MEDIATOR TEST_EXECUTOR"""
 
 import array
+import contextlib
 import os
 import re
 import signal
 import socket
 import struct
 import sys
+import time
 
 import harness
 from harness import Device, Mediator, wait_until
@@ -87,6 +89,52 @@ def test_another_version():
     """Its executors' descriptors may be anything; its programs end, and the mediator works."""
     for version in (b"0.1.0", b"0.0.9/2", b""):
         restart(version, "what a mediator of another version has left is not adopted")
+
+
+def test_restart_keeps_a_device():
+    with Mediator("--keep=30") as first, Device(first.socket, vm_id=5) as device:
+        assert device.open(0).kind == harness.READY
+        device.ring()
+        assert device.interrupted()
+        first.stop(signal.SIGKILL)
+        # Nobody is there, and it works.
+        device.ring()
+        assert device.interrupted()
+        with Mediator("--keep=30", folder=first.folder) as second:
+            assert second.wait_log("adopted 1 connections and 1 executors")
+            device.ring()
+            assert device.interrupted()
+            # The device opens and closes channels as if nothing had been, and its identity is still taken.
+            assert device.open(1).kind == harness.READY
+            with Device(second.socket, vm_id=5) as other:
+                assert other.reply.error == harness.ERROR_REFUSED
+            assert device.close_channel(0).kind == harness.CLOSED
+            assert device.close_channel(1).kind == harness.CLOSED
+            assert device.open(0).kind == harness.READY
+            second.stop(signal.SIGINT)
+            assert device.is_closed()
+
+
+def test_restart_at_once_keeps_a_device():
+    """The keeper has not yet heard of the channel, nor of the first mediator's end, when the second one comes."""
+    with Mediator("--keep=30") as first, Device(first.socket, vm_id=5) as device:
+        # The driver's probe is over then.
+        first.descriptors_at_rest(children=1)
+        keeper, = first.children()
+        os.kill(keeper, signal.SIGSTOP)
+        try:
+            assert device.open(0).kind == harness.READY
+            first.stop(signal.SIGKILL)
+            with Mediator("--keep=30", folder=first.folder, wait=False) as second:
+                time.sleep(0.5)
+                os.kill(keeper, signal.SIGCONT)
+                assert second.wait_log("adopted 1 connections and 1 executors")
+                device.ring()
+                assert device.interrupted()
+                second.stop(signal.SIGINT)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(keeper, signal.SIGCONT)
 
 
 if __name__ == "__main__":
