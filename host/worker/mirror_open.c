@@ -241,6 +241,8 @@ bool mirror_open(struct mirror *mirror, const struct mirror_plan *plan)
 	    !executor_start(mirror, plan) || !start_send(mirror, plan, memory, counters, tenant)) {
 		mirror_end(mirror, VGPU_ERROR_NO_MEMORY, "the worker cannot start an executor: %s", strerror(errno));
 	} else if (ready_await(mirror)) {
+		/* A relay has nothing to say before it is told, however long the driver needs. */
+		mirror->link->heard_ms = link_now_ms();
 		mirror->memory = mapping;
 		mirror->counters = counters_mapping;
 		mirror_schedule_begin(&mirror->schedule, counters_mapping);

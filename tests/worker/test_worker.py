@@ -368,6 +368,17 @@ class Links(unittest.TestCase):
                            stack.worker.text(), 'the worker says so')
                 wait_until(lambda: not stack.worker.children(), 'the worker has no process left')
 
+    def test_slow_start(self):
+        """An executor, whose driver may need longer than peers may be silent: the relay has nothing to say before."""
+        with tempfile.TemporaryDirectory() as folder:
+            slow = Path(folder) / 'slow-executor'
+            slow.write_text(f'#!/bin/sh\n[ $# -gt 0 ] || sleep 5\nexec {build_directory()}/host/executor/cuda-executor "$@"\n')
+            slow.chmod(0o755)
+            with WorkerStack('--worker-lanes', '0', driver='/nonexistent/libcuda.so.1',
+                             worker_options=('--executor', str(slow), '--silence-ms', '2000')) as stack:
+                done = stack.mediator.run(EXAMPLES / 'vector_add', 1000)
+                self.assertEqual(done.returncode, 0, f'{done.stderr}{stack.worker.text()}')
+
     def test_packed_data(self):
         """Over a slow link less than the data crosses, in either direction, and it is the same data."""
         proxy = Proxy(free_port())
