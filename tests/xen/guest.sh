@@ -96,8 +96,12 @@ step_copy() {
 	until grep -q . /tmp/copied; do usleep 200000; done
 	right copy copying cat /tmp/copied
 }
-step_processors() {
+# For several channels at a time.
+step_room() {
 	echo 8192 >/sys/module/xen_gntalloc/parameters/limit
+}
+step_processors() {
+	step_room
 	processors
 }
 # While one process copies: gntalloc's default is one channel's memory.
