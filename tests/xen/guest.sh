@@ -83,7 +83,7 @@ steps() {
 			echo "GUEST step $step done"
 			done=$step
 		fi
-		usleep 200000
+		usleep 500000
 	done
 }
 step_compute() {
@@ -199,7 +199,8 @@ stay)
 	echo "GUEST ended"
 	poweroff -f
 	;;
-jobs)
+later | jobs)
+	until [ "$work" = jobs ] || [ "$(xenstore-read data/work)" = again ]; do sleep 1; done
 	compute
 	jobs
 	echo "GUEST done"
