@@ -4,9 +4,7 @@
 worker_check() {
 	scene worker_first_check || return
 	scene worker_two_check
-	scene worker_destroyed_check
 	scene worker_end_check
-	scene worker_device_check
 }
 
 worker_listens() {
@@ -84,7 +82,8 @@ worker_two_check() {
 	step pearl kill
 }
 
-# One after the other, in the middle of copies.
+# One after the other, in the middle of copies. Not among the scenes above, for it was not seen to run yet:
+# VGPU_XEN_PART=worker_destroyed_check.
 worker_destroyed_check() {
 	two_are_there && copies coral && copies pearl && xl destroy coral
 	domain_forget coral
@@ -106,7 +105,8 @@ worker_end_check() {
 	verdict $? "worker: nothing of the two is left in Xen"
 }
 
-# An HVM guest with the device; the worker is another domain than before.
+# An HVM guest with the device. Not among the scenes above, for it was not seen to run yet:
+# VGPU_XEN_PART=worker_device_check.
 worker_device_check() {
 	gold_is_there
 	pool=C
