@@ -19,8 +19,13 @@ HOST_PAGES := $(addprefix packaging/man/,mediator_phase3.8 vgpu-admin.8 vgpu-wor
 XEN_PAGES := $(addprefix packaging/man/,vgpu-xen.8 vgpu-xen-grants.8 vgpu-xen-jobs.8)
 GUEST_PAGES := packaging/man/vgpu-run.1
 MAN = $(DESTDIR)$(PREFIX)/share/man
+# What an operator copies or imports, and compares his settings with.
+SHARE = $(DESTDIR)$(PREFIX)/share/vgpu-cuda
+UNITS = $(DESTDIR)/etc/systemd/system
+INSTALL_UNIT = install -D -m 644 -t $(UNITS) packaging/systemd/$$unit && \
+	sed -i 's|^ExecStart=/usr/local/|ExecStart=$(PREFIX)/|' $(UNITS)/$$unit
 
-.PHONY: all packages configure build host install guest install-guest demo check check-sanitized check-systemd check-xen lint soak bench coverage clean
+.PHONY: all packages configure build host install guest install-guest demo check check-sanitized check-systemd check-xen fuzz lint soak bench coverage clean
 
 all: build
 
@@ -56,27 +61,22 @@ install: host
 	install -D -m 644 -t $(MAN)/man1 packaging/man/vgpu-qemu.1
 	install -D -m 644 packaging/bash-completion/vgpu-admin \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/vgpu-admin
-	install -D -m 644 packaging/grafana/vgpu-cuda.json $(DESTDIR)$(PREFIX)/share/vgpu-cuda/grafana.json
+	install -D -m 644 packaging/grafana/vgpu-cuda.json $(SHARE)/grafana.json
+	install -D -m 644 -t $(SHARE) packaging/mediator.conf
+	for folder in mediator.service.d vgpu-worker.service.d; do \
+		install -D -m 644 -t $(SHARE)/systemd/$$folder packaging/systemd/$$folder/*.conf || exit 1; done
 	install -D -m 711 $(BUILD)/host/jobs/vgpu-job-runner $(DESTDIR)$(PREFIX)/libexec/vgpu/vgpu-job-runner
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/vgpu-cuda $(addprefix $(BUILD)/,$(GUEST_LIBRARIES))
 	install -D -m 755 host/qemu/vgpu-qemu $(DESTDIR)$(PREFIX)/bin/vgpu-qemu
 	install -D -m 644 $(BUILD)/softgpu/driver/libsoftgpu.so.1 $(DESTDIR)$(PREFIX)/lib/vgpu/libsoftgpu.so.1
 	install -D -m 644 packaging/sysusers.d/vgpu-cuda.conf $(DESTDIR)/usr/lib/sysusers.d/vgpu-cuda.conf
 	install -D -m 644 packaging/tmpfiles.d/vgpu-cuda.conf $(DESTDIR)/usr/lib/tmpfiles.d/vgpu-cuda.conf
-	install -d $(DESTDIR)/etc/systemd/system
-	sed 's|^ExecStart=/usr/local/|ExecStart=$(PREFIX)/|' packaging/systemd/mediator.service \
-		>$(DESTDIR)/etc/systemd/system/mediator.service
-	sed 's|^ExecStart=/usr/local/|ExecStart=$(PREFIX)/|' packaging/systemd/vgpu-worker.service \
-		>$(DESTDIR)/etc/systemd/system/vgpu-worker.service
-	sed 's|^ExecStart=/usr/local/|ExecStart=$(PREFIX)/|' packaging/systemd/vgpu-jobs.service \
-		>$(DESTDIR)/etc/systemd/system/vgpu-jobs.service
+	for unit in mediator.service vgpu-worker.service vgpu-jobs.service; do $(INSTALL_UNIT) || exit 1; done
 	test ! -e $(BUILD)/host/xen/vgpu-xen || { \
 		install -D -m 755 -t $(DESTDIR)$(PREFIX)/sbin $(addprefix $(BUILD)/,$(XEN_SIDE)) && \
 		install -D -m 644 -t $(MAN)/man8 $(addprefix $(BUILD)/,$(XEN_PAGES)) && \
 		install -D -m 755 host/xen/vgpu-xen-qemu $(DESTDIR)$(PREFIX)/libexec/vgpu/vgpu-xen-qemu && \
-		for unit in vgpu-xen-grants.service vgpu-xen-jobs.service; do \
-			sed 's|^ExecStart=/usr/local/|ExecStart=$(PREFIX)/|' packaging/systemd/$$unit \
-				>$(DESTDIR)/etc/systemd/system/$$unit; done; }
+		for unit in vgpu-xen-grants.service vgpu-xen-jobs.service; do $(INSTALL_UNIT) || exit 1; done; }
 	test -e $(DESTDIR)/etc/vgpu/mediator.conf || \
 		install -D -m 644 packaging/mediator.conf $(DESTDIR)/etc/vgpu/mediator.conf
 
@@ -119,6 +119,19 @@ check-sanitized: packages
 	@ninja -C $(BUILD)-sanitized --quiet
 	@$(PYTHON) tests/run.py --build $(BUILD)-sanitized --suite sanitized
 
+# What reads guests' bytes, under libFuzzer: inputs that are always the same, or for SECONDS each.
+FUZZERS := $(addprefix tests/fuzz/fuzz_,executor image job seeds) softgpu/driver/fuzz_fatbin \
+	softgpu/engine/tests/fuzz_engine_module tests/executor/libstrict_driver.so
+fuzz: packages
+	@scripts/install-packages.sh clang
+	@scripts/install-packages.sh libclang-rt-$$(clang -dumpversion | cut -d. -f1)-dev
+	@test -f $(BUILD)-fuzz/build.ninja || \
+		CC=clang meson setup $(BUILD)-fuzz -Db_sanitize=address,undefined -Db_lundef=false >$(BUILD).log 2>&1 || \
+		{ cat $(BUILD).log; exit 1; }
+	@rm -f $(BUILD).log
+	@ninja -C $(BUILD)-fuzz --quiet $(FUZZERS)
+	@tests/fuzz/run.sh $(BUILD)-fuzz $(SECONDS)
+
 # Xen, a dom0 and its guests under emulation; minutes. Not part of check.
 check-xen: build
 	@VGPU_BUILD=$(abspath $(BUILD)) $(PYTHON) tests/xen/test_xen.py
@@ -145,4 +158,4 @@ coverage: configure
 	@cp $(BUILD)/api/coverage.md $(BUILD)/api/coverage-nvml.md docs/
 
 clean:
-	rm -rf $(BUILD) $(BUILD)-sanitized mediator_phase3
+	rm -rf $(BUILD) $(BUILD)-sanitized $(BUILD)-fuzz mediator_phase3

@@ -22,6 +22,8 @@
  *   --device N                      which (0)
  *   --also N                        with a context on that device too
  *   --each                          requests: also a line with begin and end of each, in nanoseconds
+ *   --told                          hog: begins when there is a line of standard input, or its end
+ *   --rounds N                      check: at least so many, however long they take
  */
 #include <getopt.h>
 #include <signal.h>
@@ -228,7 +230,7 @@ static void check(struct tenant *tenant)
 	/* The seed is in the low bits only, so one table serves all: index ^ seed is another thread's index. */
 	for (unsigned i = 0; i < count; i++)
 		wanted[i] = expected(i, options->iterations, 0);
-	while (seconds_now() < options->to && !interrupted) {
+	while ((seconds_now() < options->to || rounds < options->rounds_least) && !interrupted) {
 		unsigned seed = (unsigned)rounds % THREADS;
 		double start = seconds_now();
 
@@ -325,6 +327,8 @@ static void options_read(int count, char **arguments, struct options *options)
 		{"device", required_argument, NULL, 'd'},
 		{"also", required_argument, NULL, 'a'},
 		{"each", no_argument, NULL, 'e'},
+		{"told", no_argument, NULL, 'w'},
+		{"rounds", required_argument, NULL, 'r'},
 		{0},
 	};
 	int option;
@@ -363,6 +367,12 @@ static void options_read(int count, char **arguments, struct options *options)
 			break;
 		case 'e':
 			options->tells_each = true;
+			break;
+		case 'w':
+			options->is_told = true;
+			break;
+		case 'r':
+			options->rounds_least = strtoull(optarg, NULL, 10);
 			break;
 		default:
 			exit(64);

@@ -9,7 +9,8 @@ struct options {
 	double from, to, microseconds, pause;
 	unsigned iterations, blocks, batch, streams;
 	int device, also; /* also -1: none */
-	bool tells_each;
+	bool tells_each, is_told;
+	unsigned long long rounds_least;
 };
 
 /* Of CLOCK_MONOTONIC. */

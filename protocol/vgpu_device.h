@@ -97,6 +97,7 @@ enum vgpu_channel_error {
 	VGPU_ERROR_MEDIATOR_LOST = 8,	/* the mediator ended while the channel was open */
 	VGPU_ERROR_START_TIMEOUT = 9,	/* the executor did not become ready in time */
 	VGPU_ERROR_KERNEL_TIMEOUT = 10, /* a kernel ran longer than the tenant's kernels may */
+	VGPU_ERROR_HOST_MEMORY = 11,	/* a worker's kernel has killed the executor; guests are told EXECUTOR_DIED */
 };
 
 #endif

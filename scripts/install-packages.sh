@@ -1,10 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Installs the packages that building, the demo and the tests need, where they are missing (Debian).
+# Installs the packages that building, the demo and the tests need, or those that are named, where they are missing
+# (Debian).
 set -eu
 cd "$(dirname "$0")/.."
 
-wanted=$(cat packaging/packages.txt host/qemu/packages.txt guest/image/packages.txt 2>/dev/null |
+wanted=$*
+[ $# -gt 0 ] || wanted=$(cat packaging/packages.txt host/qemu/packages.txt guest/image/packages.txt 2>/dev/null |
 	sed 's/#.*//' | tr -s ' \t\n' '\n' | sort -u)
 missing=
 for package in $wanted; do

@@ -11,179 +11,17 @@
 #include "array_transfer.h"
 #include "capture.h"
 #include "copy.h"
+#include "copy_side.h"
 #include "doubt.h"
 #include "host_calls.h"
 #include "host_function.h"
 #include "memory.h"
 #include "transfer.h"
 
-enum side_kind {
-	SIDE_DEVICE,
-	SIDE_ARRAY,
-	SIDE_SHARED, /* the executor has it at the same address */
-	SIDE_HOST,
-};
-
-struct side {
-	enum side_kind kind;
-	uint64_t address; /* of the first byte that is copied */
-	size_t row_bytes; /* from one row to the next */
-	size_t slice_rows;
-	size_t bytes; /* from the first byte that is copied to the last one */
-	uint32_t array_id;
-	uint32_t element_bytes;
-	size_t x_bytes, y, z; /* in an array */
-};
-
-/* One side of the descriptor. */
-struct description {
-	CUmemorytype type;
-	const void *host;
-	CUdeviceptr device;
-	CUarray array;
-	size_t x_bytes, y, z, level, pitch, height;
-};
-
-static bool span_fits(size_t begin, size_t count, size_t extent)
-{
-	return begin <= extent && count <= extent - begin;
-}
-
-static CUresult array_read(const struct description *description, const CUDA_MEMCPY3D *copy, struct side *ret_side)
-{
-	uint32_t id;
-	const struct array *array = array_find(description->array, &id);
-
-	if (!array)
-		return description->array ? CUDA_ERROR_INVALID_HANDLE : CUDA_ERROR_INVALID_VALUE;
-	/* A width that ends inside a texel is the driver's to interpret: it takes it (seen with driver 580). */
-	if (!array->element_bytes || description->x_bytes % array->element_bytes ||
-	    !span_fits(description->x_bytes, copy->WidthInBytes, array->descriptor.Width * array->element_bytes) ||
-	    !span_fits(description->y, copy->Height, array_rows(array)) ||
-	    !span_fits(description->z, copy->Depth, array_slices(array)))
-		return CUDA_ERROR_INVALID_VALUE;
-	*ret_side = (struct side){
-		.kind = SIDE_ARRAY,
-		.array_id = id,
-		.element_bytes = array->element_bytes,
-		.x_bytes = description->x_bytes,
-		.y = description->y,
-		.z = description->z,
-	};
-	return CUDA_SUCCESS;
-}
-
-/* A pitch or height of 0 says that rows or slices follow each other closely. */
-static CUresult linear_read(const struct description *description, const CUDA_MEMCPY3D *copy, struct side *side)
-{
-	size_t pitch = description->pitch, height = description->height;
-	size_t row_reach, slice_reach, rows, offset, bytes;
-
-	if (__builtin_add_overflow(description->x_bytes, copy->WidthInBytes, &row_reach) ||
-	    __builtin_add_overflow(description->y, copy->Height, &slice_reach))
-		return CUDA_ERROR_INVALID_VALUE;
-	if (pitch > DOUBT_PITCH_MAX && (copy->Height > 1 || copy->Depth > 1))
-		return CUDA_ERROR_INVALID_VALUE;
-	if (!pitch)
-		pitch = row_reach;
-	if (!height || (copy->Depth == 1 && !description->z && height < slice_reach))
-		height = slice_reach;
-	if (pitch < row_reach || height < slice_reach)
-		return CUDA_ERROR_INVALID_VALUE;
-	if (__builtin_mul_overflow(description->z, height, &rows) ||
-	    __builtin_add_overflow(rows, description->y, &rows) || __builtin_mul_overflow(rows, pitch, &offset) ||
-	    __builtin_add_overflow(offset, description->x_bytes, &offset) ||
-	    __builtin_add_overflow(side->address, offset, &side->address))
-		return CUDA_ERROR_INVALID_VALUE;
-	if (__builtin_mul_overflow(copy->Depth - 1, height, &rows) ||
-	    __builtin_add_overflow(rows, copy->Height - 1, &rows) || __builtin_mul_overflow(rows, pitch, &bytes) ||
-	    __builtin_add_overflow(bytes, copy->WidthInBytes, &bytes) || side->address + bytes < side->address)
-		return CUDA_ERROR_INVALID_VALUE;
-	side->row_bytes = pitch;
-	side->slice_rows = height;
-	side->bytes = bytes;
-	return CUDA_SUCCESS;
-}
-
-static CUresult side_read(const struct description *description, const CUDA_MEMCPY3D *copy, struct side *ret_side)
-{
-	struct side side = {0};
-	CUresult result;
-
-	if (description->level)
-		return CUDA_ERROR_INVALID_VALUE;
-	switch (description->type) {
-	case CU_MEMORYTYPE_HOST:
-		/* As in copy_up(). */
-		side.address = (uintptr_t)description->host;
-		side.kind = copy_host_is_device(side.address) ? SIDE_DEVICE : SIDE_HOST;
-		break;
-	case CU_MEMORYTYPE_DEVICE:
-		side.address = description->device;
-		side.kind = SIDE_DEVICE;
-		break;
-	case CU_MEMORYTYPE_UNIFIED:
-		side.address = description->device;
-		side.kind = memory_is_device(description->device) ? SIDE_DEVICE : SIDE_HOST;
-		break;
-	case CU_MEMORYTYPE_ARRAY:
-		return array_read(description, copy, ret_side);
-	default:
-		return CUDA_ERROR_INVALID_VALUE;
-	}
-	if (!side.address)
-		return CUDA_ERROR_INVALID_VALUE;
-	result = linear_read(description, copy, &side);
-	if (result)
-		return result;
-	if (side.kind == SIDE_HOST && copy_host_is_shared((const void *)(uintptr_t)side.address, side.bytes))
-		side.kind = SIDE_SHARED;
-	*ret_side = side;
-	return CUDA_SUCCESS;
-}
-
-/* Of sides that the executor can reach, or that are called the program's. */
-static CUDA_MEMCPY3D shape_wire(const struct side *to, const struct side *from, const CUDA_MEMCPY3D *copy)
-{
-	static const CUmemorytype types[] = {
-		[SIDE_DEVICE] = CU_MEMORYTYPE_DEVICE,
-		[SIDE_ARRAY] = CU_MEMORYTYPE_ARRAY,
-		[SIDE_SHARED] = CU_MEMORYTYPE_HOST,
-		[SIDE_HOST] = CU_MEMORYTYPE_HOST,
-	};
-	CUDA_MEMCPY3D wire = {
-		.srcMemoryType = types[from->kind],
-		.srcXInBytes = from->x_bytes,
-		.srcY = from->y,
-		.srcZ = from->z,
-		.srcPitch = from->row_bytes,
-		.srcHeight = from->slice_rows,
-		.dstMemoryType = types[to->kind],
-		.dstXInBytes = to->x_bytes,
-		.dstY = to->y,
-		.dstZ = to->z,
-		.dstPitch = to->row_bytes,
-		.dstHeight = to->slice_rows,
-		.WidthInBytes = copy->WidthInBytes,
-		.Height = copy->Height,
-		.Depth = copy->Depth,
-	};
-
-	if (from->kind == SIDE_DEVICE)
-		wire.srcDevice = from->address;
-	else
-		wire.srcHost = (const void *)(uintptr_t)from->address;
-	if (to->kind == SIDE_DEVICE)
-		wire.dstDevice = to->address;
-	else
-		wire.dstHost = (void *)(uintptr_t)to->address;
-	return wire;
-}
-
 static CUresult shape_on_host(const struct copy_order *order, const struct side *to, const struct side *from,
 			      const CUDA_MEMCPY3D *copy)
 {
-	CUDA_MEMCPY3D wire = shape_wire(to, from, copy);
+	CUDA_MEMCPY3D wire = copy_sides_wire(to, from, copy);
 	CUresult result;
 
 	if (!order->peers)
@@ -346,37 +184,6 @@ static CUresult shape_copy(const struct copy_order *order, const struct side *to
 	return shape_with_device(order, other, to_program ? to : from, !to_program, copy);
 }
 
-static CUresult sides_read(const CUDA_MEMCPY3D *copy, struct side *ret_to, struct side *ret_from)
-{
-	const struct description source = {
-		.type = copy->srcMemoryType,
-		.host = copy->srcHost,
-		.device = copy->srcDevice,
-		.array = copy->srcArray,
-		.x_bytes = copy->srcXInBytes,
-		.y = copy->srcY,
-		.z = copy->srcZ,
-		.level = copy->srcLOD,
-		.pitch = copy->srcPitch,
-		.height = copy->srcHeight,
-	};
-	const struct description destination = {
-		.type = copy->dstMemoryType,
-		.host = copy->dstHost,
-		.device = copy->dstDevice,
-		.array = copy->dstArray,
-		.x_bytes = copy->dstXInBytes,
-		.y = copy->dstY,
-		.z = copy->dstZ,
-		.level = copy->dstLOD,
-		.pitch = copy->dstPitch,
-		.height = copy->dstHeight,
-	};
-	CUresult result = side_read(&destination, copy, ret_to);
-
-	return result ? result : side_read(&source, copy, ret_from);
-}
-
 CUresult copy_shape(const CUDA_MEMCPY3D *copy, CUstream stream, bool per_thread_default, bool waits)
 {
 	return copy_shape_between(copy, NULL, stream, per_thread_default, waits);
@@ -396,7 +203,7 @@ CUresult copy_shape_between(const CUDA_MEMCPY3D *copy, const struct copy_peers *
 	if (copy->WidthInBytes == 0 || copy->Height == 0 || copy->Depth == 0)
 		return CUDA_SUCCESS;
 	order.peers = peers;
-	result = sides_read(copy, &to, &from);
+	result = copy_sides_read(copy, &to, &from);
 	return result ? result : shape_copy(&order, &to, &from, copy);
 }
 
@@ -447,7 +254,7 @@ static CUresult sides_describe(const struct side *to, const struct side *from, c
 	}
 	ret_description->type = CU_GRAPH_NODE_TYPE_MEMCPY;
 	ret_description->wire = (struct vgpu_graph_memcpy){
-		.copy = shape_wire(to, from, copy),
+		.copy = copy_sides_wire(to, from, copy),
 		.source_array = from->array_id,
 		.destination_array = to->array_id,
 	};
@@ -475,7 +282,7 @@ CUresult copy_shape_describe(const CUDA_MEMCPY3D *copy, bool as_program, struct 
 	*ret_description = (struct copy_description){0};
 	if (copy->WidthInBytes == 0 || copy->Height == 0 || copy->Depth == 0)
 		return CUDA_ERROR_INVALID_VALUE;
-	result = sides_read(copy, &to, &from);
+	result = copy_sides_read(copy, &to, &from);
 	return result ? result : sides_describe(&to, &from, copy, as_program, ret_description);
 }
 

@@ -37,6 +37,7 @@ static CUresult failure_result(enum vgpu_channel_error error)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	case VGPU_ERROR_NO_DRIVER:
 	case VGPU_ERROR_EXECUTOR_DIED:
+	case VGPU_ERROR_HOST_MEMORY:
 	case VGPU_ERROR_MEDIATOR_LOST:
 	case VGPU_ERROR_START_TIMEOUT:
 		return CUDA_ERROR_SYSTEM_NOT_READY;

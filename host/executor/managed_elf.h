@@ -7,7 +7,7 @@
  * moved by resolving those relocations here and taking the bit away: the driver then knows of no managed variable,
  * and what the code uses lies where we want it. A copy that nothing names stays in the device's memory.
  *
- * The file comes from a guest: image_elf_is_sound() has been asked, everything else is checked here.
+ * The file comes from a guest, maybe packed: all of it is checked here, first by image_elf_is_sound().
  */
 #ifndef EXECUTOR_MANAGED_ELF_H
 #define EXECUTOR_MANAGED_ELF_H

@@ -148,6 +148,8 @@ static int scan_gpus(struct admin_request *request)
 		char fault[128];
 
 		gpu_events_describe(request->mediator->gpu_events, probe_device_gpu(&device), fault, sizeof(fault));
+		if (!fault[0])
+			gpu_hangs_describe(&request->mediator->gpu_hangs, i, fault, sizeof(fault));
 		if (device.reaches_host && !fault[0])
 			snprintf(fault, sizeof(fault), "kernels reach the host's memory");
 		for (unsigned at = 0; at < known && at < SCHEDULERS_MAX; at++) {
@@ -183,7 +185,7 @@ static int gpu_take(struct admin_request *request, struct probe_device *ret_devi
 		    strcmp(text, device.instance) != 0)
 			continue;
 		*ret_device = device;
-		return 0;
+		return (int)i;
 	}
 	return admin_fail(request, ADMIN_NOT_FOUND, "%s: there is no such GPU (scan-gpus)", text);
 }
@@ -263,15 +265,18 @@ static int clear_gpu(struct admin_request *request)
 	struct probe_device device;
 	char name[ADMIN_VALUE_BYTES];
 	bool is_whole;
+	int gpu;
 
 	if (admin_text(request, "gpu", name, sizeof(name)) == 0 &&
 	    gpu_events_worker_clear(request->mediator->gpu_events, name)) {
 		log_info("[ADMIN] GPU %s: its errors are cleared by %s", name, request->who);
 		return 0;
 	}
-	if (gpu_take(request, &device, &is_whole) < 0)
+	gpu = gpu_take(request, &device, &is_whole);
+	if (gpu < 0)
 		return -1;
-	if (!gpu_events_clear(request->mediator->gpu_events, probe_device_gpu(&device)))
+	if (!(gpu_hangs_clear(&request->mediator->gpu_hangs, (unsigned)gpu) |
+	      gpu_events_clear(request->mediator->gpu_events, probe_device_gpu(&device))))
 		return admin_fail(request, ADMIN_CONFLICT, "%s: nothing is known to be wrong with it",
 				  probe_device_gpu(&device));
 	log_info("[ADMIN] %s: its errors are cleared by %s", probe_device_gpu(&device), request->who);

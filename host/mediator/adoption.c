@@ -34,7 +34,12 @@ enum {
 };
 _Static_assert(CHANNEL_FDS <= KEEPER_FDS_MAX, "they go into one entry");
 
-/* Of the same program on both sides: a mediator of another version finds another size and starts anew. */
+/*
+ * Of the same program on both sides; what a mediator of another version has kept is not looked at. The number changes
+ * with what is kept, and with what its descriptors are.
+ */
+#define KEPT_VERSION VGPU_VERSION "/2"
+
 struct kept_session {
 	uint64_t number;
 	struct ucred peer;
@@ -91,7 +96,7 @@ void adoption_session_keep(struct session *session)
 		.channel_bytes = session->channel_bytes,
 		.xen_domain = session->xen_domain,
 		.xen_grants = session->xen_grants,
-		.version = VGPU_VERSION,
+		.version = KEPT_VERSION,
 	};
 	struct keeper_entry entry = {
 		.kind = KEEPER_SESSION,
@@ -161,17 +166,27 @@ static void entry_close(struct keeper_entry *entry)
 	}
 }
 
+/* Sessions come before their channels. */
+static bool session_is_foreign(const struct keeper_entry *entry)
+{
+	struct kept_session kept;
+
+	if (entry->kind != KEEPER_SESSION)
+		return false;
+	memcpy(&kept, entry->blob, sizeof(kept));
+	return entry->bytes != sizeof(kept) || strncmp(kept.version, KEPT_VERSION, sizeof(kept.version)) != 0;
+}
+
 static bool session_adopt(struct mediator *mediator, struct keeper_entry *entry)
 {
 	struct kept_session kept;
 	struct session_state state;
 
-	if (entry->bytes != sizeof(kept) || entry->fd_count != SESSION_FDS)
+	if (entry->fd_count != SESSION_FDS)
 		return false;
 	memcpy(&kept, entry->blob, sizeof(kept));
 	kept.name[sizeof(kept.name) - 1] = '\0';
-	if (strncmp(kept.version, VGPU_VERSION, sizeof(kept.version)) != 0 ||
-	    (kept.kind != SESSION_DEVICE && kept.kind != SESSION_CLIENT))
+	if (kept.kind != SESSION_DEVICE && kept.kind != SESSION_CLIENT)
 		return false;
 	state = (struct session_state){
 		.number = kept.number,
@@ -257,6 +272,7 @@ void adoption_begin(struct mediator *mediator)
 	struct keeper_entry entry;
 	unsigned sessions = 0, channels = 0, lost = 0;
 	char path[PATH_MAX];
+	bool is_foreign = false;
 	bool found;
 
 	mediator->keeper = -1;
@@ -270,9 +286,10 @@ void adoption_begin(struct mediator *mediator)
 		return;
 	}
 	while (found && keeper_take(mediator->keeper, &entry)) {
-		if (entry.kind == KEEPER_SESSION && session_adopt(mediator, &entry))
+		is_foreign |= session_is_foreign(&entry);
+		if (entry.kind == KEEPER_SESSION && !is_foreign && session_adopt(mediator, &entry))
 			sessions++;
-		else if (entry.kind == KEEPER_CHANNEL && channel_adopt_entry(mediator, &entry))
+		else if (entry.kind == KEEPER_CHANNEL && !is_foreign && channel_adopt_entry(mediator, &entry))
 			channels++;
 		else
 			lost++;
@@ -285,7 +302,9 @@ void adoption_begin(struct mediator *mediator)
 			mediator->keeper = -1;
 		found = false;
 	}
-	if (found)
+	if (is_foreign)
+		log_warning("[KEEPER] what a mediator of another version has left is not adopted: its programs end");
+	else if (found)
 		log_info("[KEEPER] adopted %u connections and %u executors%s", sessions, channels,
 			 lost ? "; others could not be" : "");
 }

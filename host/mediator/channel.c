@@ -90,85 +90,6 @@ void channel_die(struct channel *channel, enum vgpu_channel_error error, const c
 		channel->request.handlers->failed(channel, error, text);
 }
 
-static void executor_ready(struct channel *channel)
-{
-	if (channel->stage != CHANNEL_STARTING)
-		return;
-	channel->stage = CHANNEL_READY;
-	starts_success_note(&channel->mediator->starts, channel->pool_id, STARTS_READY);
-	event_del(channel->start_timer);
-	channel_start_descriptors_close(channel);
-	log_write_limited(&channel->request.log->events, LOG_LEVEL_INFO, "[CHANNEL] %s: ready, executor pid %d",
-			  channel->label, (int)executor_process_pid(channel->executor));
-	/* First, for the handler may close it. */
-	adoption_channel_keep(channel);
-	channel->request.handlers->ready(channel);
-}
-
-static bool error_is_known(uint32_t error)
-{
-	return error > VGPU_ERROR_NONE && error <= VGPU_ERROR_KERNEL_TIMEOUT;
-}
-
-static void executor_message(void *owner, const struct control_message *message)
-{
-	struct channel *channel = owner;
-	const struct vgpu_control_channel *body = &message->channel;
-	uint32_t type = message->header.type;
-
-	if (type == VGPU_CONTROL_EXECUTOR_READY) {
-		executor_ready(channel);
-		return;
-	}
-	if (type == VGPU_CONTROL_DRIVER_RESULT) {
-		channel_driver_result_take(channel, &message->driver_result);
-		return;
-	}
-	if (type == VGPU_CONTROL_GUEST_PROCESS) {
-		guest_process_take(channel, &message->guest_process);
-		return;
-	}
-	if (type == VGPU_CONTROL_TENANT_QUERY) {
-		tenant_reply(channel, &message->tenant_query);
-		return;
-	}
-	if (type == VGPU_CONTROL_SHARE_PUBLISH || type == VGPU_CONTROL_SHARE_QUERY ||
-	    type == VGPU_CONTROL_SHARE_WITHDRAW) {
-		share_answer(channel, message);
-		return;
-	}
-	if (type != VGPU_CONTROL_EXECUTOR_FAILED && type != VGPU_CONTROL_EXECUTOR_FAULT) {
-		log_write_limited(&channel->request.log->events, LOG_LEVEL_WARNING,
-				  "[CHANNEL] %s: the executor sent a message of type %u", channel->label, type);
-		executor_process_end(channel->executor);
-		return;
-	}
-	channel->fault_error = error_is_known(body->error) ? body->error : VGPU_ERROR_EXECUTOR_DIED;
-	log_text_copy(channel->fault_text, sizeof(channel->fault_text), body->text, sizeof(body->text));
-	if (channel_move(channel, channel->fault_text))
-		return;
-	if (channel->fault_error == VGPU_ERROR_PROTOCOL || channel->fault_error == VGPU_ERROR_KERNEL_TIMEOUT)
-		tenant_fault_note(channel->request.tenant, body->text);
-	log_write_limited(&channel->request.log->events, LOG_LEVEL_WARNING, "[CHANNEL] %s: executor: %s",
-			  channel->label, channel->fault_text);
-	executor_process_end(channel->executor);
-	if (channel->stage == CHANNEL_STARTING || channel->stage == CHANNEL_READY)
-		channel_die(channel, channel->fault_error, channel->fault_text);
-}
-
-/* What an executor did in its life, as it counted. */
-static void counters_report(struct channel *channel)
-{
-	struct vgpu_executor_counters did = counters_page_read(&channel->counters);
-
-	log_write_limited(&channel->request.log->events, LOG_LEVEL_INFO,
-			  "[CHANNEL] %s: %" PRIu64 " calls, %" PRIu64 " launches, %" PRIu64
-			  " bytes to the device, %" PRIu64 " bytes from the device, %" PRIu64 " errors, %" PRIu64
-			  " launches in chains",
-			  channel->label, did.calls, did.launches, did.bytes_to_device, did.bytes_from_device,
-			  did.errors, did.launches_chained);
-}
-
 /* The scheduler's handler. The executor is ended, for nothing else ends a kernel. */
 static void kernel_overdue(void *owner)
 {
@@ -197,49 +118,6 @@ struct scheduler_join channel_join(struct channel *channel)
 		.sees_all = !channel->is_placed || worker_owns_gpu(channel->request.gpu),
 	};
 }
-
-static void channels_behind_start(struct mediator *mediator);
-
-static void executor_ended(void *owner, const char *how, bool killed)
-{
-	struct channel *channel = owner;
-	struct mediator *mediator = channel->mediator;
-
-	channel->executor = NULL;
-	if (killed && executor_group_kill_take(&channel->request.tenant->group)) {
-		channel->request.tenant->group_kills++;
-		how = "the executor was killed, for its tenant's executors have used up their memory of the host";
-		log_warning("[CGROUP] %s: %s", channel->label, how);
-	}
-	/* A relay that said nothing. */
-	if (channel->fault_error == VGPU_ERROR_NONE)
-		(void)channel_move(channel, how);
-	shares_forget(channel);
-	channel_schedule_leave(channel);
-	counters_report(channel);
-	counters_page_retire(&channel->mediator->counters, channel->pool_id, &channel->counters);
-	usage_retire(&channel->request.tenant->usage, &channel->counters);
-	counters_page_destroy(&channel->counters);
-	if (channel->stage == CHANNEL_CLOSING || channel->stage == CHANNEL_DEAD)
-		log_write_limited(&channel->request.log->events, LOG_LEVEL_INFO, "[CHANNEL] %s: %s", channel->label,
-				  how);
-	if (channel->stage == CHANNEL_CLOSING || channel->stage == CHANNEL_MOVING)
-		channel_clean(channel);
-	else if (channel->stage != CHANNEL_DEAD && channel->fault_error != VGPU_ERROR_NONE)
-		channel_die(channel, channel->fault_error, channel->fault_text);
-	else if (channel->stage != CHANNEL_DEAD) {
-		channel->request.tenant->usage.deaths++;
-		channel->mediator->counters.deaths[channel->pool_id - 'A']++;
-		tenant_fault_note(channel->request.tenant, how);
-		channel_die(channel, VGPU_ERROR_EXECUTOR_DIED, how);
-	}
-	channels_behind_start(mediator);
-}
-
-const struct executor_process_handlers channel_executor_handlers = {
-	.message = executor_message,
-	.ended = executor_ended,
-};
 
 static void channel_start_late(struct channel *channel)
 {
@@ -473,7 +351,7 @@ static struct channel *unblocked_channel_find(const struct mediator *mediator)
 }
 
 /* From the start each time, as below. */
-static void channels_behind_start(struct mediator *mediator)
+void channels_behind_start(struct mediator *mediator)
 {
 	struct channel *channel;
 

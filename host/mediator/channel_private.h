@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a channel's files share: its life (channel.c) and the start of its executor (channel_start.c). */
+/*
+ * What a channel's files share: its life (channel.c), the start of its executor (channel_start.c), and what that says
+ * (channel_executor.c).
+ */
 #ifndef MEDIATOR_CHANNEL_PRIVATE_H
 #define MEDIATOR_CHANNEL_PRIVATE_H
 
@@ -9,12 +12,23 @@
 
 /* channel.c */
 
-extern const struct executor_process_handlers channel_executor_handlers;
-
 /* Reports the end of a channel that its owner did not ask for. The channel may be freed on return. */
 void channel_die(struct channel *channel, enum vgpu_channel_error error, const char *text);
 
 struct scheduler_join channel_join(struct channel *channel);
+
+/* Has its memory zeroed, and then goes on as its stage says. */
+void channel_clean(struct channel *channel);
+
+/* Starts those for which nobody's executor has to end any more. */
+void channels_behind_start(struct mediator *mediator);
+
+/* channel_executor.c */
+
+extern const struct executor_process_handlers channel_executor_handlers;
+
+/* Its executor has ended without being asked to, or is made to; 'is_fault': it is its tenant's. */
+void channel_death_note(const struct channel *channel, bool is_fault, const char *how);
 
 /* channel_start.c */
 
@@ -33,9 +47,6 @@ bool channel_is_behind(const struct channel *channel);
 void channel_start_descriptors_close(struct channel *channel);
 
 void channel_descriptors_close(struct channel_request *request);
-
-/* Has its memory zeroed, and then goes on as its stage says. */
-void channel_clean(struct channel *channel);
 
 void channel_schedule_leave(struct channel *channel);
 

@@ -70,6 +70,36 @@ static int entries_visit(int directory, entry_handler *handler, void *argument)
 	return error ? -1 : 0;
 }
 
+/*
+ * Those of the cache, whose directory is made if need be. What is put into 'trash', where it is not NULL, is removed
+ * then. 0, or -1 with errno and a line in the log.
+ */
+static int cache_visit(struct compute_cache *cache, entry_handler *handler, void *argument,
+		       struct compute_cache_trash *trash)
+{
+	int result = -1;
+	int directory;
+	int error;
+
+	if (!cache->path)
+		return 0;
+	directory = compute_cache_directory_open(cache);
+	if (directory >= 0) {
+		if (trash)
+			*trash = (struct compute_cache_trash)COMPUTE_CACHE_TRASH(directory);
+		result = entries_visit(directory, handler, argument);
+	}
+	error = errno;
+	if (result < 0)
+		failure_log(cache, "");
+	if (directory >= 0 && trash)
+		compute_cache_trash_empty(cache, trash);
+	if (directory >= 0)
+		close(directory);
+	errno = error;
+	return result;
+}
+
 static void entry_count(void *argument, int directory, const char *name, const struct stat *status)
 {
 	unsigned *count = argument;
@@ -202,21 +232,8 @@ static void user_mark(void *argument, int directory, const char *name, const str
 int compute_cache_users_mark(struct compute_cache *cache, uid_t first, unsigned count, bool *marks)
 {
 	struct user_marks users = {.first = first, .count = count, .marks = marks};
-	int directory;
-	int result;
 
-	if (!cache->path)
-		return 0;
-	directory = compute_cache_directory_open(cache);
-	if (directory < 0) {
-		failure_log(cache, "");
-		return -1;
-	}
-	result = entries_visit(directory, user_mark, &users);
-	if (result < 0)
-		failure_log(cache, "");
-	close(directory);
-	return result;
+	return cache_visit(cache, user_mark, &users, NULL);
 }
 
 struct forgetting {
@@ -237,20 +254,9 @@ static void entry_forget(void *argument, int directory, const char *name, const 
 int compute_cache_user_forget(struct compute_cache *cache, uid_t user)
 {
 	struct forgetting forgetting = {.user = user};
-	int directory;
 
-	if (!cache->path)
-		return 0;
-	directory = compute_cache_directory_open(cache);
-	if (directory < 0) {
-		failure_log(cache, "");
+	if (cache_visit(cache, entry_forget, &forgetting, &forgetting.trash) < 0)
 		return -1;
-	}
-	forgetting.trash = (struct compute_cache_trash)COMPUTE_CACHE_TRASH(directory);
-	if (entries_visit(directory, entry_forget, &forgetting) < 0)
-		forgetting.error = errno;
-	compute_cache_trash_empty(cache, &forgetting.trash);
-	close(directory);
 	errno = forgetting.error;
 	if (forgetting.error)
 		failure_log(cache, "");
@@ -286,18 +292,6 @@ void compute_cache_clean(struct compute_cache *cache, bool (*is_in_use)(const vo
 			 const void *owner)
 {
 	struct cleaning cleaning = {.cache = cache, .is_in_use = is_in_use, .owner = owner, .now = time(NULL)};
-	int directory;
 
-	if (!cache->path)
-		return;
-	directory = compute_cache_directory_open(cache);
-	if (directory < 0) {
-		failure_log(cache, "");
-		return;
-	}
-	cleaning.trash = (struct compute_cache_trash)COMPUTE_CACHE_TRASH(directory);
-	if (entries_visit(directory, entry_clean, &cleaning) < 0)
-		failure_log(cache, "");
-	compute_cache_trash_empty(cache, &cleaning.trash);
-	close(directory);
+	(void)cache_visit(cache, entry_clean, &cleaning, &cleaning.trash);
 }

@@ -14,6 +14,9 @@
 
 #include "compute_cache.h"
 
+#define EXECUTOR_GROUP_KILL_TEXT \
+	"the executor was killed, for its tenant's executors have used up their memory of the host"
+
 struct executor_groups;
 
 struct executor_group_limits {

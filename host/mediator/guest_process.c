@@ -64,12 +64,13 @@ static struct channel *stale_find(const struct channel *channel, uint32_t proces
 	return NULL;
 }
 
+/* At once: when CUDA has started NVML must not answer for the other GPU any more. */
 static void telemetry_end(struct channel *channel)
 {
 	channel->fault_error = VGPU_ERROR_EXECUTOR_DIED;
 	snprintf(channel->fault_text, sizeof(channel->fault_text),
 		 "its process's CUDA is on another GPU, which NVML is to show");
-	executor_process_end(channel->executor);
+	executor_process_kill(channel->executor, channel->fault_text);
 	channel_die(channel, channel->fault_error, channel->fault_text);
 }
 

@@ -68,7 +68,12 @@ static bool log_check(const struct mediator *mediator, char *text)
 
 static bool gpus_check(const struct mediator *mediator, char *text)
 {
-	return gpu_events_look(mediator->gpu_events, text, HEALTH_TEXT_BYTES);
+	bool has_no_errors = gpu_events_look(mediator->gpu_events, text, HEALTH_TEXT_BYTES);
+
+	/* Errors that the GPU reports may be the reason. */
+	if (!has_no_errors)
+		return false;
+	return gpu_hangs_look(&mediator->gpu_hangs, text, HEALTH_TEXT_BYTES);
 }
 
 static bool metrics_check(const struct mediator *mediator, char *text)

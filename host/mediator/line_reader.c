@@ -44,10 +44,6 @@ static bool some_read(struct line_reader *reader, bool *ret_ended)
 	do {
 		count = control_read_bare(reader->output, reader->buffer + reader->used,
 					  sizeof(reader->buffer) - 1 - reader->used);
-		/* The pipe of an executor that a mediator of before sockets has started. */
-		if (count < 0 && errno == ENOTSOCK)
-			count = read(reader->output, reader->buffer + reader->used,
-				     sizeof(reader->buffer) - 1 - reader->used);
 	} while (count < 0 && errno == EINTR);
 	*ret_ended = count == 0 || (count < 0 && errno != EAGAIN);
 	if (count <= 0)

@@ -18,6 +18,7 @@
 
 #include "configuration.h"
 #include "counters.h"
+#include "gpu_hangs.h"
 #include "process.h"
 #include "starts.h"
 #include "tenant.h"
@@ -65,6 +66,7 @@ struct mediator {
 	struct channel_list channels;
 	struct cleaner *cleaner; /* NULL: the loop has ended */
 	struct silence *silence;
+	struct gpu_hangs gpu_hangs;
 	struct process_list processes;
 	struct tenant_list tenants;
 	struct scheduler_list schedulers;

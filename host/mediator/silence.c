@@ -8,10 +8,15 @@
 
 #include "channel_private.h"
 #include "mediator.h"
+#include "probe.h"
 #include "tenant.h"
+#include "worker.h"
 
 /* Whether the setting is still that nobody is looked at. */
 #define SETTING_LOOK_MS 1000
+
+/* Of the time that one may be stuck: others that are, for so long, are so for the same reason. */
+#define SHARED_PART 10
 
 struct silence {
 	struct mediator *mediator;
@@ -57,19 +62,59 @@ static struct channel *silent_find(const struct mediator *mediator)
 	return NULL;
 }
 
+/* This host's GPUs that it works with, as far as is known. None of a worker's: its executor is there. */
+static uint32_t gpus_of(const struct channel *channel)
+{
+	const struct probe *probe = channel->mediator->probe;
+	const volatile struct vgpu_executor_device *devices = channel->counters.values->devices;
+	unsigned count = probe_device_count(probe);
+	uint32_t gpus = 0;
+
+	if (worker_owns_gpu(channel->request.gpu))
+		return 0;
+	for (unsigned gpu = 0; gpu < count && gpu < GPU_HANGS_GPUS; gpu++) {
+		bool has_it = channel->is_placed && channel->request.gpu == gpu;
+
+		for (unsigned i = 0; i < VGPU_COUNTED_DEVICES && !channel->is_placed; i++)
+			has_it |= devices[i].contexts && devices[i].pci_place == probe_pci_place(probe, gpu);
+		gpus |= (uint32_t)has_it << gpu;
+	}
+	/* In the driver before there is a context. */
+	return gpus ? gpus : (uint32_t)((1ull << count) - 1);
+}
+
+/* Those of its GPUs with which another tenant's executor is stuck too, or that were seen to hang before. */
+static uint32_t gpus_hanging(const struct channel *channel)
+{
+	const struct mediator *mediator = channel->mediator;
+	uint32_t own = gpus_of(channel);
+	uint32_t hanging = own & mediator->gpu_hangs.gpus;
+	const struct channel *other;
+
+	LIST_FOREACH(other, &mediator->channels, link)
+	{
+		if (other->executor && other->request.tenant != channel->request.tenant &&
+		    other->standstill.kind == STANDSTILL_STUCK &&
+		    now_ms() - other->standstill.since_ms >= limits_of(mediator).stuck_ms / SHARED_PART)
+			hanging |= own & gpus_of(other);
+	}
+	return hanging;
+}
+
 /* The channel may be freed on return. */
 static void silent_end(struct channel *channel)
 {
 	char text[VGPU_CONTROL_TEXT_BYTES];
+	uint32_t hanging;
 
 	snprintf(text, sizeof(text), "the executor was %s", channel->silence);
 	channel->silence[0] = '\0';
 	executor_process_kill(channel->executor, text);
 	if (channel->stage != CHANNEL_READY)
 		return;
-	channel->request.tenant->usage.deaths++;
-	channel->mediator->counters.deaths[channel->pool_id - 'A']++;
-	tenant_fault_note(channel->request.tenant, text);
+	hanging = channel->standstill.kind == STANDSTILL_STUCK ? gpus_hanging(channel) : 0;
+	gpu_hangs_note(&channel->mediator->gpu_hangs, hanging);
+	channel_death_note(channel, !hanging, text);
 	channel_die(channel, VGPU_ERROR_EXECUTOR_DIED, text);
 }
 

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "control_socket.h"
 #include "executors.h"
 #include "log.h"
 #include "question.h"
@@ -169,7 +170,7 @@ bool executor_give(struct accounts *accounts, struct connection *connection, con
 	else
 		answer.error = errno;
 	/* A process that does not get it ends, and so does its executor. */
-	(void)files_send(connection->socket, &answer, sizeof(answer), NULL, 0, MSG_DONTWAIT);
+	(void)control_packet_send(connection->socket, &answer, sizeof(answer), NULL, 0);
 	return true;
 }
 
@@ -181,7 +182,7 @@ pid_t account_executor_ask(int socket, bool is_lasting, int control, int log)
 	struct executor_answer answer = {0};
 	ssize_t got;
 
-	if (files_send(socket, &question, sizeof(question), files, EXECUTOR_FILES, 0) < 0)
+	if (control_packet_send(socket, &question, sizeof(question), files, EXECUTOR_FILES) < 0)
 		return -1;
 	errno = ETIMEDOUT;
 	if (poll(&wait, 1, ANSWER_MS) <= 0)

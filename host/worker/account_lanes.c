@@ -50,8 +50,8 @@ bool lane_admit(struct accounts *accounts, struct connection *connection, const 
 	if (!owner || connection->account || connection->lane_of)
 		return false;
 	connection->lane_of = owner;
-	is_sent = files_send(connection->socket, &byte, sizeof(byte), owner->lane_files, ACCOUNT_LANE_FILES,
-			     MSG_DONTWAIT) == 0;
+	is_sent = control_packet_send(connection->socket, &byte, sizeof(byte), owner->lane_files, ACCOUNT_LANE_FILES) ==
+		  0;
 	if (--owner->lanes_left == 0)
 		lanes_forget(owner);
 	return is_sent;
@@ -88,7 +88,7 @@ int account_lanes_tell(int socket, const uint8_t token[LINK_TOKEN_BYTES], unsign
 	struct question question = {.kind = QUESTION_LANES, .lanes = count};
 
 	memcpy(question.token, token, sizeof(question.token));
-	return files_send(socket, &question, sizeof(question), files, ACCOUNT_LANE_FILES, 0);
+	return control_packet_send(socket, &question, sizeof(question), files, ACCOUNT_LANE_FILES);
 }
 
 int account_lane_ask(int socket, const uint8_t token[LINK_TOKEN_BYTES],
@@ -98,7 +98,7 @@ int account_lane_ask(int socket, const uint8_t token[LINK_TOKEN_BYTES],
 
 	memcpy(question.token, token, sizeof(question.token));
 	memcpy(question.key.certificate, certificate, sizeof(question.key.certificate));
-	if (files_send(socket, &question, sizeof(question), NULL, 0, 0) < 0)
+	if (control_packet_send(socket, &question, sizeof(question), NULL, 0) < 0)
 		return -1;
 	return answer_await(socket, ACCOUNT_LANE_FILES, ret_files);
 }

@@ -141,7 +141,7 @@ static void account_give(struct accounts *accounts, struct connection *connectio
 
 		connection->account->connections++;
 		/* One that does not get it ends. */
-		(void)files_send(connection->socket, &byte, sizeof(byte), files, ANSWER_FILES, MSG_DONTWAIT);
+		(void)control_packet_send(connection->socket, &byte, sizeof(byte), files, ANSWER_FILES);
 	}
 	if (counters >= 0)
 		close(counters);
@@ -165,6 +165,28 @@ static bool refusal_log(struct accounts *accounts, const struct connection *conn
 	log_text_copy(reason, sizeof(reason), question->reason, sizeof(question->reason));
 	log_write_limited(&accounts->refusals, LOG_LEVEL_INFO, "%s: refused: %s", connection->peer, reason);
 	return false;
+}
+
+/* Its process reports how the executor has ended, and waits for this. */
+static void executor_end_tell(const struct connection *connection, bool has_no_memory)
+{
+	struct control_message word = {.channel.error =
+					       has_no_memory ? VGPU_ERROR_HOST_MEMORY : VGPU_ERROR_EXECUTOR_DIED};
+
+	snprintf(word.channel.text, sizeof(word.channel.text), "%s",
+		 has_no_memory ? EXECUTOR_GROUP_KILL_TEXT : "the executor ended");
+	(void)control_send(connection->socket, VGPU_CONTROL_EXECUTOR_FAULT, &word);
+}
+
+static void executor_reaped(struct connection *connection)
+{
+	bool has_no_memory = connection->account && executor_group_kill_take(&connection->account->group);
+
+	connection->executor = 0;
+	if (has_no_memory)
+		log_warning("[CGROUP] %s: %s: " EXECUTOR_GROUP_KILL_TEXT, connection->peer, connection->account->label);
+	if (connection->socket >= 0)
+		executor_end_tell(connection, has_no_memory);
 }
 
 /* Before there is an executor. False: it is the end, or no question, or refused. */
@@ -231,11 +253,7 @@ void connection_reaped(struct accounts *accounts, pid_t process)
 			if (connection->executor)
 				kill(connection->executor, SIGKILL);
 		} else if (connection->executor == process) {
-			connection->executor = 0;
-			if (connection->account && executor_group_kill_take(&connection->account->group))
-				log_warning("[CGROUP] %s: %s: the executor was killed, for its tenant's executors have "
-					    "used up their memory of the host",
-					    connection->peer, connection->account->label);
+			executor_reaped(connection);
 		} else {
 			continue;
 		}
@@ -263,7 +281,7 @@ int account_known_tell(int socket)
 {
 	const struct question question = {.kind = QUESTION_KNOWN};
 
-	return files_send(socket, &question, sizeof(question), NULL, 0, 0);
+	return control_packet_send(socket, &question, sizeof(question), NULL, 0);
 }
 
 void account_refusal_tell(int socket, const char *reason)
@@ -271,7 +289,7 @@ void account_refusal_tell(int socket, const char *reason)
 	struct question question = {.kind = QUESTION_REFUSAL};
 
 	snprintf(question.reason, sizeof(question.reason), "%s", reason);
-	(void)files_send(socket, &question, sizeof(question), NULL, 0, 0);
+	(void)control_packet_send(socket, &question, sizeof(question), NULL, 0);
 }
 
 int account_ask(int socket, const struct account_key *key, const struct account_group *group, int *ret_tenant,
@@ -280,7 +298,7 @@ int account_ask(int socket, const struct account_key *key, const struct account_
 	const struct question question = {.kind = QUESTION_ACCOUNT, .key = *key, .group = *group};
 	int files[ANSWER_FILES];
 
-	if (files_send(socket, &question, sizeof(question), NULL, 0, 0) < 0 ||
+	if (control_packet_send(socket, &question, sizeof(question), NULL, 0) < 0 ||
 	    answer_await(socket, ANSWER_FILES, files) < 0)
 		return -1;
 	*ret_tenant = files[0];

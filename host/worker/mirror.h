@@ -75,6 +75,8 @@ struct mirror {
 	uint64_t moved_ms; /* meanwhile: when something last was */
 	uint64_t moved;	   /* and how far it was */
 	bool is_over;
+	bool is_end_awaited;	   /* the executor has ended without a word: the main process says how */
+	struct link_status end;	   /* what that has said; error 0: nothing yet */
 	struct link_status status; /* why, for the relay; error 0: nothing to say */
 	_Alignas(8) uint8_t record[VGPU_RECORD_BYTES_MAX];
 };

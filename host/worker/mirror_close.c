@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "mirror.h"
+#include "mirror_control.h"
 
 #define LAST_WORDS_MS 1000
 
@@ -135,6 +135,7 @@ void mirror_close(struct mirror *mirror)
 	/* Its end of the control socket is its life; the main process kills what is left when this one ends. */
 	if (mirror->executor_exit >= 0)
 		poll(&ended, 1, mirror->is_closing ? 1000 : 2000);
+	mirror_end_await(mirror);
 	/* An executor that has failed says why. */
 	mirror_log_take(&mirror->log, mirror->link);
 	if (mirror->counters)

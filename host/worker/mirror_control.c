@@ -7,6 +7,8 @@
 
 #include "control_socket.h"
 
+#define END_MS 2000
+
 /* Where the main process does not take the question the answer is that there is nothing. */
 static void question_pass(struct mirror *mirror, struct control_message *question)
 {
@@ -37,6 +39,7 @@ void mirror_control_take(struct mirror *mirror)
 	if (received < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (received <= 0) {
+		mirror->is_end_awaited = true;
 		mirror_finish(mirror, VGPU_ERROR_EXECUTOR_DIED, "the executor ended");
 		return;
 	}
@@ -67,10 +70,26 @@ void mirror_answer_take(struct mirror *mirror)
 		mirror->accounts = -1;
 		return;
 	}
+	if (answer.header.type == VGPU_CONTROL_EXECUTOR_FAULT) {
+		mirror->end.error = answer.channel.error;
+		memcpy(mirror->end.text, answer.channel.text, sizeof(mirror->end.text));
+		control_message_release(&answer);
+		return;
+	}
 	/* What the tenant may have is in the permit page, as the relay said. */
 	if (answer.header.type == VGPU_CONTROL_TENANT_REPLY)
 		answer.tenant_reply.quota_bytes = mirror->schedule.permit->limits.memory_bytes;
 	/* An executor that does not read asks in vain. */
 	(void)control_send(mirror->control, (enum vgpu_control_type)answer.header.type, &answer);
 	control_message_release(&answer);
+}
+
+void mirror_end_await(struct mirror *mirror)
+{
+	struct pollfd word = {.fd = mirror->accounts, .events = POLLIN};
+
+	while (mirror->is_end_awaited && !mirror->end.error && mirror->accounts >= 0 && poll(&word, 1, END_MS) > 0)
+		mirror_answer_take(mirror);
+	if (mirror->is_end_awaited && mirror->end.error == VGPU_ERROR_HOST_MEMORY)
+		mirror->status = mirror->end;
 }

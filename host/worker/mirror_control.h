@@ -11,4 +11,7 @@ void mirror_control_take(struct mirror *mirror);
 /* The same of the main process's. */
 void mirror_answer_take(struct mirror *mirror);
 
+/* Waits, for a short while, until the main process has said how the executor has ended, where that is awaited. */
+void mirror_end_await(struct mirror *mirror);
+
 #endif

@@ -92,6 +92,7 @@ static bool ready_await(struct mirror *mirror)
 	}
 	received = waits[0].revents ? control_receive(mirror->control, &message) : 0;
 	if (received <= 0) {
+		mirror->is_end_awaited = waits[0].revents;
 		mirror_end(mirror, VGPU_ERROR_EXECUTOR_DIED, "the executor did not start");
 		return false;
 	}

@@ -16,24 +16,6 @@ union files_control {
 	char bytes[CMSG_SPACE(CONTROL_DESCRIPTORS_MAX * sizeof(int))];
 };
 
-int files_send(int socket, const void *data, size_t bytes, const int *files, size_t count, int flags)
-{
-	union files_control control = {0};
-	struct iovec piece = {.iov_base = (void *)(uintptr_t)data, .iov_len = bytes};
-	struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1};
-	ssize_t sent;
-
-	if (count) {
-		message.msg_control = &control;
-		message.msg_controllen = CMSG_SPACE(count * sizeof(int));
-		control.header = (struct cmsghdr){
-			.cmsg_len = CMSG_LEN(count * sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
-		memcpy(CMSG_DATA(&control.header), files, count * sizeof(int));
-	}
-	sent = sendmsg(socket, &message, flags | MSG_NOSIGNAL);
-	return sent == (ssize_t)bytes ? 0 : -1;
-}
-
 ssize_t files_receive(int socket, void *data, size_t bytes, int ret_files[QUESTION_FILES_MAX], int flags)
 {
 	union files_control control = {0};

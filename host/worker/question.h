@@ -27,9 +27,6 @@ struct question {
 	char reason[QUESTION_REASON_BYTES]; /* of a refusal */
 };
 
-/* Sends bytes with files, which stay the caller's. 0, or -1 with errno. */
-int files_send(int socket, const void *data, size_t bytes, const int *files, size_t count, int flags);
-
 /*
  * Bytes received, 0 at the end, or -1 with errno. The files are the caller's, close-on-exec, -1 where there is none:
  * QUESTION_FILES_MAX of them.

@@ -74,6 +74,9 @@ void relay_last_take(struct relay *relay, const struct link_view *view);
 void relay_last_look(struct relay *relay, bool progress);
 void relay_link_lost(struct relay *relay);
 
+/* What a worker may say that it is, else 'otherwise'. */
+enum vgpu_channel_error relay_error_admit(uint32_t error, enum vgpu_channel_error otherwise);
+
 /* The first reason counts. */
 __attribute__((format(printf, 3, 4))) void relay_fault(struct relay *relay, enum vgpu_channel_error error,
 						       const char *format, ...);

@@ -18,6 +18,14 @@ void relay_fault(struct relay *relay, enum vgpu_channel_error error, const char 
 	va_end(arguments);
 }
 
+enum vgpu_channel_error relay_error_admit(uint32_t error, enum vgpu_channel_error otherwise)
+{
+	bool is_workers =
+		(error > VGPU_ERROR_NONE && error <= VGPU_ERROR_START_TIMEOUT) || error == VGPU_ERROR_HOST_MEMORY;
+
+	return is_workers ? (enum vgpu_channel_error)error : otherwise;
+}
+
 /* As the worker has said it. */
 static void last_tell(struct relay *relay)
 {
@@ -37,8 +45,7 @@ void relay_last_take(struct relay *relay, const struct link_view *view)
 
 	memcpy(last, view->payload, sizeof(*last));
 	last->text[sizeof(last->text) - 1] = '\0';
-	if (last->error == VGPU_ERROR_NONE || last->error > VGPU_ERROR_START_TIMEOUT)
-		last->error = VGPU_ERROR_EXECUTOR_DIED;
+	last->error = relay_error_admit(last->error, VGPU_ERROR_EXECUTOR_DIED);
 	relay->moved_ms = link_now_ms();
 }
 

@@ -133,8 +133,7 @@ static bool worker_open(const struct vgpu_control_executor_start *start, const s
 	link_consume(&relay.link, &view);
 	status.text[sizeof(status.text) - 1] = '\0';
 	if (status.error)
-		relay_fault(&relay, status.error <= VGPU_ERROR_START_TIMEOUT ? status.error : VGPU_ERROR_REFUSED,
-			    "worker: %.140s", status.text);
+		relay_fault(&relay, relay_error_admit(status.error, VGPU_ERROR_REFUSED), "worker: %.140s", status.text);
 	return !relay.fault;
 }
 

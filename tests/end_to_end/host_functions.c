@@ -299,7 +299,7 @@ static void test_error(void **state)
 	assert_int_equal(cuStreamQuery(stream), CUDA_ERROR_NOT_READY);
 	gate.is_open = true;
 	assert_int_equal(cuStreamSynchronize(stream), CUDA_ERROR_ILLEGAL_ADDRESS);
-	for (int i = 0; i < 1000 && !look.calls; i++)
+	for (int i = 0; i < 30000 && !look.calls; i++)
 		milliseconds_sleep(1);
 	assert_int_equal(look.calls, 1);
 	assert_int_equal(look.status, CUDA_ERROR_ILLEGAL_ADDRESS);

@@ -5,8 +5,9 @@
 
 #include "memory_calls.h"
 
-static CUcontext context;
-static CUfunction increment;
+/* One of each in a program, however many of its files include this. */
+__attribute__((weak)) CUcontext context;
+__attribute__((weak)) CUfunction increment;
 
 /* Makes the context current and loads the kernel; not 0: one of them failed. */
 static inline int increment_load(void)

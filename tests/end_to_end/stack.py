@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 # For what takes moments, on a machine that is busy with other things. Seconds.
-PATIENCE = 30
+PATIENCE = 60
 
 
 def build_directory():

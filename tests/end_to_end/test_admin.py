@@ -11,7 +11,7 @@ from pathlib import Path
 
 import tap
 from stack import Mediator, build_directory, wait_until
-from test_schedule import Tenants, lines_of
+from test_schedule import Tenants, end
 
 
 def admin(tenants, *arguments, code=0):
@@ -32,9 +32,8 @@ class Live(unittest.TestCase):
         machine disturbs it.
         """
         with Tenants() as tenants:
-            end = time.monotonic() + 60
             running = [tenants.spawn(name, 'saturate', '--blocks', '2', '--iterations', '5000', '--batch', '8',
-                                     '--from', time.monotonic(), '--to', end) for name in ('one', 'other')]
+                                     '--from', 0, '--to', time.monotonic() + 600) for name in ('one', 'other')]
             for name in ('one', 'other'):
                 tenants.mediator.wait_for_line(f'\\({name}\\) connected')
             for one, other, least, most in ((50, 50, 0.35, 0.65), (10, 90, 0, 0.3), (80, 20, 0.65, 1)):
@@ -61,18 +60,17 @@ class Live(unittest.TestCase):
                      for kind in ('vm', 'pool')}
             self.assertGreater(waits['pool'], 10)
             self.assertEqual(waits['pool'], waits['vm'])
-            for program in running:
-                program.send_signal(signal.SIGKILL)
-                program.communicate(timeout=60)
+            end(*running)
 
     def test_memory_of_a_running_program(self):
         with Tenants() as tenants:
-            program = tenants.spawn('small', 'hog', '--from', time.monotonic() + 3, '--to', time.monotonic() + 4)
+            program = tenants.spawn_told('small')
             tenants.mediator.wait_for_line('\\(small\\) connected')
             admin(tenants, 'update-vm', 'program:small', '--memory-mib=48')
-            output, _ = program.communicate(timeout=60)
-            self.assertLessEqual(lines_of(output)[-1]['bytes'], 48 << 20)
-            self.assertGreaterEqual(lines_of(output)[-1]['bytes'], 46 << 20)
+            got = tenants.told(program)
+            self.assertLessEqual(got, 48 << 20)
+            self.assertGreaterEqual(got, 46 << 20)
+            end(program)
 
     def test_rate(self):
         with Tenants() as tenants:
@@ -85,9 +83,9 @@ class Live(unittest.TestCase):
 
     def test_quarantine_hits_only_its_target(self):
         with Tenants() as tenants:
-            end = time.monotonic() + 4
-            good = tenants.spawn('good', 'check', '--blocks', '2', '--to', end)
-            bad = tenants.spawn('bad', 'check', '--blocks', '2', '--to', end)
+            until = time.monotonic() + 4
+            good = tenants.spawn('good', 'check', '--blocks', '2', '--to', until)
+            bad = tenants.spawn('bad', 'check', '--blocks', '2', '--to', until)
             for name in ('good', 'bad'):
                 tenants.mediator.wait_for_line(f'\\({name}\\) connected')
             admin(tenants, 'quarantine-vm', 'program:bad')
@@ -121,13 +119,12 @@ class Live(unittest.TestCase):
 
     def test_slow_waits_are_logged(self):
         with Tenants('--slow-wait', '1') as tenants:
-            end = time.monotonic() + 3
             running = [tenants.spawn(name, 'saturate', '--blocks', '2', '--iterations', '5000', '--batch', '8',
-                                     '--from', time.monotonic(), '--to', end) for name in ('one', 'other')]
+                                     '--from', 0, '--to', time.monotonic() + 600) for name in ('one', 'other')]
             tenants.mediator.wait_for_line(r'\[SLOW\] program=(one|other) waited \d+ ms for GPU 0')
-            for program in running:
-                output, _ = program.communicate(timeout=60)
-                self.assertEqual(program.returncode, 0, output)
+            wait_until(lambda: sum(row['waits'] for row in admin(tenants, 'top', '--once', '--interval=1')['tenants']) > 100,
+                       'they have waited often')
+            end(*running)
             # However many there were.
             self.assertLess(tenants.mediator.text().count('[SLOW]'), 10)
 
@@ -136,7 +133,7 @@ class Live(unittest.TestCase):
             tenants.mediator.options += ('--database', str(tenants.mediator.directory / 'vgpu.db'))
             tenants.mediator.stop()
             tenants.mediator.start()
-            program = tenants.spawn('kept', 'hog', '--from', time.monotonic() + 6, '--to', time.monotonic() + 7)
+            program = tenants.spawn_told('kept')
             tenants.mediator.wait_for_line('\\(kept\\) connected')
             admin(tenants, 'update-vm', 'program:kept', '--memory-mib=32', '--weight=7')
             tenants.mediator.stop()
@@ -144,8 +141,8 @@ class Live(unittest.TestCase):
             tenants.mediator.wait_for_line('adopted 1 connections and 1 executors')
             vm = admin(tenants, 'show-vm', 'program:kept')
             self.assertEqual((vm['weight'], vm['memory-mib'], vm['programs']), (7, 32, 1))
-            output, _ = program.communicate(timeout=60)
-            self.assertLessEqual(lines_of(output)[-1]['bytes'], 32 << 20)
+            self.assertLessEqual(tenants.told(program), 32 << 20)
+            end(program)
             tenants.mediator.stop(signal.SIGINT)
 
 

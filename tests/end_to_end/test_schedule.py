@@ -10,6 +10,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import tempfile
 import time
 import unittest
@@ -47,8 +48,24 @@ class Tenants:
             path.symlink_to(PROGRAM)
         return path
 
-    def spawn(self, name, *arguments):
-        return self.mediator.spawn(self.program(name), *arguments)
+    def spawn(self, name, *arguments, **how):
+        return self.mediator.spawn(self.program(name), *arguments, **how)
+
+    def spawn_told(self, name, *arguments):
+        """One that takes all memory when told() to."""
+        return self.spawn(name, 'hog', '--told', '--to', time.monotonic() + 600, *arguments, stdin=subprocess.PIPE)
+
+    @staticmethod
+    def told(program):
+        """How many bytes it got, when it is told to take them; it keeps them."""
+        if program.stdin:
+            program.stdin.close()
+            program.stdin = None
+        for line in program.stdout:
+            for found in lines_of(line):
+                if 'bytes' in found:
+                    return found['bytes']
+        raise AssertionError(f'{program.args} ended with {program.wait()}')
 
     def run(self, name, *arguments, **environment):
         """The program's lines, as JSON where they are."""
@@ -73,6 +90,20 @@ class Tenants:
         return {name: int(value) for name, value in found}
 
 
+def switches(pid):
+    """How often its main thread was taken off a processor."""
+    return sum(int(number) for number in re.findall(r'ctxt_switches:\t(\d+)', Path(f'/proc/{pid}/status').read_text()))
+
+
+def end(*programs):
+    """None of them has met an error before."""
+    for program in programs:
+        if program.poll() is not None:
+            raise AssertionError(f'{program.args} ended with {program.returncode}: {program.communicate()}')
+        program.kill()
+        program.communicate(timeout=60)
+
+
 def lines_of(text):
     found = []
     for line in text.splitlines():
@@ -85,7 +116,7 @@ def lines_of(text):
 
 @unittest.skipIf(os.environ.get('VGPU_SANITIZED'), 'sanitized code is not the code whose speed counts')
 class Shares(unittest.TestCase):
-    def share(self, settings, arguments, seconds=5.0):
+    def share(self, settings, arguments, seconds=4.5):
         """
         Shares of GPU time of tenants that saturate the GPU: by the mediator's account, and by the processors' time
         of their executors, which run the kernels.
@@ -95,17 +126,14 @@ class Shares(unittest.TestCase):
                     {name: processor_seconds(tenants.executor_of(program)) for name, program in running.items()})
 
         with Tenants(**settings) as tenants:
-            start = time.monotonic() + 2.0
-            running = {name: tenants.spawn(name, 'saturate', '--blocks', '2', '--from', start,
-                                           '--to', start + seconds, *arguments[name])
+            running = {name: tenants.spawn(name, 'saturate', '--blocks', '2', '--from', 0, '--to',
+                                           time.monotonic() + 600, *arguments[name])
                        for name in settings}
-            time.sleep(max(0, start - time.monotonic()))
+            wait_until(lambda: all(tenants.contended_ms().get(name, 0) > 100 for name in settings), 'all are at work')
             first, first_work = look()
-            time.sleep(max(0, start + seconds - 0.5 - time.monotonic()))
+            time.sleep(seconds)
             last, last_work = look()
-            for program in running.values():
-                output, _ = program.communicate(timeout=120)
-                self.assertEqual(program.returncode, 0, output)
+            end(*running.values())
         used = {name: last[name] - first[name] for name in settings}
         work = {name: last_work[name] - first_work[name] for name in settings}
         print(f'# {settings}: account {used}, work {work}')
@@ -113,8 +141,8 @@ class Shares(unittest.TestCase):
                 {name: value / sum(work.values()) for name, value in work.items()})
 
     def check(self, weights, arguments):
-        """Other work on the machine's few processors disturbs what is measured: one of three measurements must hold."""
-        for attempts_left in 2, 1, 0:
+        """Other work on the machine's few processors disturbs what is measured: one of five measurements must hold."""
+        for attempts_left in 4, 3, 2, 1, 0:
             try:
                 self.check_once(weights, arguments)
                 return
@@ -223,24 +251,30 @@ class Limits(unittest.TestCase):
 
     def test_memory_is_one_quota_for_all_processes(self):
         with Tenants(small='memory-mib=64') as tenants:
-            start = time.monotonic()
-            programs = [tenants.spawn('small', 'hog', '--to', start + 4) for _ in range(3)]
-            sums = [lines_of(program.communicate(timeout=60)[0])[-1]['bytes'] for program in programs]
+            programs = [tenants.spawn_told('small') for _ in range(3)]
+            sums = [tenants.told(program) for program in programs]
+            end(*programs)
             self.assertLessEqual(sum(sums), 64 << 20)
             self.assertGreaterEqual(sum(sums), 60 << 20)
 
+    def took(self, tenants, name, batch, what, most):
+        """Seconds; measured up to three times where it was longer, for other work on the machine delays it too."""
+        for _ in range(3):
+            status, lines, error = tenants.run(name, 'issue', '--batch', str(batch))
+            self.assertEqual(status, 0, error)
+            if lines[-1][what] < most:
+                break
+        return lines[-1][what]
+
     def test_rates_delay(self):
         with Tenants(slow='commands-per-second=500', narrow='mib-per-second=1') as tenants:
-            _, lines, error = tenants.run('free', 'issue', '--batch', '2000')
-            self.assertLess(lines[-1]['launches'], 2, error)
-            status, lines, error = tenants.run('slow', 'issue', '--batch', '1000')
-            self.assertEqual(status, 0, error)
-            self.assertGreater(lines[-1]['launches'], 1.5)
-            self.assertLess(lines[-1]['launches'], 4)
-            status, lines, error = tenants.run('narrow', 'issue', '--batch', '2048')
-            self.assertEqual(status, 0, error)
-            self.assertGreater(lines[-1]['copy'], 1.4)
-            self.assertLess(lines[-1]['copy'], 4)
+            self.assertLess(self.took(tenants, 'free', 2000, 'launches', 2), 2)
+            slow = self.took(tenants, 'slow', 1000, 'launches', 4)
+            self.assertGreater(slow, 1.5)
+            self.assertLess(slow, 4)
+            narrow = self.took(tenants, 'narrow', 2048, 'copy', 4)
+            self.assertGreater(narrow, 1.4)
+            self.assertLess(narrow, 4)
 
     def test_handles(self):
         with Tenants(few='handles=100') as tenants:
@@ -252,11 +286,14 @@ class Limits(unittest.TestCase):
 
     def test_processes(self):
         with Tenants(few='processes=1') as tenants:
-            first = tenants.spawn('few', 'check', '--to', time.monotonic() + 3)
+            first = tenants.spawn('few', 'check', '--to', time.monotonic() + 600)
             tenants.mediator.wait_for_line('ready, executor')
             status, _, error = tenants.run('few', 'memory')
             self.assertNotEqual(status, 0)
             self.assertIn('limit of 1 processes', error)
+            # Whoever waits for its first line knows that it can be told to end.
+            self.assertTrue(first.stdout.readline())
+            first.send_signal(signal.SIGINT)
             self.assertEqual(first.wait(60), 0)
 
     def test_one_program_after_another(self):
@@ -298,12 +335,12 @@ class Limits(unittest.TestCase):
             tenants.mediator.stop()
             tenants.mediator.start()
             path.write_text('tenant = program:changing memory-mib=32\n')
-            program = tenants.spawn('changing', 'hog', '--from', time.monotonic() + 3, '--to', time.monotonic() + 4)
+            program = tenants.spawn_told('changing')
             tenants.mediator.wait_for_line('process \\d+ \\(changing\\) connected')
             tenants.mediator.process.send_signal(signal.SIGHUP)
             tenants.mediator.wait_for_line('configuration was read again')
-            output, _ = program.communicate(timeout=60)
-            self.assertLessEqual(lines_of(output)[-1]['bytes'], 32 << 20)
+            self.assertLessEqual(tenants.told(program), 32 << 20)
+            end(program)
 
 
 class Memory(unittest.TestCase):
@@ -391,14 +428,17 @@ class Silence(unittest.TestCase):
 
     def test_stopped_again_and_again(self):
         """Who runs in between, be it for a moment, as under a tracer, does not stand still."""
-        with Tenants('--executor-silence', '1000') as tenants:
+        with Tenants('--executor-silence', '2000') as tenants:
             program, executor = self.computing(tenants, 'traced')
-            end = time.monotonic() + 4
-            while time.monotonic() < end:
+            end_of_it = time.monotonic() + 6
+            while time.monotonic() < end_of_it:
                 os.kill(executor, signal.SIGSTOP)
                 time.sleep(0.3)
+                ran = switches(executor)
                 os.kill(executor, signal.SIGCONT)
                 time.sleep(0.01)
+                # On a busy machine it may take longer.
+                wait_until(lambda: switches(executor) > ran, 'it runs')
             self.finish(program)
 
     DRIVER = build_directory() / 'tests' / 'end_to_end' / 'libslow_driver.so'
@@ -428,7 +468,8 @@ class Silence(unittest.TestCase):
 
 class Watchdog(unittest.TestCase):
     def test_endless_kernel(self):
-        with Tenants(bad='kernel-ms=500') as tenants:
+        # An executor that did not end by itself would be there for a minute.
+        with Tenants('--executor-stop-timeout', '60', bad='kernel-ms=500') as tenants:
             good = tenants.spawn('good', 'check', '--blocks', '2', '--to', time.monotonic() + 600)
             tenants.mediator.wait_for_line('process \\d+ \\(good\\) connected')
             start = time.monotonic()
@@ -436,9 +477,9 @@ class Watchdog(unittest.TestCase):
             took = time.monotonic() - start
             self.assertEqual(status, 0, error)
             self.assertEqual(lines[-1]['name'], 'CUDA_ERROR_LAUNCH_TIMEOUT')
-            self.assertLess(took, 4 * PATIENCE_FACTOR)
+            self.assertLess(took, 20 * PATIENCE_FACTOR)
             wait_until(lambda: 'program=bad' not in str(tenants.contended_ms()) and
-                       len(tenants.mediator.executors()) == 1, 'its executor is gone', PATIENCE_FACTOR)
+                       len(tenants.mediator.executors()) == 1, 'its executor is gone')
             good.send_signal(signal.SIGINT)
             output, _ = good.communicate(timeout=60)
             self.assertEqual(good.returncode, 0, output)
@@ -449,7 +490,8 @@ class Watchdog(unittest.TestCase):
             bad = tenants.spawn('bad', 'endless')
             tenants.mediator.wait_for_line('process \\d+ \\(bad\\) connected')
             time.sleep(1)
-            status, lines, error = tenants.run('good', 'check', '--blocks', '2', '--to', time.monotonic() + 3)
+            status, lines, error = tenants.run('good', 'check', '--blocks', '2', '--rounds', '2', '--to',
+                                               time.monotonic() + 3)
             self.assertEqual(status, 0, error)
             self.assertGreater(lines[1]['rounds'], 1)
             bad.kill()
@@ -463,20 +505,18 @@ class Watchdog(unittest.TestCase):
             self.assertEqual(status, 0, error)
 
     def test_faults_quarantine(self):
-        options = ('--quarantine-faults', '3', '--quarantine-local', 'yes', '--quarantine-time', '3')
+        options = ('--quarantine-faults', '3', '--quarantine-local', 'yes', '--quarantine-time', '5')
         with Tenants(*options) as tenants:
             for _ in range(3):
                 _, lines, _ = tenants.run('bad', 'illegal')
                 self.assertEqual(lines[-1]['name'], 'CUDA_ERROR_ILLEGAL_ADDRESS')
-            tenants.mediator.wait_for_line('QUARANTINE. program=bad: quarantined for 3 s')
+            tenants.mediator.wait_for_line('QUARANTINE. program=bad: quarantined for 5 s')
             status, _, error = tenants.run('bad', 'memory')
             self.assertNotEqual(status, 0)
             self.assertIn('quarantined', error)
             status, _, error = tenants.run('good', 'memory')
             self.assertEqual(status, 0, error)
-            time.sleep(3)
-            status, _, error = tenants.run('bad', 'memory')
-            self.assertEqual(status, 0, error)
+            wait_until(lambda: tenants.run('bad', 'memory')[0] == 0, 'it is over')
 
 
 if __name__ == '__main__':

@@ -2,7 +2,6 @@
 #include "peer.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -42,27 +41,6 @@ static void *memory_map(int file, size_t bytes)
 
 	assert_ptr_not_equal(mapping, MAP_FAILED);
 	return mapping;
-}
-
-static pid_t child_start(int control)
-{
-	const char *program = getenv("VGPU_TEST_EXECUTOR");
-	pid_t child;
-
-	assert_non_null(program);
-	child = fork();
-	assert_true(child >= 0);
-	if (child == 0) {
-		/* dup2 clears close-on-exec, unless it is the same descriptor. */
-		if (control == VGPU_EXECUTOR_CONTROL_FD)
-			fcntl(control, F_SETFD, 0);
-		else if (dup2(control, VGPU_EXECUTOR_CONTROL_FD) < 0)
-			_exit(126);
-		alarm(120);
-		execl(program, program, NULL);
-		_exit(127);
-	}
-	return child;
 }
 
 static void start_send(struct peer *peer, int control, const char *driver, int counters, int pass)
@@ -126,7 +104,7 @@ static bool peer_start_as(struct peer *peer, const char *driver, uint64_t channe
 	peer->doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	peer->interrupt = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	start_send(peer, sockets[0], driver, counters, passes[1]);
-	peer->process = child_start(sockets[1]);
+	peer->process = peer_executor_start(sockets[1]);
 	close(sockets[1]);
 	close(passes[1]);
 	close(counters);
@@ -348,7 +326,7 @@ uint32_t peer_context_make(struct peer *peer, uint32_t index)
 	return request.pctx;
 }
 
-void peer_descriptor_pass(struct peer *peer, int file)
+bool peer_descriptor_pass(struct peer *peer, int file)
 {
 	char byte = 0;
 	struct iovec part = {.iov_base = &byte, .iov_len = 1};
@@ -363,5 +341,5 @@ void peer_descriptor_pass(struct peer *peer, int file)
 	space.header.cmsg_type = SCM_RIGHTS;
 	space.header.cmsg_len = CMSG_LEN(sizeof(int));
 	memcpy(CMSG_DATA(&space.header), &file, sizeof(file));
-	assert_int_equal(sendmsg(peer->pass, &message, 0), 1);
+	return sendmsg(peer->pass, &message, MSG_NOSIGNAL) == 1;
 }

@@ -17,7 +17,7 @@
 #include "vgpu_ring.h"
 #include "vgpu_schedule.h"
 
-#define PEER_TIMEOUT_MS	   10000
+#define PEER_TIMEOUT_MS	   60000
 #define PEER_CHANNEL_BYTES (8u << 20)
 
 struct peer {
@@ -56,6 +56,12 @@ struct peer_end {
 	uint32_t error;	  /* of that message */
 	char text[VGPU_CONTROL_TEXT_BYTES];
 };
+
+/*
+ * The executor's process, with its end of the control socket; the caller keeps that end, too. The program that
+ * VGPU_TEST_EXECUTOR names (peer_process.c), or code that is linked in (tests/fuzz).
+ */
+pid_t peer_executor_start(int control);
 
 /* Starts an executor with 'driver'; fails the test when it cannot be started. Ready: it said so. */
 bool peer_start(struct peer *peer, const char *driver, uint64_t channel_bytes);
@@ -96,7 +102,7 @@ bool peer_has_ended(struct peer *peer);
 /* A context, made with cuCtxCreate: its wire id. */
 uint32_t peer_context_make(struct peer *peer, uint32_t index);
 
-/* Passes a descriptor for the next request that takes one. */
-void peer_descriptor_pass(struct peer *peer, int file);
+/* Passes a descriptor for the next request that takes one. False: the executor has ended. */
+bool peer_descriptor_pass(struct peer *peer, int file);
 
 #endif

@@ -7,6 +7,9 @@
 
 #include "strict_driver.h"
 
+/* So many microseconds a kernel may take. */
+#define GRID_MAX 20000000
+
 /* Reads the image to its end, as a driver would. */
 static CUresult image_read(const void *image)
 {
@@ -178,7 +181,7 @@ EXPORT(cuLaunchKernel, CUfunction function, unsigned int grid_x, unsigned int gr
 	(void)shared_bytes;
 	if (result)
 		return result;
-	if (!grid_x || !grid_y || !grid_z || !block_x || !block_y || !block_z || parameters || grid_x > 1000000)
+	if (!grid_x || !grid_y || !grid_z || !block_x || !block_y || !block_z || parameters || grid_x > GRID_MAX)
 		return CUDA_ERROR_INVALID_VALUE;
 	if (strict_graphs_launch(function, stream))
 		return CUDA_SUCCESS;

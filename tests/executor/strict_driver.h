@@ -23,6 +23,13 @@ struct object {
 extern struct object *strict_current; /* context; NULL: none */
 extern unsigned strict_prints_waiting;
 
+/* Ends the process. */
+_Noreturn void strict_misuse(const char *what);
+
+/* strict_start.c: what cuInit does, and whether kernels reach the process's memory then. */
+CUresult strict_start(void);
+extern bool strict_reaches_host;
+
 /* The object, which must be alive and of the kind. */
 struct object *strict_live(const void *handle, enum kind kind);
 /* The default one of NULL. */

@@ -233,11 +233,11 @@ static void test_placed_file(void **state)
 	copy.dstDevice = down.source = ((struct wire_cuMemAlloc_v2_reply *)(void *)local.reply)->dptr;
 	memset(bytes, 'x', sizeof(bytes));
 	assert_int_equal(ftruncate(file, 8192), 0);
-	peer_descriptor_pass(&local, file);
+	assert_true(peer_descriptor_pass(&local, file));
 	assert_int_equal(peer_call(&local, VGPU_OPCODE_HOST_PLACE, context, &place, sizeof(place)),
 			 CUDA_ERROR_INVALID_VALUE);
 	assert_int_equal(fcntl(file, F_ADD_SEALS, F_SEAL_SHRINK), 0);
-	peer_descriptor_pass(&local, file);
+	assert_true(peer_descriptor_pass(&local, file));
 	assert_int_equal(peer_call(&local, VGPU_OPCODE_HOST_PLACE, context, &place, sizeof(place)), CUDA_SUCCESS);
 	assert_int_equal(local.counters->pinned_bytes, 8192);
 	assert_int_equal(pwrite(file, bytes, sizeof(bytes), 0), sizeof(bytes));

@@ -130,7 +130,7 @@ static void copies_through_windows(void **state)
 		struct vgpu_upload up = {.destination = address + (uint64_t)(turn % 4) * piece,
 					 .bytes = piece,
 					 .window_position = position};
-		double deadline = now_seconds() + 10;
+		double deadline = now_seconds() + 60;
 
 		while (position + piece - __atomic_load_n(&peer.header->upload_released, __ATOMIC_ACQUIRE) > window)
 			assert_true(now_seconds() < deadline);
@@ -228,7 +228,7 @@ static void bounds_device_printf(void **state)
 {
 	uint32_t context = peer_context_make(&peer, 1);
 	struct wire_cuStreamSynchronize synchronize = {0};
-	double deadline = now_seconds() + 10;
+	double deadline = now_seconds() + 60;
 	struct stat status;
 	struct vgpu_record header = {0};
 	uint32_t function;
@@ -300,19 +300,19 @@ static void shares_pinned_memory(void **state)
 	mapping = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
 	memset(mapping, 'x', 8192);
 	/* Not sealed: the guest could take the pages away. */
-	peer_descriptor_pass(&peer, file);
+	assert_true(peer_descriptor_pass(&peer, file));
 	assert_int_equal(peer_call(&peer, VGPU_OPCODE_HOST_MAP, context, &map, sizeof(map)), CUDA_ERROR_INVALID_VALUE);
 	assert_int_equal(fcntl(file, F_ADD_SEALS, F_SEAL_SHRINK), 0);
-	peer_descriptor_pass(&peer, file);
+	assert_true(peer_descriptor_pass(&peer, file));
 	assert_int_equal(peer_call(&peer, VGPU_OPCODE_HOST_MAP, context, &map, sizeof(map)), CUDA_SUCCESS);
 	assert_int_equal(peer.counters->pinned_bytes, 8192);
 	/* The place is taken now. */
-	peer_descriptor_pass(&peer, file);
+	assert_true(peer_descriptor_pass(&peer, file));
 	assert_int_equal(peer_call(&peer, VGPU_OPCODE_HOST_MAP, context, &map, sizeof(map)), CUDA_ERROR_ALREADY_MAPPED);
 	/* Larger than the file. */
 	map.address += 1 << 20;
 	map.bytes = 1 << 20;
-	peer_descriptor_pass(&peer, file);
+	assert_true(peer_descriptor_pass(&peer, file));
 	assert_int_equal(peer_call(&peer, VGPU_OPCODE_HOST_MAP, context, &map, sizeof(map)), CUDA_ERROR_INVALID_VALUE);
 	assert_true(peer_post(&peer, VGPU_CALL_cuMemcpyHtoDAsync_v2, 0, context, &copy, sizeof(copy)));
 	assert_int_equal(peer_call(&peer, VGPU_OPCODE_DOWNLOAD_INLINE, context, &down, sizeof(down)), CUDA_SUCCESS);
@@ -363,13 +363,17 @@ static double processor_seconds(pid_t process)
 
 static void sleeps_when_idle(void **state)
 {
-	double before;
+	double used = 1;
 
 	(void)state;
-	usleep(100000);
-	before = processor_seconds(peer.process);
-	sleep(2);
-	assert_true(processor_seconds(peer.process) - before <= 0.02);
+	/* On a busy machine it may still have had something to do at its start. */
+	for (int i = 0; i < 3 && used > 0.02; i++) {
+		usleep(100000);
+		used = -processor_seconds(peer.process);
+		sleep(2);
+		used += processor_seconds(peer.process);
+	}
+	assert_true(used <= 0.02);
 }
 
 static void is_in_its_sandbox(void **state)
@@ -403,6 +407,8 @@ static void is_in_its_sandbox(void **state)
 	assert_int_equal(found, 4);
 }
 
+#define LONG_US 10000000
+
 static void ends_with_the_mediator(void **state)
 {
 	uint32_t context = peer_context_make(&peer, 1);
@@ -413,15 +419,15 @@ static void ends_with_the_mediator(void **state)
 	struct peer_end end;
 
 	(void)state;
-	/* While a kernel of a second runs. */
-	launch(context, function, 0, 1000000, address, 1, 2);
+	/* While a kernel runs that is longer than an end may take on a busy machine. */
+	launch(context, function, 0, LONG_US, address, 1, 2);
 	assert_int_equal(peer_call(&peer, VGPU_CALL_cuMemFree_v2, context, &nonsense, sizeof(nonsense)),
 			 CUDA_ERROR_INVALID_VALUE);
 	start = now_seconds();
 	end = peer_close(&peer);
 	assert_false(end.by_signal);
 	assert_int_equal(end.status, 0);
-	assert_true(now_seconds() - start < 0.9);
+	assert_true(now_seconds() - start < LONG_US / 1e6 - 1);
 }
 
 int main(void)

@@ -337,7 +337,7 @@ static void pinned_memory_is_checked(void **state)
 	int file = sealed_file(map.bytes);
 
 	(void)state;
-	peer_descriptor_pass(&peer, file);
+	assert_true(peer_descriptor_pass(&peer, file));
 	assert_int_equal(peer_call(&peer, VGPU_OPCODE_HOST_MAP, context, &map, sizeof(map)), CUDA_SUCCESS);
 	WORKS(cuGraphCreate, .phGraph = GRAPH(1));
 	assert_int_equal(add(NODE(1), GRAPH(1), CU_GRAPH_NODE_TYPE_MEMCPY, NULL, 0, &copy, sizeof(copy)),
@@ -350,10 +350,10 @@ static void pinned_memory_is_checked(void **state)
 	assert_int_equal(add(NODE(1), GRAPH(1), CU_GRAPH_NODE_TYPE_MEMCPY, NULL, 0, &copy, sizeof(copy)), CUDA_SUCCESS);
 	assert_int_equal(peer_call(&peer, VGPU_OPCODE_HOST_UNMAP, context, &unmap, sizeof(unmap)), CUDA_SUCCESS);
 	/* Nothing can lie there, neither the guest's nor the executor's. */
-	peer_descriptor_pass(&peer, file);
+	assert_true(peer_descriptor_pass(&peer, file));
 	assert_int_equal(peer_call(&peer, VGPU_OPCODE_HOST_MAP, context, &map, sizeof(map)), CUDA_ERROR_ALREADY_MAPPED);
 	WORKS(cuGraphDestroy, .hGraph = GRAPH(1));
-	peer_descriptor_pass(&peer, file);
+	assert_true(peer_descriptor_pass(&peer, file));
 	assert_int_equal(peer_call(&peer, VGPU_OPCODE_HOST_MAP, context, &map, sizeof(map)), CUDA_SUCCESS);
 	close(file);
 }

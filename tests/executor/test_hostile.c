@@ -17,40 +17,11 @@
 
 #include <cmocka.h>
 
-#include "call_list.h"
 #include "peer.h"
+#include "victim.h"
 
-#define REQUEST_BYTES_MAX 512
-#define RANDOM_RECORDS	  20000
-#define RANDOM_RINGS	  60
-
-struct shape {
-	const char *name;
-	uint16_t opcode;
-	uint16_t bytes; /* of the fixed part */
-};
-
-#define CALL_SHAPE(name, opcode, bytes, waits) {#name, opcode, bytes},
-
-static const struct shape shapes[] = {
-	{"HELLO", VGPU_OPCODE_HELLO, sizeof(struct vgpu_hello)},
-	{"SNAPSHOT", VGPU_OPCODE_SNAPSHOT, sizeof(struct vgpu_snapshot_request)},
-	{"UPLOAD", VGPU_OPCODE_UPLOAD, sizeof(struct vgpu_upload)},
-	{"UPLOAD_INLINE", VGPU_OPCODE_UPLOAD_INLINE, sizeof(struct vgpu_upload_inline)},
-	{"DOWNLOAD", VGPU_OPCODE_DOWNLOAD, sizeof(struct vgpu_download)},
-	{"DOWNLOAD_INLINE", VGPU_OPCODE_DOWNLOAD_INLINE, sizeof(struct vgpu_download_inline)},
-	{"STAGE", VGPU_OPCODE_STAGE, sizeof(struct vgpu_stage)},
-	{"LAUNCH", VGPU_OPCODE_LAUNCH, sizeof(struct vgpu_launch)},
-	{"HOST_UNMAP", VGPU_OPCODE_HOST_UNMAP, sizeof(struct vgpu_host_unmap)},
-	{"HOST_PIN", VGPU_OPCODE_HOST_PIN, sizeof(struct vgpu_host_pin)},
-	{"FUNCTION_INFO", VGPU_OPCODE_FUNCTION_INFO, sizeof(struct vgpu_function_info_request)},
-	{"WINDOW_RELEASE", VGPU_OPCODE_UPLOAD_WINDOW_RELEASE, sizeof(struct vgpu_upload_window_release)},
-	{"ARRAY_UPLOAD", VGPU_OPCODE_ARRAY_UPLOAD, sizeof(struct vgpu_array_upload)},
-	{"ARRAY_DOWNLOAD", VGPU_OPCODE_ARRAY_DOWNLOAD, sizeof(struct vgpu_array_download)},
-	VGPU_CALL_LIST(CALL_SHAPE)};
-
-#define SHAPE_COUNT	(sizeof(shapes) / sizeof(shapes[0]))
-#define OWN_SHAPE_COUNT 14 /* HELLO to ARRAY_DOWNLOAD */
+#define RANDOM_RECORDS 20000
+#define RANDOM_RINGS   60
 
 static struct peer peer;
 static uint32_t context;
@@ -66,41 +37,13 @@ static uint64_t random_next(void)
 	return random_state * 0x2545f4914f6cdd1dull;
 }
 
-/* An executor with an object of each kind, so that corrupt requests get further than the first check. */
 static void victim_open(void)
 {
-	static const char ptx[] = ".version 7.0\n.target sm_70\n.address_size 64\n"
-				  ".visible .entry add(.param .u64 a, .param .u64 b, .param .u64 c) { ret; }\n";
-	struct {
-		struct vgpu_stage stage;
-		uint64_t piece_bytes;
-		char text[248];
-	} image = {.stage = {.total_bytes = 256, .bytes = 256}, .piece_bytes = sizeof(ptx) - 1};
-	struct wire_cuModuleLoadDataEx load = {.module = VGPU_ID(VGPU_KIND_MODULE, 1), .image_kind = 1};
-	struct {
-		struct wire_cuModuleGetFunction request;
-		char name[8];
-	} function = {{VGPU_ID(VGPU_KIND_FUNCTION, 1), VGPU_ID(VGPU_KIND_MODULE, 1), 4}, "add"};
-	struct wire_cuStreamCreate stream = {.phStream = VGPU_ID(VGPU_KIND_STREAM, 1)};
-	struct wire_cuEventCreate event = {.phEvent = VGPU_ID(VGPU_KIND_EVENT, 1)};
-	struct wire_cuMemAlloc_v2 allocation = {.bytesize = 65536};
-	struct wire_cuArray3DCreate_v2 array = {
-		.array = VGPU_ID(VGPU_KIND_ARRAY, 1),
-		.descriptor = {.Width = 64, .Height = 64, .Format = CU_AD_FORMAT_FLOAT, .NumChannels = 1}};
+	struct victim victim;
 
-	snprintf(image.text, sizeof(image.text), "%s", ptx);
-	peer_open(&peer);
-	context = peer_context_make(&peer, 1);
-	assert_true(peer_post(&peer, VGPU_OPCODE_STAGE, 0, context, &image, sizeof(image)));
-	assert_int_equal(peer_call(&peer, VGPU_CALL_cuModuleLoadDataEx, context, &load, sizeof(load)), CUDA_SUCCESS);
-	assert_int_equal(peer_call(&peer, VGPU_CALL_cuModuleGetFunction, context, &function, sizeof(function)),
-			 CUDA_SUCCESS);
-	assert_int_equal(peer_call(&peer, VGPU_CALL_cuStreamCreate, context, &stream, sizeof(stream)), CUDA_SUCCESS);
-	assert_int_equal(peer_call(&peer, VGPU_CALL_cuEventCreate, context, &event, sizeof(event)), CUDA_SUCCESS);
-	assert_int_equal(peer_call(&peer, VGPU_CALL_cuMemAlloc_v2, context, &allocation, sizeof(allocation)),
-			 CUDA_SUCCESS);
-	memcpy(&device_address, peer.reply, sizeof(device_address));
-	assert_int_equal(peer_call(&peer, VGPU_CALL_cuArray3DCreate_v2, context, &array, sizeof(array)), CUDA_SUCCESS);
+	victim_make(&peer, &victim);
+	context = victim.context;
+	device_address = victim.device_address;
 }
 
 /* It must have ended in order: told the mediator why, no signal. */
@@ -122,7 +65,7 @@ static void replies_drain(void)
 }
 
 /* A request, then a question: it is answered, or the executor has ended in order and a new one is there. */
-static void request_try(const struct shape *shape, const void *payload, size_t bytes)
+static void request_try(const struct victim_shape *shape, const void *payload, size_t bytes)
 {
 	struct vgpu_snapshot_request question = {0};
 
@@ -163,15 +106,15 @@ static void request_fill(uint8_t *payload, size_t bytes)
 
 static void truncated_requests(void **state)
 {
-	static uint8_t zeros[REQUEST_BYTES_MAX];
+	static uint8_t zeros[VICTIM_REQUEST_BYTES_MAX];
 
 	(void)state;
 	victim_open();
-	for (size_t i = 1; i < SHAPE_COUNT; i++) {
-		assert_true(shapes[i].bytes <= sizeof(zeros));
-		for (size_t bytes = 0; bytes < shapes[i].bytes; bytes += 8) {
-			assert_true(peer_post(&peer, shapes[i].opcode, VGPU_FLAG_REPLY, context, zeros, bytes));
-			end_check(shapes[i].name);
+	for (size_t i = 1; i < victim_shape_count; i++) {
+		assert_true(victim_shapes[i].bytes <= sizeof(zeros));
+		for (size_t bytes = 0; bytes < victim_shapes[i].bytes; bytes += 8) {
+			assert_true(peer_post(&peer, victim_shapes[i].opcode, VGPU_FLAG_REPLY, context, zeros, bytes));
+			end_check(victim_shapes[i].name);
 			victim_open();
 		}
 	}
@@ -181,18 +124,18 @@ static void truncated_requests(void **state)
 /* Each word of each request becomes nasty, the others stay zero or valid. */
 static void corrupt_words(void **state)
 {
-	uint8_t payload[REQUEST_BYTES_MAX] = {0};
+	uint8_t payload[VICTIM_REQUEST_BYTES_MAX] = {0};
 
 	(void)state;
 	victim_open();
-	for (size_t i = 1; i < SHAPE_COUNT; i++) {
-		for (size_t at = 0; at + 4 <= shapes[i].bytes; at += 4) {
+	for (size_t i = 1; i < victim_shape_count; i++) {
+		for (size_t at = 0; at + 4 <= victim_shapes[i].bytes; at += 4) {
 			for (int turn = 0; turn < 6; turn++) {
 				uint32_t word = word_nasty();
 
 				memset(payload, 0, sizeof(payload));
 				memcpy(payload + at, &word, sizeof(word));
-				request_try(&shapes[i], payload, shapes[i].bytes);
+				request_try(&victim_shapes[i], payload, victim_shapes[i].bytes);
 			}
 		}
 	}
@@ -214,16 +157,17 @@ static size_t tail_append(uint8_t *payload, size_t bytes)
 
 static void random_requests(void **state)
 {
-	uint8_t payload[REQUEST_BYTES_MAX];
+	uint8_t payload[VICTIM_REQUEST_BYTES_MAX];
 
 	(void)state;
 	victim_open();
 	for (int i = 0; i < RANDOM_RECORDS; i++) {
 		/* Mostly calls: the protocol's own requests soon end the channel. */
 		bool is_own = random_next() % 64 == 0;
-		const struct shape *shape =
-			is_own ? &shapes[1 + random_next() % (OWN_SHAPE_COUNT - 1)]
-			       : &shapes[OWN_SHAPE_COUNT + random_next() % (SHAPE_COUNT - OWN_SHAPE_COUNT)];
+		const struct victim_shape *shape =
+			is_own ? &victim_shapes[1 + random_next() % (victim_own_shape_count - 1)]
+			       : &victim_shapes[victim_own_shape_count +
+						random_next() % (victim_shape_count - victim_own_shape_count)];
 		size_t bytes = shape->bytes + (random_next() % 4) * 8;
 		uint32_t named = random_next() % 8 ? context : VGPU_ID(VGPU_KIND_CONTEXT, random_next() % 4);
 
@@ -235,7 +179,7 @@ static void random_requests(void **state)
 			victim_open();
 		}
 		if (i % 64 == 0)
-			request_try(&shapes[1], "\0\0\0\0\0\0\0", 8);
+			request_try(&victim_shapes[1], "\0\0\0\0\0\0\0", 8);
 		replies_drain();
 	}
 	assert_false(peer_close(&peer).by_signal);

@@ -5,7 +5,10 @@
 
 #include "honest_calls.h"
 
-/* One thread's wait for 300 ms of kernel must not hold up another's calls. */
+/* A kernel that is there whenever a busy machine gets to look. */
+#define LASTING_US 20000000
+
+/* One thread's wait for two seconds of kernel must not hold up another's calls. */
 static void waits_do_not_block(void **state)
 {
 	uint32_t context = peer_context_make(&peer, 1);
@@ -19,7 +22,7 @@ static void waits_do_not_block(void **state)
 	struct vgpu_record header;
 
 	(void)state;
-	launch(context, function, slow, 300000, address, 1, 2);
+	launch(context, function, slow, 2000000, address, 1, 2);
 	assert_true(
 		peer_post(&peer, VGPU_CALL_cuStreamSynchronize, VGPU_FLAG_REPLY, context, &request, sizeof(request)));
 	slow_sequence = peer.sequence;
@@ -27,13 +30,13 @@ static void waits_do_not_block(void **state)
 	request.hStream = quick;
 	assert_int_equal(peer_call(&peer, VGPU_CALL_cuStreamSynchronize, context, &request, sizeof(request)),
 			 CUDA_SUCCESS);
-	assert_true(now_seconds() - start < 0.29);
+	assert_true(now_seconds() - start < 1.9);
 	/* What is issued later in the slow stream is not waited for. */
-	launch(context, function, slow, 1000000, address, 1, 2);
+	launch(context, function, slow, 10000000, address, 1, 2);
 	assert_true(peer_take(&peer, &header));
 	assert_int_equal(header.sequence, slow_sequence);
 	assert_int_equal(header.context_or_result, CUDA_SUCCESS);
-	assert_true(now_seconds() - start > 0.29 && now_seconds() - start < 0.9);
+	assert_true(now_seconds() - start > 1.9 && now_seconds() - start < 11);
 }
 
 /* More threads that copy than there are buffers: they wait, none is refused. */
@@ -76,7 +79,7 @@ static void waits_are_bounded(void **state)
 	for (uint32_t i = 1; i <= STREAMS; i++)
 		last = stream_make(context, i);
 	/* Longer than a loaded machine takes to get at all waits. */
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 6; i++)
 		launch(context, function, last, 1000000, address, 1, 2);
 	for (int i = 0; i < WAITS; i++)
 		assert_true(peer_post(&peer, VGPU_CALL_cuCtxSynchronize, VGPU_FLAG_REPLY, context, NULL, 0));
@@ -102,7 +105,7 @@ static void frees_wait(void **state)
 	struct vgpu_record header;
 
 	(void)state;
-	launch(context, function, stream, 500000, address, 1, 2);
+	launch(context, function, stream, 2000000, address, 1, 2);
 	assert_true(peer_post(&peer, VGPU_CALL_cuMemFree_v2, VGPU_FLAG_REPLY, context, &release, sizeof(release)));
 	assert_int_equal(peer_call(&peer, VGPU_CALL_cuCtxGetApiVersion, 0, &(struct wire_cuCtxGetApiVersion){0},
 				   sizeof(struct wire_cuCtxGetApiVersion)),
@@ -140,7 +143,7 @@ static void waits_survive_destruction(void **state)
 	/* And of the context: the wait ends, with an error. */
 	stream = stream_make(context, 2);
 	wait.hStream = stream;
-	launch(context, function, stream, 1000000, address, 1, 2);
+	launch(context, function, stream, LASTING_US, address, 1, 2);
 	assert_true(peer_post(&peer, VGPU_CALL_cuStreamSynchronize, VGPU_FLAG_REPLY, context, &wait, sizeof(wait)));
 	{
 		struct wire_cuCtxDestroy_v2 end = {.ctx = context};
@@ -173,7 +176,7 @@ static void waits_end_with_the_event(void **state)
 	struct vgpu_record header;
 
 	(void)state;
-	launch(context, function, stream, 1000000, address, 1, 2);
+	launch(context, function, stream, LASTING_US, address, 1, 2);
 	assert_true(peer_post(&peer, VGPU_CALL_cuEventCreate, 0, context, &create, sizeof(create)));
 	assert_true(peer_post(&peer, VGPU_CALL_cuEventRecord, 0, context, &record, sizeof(record)));
 	assert_true(peer_post(&peer, VGPU_CALL_cuEventSynchronize, VGPU_FLAG_REPLY, other, &wait, sizeof(wait)));

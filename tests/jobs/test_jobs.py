@@ -39,7 +39,7 @@ class Jobs(unittest.TestCase):
                 [BUILD / 'host/jobs/vgpu-jobs', '--listen', f'unix:{cls.local}', '--listen', f'127.0.0.1:{cls.port}',
                  '--serial', f'VM-A={cls.directory}/a', '--serial', f'VM-B={cls.directory}/b', '--runner',
                  BUILD / 'host/jobs/vgpu-job-runner', '--library', BUILD / 'guest/libcuda', '--mediator',
-                 str(cls.mediator.socket), '--job-timeout', '5'], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                 str(cls.mediator.socket), '--job-timeout', '10'], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         cls.vm_a = Serial(cls.directory / 'a')
         cls.vm_b = Serial(cls.directory / 'b')
 
@@ -370,9 +370,11 @@ class Tenants(unittest.TestCase):
 
                 def ended():
                     nonlocal lines
-                    if lines < 20:
-                        stream.sendall(b'no job\n')
-                        lines += stream.recv(1 << 16) != b''
+                    # It may be closed meanwhile, on a busy machine.
+                    with contextlib.suppress(ConnectionError):
+                        if lines < 20:
+                            stream.sendall(b'no job\n')
+                            lines += stream.recv(1 << 16) != b''
                     return 'no job for 3 s' in jobs.log.read_text()
                 wait_until(ended, 'it is closed')
                 self.assertGreater(lines, 1)

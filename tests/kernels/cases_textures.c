@@ -5,6 +5,7 @@
  * 8 bits along each axis.
  */
 #include "cases.h"
+#include "texture_field.h"
 #include "texturing.h"
 
 #include <math.h>
@@ -31,70 +32,6 @@ static float random_place(struct trial *trial, double low, double high, double e
 	return (float)((texels + 0.03 + 0.94 * trial_random_float(trial, 0.0f, 1.0f)) / extent);
 }
 
-/* The texel's index along one axis, -1: the border. */
-static long axis_index(long index, long extent, CUaddress_mode mode)
-{
-	long turns = (long)floor((double)index / (double)extent), rest = index - turns * extent;
-
-	switch (mode) {
-	case CU_TR_ADDRESS_MODE_WRAP:
-		return rest;
-	case CU_TR_ADDRESS_MODE_MIRROR:
-		return turns % 2 ? extent - 1 - rest : rest;
-	case CU_TR_ADDRESS_MODE_BORDER:
-		return turns ? -1 : rest;
-	default:
-		return index < 0 ? 0 : index >= extent ? extent - 1 : index;
-	}
-}
-
-struct field {
-	const float *texels;
-	long extent[3]; /* 1 where there is no such axis */
-	CUaddress_mode mode;
-	double border;
-};
-
-static double field_at(const struct field *field, const long *place)
-{
-	long index = 0;
-
-	for (int axis = 2; axis >= 0; axis--) {
-		long at = axis_index(place[axis], field->extent[axis], field->mode);
-
-		if (at < 0)
-			return field->border;
-		index = index * field->extent[axis] + at;
-	}
-	return field->texels[index];
-}
-
-/* At unnormalised coordinates. */
-static double field_sample(const struct field *field, const double *at, bool linear)
-{
-	double sum = 0;
-
-	if (!linear)
-		return field_at(field, (const long[3]){(long)floor(at[0]), (long)floor(at[1]), (long)floor(at[2])});
-	for (int corner = 0; corner < 8; corner++) {
-		double weight = 1;
-		long place[3];
-
-		for (int axis = 0; axis < 3; axis++) {
-			double base = floor(at[axis] - 0.5), fraction = at[axis] - 0.5 - base;
-			bool upper = corner >> axis & 1;
-
-			if (field->extent[axis] == 1 && upper)
-				weight = 0;
-			else if (field->extent[axis] > 1)
-				weight *= upper ? fraction : 1 - fraction;
-			place[axis] = field->extent[axis] == 1 ? 0 : (long)base + upper;
-		}
-		sum += weight * field_at(field, place);
-	}
-	return sum;
-}
-
 static void run_modes(struct trial *trial, bool linear)
 {
 	static const CUaddress_mode modes[] = {CU_TR_ADDRESS_MODE_CLAMP, CU_TR_ADDRESS_MODE_BORDER,
@@ -114,7 +51,7 @@ static void run_modes(struct trial *trial, bool linear)
 			.flags = normalised ? CU_TRSF_NORMALIZED_COORDINATES : 0,
 			.border = 0.25f,
 		};
-		struct field field = {texels, {WIDTH, HEIGHT, 1}, sampling.address, 0.25};
+		struct texture_field field = {texels, {WIDTH, HEIGHT, 1}, sampling.address, 0.25};
 		CUtexObject texture = texturing_of_array(trial, array, &sampling);
 		CUdeviceptr d_at, d_out = trial_reserve(trial, POINTS * sizeof(float));
 
@@ -123,7 +60,8 @@ static void run_modes(struct trial *trial, bool linear)
 
 			at[2 * i] = (float)(normalised ? x : x * WIDTH);
 			at[2 * i + 1] = (float)(normalised ? y : y * HEIGHT);
-			expected[i] = (float)field_sample(&field, (const double[3]){x * WIDTH, y * HEIGHT, 0}, linear);
+			expected[i] = (float)texture_field_sample(&field, (const double[3]){x * WIDTH, y * HEIGHT, 0},
+								  linear);
 		}
 		d_at = trial_upload(trial, at, POINTS * 8);
 		trial_launch(trial, "textures", "sample_2d", TRIAL_LINE(POINTS, 128),
@@ -250,7 +188,7 @@ static void run_texture_pitched(struct trial *trial)
 	float *texels = random_floats(trial, WIDTH * HEIGHT), *at = trial_allocate(trial, POINTS, 8);
 	float *padded = trial_allocate(trial, PITCH * HEIGHT, sizeof(float));
 	float *expected = trial_allocate(trial, POINTS, sizeof(float));
-	struct field field = {texels, {WIDTH, HEIGHT, 1}, CU_TR_ADDRESS_MODE_CLAMP, 0};
+	struct texture_field field = {texels, {WIDTH, HEIGHT, 1}, CU_TR_ADDRESS_MODE_CLAMP, 0};
 	struct sampling sampling = {.address = CU_TR_ADDRESS_MODE_CLAMP, .filter = CU_TR_FILTER_MODE_LINEAR};
 	CUdeviceptr d_texels, d_at, d_out = trial_reserve(trial, POINTS * sizeof(float));
 	CUDA_RESOURCE_DESC resource = {.resType = CU_RESOURCE_TYPE_PITCH2D};
@@ -270,7 +208,7 @@ static void run_texture_pitched(struct trial *trial)
 	for (size_t i = 0; i < POINTS; i++) {
 		at[2 * i] = trial_random_float(trial, -3, WIDTH + 3);
 		at[2 * i + 1] = trial_random_float(trial, -3, HEIGHT + 3);
-		expected[i] = (float)field_sample(&field, (const double[3]){at[2 * i], at[2 * i + 1], 0}, true);
+		expected[i] = (float)texture_field_sample(&field, (const double[3]){at[2 * i], at[2 * i + 1], 0}, true);
 	}
 	d_at = trial_upload(trial, at, POINTS * 8);
 	trial_launch(trial, "textures", "sample_2d", TRIAL_LINE(POINTS, 128),
@@ -291,8 +229,8 @@ static void run_texture_1d_3d(struct trial *trial)
 	CUarray first = texturing_array(trial, &line, texels), second = texturing_array(trial, &volume, texels);
 	CUtexObject line_texture = texturing_of_array(trial, first, &sampling);
 	CUtexObject volume_texture = texturing_of_array(trial, second, &sampling);
-	struct field line_field = {texels, {WIDTH, 1, 1}, CU_TR_ADDRESS_MODE_CLAMP, 0};
-	struct field field = {texels, {WIDTH, HEIGHT, DEPTH}, CU_TR_ADDRESS_MODE_CLAMP, 0};
+	struct texture_field line_field = {texels, {WIDTH, 1, 1}, CU_TR_ADDRESS_MODE_CLAMP, 0};
+	struct texture_field field = {texels, {WIDTH, HEIGHT, DEPTH}, CU_TR_ADDRESS_MODE_CLAMP, 0};
 	CUdeviceptr d_at, d_line_at, d_out = trial_reserve(trial, 2 * POINTS * sizeof(float)), d_half;
 	unsigned count = POINTS;
 
@@ -304,8 +242,8 @@ static void run_texture_1d_3d(struct trial *trial)
 			place[axis] = at[4 * i + (size_t)axis];
 		}
 		line_at[i] = at[4 * i];
-		expected[i] = (float)field_sample(&line_field, (const double[3]){place[0], 0, 0}, true);
-		expected[POINTS + i] = (float)field_sample(&field, place, true);
+		expected[i] = (float)texture_field_sample(&line_field, (const double[3]){place[0], 0, 0}, true);
+		expected[POINTS + i] = (float)texture_field_sample(&field, place, true);
 	}
 	d_at = trial_upload(trial, at, POINTS * 16);
 	d_line_at = trial_upload(trial, line_at, POINTS * 4);
@@ -338,15 +276,15 @@ static void run_texture_layered(struct trial *trial)
 		float x = trial_random_float(trial, -2, WIDTH + 2), y = trial_random_float(trial, -2, HEIGHT + 2);
 		int layer = (int)(trial_random(trial) % (DEPTH + 4));
 		long inside = layer < DEPTH ? layer : DEPTH - 1;
-		struct field plane = {texels + inside * WIDTH * HEIGHT, {WIDTH, HEIGHT, 1}, 0, 0};
-		struct field line = {texels + inside * WIDTH, {WIDTH, 1, 1}, 0, 0};
+		struct texture_field plane = {texels + inside * WIDTH * HEIGHT, {WIDTH, HEIGHT, 1}, 0, 0};
+		struct texture_field line = {texels + inside * WIDTH, {WIDTH, 1, 1}, 0, 0};
 
 		plane.mode = line.mode = CU_TR_ADDRESS_MODE_CLAMP;
 		at[4 * i] = line_at[2 * i] = x;
 		at[4 * i + 1] = y;
 		at[4 * i + 2] = line_at[2 * i + 1] = (float)layer;
-		expected[i] = (float)field_sample(&plane, (const double[3]){x, y, 0}, true);
-		expected[POINTS + i] = (float)field_sample(&line, (const double[3]){x, 0, 0}, true);
+		expected[i] = (float)texture_field_sample(&plane, (const double[3]){x, y, 0}, true);
+		expected[POINTS + i] = (float)texture_field_sample(&line, (const double[3]){x, 0, 0}, true);
 	}
 	d_at = trial_upload(trial, at, POINTS * 16);
 	d_line_at = trial_upload(trial, line_at, POINTS * 8);

@@ -2,6 +2,7 @@
 """Drives a real mediator over its real sockets; the messages are those of protocol/vgpu_control.h."""
 
 import atexit
+import contextlib
 import os
 import re
 import select
@@ -25,7 +26,9 @@ ERROR_NO_MEMORY, ERROR_EXECUTOR_DIED, ERROR_PROTOCOL, ERROR_MEDIATOR_LOST, ERROR
 
 F_ADD_SEALS, F_SEAL_SHRINK, F_SEAL_FUTURE_WRITE = 1033, 2, 16
 
-PATIENCE = 15.0
+# For what takes moments, on a machine that is busy with other things. Seconds.
+PATIENCE = 60.0
+WRONG_SETTINGS = 2  # exit code
 
 
 def packet(kind, body, magic=MAGIC, version=VERSION, size=None):
@@ -111,6 +114,15 @@ class Peer:
 
     def __exit__(self, *_):
         self.close()
+
+
+def listens(path):
+    """The file is there a moment before."""
+    try:
+        Peer(path).close()
+        return True
+    except (FileNotFoundError, ConnectionRefusedError):
+        return False
 
 
 class Device(Peer):
@@ -236,6 +248,15 @@ class Mediator:
 
     def children(self):
         return children_of(self.pid)
+
+    def executors(self):
+        """Of its children those that serve, which alone have no arguments; one may end while it is looked at."""
+        found = []
+        for pid in sorted(self.children()):
+            with contextlib.suppress(OSError), open("/proc/%d/cmdline" % pid, "rb") as file:
+                if file.read().count(b"\0") == 1:
+                    found.append(pid)
+        return found
 
     def send_signal(self, number):
         os.kill(self.pid, number)

@@ -29,14 +29,10 @@ def cache_directory():
 def executors(mediator):
     """The environments of the running executors, oldest first."""
     environments = []
-    for pid in sorted(mediator.children()):
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            with open("/proc/%d/cmdline" % pid, "rb") as file:
-                arguments = file.read().split(b"\0")
-            with open("/proc/%d/environ" % pid, "rb") as file:
-                entries = file.read().decode().split("\0")
-            if arguments[0].endswith(b"test_executor") and b"--probe" not in arguments:
-                environments.append(dict(entry.split("=", 1) for entry in entries if entry))
+    for pid in mediator.executors():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError), open("/proc/%d/environ" % pid, "rb") as file:
+            entries = file.read().decode().split("\0")
+            environments.append(dict(entry.split("=", 1) for entry in entries if entry))
     return environments
 
 

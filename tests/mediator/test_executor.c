@@ -415,6 +415,8 @@ int main(int argument_count, char **arguments)
 			answer(VGPU_CONTROL_EXECUTOR_FAULT, VGPU_ERROR_PROTOCOL, "a record longer than the ring");
 		if (strcmp(behaviour, "host-fault") == 0)
 			answer(VGPU_CONTROL_EXECUTOR_FAULT, VGPU_ERROR_NO_MEMORY, "no memory for replies that wait");
+		if (strcmp(behaviour, "memory-fault") == 0)
+			answer(VGPU_CONTROL_EXECUTOR_FAULT, VGPU_ERROR_HOST_MEMORY, "as a relay says it");
 		if (strcmp(behaviour, "stowaway") == 0)
 			stowaway_send(start.fds[0]);
 		if (strcmp(behaviour, "die") == 0)

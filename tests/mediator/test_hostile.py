@@ -59,11 +59,12 @@ def test_bell_all_the_time():
     """Whoever rings without end keeps himself busy, and others are served."""
     with Mediator(behaviour="ring") as mediator, Device(mediator.socket, vm_id=1) as hostile:
         assert hostile.open(0).kind == harness.READY
-        executor = mediator.children()[0]
-        before = processor_seconds(mediator.pid), processor_seconds(executor)
+        executor, = mediator.executors()
+        before, begun = (processor_seconds(mediator.pid), processor_seconds(executor)), time.monotonic()
         assert wait_until(lambda: processor_seconds(executor) - before[1] >= 2)
         used = processor_seconds(mediator.pid) - before[0], processor_seconds(executor) - before[1]
-        assert used[0] < used[1] / 8, used
+        # The mediator's pace is one in time, of which the executor has only a part where others want processors too.
+        assert used[0] < max(used[1], time.monotonic() - begun) / 8, (used, time.monotonic() - begun)
         served(mediator, 2)
 
 
@@ -90,7 +91,7 @@ def test_descriptor_that_nobody_wants():
         hostile.ring()
         assert hostile.receive().kind == harness.LOST
         assert mediator.wait_log("descriptors that nobody asked for")
-        assert mediator.descriptors() < before
+        assert wait_until(lambda: mediator.descriptors() < before), (before, mediator.descriptors())
         served(mediator, 2)
 
 

@@ -2,7 +2,6 @@
 """What Prometheus reads: test_metrics.py MEDIATOR TEST_EXECUTOR VGPU_ADMIN GRAFANA_DASHBOARD CUDA_EXECUTOR NVML"""
 
 import contextlib
-import http.client
 import json
 import math
 import os
@@ -17,68 +16,14 @@ import time
 
 import exposition
 import harness
+import metrics_served
 from harness import Device, Mediator, Skip, wait_until
-from ports import free_port
+from metrics_served import Served
 
-PROGRAM = DASHBOARD = EXECUTOR = NVML = None
+DASHBOARD = EXECUTOR = NVML = None
 
 EARLIER_NAMES = {"vgpu_jobs_total", "vgpu_errors_total", "vgpu_rejected_total", "vgpu_context_switches_total",
                  "vgpu_vm_jobs_total", "vgpu_vm_latency_p95_us", "vgpu_vm_latency_p99_us"}
-
-
-class Served:
-    """A mediator with its metrics on a free port."""
-
-    def __init__(self, *options, waiting_children=0, **more):
-        self.port = free_port()
-        self.daemon = Mediator("--metrics=127.0.0.1:%d" % self.port, *options, **more)
-        assert self.daemon.wait_log("METRICS. http://127.0.0.1:%d/metrics" % self.port), self.daemon.log()
-
-        # The driver has been probed and the sensors have been asked: what is counted now is at rest.
-        assert self.daemon.wait_log("CUDA (initialized|is not available)")
-        assert wait_until(lambda: len(self.daemon.children()) == waiting_children)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *arguments):
-        self.daemon.__exit__(*arguments)
-
-    def get(self, path="/metrics", method="GET"):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=harness.PATIENCE)
-        connection.request(method, path)
-        answer = connection.getresponse()
-        body = answer.read()
-        connection.close()
-        return answer, body
-
-    def scrape(self):
-        """What is true now: a text is a second old at most, and another one is written later than this."""
-        old = self.get()[1]
-        assert wait_until(lambda: self.get()[1] != old)
-        return self.shown()
-
-    def shown(self):
-        answer, body = self.get()
-        assert answer.status == 200
-        assert answer.getheader("Content-Type") == "text/plain; version=0.0.4; charset=utf-8"
-        return exposition.Exposition(body.decode())
-
-    def raw(self, data):
-        with socket.create_connection(("127.0.0.1", self.port), timeout=harness.PATIENCE) as peer:
-            peer.sendall(data)
-            answer = b""
-            while True:
-                part = peer.recv(65536)
-                if not part:
-                    return answer
-                answer += part
-
-    def admin(self, *arguments):
-        done = subprocess.run([PROGRAM, "--socket=" + self.daemon.socket + ".admin", *arguments], capture_output=True,
-                              text=True, timeout=60)
-        assert done.returncode == 0, done
-        return done.stdout
 
 
 def test_places_are_not_held():
@@ -384,7 +329,7 @@ def test_top():
         served = test.served
 
         def measured():
-            command = [PROGRAM, "--socket=" + served.daemon.socket + ".admin", "--json", "top", "--once", "--interval=1"]
+            command = [metrics_served.PROGRAM, "--socket=" + served.daemon.socket + ".admin", "--json", "top", "--once", "--interval=1"]
             top = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
             while top.poll() is None:
                 device.ring()
@@ -442,7 +387,7 @@ def test_series_are_bounded():
         finally:
             for device in devices:
                 device.close()
-        assert wait_until(lambda: not served.scrape().named("vgpu_vm_info"), 30)
+        assert wait_until(lambda: not served.scrape().named("vgpu_vm_info"))
 
 
 def test_health():
@@ -493,7 +438,7 @@ def test_connections_are_few_and_short():
         # More for the moments in which threads, of which there may be 32, close those that gave way.
         assert max(held) <= 64 + 32, max(held)
         assert wait_until(lambda: served.daemon.descriptors() - descriptors <= 64)
-        assert wait_until(lambda: served.daemon.descriptors() == descriptors, 40)
+        assert wait_until(lambda: served.daemon.descriptors() == descriptors)
         print("# the last one was closed after %.1f s" % (time.monotonic() - start))
         assert served.scrape()
         for peer in silent:
@@ -529,5 +474,6 @@ def test_the_dashboard_asks_for_what_is_there():
 
 
 if __name__ == "__main__":
-    Mediator.program, Mediator.executor, PROGRAM, DASHBOARD, EXECUTOR, NVML = sys.argv[1:7]
+    Mediator.program, Mediator.executor = sys.argv[1:3]
+    metrics_served.PROGRAM, DASHBOARD, EXECUTOR, NVML = sys.argv[3:7]
     sys.exit(harness.run([value for name, value in list(globals().items()) if name.startswith("test_")]))

@@ -55,11 +55,7 @@ class Instances(Mediator):
     def executors_see(self):
         """What CUDA_VISIBLE_DEVICES of each program's executor is."""
         seen = []
-        for pid in self.children():
-            with open("/proc/%d/cmdline" % pid, "rb") as file:
-                # Others have arguments.
-                if file.read().count(b"\0") != 1:
-                    continue
+        for pid in self.executors():
             with open("/proc/%d/environ" % pid, "rb") as file:
                 seen += re.findall(rb"CUDA_VISIBLE_DEVICES=([^\0]*)", file.read()) or [b"all"]
         return sorted(value.decode() for value in seen)

@@ -112,7 +112,7 @@ def test_quarantine_outlives_the_mediator():
                 with Device(daemon.socket, vm_id=3) as device, Device(daemon.socket, vm_id=4) as other:
                     assert "quarantined" in device.open(0).text
                     assert other.open(0).kind == harness.READY
-        execute(database(path), "UPDATE quarantines SET until = %d" % (time.time() + 2))
+        execute(database(path), "UPDATE quarantines SET until = %d" % (time.time() + 7))
         with mediator(path, *options) as daemon, Device(daemon.socket, vm_id=3) as device:
             assert "quarantined" in device.open(0).text
             assert wait_until(lambda: device.open(0).kind == harness.READY)

@@ -8,7 +8,7 @@ import subprocess
 import unittest
 
 import tap
-from stack import ROOT, Mediator, WithMediator, build_directory
+from stack import ROOT, Mediator, WithMediator, build_directory, wait_until
 
 BUILD = build_directory()
 LIBRARY = BUILD / 'guest' / 'libnvml' / 'libnvidia-ml.so.1'
@@ -132,7 +132,7 @@ class Tenant(WithMediator):
         self.assertEqual(holder.stdout.readline(), 'held\n')
         self.assertEqual(self.listed(), {holder.pid: 32 << 20})
         holder.communicate('end\n', timeout=60)
-        self.assertEqual(self.listed(), {})
+        wait_until(lambda: self.listed() == {}, 'it is not listed any more')
 
     def test_unused_connection_is_given_back(self):
         self.mediator.wait_for_rest()

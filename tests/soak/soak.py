@@ -182,7 +182,7 @@ class Soak:
         begin = time.monotonic()
         end = begin + seconds
         # Not all in one moment: that is the storm's test.
-        ready = [(begin + i * min(seconds / 4, 20) / len(self.slots), slot) for i, slot in enumerate(self.slots)]
+        ready = [(begin + i * min(seconds / 8, 20) / len(self.slots), slot) for i, slot in enumerate(self.slots)]
         next_sample = begin + self.options.interval
         while True:
             now = time.monotonic()

@@ -81,6 +81,7 @@ class Host(machines.Guest):
         wait_until(lambda: self._copies(user, output, mib), 'it copies')
 
     def _copies(self, user, output, mib):
+        self.check(f'rm -f {output}')
         self.check(f"setsid setpriv --reuid {user} --regid {user} --init-groups sh -c "
                    f"'LD_LIBRARY_PATH=/usr/local/lib/vgpu-cuda {TESTS}/copy_loop {mib}; echo ended' >{output} 2>&1 </dev/null &")
         wait_until(lambda: self.read(output), 'it says something')

@@ -4,7 +4,6 @@
 import re
 import unittest
 
-import guest as machines
 import host as hosts
 import tap
 from host import CONFIGURATION, SOFTGPU, TESTS, wait_until
@@ -22,12 +21,10 @@ class Groups:
         cls.host.start()
         cls.host.install()
         for unit in ('mediator', 'vgpu-worker'):
-            with open(machines.script(f'packaging/systemd/{unit}.service.d/executor-cgroup.conf'), 'rb') as file:
-                lines = file.read().splitlines(keepends=True)
-            cls.host.check(f'mkdir /etc/systemd/system/{unit}.service.d')
+            cls.host.check(f'cp -r /usr/local/share/vgpu-cuda/systemd/{unit}.service.d /etc/systemd/system')
             # What systemd is too old for is to be left out.
-            cls.host.put(f'/etc/systemd/system/{unit}.service.d/executor-cgroup.conf',
-                         b''.join(line for line in lines if cls.leaves or not line.startswith(b'DelegateSubgroup')))
+            if not cls.leaves:
+                cls.host.check(f'sed -i /^DelegateSubgroup/d /etc/systemd/system/{unit}.service.d/executor-cgroup.conf')
         cls.host.check(f'printf "executor-cgroup = {cls.setting}\\ntenant = user:1002 host-memory-mib=24\\n" >>{CONFIGURATION}; '
                        'systemctl daemon-reload && systemctl start mediator')
 

@@ -190,15 +190,24 @@ class Services(unittest.TestCase):
     def test_zz_reboot(self):
         """
         What keeps programs for the next mediator does not keep the host from going down; what was enabled is there when the
-        host is again, and sockets of before are in nobody's way.
+        host is again, also where its settings are on a file system that comes late, and sockets of before are in nobody's way.
         """
         self.host.check('mkdir -p /etc/systemd/system.conf.d && printf "[Manager]\\nDefaultTimeoutStopSec=3600\\n" '
                         '>/etc/systemd/system.conf.d/patience.conf && systemctl daemon-reload')
         self.host.check(f'echo "keep = 3600" >>{CONFIGURATION} && systemctl restart mediator')
         self.host.copy_loop('alice', '/tmp/last')
+        self.host.check('umask 077; echo "psk $(openssl rand -hex 32)" >/etc/vgpu/worker.pem; umask 022; '
+                        f'echo \'VGPU_WORKER_OPTIONS="--driver {SOFTGPU}"\' >/etc/vgpu/worker.conf; systemctl enable vgpu-worker')
+        self.host.put('/etc/systemd/system/late.service', b'[Service]\nType=oneshot\nExecStart=sleep 30\n')
+        self.host.put('/etc/systemd/system/etc-vgpu.mount',
+                      b'[Unit]\nRequires=late.service\nAfter=late.service\n[Mount]\nWhat=/srv/vgpu\nWhere=/etc/vgpu\nType=none\n'
+                      b'Options=bind,nofail\n[Install]\nWantedBy=multi-user.target\n')
+        self.host.check('systemctl enable etc-vgpu.mount && mkdir -p /srv && mv /etc/vgpu /srv/vgpu && mkdir /etc/vgpu')
         self.host.check('(sleep 1; systemctl reboot) >/dev/null 2>&1 &')
         self.host.rebooted(2 * hosts.PATIENCE)
-        wait_until(lambda: self.host.show('mediator', 'ActiveState') == 'active', 'it is started')
+        for unit in ('mediator', 'vgpu-worker'):
+            wait_until(lambda u=unit: self.host.show(u, 'ActiveState') == 'active', 'it is started')
+            self.assertEqual(self.host.show(unit, 'NRestarts'), '0')
         self.computes()
 
 

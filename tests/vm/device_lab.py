@@ -2,7 +2,9 @@
 """What the tests of the device share: the guests, the mediator of the moment, and how to wait for things."""
 import os
 import subprocess
+import sys
 import time
+import traceback
 
 import guest as vm
 import mediator_stand_in as stand_in
@@ -137,3 +139,23 @@ def trace_plug(lab, guest):
               channel_bytes=2 << 20)
     eventually(lambda: guest.run("[ -c /dev/vgpu0 ]").status == 0, "the driver finds the new device")
     lab.ready(guest)
+
+
+def test_run(function, lab, number):
+    """True: it has passed; prints what TAP says of it."""
+    start = time.monotonic()
+    try:
+        function(lab)
+    except Exception:
+        print("not ok %d - %s" % (number, function.__name__.replace("_", " ")))
+        for line in traceback.format_exc().splitlines()[-12:]:
+            print("# " + line)
+        for name, guest in lab.guests.items():
+            for line in guest.qemu_output().splitlines()[-5:]:
+                print("# %s: %s" % (name, line))
+        passed = False
+    else:
+        print("ok %d - %s # %.1f s" % (number, function.__name__.replace("_", " "), time.monotonic() - start))
+        passed = True
+    sys.stdout.flush()
+    return passed

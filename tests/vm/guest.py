@@ -179,7 +179,7 @@ class Guest:
     def __exit__(self, *_):
         self.stop()
 
-    def start(self, timeout=60):
+    def start(self, timeout=180):
         """Starts QEMU and waits until the guest takes commands. QEMU ends with the thread that calls this."""
         with open(self.qemu_log, "ab") as log:
             self.qemu = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,

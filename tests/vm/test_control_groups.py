@@ -69,12 +69,12 @@ class Groups(unittest.TestCase):
     def executor(self, tenant):
         return self.read(tenant, 'cgroup.procs').split()
 
-    def admin(self, *words):
-        done = self.guest.check(f'vgpu-admin --json --socket={SOCKET}.admin ' + ' '.join(words))
+    def admin(self, *words, socket=SOCKET):
+        done = self.guest.check(f'vgpu-admin --json --socket={socket}.admin ' + ' '.join(words))
         return json.loads(done.output)
 
-    def metrics(self):
-        return self.guest.check(f'vgpu-admin --socket={SOCKET}.admin metrics').output
+    def metrics(self, socket=SOCKET):
+        return self.guest.check(f'vgpu-admin --socket={socket}.admin metrics').output
 
     def test_limits_and_kills(self):
         self.assertEqual(self.guest.check(f'cat {BASE}/cgroup.procs').output, '')
@@ -187,6 +187,15 @@ class Groups(unittest.TestCase):
                 self.output('/tmp/worker.log'))
 
         wait_until(is_killed, 'the executor of the one that takes too much is killed')
+        # The mediator knows as of executors of its own.
+        wait_until(lambda: re.search(r'\[CGROUP\] .*uid=0 .*: worker: the executor was killed, for its tenant.s',
+                                     self.output('/tmp/remote.log')), 'the mediator is told')
+        usage = self.admin('show-vm', 'user:0', socket='/tmp/remote.sock')
+        self.assertGreaterEqual(usage['memory_kills'], 1)
+        metrics = self.metrics('/tmp/remote.sock')
+        self.assertRegex(metrics, r'vgpu_vm_memory_kills_total\{tenant="user:0",vm_id="0"\} [1-9]')
+        self.assertRegex(metrics, r'vgpu_vm_memory_kills_total\{tenant="user:1000",vm_id="0"\} 0\n')
+        self.assertRegex(metrics, r'vgpu_pool_executor_deaths_total\{pool="A"\} [1-9]')
         self.assertEqual(self.output('/tmp/remote.out'), 'copying\n')
         wait_until(lambda: self.guest.check(f'cd {base} && ls -d host-*').output.split() == [group], 'its group is removed')
         # The next worker removes what this one leaves.

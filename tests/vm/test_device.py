@@ -12,13 +12,11 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
-import traceback
 
 import guest as vm
 import mediator_stand_in as stand_in
 from device_lab import (CHANNEL_BYTES, CHANNELS, DEVICE_LINE, UUID, Lab, equal, eventually, holds, probe, probe_end,
-                        probe_start, qemu_run, trace_plug)
+                        probe_start, qemu_run, test_run, trace_plug)
 
 sys.path.append(vm.script("tests/end_to_end"))
 import impostor
@@ -474,25 +472,6 @@ def qemu_killed(lab):
     lab.guests["trace"].stop()
 
 
-def run(function, lab, number):
-    start = time.monotonic()
-    try:
-        function(lab)
-    except Exception:
-        print("not ok %d - %s" % (number, function.__name__.replace("_", " ")))
-        for line in traceback.format_exc().splitlines()[-12:]:
-            print("# " + line)
-        for name, guest in lab.guests.items():
-            for line in guest.qemu_output().splitlines()[-5:]:
-                print("# %s: %s" % (name, line))
-        passed = False
-    else:
-        print("ok %d - %s # %.1f s" % (number, function.__name__.replace("_", " "), time.monotonic() - start))
-        passed = True
-    sys.stdout.flush()
-    return passed
-
-
 def main():
     words = sys.argv[1:]
     chosen = [function for function in TESTS if not words or any(word in function.__name__ for word in words)]
@@ -500,7 +479,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="vgpu-test-") as folder:
         lab = Lab(folder)
         try:
-            results = [run(function, lab, number) for number, function in enumerate(chosen, 1)]
+            results = [test_run(function, lab, number) for number, function in enumerate(chosen, 1)]
         finally:
             lab.close()
     return 0 if all(results) else 1

@@ -185,7 +185,7 @@ class Programs(unittest.TestCase):
 
     def executor_of(self, program):
         ports = '|'.join(self.ports_of(program))
-        return int(re.search(rf'127.0.0.1:({ports}): .*executor pid (\d+)', self.stack.worker.text()).group(2))
+        return int(re.findall(rf'127.0.0.1:(?:{ports}): .*executor pid (\d+)', self.stack.worker.text())[-1])
 
     def test_executor_killed(self):
         program = self.copying()
@@ -200,7 +200,8 @@ class Programs(unittest.TestCase):
         os.kill(self.executor_of(program), signal.SIGSTOP)
         output, _ = program.communicate(timeout=60)
         self.assertIn('CUDA_ERROR_DEVICE_UNAVAILABLE', output)
-        self.assertIn('its executor was stopped for longer than 1500 ms: killed', self.stack.worker.text())
+        wait_until(lambda: 'its executor was stopped for longer than 1500 ms: killed' in self.stack.worker.text(),
+                   'the worker says so')
         wait_until(lambda: not self.stack.worker.children(), 'the worker gives everything back')
 
     def test_relay_stopped(self):
@@ -239,7 +240,7 @@ class Programs(unittest.TestCase):
             for _ in range(60):
                 crowd.enter_context(socket.create_connection(address))
             self.assertEqual(stack.mediator.run(EXAMPLES / 'vector_add', 1000).returncode, 0, stack.mediator.text())
-            self.assertIn('makes room for 127.0.0.1', stack.worker.text())
+            wait_until(lambda: 'makes room for 127.0.0.1' in stack.worker.text(), 'the worker says so')
             for _ in range(300):
                 with socket.create_connection(address) as peer:
                     peer.sendall(b'garbage')
@@ -336,6 +337,8 @@ class Links(unittest.TestCase):
 
         with WorkerStack(connect_to=f'127.0.0.1:{line.port}') as stack:
             line.target = stack.worker.port
+            # Until it is known to be one that watches, the mediator's connection looks like a program's.
+            stack.mediator.wait_for_line('it has 1 GPU')
             output = stack.directory / 'copies'
             with open(output, 'w') as file:
                 program = subprocess.Popen([COPY_LOOP, str(copied_mib)], stdout=file,
@@ -361,7 +364,8 @@ class Links(unittest.TestCase):
                              worker_environment={'VGPU_EXECUTOR_STUCK': '1'}) as stack:
                 done = stack.mediator.run(EXAMPLES / 'vector_add', 1000)
                 self.assertNotEqual(done.returncode, 0)
-                self.assertIn('its executor was stuck in the kernel for longer than 2000 ms: killed', stack.worker.text())
+                wait_until(lambda: 'its executor was stuck in the kernel for longer than 2000 ms: killed' in
+                           stack.worker.text(), 'the worker says so')
                 wait_until(lambda: not stack.worker.children(), 'the worker has no process left')
 
     def test_packed_data(self):

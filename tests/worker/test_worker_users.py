@@ -104,7 +104,7 @@ class Stacks(unittest.TestCase):
         program = (mediator or stack.mediator).spawn(self.place.program(name))
         try:
             line = program.stdout.readline()
-            self.assertEqual(line, 'copying\n', stack.worker.text()[-3000:])
+            self.assertEqual(line, 'copying\n', f'{stack.worker.text()[-3000:]}\n{stack.mediator.text()[-3000:]}')
             executor, = set(self.executors(stack, name)) - known
             yield executor
         finally:

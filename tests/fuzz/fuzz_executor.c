@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * libFuzzer target: any records of a guest, against an executor with objects to attack and the strict driver, which
+ * aborts at a handle or address that is not alive. Whatever comes, the executor answers it or ends with a fault that it
+ * has told the mediator.
+ */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "executor_process.h"
+#include "records.h"
+#include "victim.h"
+
+#define RECORDS_MAX  512
+#define SHARED_BYTES (64u << 10)
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
+
+static void replies_drain(struct peer *peer)
+{
+	while (ring_take(&peer->replies, peer->reply, sizeof(peer->reply)) == RING_OK) {
+	}
+}
+
+static void addresses_fill(uint64_t *words, size_t count, uint64_t address)
+{
+	for (size_t i = 0; i < count; i++) {
+		if ((words[i] & RECORD_ADDRESS_MASK) == RECORD_ADDRESS)
+			words[i] = address + (uint32_t)words[i];
+	}
+}
+
+/* As the guest library makes it. */
+static int shared_file_make(void)
+{
+	int file = memfd_create("pinned", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (file < 0 || ftruncate(file, SHARED_BYTES) < 0 || fcntl(file, F_ADD_SEALS, F_SEAL_SHRINK) < 0)
+		abort();
+	return file;
+}
+
+/* The executor waits a second for a descriptor that does not come. */
+static bool descriptor_pass(struct peer *peer, uint16_t opcode)
+{
+	static int file = -1;
+
+	if (file < 0)
+		file = shared_file_make();
+	return (opcode != VGPU_OPCODE_HOST_MAP && opcode != VGPU_OPCODE_HOST_PLACE) || peer_descriptor_pass(peer, file);
+}
+
+/* False: the executor takes no more. */
+static bool record_post(struct peer *peer, const struct victim *victim, const struct record_head *head,
+			const uint64_t *words, size_t count)
+{
+	const struct victim_shape *shape = &victim_shapes[1 + head->shape % (victim_shape_count - 1)];
+	uint32_t number = (head->flags & RECORD_CONTEXT_MASK) >> 1;
+	uint32_t context = number ? VGPU_ID(VGPU_KIND_CONTEXT, number) : victim->context;
+
+	replies_drain(peer);
+	return descriptor_pass(peer, shape->opcode) &&
+	       peer_post(peer, shape->opcode, head->flags & RECORD_FLAG_POSTED ? 0 : VGPU_FLAG_REPLY, context, words,
+			 count * sizeof(*words));
+}
+
+static void records_post(struct peer *peer, const struct victim *victim, const uint8_t *data, size_t bytes)
+{
+	uint64_t words[UINT8_MAX];
+	struct record_head head;
+
+	for (size_t i = 0; i < RECORDS_MAX && bytes >= sizeof(head); i++) {
+		size_t payload;
+
+		memcpy(&head, data, sizeof(head));
+		data += sizeof(head);
+		bytes -= sizeof(head);
+		payload = head.words * sizeof(words[0]);
+		if (payload > bytes)
+			payload = bytes;
+		memset(words, 0, sizeof(words));
+		memcpy(words, data, payload);
+		data += payload;
+		bytes -= payload;
+		addresses_fill(words, head.words, victim->device_address);
+		if (!record_post(peer, victim, &head, words, head.words))
+			return;
+	}
+	/* Ends the channel, if nothing has. */
+	peer_post(peer, VGPU_OPCODE_API - 1, 0, 0, NULL, 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
+{
+	static struct peer peer;
+	struct victim victim;
+	struct peer_end end;
+
+	victim_make(&peer, &victim);
+	records_post(&peer, &victim, data, bytes);
+	end = peer_wait(&peer);
+	executor_process_covered();
+	if (!end.by_signal && end.message == VGPU_CONTROL_EXECUTOR_FAULT)
+		return 0;
+	fprintf(stderr, "the executor ended with %s %d, last message %u (%s)\n", end.by_signal ? "signal" : "status",
+		end.status, end.message, end.text);
+	abort();
+}

@@ -1,0 +1,50 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# run.sh BUILD [SECONDS]: runs the fuzzers of a build that has them, each for that long; without it for a number of inputs
+# that is always the same, which begins with the seeds and depends on nothing but the code. What fails is left in
+# BUILD/fuzz, and is run again alone by BUILD/tests/fuzz/fuzz_NAME FILE.
+set -eu
+cd "$(dirname "$0")/../.."
+build=$(realpath "$1")
+seconds=${2:-}
+work=$build/fuzz
+passed=0
+failed=0
+
+rm -rf "$work/seeds" "$work/found"
+mkdir -p "$work/seeds"
+"$build/tests/fuzz/fuzz_seeds" "$work/seeds"
+export VGPU_TEST_DRIVER="$build/tests/executor/libstrict_driver.so"
+
+# PROGRAM SEEDS RUNS OPTION ...
+fuzz() {
+	name=${1##*/fuzz_} program=$build/$1 seeds=$2 runs=$3
+	shift 3
+	# What is found goes into the first folder: the seeds stay as they are.
+	found=$work/corpus/$name
+	if [ -n "$seconds" ]; then
+		set -- "$@" "-max_total_time=$seconds"
+	else
+		found=$work/found/$name
+		set -- "$@" "-runs=$runs" -seed=1
+	fi
+	mkdir -p "$found"
+	if "$program" -print_final_stats=1 "-artifact_prefix=$work/$name-" "$@" "$found" "$seeds" \
+		>"$work/$name.log" 2>&1; then
+		passed=$((passed + 1))
+		echo "ok - fuzz_$name: $(sed -n 's/^stat::number_of_executed_units: *//p' "$work/$name.log") inputs"
+	else
+		failed=$((failed + 1))
+		echo "not ok - fuzz_$name"
+		tail -n 60 "$work/$name.log"
+	fi
+}
+
+fuzz tests/fuzz/fuzz_image "$work/seeds/image" 300000 -max_len=16384
+fuzz tests/fuzz/fuzz_job "$work/seeds/job" 100000 -max_len=16384
+fuzz softgpu/driver/fuzz_fatbin "$work/seeds/image" 100000 -max_len=16384
+fuzz softgpu/engine/tests/fuzz_engine_module tests/kernels/ptx 500 -max_len=16384
+# The executor's children end without giving their memory back; the parent of each is checked.
+fuzz tests/fuzz/fuzz_executor "$work/seeds/executor" 600 -max_len=16384 -detect_leaks=0
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
