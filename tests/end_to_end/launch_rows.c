@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Rows of launches that a program issues without waiting, with any libcuda.so.1: each must see what the one before it
- * has done, whatever stands between them. Run by test_streams.py.
+ * has done, whatever stands between them. Run by test_streams.py; with the argument "held" it issues a row when there
+ * is a line of standard input, and says so: for a test that keeps the host from taking any of them meanwhile.
  */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -227,7 +230,28 @@ static void test_fault_in_a_row(void **state)
 	assert_int_equal(cuCtxSynchronize(), CUDA_ERROR_ILLEGAL_ADDRESS);
 }
 
-int main(void)
+static int held_row(void)
+{
+	CUstream stream;
+
+	setup(NULL);
+	WORKS(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
+	begin();
+	/* The first use of a function asks for what it is. */
+	launch(MULTIPLY, 1, stream);
+	WORKS(cuCtxSynchronize());
+	printf("ready\n");
+	fflush(stdout);
+	if (getchar() == EOF)
+		return 1;
+	row_launch(1, stream);
+	printf("issued\n");
+	fflush(stdout);
+	end();
+	return 0;
+}
+
+int main(int argument_count, char **arguments)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rows),
@@ -238,5 +262,7 @@ int main(void)
 		cmocka_unit_test(test_fault_in_a_row),
 	};
 
+	if (argument_count > 1 && strcmp(arguments[1], "held") == 0)
+		return held_row();
 	return cmocka_run_group_tests(tests, setup, NULL);
 }

@@ -69,7 +69,8 @@ static void request_try(const struct victim_shape *shape, const void *payload, s
 {
 	struct vgpu_snapshot_request question = {0};
 
-	if (peer_post(&peer, shape->opcode, VGPU_FLAG_REPLY, context, payload, bytes) &&
+	if (victim_descriptor_pass(&peer, shape) &&
+	    peer_post(&peer, shape->opcode, VGPU_FLAG_REPLY, context, payload, bytes) &&
 	    peer_call(&peer, VGPU_OPCODE_SNAPSHOT, 0, &question, sizeof(question)) == CUDA_SUCCESS)
 		return;
 	if (!peer_has_ended(&peer))
@@ -174,7 +175,8 @@ static void random_requests(void **state)
 		request_fill(payload, bytes);
 		if (shape->bytes >= 8 && random_next() % 16)
 			bytes = tail_append(payload, shape->bytes);
-		if (!peer_post(&peer, shape->opcode, VGPU_FLAG_REPLY, named, payload, bytes) || peer_has_ended(&peer)) {
+		if (!victim_descriptor_pass(&peer, shape) ||
+		    !peer_post(&peer, shape->opcode, VGPU_FLAG_REPLY, named, payload, bytes) || peer_has_ended(&peer)) {
 			end_check(shape->name);
 			victim_open();
 		}

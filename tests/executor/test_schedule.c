@@ -17,7 +17,7 @@
 enum { QUIET_MS = 100, PATIENCE_MS = 30000, LONG_US = 5000 };
 
 /* A kernel that is there whenever a busy machine gets to look. */
-#define LASTING_US 20000000
+#define LASTING_US 10000000
 
 #define FUNCTION VGPU_ID(VGPU_KIND_FUNCTION, 1)
 

@@ -6,7 +6,7 @@
 #include "honest_calls.h"
 
 /* A kernel that is there whenever a busy machine gets to look. */
-#define LASTING_US 20000000
+#define LASTING_US 10000000
 
 /* One thread's wait for two seconds of kernel must not hold up another's calls. */
 static void waits_do_not_block(void **state)

@@ -1,36 +1,41 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "victim.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "call_list.h"
 
-#define CALL_SHAPE(name, opcode, bytes, waits) {#name, opcode, bytes},
+#define SHARED_BYTES (64u << 10)
+
+#define CALL_SHAPE(name, opcode, bytes, waits) {#name, opcode, bytes, false},
 #define CALL_ONE(name, opcode, bytes, waits)   +1
 
 const struct victim_shape victim_shapes[] = {
-	{"HELLO", VGPU_OPCODE_HELLO, sizeof(struct vgpu_hello)},
-	{"SNAPSHOT", VGPU_OPCODE_SNAPSHOT, sizeof(struct vgpu_snapshot_request)},
-	{"UPLOAD", VGPU_OPCODE_UPLOAD, sizeof(struct vgpu_upload)},
-	{"UPLOAD_INLINE", VGPU_OPCODE_UPLOAD_INLINE, sizeof(struct vgpu_upload_inline)},
-	{"DOWNLOAD", VGPU_OPCODE_DOWNLOAD, sizeof(struct vgpu_download)},
-	{"DOWNLOAD_INLINE", VGPU_OPCODE_DOWNLOAD_INLINE, sizeof(struct vgpu_download_inline)},
-	{"STAGE", VGPU_OPCODE_STAGE, sizeof(struct vgpu_stage)},
-	{"LAUNCH", VGPU_OPCODE_LAUNCH, sizeof(struct vgpu_launch)},
-	{"HOST_MAP", VGPU_OPCODE_HOST_MAP, sizeof(struct vgpu_host_map)},
-	{"HOST_AREA", VGPU_OPCODE_HOST_AREA, sizeof(struct vgpu_host_area)},
-	{"HOST_PLACE", VGPU_OPCODE_HOST_PLACE, sizeof(struct vgpu_host_place)},
-	{"HOST_UNMAP", VGPU_OPCODE_HOST_UNMAP, sizeof(struct vgpu_host_unmap)},
-	{"HOST_PIN", VGPU_OPCODE_HOST_PIN, sizeof(struct vgpu_host_pin)},
-	{"FUNCTION_INFO", VGPU_OPCODE_FUNCTION_INFO, sizeof(struct vgpu_function_info_request)},
-	{"WINDOW_RELEASE", VGPU_OPCODE_UPLOAD_WINDOW_RELEASE, sizeof(struct vgpu_upload_window_release)},
-	{"ARRAY_UPLOAD", VGPU_OPCODE_ARRAY_UPLOAD, sizeof(struct vgpu_array_upload)},
-	{"ARRAY_DOWNLOAD", VGPU_OPCODE_ARRAY_DOWNLOAD, sizeof(struct vgpu_array_download)},
+	{"HELLO", VGPU_OPCODE_HELLO, sizeof(struct vgpu_hello), false},
+	{"SNAPSHOT", VGPU_OPCODE_SNAPSHOT, sizeof(struct vgpu_snapshot_request), false},
+	{"UPLOAD", VGPU_OPCODE_UPLOAD, sizeof(struct vgpu_upload), false},
+	{"UPLOAD_INLINE", VGPU_OPCODE_UPLOAD_INLINE, sizeof(struct vgpu_upload_inline), false},
+	{"DOWNLOAD", VGPU_OPCODE_DOWNLOAD, sizeof(struct vgpu_download), false},
+	{"DOWNLOAD_INLINE", VGPU_OPCODE_DOWNLOAD_INLINE, sizeof(struct vgpu_download_inline), false},
+	{"STAGE", VGPU_OPCODE_STAGE, sizeof(struct vgpu_stage), false},
+	{"LAUNCH", VGPU_OPCODE_LAUNCH, sizeof(struct vgpu_launch), false},
+	{"HOST_MAP", VGPU_OPCODE_HOST_MAP, sizeof(struct vgpu_host_map), true},
+	{"HOST_AREA", VGPU_OPCODE_HOST_AREA, sizeof(struct vgpu_host_area), false},
+	{"HOST_PLACE", VGPU_OPCODE_HOST_PLACE, sizeof(struct vgpu_host_place), true},
+	{"HOST_UNMAP", VGPU_OPCODE_HOST_UNMAP, sizeof(struct vgpu_host_unmap), false},
+	{"HOST_PIN", VGPU_OPCODE_HOST_PIN, sizeof(struct vgpu_host_pin), false},
+	{"FUNCTION_INFO", VGPU_OPCODE_FUNCTION_INFO, sizeof(struct vgpu_function_info_request), false},
+	{"WINDOW_RELEASE", VGPU_OPCODE_UPLOAD_WINDOW_RELEASE, sizeof(struct vgpu_upload_window_release), false},
+	{"ARRAY_UPLOAD", VGPU_OPCODE_ARRAY_UPLOAD, sizeof(struct vgpu_array_upload), false},
+	{"ARRAY_DOWNLOAD", VGPU_OPCODE_ARRAY_DOWNLOAD, sizeof(struct vgpu_array_download), false},
 	VGPU_CALL_LIST(CALL_SHAPE)};
 
 const size_t victim_shape_count = sizeof(victim_shapes) / sizeof(victim_shapes[0]);
@@ -72,4 +77,26 @@ void victim_make(struct peer *peer, struct victim *ret_victim)
 			 CUDA_SUCCESS);
 	memcpy(&ret_victim->device_address, peer->reply, sizeof(ret_victim->device_address));
 	assert_int_equal(peer_call(peer, VGPU_CALL_cuArray3DCreate_v2, context, &array, sizeof(array)), CUDA_SUCCESS);
+}
+
+/* As the guest library makes it. */
+static int shared_file_make(void)
+{
+	int file = memfd_create("pinned", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	assert_true(file >= 0);
+	assert_int_equal(ftruncate(file, SHARED_BYTES), 0);
+	assert_int_equal(fcntl(file, F_ADD_SEALS, F_SEAL_SHRINK), 0);
+	return file;
+}
+
+bool victim_descriptor_pass(struct peer *peer, const struct victim_shape *shape)
+{
+	static int file = -1;
+
+	if (!shape->takes_descriptor)
+		return true;
+	if (file < 0)
+		file = shared_file_make();
+	return peer_descriptor_pass(peer, file);
 }

@@ -11,6 +11,7 @@ struct victim_shape {
 	const char *name;
 	uint16_t opcode;
 	uint16_t bytes; /* of the fixed part */
+	bool takes_descriptor;
 };
 
 /* The protocol's own requests first, HELLO before all others, then the calls. */
@@ -25,5 +26,8 @@ struct victim {
 
 /* Starts an executor and makes its objects, so that corrupt requests get further than the first check. */
 void victim_make(struct peer *peer, struct victim *ret_victim);
+
+/* Passes a descriptor for the request if it takes one: the executor would wait a second for it. False: it has ended. */
+bool victim_descriptor_pass(struct peer *peer, const struct victim_shape *shape);
 
 #endif

@@ -4,7 +4,6 @@
  * aborts at a handle or address that is not alive. Whatever comes, the executor answers it or ends with a fault that it
  * has told the mediator.
  */
-#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,8 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -21,8 +18,7 @@
 #include "records.h"
 #include "victim.h"
 
-#define RECORDS_MAX  512
-#define SHARED_BYTES (64u << 10)
+#define RECORDS_MAX 512
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
@@ -40,26 +36,6 @@ static void addresses_fill(uint64_t *words, size_t count, uint64_t address)
 	}
 }
 
-/* As the guest library makes it. */
-static int shared_file_make(void)
-{
-	int file = memfd_create("pinned", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-
-	if (file < 0 || ftruncate(file, SHARED_BYTES) < 0 || fcntl(file, F_ADD_SEALS, F_SEAL_SHRINK) < 0)
-		abort();
-	return file;
-}
-
-/* The executor waits a second for a descriptor that does not come. */
-static bool descriptor_pass(struct peer *peer, uint16_t opcode)
-{
-	static int file = -1;
-
-	if (file < 0)
-		file = shared_file_make();
-	return (opcode != VGPU_OPCODE_HOST_MAP && opcode != VGPU_OPCODE_HOST_PLACE) || peer_descriptor_pass(peer, file);
-}
-
 /* False: the executor takes no more. */
 static bool record_post(struct peer *peer, const struct victim *victim, const struct record_head *head,
 			const uint64_t *words, size_t count)
@@ -69,7 +45,7 @@ static bool record_post(struct peer *peer, const struct victim *victim, const st
 	uint32_t context = number ? VGPU_ID(VGPU_KIND_CONTEXT, number) : victim->context;
 
 	replies_drain(peer);
-	return descriptor_pass(peer, shape->opcode) &&
+	return victim_descriptor_pass(peer, shape) &&
 	       peer_post(peer, shape->opcode, head->flags & RECORD_FLAG_POSTED ? 0 : VGPU_FLAG_REPLY, context, words,
 			 count * sizeof(*words));
 }

@@ -46,8 +46,8 @@ def version_replace(blob, count, version):
 def restart(version, said):
     """The next mediator finds what one of that version (None: its own) has kept, and says so."""
     with Mediator("--keep=30") as first, Device(first.socket, vm_id=5) as device:
-        # The driver's probe is over then.
-        assert first.wait_log("CUDA initialized") and wait_until(lambda: len(first.children()) == 1)
+        # The driver's probe is over then, and so is what asks for its GPUs' errors.
+        first.descriptors_at_rest(children=1)
         pid, = first.children()
         assert device.open(0).kind == harness.READY
         first.stop(signal.SIGKILL)

@@ -33,7 +33,7 @@ def holds(condition, what):
         raise AssertionError(what)
 
 
-def eventually(function, what, timeout=60):
+def eventually(function, what, timeout=240):
     """The first true value of function()."""
     end = time.monotonic() + timeout
     while True:
@@ -53,7 +53,7 @@ class Lab:
         self.probe = os.path.join(folder, "vgpu_probe")
         subprocess.run(["gcc", "-std=gnu17", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Werror", "-static",
                         "-I" + vm.script("protocol"), "-o", self.probe, vm.script("tests/vm/vgpu_probe.c"),
-                        vm.script("tests/vm/vgpu_probe_registers.c")], check=True, timeout=60)
+                        vm.script("tests/vm/vgpu_probe_registers.c")], check=True, timeout=240)
         self.image = vm.build_image([self.probe])
         self.object = vm.build_device()
         self.socket = os.path.join(folder, "mediator.sock")
@@ -107,7 +107,7 @@ class Lab:
         self.mediator_stop()
 
 
-def probe(guest, arguments, timeout=60):
+def probe(guest, arguments, timeout=240):
     return guest.check("vgpu_probe " + arguments, timeout).output
 
 
@@ -121,7 +121,7 @@ def probe_start(guest, arguments, said):
 
 def probe_end(guest):
     """Waits for that probe; what it said. It says FAILED when something was wrong."""
-    guest.check("while [ -d /proc/$(cat /tmp/probe.pid) ]; do usleep 20000; done", timeout=40)
+    guest.check("while [ -d /proc/$(cat /tmp/probe.pid) ]; do usleep 20000; done", timeout=240)
     said = guest.get("/tmp/probe.log").decode()
     holds("FAILED" not in said, said)
     return said
@@ -130,7 +130,7 @@ def probe_end(guest):
 def qemu_run(lab, *arguments):
     environment = dict(os.environ, VGPU_QEMU_OBJECT=lab.object)
     return subprocess.run([vm.script("host/qemu/vgpu-qemu"), "-machine", "q35", "-display", "none", *arguments],
-                          stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment, timeout=30)
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment, timeout=120)
 
 
 def trace_plug(lab, guest):

@@ -78,8 +78,10 @@ def _qemu_command(accelerator, image, cache, memory_mib, cpus, console, extra_ke
         "-machine", "q35,accel=%s" % accelerator, "-cpu", "host" if accelerator == "kvm" else "max",
         "-m", str(memory_mib), "-smp", str(cpus),
         "-kernel", os.path.join(cache, "kernel", "vmlinuz"), "-initrd", image,
-        # A busy machine may starve the emulated timer just while the kernel tests it.
-        "-append", "console=ttyS0 quiet panic=-1 mitigations=off nokaslr no_timer_check random.trust_cpu=on rdinit=/init "
+        # A busy machine may starve the emulated timer just while the kernel tests it, and processors for so long that it
+        # takes them to be locked up.
+        "-append", "console=ttyS0 quiet panic=-1 mitigations=off nokaslr no_timer_check random.trust_cpu=on "
+                   "watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=180 rdinit=/init "
                    + extra_kernel,
         "-serial", "file:%s" % console,
     ]
@@ -207,34 +209,34 @@ class Guest:
         if not self.keep:
             shutil.rmtree(self.folder, ignore_errors=True)
 
-    def run(self, command, timeout=60):
+    def run(self, command, timeout=240):
         """Runs a shell command in the guest: its exit status (124: timeout) and what it printed."""
         self._send(AGENT_RUN, struct.pack("<I", int(timeout * 1000)) + command.encode())
         status, output = self._reply(time.monotonic() + timeout + 20)
         return Result(status, output.decode(errors="replace"))
 
-    def check(self, command, timeout=60):
+    def check(self, command, timeout=240):
         """As run(), but anything other than exit status 0 is an error."""
         result = self.run(command, timeout)
         if result.status != 0:
             raise GuestError("in the guest, '%s' ended with %d:\n%s" % (command, result.status, result.output))
         return result
 
-    def put(self, path, content, mode=0o644, timeout=60):
+    def put(self, path, content, mode=0o644, timeout=240):
         name = path.encode()
         self._send(AGENT_PUT, struct.pack("<II", mode, len(name)) + name + content)
         status, _ = self._reply(time.monotonic() + timeout)
         if status != 0:
             raise OSError(status, os.strerror(status), path)
 
-    def get(self, path, timeout=60):
+    def get(self, path, timeout=240):
         self._send(AGENT_GET, path.encode())
         status, content = self._reply(time.monotonic() + timeout)
         if status != 0:
             raise OSError(status, os.strerror(status), path)
         return content
 
-    def rebooted(self, timeout=60):
+    def rebooted(self, timeout=180):
         """Waits until the guest, which has been told to reboot, takes commands again."""
         self._expect(AGENT_HELLO, time.monotonic() + timeout)
 

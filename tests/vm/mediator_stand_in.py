@@ -84,7 +84,7 @@ class MediatorStandIn:
     def __exit__(self, *_):
         self.close()
 
-    def wait(self, name, count=1, timeout=60):
+    def wait(self, name, count=1, timeout=180):
         """Waits until `count` events called `name` were seen; the last of them, or None."""
         end = time.monotonic() + timeout
         with self._lock:

