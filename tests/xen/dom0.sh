@@ -153,7 +153,7 @@ grants)
 	;;
 worker)
 	grants_start
-	scene worker_check
+	worker_check
 	;;
 *_check)
 	grants_start
@@ -163,7 +163,7 @@ worker)
 	devices_check
 	grants_start
 	grants_check
-	scene worker_check
+	worker_check
 	;;
 esac
 finish

@@ -96,6 +96,8 @@ last_check() {
 	verdict $? "another computes afterwards, as the same VM, with the GPU at a worker"
 	logged worker 'vm_id=4 channel=0 pool=B .*: executor pid'
 	verdict $? "the worker has run it"
+	is_right last job && logged mediator 'vm_id=4 pool=B .* job of'
+	verdict $? "its job over XenStore too"
 	until_true 30 only_dom0
 	# What Xen itself keeps of a domain's end is freed a little later.
 	until_true 20 memory_is_back

@@ -70,6 +70,9 @@ logged() {
 domain_is() { # NAME DOMAIN
 	echo "$1 $2" >>"$domains"
 }
+domain_forget() { # NAME: it was to end
+	sed -i "/^$1 /d" "$domains"
+}
 # Whether a guest may be started that is not there: it never was, or it ended by the emulation.
 may_start() { # NAME
 	last=$(sed -n "s/^$1 //p" "$domains" | tail -n 1)

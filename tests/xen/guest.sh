@@ -77,13 +77,14 @@ steps() {
 	done=
 	while :; do
 		step=$(xenstore-read data/step 2>/dev/null)
-		if [ "$step" != "$done" ]; then
+		# A guest that was restored has none at first.
+		if [ -n "$step" ] && [ "$step" != "$done" ]; then
 			echo "GUEST step $step begins"
 			"step_${step#*-}"
 			echo "GUEST step $step done"
 			done=$step
 		fi
-		usleep 200000
+		sleep 1
 	done
 }
 step_compute() {
@@ -96,8 +97,12 @@ step_copy() {
 	until grep -q . /tmp/copied; do usleep 200000; done
 	right copy copying cat /tmp/copied
 }
-step_processors() {
+# For several channels at a time.
+step_room() {
 	echo 8192 >/sys/module/xen_gntalloc/parameters/limit
+}
+step_processors() {
+	step_room
 	processors
 }
 # While one process copies: gntalloc's default is one channel's memory.

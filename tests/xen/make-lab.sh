@@ -91,7 +91,11 @@ install "$repository/host/xen/vgpu-xen-qemu" "$root/bin/vgpu-xen-qemu"
 install "$here/dom0.sh" "$root/init"
 install -m 644 -t "$root/root" "$here"/*.cfg "$here"/dom0_*.sh
 install -t "$root/root" "$here/vif.sh"
-install -m 644 "$worker" "$root/root/worker.cpio.gz"
+# As one member of gzip: of several Xen's domain builder takes the first alone, if it has room for as much as the last.
+gzip_again() { # FILE NEW
+	zcat "$1" | gzip -1 -n >"$2"
+}
+gzip_again "$worker" "$root/root/worker.cpio.gz"
 
 # The guest's disk. Loaded from a disk by DMA a kernel is there at once; QEMU's -kernel would copy it byte by byte,
 # each of them trapped, for minutes.
@@ -110,7 +114,7 @@ EOF
 python3 "$here/make_disk.py" "$xen/root/usr/lib/grub/i386-pc" "$root/disk/core" "$root/disk/archive" "$root/root/guest.img"
 # A PVH guest is loaded by the toolstack.
 mv "$root/disk/kernel" "$root/root/kernel"
-mv "$root/disk/guest" "$root/root/guest.cpio.gz"
+gzip_again "$root/disk/guest" "$root/root/guest.cpio.gz"
 rm -r "$root/disk"
 
 echo 'root:x:0:0:root:/root:/bin/sh' >"$root/etc/passwd"
