@@ -4,7 +4,9 @@
 worker_check() {
 	scene worker_first_check || return
 	scene worker_two_check
+	scene worker_destroyed_check
 	scene worker_end_check
+	scene worker_device_check
 }
 
 worker_listens() {
@@ -82,8 +84,7 @@ worker_two_check() {
 	step pearl kill
 }
 
-# One after the other, in the middle of copies. Not among the scenes above, for it was not seen to run yet:
-# VGPU_XEN_PART=worker_destroyed_check.
+# One after the other, in the middle of copies.
 worker_destroyed_check() {
 	two_are_there && copies coral && copies pearl && xl destroy coral
 	domain_forget coral
@@ -105,8 +106,7 @@ worker_end_check() {
 	verdict $? "worker: nothing of the two is left in Xen"
 }
 
-# An HVM guest with the device. Not among the scenes above, for it was not seen to run yet:
-# VGPU_XEN_PART=worker_device_check.
+# An HVM guest with the device.
 worker_device_check() {
 	gold_is_there
 	pool=C
