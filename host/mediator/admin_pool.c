@@ -167,7 +167,10 @@ static int scan_gpus(struct admin_request *request)
 	return 0;
 }
 
-/* By number, UUID or, an instance, "GPU:INSTANCE". '*ret_is_whole': it is a GPU in MIG mode, the device one of its. */
+/*
+ * By number, UUID or, an instance, "GPU:INSTANCE". '*ret_is_whole': it is a GPU in MIG mode, the device one of its. 0,
+ * or -1: the answer says why.
+ */
 static int gpu_take(struct admin_request *request, struct probe_device *ret_device, bool *ret_is_whole)
 {
 	const struct probe *probe = request->mediator->probe;
@@ -185,7 +188,7 @@ static int gpu_take(struct admin_request *request, struct probe_device *ret_devi
 		    strcmp(text, device.instance) != 0)
 			continue;
 		*ret_device = device;
-		return (int)i;
+		return 0;
 	}
 	return admin_fail(request, ADMIN_NOT_FOUND, "%s: there is no such GPU (scan-gpus)", text);
 }
@@ -260,23 +263,36 @@ static int assign_gpu(struct admin_request *request)
 	return 0;
 }
 
+/* That the GPU hung, by the number of any of its instances. False: it did not. */
+static bool hangs_clear(struct mediator *mediator, const struct probe_device *gpu)
+{
+	bool was_known = false;
+
+	for (unsigned i = 0; i < probe_device_count(mediator->probe); i++) {
+		struct probe_device device = probe_device(mediator->probe, i);
+
+		if (strcmp(probe_device_gpu(&device), probe_device_gpu(gpu)) == 0)
+			was_known |= gpu_hangs_clear(&mediator->gpu_hangs, i);
+	}
+	return was_known;
+}
+
 static int clear_gpu(struct admin_request *request)
 {
 	struct probe_device device;
 	char name[ADMIN_VALUE_BYTES];
-	bool is_whole;
-	int gpu;
+	bool is_whole, hung, had_errors;
 
 	if (admin_text(request, "gpu", name, sizeof(name)) == 0 &&
 	    gpu_events_worker_clear(request->mediator->gpu_events, name)) {
 		log_info("[ADMIN] GPU %s: its errors are cleared by %s", name, request->who);
 		return 0;
 	}
-	gpu = gpu_take(request, &device, &is_whole);
-	if (gpu < 0)
+	if (gpu_take(request, &device, &is_whole) < 0)
 		return -1;
-	if (!(gpu_hangs_clear(&request->mediator->gpu_hangs, (unsigned)gpu) |
-	      gpu_events_clear(request->mediator->gpu_events, probe_device_gpu(&device))))
+	hung = hangs_clear(request->mediator, &device);
+	had_errors = gpu_events_clear(request->mediator->gpu_events, probe_device_gpu(&device));
+	if (!hung && !had_errors)
 		return admin_fail(request, ADMIN_CONFLICT, "%s: nothing is known to be wrong with it",
 				  probe_device_gpu(&device));
 	log_info("[ADMIN] %s: its errors are cleared by %s", probe_device_gpu(&device), request->who);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -266,11 +267,39 @@ static bool channel_adopt_entry(struct mediator *mediator, struct keeper_entry *
 	return true;
 }
 
+/* What was not adopted, as the keeper knows it. */
+struct refused {
+	struct keeper_entry *entries; /* kind and key */
+	size_t count;
+};
+
+static void refused_note(struct refused *refused, const struct keeper_entry *entry)
+{
+	struct keeper_entry *entries = realloc(refused->entries, (refused->count + 1) * sizeof(*entries));
+
+	if (!entries) {
+		log_error("[KEEPER] out of memory: a connection or an executor that is not adopted does not end");
+		return;
+	}
+	refused->entries = entries;
+	refused->entries[refused->count++] = (struct keeper_entry){.kind = entry->kind, .key = entry->key};
+}
+
+/* With the last descriptors of it: its peers see the end. When all was taken, for the keeper listens only then. */
+static void refused_drop(struct refused *refused, int keeper)
+{
+	/* A keeper that does not take it is ending, and these with it. */
+	for (size_t i = 0; i < refused->count; i++)
+		(void)keeper_drop(keeper, (enum keeper_kind)refused->entries[i].kind, refused->entries[i].key);
+	free(refused->entries);
+}
+
 void adoption_begin(struct mediator *mediator)
 {
 	const struct configuration_list *sockets = &mediator->configuration.sockets;
 	struct keeper_entry entry;
-	unsigned sessions = 0, channels = 0, lost = 0;
+	struct refused refused = {0};
+	unsigned sessions = 0, channels = 0;
 	char path[PATH_MAX];
 	bool is_foreign = false;
 	bool found;
@@ -287,14 +316,15 @@ void adoption_begin(struct mediator *mediator)
 	}
 	while (found && keeper_take(mediator->keeper, &entry)) {
 		is_foreign |= session_is_foreign(&entry);
-		if (entry.kind == KEEPER_SESSION && !is_foreign && session_adopt(mediator, &entry))
+		if (entry.kind == KEEPER_SESSION && !session_is_foreign(&entry) && session_adopt(mediator, &entry))
 			sessions++;
-		else if (entry.kind == KEEPER_CHANNEL && !is_foreign && channel_adopt_entry(mediator, &entry))
+		else if (entry.kind == KEEPER_CHANNEL && channel_adopt_entry(mediator, &entry))
 			channels++;
 		else
-			lost++;
+			refused_note(&refused, &entry);
 		entry_close(&entry);
 	}
+	refused_drop(&refused, mediator->keeper);
 	/* One that was just ending, for it had nothing left. */
 	if (found && keeper_drop(mediator->keeper, KEEPER_SESSION, 0) < 0) {
 		close(mediator->keeper);
@@ -306,7 +336,7 @@ void adoption_begin(struct mediator *mediator)
 		log_warning("[KEEPER] what a mediator of another version has left is not adopted: its programs end");
 	else if (found)
 		log_info("[KEEPER] adopted %u connections and %u executors%s", sessions, channels,
-			 lost ? "; others could not be" : "");
+			 refused.count ? "; others could not be, and end" : "");
 }
 
 void adoption_quit(struct mediator *mediator)

@@ -73,12 +73,13 @@ void channel_die(struct channel *channel, enum vgpu_channel_error error, const c
 
 	if (channel->stage == CHANNEL_DEAD || channel->stage == CHANNEL_CLOSING)
 		return;
-	if (channel->stage == CHANNEL_STARTING)
+	/* What its tenant has used up says nothing of how programs start. */
+	if (channel->stage == CHANNEL_STARTING && !channel->has_no_memory)
 		channel_start_failure_note(channel, STARTS_READY, text);
 	channel->stage = CHANNEL_DEAD;
 	if (was_ready)
 		adoption_channel_forget(channel);
-	else
+	else if (!channel->has_no_memory)
 		worker_failure_note(channel->mediator, channel->request.gpu);
 	event_del(channel->start_timer);
 	channel_descriptors_close(&channel->request);

@@ -126,6 +126,7 @@ struct channel {
 	/* What the executor said went wrong, for when it ends. */
 	enum vgpu_channel_error fault_error;
 	char fault_text[VGPU_CONTROL_TEXT_BYTES];
+	bool has_no_memory; /* its executor was killed, for its tenant has used up its memory of a host */
 	char label[96];
 };
 

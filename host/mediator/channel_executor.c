@@ -42,10 +42,11 @@ void channel_death_note(const struct channel *channel, bool is_fault, const char
 }
 
 /* Killed by the kernel for want of memory in its tenant's control group, here or at a worker. */
-static void memory_kill_note(const struct channel *channel, const char *how)
+static void memory_kill_note(struct channel *channel, const char *how)
 {
+	channel->has_no_memory = true;
 	channel->request.tenant->group_kills++;
-	log_warning("[CGROUP] %s: %s", channel->label, how);
+	log_write_limited(&channel->request.log->events, LOG_LEVEL_WARNING, "[CGROUP] %s: %s", channel->label, how);
 }
 
 static void executor_message(void *owner, const struct control_message *message)
@@ -88,7 +89,7 @@ static void executor_message(void *owner, const struct control_message *message)
 		memory_kill_note(channel, channel->fault_text);
 		channel_death_note(channel, true, channel->fault_text);
 	}
-	if (channel_move(channel, channel->fault_text))
+	if (!channel->has_no_memory && channel_move(channel, channel->fault_text))
 		return;
 	if (channel->fault_error == VGPU_ERROR_PROTOCOL || channel->fault_error == VGPU_ERROR_KERNEL_TIMEOUT)
 		tenant_fault_note(channel->request.tenant, body->text);
@@ -123,7 +124,7 @@ static void executor_ended(void *owner, const char *how, bool killed)
 		memory_kill_note(channel, how);
 	}
 	/* A relay that said nothing. */
-	if (channel->fault_error == VGPU_ERROR_NONE)
+	if (channel->fault_error == VGPU_ERROR_NONE && !channel->has_no_memory)
 		(void)channel_move(channel, how);
 	shares_forget(channel);
 	channel_schedule_leave(channel);

@@ -176,7 +176,7 @@ void executor_process_kill(struct executor_process *executor, const char *why)
 	executor_process_end(executor);
 	if (executor->is_killed)
 		return;
-	log_warning("[EXECUTOR] %s: %s: killed", executor->label, why);
+	log_write_limited(executor->log_limit, LOG_LEVEL_WARNING, "[EXECUTOR] %s: %s: killed", executor->label, why);
 	executor->is_killed = true;
 	process_signal(&executor->process, SIGKILL);
 }

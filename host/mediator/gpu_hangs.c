@@ -14,16 +14,28 @@ static bool has(uint32_t gpus, unsigned gpu)
 	return gpu < GPU_HANGS_GPUS && (gpus >> gpu & 1);
 }
 
-void gpu_hangs_note(struct gpu_hangs *hangs, uint32_t gpus)
+void gpu_hangs_note(struct gpu_hangs *hangs, uint32_t gpus, uint64_t now_ms)
 {
 	for (unsigned gpu = 0; gpu < GPU_HANGS_GPUS; gpu++) {
 		if (!has(gpus, gpu))
 			continue;
 		hangs->counts[gpu]++;
+		hangs->noted_ms[gpu] = now_ms;
 		if (!has(hangs->gpus, gpu))
 			log_error("[GPU] GPU %u: " HANG_TEXT " (vgpu-admin clear-gpu)", gpu);
 	}
 	hangs->gpus |= gpus;
+}
+
+uint32_t gpu_hangs_recent(const struct gpu_hangs *hangs, uint64_t now_ms, uint64_t within_ms)
+{
+	uint32_t recent = 0;
+
+	for (unsigned gpu = 0; gpu < GPU_HANGS_GPUS; gpu++) {
+		if (has(hangs->gpus, gpu) && now_ms - hangs->noted_ms[gpu] <= within_ms)
+			recent |= 1u << gpu;
+	}
+	return recent;
 }
 
 bool gpu_hangs_clear(struct gpu_hangs *hangs, unsigned gpu)

@@ -4,6 +4,7 @@
 #include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "channel_private.h"
@@ -62,7 +63,29 @@ static struct channel *silent_find(const struct mediator *mediator)
 	return NULL;
 }
 
-/* This host's GPUs that it works with, as far as is known. None of a worker's: its executor is there. */
+/* All instances of the GPU that one of them is of: it is the GPU's driver. */
+static uint32_t siblings_add(const struct probe *probe, uint32_t gpus)
+{
+	unsigned count = probe_device_count(probe);
+	uint32_t all = gpus;
+
+	for (unsigned gpu = 0; gpu < count && gpu < GPU_HANGS_GPUS; gpu++) {
+		struct probe_device device = probe_device(probe, gpu);
+
+		for (unsigned other = 0; other < count && other < GPU_HANGS_GPUS && (gpus >> gpu & 1); other++) {
+			struct probe_device beside = probe_device(probe, other);
+
+			if (strcmp(probe_device_gpu(&beside), probe_device_gpu(&device)) == 0)
+				all |= 1u << other;
+		}
+	}
+	return all;
+}
+
+/*
+ * This host's GPUs that it works with, as far as is known: all of them where it is in the driver before it has a
+ * context, or where nobody has said yet what there is. None of a worker's: its executor is there.
+ */
 static uint32_t gpus_of(const struct channel *channel)
 {
 	const struct probe *probe = channel->mediator->probe;
@@ -72,33 +95,42 @@ static uint32_t gpus_of(const struct channel *channel)
 
 	if (worker_owns_gpu(channel->request.gpu))
 		return 0;
+	if (channel->is_placed)
+		return channel->request.gpu < GPU_HANGS_GPUS ? siblings_add(probe, 1u << channel->request.gpu) : 0;
 	for (unsigned gpu = 0; gpu < count && gpu < GPU_HANGS_GPUS; gpu++) {
-		bool has_it = channel->is_placed && channel->request.gpu == gpu;
-
-		for (unsigned i = 0; i < VGPU_COUNTED_DEVICES && !channel->is_placed; i++)
-			has_it |= devices[i].contexts && devices[i].pci_place == probe_pci_place(probe, gpu);
-		gpus |= (uint32_t)has_it << gpu;
+		for (unsigned i = 0; i < VGPU_COUNTED_DEVICES; i++) {
+			if (devices[i].contexts && devices[i].pci_place == probe_pci_place(probe, gpu))
+				gpus |= 1u << gpu;
+		}
 	}
-	/* In the driver before there is a context. */
-	return gpus ? gpus : (uint32_t)((1ull << count) - 1);
+	return gpus ? siblings_add(probe, gpus) : UINT32_MAX;
 }
 
-/* Those of its GPUs with which another tenant's executor is stuck too, or that were seen to hang before. */
+/* Those of its GPUs with which another tenant's executor is stuck too, or that lately were seen to hang. */
 static uint32_t gpus_hanging(const struct channel *channel)
 {
 	const struct mediator *mediator = channel->mediator;
+	unsigned stuck_ms = limits_of(mediator).stuck_ms;
 	uint32_t own = gpus_of(channel);
-	uint32_t hanging = own & mediator->gpu_hangs.gpus;
+	uint32_t hanging = own & gpu_hangs_recent(&mediator->gpu_hangs, now_ms(), stuck_ms);
 	const struct channel *other;
 
 	LIST_FOREACH(other, &mediator->channels, link)
 	{
 		if (other->executor && other->request.tenant != channel->request.tenant &&
 		    other->standstill.kind == STANDSTILL_STUCK &&
-		    now_ms() - other->standstill.since_ms >= limits_of(mediator).stuck_ms / SHARED_PART)
+		    now_ms() - other->standstill.since_ms >= stuck_ms / SHARED_PART)
 			hanging |= own & gpus_of(other);
 	}
 	return hanging;
+}
+
+/* The GPUs that there are. */
+static uint32_t gpus_known(const struct probe *probe)
+{
+	unsigned count = probe_device_count(probe);
+
+	return count < GPU_HANGS_GPUS ? (1u << count) - 1 : UINT32_MAX;
 }
 
 /* The channel may be freed on return. */
@@ -113,7 +145,7 @@ static void silent_end(struct channel *channel)
 	if (channel->stage != CHANNEL_READY)
 		return;
 	hanging = channel->standstill.kind == STANDSTILL_STUCK ? gpus_hanging(channel) : 0;
-	gpu_hangs_note(&channel->mediator->gpu_hangs, hanging);
+	gpu_hangs_note(&channel->mediator->gpu_hangs, hanging & gpus_known(channel->mediator->probe), now_ms());
 	channel_death_note(channel, !hanging, text);
 	channel_die(channel, VGPU_ERROR_EXECUTOR_DIED, text);
 }

@@ -217,8 +217,7 @@ void accounts_silence_look(struct accounts *accounts, const struct standstill_li
 		if (connection->standstill.kind == STANDSTILL_STUCK && connection->process)
 			kill(connection->process, SIGKILL);
 		connection->standstill = (struct standstill){0};
-		/* It is not reaped yet. */
-		kill(connection->executor, SIGKILL);
+		connection_executor_kill(connection);
 	}
 }
 

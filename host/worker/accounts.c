@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "closer.h"
@@ -178,9 +179,11 @@ static void executor_end_tell(const struct connection *connection, bool has_no_m
 	(void)control_send(connection->socket, VGPU_CONTROL_EXECUTOR_FAULT, &word);
 }
 
-static void executor_reaped(struct connection *connection)
+static void executor_reaped(struct connection *connection, int status)
 {
-	bool has_no_memory = connection->account && executor_group_kill_take(&connection->account->group);
+	bool is_others_kill = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && !connection->is_executor_killed;
+	bool has_no_memory =
+		is_others_kill && connection->account && executor_group_kill_take(&connection->account->group);
 
 	connection->executor = 0;
 	if (has_no_memory)
@@ -237,7 +240,13 @@ void connection_answer(struct accounts *accounts, struct connection *connection)
 	connection->socket = -1;
 }
 
-void connection_reaped(struct accounts *accounts, pid_t process)
+void connection_executor_kill(struct connection *connection)
+{
+	connection->is_executor_killed = true;
+	kill(connection->executor, SIGKILL);
+}
+
+void connection_reaped(struct accounts *accounts, pid_t process, int status)
 {
 	struct connection *connection;
 
@@ -249,11 +258,11 @@ void connection_reaped(struct accounts *accounts, pid_t process)
 			if (connection->socket >= 0)
 				connection_answer(accounts, connection);
 			lanes_kill(accounts, connection);
-			/* Nobody hears of it any more, also if it is inside the driver. It is not reaped yet. */
+			/* Nobody hears of it any more, also if it is inside the driver. */
 			if (connection->executor)
-				kill(connection->executor, SIGKILL);
+				connection_executor_kill(connection);
 		} else if (connection->executor == process) {
-			executor_reaped(connection);
+			executor_reaped(connection, status);
 		} else {
 			continue;
 		}

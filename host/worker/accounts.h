@@ -71,6 +71,7 @@ struct connection {
 	bool is_ending;			  /* its process was killed */
 	pid_t process;			  /* 0: it is gone, its executor not yet */
 	pid_t executor;			  /* 0: none that is still there */
+	bool is_executor_killed;	  /* by us */
 	struct standstill standstill;	  /* of its executor */
 	bool has_begun;			  /* it had its executor; from then on it asks as one does */
 	int socket;			  /* to the process; -1: closed */
@@ -106,8 +107,10 @@ struct connection *connection_add(struct accounts *accounts, const char *host, c
 void connection_remove(struct connection *connection);
 /* Its socket is readable. */
 void connection_answer(struct accounts *accounts, struct connection *connection);
-/* A process was reaped: a connection's, its executor, or neither. */
-void connection_reaped(struct accounts *accounts, pid_t process);
+/* A process was reaped, which ended so (waitpid): a connection's, its executor, or neither. */
+void connection_reaped(struct accounts *accounts, pid_t process, int status);
+/* Its executor, which is not reaped yet. */
+void connection_executor_kill(struct connection *connection);
 /* Kills executors that have stood still for longer than they may; the connection of one that is stuck ends with it. */
 void accounts_silence_look(struct accounts *accounts, const struct standstill_limits *limits);
 

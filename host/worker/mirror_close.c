@@ -128,14 +128,16 @@ static void last_words_send(struct mirror *mirror)
 void mirror_close(struct mirror *mirror)
 {
 	struct pollfd ended = {.fd = mirror->executor_exit, .events = POLLIN};
+	int most_ms = mirror->is_closing ? 1000 : 2000;
+	uint64_t end = link_now_ms() + (uint64_t)most_ms;
 
 	if (mirror->control >= 0)
 		close(mirror->control);
 	mirror->control = -1;
 	/* Its end of the control socket is its life; the main process kills what is left when this one ends. */
 	if (mirror->executor_exit >= 0)
-		poll(&ended, 1, mirror->is_closing ? 1000 : 2000);
-	mirror_end_await(mirror);
+		poll(&ended, 1, most_ms);
+	mirror_end_await(mirror, end);
 	/* An executor that has failed says why. */
 	mirror_log_take(&mirror->log, mirror->link);
 	if (mirror->counters)

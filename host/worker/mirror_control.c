@@ -7,8 +7,6 @@
 
 #include "control_socket.h"
 
-#define END_MS 2000
-
 /* Where the main process does not take the question the answer is that there is nothing. */
 static void question_pass(struct mirror *mirror, struct control_message *question)
 {
@@ -51,7 +49,7 @@ void mirror_control_take(struct mirror *mirror)
 		question_pass(mirror, &message);
 		break;
 	case VGPU_CONTROL_EXECUTOR_FAULT:
-		mirror_finish(mirror, message.channel.error, "%s", message.channel.text);
+		mirror_finish(mirror, mirror_error_admit(message.channel.error), "%s", message.channel.text);
 		break;
 	default:
 		mirror_end(mirror, VGPU_ERROR_EXECUTOR_DIED, "the executor sent message %u", message.header.type);
@@ -84,12 +82,22 @@ void mirror_answer_take(struct mirror *mirror)
 	control_message_release(&answer);
 }
 
-void mirror_end_await(struct mirror *mirror)
+enum vgpu_channel_error mirror_error_admit(uint32_t error)
+{
+	return error == VGPU_ERROR_HOST_MEMORY ? VGPU_ERROR_EXECUTOR_DIED : (enum vgpu_channel_error)error;
+}
+
+void mirror_end_await(struct mirror *mirror, uint64_t end_ms)
 {
 	struct pollfd word = {.fd = mirror->accounts, .events = POLLIN};
 
-	while (mirror->is_end_awaited && !mirror->end.error && mirror->accounts >= 0 && poll(&word, 1, END_MS) > 0)
+	while (mirror->is_end_awaited && !mirror->end.error && mirror->accounts >= 0) {
+		uint64_t now = link_now_ms();
+
+		if (now >= end_ms || poll(&word, 1, (int)(end_ms - now)) <= 0)
+			break;
 		mirror_answer_take(mirror);
+	}
 	if (mirror->is_end_awaited && mirror->end.error == VGPU_ERROR_HOST_MEMORY)
 		mirror->status = mirror->end;
 }

@@ -15,7 +15,7 @@
 #include "accounts.h"
 #include "control_socket.h"
 #include "memory_file.h"
-#include "mirror.h"
+#include "mirror_control.h"
 #include "wakeup.h"
 
 #define COUNTERS_BYTES	  4096
@@ -100,7 +100,7 @@ static bool ready_await(struct mirror *mirror)
 	if (message.header.type == VGPU_CONTROL_EXECUTOR_READY)
 		return true;
 	if (message.header.type == VGPU_CONTROL_EXECUTOR_FAILED)
-		mirror_end(mirror, message.channel.error, "%s", message.channel.text);
+		mirror_end(mirror, mirror_error_admit(message.channel.error), "%s", message.channel.text);
 	else
 		mirror_end(mirror, VGPU_ERROR_EXECUTOR_DIED, "the executor did not start");
 	return false;

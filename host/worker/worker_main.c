@@ -284,6 +284,7 @@ static bool signals_take(struct accounts *accounts, int signal_file)
 {
 	struct signalfd_siginfo information;
 	pid_t process;
+	int status;
 
 	while (read(signal_file, &information, sizeof(information)) == sizeof(information)) {
 		if (information.ssi_signo == SIGCHLD)
@@ -291,8 +292,8 @@ static bool signals_take(struct accounts *accounts, int signal_file)
 		log_info("Stopping");
 		return true;
 	}
-	while ((process = waitpid(-1, NULL, WNOHANG)) > 0)
-		connection_reaped(accounts, process);
+	while ((process = waitpid(-1, &status, WNOHANG)) > 0)
+		connection_reaped(accounts, process, status);
 	return false;
 }
 

@@ -342,6 +342,10 @@ int main(int argument_count, char **arguments)
 		answer(VGPU_CONTROL_EXECUTOR_FAILED, VGPU_ERROR_NO_DRIVER, "a reason\nwith a second line");
 		return 1;
 	}
+	if (strcmp(behaviour, "memory-fail") == 0) {
+		answer(VGPU_CONTROL_EXECUTOR_FAILED, VGPU_ERROR_HOST_MEMORY, "as a worker says it");
+		return 1;
+	}
 	if (strcmp(behaviour, "silent") == 0) {
 		for (;;)
 			pause();

@@ -368,6 +368,15 @@ class Links(unittest.TestCase):
                            stack.worker.text(), 'the worker says so')
                 wait_until(lambda: not stack.worker.children(), 'the worker has no process left')
 
+    def test_executor_that_says_what_is_not_its_to_say(self):
+        """That the kernel has killed it for want of memory, which counts against its tenant, the worker alone knows."""
+        liar = build_directory() / 'tests' / 'mediator' / 'test_executor'
+        with WorkerStack(worker_options=('--executor', str(liar)), driver='/nonexistent/libcuda.so.1',
+                         worker_environment={'VGPU_EXECUTOR_TEST': 'memory-fail'}) as stack:
+            self.assertNotEqual(stack.mediator.run(EXAMPLES / 'vector_add', 1000).returncode, 0)
+            stack.mediator.wait_for_line('as a worker says it')
+            self.assertNotIn('[CGROUP]', stack.mediator.text())
+
     def test_slow_start(self):
         """An executor, whose driver may need longer than peers may be silent: the relay has nothing to say before."""
         with tempfile.TemporaryDirectory() as folder:
