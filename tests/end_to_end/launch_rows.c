@@ -230,24 +230,29 @@ static void test_fault_in_a_row(void **state)
 	assert_int_equal(cuCtxSynchronize(), CUDA_ERROR_ILLEGAL_ADDRESS);
 }
 
-static int held_row(void)
+/* Each when there is a line of standard input. */
+static int held_rows(void)
 {
 	CUstream stream;
 
 	setup(NULL);
 	WORKS(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
-	begin();
 	/* The first use of a function asks for what it is. */
+	begin();
 	launch(MULTIPLY, 1, stream);
-	WORKS(cuCtxSynchronize());
-	printf("ready\n");
-	fflush(stdout);
-	if (getchar() == EOF)
-		return 1;
-	row_launch(1, stream);
-	printf("issued\n");
-	fflush(stdout);
 	end();
+	for (int row = 0; row < 2; row++) {
+		begin();
+		WORKS(cuCtxSynchronize());
+		printf("ready\n");
+		fflush(stdout);
+		if (getchar() == EOF)
+			return 1;
+		row_launch(1, stream);
+		printf("issued\n");
+		fflush(stdout);
+		end();
+	}
 	return 0;
 }
 
@@ -263,6 +268,6 @@ int main(int argument_count, char **arguments)
 	};
 
 	if (argument_count > 1 && strcmp(arguments[1], "held") == 0)
-		return held_row();
+		return held_rows();
 	return cmocka_run_group_tests(tests, setup, NULL);
 }

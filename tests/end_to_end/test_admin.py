@@ -119,14 +119,15 @@ class Live(unittest.TestCase):
 
     def test_slow_waits_are_logged(self):
         with Tenants('--slow-wait', '1') as tenants:
+            start = time.monotonic()
             running = [tenants.spawn(name, 'saturate', '--blocks', '2', '--iterations', '5000', '--batch', '8',
                                      '--from', 0, '--to', time.monotonic() + 600) for name in ('one', 'other')]
             tenants.mediator.wait_for_line(r'\[SLOW\] program=(one|other) waited \d+ ms for GPU 0')
             wait_until(lambda: sum(row['waits'] for row in admin(tenants, 'top', '--once', '--interval=1')['tenants']) > 100,
                        'they have waited often')
             end(*running)
-            # However many there were.
-            self.assertLess(tenants.mediator.text().count('[SLOW]'), 10)
+            # However many there were: three of each tenant, then one in ten seconds.
+            self.assertLess(tenants.mediator.text().count('[SLOW]'), 8 + 0.2 * (time.monotonic() - start))
 
     def test_restart_with_a_running_program(self):
         with Tenants('--keep', '30') as tenants:

@@ -33,7 +33,7 @@ class Policies(unittest.TestCase):
             end(*running)
         used = {name: last[name] - first[name] for name in settings}
         print(f'# {policy}: ms {used}')
-        return {name: value / sum(used.values()) for name, value in used.items()}
+        return {name: value / max(sum(used.values()), 1) for name, value in used.items()}
 
     def measured(self, check, policy, **settings):
         """Other work on the machine's few processors disturbs what is measured: one of five measurements must hold."""

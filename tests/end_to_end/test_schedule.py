@@ -17,7 +17,7 @@ import unittest
 from pathlib import Path
 
 import tap
-from stack import Mediator, build_directory, executor_without_sandbox, processor_seconds, wait_until
+from stack import Mediator, build_directory, processor_seconds, wait_until
 
 PROGRAM = build_directory() / 'bench' / 'tenant'
 # Sanitized code takes longer, above all to start and to end (the leak check); the product's bound is a second.
@@ -56,11 +56,16 @@ class Tenants:
         return self.spawn(name, 'hog', '--told', '--to', time.monotonic() + 600, *arguments, stdin=subprocess.PIPE)
 
     @staticmethod
-    def told(program):
-        """How many bytes it got, when it is told to take them; it keeps them."""
+    def tell(program):
+        """That it is to take them, at once."""
         if program.stdin:
             program.stdin.close()
             program.stdin = None
+
+    @classmethod
+    def told(cls, program):
+        """How many bytes it got, when it is told to take them; it keeps them."""
+        cls.tell(program)
         for line in program.stdout:
             for found in lines_of(line):
                 if 'bytes' in found:
@@ -88,11 +93,6 @@ class Tenants:
         """How long each tenant had the GPU while others were there."""
         found = re.findall(r'program=(\S+) weight=\d+ priority=\d+ contended_ms=(\d+)', self.state())
         return {name: int(value) for name, value in found}
-
-
-def switches(pid):
-    """How often its main thread was taken off a processor."""
-    return sum(int(number) for number in re.findall(r'ctxt_switches:\t(\d+)', Path(f'/proc/{pid}/status').read_text()))
 
 
 def end(*programs):
@@ -137,6 +137,7 @@ class Shares(unittest.TestCase):
         used = {name: last[name] - first[name] for name in settings}
         work = {name: last_work[name] - first_work[name] for name in settings}
         print(f'# {settings}: account {used}, work {work}')
+        self.assertGreater(min(sum(used.values()), sum(work.values())), 0)
         return ({name: value / sum(used.values()) for name, value in used.items()},
                 {name: value / sum(work.values()) for name, value in work.items()})
 
@@ -252,6 +253,10 @@ class Limits(unittest.TestCase):
     def test_memory_is_one_quota_for_all_processes(self):
         with Tenants(small='memory-mib=64') as tenants:
             programs = [tenants.spawn_told('small') for _ in range(3)]
+            wait_until(lambda: tenants.mediator.text().count('(small) connected') == 3, 'all are there')
+            # All at a time.
+            for program in programs:
+                tenants.tell(program)
             sums = [tenants.told(program) for program in programs]
             end(*programs)
             self.assertLessEqual(sum(sums), 64 << 20)
@@ -357,115 +362,6 @@ class Memory(unittest.TestCase):
                 self.assertEqual(lines[-1]['words'], 0, error)
 
 
-class Silence(unittest.TestCase):
-    """Executors that stop answering: stopped, as nothing that they do by themselves stops them."""
-
-    # Of the results of 'check', and a quota that has room for them once.
-    BLOCKS, QUOTA_MIB = 2048, 4
-
-    def computing(self, tenants, name, blocks=2):
-        """A program that computes until it is told to end, and its executor."""
-        program = tenants.spawn(name, 'check', '--blocks', blocks, '--iterations', '10',
-                                '--to', time.monotonic() + 600)
-        tenants.mediator.wait_for_line(f'client={program.pid}: ready, executor')
-        executor = tenants.executor_of(program)
-        # It has a context, and what it computes.
-        busy = processor_seconds(executor)
-        wait_until(lambda: processor_seconds(executor) > busy + 0.2, f'{name} computes')
-        return program, executor
-
-    def finish(self, program):
-        program.send_signal(signal.SIGINT)
-        output, _ = program.communicate(timeout=60)
-        self.assertEqual(program.returncode, 0, output)
-        self.assertEqual(lines_of(output)[1]['wrong'], 0)
-
-    def stop_and_look(self, tenants, silence):
-        bad, executor = self.computing(tenants, 'bad', self.BLOCKS)
-        os.kill(executor, signal.SIGSTOP)
-        start = time.monotonic()
-        output, _ = bad.communicate(timeout=60 * PATIENCE_FACTOR)
-        took = time.monotonic() - start
-        print(f'# the program of a stopped executor ended after {took:.2f} s')
-        self.assertEqual(bad.returncode, 1, output)
-        self.assertIn('CUDA_ERROR_DEVICE_UNAVAILABLE', output)
-        # Not sooner, but for the moment between the signal and the first look, which is not counted.
-        self.assertGreaterEqual(took, silence)
-        wait_until(lambda: not Path(f'/proc/{executor}').exists(), 'the executor is gone')
-        # The fault is punished for a second.
-        _, lines, _ = wait_until(lambda: (done := tenants.run('bad', 'hog')) and not done[0] and done,
-                                 'the tenant starts another program')
-        self.assertGreaterEqual(lines[-1]['bytes'], (self.QUOTA_MIB - 1) << 20)
-
-    def test_stopped_executor(self):
-        silence = 1.5
-        with Tenants('--executor-silence', str(int(silence * 1000)), '--quarantine-faults', '1', '--quarantine-local',
-                     'yes', '--quarantine-time', '1', bad=f'memory-mib={self.QUOTA_MIB}') as tenants:
-            good, _ = self.computing(tenants, 'good')
-            self.stop_and_look(tenants, silence)
-            what = 'the executor was stopped for longer than 1500 ms'
-            for line in f'{what}: killed', f'lost: {what}', f'program=bad: quarantined .* the last one: {what}':
-                self.assertRegex(tenants.mediator.text(), line)
-            self.finish(good)
-
-    def test_changed_while_running(self):
-        """One that was told to be left alone, for a debugger, is ended when that is over."""
-        with Tenants() as tenants:
-            path = Path(tenants.folder.name) / 'mediator.conf'
-            path.write_text('executor-silence = 0\n')
-            tenants.mediator.options += ('--config', str(path))
-            tenants.mediator.stop()
-            tenants.mediator.start()
-            bad, executor = self.computing(tenants, 'bad')
-            os.kill(executor, signal.SIGSTOP)
-            time.sleep(6)
-            self.assertIsNone(bad.poll())
-            path.write_text('executor-silence = 500\n')
-            tenants.mediator.process.send_signal(signal.SIGHUP)
-            output, _ = bad.communicate(timeout=60 * PATIENCE_FACTOR)
-            self.assertIn('CUDA_ERROR_DEVICE_UNAVAILABLE', output)
-            wait_until(lambda: not Path(f'/proc/{executor}').exists(), 'the executor is gone')
-
-    def test_stopped_again_and_again(self):
-        """Who runs in between, be it for a moment, as under a tracer, does not stand still."""
-        with Tenants('--executor-silence', '2000') as tenants:
-            program, executor = self.computing(tenants, 'traced')
-            end_of_it = time.monotonic() + 6
-            while time.monotonic() < end_of_it:
-                os.kill(executor, signal.SIGSTOP)
-                time.sleep(0.3)
-                ran = switches(executor)
-                os.kill(executor, signal.SIGCONT)
-                time.sleep(0.01)
-                # On a busy machine it may take longer.
-                wait_until(lambda: switches(executor) > ran, 'it runs')
-            self.finish(program)
-
-    DRIVER = build_directory() / 'tests' / 'end_to_end' / 'libslow_driver.so'
-
-    def test_stuck_in_the_kernel(self):
-        """In a call of the driver that no signal ends; the sandbox would not let the test's driver sleep so."""
-        with tempfile.TemporaryDirectory() as folder:
-            with Tenants('--executor', str(executor_without_sandbox(folder)), '--executor-stuck', '2', driver=self.DRIVER,
-                         environment={'VGPU_EXECUTOR_STUCK': '1'}) as tenants:
-                start = time.monotonic()
-                status, _, error = tenants.run('stuck', 'memory')
-                self.assertEqual(status, 1)
-                self.assertIn('CUDA_ERROR_DEVICE_UNAVAILABLE', error)
-                self.assertGreaterEqual(time.monotonic() - start, 2)
-                tenants.mediator.wait_for_line('lost: the executor was stuck in the kernel for longer than 2000 ms')
-                wait_until(lambda: not tenants.mediator.executors(), 'it is gone, for here SIGKILL wakes it')
-
-    def test_long_calls_of_the_driver(self):
-        """A module that takes much longer to load than an executor may stand still."""
-        with Tenants('--executor-silence', '500', '--executor-stuck', '1', driver=self.DRIVER) as tenants:
-            start = time.monotonic()
-            status, lines, error = tenants.run('slow', 'check', '--blocks', '2', '--to', time.monotonic() + 6)
-            self.assertEqual(status, 0, error)
-            self.assertGreater(time.monotonic() - start, 4)
-            self.assertEqual(lines[1]['wrong'], 0)
-
-
 class Watchdog(unittest.TestCase):
     def test_endless_kernel(self):
         # An executor that did not end by itself would be there for a minute.
@@ -479,7 +375,7 @@ class Watchdog(unittest.TestCase):
             self.assertEqual(lines[-1]['name'], 'CUDA_ERROR_LAUNCH_TIMEOUT')
             self.assertLess(took, 20 * PATIENCE_FACTOR)
             wait_until(lambda: 'program=bad' not in str(tenants.contended_ms()) and
-                       len(tenants.mediator.executors()) == 1, 'its executor is gone')
+                       len(tenants.mediator.executors()) == 1, 'its executor is gone', 30)
             good.send_signal(signal.SIGINT)
             output, _ = good.communicate(timeout=60)
             self.assertEqual(good.returncode, 0, output)
@@ -490,10 +386,11 @@ class Watchdog(unittest.TestCase):
             bad = tenants.spawn('bad', 'endless')
             tenants.mediator.wait_for_line('process \\d+ \\(bad\\) connected')
             time.sleep(1)
-            status, lines, error = tenants.run('good', 'check', '--blocks', '2', '--rounds', '2', '--to',
-                                               time.monotonic() + 3)
+            start = time.monotonic()
+            status, _, error = tenants.run('good', 'check', '--blocks', '2', '--rounds', '2', '--to',
+                                           time.monotonic() + 3)
             self.assertEqual(status, 0, error)
-            self.assertGreater(lines[1]['rounds'], 1)
+            self.assertLess(time.monotonic() - start, 30 * PATIENCE_FACTOR)
             bad.kill()
             bad.wait()
 

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whose fault executors are that are stuck in the kernel."""
+"""Executors that stop answering: they are ended, and whose fault it is that they are stuck in the kernel."""
 
+import os
+import re
 import signal
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
 import tap
-from stack import build_directory, executor_without_sandbox, wait_until
-from test_schedule import PATIENCE_FACTOR, Tenants
+from stack import build_directory, executor_without_sandbox, processor_seconds, wait_until
+from test_schedule import PATIENCE_FACTOR, Tenants, lines_of
 
 DRIVER = build_directory() / 'tests' / 'end_to_end' / 'libslow_driver.so'
 WHAT = 'executors of several tenants were stuck in its driver'
@@ -19,6 +22,118 @@ def is_stuck(pid):
         return 'State:\tD' in Path(f'/proc/{pid}/status').read_text()
     except OSError:
         return False
+
+
+def switches(pid):
+    """How often its main thread was taken off a processor."""
+    return sum(int(number) for number in re.findall(r'ctxt_switches:\t(\d+)', Path(f'/proc/{pid}/status').read_text()))
+
+
+class Stopped(unittest.TestCase):
+    """Executors that stop answering: stopped, as nothing that they do by themselves stops them."""
+
+    # Of the results of 'check', and a quota that has room for them once.
+    BLOCKS, QUOTA_MIB = 2048, 4
+
+    def computing(self, tenants, name, blocks=2):
+        """A program that computes until it is told to end, and its executor."""
+        program = tenants.spawn(name, 'check', '--blocks', blocks, '--iterations', '10',
+                                '--to', time.monotonic() + 600)
+        tenants.mediator.wait_for_line(f'client={program.pid}: ready, executor')
+        executor = tenants.executor_of(program)
+        # It has a context, and what it computes.
+        busy = processor_seconds(executor)
+        wait_until(lambda: processor_seconds(executor) > busy + 0.2, f'{name} computes')
+        return program, executor
+
+    def finish(self, program):
+        program.send_signal(signal.SIGINT)
+        output, _ = program.communicate(timeout=60)
+        self.assertEqual(program.returncode, 0, output)
+        self.assertEqual(lines_of(output)[1]['wrong'], 0)
+
+    def stop_and_look(self, tenants, silence):
+        bad, executor = self.computing(tenants, 'bad', self.BLOCKS)
+        os.kill(executor, signal.SIGSTOP)
+        start = time.monotonic()
+        output, _ = bad.communicate(timeout=60 * PATIENCE_FACTOR)
+        took = time.monotonic() - start
+        print(f'# the program of a stopped executor ended after {took:.2f} s')
+        self.assertEqual(bad.returncode, 1, output)
+        self.assertIn('CUDA_ERROR_DEVICE_UNAVAILABLE', output)
+        # Not sooner, but for the moment between the signal and the first look, which is not counted.
+        self.assertGreaterEqual(took, silence)
+        wait_until(lambda: not Path(f'/proc/{executor}').exists(), 'the executor is gone')
+        # The fault is punished for a second.
+        _, lines, _ = wait_until(lambda: (done := tenants.run('bad', 'hog')) and not done[0] and done,
+                                 'the tenant starts another program')
+        self.assertGreaterEqual(lines[-1]['bytes'], (self.QUOTA_MIB - 1) << 20)
+
+    def test_stopped_executor(self):
+        silence = 1.5
+        with Tenants('--executor-silence', str(int(silence * 1000)), '--quarantine-faults', '1', '--quarantine-local',
+                     'yes', '--quarantine-time', '1', bad=f'memory-mib={self.QUOTA_MIB}') as tenants:
+            good, _ = self.computing(tenants, 'good')
+            self.stop_and_look(tenants, silence)
+            what = 'the executor was stopped for longer than 1500 ms'
+            for line in f'{what}: killed', f'lost: {what}', f'program=bad: quarantined .* the last one: {what}':
+                self.assertRegex(tenants.mediator.text(), line)
+            self.finish(good)
+
+    def test_changed_while_running(self):
+        """One that was told to be left alone, for a debugger, is ended when that is over."""
+        with Tenants() as tenants:
+            path = Path(tenants.folder.name) / 'mediator.conf'
+            path.write_text('executor-silence = 0\n')
+            tenants.mediator.options += ('--config', str(path))
+            tenants.mediator.stop()
+            tenants.mediator.start()
+            bad, executor = self.computing(tenants, 'bad')
+            os.kill(executor, signal.SIGSTOP)
+            time.sleep(6)
+            self.assertIsNone(bad.poll())
+            path.write_text('executor-silence = 500\n')
+            tenants.mediator.process.send_signal(signal.SIGHUP)
+            output, _ = bad.communicate(timeout=60 * PATIENCE_FACTOR)
+            self.assertIn('CUDA_ERROR_DEVICE_UNAVAILABLE', output)
+            wait_until(lambda: not Path(f'/proc/{executor}').exists(), 'the executor is gone')
+
+    def test_stopped_again_and_again(self):
+        """Who runs in between, be it for a moment, as under a tracer, does not stand still."""
+        with Tenants('--executor-silence', '2000') as tenants:
+            program, executor = self.computing(tenants, 'traced')
+            end_of_it = time.monotonic() + 6
+            while time.monotonic() < end_of_it:
+                os.kill(executor, signal.SIGSTOP)
+                time.sleep(0.3)
+                ran = switches(executor)
+                os.kill(executor, signal.SIGCONT)
+                time.sleep(0.01)
+                # On a busy machine it may take longer.
+                wait_until(lambda: switches(executor) > ran, 'it runs')
+            self.finish(program)
+
+    def test_stuck_in_the_kernel(self):
+        """In a call of the driver that no signal ends; the sandbox would not let the test's driver sleep so."""
+        with tempfile.TemporaryDirectory() as folder:
+            with Tenants('--executor', str(executor_without_sandbox(folder)), '--executor-stuck', '2', driver=DRIVER,
+                         environment={'VGPU_EXECUTOR_STUCK': '1'}) as tenants:
+                start = time.monotonic()
+                status, _, error = tenants.run('stuck', 'memory')
+                self.assertEqual(status, 1)
+                self.assertIn('CUDA_ERROR_DEVICE_UNAVAILABLE', error)
+                self.assertGreaterEqual(time.monotonic() - start, 2)
+                tenants.mediator.wait_for_line('lost: the executor was stuck in the kernel for longer than 2000 ms')
+                wait_until(lambda: not tenants.mediator.executors(), 'it is gone, for here SIGKILL wakes it')
+
+    def test_long_calls_of_the_driver(self):
+        """A module that takes much longer to load than an executor may stand still."""
+        with Tenants('--executor-silence', '500', '--executor-stuck', '1', driver=DRIVER) as tenants:
+            start = time.monotonic()
+            status, lines, error = tenants.run('slow', 'check', '--blocks', '2', '--to', time.monotonic() + 6)
+            self.assertEqual(status, 0, error)
+            self.assertGreater(time.monotonic() - start, 4)
+            self.assertEqual(lines[1]['wrong'], 0)
 
 
 class Stuck(unittest.TestCase):

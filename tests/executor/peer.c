@@ -341,5 +341,5 @@ bool peer_descriptor_pass(struct peer *peer, int file)
 	space.header.cmsg_type = SCM_RIGHTS;
 	space.header.cmsg_len = CMSG_LEN(sizeof(int));
 	memcpy(CMSG_DATA(&space.header), &file, sizeof(file));
-	return sendmsg(peer->pass, &message, MSG_NOSIGNAL) == 1;
+	return sendmsg(peer->pass, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == 1;
 }

@@ -23,7 +23,7 @@ pid_t peer_executor_start(int control)
 			fcntl(control, F_SETFD, 0);
 		else if (dup2(control, VGPU_EXECUTOR_CONTROL_FD) < 0)
 			_exit(126);
-		alarm(120);
+		alarm(600);
 		execl(program, program, NULL);
 		_exit(127);
 	}

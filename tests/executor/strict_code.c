@@ -6,9 +6,7 @@
 #include <unistd.h>
 
 #include "strict_driver.h"
-
-/* So many microseconds a kernel may take; fewer than the numbers that hostile requests have (test_hostile.c). */
-#define GRID_MAX 10000000
+#include "strict_limits.h"
 
 /* Reads the image to its end, as a driver would. */
 static CUresult image_read(const void *image)
@@ -181,7 +179,8 @@ EXPORT(cuLaunchKernel, CUfunction function, unsigned int grid_x, unsigned int gr
 	(void)shared_bytes;
 	if (result)
 		return result;
-	if (!grid_x || !grid_y || !grid_z || !block_x || !block_y || !block_z || parameters || grid_x > GRID_MAX)
+	if (!grid_x || !grid_y || !grid_z || !block_x || !block_y || !block_z || parameters ||
+	    grid_x > STRICT_KERNEL_US_MAX)
 		return CUDA_ERROR_INVALID_VALUE;
 	if (strict_graphs_launch(function, stream))
 		return CUDA_SUCCESS;

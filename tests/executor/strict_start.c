@@ -62,7 +62,8 @@ static void sandbox_check(void)
 	struct rlimit limit;
 	pid_t child;
 
-	if (prctl(PR_GET_SECCOMP) != 2)
+	/* Without one, where what runs the tests has a filter of its own (a container). */
+	if (prctl(PR_GET_SECCOMP) != 2 || getenv("VGPU_TEST_NO_SANDBOX"))
 		return;
 	child = fork();
 	if (child == 0)

@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "honest_calls.h"
+#include "strict_limits.h"
 
 static void starts_without_driver(void **state)
 {
@@ -407,8 +408,6 @@ static void is_in_its_sandbox(void **state)
 	assert_int_equal(found, 4);
 }
 
-#define LONG_US 10000000
-
 static void ends_with_the_mediator(void **state)
 {
 	uint32_t context = peer_context_make(&peer, 1);
@@ -420,14 +419,14 @@ static void ends_with_the_mediator(void **state)
 
 	(void)state;
 	/* While a kernel runs that is longer than an end may take on a busy machine. */
-	launch(context, function, 0, LONG_US, address, 1, 2);
+	launch(context, function, 0, STRICT_KERNEL_US_MAX, address, 1, 2);
 	assert_int_equal(peer_call(&peer, VGPU_CALL_cuMemFree_v2, context, &nonsense, sizeof(nonsense)),
 			 CUDA_ERROR_INVALID_VALUE);
 	start = now_seconds();
 	end = peer_close(&peer);
 	assert_false(end.by_signal);
 	assert_int_equal(end.status, 0);
-	assert_true(now_seconds() - start < LONG_US / 1e6 - 1);
+	assert_true(now_seconds() - start < STRICT_KERNEL_US_MAX / 1e6 - 1);
 }
 
 int main(void)

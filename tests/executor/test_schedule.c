@@ -13,11 +13,9 @@
 
 #include "cuda_abi.h"
 #include "peer.h"
+#include "strict_limits.h"
 
 enum { QUIET_MS = 100, PATIENCE_MS = 30000, LONG_US = 5000 };
-
-/* A kernel that is there whenever a busy machine gets to look. */
-#define LASTING_US 10000000
 
 #define FUNCTION VGPU_ID(VGPU_KIND_FUNCTION, 1)
 
@@ -364,7 +362,7 @@ static void test_stream_of_another_context(void **state)
 	assert_int_equal(peer_call(&peer, VGPU_CALL_cuStreamCreate, context, &stream, sizeof(stream)), CUDA_SUCCESS);
 	other = peer_context_make(&peer, 2);
 	permit_set(&peer, 2, VGPU_PERMIT_SLICED, VGPU_TIME_NEVER);
-	kernels_post(&peer, other, stream.phStream, sum, 1, LASTING_US);
+	kernels_post(&peer, other, stream.phStream, sum, 1, STRICT_KERNEL_US_MAX);
 	assert_true(value_becomes(&peer.claims->in_flight, 1));
 	usleep(QUIET_MS * 1000);
 	assert_int_equal(peer.claims->in_flight, 1);
@@ -389,7 +387,7 @@ static void test_many_streams_of_an_open_permit(void **state)
 		assert_int_equal(peer_call(&peer, VGPU_CALL_cuStreamCreate, context, &stream, sizeof(stream)),
 				 CUDA_SUCCESS);
 	}
-	kernels_post(&peer, context, last, sum, 1, LASTING_US);
+	kernels_post(&peer, context, last, sum, 1, STRICT_KERNEL_US_MAX);
 	memory_info_post(&peer, context);
 	assert_true(reply_comes(&peer));
 	permit_set(&peer, 3, VGPU_PERMIT_SLICED, VGPU_TIME_NEVER);
@@ -424,7 +422,7 @@ static void test_work_before_a_capture(void **state)
 				 CUDA_SUCCESS);
 		assert_int_equal(peer_call(&peer, VGPU_CALL_cuEventCreate, context, &event, sizeof(event)),
 				 CUDA_SUCCESS);
-		kernels_post(&peer, context, is_side ? side.phStream : stream.phStream, sum, 1, LASTING_US);
+		kernels_post(&peer, context, is_side ? side.phStream : stream.phStream, sum, 1, STRICT_KERNEL_US_MAX);
 		assert_int_equal(
 			peer_call(&peer, VGPU_CALL_cuStreamBeginCapture_v2, context, &capture, sizeof(capture)),
 			CUDA_SUCCESS);

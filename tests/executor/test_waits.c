@@ -4,9 +4,7 @@
 #include <unistd.h>
 
 #include "honest_calls.h"
-
-/* A kernel that is there whenever a busy machine gets to look. */
-#define LASTING_US 10000000
+#include "strict_limits.h"
 
 /* One thread's wait for two seconds of kernel must not hold up another's calls. */
 static void waits_do_not_block(void **state)
@@ -143,7 +141,7 @@ static void waits_survive_destruction(void **state)
 	/* And of the context: the wait ends, with an error. */
 	stream = stream_make(context, 2);
 	wait.hStream = stream;
-	launch(context, function, stream, LASTING_US, address, 1, 2);
+	launch(context, function, stream, STRICT_KERNEL_US_MAX, address, 1, 2);
 	assert_true(peer_post(&peer, VGPU_CALL_cuStreamSynchronize, VGPU_FLAG_REPLY, context, &wait, sizeof(wait)));
 	{
 		struct wire_cuCtxDestroy_v2 end = {.ctx = context};
@@ -176,7 +174,7 @@ static void waits_end_with_the_event(void **state)
 	struct vgpu_record header;
 
 	(void)state;
-	launch(context, function, stream, LASTING_US, address, 1, 2);
+	launch(context, function, stream, STRICT_KERNEL_US_MAX, address, 1, 2);
 	assert_true(peer_post(&peer, VGPU_CALL_cuEventCreate, 0, context, &create, sizeof(create)));
 	assert_true(peer_post(&peer, VGPU_CALL_cuEventRecord, 0, context, &record, sizeof(record)));
 	assert_true(peer_post(&peer, VGPU_CALL_cuEventSynchronize, VGPU_FLAG_REPLY, other, &wait, sizeof(wait)));

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <sanitizer/asan_interface.h>
@@ -73,8 +74,8 @@ static _Noreturn void executor_run(int control)
 
 	is_executor = true;
 	executor.control = control;
-	/* The fuzzer's own handler would take it for an input of its own. */
-	signal(SIGALRM, SIG_DFL);
+	/* It has the guest's end of its socket too, and so would not see the guest's end. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	signal(SIGPIPE, SIG_IGN);
 	if (start_run(&executor) && start_ready_send(&executor))
 		loop_run(&executor);

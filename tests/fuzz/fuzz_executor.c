@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -18,14 +19,20 @@
 #include "records.h"
 #include "victim.h"
 
-#define RECORDS_MAX 512
+#define RECORDS_MAX 4096
+#define WAIT_MS	    60000
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
+/* An executor that waits for room for them takes no records. */
 static void replies_drain(struct peer *peer)
 {
+	const uint64_t one = 1;
+
 	while (ring_take(&peer->replies, peer->reply, sizeof(peer->reply)) == RING_OK) {
 	}
+	if (ring_producer_waits(&peer->replies) && write(peer->doorbell, &one, sizeof(one)) < 0)
+		abort();
 }
 
 static void addresses_fill(uint64_t *words, size_t count, uint64_t address)
@@ -84,9 +91,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 
 	victim_make(&peer, &victim);
 	records_post(&peer, &victim, data, bytes);
+	for (unsigned i = 0; i < WAIT_MS && !peer_has_ended(&peer); i++) {
+		replies_drain(&peer);
+		usleep(1000);
+	}
 	end = peer_wait(&peer);
 	executor_process_covered();
-	if (!end.by_signal && end.message == VGPU_CONTROL_EXECUTOR_FAULT)
+	if (!end.by_signal && end.message == VGPU_CONTROL_EXECUTOR_FAULT && end.error == VGPU_ERROR_PROTOCOL &&
+	    end.text[0])
 		return 0;
 	fprintf(stderr, "the executor ended with %s %d, last message %u (%s)\n", end.by_signal ? "signal" : "status",
 		end.status, end.message, end.text);

@@ -1,20 +1,23 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# run.sh BUILD [SECONDS]: runs the fuzzers of a build that has them, each for that long; without it for a number of inputs
-# that is always the same, which begins with the seeds and depends on nothing but the code. What fails is left in
-# BUILD/fuzz, and is run again alone by BUILD/tests/fuzz/fuzz_NAME FILE.
+# run.sh BUILD [SECONDS]: runs the fuzzers of a build that has them, each for that long; without it on a number of inputs, the
+# executor's on its seeds alone: what it does between records depends on time, so what is made of them is never the same.
+# What fails is left in BUILD/fuzz, with how it is run again.
 set -eu
-cd "$(dirname "$0")/../.."
 build=$(realpath "$1")
+cd "$(dirname "$0")/../.."
 seconds=${2:-}
 work=$build/fuzz
 passed=0
 failed=0
 
-rm -rf "$work/seeds" "$work/found"
+rm -rf "$work/seeds" "$work/found" "$work"/*.log
 mkdir -p "$work/seeds"
 "$build/tests/fuzz/fuzz_seeds" "$work/seeds"
 export VGPU_TEST_DRIVER="$build/tests/executor/libstrict_driver.so"
+# The executor's code is there without its sandbox.
+export VGPU_TEST_NO_SANDBOX=1
+export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 
 # PROGRAM SEEDS RUNS OPTION ...
 fuzz() {
@@ -26,7 +29,7 @@ fuzz() {
 		set -- "$@" "-max_total_time=$seconds"
 	else
 		found=$work/found/$name
-		set -- "$@" "-runs=$runs" -seed=1
+		set -- "$@" "-runs=$runs" -seed=1 -reload=0
 	fi
 	mkdir -p "$found"
 	if "$program" -print_final_stats=1 "-artifact_prefix=$work/$name-" "$@" "$found" "$seeds" \
@@ -37,14 +40,15 @@ fuzz() {
 		failed=$((failed + 1))
 		echo "not ok - fuzz_$name"
 		tail -n 60 "$work/$name.log"
+		echo "again: VGPU_TEST_DRIVER=$VGPU_TEST_DRIVER UBSAN_OPTIONS=$UBSAN_OPTIONS $program FILE"
 	fi
 }
 
-fuzz tests/fuzz/fuzz_image "$work/seeds/image" 300000 -max_len=16384
-fuzz tests/fuzz/fuzz_job "$work/seeds/job" 100000 -max_len=16384
-fuzz softgpu/driver/fuzz_fatbin "$work/seeds/image" 100000 -max_len=16384
+fuzz tests/fuzz/fuzz_image "$work/seeds/image" 300000 -max_len=16384 -timeout=120
+fuzz tests/fuzz/fuzz_job "$work/seeds/job" 100000 -max_len=16384 -timeout=120
+fuzz softgpu/driver/fuzz_fatbin "$work/seeds/image" 100000 -max_len=16384 -timeout=120
 fuzz softgpu/engine/tests/fuzz_engine_module tests/kernels/ptx 500 -max_len=16384
 # The executor's children end without giving their memory back; the parent of each is checked.
-fuzz tests/fuzz/fuzz_executor "$work/seeds/executor" 600 -max_len=16384 -detect_leaks=0
+fuzz tests/fuzz/fuzz_executor "$work/seeds/executor" 0 -max_len=262144 -detect_leaks=0
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]
