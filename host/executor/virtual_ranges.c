@@ -60,19 +60,23 @@ void virtual_ranges_remove(struct virtual_ranges *ranges, size_t first, size_t c
 bool virtual_ranges_overlap(const struct virtual_ranges *ranges, uint64_t address, uint64_t bytes)
 {
 	size_t index = range_lower(ranges, address);
-	const struct virtual_range *range = &ranges->ranges[index];
+	const struct virtual_range *range;
 
 	if (index == ranges->count)
 		return false;
+	range = &ranges->ranges[index];
 	return range->address <= address || range->address - address < bytes;
 }
 
 const struct virtual_range *virtual_ranges_find(const struct virtual_ranges *ranges, uint64_t address, uint64_t bytes)
 {
 	size_t index = range_lower(ranges, address);
-	const struct virtual_range *range = &ranges->ranges[index];
+	const struct virtual_range *range;
 
-	if (index == ranges->count || range->address > address)
+	if (index == ranges->count)
+		return NULL;
+	range = &ranges->ranges[index];
+	if (range->address > address)
 		return NULL;
 	return bytes <= range->bytes - (address - range->address) ? range : NULL;
 }
@@ -83,9 +87,12 @@ size_t virtual_ranges_whole(const struct virtual_ranges *ranges, uint64_t addres
 	size_t index = first;
 
 	while (bytes) {
-		const struct virtual_range *range = &ranges->ranges[index];
+		const struct virtual_range *range;
 
-		if (index == ranges->count || range->address != address || range->bytes > bytes)
+		if (index == ranges->count)
+			return 0;
+		range = &ranges->ranges[index];
+		if (range->address != address || range->bytes > bytes)
 			return 0;
 		address += range->bytes;
 		bytes -= range->bytes;
