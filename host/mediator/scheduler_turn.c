@@ -230,8 +230,11 @@ static void current_look(struct scheduler *scheduler, uint64_t now)
 		if (scheduler->until_ns == VGPU_TIME_NEVER && slice_ns != POLICY_FOREVER)
 			idle_revoke(scheduler, now);
 		/* Who has come meanwhile may be due sooner than those who waited when it was granted. */
+		if (end_ns < now)
+			end_ns = now;
+		/* Never later: who does not answer is left to itself when its time has been over for a while. */
 		if (slice_ns != POLICY_FOREVER && end_ns < scheduler->until_ns)
-			until_set(scheduler, end_ns > now ? end_ns : now);
+			until_set(scheduler, end_ns);
 		if (policy_is_preempted(&scheduler->queue, &current->policy, now))
 			current_preempt(scheduler, now);
 		else if (scheduler->until_ns != VGPU_TIME_NEVER && now >= scheduler->until_ns + ANSWER_NS)

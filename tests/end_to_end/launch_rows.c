@@ -243,7 +243,6 @@ static int held_rows(void)
 	end();
 	for (int row = 0; row < 2; row++) {
 		begin();
-		WORKS(cuCtxSynchronize());
 		printf("ready\n");
 		fflush(stdout);
 		if (getchar() == EOF)

@@ -253,7 +253,7 @@ class Limits(unittest.TestCase):
     def test_memory_is_one_quota_for_all_processes(self):
         with Tenants(small='memory-mib=64') as tenants:
             programs = [tenants.spawn_told('small') for _ in range(3)]
-            wait_until(lambda: tenants.mediator.text().count('(small) connected') == 3, 'all are there')
+            tenants.mediator.wait_for_line(r'(?s)(\(small\) connected.*){3}')
             # All at a time.
             for program in programs:
                 tenants.tell(program)

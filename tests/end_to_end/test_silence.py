@@ -140,18 +140,21 @@ class Stuck(unittest.TestCase):
     """In a call of the driver that no signal ends; the sandbox would not let the test's driver sleep so."""
 
     def end_all(self, names):
-        """Their programs, which are stuck at once; the mediator, while it is there."""
+        """Their programs, which are stuck at once, each begun when those before are; the mediator, while it is there."""
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         configuration = Path(folder.name) / 'mediator.conf'
         configuration.write_text('executor-stuck = 0\n')
         tenants = Tenants('--executor', str(executor_without_sandbox(folder.name)), '--config', str(configuration),
-                          '--quarantine-faults', '1', '--quarantine-local', 'yes', driver=DRIVER,
+                          '--quarantine-faults', '1', '--quarantine-local', 'yes', '--slice', '100', driver=DRIVER,
                           environment={'VGPU_EXECUTOR_STUCK': '1'})
         tenants.__enter__()
         self.addCleanup(tenants.__exit__)
-        programs = [tenants.spawn(name, 'memory') for name in names]
-        wait_until(lambda: sum(is_stuck(pid) for pid in tenants.mediator.executors()) == len(names), 'all sleep')
+        programs = []
+        for name in names:
+            programs.append(tenants.spawn(name, 'memory'))
+            # One that does not answer keeps nobody from the GPU, also where a slice is over before who comes asks.
+            wait_until(lambda: sum(is_stuck(pid) for pid in tenants.mediator.executors()) == len(programs), 'it sleeps')
         configuration.write_text('executor-stuck = 2\n')
         tenants.mediator.process.send_signal(signal.SIGHUP)
         for program in programs:

@@ -272,6 +272,8 @@ static void test_capturing_stream_ends(void **state)
 	(void)state;
 	WORKS(cuMemAlloc_v2(&device, 4));
 	WORKS(cuMemsetD32_v2(device, 0, 1));
+	/* Which the stream does not wait for. */
+	WORKS(cuCtxSynchronize());
 	for (int turn = 1; turn <= 100; turn++) {
 		WORKS(cuStreamCreate(&captured, CU_STREAM_NON_BLOCKING));
 		WORKS(cuStreamBeginCapture_v2(captured, CU_STREAM_CAPTURE_MODE_RELAXED));
