@@ -19,6 +19,17 @@
 #define IDLE_SECONDS	1      /* then a hand that is not the last one leaves */
 #define STOPPING_SIGNAL SIGURG /* nothing happens to a process that gets it and does not expect it */
 
+/*
+ * The allocator of gcc's AddressSanitizer takes no locks for a fork, so one that another thread has then stays taken in
+ * the child: in such a build a fork waits for the threads, which end none of themselves. Seen with gcc 12.
+ */
+#ifdef __SANITIZE_ADDRESS__
+#define FORKS_COPY_LOCKS true
+#else
+#define FORKS_COPY_LOCKS false
+#endif
+#define REST_MS 1000
+
 struct item {
 	STAILQ_ENTRY(item) link;
 	int descriptor;
@@ -29,6 +40,7 @@ struct item {
 struct hand {
 	pthread_t thread;
 	bool is_there;
+	bool has_begun;
 	bool is_busy;
 	bool was_busy; /* with the same, when it was last looked at */
 };
@@ -43,6 +55,7 @@ static struct {
 	unsigned hand_count;
 	unsigned idle_count;
 	bool has_nudger;
+	bool has_nudger_begun;
 	bool has_fork_handlers;
 } closer = {
 	.lock = PTHREAD_MUTEX_INITIALIZER,
@@ -82,7 +95,7 @@ static bool idle_wait(void)
 	else
 		error = pthread_cond_timedwait(&closer.added, &closer.lock, &end);
 	closer.idle_count--;
-	return error != ETIMEDOUT || !STAILQ_EMPTY(&closer.queue) || closer.hand_count == 1;
+	return error != ETIMEDOUT || !STAILQ_EMPTY(&closer.queue) || closer.hand_count == 1 || FORKS_COPY_LOCKS;
 }
 
 static void *hand_run(void *argument)
@@ -90,6 +103,7 @@ static void *hand_run(void *argument)
 	struct hand *hand = argument;
 
 	pthread_mutex_lock(&closer.lock);
+	hand->has_begun = true;
 	for (;;) {
 		struct item *item = STAILQ_FIRST(&closer.queue);
 
@@ -121,6 +135,7 @@ static void *nudger_run(void *none)
 	const struct timespec pause = {.tv_nsec = NUDGE_NS};
 
 	pthread_mutex_lock(&closer.lock);
+	closer.has_nudger_begun = true;
 	for (;;) {
 		bool is_any_busy = false;
 
@@ -178,14 +193,32 @@ static void hands_look(void)
 		return;
 	while (hand->is_there)
 		hand++;
+	hand->has_begun = false;
 	hand->is_busy = false;
 	hand->is_there = thread_start(&hand->thread, hand_run, hand);
 	closer.hand_count += hand->is_there;
 }
 
+/* With the lock: none of the threads is about to begin, or at work. */
+static bool threads_rest(void)
+{
+	bool rest = !closer.has_nudger || closer.has_nudger_begun;
+
+	for (unsigned i = 0; i < HANDS_MAX; i++)
+		rest &= !closer.hands[i].is_there || (closer.hands[i].has_begun && !closer.hands[i].is_busy);
+	return rest;
+}
+
 static void fork_prepare(void)
 {
+	const struct timespec moment = {.tv_nsec = 1000000};
+
 	pthread_mutex_lock(&closer.lock);
+	for (unsigned i = 0; FORKS_COPY_LOCKS && i < REST_MS && !threads_rest(); i++) {
+		pthread_mutex_unlock(&closer.lock);
+		nanosleep(&moment, NULL);
+		pthread_mutex_lock(&closer.lock);
+	}
 }
 
 static void fork_end(void)
