@@ -167,7 +167,6 @@ static void entry_close(struct keeper_entry *entry)
 	}
 }
 
-/* Sessions come before their channels. */
 static bool session_is_foreign(const struct keeper_entry *entry)
 {
 	struct kept_session kept;
@@ -269,20 +268,23 @@ static bool channel_adopt_entry(struct mediator *mediator, struct keeper_entry *
 
 /* What was not adopted, as the keeper knows it. */
 struct refused {
-	struct keeper_entry *entries; /* kind and key */
+	struct refused_key {
+		enum keeper_kind kind;
+		uint64_t key;
+	} * keys;
 	size_t count;
 };
 
 static void refused_note(struct refused *refused, const struct keeper_entry *entry)
 {
-	struct keeper_entry *entries = realloc(refused->entries, (refused->count + 1) * sizeof(*entries));
+	struct refused_key *keys = realloc(refused->keys, (refused->count + 1) * sizeof(*keys));
 
-	if (!entries) {
+	if (!keys) {
 		log_error("[KEEPER] out of memory: a connection or an executor that is not adopted does not end");
 		return;
 	}
-	refused->entries = entries;
-	refused->entries[refused->count++] = (struct keeper_entry){.kind = entry->kind, .key = entry->key};
+	refused->keys = keys;
+	keys[refused->count++] = (struct refused_key){.kind = (enum keeper_kind)entry->kind, .key = entry->key};
 }
 
 /* With the last descriptors of it: its peers see the end. When all was taken, for the keeper listens only then. */
@@ -290,8 +292,8 @@ static void refused_drop(struct refused *refused, int keeper)
 {
 	/* A keeper that does not take it is ending, and these with it. */
 	for (size_t i = 0; i < refused->count; i++)
-		(void)keeper_drop(keeper, (enum keeper_kind)refused->entries[i].kind, refused->entries[i].key);
-	free(refused->entries);
+		(void)keeper_drop(keeper, refused->keys[i].kind, refused->keys[i].key);
+	free(refused->keys);
 }
 
 void adoption_begin(struct mediator *mediator)
@@ -315,13 +317,16 @@ void adoption_begin(struct mediator *mediator)
 		return;
 	}
 	while (found && keeper_take(mediator->keeper, &entry)) {
-		is_foreign |= session_is_foreign(&entry);
-		if (entry.kind == KEEPER_SESSION && !session_is_foreign(&entry) && session_adopt(mediator, &entry))
-			sessions++;
-		else if (entry.kind == KEEPER_CHANNEL && channel_adopt_entry(mediator, &entry))
-			channels++;
-		else
+		if (session_is_foreign(&entry)) {
+			is_foreign = true;
 			refused_note(&refused, &entry);
+		} else if (entry.kind == KEEPER_SESSION && session_adopt(mediator, &entry)) {
+			sessions++;
+		} else if (entry.kind == KEEPER_CHANNEL && channel_adopt_entry(mediator, &entry)) {
+			channels++;
+		} else {
+			refused_note(&refused, &entry);
+		}
 		entry_close(&entry);
 	}
 	refused_drop(&refused, mediator->keeper);

@@ -89,7 +89,7 @@ static void executor_message(void *owner, const struct control_message *message)
 		memory_kill_note(channel, channel->fault_text);
 		channel_death_note(channel, true, channel->fault_text);
 	}
-	if (!channel->has_no_memory && channel_move(channel, channel->fault_text))
+	if (channel_move(channel, channel->fault_text))
 		return;
 	if (channel->fault_error == VGPU_ERROR_PROTOCOL || channel->fault_error == VGPU_ERROR_KERNEL_TIMEOUT)
 		tenant_fault_note(channel->request.tenant, body->text);
@@ -124,7 +124,7 @@ static void executor_ended(void *owner, const char *how, bool killed)
 		memory_kill_note(channel, how);
 	}
 	/* A relay that said nothing. */
-	if (channel->fault_error == VGPU_ERROR_NONE && !channel->has_no_memory)
+	if (channel->fault_error == VGPU_ERROR_NONE)
 		(void)channel_move(channel, how);
 	shares_forget(channel);
 	channel_schedule_leave(channel);

@@ -225,13 +225,13 @@ void channel_start_elsewhere(struct channel *channel)
 
 /*
  * A worker does not serve the program, which has not begun: it starts elsewhere when the relay has ended, if its pool
- * has anything else, and within the time that a start may take.
+ * has anything else, and within the time that a start may take. Not where its tenant has used up its memory there.
  */
 bool channel_move(struct channel *channel, const char *why)
 {
 	struct channel_placement elsewhere;
 
-	if (channel->stage != CHANNEL_STARTING || !worker_owns_gpu(channel->request.gpu) ||
+	if (channel->stage != CHANNEL_STARTING || channel->has_no_memory || !worker_owns_gpu(channel->request.gpu) ||
 	    channel->tried_count == CHANNEL_TRIED_MAX)
 		return false;
 	worker_failure_note(channel->mediator, channel->request.gpu);
