@@ -6,6 +6,8 @@ devices_check() {
 	scene two_check
 	scene pvh_check
 	scene destroyed_check
+	scene processors_check
+	scene reboot_check
 	scene last_check
 }
 
@@ -78,12 +80,35 @@ destroyed_check() {
 	verdict $? "and no process for them"
 }
 
-# Not among them, for it was not seen to run yet: VGPU_XEN_PART=processors_check.
 processors_check() {
 	guest_start twin 5 processors 0 vcpus=2 && guest_said twin 240 'GUEST done'
 	at "the guest with two processors is done"
 	is_right twin processors vector_add matrix_product at-once
 	verdict $? "a guest with two processors computes right, by four programs at once"
+}
+
+# Xen makes another domain of it, with nothing in its part of XenStore.
+reboot_check() {
+	devices_before=$(devices_count)
+	guest_start wheel 19 reboot 0 "on_reboot='restart'" && guest_said wheel 240 'GUEST reboots'
+	first=$(sed -n 's/^wheel //p' "$domains" | tail -n 1)
+	until_true 120 is_another wheel "$first" && domain_is wheel "$(xl domid wheel)" &&
+		until_true 120 devices_are $((devices_before + 1))
+	verdict $? "a guest reboots: another domain has its device, and the one that ended has none"
+	xenstore-write "/local/domain/$(xl domid wheel)/data/work" compute
+	guest_said wheel 240 'work compute' && guest_said wheel 120 'GUEST done'
+	at "the guest that rebooted is done"
+	computed wheel && grep -q 'GUEST lspci .*3D controller.*1af4:10f5' /tmp/wheel.log
+	verdict $? "it computes right afterwards"
+}
+is_another() { # NAME DOMAIN
+	domain=$(xl domid "$1") && [ "$domain" != "$2" ]
+}
+devices_count() {
+	ls -l /proc/[0-9]*/exe 2>/dev/null | grep -c '/vgpu-xen$'
+}
+devices_are() { # COUNT
+	[ "$(devices_count)" = "$1" ]
 }
 
 last_check() {

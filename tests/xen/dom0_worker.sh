@@ -7,6 +7,7 @@ worker_check() {
 	scene worker_destroyed_check
 	scene worker_end_check
 	scene worker_device_check
+	scene worker_both_check
 }
 
 worker_listens() {
@@ -118,4 +119,24 @@ worker_device_check() {
 	verdict $? "worker: its jobs over XenStore too"
 	no_executor
 	verdict $? "worker: and dom0 has run none of them"
+}
+
+# A guest with the device and one with channels over grants.
+worker_both_check() {
+	guest_is_there coral pvh
+	pool=C
+	guest_start briar 20 copy && guest_said briar 240 copying
+	copying=$?
+	pool=A
+	[ $copying = 0 ] && step coral compute && step_is_right coral vector_add matrix_product
+	verdict $? "worker: a PVH guest computes right, while an HVM guest with the device copies"
+	copies coral && worker_counts && [ "${counts%% *}" = $((${worker_at_first%% *} + 2)) ] && worker_ran 20 && no_executor
+	verdict $? "worker: that domain has an executor for each, and dom0 none"
+	xl destroy briar
+	domain_forget briar
+	step coral copies_on && step_is_right coral copies-on
+	verdict $? "worker: the HVM guest is destroyed, and the other one goes on"
+	xenstore-write "/local/domain/$(xl domid coral)/data/step" 0-off
+	until_true 120 only_gold && until_true 120 worker_is_as_at_first
+	verdict $? "worker: nothing of the two is left at the worker"
 }

@@ -185,6 +185,11 @@ compute)
 	echo "GUEST done"
 	poweroff -f
 	;;
+reboot)
+	compute
+	echo "GUEST reboots"
+	reboot -f
+	;;
 processors)
 	compute
 	processors
