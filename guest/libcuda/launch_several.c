@@ -22,10 +22,14 @@ struct launches {
 /* Not one of the default streams (API reference). */
 static CUresult stream_take(CUstream handle, const struct object **ret_stream)
 {
-	if (!handle || handle == CU_STREAM_LEGACY || handle == CU_STREAM_PER_THREAD)
-		return CUDA_ERROR_INVALID_VALUE;
-	*ret_stream = object_find(handle, VGPU_KIND_STREAM);
-	return *ret_stream ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE;
+	uint32_t id;
+	CUresult result = CUDA_ERROR_INVALID_VALUE;
+
+	if (handle && handle != CU_STREAM_LEGACY && handle != CU_STREAM_PER_THREAD)
+		result = stream_id(handle, false, &id);
+	if (!result)
+		*ret_stream = (const struct object *)handle;
+	return result;
 }
 
 static CUresult launch_add(const CUDA_LAUNCH_PARAMS *launch, struct launches *launches,
