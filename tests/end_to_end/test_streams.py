@@ -43,6 +43,9 @@ class Streams(unittest.TestCase):
     def test_launches_that_wait(self):
         self.passes('uncommon_uses', 'blocking')
 
+    def test_launches_on_several_devices(self):
+        self.passes('several_launches')
+
     def test_settings_of_the_environment(self):
         self.passes('uncommon_uses', 'settings')
 
@@ -59,6 +62,9 @@ class Streams(unittest.TestCase):
 
     def test_copy_order(self):
         self.passes('copy_order', 30)
+
+    def test_foreign_streams(self):
+        self.passes('foreign_streams')
 
     def test_waits(self):
         self.passes('waits')
