@@ -146,6 +146,11 @@ free_at_first=$(free_mib)
 part=$(argument part)
 # A part, or a scene alone.
 case $part in
+short)
+	scene first_check
+	grants_start
+	scene grants_first_check
+	;;
 devices) devices_check ;;
 grants)
 	grants_start

@@ -87,6 +87,7 @@ grants_check() {
 	scene grants_end_check
 	scene grants_processors_check
 	scene grants_saved_check
+	scene grants_hvm_check
 	scene grants_afterwards_check
 }
 
@@ -219,8 +220,7 @@ one_backend() {
 	[ "$(ls -l /proc/[0-9]*/exe 2>/dev/null | grep -c '/vgpu-xen-grants$')" = 1 ]
 }
 
-# An HVM guest without the device. Not among the scenes above, for it was not seen to run yet:
-# VGPU_XEN_PART=grants_hvm_check.
+# An HVM guest without the device.
 grants_hvm_check() {
 	domain_start onyx hvm steps && offered onyx
 	step onyx compute

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Boots Xen with a Debian dom0 under emulation, and HVM guests in it that compute through vgpu-xen. TAP.
 
-usage: test_xen.py [LOG]        (environment: VGPU_BUILD, VGPU_CACHE; VGPU_XEN_PART: devices, grants or worker alone, or a scene;
-for a slow or busy machine VGPU_XEN_PATIENCE, by which its time limits are multiplied, and VGPU_XEN_SECONDS for all of it)
+usage: test_xen.py [LOG]        (environment: VGPU_BUILD, VGPU_CACHE; VGPU_XEN_PART: devices, grants or worker alone, short, or a
+scene; for a slow or busy machine VGPU_XEN_PATIENCE, by which its time limits are multiplied, and VGPU_XEN_SECONDS for all of it)
 """
 
 import os
