@@ -16,9 +16,6 @@
 /* Whether the setting is still that nobody is looked at. */
 #define SETTING_LOOK_MS 1000
 
-/* Of the time that one may be stuck: others that are, for so long, are so for the same reason. */
-#define SHARED_PART 10
-
 struct silence {
 	struct mediator *mediator;
 	struct event *timer;
@@ -119,7 +116,7 @@ static uint32_t gpus_hanging(const struct channel *channel)
 	{
 		if (other->executor && other->request.tenant != channel->request.tenant &&
 		    other->standstill.kind == STANDSTILL_STUCK &&
-		    now_ms() - other->standstill.since_ms >= stuck_ms / SHARED_PART)
+		    now_ms() - other->standstill.since_ms >= stuck_ms / STANDSTILL_SHARED_PART)
 			hanging |= own & gpus_of(other);
 	}
 	return hanging;
