@@ -32,8 +32,8 @@
  *   file:PATH     what stands in that file now
  *
  * With --probe it answers as VGPU_EXECUTOR_TEST_PROBE says: "good" (the default), "slow",
- * "none", "two", "reaching" or "bad"; the library "missing.so" is always bad, "appears:FILE" until FILE exists, and
- * with "no-nvidia" "libcuda.so.1".
+ * "none", "two", "many", "reaching" or "bad"; the library "missing.so" is always bad, "appears:FILE" until FILE exists,
+ * and with "no-nvidia" "libcuda.so.1".
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -80,6 +80,8 @@ static int probe_answer(const char *library)
 		printf("device=0 name=\"test device\" uuid=GPU-1 memory=1073741824 pci=0000:01:00.0 reaches_host=1\n");
 	else if (strcmp(behaviour, "none") != 0)
 		printf("device=0 name=\"test device\" uuid=00000000-0000-0000-0000-000000000001 memory=1073741824\n");
+	for (int i = 1; i < 40 && strcmp(behaviour, "many") == 0; i++)
+		printf("device=%d name=\"test device\" uuid=GPU-%d memory=1073741824 pci=0000:%02x:00.0\n", i, i, i);
 	if (strcmp(behaviour, "two") == 0)
 		printf("device=1 name=\"other device\" uuid=GPU-2 memory=1073741824 pci=0000:02:00.0\n");
 	return 0;

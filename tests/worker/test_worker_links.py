@@ -142,6 +142,15 @@ class Links(unittest.TestCase):
             done = stack.mediator.run(EXAMPLES / 'vector_add', 300000)
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
+    def test_more_gpus_than_have_schedulers(self):
+        executor = str(build_directory() / 'tests' / 'mediator' / 'test_executor')
+        with WorkerStack(worker_options=('--executor', executor),
+                         worker_environment={'VGPU_EXECUTOR_TEST_PROBE': 'many'}) as stack:
+            stack.mediator.wait_for_line('it has 32 GPUs')
+            stack.mediator.wait_for_line('it has 8 more GPUs, without schedulers of their own: 32 is the most')
+            workers, = (check for check in stack.mediator.admin('show-health') if check['check'] == 'workers')
+            self.assertEqual(workers['text'], '1 of 1 are there; 8 of their GPUs have no schedulers of their own')
+
     def test_other_pool_is_local(self):
         with WorkerStack('--local-pool', 'B') as stack:
             done = stack.mediator.run(EXAMPLES / 'vector_add', 1000)
