@@ -46,7 +46,6 @@ static const char *const unlike[] = {
 	"cuFlushGPUDirectRDMAWrites",
 	"cuMemGetHandleForAddressRange",
 	"cuMemMapArrayAsync*",
-	"cuLaunchCooperativeKernelMultiDevice",
 	/* The forms of before CUDA 4 and of the first primary contexts: it wants a context of that time. */
 	"cuArrayGetDescriptor",
 	"cuArray3DGetDescriptor",
@@ -73,8 +72,7 @@ static const char *const unlike[] = {
 	"cuOccupancyMaxPotentialBlockSize*",
 	"cuStreamBeginCaptureToGraph",
 	"cuStreamEndCapture*",
-	/* It takes what asks or does nothing. */
-	"cuMemGetAddressRange_v2",
+	/* It takes what does nothing. */
 	"cuMemcpyPeer*",
 	/* The thread's default stream is an ordinary one of the executor's: what waits fails with another error. */
 	"cuStreamBeginCapture_ptsz",
