@@ -49,9 +49,9 @@ host: configure
 	@ln -sf $(BUILD)/host/mediator/mediator_phase3 mediator_phase3
 	@echo "built ./mediator_phase3, $(BUILD)/host/executor/cuda-executor"
 
-# The one way to install; meson's own has none of it. The mediator finds the other two by their places beside it.
-# Libraries for programs are not among the system's: programs are pointed to them. Processes whose program nobody but root may read are none
-# that others of their user may look into, from their first instruction on.
+# The one way to install; meson's own has none of it. The mediator finds the other two by their places beside it, and
+# libraries for programs are not among the system's: programs are pointed to them. Processes whose program nobody but
+# root may read are none that others of their user may look into, from their first instruction on.
 install: host
 	install -D -m 755 $(BUILD)/host/mediator/mediator_phase3 $(DESTDIR)$(PREFIX)/sbin/mediator_phase3
 	install -D -m 711 $(BUILD)/host/executor/cuda-executor $(DESTDIR)$(PREFIX)/libexec/vgpu/cuda-executor
