@@ -71,7 +71,7 @@ static bool offer_take(const struct relay_connect_plan *plan, const struct link_
 	struct link_lane offer;
 
 	if (view->bytes != sizeof(offer)) {
-		relay_fault(&relay, VGPU_ERROR_PROTOCOL, "the worker answers out of turn");
+		relay_fault(&relay, VGPU_ERROR_EXECUTOR_DIED, "the worker answers out of turn");
 		return false;
 	}
 	memcpy(&offer, view->payload, sizeof(offer));
@@ -126,7 +126,7 @@ static bool worker_open(const struct vgpu_control_executor_start *start, const s
 		}
 	}
 	if (view.type != LINK_STATUS || view.bytes != sizeof(status)) {
-		relay_fault(&relay, VGPU_ERROR_PROTOCOL, "the worker answers out of turn");
+		relay_fault(&relay, VGPU_ERROR_EXECUTOR_DIED, "the worker answers out of turn");
 		return false;
 	}
 	memcpy(&status, view.payload, sizeof(status));
