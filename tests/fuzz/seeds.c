@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Writes what the fuzzers begin with: fuzz_seeds FOLDER makes FOLDER/executor (each request that there is),
- * FOLDER/image (a file of each kind) and FOLDER/job (a request of each operation).
+ * FOLDER/image (a file of each kind), FOLDER/job (a request of each operation) and FOLDER/mediator.
  */
 #include <ar.h>
 #include <errno.h>
@@ -15,6 +15,7 @@
 #include "fatbin.h"
 #include "managed_file.h"
 #include "records.h"
+#include "seeds.h"
 #include "victim.h"
 
 #define IMAGE_BYTES_MAX (16u << 10)
@@ -22,13 +23,13 @@
 
 static const char *folder;
 
-static _Noreturn void seed_fail(const char *what)
+_Noreturn void seed_fail(const char *what)
 {
 	perror(what);
 	exit(1);
 }
 
-static FILE *seed_open(const char *kind, const char *name)
+FILE *seed_open(const char *kind, const char *name)
 {
 	char path[4096];
 	FILE *file;
@@ -43,7 +44,7 @@ static FILE *seed_open(const char *kind, const char *name)
 	return file;
 }
 
-static void seed_close(FILE *file, const char *name)
+void seed_close(FILE *file, const char *name)
 {
 	if (fclose(file) != 0)
 		seed_fail(name);
@@ -225,5 +226,6 @@ int main(int count, char **arguments)
 	requests_write();
 	images_write();
 	jobs_write();
+	seeds_mediator_write();
 	return 0;
 }
