@@ -66,6 +66,7 @@ class Call:
         self.guest_hand = False
         self.host_hand = False
         self.needs = 'context'
+        self.handles_first = False
         self.entries = []
         self.parameters = []
         self.reply_tail = None
@@ -99,6 +100,7 @@ class Entry:
         self.per_thread = match.group(3) is not None
         self.version = version
         self.default_stream = default_stream
+        self.handle = None  # of a refused one: (kind, how many parameters stand before it)
 
 
 class Description:
@@ -158,6 +160,8 @@ def parse_call(words):
                 call.host_hand = True
             case ['needs', ('nothing' | 'init' | 'context') as needs]:
                 call.needs = needs
+            case ['handles', 'first']:
+                call.handles_first = True
             case _:
                 raise DescriptionError(f'{name}: {" ".join(rest)}')
         rest = rest[2:]
@@ -170,6 +174,16 @@ def parse_entry(words):
     if len(words) == 4 and words[3] != 'default_stream':
         raise DescriptionError(f'{words[1]}: {words[3]}')
     return Entry(words[1], int(words[2]), len(words) == 4)
+
+
+def parse_refused_entry(words):
+    if len(words) < 4 or words[3] != 'handle':
+        return parse_entry(words)
+    entry = parse_entry(words[:3])
+    if len(words) != 6 or words[4] not in HANDLES or not words[5].isdigit():
+        raise DescriptionError('usage: entry SYMBOL VERSION handle KIND PLACE')
+    entry.handle = (words[4], int(words[5]))
+    return entry
 
 
 def parse_line(description, item, words):
@@ -208,7 +222,7 @@ def parse_line(description, item, words):
             elif item is description.local:
                 description.local.append(parse_entry(words))
             elif isinstance(item, tuple):
-                description.refused.append((parse_entry(words), *item))
+                description.refused.append((parse_refused_entry(words), *item))
             elif isinstance(item, Call):
                 item.entries.append(parse_entry(words))
             else:

@@ -111,6 +111,29 @@ def emit_host_function(call):
     return out
 
 
+def emit_pointer_checks(call):
+    pointers = [p.name for p in call.parameters
+                if (p.role in ('new', 'struct', 'string') or (p.role == 'out' and not p.optional))]
+    if not pointers:
+        return []
+    return [f'\tif ({" || ".join("!" + n for n in pointers)})\n\t\treturn CUDA_ERROR_INVALID_VALUE;']
+
+
+def emit_handle_checks(call):
+    out = []
+    for p in call.parameters:
+        if not p.is_handle or p.role == 'new':
+            continue
+        if p.kind == 'stream' and p.role == 'in':
+            find = f'stream_id({p.name}, per_thread, &{p.name}_id)'
+        elif p.kind == 'function':
+            find = f'function_id({p.name}, &{p.name}_id)'
+        else:
+            find = f'object_id({p.name}, {HANDLES[p.kind][1]}, &{p.name}_id)'
+        out.append(f'\tresult = {find};\n\tif (result)\n\t\treturn result;')
+    return out
+
+
 def emit_core(call):
     """What all entry points of one generated call share."""
     parameters = [api_parameter(p) for p in call.parameters] + ['bool per_thread']
@@ -125,20 +148,9 @@ def emit_core(call):
         out.append(f'\t{wire_type(p)} {p.name}_value;')
     out += ['\tCUresult result;', '', '\t(void)per_thread;',
             f'\tresult = call_begin(CALL_NEEDS_{call.needs.upper()}, &context);', '\tif (result)', '\t\treturn result;']
-    pointers = [p.name for p in call.parameters
-                if (p.role in ('new', 'struct', 'string') or (p.role == 'out' and not p.optional))]
-    if pointers:
-        out.append(f'\tif ({" || ".join("!" + n for n in pointers)})\n\t\treturn CUDA_ERROR_INVALID_VALUE;')
-    for p in handles:
-        if p.role == 'new':
-            continue
-        if p.kind == 'stream' and p.role == 'in':
-            find = f'stream_id({p.name}, per_thread, &{p.name}_id)'
-        elif p.kind == 'function':
-            find = f'function_id({p.name}, &{p.name}_id)'
-        else:
-            find = f'object_id({p.name}, {HANDLES[p.kind][1]}, &{p.name}_id)'
-        out.append(f'\tresult = {find};\n\tif (result)\n\t\treturn result;')
+    checks = [emit_pointer_checks(call), emit_handle_checks(call)]
+    for lines in reversed(checks) if call.handles_first else checks:
+        out += lines
     news = call.having('new')
     for p in news:
         out.append(f'\t{p.name}_object = object_mint({HANDLES[p.kind][1]}, context);\n'
@@ -192,6 +204,18 @@ def emit_guest_header(description):
     return '\n'.join(out) + '\n'
 
 
+def emit_refused(entry, result, reason):
+    if not entry.handle:
+        return [f'/* {reason} */\nAPI({entry.symbol}, void)\n{{\n'
+                f'\treturn call_refused("{entry.symbol}", {result});\n}}\n']
+    kind, place = entry.handle
+    before = ''.join(f'uint64_t before_{i}, ' for i in range(place))
+    return [f'/* {reason} */\nAPI({entry.symbol}, {before}{HANDLES[kind][0]} handle)\n{{\n\tuint32_t id;\n'
+            f'\tCUresult result = object_id(handle, {HANDLES[kind][1]}, &id);\n\n' +
+            ''.join(f'\t(void)before_{i};\n' for i in range(place)) +
+            f'\treturn call_refused("{entry.symbol}", result ? result : {result});\n}}\n']
+
+
 def emit_guest(description):
     out = [BANNER, '#include <stdlib.h>\n#include <string.h>\n', '#include "call.h"\n#include "doubt.h"\n#include "object.h"\n#include "host_calls.h"\n']
     for call in description.calls:
@@ -201,8 +225,7 @@ def emit_guest(description):
             for entry in call.entries:
                 out += emit_entry(call, entry)
     for entry, result, reason in description.refused:
-        out.append(f'/* {reason} */\nAPI({entry.symbol}, void)\n{{\n'
-                   f'\treturn call_refused("{entry.symbol}", {result});\n}}\n')
+        out += emit_refused(entry, result, reason)
     for symbol, is_variable in description.internal:
         if is_variable:
             out.append(f'extern uint64_t {symbol};\n__attribute__((visibility("default"))) uint64_t {symbol};\n')

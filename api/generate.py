@@ -7,6 +7,7 @@ usage: generate.py OUTPUT_DIRECTORY DESCRIPTION...
 The description is a set of text files, one item at a time:
 
   call NAME posted|waited OPCODE [guest hand] [host hand] [needs nothing|init|context]
+       [handles first]
       entry SYMBOL VERSION [default_stream]
       in TYPE name | in struct TYPE name | in string name | in tail name
       out TYPE name [optional]
@@ -17,7 +18,8 @@ The description is a set of text files, one item at a time:
     A call that crosses to the host. Parameters stand in the order of the driver's own prototype.
     'posted' is not answered, 'waited' is. With 'guest hand' the entry points are written by hand and
     use host_NAME(); with 'host hand' execute_NAME() is.  A 'default_stream' entry has no stream
-    parameter: it works on the default stream.  A posted call is waited for where the expression over its
+    parameter: it works on the default stream.  With 'handles first' handles are looked at before pointers
+    that must not be NULL.  A posted call is waited for where the expression over its
     parameters holds, in C with the functions of doubt.h: then the host may refuse it, which the program is
     to learn from the call itself.
 
@@ -26,8 +28,9 @@ The description is a set of text files, one item at a time:
     Entry points written by hand in the guest that need no request of their own.
 
   refused [CUDA_ERROR_NAME] REASON
-      entry SYMBOL VERSION
-    Entry points that answer that error, CUDA_ERROR_NOT_SUPPORTED where none is named.
+      entry SYMBOL VERSION [handle KIND PLACE]
+    Entry points that answer that error, CUDA_ERROR_NOT_SUPPORTED where none is named; with a handle of that kind
+    behind so many parameters that are integers or pointers, first what is wrong with the handle.
 
   internal
       entry SYMBOL [variable]

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sets two outputs of launch_bench side by side as a Markdown table.
 
-usage: compare.py [--without-goals] NATIVE REMOTED
+usage: compare.py [--without-goals] [--histograms] NATIVE REMOTED
 
 The ratio is remoted to native. A goal of the design's performance table is met, missed, or not stated. Exit code 1
 if a goal is missed or could not be measured, so that a script can tell. The goals are for a real GPU: without them
-where native is the software one.
+where native is the software one. Histograms: what part of the calls took at most so long, and longer than the line before.
 """
 
 import argparse
@@ -65,9 +65,20 @@ def judge(goal, native, remoted):
     return met, ', '.join(parts)
 
 
+def print_histogram(record, other):
+    """Bounds are of the record's unit (samples.h)."""
+    parts = []
+    for side in (record, other):
+        parts.append({bound: count / side['samples'] for bound, count in side['histogram']})
+    print(f'\n{record["name"]}, {record["unit"]}\n\n| at most | native | remoted |\n|---:|---:|---:|')
+    for bound in sorted(parts[0] | parts[1]):
+        print(f'| {bound:g} | ' + ' | '.join(f'{part[bound]:.2%}' if bound in part else '' for part in parts) + ' |')
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--without-goals', action='store_true')
+    parser.add_argument('--histograms', action='store_true')
     parser.add_argument('native')
     parser.add_argument('remoted')
     arguments = parser.parse_args()
@@ -96,6 +107,9 @@ def main():
         print(f'\nOnly on one side: {", ".join(lacking)}.')
     if absent:
         print(f'\nGoals without a measurement: {", ".join(absent)}.')
+    for name in native if arguments.histograms else ():
+        if name in remoted:
+            print_histogram(native[name], remoted[name])
     if goals:
         print(f'\n{len(goals) - missed - len(absent)} of {len(goals)} goals met.')
     return 1 if missed or absent else 0

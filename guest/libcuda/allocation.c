@@ -127,7 +127,8 @@ API(cuMemGetAddressRange_v2, CUdeviceptr *base, size_t *bytes, CUdeviceptr dptr)
 	uint32_t context;
 	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
 
-	if (result)
+	/* Who asks for nothing is told nothing of the address either (driver 580). */
+	if (result || (!base && !bytes))
 		return result;
 	if (!memory_lookup(dptr, &range) || range.kind == MEMORY_PLAIN || range.kind == MEMORY_REGISTERED ||
 	    range.kind == MEMORY_MOVED)
@@ -137,6 +138,14 @@ API(cuMemGetAddressRange_v2, CUdeviceptr *base, size_t *bytes, CUdeviceptr dptr)
 	if (bytes)
 		*bytes = (size_t)range.bytes;
 	return CUDA_SUCCESS;
+}
+
+/* Of before CUDA 3.2, as the others with 32-bit addresses (api/driver/removed.api). */
+API(cuMemGetAddressRange, CUdeviceptr_v1 *base, unsigned int *bytes, CUdeviceptr_v1 address)
+{
+	const CUresult result = cuMemGetAddressRange_v2(NULL, NULL, address);
+
+	return result || (!base && !bytes) ? result : CUDA_ERROR_INVALID_CONTEXT;
 }
 
 static unsigned int saturate(uint64_t bytes)

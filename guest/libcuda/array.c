@@ -66,18 +66,19 @@ static bool is_planar_format(CUarray_format format)
 	}
 }
 
-/* Of packed chroma, or compressed. */
-static bool is_block_format(CUarray_format format)
+static bool is_packed_chroma_format(CUarray_format format)
 {
-	return (format >= CU_AD_FORMAT_BC1_UNORM && format <= CU_AD_FORMAT_BC7_UNORM_SRGB) ||
-	       (format >= CU_AD_FORMAT_YUY2 && format <= CU_AD_FORMAT_Y410) || format == CU_AD_FORMAT_Y416;
+	return (format >= CU_AD_FORMAT_YUY2 && format <= CU_AD_FORMAT_Y410) || format == CU_AD_FORMAT_Y416;
 }
 
 static CUresult descriptor_check(const CUDA_ARRAY3D_DESCRIPTOR *descriptor, uint32_t *ret_element_bytes)
 {
 	uint32_t channels = descriptor->NumChannels;
 
-	/* How many channels such a format has is the driver's to know. */
+	/* How many channels such formats have is the driver's to know. */
+	*ret_element_bytes = array_block_bytes(descriptor->Format);
+	if (*ret_element_bytes)
+		return CUDA_SUCCESS;
 	if (is_planar_format(descriptor->Format) &&
 	    !(descriptor->Flags & (CUDA_ARRAY3D_SPARSE | CUDA_ARRAY3D_DEFERRED_MAPPING))) {
 		*ret_element_bytes = 0;
@@ -88,7 +89,7 @@ static CUresult descriptor_check(const CUDA_ARRAY3D_DESCRIPTOR *descriptor, uint
 	*ret_element_bytes = element_bytes_of(descriptor->Format, channels);
 	if (*ret_element_bytes)
 		return CUDA_SUCCESS;
-	return is_block_format(descriptor->Format) ? CUDA_ERROR_NOT_SUPPORTED : CUDA_ERROR_INVALID_VALUE;
+	return is_packed_chroma_format(descriptor->Format) ? CUDA_ERROR_NOT_SUPPORTED : CUDA_ERROR_INVALID_VALUE;
 }
 
 const struct array *array_find(CUarray handle, uint32_t *ret_id)

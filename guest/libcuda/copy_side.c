@@ -31,7 +31,7 @@ static CUresult array_read(const struct description *description, const CUDA_MEM
 		return description->array ? CUDA_ERROR_INVALID_HANDLE : CUDA_ERROR_INVALID_VALUE;
 	/* A width that ends inside a texel is the driver's to interpret: it takes it (seen with driver 580). */
 	if (!array->element_bytes || description->x_bytes % array->element_bytes ||
-	    !span_fits(description->x_bytes, copy->WidthInBytes, array->descriptor.Width * array->element_bytes) ||
+	    !span_fits(description->x_bytes, copy->WidthInBytes, array_columns(array) * array->element_bytes) ||
 	    !span_fits(description->y, copy->Height, array_rows(array)) ||
 	    !span_fits(description->z, copy->Depth, array_slices(array)))
 		return CUDA_ERROR_INVALID_VALUE;

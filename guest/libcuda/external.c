@@ -6,17 +6,13 @@
  */
 #include "call.h"
 
-/* What a type answers: descriptors, kinds of other systems, none. */
-static CUresult answer(unsigned int type, unsigned int last, unsigned int second_descriptor)
+/* What a type answers: descriptors that the driver opens, kinds of other systems, none. */
+static CUresult answer(unsigned int type, unsigned int last, bool is_descriptor)
 {
 	if (!type || type > last)
 		return CUDA_ERROR_INVALID_VALUE;
-	return type == CU_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD || type == second_descriptor ? CUDA_ERROR_UNKNOWN
-											     : CUDA_ERROR_NOT_SUPPORTED;
+	return is_descriptor ? CUDA_ERROR_UNKNOWN : CUDA_ERROR_NOT_SUPPORTED;
 }
-
-static_assert((int)CU_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD == (int)CU_EXTERNAL_SEMAPHORE_HANDLE_TYPE_OPAQUE_FD,
-	      "one answer for both");
 
 API(cuImportExternalMemory, CUexternalMemory *memory, const CUDA_EXTERNAL_MEMORY_HANDLE_DESC *description)
 {
@@ -27,8 +23,9 @@ API(cuImportExternalMemory, CUexternalMemory *memory, const CUDA_EXTERNAL_MEMORY
 		return result;
 	if (!memory || !description)
 		return CUDA_ERROR_INVALID_VALUE;
+	/* A DMA-BUF's too is of another kind. */
 	return answer(description->type, CU_EXTERNAL_MEMORY_HANDLE_TYPE_DMABUF_FD,
-		      CU_EXTERNAL_MEMORY_HANDLE_TYPE_DMABUF_FD);
+		      description->type == CU_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD);
 }
 
 API(cuImportExternalSemaphore, CUexternalSemaphore *semaphore, const CUDA_EXTERNAL_SEMAPHORE_HANDLE_DESC *description)
@@ -41,7 +38,8 @@ API(cuImportExternalSemaphore, CUexternalSemaphore *semaphore, const CUDA_EXTERN
 	if (!semaphore || !description)
 		return CUDA_ERROR_INVALID_VALUE;
 	return answer(description->type, CU_EXTERNAL_SEMAPHORE_HANDLE_TYPE_TIMELINE_SEMAPHORE_WIN32,
-		      CU_EXTERNAL_SEMAPHORE_HANDLE_TYPE_TIMELINE_SEMAPHORE_FD);
+		      description->type == CU_EXTERNAL_SEMAPHORE_HANDLE_TYPE_OPAQUE_FD ||
+			      description->type == CU_EXTERNAL_SEMAPHORE_HANDLE_TYPE_TIMELINE_SEMAPHORE_FD);
 }
 
 /* Nobody has one. */

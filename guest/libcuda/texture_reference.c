@@ -17,11 +17,11 @@ static CUresult reference_get(void **ret_handle, CUmodule handle, const char *na
 
 	if (result)
 		return result;
-	if (!ret_handle || !name)
-		return CUDA_ERROR_INVALID_VALUE;
 	owner = owner_find(handle, VGPU_KIND_MODULE);
 	if (!owner)
 		return CUDA_ERROR_INVALID_HANDLE;
+	if (!ret_handle || !name)
+		return CUDA_ERROR_INVALID_VALUE;
 	result = owner_function(owner, kind, context, name, ask, &object);
 	if (!result)
 		*ret_handle = object;
@@ -46,15 +46,14 @@ static CUresult reference_begin(const void *handle, enum vgpu_kind kind, enum ca
 	return result ? result : object_id(handle, kind, ret_id);
 }
 
-/* To ask or to set what needs no context. */
 static CUresult texture_begin(CUtexref handle, uint32_t *ret_context, uint32_t *ret_id)
 {
 	return reference_begin(handle, VGPU_KIND_TEXTURE_REFERENCE, CALL_NEEDS_INIT, ret_context, ret_id);
 }
 
-static CUresult binding_begin(CUtexref handle, uint32_t *ret_context, uint32_t *ret_id)
+static CUresult surface_begin(CUsurfref handle, uint32_t *ret_context, uint32_t *ret_id)
 {
-	return reference_begin(handle, VGPU_KIND_TEXTURE_REFERENCE, CALL_NEEDS_CONTEXT, ret_context, ret_id);
+	return reference_begin(handle, VGPU_KIND_SURFACE_REFERENCE, CALL_NEEDS_INIT, ret_context, ret_id);
 }
 
 /* Those of a module have their function's place as their detail, and end with it. */
@@ -67,7 +66,7 @@ static bool is_of_module(const struct object *object)
 API(cuTexRefDestroy, CUtexref reference)
 {
 	uint32_t context, id;
-	CUresult result = binding_begin(reference, &context, &id);
+	CUresult result = reference_begin(reference, VGPU_KIND_TEXTURE_REFERENCE, CALL_NEEDS_CONTEXT, &context, &id);
 
 	if (result || is_of_module((struct object *)reference))
 		return result;
@@ -87,7 +86,7 @@ static CUresult array_id(const void *handle, enum vgpu_kind kind, uint32_t *ret_
 API(cuTexRefSetArray, CUtexref reference, CUarray array, unsigned int flags)
 {
 	uint32_t context, id, bound;
-	CUresult result = binding_begin(reference, &context, &id);
+	CUresult result = texture_begin(reference, &context, &id);
 
 	if (!result)
 		result = array_id(array, VGPU_KIND_ARRAY, &bound);
@@ -97,7 +96,7 @@ API(cuTexRefSetArray, CUtexref reference, CUarray array, unsigned int flags)
 API(cuTexRefSetMipmappedArray, CUtexref reference, CUmipmappedArray mipmap, unsigned int flags)
 {
 	uint32_t context, id, bound;
-	CUresult result = binding_begin(reference, &context, &id);
+	CUresult result = texture_begin(reference, &context, &id);
 
 	if (!result)
 		result = array_id(mipmap, VGPU_KIND_MIPMAPPED_ARRAY, &bound);
@@ -107,7 +106,7 @@ API(cuTexRefSetMipmappedArray, CUtexref reference, CUmipmappedArray mipmap, unsi
 API(cuSurfRefSetArray, CUsurfref reference, CUarray array, unsigned int flags)
 {
 	uint32_t context, id, bound;
-	CUresult result = reference_begin(reference, VGPU_KIND_SURFACE_REFERENCE, CALL_NEEDS_CONTEXT, &context, &id);
+	CUresult result = surface_begin(reference, &context, &id);
 
 	if (!result)
 		result = array_id(array, VGPU_KIND_ARRAY, &bound);
@@ -154,7 +153,7 @@ API(cuTexRefGetMipmappedArray, CUmipmappedArray *mipmap, CUtexref reference)
 API(cuSurfRefGetArray, CUarray *array, CUsurfref reference)
 {
 	uint32_t context, id, bound;
-	CUresult result = reference_begin(reference, VGPU_KIND_SURFACE_REFERENCE, CALL_NEEDS_INIT, &context, &id);
+	CUresult result = surface_begin(reference, &context, &id);
 
 	if (result)
 		return result;
@@ -168,7 +167,7 @@ API(cuTexRefSetAddress_v2, size_t *offset, CUtexref reference, CUdeviceptr addre
 {
 	uint64_t found;
 	uint32_t context, id;
-	CUresult result = binding_begin(reference, &context, &id);
+	CUresult result = texture_begin(reference, &context, &id);
 
 	if (!result)
 		result = host_cuTexRefSetAddress_v2(context, &found, offset != NULL, id, address, bytes);
@@ -229,16 +228,17 @@ API(cuTexRefGetMipmapLevelClamp, float *least, float *greatest, CUtexref referen
 
 /*
  * Of before CUDA 2.2, when a launch named its textures; kernels do that themselves since then. The driver takes a
- * reference that is of no module, for CU_PARAM_TR_DEFAULT, and does nothing with it.
+ * reference that is of no module, for any unit, and does nothing with it.
  */
 API(cuParamSetTexRef, CUfunction function, int unit, CUtexref reference)
 {
 	uint32_t context, id;
-	CUresult result = binding_begin(reference, &context, &id);
+	CUresult result = reference_begin(reference, VGPU_KIND_TEXTURE_REFERENCE, CALL_NEEDS_CONTEXT, &context, &id);
 
+	(void)unit;
 	if (!result)
 		result = function_id(function, &id);
-	return !result && (unit != -1 || is_of_module((struct object *)reference)) ? CUDA_ERROR_INVALID_VALUE : result;
+	return !result && is_of_module((struct object *)reference) ? CUDA_ERROR_INVALID_VALUE : result;
 }
 
 static bool own_visit(struct object *object, void *argument)

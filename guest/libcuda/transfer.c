@@ -220,6 +220,7 @@ struct down {
 	size_t row; /* of the next piece */
 	size_t column;
 	struct down_piece pieces[DOWN_DEPTH];
+	uint32_t depth; /* as many of them at the same time */
 	uint32_t issued;
 	uint32_t finished;
 };
@@ -323,16 +324,16 @@ static CUresult piece_finish(struct down *down)
 	return result;
 }
 
-static CUresult pieces_down(const struct transfer *transfer)
+static CUresult pieces_down(const struct transfer *transfer, uint32_t depth)
 {
-	struct down down = {.transfer = transfer};
+	struct down down = {.transfer = transfer, .depth = depth};
 	CUresult result = CUDA_SUCCESS;
 
 	while (down.issued != down.finished || (!result && down.row < transfer->height)) {
 		bool issued = false;
 		CUresult finished;
 
-		if (!result && down.row < transfer->height && down.issued - down.finished < DOWN_DEPTH)
+		if (!result && down.row < transfer->height && down.issued - down.finished < down.depth)
 			result = piece_issue(&down, &issued);
 		if (issued || down.issued == down.finished)
 			continue;
@@ -346,6 +347,7 @@ static CUresult pieces_down(const struct transfer *transfer)
 /* The half of a transfer that another thread copies. */
 struct half {
 	struct transfer transfer;
+	uint32_t depth;
 	CUresult result;
 };
 
@@ -353,7 +355,7 @@ static void *half_down(void *argument)
 {
 	struct half *half = argument;
 
-	half->result = pieces_down(&half->transfer);
+	half->result = pieces_down(&half->transfer, half->depth);
 	return NULL;
 }
 
@@ -361,7 +363,9 @@ static void *half_down(void *argument)
 static CUresult halves_down(const struct transfer *transfer)
 {
 	struct transfer first = *transfer;
-	struct half second = {.transfer = *transfer};
+	/* Each gets half of the window, too: the first would take all of it before the second has begun. */
+	uint32_t slots = session.download.slot_count < DOWN_DEPTH ? session.download.slot_count : DOWN_DEPTH;
+	struct half second = {.transfer = *transfer, .depth = slots > 1 ? slots / 2 : 1};
 	struct copy_helper helper;
 	CUresult result;
 
@@ -370,8 +374,8 @@ static CUresult halves_down(const struct transfer *transfer)
 	second.transfer.host += first.width;
 	second.transfer.width -= first.width;
 	if (!copy_helper_start(&helper, half_down, &second))
-		return pieces_down(transfer);
-	result = pieces_down(&first);
+		return pieces_down(transfer, DOWN_DEPTH);
+	result = pieces_down(&first, second.depth);
 	copy_helper_join(&helper);
 	channel_print_rest(&session.channel->prints);
 	return result ? result : second.result;
@@ -387,7 +391,8 @@ CUresult transfer_down(const struct transfer *transfer)
 	result = transfer_await(&flat, transfer_bytes(&flat));
 	if (result)
 		return result;
-	result = flat.height == 1 && flat.width >= HALVES_BYTES_MIN ? halves_down(&flat) : pieces_down(&flat);
+	result = flat.height == 1 && flat.width >= HALVES_BYTES_MIN ? halves_down(&flat)
+								    : pieces_down(&flat, DOWN_DEPTH);
 	if (!result)
 		result = channel_take_deferred(session.channel, transfer->context);
 	return result;

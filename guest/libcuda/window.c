@@ -238,10 +238,13 @@ static bool slots_are_stuck(struct download_window *window, uint32_t changes, bo
 
 int64_t download_take(struct download_window *window, bool wait)
 {
-	int64_t offset = slot_take(window);
+	int64_t offset = -1;
 	uint32_t seen = 0;
 	uint64_t end_ns = 0;
 
+	/* Who has none gets the next one: whose copy is under way would take each that he gives back again. */
+	if (wait || !__atomic_load_n(&window->waiting, __ATOMIC_SEQ_CST))
+		offset = slot_take(window);
 	if (offset >= 0 || !wait)
 		return offset;
 	__atomic_fetch_add(&window->waiting, 1, __ATOMIC_SEQ_CST);

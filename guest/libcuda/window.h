@@ -7,8 +7,8 @@
  * the executor in order.
  *
  * Download: the guest's own.  It is divided into slots of one size; a thread
- * takes as many as are free, and waits only while it holds none, so threads
- * cannot wait for each other in a circle.
+ * takes as many as are free while nobody waits, and waits only while it holds
+ * none, so threads cannot wait for each other in a circle, nor starve.
  *
  * What is in a window leaves it when its stream comes there, which may be when the program lets it.  A window of which
  * nothing has left for a while counts as stuck until something does; the callers then go by the ring, which never waits
@@ -80,8 +80,8 @@ void upload_done(struct upload_window *window, const struct upload_piece *piece)
 void download_window_prepare(struct download_window *window, struct channel *channel);
 
 /*
- * A slot's offset in the window, or -1: none is free. With 'wait' blocks for one, unless the window is stuck; the
- * caller must hold none.
+ * A slot's offset in the window, or -1: none is free, or somebody waits for it. With 'wait' blocks for one, unless the
+ * window is stuck; the caller must hold none.
  */
 int64_t download_take(struct download_window *window, bool wait);
 void download_give(struct download_window *window, uint64_t offset);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Arrays and mipmapped arrays. An array has no address: it is accounted for under its handle. */
+#include "array_block.h"
 #include "executor.h"
 #include "executor_calls.h"
 
@@ -21,12 +22,14 @@ static uint64_t whole(uint64_t amount, uint64_t unit)
 	return (amount + unit - 1) / unit * unit;
 }
 
-/* Of a texel in one plane, of which there are '*ret_planes'. */
-static uint64_t texel_bytes(const CUDA_ARRAY3D_DESCRIPTOR *descriptor, uint64_t *ret_planes)
+/* Of a texel, or a block of them, in one plane, of which there are '*ret_planes'. */
+static uint64_t element_bytes(const CUDA_ARRAY3D_DESCRIPTOR *descriptor, uint64_t *ret_planes)
 {
 	const uint64_t channel_bytes = 4; /* at most */
 
 	*ret_planes = 1;
+	if (array_block_bytes(descriptor->Format))
+		return array_block_bytes(descriptor->Format);
 	switch (descriptor->Format) {
 	case CU_AD_FORMAT_UNSIGNED_INT8:
 	case CU_AD_FORMAT_SIGNED_INT8:
@@ -62,11 +65,12 @@ static uint64_t level_bytes(const CUDA_ARRAY3D_DESCRIPTOR *descriptor, uint32_t 
 	uint64_t width = descriptor->Width >> level;
 	uint64_t rows = descriptor->Height >> level;
 	uint64_t slices = is_layered ? descriptor->Depth : descriptor->Depth >> level;
+	const uint64_t side = array_element_side(descriptor->Format);
 	uint64_t planes, bytes;
 
-	bytes = texel_bytes(descriptor, &planes);
-	bytes = planes * whole((width ? width : 1) * bytes, BLOCK_WIDTH_BYTES);
-	if (__builtin_mul_overflow(bytes, whole(rows ? rows : 1, BLOCK_ROWS), &bytes) ||
+	bytes = element_bytes(descriptor, &planes);
+	bytes = planes * whole(whole(width ? width : 1, side) / side * bytes, BLOCK_WIDTH_BYTES);
+	if (__builtin_mul_overflow(bytes, whole(whole(rows ? rows : 1, side) / side, BLOCK_ROWS), &bytes) ||
 	    __builtin_mul_overflow(bytes, slices ? slices : 1, &bytes))
 		return UINT64_MAX;
 	return bytes;

@@ -9,12 +9,14 @@
 #include <sys/sysinfo.h>
 #include <time.h>
 
-#define SPIN_NS_MAX	     50000u
+#define SPIN_NS_SHORT	     50000u
+#define SPIN_NS_LONG	     1000000u /* with processors to spare: what a program does between two tokens */
 #define SPIN_NS_MIN	     2000u
 #define SPIN_GPU_NS_MAX	     10000000u /* with processors to spare, as the native library does */
 #define SPIN_GPU_NS_SHARED   50000u
 #define SPIN_GPU_NS_SOFTWARE 10000u
 #define PROCESSORS_TO_SPARE  4
+#define PROCESSORS_FOR_LONG  8
 
 /* A pause while the GPU is waited for: a part of the time already waited, within bounds. */
 struct pause_rule {
@@ -50,9 +52,11 @@ void idle_open(struct idle *idle, bool gpu_is_software)
 {
 	cpu_set_t set;
 
-	*idle = (struct idle){.processors = 1, .gpu_is_software = gpu_is_software, .spin_ns = SPIN_NS_MAX};
+	*idle = (struct idle){.processors = 1, .gpu_is_software = gpu_is_software};
 	if (sched_getaffinity(0, sizeof(set), &set) == 0)
 		idle->processors = (unsigned)CPU_COUNT(&set);
+	idle->spin_most_ns = !gpu_is_software && idle->processors >= PROCESSORS_FOR_LONG ? SPIN_NS_LONG : SPIN_NS_SHORT;
+	idle->spin_ns = idle->spin_most_ns;
 	/* Timers are late by 50 us otherwise. */
 	prctl(PR_SET_TIMERSLACK, 1);
 }
@@ -69,11 +73,16 @@ static void load_look(struct idle *idle, uint64_t now)
 
 void idle_end(struct idle *idle)
 {
-	/* Spinning was worth it if it was not followed by sleep. */
-	if (idle->since_ns && !idle->has_slept && idle->spin_ns < SPIN_NS_MAX)
-		idle->spin_ns = idle->spin_ns * 2 < SPIN_NS_MAX ? idle->spin_ns * 2 : SPIN_NS_MAX;
+	if (idle->has_slept && !idle->has_waited) {
+		/* However short the last spins were: one of that length would have saved this wake-up. */
+		if (now_ns() - idle->since_ns <= idle->spin_most_ns)
+			idle->spin_ns = idle->spin_most_ns;
+		else if (idle->spin_ns > SPIN_NS_MIN)
+			idle->spin_ns /= 2;
+	}
 	idle->since_ns = 0;
 	idle->has_slept = false;
+	idle->has_waited = false;
 }
 
 static uint64_t spin_budget(const struct idle *idle, bool waits_for_gpu)
@@ -112,6 +121,7 @@ void idle_nap(struct idle *idle, uint64_t until_ns)
 	struct timespec nap = {0};
 
 	idle->has_slept = true;
+	idle->has_waited = true;
 	nap.tv_nsec = (long)(nap_ns < NAP_NS_MAX ? nap_ns : NAP_NS_MAX);
 	nanosleep(&nap, NULL);
 }
@@ -122,13 +132,12 @@ int idle_sleep(struct idle *idle, int doorbell, int wake, bool waits_for_gpu)
 	struct timespec pause = {0};
 	int ready;
 
-	if (!idle->has_slept && !waits_for_gpu && idle->spin_ns > SPIN_NS_MIN)
-		idle->spin_ns /= 2;
 	idle->has_slept = true;
 	if (waits_for_gpu) {
 		const struct pause_rule *rule = idle->gpu_is_software ? &software_pause : &gpu_pause;
 		uint64_t pause_ns = (now_ns() - idle->since_ns) / rule->part;
 
+		idle->has_waited = true;
 		if (pause_ns < rule->least_ns)
 			pause_ns = rule->least_ns;
 		if (pause_ns > rule->most_ns)

@@ -12,8 +12,11 @@ struct idle {
 	bool is_busy;	      /* more runnable threads than processors */
 	uint64_t looked_ns;   /* when that was found out */
 	uint64_t since_ns;    /* nothing to do since; 0: there was */
-	uint64_t spin_ns;     /* for records */
-	bool has_slept;	      /* in this idle time */
+	uint64_t spin_most_ns;
+	uint64_t spin_ns; /* for records; most: after a record that came within that time */
+	/* In this idle time: */
+	bool has_slept;
+	bool has_waited; /* for the GPU or until a given time: it says nothing of when records come */
 };
 
 void idle_open(struct idle *idle, bool gpu_is_software);

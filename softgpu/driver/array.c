@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "arena.h"
+#include "array_block.h"
 #include "device.h"
 #include "driver.h"
 #include "entry.h"
@@ -66,6 +67,14 @@ bool format_texel(CUarray_format format, enum engine_texel *ret_texel)
 
 uint32_t format_channels(CUarray_format format)
 {
+	if (format == CU_AD_FORMAT_BC4_UNORM || format == CU_AD_FORMAT_BC4_SNORM)
+		return 1;
+	if (format == CU_AD_FORMAT_BC5_UNORM || format == CU_AD_FORMAT_BC5_SNORM)
+		return 2;
+	if (format == CU_AD_FORMAT_BC6H_UF16 || format == CU_AD_FORMAT_BC6H_SF16)
+		return 3;
+	if (array_block_bytes(format))
+		return 4;
 	/* Of each width and sign there are three, of 1, 2 and 4 channels. */
 	if (format < CU_AD_FORMAT_UNORM_INT8X1 || format > CU_AD_FORMAT_SNORM_INT16X4)
 		return 0;
@@ -89,6 +98,13 @@ uint32_t format_bytes(CUarray_format format)
 	default:
 		return 4;
 	}
+}
+
+uint32_t array_element_bytes(const CUDA_ARRAY3D_DESCRIPTOR *descriptor)
+{
+	const uint32_t block_bytes = array_block_bytes(descriptor->Format);
+
+	return block_bytes ? block_bytes : descriptor->NumChannels * format_bytes(descriptor->Format);
 }
 
 /* CUDA driver API, cuArray3DCreate: which extents and flags belong together, and the device's limits. */
@@ -118,17 +134,18 @@ CUresult array_descriptor_check(const CUDA_ARRAY3D_DESCRIPTOR *descriptor)
 {
 	uint32_t channels = descriptor->NumChannels, named = format_channels(descriptor->Format);
 	CUDA_ARRAY3D_DESCRIPTOR planes[ARRAY_PLANES];
+	bool any = channels == 1 || channels == 2 || channels == 4;
 
 	if (array_planes_describe(descriptor, planes))
 		return channels == 3 && extent_valid(descriptor) && !(descriptor->Flags & ~(unsigned)FLAGS_DONE)
 			       ? CUDA_SUCCESS
 			       : CUDA_ERROR_INVALID_VALUE;
-	if (descriptor->Flags & ~(unsigned)FLAGS_KNOWN || (channels != 1 && channels != 2 && channels != 4) ||
-	    (named && channels != named) || !extent_valid(descriptor))
+	if (descriptor->Flags & ~(unsigned)FLAGS_KNOWN || (named ? channels != named : !any) ||
+	    !extent_valid(descriptor))
 		return CUDA_ERROR_INVALID_VALUE;
 	if (descriptor->Flags & CUDA_ARRAY3D_TEXTURE_GATHER && (descriptor->Depth || !descriptor->Height))
 		return CUDA_ERROR_INVALID_VALUE;
-	if (descriptor->Flags & ~(unsigned)FLAGS_DONE || !format_bytes(descriptor->Format))
+	if (descriptor->Flags & ~(unsigned)FLAGS_DONE || !array_element_bytes(descriptor))
 		return CUDA_ERROR_NOT_SUPPORTED;
 	return CUDA_SUCCESS;
 }
@@ -139,15 +156,25 @@ static uint32_t reduced(size_t extent, unsigned level)
 	return extent ? (uint32_t)extent : 1;
 }
 
+void array_level_extent(const CUDA_ARRAY3D_DESCRIPTOR *whole, unsigned level, CUDA_ARRAY3D_DESCRIPTOR *descriptor)
+{
+	bool slices = whole->Flags & (CUDA_ARRAY3D_LAYERED | CUDA_ARRAY3D_CUBEMAP);
+
+	descriptor->Width = reduced(whole->Width, level);
+	descriptor->Height = whole->Height ? reduced(whole->Height, level) : 0;
+	descriptor->Depth = whole->Depth ? reduced(whole->Depth, slices ? 0 : level) : 0;
+}
+
 void array_level_shape(const CUDA_ARRAY3D_DESCRIPTOR *descriptor, unsigned level, struct engine_level *ret_level)
 {
 	bool slices = descriptor->Flags & (CUDA_ARRAY3D_LAYERED | CUDA_ARRAY3D_CUBEMAP);
-	uint64_t row = (uint64_t)reduced(descriptor->Width, level) * descriptor->NumChannels *
-		       format_bytes(descriptor->Format);
+	uint32_t side = array_element_side(descriptor->Format);
+	uint32_t width = (reduced(descriptor->Width, level) + side - 1) / side;
+	uint64_t row = (uint64_t)width * array_element_bytes(descriptor);
 
 	*ret_level = (struct engine_level){
-		.width = reduced(descriptor->Width, level),
-		.height = reduced(descriptor->Height, level),
+		.width = width,
+		.height = (reduced(descriptor->Height, level) + side - 1) / side,
 		.depth = reduced(descriptor->Depth, slices ? 0 : level),
 		.row_bytes = (row + ROW_ALIGNMENT - 1) & ~(uint64_t)(ROW_ALIGNMENT - 1),
 	};
@@ -189,7 +216,7 @@ CUresult array_new(struct context *context, const CUDA_ARRAY3D_DESCRIPTOR *descr
 	array->context = context;
 	array->mipmap = mipmap;
 	array->descriptor = *descriptor;
-	array->element_bytes = descriptor->NumChannels * format_bytes(descriptor->Format);
+	array->element_bytes = array_element_bytes(descriptor);
 	array->level = *level;
 	*ret_array = array;
 	return CUDA_SUCCESS;

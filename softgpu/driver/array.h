@@ -43,13 +43,19 @@ struct mipmap {
 /* Bytes of a channel of a format that is implemented, 0: it is not. */
 uint32_t format_bytes(CUarray_format format);
 bool format_texel(CUarray_format format, enum engine_texel *ret_texel);
-/* Formats that name their channels, which are normalised integers: how many; 0: any. */
+/* Formats that name their channels, normalised integers and compressed ones: how many; 0: any. */
 uint32_t format_channels(CUarray_format format);
+
+/* Bytes of a texel, or of a block of a compressed format; 0: the format is not implemented. */
+uint32_t array_element_bytes(const CUDA_ARRAY3D_DESCRIPTOR *descriptor);
 
 /* INVALID_VALUE, or NOT_SUPPORTED for formats and flags that the software GPU does not have. */
 CUresult array_descriptor_check(const CUDA_ARRAY3D_DESCRIPTOR *descriptor);
 
-/* Extent and pitches of one level; its address is left. */
+/* What a level's own descriptor says of its extent, in texels. */
+void array_level_extent(const CUDA_ARRAY3D_DESCRIPTOR *whole, unsigned level, CUDA_ARRAY3D_DESCRIPTOR *descriptor);
+
+/* Extent in elements and pitches of one level; its address is left. */
 void array_level_shape(const CUDA_ARRAY3D_DESCRIPTOR *descriptor, unsigned level, struct engine_level *ret_level);
 static inline uint64_t array_level_bytes(const struct engine_level *level)
 {

@@ -56,9 +56,7 @@ static CUresult levels_make(struct mipmap *mipmap)
 		array_level_shape(whole, i, &level);
 		level.address = address;
 		address += (array_level_bytes(&level) + LEVEL_ALIGNMENT - 1) & ~(uint64_t)(LEVEL_ALIGNMENT - 1);
-		descriptor.Width = level.width;
-		descriptor.Height = whole->Height ? level.height : 0;
-		descriptor.Depth = whole->Depth ? level.depth : 0;
+		array_level_extent(whole, i, &descriptor);
 		result = array_new(mipmap->context, &descriptor, &level, mipmap, &mipmap->levels[i]);
 		if (result)
 			return result;
@@ -130,7 +128,7 @@ ENTRY(cuMipmappedArrayCreate,
 	if (!ret_mipmap || !descriptor || !levels)
 		return CUDA_ERROR_INVALID_VALUE;
 	result = array_descriptor_check(descriptor);
-	if (!result && !format_bytes(descriptor->Format))
+	if (!result && !array_element_bytes(descriptor))
 		result = CUDA_ERROR_INVALID_VALUE;
 	if (!result)
 		result = mipmap_create(context, descriptor, levels, &mipmap);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "array.h"
+#include "array_block.h"
 #include "driver.h"
 
 #define SLOTS_FIRST 64u
@@ -108,8 +109,17 @@ CUresult texture_object_destroy(uint64_t handle, enum object_kind kind)
 	return CUDA_SUCCESS;
 }
 
+/* Compressed texels can be copied, but the engine does not read them. */
+static CUresult image_describe(const CUDA_ARRAY3D_DESCRIPTOR *descriptor, struct engine_image *ret_image)
+{
+	array_image(descriptor, ret_image);
+	return array_block_bytes(descriptor->Format) ? CUDA_ERROR_NOT_SUPPORTED : CUDA_SUCCESS;
+}
+
 CUresult resource_image(const CUDA_RESOURCE_DESC *resource, struct engine_image *ret_image, unsigned *ret_flags)
 {
+	CUresult result;
+
 	if (resource->resType == CU_RESOURCE_TYPE_ARRAY) {
 		struct array *array = object_acquire(resource->res.array.hArray, OBJECT_ARRAY);
 
@@ -120,7 +130,7 @@ CUresult resource_image(const CUDA_RESOURCE_DESC *resource, struct engine_image 
 			object_release(&array->object);
 			return CUDA_ERROR_INVALID_VALUE;
 		}
-		array_image(&array->descriptor, ret_image);
+		result = image_describe(&array->descriptor, ret_image);
 		ret_image->level_count = 1;
 		ret_image->levels[0] = array->level;
 		*ret_flags = array->descriptor.Flags;
@@ -130,12 +140,12 @@ CUresult resource_image(const CUDA_RESOURCE_DESC *resource, struct engine_image 
 
 		if (!mipmap)
 			return CUDA_ERROR_INVALID_HANDLE;
-		array_image(&mipmap->descriptor, ret_image);
+		result = image_describe(&mipmap->descriptor, ret_image);
 		ret_image->level_count = mipmap->level_count;
 		for (uint32_t i = 0; i < mipmap->level_count; i++)
 			ret_image->levels[i] = mipmap->levels[i]->level;
 		*ret_flags = mipmap->descriptor.Flags;
 		object_release(&mipmap->object);
 	}
-	return CUDA_SUCCESS;
+	return result;
 }

@@ -32,6 +32,7 @@ refused not built
     entry cuNever 2000
 refused CUDA_ERROR_INVALID_CONTEXT of another time
     entry cuOnce 2000
+    entry cuOnceOfIt 2000 handle stream 1
 result 1 CUDA_ERROR_INVALID_VALUE invalid argument
 """
 
@@ -112,7 +113,24 @@ class Produces(unittest.TestCase):
                          r'API\(cuNever, void\)\n\{\n\treturn call_refused\("cuNever", CUDA_ERROR_NOT_SUPPORTED\);')
         self.assertRegex(self.files['guest_stubs.c'],
                          r'API\(cuOnce, void\)\n\{\n\treturn call_refused\("cuOnce", CUDA_ERROR_INVALID_CONTEXT\);')
+        self.assertRegex(self.files['guest_stubs.c'],
+                         r'API\(cuOnceOfIt, uint64_t before_0, CUstream handle\)\n\{(?s:.*)object_id\(handle, '
+                         r'VGPU_KIND_STREAM, &id\)(?s:.*)"cuOnceOfIt", result \? result : CUDA_ERROR_INVALID_CONTEXT')
         self.assertIn('| cuOnce | 2.0 | `CUDA_ERROR_INVALID_CONTEXT` | of another time |', self.files['coverage.md'])
+
+    def test_handles_first(self):
+        text = 'call cuA waited 70 handles first\n entry cuA 2000\n out u32 value\n in stream hStream\n'
+        _, files = generate(GENERATOR, text)
+        core = re.search(r'static CUresult core_cuA.*?\n}\n', files['guest_stubs.c'], re.S).group()
+        self.assertLess(core.index('stream_id('), core.index('!value'))
+        _, files = generate(GENERATOR, text.replace('handles first', ''))
+        core = re.search(r'static CUresult core_cuA.*?\n}\n', files['guest_stubs.c'], re.S).group()
+        self.assertLess(core.index('!value'), core.index('stream_id('))
+
+    def test_refused_with_a_handle(self):
+        for words in ('handle', 'handle stream', 'handle no_kind 1', 'handle stream x', 'handle stream 1 2'):
+            process, _ = generate(GENERATOR, f'refused no\n entry cuA 2000 {words}\n')
+            self.assertIn('entry SYMBOL VERSION handle KIND PLACE', process.stderr)
 
     def test_refused_wants_a_reason(self):
         process, _ = generate(GENERATOR, 'refused CUDA_ERROR_INVALID_CONTEXT\n entry cuOnce 2000\n')
@@ -128,10 +146,10 @@ class Produces(unittest.TestCase):
     def test_proc_table_is_sorted(self):
         names = re.findall(r'\{"(\w+)", (\d+), (\w+),', self.files['proc_table.c'])
         self.assertEqual(names, sorted(names, key=lambda n: (n[0], n[2] == 'true', int(n[1]))))
-        self.assertEqual(len(names), 6)
+        self.assertEqual(len(names), 7)
 
     def test_coverage_counts(self):
-        self.assertIn('6 entry points that `cuGetProcAddress` can give, 4 implemented, 2 refused',
+        self.assertIn('7 entry points that `cuGetProcAddress` can give, 4 implemented, 3 refused',
                       self.files['coverage.md'])
 
 

@@ -30,6 +30,8 @@ static inline bool is_native(void)
 __attribute__((weak)) const char *answers_prefix = "";
 /* What lines begin with: lines "result" are compared with the real driver's, lines "unlike" are not. */
 __attribute__((weak)) const char *answers_word = "result";
+/* The group that natively ends its process, which is not compared; NULL: none. */
+__attribute__((weak)) const char *answers_ends_natively;
 
 /* Whether the call has succeeded; an error that comes later than its call has a line of its own. */
 static inline bool said(const char *name, CUresult result)
@@ -114,8 +116,10 @@ static inline int answers_run(const struct answers_group *groups, size_t count, 
 		}
 		if (child < 0 || waitpid(child, &status, 0) != child)
 			return 1;
-		printf("result group %s ended %d\n", groups[i].name,
-		       WIFSIGNALED(status) ? WTERMSIG(status) : -WEXITSTATUS(status));
+		printf("%s group %s ended %d\n",
+		       answers_ends_natively && strcmp(answers_ends_natively, groups[i].name) == 0 ? "unlike"
+												   : "result",
+		       groups[i].name, WIFSIGNALED(status) ? WTERMSIG(status) : -WEXITSTATUS(status));
 		fflush(stdout);
 		failed = failed || status != 0;
 	}

@@ -457,5 +457,6 @@ static const struct answers_group groups[] = {
 
 int main(int count, char **arguments)
 {
+	answers_ends_natively = "unimported";
 	return answers_run(groups, COUNT_OF(groups), count > 1 ? arguments[1] : NULL);
 }

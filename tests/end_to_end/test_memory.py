@@ -74,6 +74,9 @@ class Memory(unittest.TestCase):
     def test_planar_arrays(self):
         self.passes('planar_arrays')
 
+    def test_compressed_arrays(self):
+        self.passes('compressed_arrays')
+
     def test_contexts_and_modules_are_charged(self):
         self.passes('overhead', '--tenant', 'default memory-mib=64', SOFTGPU_CONTEXT_BYTES=str(8 << 20))
 

@@ -309,6 +309,7 @@ static void made_calls(void)
 	said("param_own", cuParamSetTexRef(read_plane, -1, own));
 	said("param_own_unit_0", cuParamSetTexRef(read_plane, 0, own));
 	said("param_own_unit_1", cuParamSetTexRef(read_plane, 1, own));
+	said("param_own_unit_negative", cuParamSetTexRef(read_plane, -2, own));
 	said("param_no_function", cuParamSetTexRef(NULL, -1, own));
 	said("param_null", cuParamSetTexRef(read_plane, -1, NULL));
 	said("get_null", cuTexRefGetFlags(NULL, own));
@@ -333,6 +334,7 @@ static void ended_calls(void)
 /* Without a context, and in another one. */
 static void context_calls(void)
 {
+	const CUDA_ARRAY_DESCRIPTOR shape = {SIDE, SIDE, CU_AD_FORMAT_FLOAT, 1};
 	CUcontext other = NULL;
 	CUtexref own = NULL;
 	CUfilter_mode filter;
@@ -354,6 +356,8 @@ static void context_calls(void)
 	said("by_name_without", cuModuleGetTexRef(&own, module, "row"));
 	said("array_without", cuTexRefSetArray(plane, first, CU_TRSA_OVERRIDE_FORMAT));
 	said("address_without", cuTexRefSetAddress_v2(NULL, plane, linear, 1024));
+	said("plane_without", cuTexRefSetAddress2D_v3(plane, &shape, linear, 256));
+	said("mipmap_without", cuTexRefSetMipmappedArray(plane, NULL, CU_TRSA_OVERRIDE_FORMAT));
 	said("surface_without", cuSurfRefSetArray(canvas, first, 0));
 	said("get_array_without", cuSurfRefGetArray(&first, canvas));
 }

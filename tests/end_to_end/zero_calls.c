@@ -73,8 +73,7 @@ static const char *const unlike[] = {
 	"cuOccupancyMaxPotentialBlockSize*",
 	"cuStreamBeginCaptureToGraph",
 	"cuStreamEndCapture*",
-	/* It takes what asks or does nothing. */
-	"cuMemGetAddressRange_v2",
+	/* It takes what does nothing. */
 	"cuMemcpyPeer*",
 	/* The thread's default stream is an ordinary one of the executor's: what waits fails with another error. */
 	"cuStreamBeginCapture_ptsz",

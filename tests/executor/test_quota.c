@@ -84,6 +84,11 @@ static void nothing_is_smaller_than_it_is_there(void **state)
 	      .levels = 5);
 	assert_int_equal(peer.tenant->memory_bytes, before + 64 * (16 + 8 + 8 + 8 + 8));
 	WORKS(cuMipmappedArrayDestroy, .mipmap = VGPU_ID(VGPU_KIND_MIPMAPPED_ARRAY, 1));
+	/* 257 by 65 blocks, of 8 bytes each. */
+	WORKS(cuArray3DCreate_v2, .array = VGPU_ID(VGPU_KIND_ARRAY, 1),
+	      .descriptor = {.Width = 1025, .Height = 257, .Format = CU_AD_FORMAT_BC1_UNORM, .NumChannels = 4});
+	assert_int_equal(peer.tenant->memory_bytes, before + 33 * 64 * 72);
+	WORKS(cuArrayDestroy, .array = VGPU_ID(VGPU_KIND_ARRAY, 1));
 	assert_int_equal(peer.tenant->memory_bytes, before);
 }
 

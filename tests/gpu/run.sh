@@ -242,6 +242,8 @@ for step in $steps; do
 		verdict "bench (remoted)" $?
 		python3 "$here/../../bench/compare.py" "$results/bench.native.json" "$results/bench.remoted.json" |
 			tee "$results/bench.md"
+		python3 "$here/../../bench/compare.py" --without-goals --histograms "$results"/bench.{native,remoted}.json \
+			>"$results/bench.histograms.md"
 		;;
 	worker)
 		far_start 127.0.0.1 "$results/worker"

@@ -359,13 +359,51 @@ static void test_rows(void **state)
 	end(fake, channel);
 }
 
+static void *slot_await(void *argument)
+{
+	*(int64_t *)argument = download_take(&session.download, true);
+	return NULL;
+}
+
+/* The window is full of one thread's pieces, and it would go on with each that it has got. */
+static void test_slots_are_shared(void **state)
+{
+	struct fake_executor *fake = fake_executor_start(4u << 20, false);
+	struct channel *channel = channel_make(fake);
+	struct download_window *window = &session.download;
+	int64_t others, taken;
+	pthread_t other;
+
+	(void)state;
+	for (uint32_t i = 0; i < window->slot_count; i++)
+		assert_true(download_take(window, false) >= 0);
+	assert_int_equal(download_take(window, false), -1);
+	/* Many times, for he who waits may be quick. */
+	for (int round = 0; round < 200; round++) {
+		assert_int_equal(pthread_create(&other, NULL, slot_await, &others), 0);
+		while (!__atomic_load_n(&window->waiting, __ATOMIC_SEQ_CST))
+			sched_yield();
+		download_give(window, window->slot_bytes);
+		taken = download_take(window, false);
+		assert_int_equal(pthread_join(other, NULL), 0);
+		/* Unless this thread was kept from the processor, so that the other took the window for stuck. */
+		if (others >= 0)
+			assert_int_equal(taken, -1);
+		else if (taken < 0)
+			assert_int_equal(download_take(window, false), window->slot_bytes);
+	}
+	download_give(window, 0);
+	assert_int_equal(download_take(window, false), 0);
+	end(fake, channel);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_windows),	     cmocka_unit_test(test_rows),
 		cmocka_unit_test(test_bulk),	     cmocka_unit_test(test_bulk_alone),
 		cmocka_unit_test(test_bulk_signals), cmocka_unit_test(test_bulk_cancelled),
-		cmocka_unit_test(test_printing),
+		cmocka_unit_test(test_printing),     cmocka_unit_test(test_slots_are_shared),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
