@@ -186,6 +186,7 @@ struct vgpu_launch {
 	uint32_t cooperative; /* cuLaunchCooperativeKernel */
 };
 #define VGPU_LAUNCH_ATTRIBUTES_MAX 32
+#define VGPU_LAUNCHES_MAX	   64 /* of cuLaunchCooperativeKernelMultiDevice: one for each device */
 struct vgpu_launch_attribute {
 	uint32_t id;	 /* CUlaunchAttributeID */
 	uint32_t handle; /* wire id of the event inside the value, 0: none */

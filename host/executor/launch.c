@@ -8,9 +8,6 @@
 #include "launch_chain.h"
 #include "overhead.h"
 
-/* In the cache of a function or kernel. */
-#define LAUNCHED 1u
-
 CUresult launch_attribute_translate(struct executor *executor, const struct vgpu_launch_attribute *wire,
 				    CUlaunchAttribute *ret_attribute)
 {

@@ -7,6 +7,9 @@
 
 #include "execute.h"
 
+/* In the cache of a function's or kernel's handle: the driver has loaded it. */
+#define LAUNCHED 1u
+
 /* Are the parameters and attributes that the launch claims within the 'bytes' that came? */
 bool launch_fits(const struct vgpu_launch *launch, size_t bytes);
 

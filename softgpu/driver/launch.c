@@ -242,6 +242,26 @@ CUresult launch_work_make(const CUDA_KERNEL_NODE_PARAMS *parameters, struct work
 	return result;
 }
 
+CUresult launch_work_cooperative(const CUDA_LAUNCH_PARAMS *parameters, const struct stream *stream,
+				 struct work **ret_work)
+{
+	const struct request request = {
+		.handle = parameters->function,
+		.grid = {parameters->gridDimX, parameters->gridDimY, parameters->gridDimZ},
+		.block = {parameters->blockDimX, parameters->blockDimY, parameters->blockDimZ},
+		.dynamic_shared_bytes = parameters->sharedMemBytes,
+		.parameters = parameters->kernelParams,
+		.cooperative = true,
+		.multiprocessors = stream->green ? stream->green->multiprocessors : 0,
+	};
+	struct launch_work *work;
+	CUresult result = request_prepare(&request, stream->context, &work);
+
+	if (!result)
+		*ret_work = &work->work;
+	return result;
+}
+
 ENTRY_STREAM(cuLaunchKernel,
 	     (CUfunction function, unsigned int grid_x, unsigned int grid_y, unsigned int grid_z, unsigned int block_x,
 	      unsigned int block_y, unsigned int block_z, unsigned int shared_bytes, CUstream stream, void **parameters,

@@ -8,6 +8,10 @@
 /* The launch that a kernel node describes, in the current context.  The work is the caller's. */
 CUresult launch_work_make(const CUDA_KERNEL_NODE_PARAMS *parameters, struct work **ret_work);
 
+/* The same of a cooperative launch in the stream, and its context. */
+CUresult launch_work_cooperative(const CUDA_LAUNCH_PARAMS *parameters, const struct stream *stream,
+				 struct work **ret_work);
+
 /* What would make such a node; it points into the work. */
 void launch_work_describe(struct work *work, CUDA_KERNEL_NODE_PARAMS *ret_parameters);
 

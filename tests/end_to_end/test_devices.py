@@ -73,6 +73,9 @@ class Devices(unittest.TestCase):
     def test_boxes(self):
         self.passes_with_two(PROGRAM.parent / 'device_boxes')
 
+    def test_launches_on_several(self):
+        self.passes_with_two(PROGRAM.parent / 'several_launches')
+
     def test_cuda_and_nvml_agree(self):
         with tenants_on(3) as tenants:
             with Look(tenants, 'one') as one:

@@ -43,6 +43,9 @@ class Streams(unittest.TestCase):
     def test_launches_that_wait(self):
         self.passes('uncommon_uses', 'blocking')
 
+    def test_launches_on_several_devices(self):
+        self.passes('several_launches')
+
     def test_settings_of_the_environment(self):
         self.passes('uncommon_uses', 'settings')
 

@@ -46,7 +46,6 @@ static const char *const unlike[] = {
 	"cuFlushGPUDirectRDMAWrites",
 	"cuMemGetHandleForAddressRange",
 	"cuMemMapArrayAsync*",
-	"cuLaunchCooperativeKernelMultiDevice",
 	/* The forms of before CUDA 4 and of the first primary contexts: it wants a context of that time. */
 	"cuArrayGetDescriptor",
 	"cuArray3DGetDescriptor",

@@ -209,3 +209,24 @@ EXPORT(cuLaunchKernel, CUfunction function, unsigned int grid_x, unsigned int gr
 	busy->busy_until_ns += (uint64_t)grid_x * 1000;
 	return CUDA_SUCCESS;
 }
+
+/* As many pointers as there are parameters, each to all of one. */
+EXPORT(cuLaunchCooperativeKernelMultiDevice, CUDA_LAUNCH_PARAMS *list, unsigned int count, unsigned int flags)
+{
+	CUresult result = flags & ~3u || !count ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS;
+
+	for (unsigned int i = 0; i < count && !result; i++) {
+		const CUDA_LAUNCH_PARAMS *launch = &list[i];
+		uint64_t arguments[3];
+		size_t bytes = sizeof(arguments);
+		void *extra[] = {CU_LAUNCH_PARAM_BUFFER_POINTER, arguments, CU_LAUNCH_PARAM_BUFFER_SIZE, &bytes,
+				 CU_LAUNCH_PARAM_END};
+
+		for (int j = 0; j < 3; j++)
+			memcpy(&arguments[j], launch->kernelParams[j], sizeof(arguments[j]));
+		result = cuLaunchKernel(launch->function, launch->gridDimX, launch->gridDimY, launch->gridDimZ,
+					launch->blockDimX, launch->blockDimY, launch->blockDimZ, launch->sharedMemBytes,
+					launch->hStream, NULL, extra);
+	}
+	return result;
+}

@@ -21,7 +21,7 @@ cp -L "$build"/guest/libcuda/libcuda.so.1 "$build"/guest/libnvml/libnvidia-ml.so
 cp "$build"/examples/{vector_add,matrix_product} "$build"/tests/kernels/kernels_run "$bundle/bin/"
 cp "$build"/bench/libtrace_driver.so "$bundle/trace/"
 cp "$build"/bench/{launch_bench,copy_bench,tenant,idle} "$build"/tests/nvml/test_tenant "$bundle/bin/"
-awk '!/^#/ { print $2 }' "$here/programs" | (cd "$build/tests/end_to_end" && xargs cp -t "$bundle/bin/")
+awk '!/^#/ { print $2 }' "$here/programs" | sort -u | (cd "$build/tests/end_to_end" && xargs cp -t "$bundle/bin/")
 cp "$here"/../kernels/ptx/*.ptx "$bundle/ptx/"
 # Everything but the C library, which the machine's own loader must bring.
 libraries_add() { # DIRECTORY PROGRAM...
