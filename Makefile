@@ -120,7 +120,7 @@ check-sanitized: packages
 	@$(PYTHON) tests/run.py --build $(BUILD)-sanitized --suite sanitized
 
 # What reads the bytes of guests and other strangers, under libFuzzer: a number of inputs, or for SECONDS each.
-FUZZERS := $(addprefix tests/fuzz/fuzz_,executor image job lane mediator mirror relay seeds) softgpu/driver/fuzz_fatbin \
+FUZZERS := $(addprefix tests/fuzz/fuzz_,executor image job lane mediator mirror relay seeds telemetry) softgpu/driver/fuzz_fatbin \
 	softgpu/engine/tests/fuzz_engine_module tests/executor/libstrict_driver.so
 fuzz: packages
 	@scripts/install-packages.sh clang
