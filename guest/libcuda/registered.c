@@ -9,6 +9,7 @@
  * The executor places and charges the pages first and pins them last, so what it
  * refuses is refused before anything was moved.
  */
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -16,6 +17,7 @@
 
 #include "area.h"
 #include "context.h"
+#include "debug.h"
 #include "memory.h"
 #include "pages.h"
 #include "pinned.h"
@@ -161,12 +163,16 @@ static CUresult share_fill(const struct share *share, struct memory_range *range
 	CUresult result = share_place(share, range->context);
 
 	if (result) {
+		debug_note("registered memory at 0x%" PRIx64 " is not shared: the host has no such place",
+			   share->start);
 		munmap(share->spare, share->bytes);
 		share_release(share);
 		return refusal(result);
 	}
 	if (!move_out((void *)(uintptr_t)share->start, share->spare, share->bytes, share->has_neighbours) ||
 	    share_pin(share, range->context)) {
+		debug_note("registered memory at 0x%" PRIx64 " is not shared: it could not be moved or pinned",
+			   share->start);
 		(void)share_end(share, range->context);
 		return channel_lost(session.channel) ? channel_lost_result(session.channel) : CUDA_SUCCESS;
 	}

@@ -3,6 +3,7 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "debug.h"
 #include "mappings.h"
 #include "pages.h"
 #include "registered_edges.h"
@@ -154,10 +156,18 @@ bool move_is_possible(uint64_t address, uint64_t bytes, bool *ret_has_neighbours
 	uint64_t start = address & ~(uint64_t)(PAGE_BYTES - 1);
 	uint64_t end = (address + bytes + PAGE_BYTES - 1) & ~(uint64_t)(PAGE_BYTES - 1);
 	struct kind_wish wish = {.next = start, .end = end};
+	const char *obstacle = NULL;
 
-	if (is_own_stack(start, end) || !mappings_each(kind_visit, &wish) || wish.is_refused || wish.next < end ||
-	    !nothing_is_pinned())
+	if (is_own_stack(start, end))
+		obstacle = "it is on the caller's stack";
+	else if (!mappings_each(kind_visit, &wish) || wish.is_refused || wish.next < end)
+		obstacle = "it is not private memory without a file, or the kernel works on memory of the process";
+	else if (!nothing_is_pinned())
+		obstacle = "hardware knows pages of the process";
+	if (obstacle) {
+		debug_note("registered memory at 0x%" PRIx64 " is not shared: %s", address, obstacle);
 		return false;
+	}
 	*ret_has_neighbours = !edges_are_alone(address, bytes, start, end);
 	return true;
 }

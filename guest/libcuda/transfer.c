@@ -27,7 +27,7 @@
 /* What is smaller is there before a second thread would have begun to pay. */
 #define HALVES_BYTES_MIN (32u << 20)
 #define HALF_ALIGNMENT	 (2u << 20)
-#define SHARED_BYTES_MIN (4u << 20)
+#define SHARED_BYTES_MIN (8u << 20)
 /* From here on the program's memory does not come from the processor's nearest caches. */
 #define FAR_BYTES_MIN (2u << 20)
 
