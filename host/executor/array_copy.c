@@ -274,7 +274,7 @@ CUresult copy_array_upload_execute(struct executor *executor, const struct reque
 	}
 	if (!result)
 		counter_add(&executor->counters->bytes_to_device, bytes);
-	return copy_window_used(executor, arguments->window_position + bytes, stream, result);
+	return copy_window_used(executor, arguments->window_position + bytes, arguments->rows.stream, result);
 }
 
 CUresult copy_array_download_execute(struct executor *executor, const struct request *request)
@@ -309,5 +309,5 @@ CUresult copy_array_download_execute(struct executor *executor, const struct req
 	if (result)
 		return result;
 	counter_add(&executor->counters->bytes_from_device, bytes);
-	return pending_add_copy(executor, request, stream, NULL, 0);
+	return pending_add_copy(executor, request, rows->stream, NULL, 0);
 }

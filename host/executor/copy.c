@@ -153,19 +153,22 @@ CUresult copy_window_release_execute(struct executor *executor, const struct req
 	return copy_window_pass(executor, arguments->position);
 }
 
-CUresult copy_window_used(struct executor *executor, uint64_t end, CUstream stream, CUresult result)
+CUresult copy_window_used(struct executor *executor, uint64_t end, uint32_t stream_id, CUresult result)
 {
-	struct context *context = executor->contexts.current;
 	CUevent mark = NULL;
 
 	if (!result) {
-		if (!stream)
-			context_legacy_copy(context);
-		result = context_mark_take(executor, context, stream, &mark);
+		void *stream;
+
+		if (!stream_id)
+			context_legacy_copy(executor->contexts.current);
+		result = execute_enter(executor, VGPU_KIND_STREAM, stream_id, &stream);
+		if (!result)
+			result = context_mark_take(executor, executor->contexts.current, stream, &mark);
 		if (result)
 			executor->driver.cuStreamSynchronize(stream);
 	}
-	upload_add(executor, end, context, mark);
+	upload_add(executor, end, executor->contexts.current, mark);
 	return result;
 }
 
@@ -194,7 +197,7 @@ CUresult copy_upload_execute(struct executor *executor, const struct request *re
 	}
 	if (!result)
 		counter_add(&executor->counters->bytes_to_device, arguments->bytes);
-	return copy_window_used(executor, arguments->window_position + arguments->bytes, stream, result);
+	return copy_window_used(executor, arguments->window_position + arguments->bytes, arguments->stream, result);
 }
 
 CUresult copy_upload_inline_execute(struct executor *executor, const struct request *request)
@@ -241,7 +244,7 @@ CUresult copy_download_execute(struct executor *executor, const struct request *
 	if (result)
 		return result;
 	counter_add(&executor->counters->bytes_from_device, arguments->bytes);
-	return pending_add_copy(executor, request, stream, NULL, 0);
+	return pending_add_copy(executor, request, arguments->stream, NULL, 0);
 }
 
 /* Every bounce buffer is in flight: waits here, for a program may have any number of threads that copy. */
@@ -283,7 +286,7 @@ CUresult copy_download_inline_execute(struct executor *executor, const struct re
 	result = executor->driver.cuMemcpyDtoHAsync_v2(bounce->bytes, arguments->source, arguments->bytes, stream);
 	if (!result) {
 		counter_add(&executor->counters->bytes_from_device, arguments->bytes);
-		result = pending_add_copy(executor, request, stream, bounce, arguments->bytes);
+		result = pending_add_copy(executor, request, arguments->stream, bounce, arguments->bytes);
 		if (result == EXECUTE_DEFERRED)
 			return result;
 		/* No wait was begun: the copy must not land in a buffer that is used again. */

@@ -84,8 +84,8 @@ CUresult copy_window_place(struct executor *executor, uint64_t position, uint64_
 /* What lies before 'position' has been read, or is read by uploads that are in flight. */
 CUresult copy_window_pass(struct executor *executor, uint64_t position);
 
-/* After a copy from the window issued in 'stream' (not, if 'result' is an error): its end, and when it may go. */
-CUresult copy_window_used(struct executor *executor, uint64_t end, CUstream stream, CUresult result);
+/* After a copy from the window issued in the stream (not, if 'result' is an error): its end, and when it may go. */
+CUresult copy_window_used(struct executor *executor, uint64_t end, uint32_t stream_id, CUresult result);
 
 /* Tells the guest what has been read; true: uploads are still in flight. */
 bool copy_poll(struct executor *executor);

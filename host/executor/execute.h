@@ -44,6 +44,11 @@ struct reply {
 /* The real object behind a wire id; CUDA_ERROR_INVALID_HANDLE (INVALID_CONTEXT) if there is none of that kind. */
 CUresult execute_find(struct executor *executor, enum vgpu_kind kind, uint32_t id, void **ret_object);
 CUresult execute_find_stream(struct executor *executor, uint32_t id, CUstream *ret_stream);
+/*
+ * The object, with its own context current: only there are marks behind a stream's work taken, and the program may have
+ * another one current, as for a copy. Of stream 0, the current context's own, nothing changes.
+ */
+CUresult execute_enter(struct executor *executor, enum vgpu_kind kind, uint32_t id, void **ret_object);
 /* A function, or the function of a kernel in the current context. */
 CUresult execute_find_function(struct executor *executor, uint32_t id, CUfunction *ret_function);
 /* Its place in the table; NULL: there is none. */

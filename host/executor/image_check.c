@@ -10,6 +10,9 @@
 /* More than any compiler makes of one kernel file; a driver that unpacks more than that is being attacked. */
 #define UNPACKED_BYTES_MAX (1ull << 30)
 
+/* Of a kernel's shared memory, in an object file: it has no bytes (as CUDA 13's tools write it). */
+#define SECTION_SHARED (SHT_LOPROC + 0xau)
+
 #define ENTRY_COMPRESSED (FATBIN_FLAG_LZ4 | FATBIN_FLAG_ZSTD)
 
 static bool span_is_within(uint64_t offset, uint64_t bytes, uint64_t total)
@@ -72,7 +75,7 @@ static bool elf_sections_are_sound(const uint8_t *elf, size_t bytes, const Elf64
 		Elf64_Shdr section;
 
 		memcpy(&section, elf + header->e_shoff + i * sizeof(section), sizeof(section));
-		if (section.sh_type == SHT_NOBITS || section.sh_type == SHT_NULL)
+		if (section.sh_type == SHT_NOBITS || section.sh_type == SHT_NULL || section.sh_type == SECTION_SHARED)
 			continue;
 		if (!span_is_within(section.sh_offset, section.sh_size, bytes) ||
 		    (section.sh_type != SHT_STRTAB && section.sh_link >= header->e_shnum))

@@ -190,7 +190,7 @@ CUresult execute_cuMemFreeAsync(struct executor *executor, const struct request 
 	} else if (!result) {
 		account_remove(executor, arguments->dptr);
 		graph_memory_free(executor, arguments->dptr);
-		memory_wait_note_free(executor, stream);
+		memory_wait_note_free(executor, arguments->hStream);
 	}
 	return result;
 }

@@ -36,13 +36,17 @@ static bool marks_poll(struct executor *executor)
 	return any_reached;
 }
 
-void memory_wait_note_free(struct executor *executor, CUstream stream)
+void memory_wait_note_free(struct executor *executor, uint32_t stream_id)
 {
 	struct memory_waits *waits = &executor->memory_waits;
-	struct context *context = executor->contexts.current;
+	struct context *context;
+	void *stream;
 	CUevent mark;
 
-	if (!context || !memory_is_limited(executor))
+	if (!memory_is_limited(executor) || execute_enter(executor, VGPU_KIND_STREAM, stream_id, &stream))
+		return;
+	context = executor->contexts.current;
+	if (!context)
 		return;
 	if (waits->mark_count == MEMORY_MARKS_MAX) {
 		(void)marks_poll(executor);

@@ -41,8 +41,8 @@ struct memory_waits {
 	bool is_refused; /* the limit has refused something since it was last asked */
 };
 
-/* Memory of a pool was freed in the stream; the context is current. */
-void memory_wait_note_free(struct executor *executor, CUstream stream);
+/* Memory of a pool was freed in the stream, of which the context is current afterwards. */
+void memory_wait_note_free(struct executor *executor, uint32_t stream_id);
 
 /* After a request that had no memory. True: it waits, and will be answered. */
 bool memory_wait_defer(struct executor *executor, const struct request *request);

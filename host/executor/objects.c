@@ -21,6 +21,22 @@ CUresult execute_find(struct executor *executor, enum vgpu_kind kind, uint32_t i
 	return CUDA_SUCCESS;
 }
 
+CUresult execute_enter(struct executor *executor, enum vgpu_kind kind, uint32_t id, void **ret_object)
+{
+	struct handle *handle;
+
+	*ret_object = NULL;
+	if (kind == VGPU_KIND_STREAM && id == 0)
+		return CUDA_SUCCESS;
+	handle = handles_find(&executor->handles, kind, id);
+	if (!handle)
+		return CUDA_ERROR_INVALID_HANDLE;
+	if (!context_enter(executor, handle->context))
+		return CUDA_ERROR_INVALID_CONTEXT;
+	*ret_object = handle->object;
+	return CUDA_SUCCESS;
+}
+
 CUresult execute_find_stream(struct executor *executor, uint32_t id, CUstream *ret_stream)
 {
 	struct handle *handle;

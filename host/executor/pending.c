@@ -178,22 +178,10 @@ static CUresult pending_add(struct executor *executor, struct pending *pending)
  * A stream or an event may be waited for in any context; the wait is in its own, so that it ends with it.
  * The legacy default stream is the current context's.
  */
-static CUresult owner_enter(struct executor *executor, enum vgpu_kind kind, uint32_t id, void **ret_object)
-{
-	struct handle *handle = handles_find(&executor->handles, kind, id);
-
-	if (!handle)
-		return CUDA_ERROR_INVALID_HANDLE;
-	if (!context_enter(executor, handle->context))
-		return CUDA_ERROR_INVALID_CONTEXT;
-	*ret_object = handle->object;
-	return CUDA_SUCCESS;
-}
-
 CUresult pending_add_stream(struct executor *executor, const struct request *request, uint32_t stream_id)
 {
-	void *stream = NULL;
-	CUresult result = stream_id ? owner_enter(executor, VGPU_KIND_STREAM, stream_id, &stream) : CUDA_SUCCESS;
+	void *stream;
+	CUresult result = execute_enter(executor, VGPU_KIND_STREAM, stream_id, &stream);
 	struct pending *pending;
 
 	if (result)
@@ -205,12 +193,16 @@ CUresult pending_add_stream(struct executor *executor, const struct request *req
 	return pending_add(executor, pending);
 }
 
-CUresult pending_add_copy(struct executor *executor, const struct request *request, CUstream stream,
+CUresult pending_add_copy(struct executor *executor, const struct request *request, uint32_t stream_id,
 			  struct bounce *bounce, size_t bytes)
 {
-	CUresult result;
-	struct pending *pending = pending_make(executor, PENDING_COPY, request, 1, &result);
+	void *stream;
+	CUresult result = execute_enter(executor, VGPU_KIND_STREAM, stream_id, &stream);
+	struct pending *pending;
 
+	if (result)
+		return result;
+	pending = pending_make(executor, PENDING_COPY, request, 1, &result);
 	if (!pending)
 		return result;
 	place_add(pending, stream, NULL);
@@ -222,7 +214,7 @@ CUresult pending_add_copy(struct executor *executor, const struct request *reque
 CUresult pending_add_event(struct executor *executor, const struct request *request, uint32_t event_id)
 {
 	void *event;
-	CUresult result = owner_enter(executor, VGPU_KIND_EVENT, event_id, &event);
+	CUresult result = execute_enter(executor, VGPU_KIND_EVENT, event_id, &event);
 	struct pending *pending;
 
 	if (result)

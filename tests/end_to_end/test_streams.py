@@ -63,6 +63,9 @@ class Streams(unittest.TestCase):
     def test_copy_order(self):
         self.passes('copy_order', 30)
 
+    def test_foreign_streams(self):
+        self.passes('foreign_streams')
+
     def test_waits(self):
         self.passes('waits')
 
