@@ -2,7 +2,6 @@
 #include "image_packed.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "driver.h"
 #include "image_check.h"
@@ -53,18 +52,14 @@ static CUresult entry_check(const struct fatbin_entry *entry, const uint8_t *pac
 
 CUresult image_packed_check(const uint8_t *fatbin, uint64_t families)
 {
+	struct fatbin_entries entries = fatbin_entries_of(fatbin);
 	CUresult result = CUDA_SUCCESS;
-	struct fatbin_header header;
+	struct fatbin_entry entry;
+	const uint8_t *payload;
 
-	memcpy(&header, fatbin, sizeof(header));
-	for (uint64_t offset = 0; offset < header.entries_bytes && !result;) {
-		const uint8_t *place = fatbin + header.header_bytes + offset;
-		struct fatbin_entry entry;
-
-		memcpy(&entry, place, sizeof(entry));
+	while (!result && fatbin_entries_next(&entries, &entry, &payload) > 0) {
 		if (entry.kind == FATBIN_KIND_ELF && image_entry_is_packed(&entry) && is_of_families(&entry, families))
-			result = entry_check(&entry, place + entry.header_bytes);
-		offset += entry.header_bytes + entry.payload_bytes;
+			result = entry_check(&entry, payload);
 	}
 	return result;
 }
