@@ -16,7 +16,7 @@
 #include <cmocka.h>
 
 #include "executor_process.h"
-#include "records.h"
+#include "executor_records.h"
 #include "victim.h"
 
 #define RECORDS_MAX 4096

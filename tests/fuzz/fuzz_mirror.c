@@ -64,33 +64,6 @@ static struct ring executor_commands, executor_replies;
 static int executor_control, executor_log;
 static uint8_t record[VGPU_RECORD_BYTES_MAX];
 
-bool __real_records_hold(struct records_in *in, const uint8_t *records, uint32_t bytes);
-bool __wrap_records_hold(struct records_in *in, const uint8_t *records, uint32_t bytes);
-
-/* What is behind the records that have come is not to be taken for one. */
-bool __wrap_records_hold(struct records_in *in, const uint8_t *records, uint32_t bytes)
-{
-	bool is_held;
-
-	ASAN_UNPOISON_MEMORY_REGION(in->bytes, sizeof(in->bytes));
-	is_held = __real_records_hold(in, records, bytes);
-	ASAN_POISON_MEMORY_REGION(in->bytes + in->end, sizeof(in->bytes) - in->end);
-	return is_held;
-}
-
-static void reply_post(const struct step *step, const uint8_t *data)
-{
-	uint32_t length = (uint32_t)(step->bytes + VGPU_RECORD_ALIGNMENT - 1) & ~(VGPU_RECORD_ALIGNMENT - 1);
-	void *place;
-
-	if (length < sizeof(struct vgpu_record) || ring_reserve(&executor_replies, length, &place) != RING_OK)
-		return;
-	memset(place, 0, length);
-	memcpy(place, data, step->bytes);
-	memcpy(place, &length, sizeof(length));
-	ring_commit(&executor_replies);
-}
-
 static void bytes_put(uint8_t *to, size_t to_bytes, size_t at, const struct step *step, const uint8_t *data)
 {
 	if (at < to_bytes)
@@ -103,7 +76,7 @@ static void act(const struct step *step, const uint8_t *data)
 
 	switch (step->kind) {
 	case EXECUTOR_RECORD:
-		reply_post(step, data);
+		wire_record_post(&executor_replies, step, data);
 		break;
 	case EXECUTOR_TAKES:
 		while (ring_take(&executor_commands, record, sizeof(record)) == RING_OK) {

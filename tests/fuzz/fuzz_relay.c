@@ -48,20 +48,6 @@ static struct channel channel;
 static struct ring guest_commands, guest_replies;
 static uint8_t record[VGPU_RECORD_BYTES_MAX];
 
-bool __real_records_hold(struct records_in *in, const uint8_t *records, uint32_t bytes);
-bool __wrap_records_hold(struct records_in *in, const uint8_t *records, uint32_t bytes);
-
-/* What is behind the records that have come is not to be taken for one. */
-bool __wrap_records_hold(struct records_in *in, const uint8_t *records, uint32_t bytes)
-{
-	bool is_held;
-
-	ASAN_UNPOISON_MEMORY_REGION(in->bytes, sizeof(in->bytes));
-	is_held = __real_records_hold(in, records, bytes);
-	ASAN_POISON_MEMORY_REGION(in->bytes + in->end, sizeof(in->bytes) - in->end);
-	return is_held;
-}
-
 void relay_host_name(char name[LINK_HOST_BYTES])
 {
 	strcpy(name, "host");
@@ -77,19 +63,6 @@ bool relay_connect_lane(struct link *link, const struct link *first, const struc
 	return link_create(link, wire_context(), wire_socket()) == 0;
 }
 
-static void record_post(const struct step *step, const uint8_t *data)
-{
-	uint32_t length = (uint32_t)(step->bytes + VGPU_RECORD_ALIGNMENT - 1) & ~(VGPU_RECORD_ALIGNMENT - 1);
-	void *place;
-
-	if (length < sizeof(struct vgpu_record) || ring_reserve(&guest_commands, length, &place) != RING_OK)
-		return;
-	memset(place, 0, length);
-	memcpy(place, data, step->bytes);
-	memcpy(place, &length, sizeof(length));
-	ring_commit(&guest_commands);
-}
-
 static void act(const struct step *step, const uint8_t *data)
 {
 	size_t at = step->value * 8u;
@@ -98,7 +71,7 @@ static void act(const struct step *step, const uint8_t *data)
 	memcpy(&number, data, step->bytes < sizeof(number) ? step->bytes : sizeof(number));
 	switch (step->kind) {
 	case GUEST_RECORD:
-		record_post(step, data);
+		wire_record_post(&guest_commands, step, data);
 		break;
 	case GUEST_TAKES:
 		while (ring_take(&guest_replies, record, sizeof(record)) == RING_OK) {

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -11,8 +12,7 @@
 #include "mediator.h"
 
 /* Of no process: numbers of processes are smaller. */
-#define NUMBER_FIRST   0x7f000000
-#define SIGKILL_STATUS 9
+#define NUMBER_FIRST 0x7f000000
 
 static struct child children[CHILDREN_MAX];
 
@@ -51,7 +51,7 @@ int __wrap_process_start(struct mediator *mediator, const struct process_plan *p
 void __wrap_process_signal(const struct process *process, int signal_number)
 {
 	for (struct child *child = children; child < children + CHILDREN_MAX; child++) {
-		if (child->process == process && signal_number == SIGKILL_STATUS)
+		if (child->process == process && signal_number == SIGKILL)
 			child->is_killed = true;
 	}
 }
@@ -113,7 +113,7 @@ void children_end(bool all)
 		if (!child->process)
 			continue;
 		if (child->is_killed)
-			child_exit(child, SIGKILL_STATUS);
+			child_exit(child, SIGKILL);
 		else if (all || is_hung_up(child->control))
 			child_exit(child, 0);
 	}

@@ -16,7 +16,7 @@
 #include "fatbin.h"
 #include "managed_file.h"
 #include "nvml_call.h"
-#include "records.h"
+#include "executor_records.h"
 #include "seeds.h"
 #include "victim.h"
 

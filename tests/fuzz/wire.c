@@ -7,6 +7,8 @@
 
 #include <sanitizer/asan_interface.h>
 
+#include "records.h"
+
 #define ROOM_UNIT 64
 
 static struct {
@@ -116,4 +118,31 @@ int __wrap_SSL_get_error(const SSL *ssl, int result)
 	(void)result;
 	errno = 0;
 	return wire.error;
+}
+
+bool __real_records_hold(struct records_in *in, const uint8_t *records, uint32_t bytes);
+bool __wrap_records_hold(struct records_in *in, const uint8_t *records, uint32_t bytes);
+
+/* What is behind the records that have come is not to be taken for one. */
+bool __wrap_records_hold(struct records_in *in, const uint8_t *records, uint32_t bytes)
+{
+	bool is_held;
+
+	ASAN_UNPOISON_MEMORY_REGION(in->bytes, sizeof(in->bytes));
+	is_held = __real_records_hold(in, records, bytes);
+	ASAN_POISON_MEMORY_REGION(in->bytes + in->end, sizeof(in->bytes) - in->end);
+	return is_held;
+}
+
+void wire_record_post(struct ring *ring, const struct step *step, const uint8_t *data)
+{
+	uint32_t length = (uint32_t)(step->bytes + VGPU_RECORD_ALIGNMENT - 1) & ~(VGPU_RECORD_ALIGNMENT - 1);
+	void *place;
+
+	if (length < sizeof(struct vgpu_record) || ring_reserve(ring, length, &place) != RING_OK)
+		return;
+	memset(place, 0, length);
+	memcpy(place, data, step->bytes);
+	memcpy(place, &length, sizeof(length));
+	ring_commit(ring);
 }
