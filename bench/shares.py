@@ -11,6 +11,7 @@ whether what issue 4 asks for was reached; the exit status is 1 if one was misse
 """
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -98,17 +99,24 @@ class Bench:
         return {**os.environ, 'VGPU_SOCKET': str(self.mediator.socket), 'VGPU_TRANSPORT': 'local',
                 'LD_LIBRARY_PATH': f'{self.bundle}/guest' + (f':{library}' if library else '')}
 
-    def run(self, tenants, native=False, seconds=4.0, warm=2.0):
-        """tenants: {name: arguments}; the last line of JSON of each."""
+    def run(self, tenants, native=False, seconds=4.0, warm=1.0):
+        """tenants: {name: arguments}; the last line of JSON of each. The time begins when all of them have contexts."""
         if self.quick:
-            seconds, warm = 1.0, 1.0
-        start = time.monotonic() + warm
+            seconds, warm = 1.0, 0.5
         running = {}
         for name, arguments in tenants.items():
-            command = [self.program(name), *arguments, '--from', start, '--to', start + seconds]
+            command = [self.program(name), *arguments, '--told']
             running[name] = subprocess.Popen([str(part) for part in command], env=self.environment(native),
-                                             stdout=subprocess.PIPE, text=True)
+                                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for process in running.values():
+            process.stdout.readline()
+        start = time.monotonic() + warm
         answers = {}
+        for process in running.values():
+            # Why one has ended already is told below.
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.write(f'{start} {start + seconds}\n')
+                process.stdin.flush()
         for name, process in running.items():
             output, _ = process.communicate(timeout=120)
             if process.returncode:
@@ -199,23 +207,23 @@ class Bench:
 
     def shares_measure(self, on_folder):
         short_long = {'a': 'short', 'b': 'long'}
-        alone = self.saturate({'a': 'short'}, native=True, warm=1.5, seconds=2)['a']
+        alone = self.saturate({'a': 'short'}, native=True, seconds=2)['a']
         native = self.saturate(short_long, native=True)
         _, native_total = self.shares('native time slicing, 100 us beside 20 ms', native, {'a': 1, 'b': 1})
         folder = self.work / 'off'
         folder.mkdir()
         self.mediator = Mediator(folder, self.bundle, self.driver, '--policy', 'none')
-        off = self.saturate({'a': 'short'}, warm=1.5, seconds=2)['a']
+        off = self.saturate({'a': 'short'}, seconds=2)['a']
         self.mediator.stop()
         self.mediator = Mediator(on_folder, self.bundle, self.driver)
-        on = self.saturate({'a': 'short'}, warm=1.5, seconds=2)['a']
+        on = self.saturate({'a': 'short'}, seconds=2)['a']
         print(f'one tenant: native {alone:.4f}, scheduler off {off:.4f}, on {on:.4f} of the GPU', flush=True)
         self.goal('one tenant alone, scheduler on to off', on / max(off, 1e-6), on > 0.985 * off)
 
         # A turn with long kernels is one of them, 20 ms: enough turns of each tenant that one more tells little.
         for count, seconds in ((2, 4), (4, 8), (8, 20)):
             kinds = {f't{i}': 'short' if i % 2 == 0 else 'long' for i in range(count)}
-            used = self.saturate(kinds, seconds=seconds, warm=2 + count / 4)
+            used = self.saturate(kinds, seconds=seconds, warm=1 + count / 4)
             worst, total = self.shares(f'{count} equal tenants', used, dict.fromkeys(kinds, 1))
             self.goal(f'{count} equal tenants, worst deviation', worst, worst <= 0.03)
             self.goal(f"{count} equal tenants, Jain's index", self.jain(list(used.values())),

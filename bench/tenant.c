@@ -22,7 +22,8 @@
  *   --device N                      which (0)
  *   --also N                        with a context on that device too
  *   --each                          requests: also a line with begin and end of each, in nanoseconds
- *   --told                          hog: begins when there is a line of standard input, or its end
+ *   --told                          begins when there is a line of standard input, with FROM and TO or without, or its
+ * end
  *   --rounds N                      check: at least so many, however long they take
  */
 #include <getopt.h>
@@ -382,6 +383,17 @@ static void options_read(int count, char **arguments, struct options *options)
 		exit(64);
 }
 
+static void told_await(struct options *options)
+{
+	char line[80];
+	double from, to;
+
+	if (fgets(line, sizeof(line), stdin) && sscanf(line, "%lf %lf", &from, &to) == 2) {
+		options->from = from;
+		options->to = to;
+	}
+}
+
 int main(int count, char **arguments)
 {
 	struct tenant tenant = {
@@ -401,6 +413,8 @@ int main(int count, char **arguments)
 	tenant_start(&tenant);
 	/* Who waits for the first line knows that there is a context. */
 	fflush(stdout);
+	if (tenant.options.is_told)
+		told_await(&tenant.options);
 	if (strcmp(mode, "calibrate") == 0)
 		calibrate(&tenant);
 	else if (strcmp(mode, "saturate") == 0)

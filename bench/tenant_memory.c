@@ -18,8 +18,6 @@ void memory_hog(const struct options *options)
 
 	while (seconds_now() < options->from)
 		pause_for(10000);
-	if (options->is_told)
-		(void)getchar();
 	while (bytes >= 1 << 20) {
 		CUresult result = driver.memory_allocate(&address, bytes);
 

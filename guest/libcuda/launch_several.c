@@ -19,11 +19,11 @@ struct launches {
 	const struct object *streams[VGPU_LAUNCHES_MAX];
 };
 
-/* Not one of the default streams (API reference). */
+/* Not one of the default streams (API reference; the error as driver 580's). */
 static CUresult stream_take(CUstream handle, const struct object **ret_stream)
 {
 	uint32_t id;
-	CUresult result = CUDA_ERROR_INVALID_VALUE;
+	CUresult result = CUDA_ERROR_INVALID_HANDLE;
 
 	if (handle && handle != CU_STREAM_LEGACY && handle != CU_STREAM_PER_THREAD)
 		result = stream_id(handle, false, &id);
@@ -43,7 +43,6 @@ static CUresult launch_add(const CUDA_LAUNCH_PARAMS *launch, struct launches *la
 		.blockDimX = launch->blockDimX,
 		.blockDimY = launch->blockDimY,
 		.blockDimZ = launch->blockDimZ,
-		.sharedMemBytes = launch->sharedMemBytes,
 		.kernelParams = launch->kernelParams,
 	};
 	const struct object *stream, *context;
@@ -59,6 +58,8 @@ static CUresult launch_add(const CUDA_LAUNCH_PARAMS *launch, struct launches *la
 	if (result)
 		return result;
 	record->wire.stream = stream->id;
+	/* Too much of it is to the driver a launch that is too large, not a wrong one. */
+	record->wire.shared_bytes = launch->sharedMemBytes;
 	if (record->wire_bytes > CHANNEL_PAYLOAD_MAX - launches->bytes) {
 		result = CUDA_ERROR_INVALID_VALUE;
 	} else {

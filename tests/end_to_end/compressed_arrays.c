@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -18,7 +18,8 @@
 CUresult cuModuleUnload(CUmodule module);
 CUresult cuTexObjectDestroy(CUtexObject texture);
 
-#define WORKS(call) assert_int_equal(call, CUDA_SUCCESS)
+#define WORKS(call)   assert_int_equal(call, CUDA_SUCCESS)
+#define INVALID(call) assert_int_equal(call, CUDA_ERROR_INVALID_VALUE)
 
 /* In texels; a block is 4 by 4 of them. */
 enum { WIDTH = 256, HEIGHT = 64, SIDE = 4, COLUMNS = WIDTH / SIDE, ROWS = HEIGHT / SIDE, BLOCK_BYTES_MAX = 16 };
@@ -147,12 +148,6 @@ static void test_levels(void **state)
 	}
 }
 
-static void told(const char *what, CUresult result)
-{
-	printf("result compressed.%s %d\n", what, result);
-	fflush(stdout);
-}
-
 /* A copy beyond the last block; extents that are no whole blocks; other channels than the format's. */
 static void test_edges(void **state)
 {
@@ -165,37 +160,27 @@ static void test_edges(void **state)
 	(void)state;
 	WORKS(cuArray3DCreate_v2(&array, &shape));
 	copy = copy_of(array, bytes, row_bytes, ROWS + 1, true);
-	told("row_too_many", cuMemcpy2D_v2(&copy));
+	INVALID(cuMemcpy2D_v2(&copy));
 	copy = copy_of(array, bytes, row_bytes, HEIGHT, true);
-	told("rows_as_texels", cuMemcpy2D_v2(&copy));
+	INVALID(cuMemcpy2D_v2(&copy));
 	copy = copy_of(array, bytes, row_bytes + 8, 1, true);
-	told("block_too_many", cuMemcpy2D_v2(&copy));
+	INVALID(cuMemcpy2D_v2(&copy));
 	copy = copy_of(array, bytes, 8, 1, true);
 	copy.dstXInBytes = 4;
-	told("inside_a_block", cuMemcpy2D_v2(&copy));
+	INVALID(cuMemcpy2D_v2(&copy));
 	WORKS(cuArrayDestroy(array));
 	shape.Width = WIDTH - 2;
 	shape.Height = HEIGHT - 3;
-	array = NULL;
-	told("broken_block", cuArray3DCreate_v2(&array, &shape));
-	if (array) {
-		copy = copy_of(array, bytes, row_bytes, ROWS, true);
-		told("broken_block.copy", cuMemcpy2D_v2(&copy));
-		WORKS(cuArrayDestroy(array));
-	}
-	for (unsigned int channels = 0; channels <= 5; channels++) {
-		static const size_t some[] = {0, 4, 6, 7};
-
-		for (size_t i = 0; i < sizeof(some) / sizeof(some[0]); i++) {
-			char line[64];
-
-			shape = shape_of(&formats[some[i]]);
+	WORKS(cuArray3DCreate_v2(&array, &shape));
+	copy = copy_of(array, bytes, row_bytes, ROWS, true);
+	WORKS(cuMemcpy2D_v2(&copy));
+	WORKS(cuArrayDestroy(array));
+	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
+		for (unsigned int channels = 0; channels <= 5; channels++) {
+			shape = shape_of(&formats[i]);
 			shape.NumChannels = channels;
-			array = NULL;
-			snprintf(line, sizeof(line), "%s.channels_%u", formats[some[i]].name, channels);
-			told(line, cuArray3DCreate_v2(&array, &shape));
-			if (array)
-				WORKS(cuArrayDestroy(array));
+			if (channels != formats[i].channels)
+				INVALID(cuArray3DCreate_v2(&array, &shape));
 		}
 	}
 }
@@ -221,9 +206,11 @@ static void texture_read(CUarray array)
 	CUtexObject texture = 0;
 	void *parameters[] = {&device, &texture};
 
-	told("texture", cuTexObjectCreate(&texture, &resource, &sampling, NULL));
-	if (!texture)
+	CUresult result = cuTexObjectCreate(&texture, &resource, &sampling, NULL);
+
+	if (result == CUDA_ERROR_NOT_SUPPORTED && !getenv("VGPU_NATIVE"))
 		return;
+	assert_int_equal(result, CUDA_SUCCESS);
 	WORKS(cuModuleLoadData(&module, sample_image));
 	WORKS(cuModuleGetFunction(&function, module, "sample"));
 	WORKS(cuMemAlloc_v2(&device, sizeof(texel)));
@@ -307,7 +294,7 @@ static void test_tiles(void **state)
 	WORKS(cuMemcpy2D_v2(&copy));
 	assert_memory_equal(found, written, sizeof(found));
 	info.subresource.sparseLevel.offsetX = 1024;
-	told("tile_beyond", cuMemMapArrayAsync(&info, 1, NULL));
+	INVALID(cuMemMapArrayAsync(&info, 1, NULL));
 	WORKS(cuArrayDestroy(array));
 	WORKS(cuMemRelease(memory));
 }
