@@ -122,8 +122,8 @@ check-sanitized: packages
 	@ninja -C $(BUILD)-sanitized --quiet
 	@$(PYTHON) tests/run.py --build $(BUILD)-sanitized --suite sanitized
 
-# What reads guests' bytes, under libFuzzer: a number of inputs, or for SECONDS each.
-FUZZERS := $(addprefix tests/fuzz/fuzz_,executor image job seeds) softgpu/driver/fuzz_fatbin \
+# What reads the bytes of guests and other strangers, under libFuzzer: a number of inputs, or for SECONDS each.
+FUZZERS := $(addprefix tests/fuzz/fuzz_,executor image job lane mediator mirror relay seeds telemetry) softgpu/driver/fuzz_fatbin \
 	softgpu/engine/tests/fuzz_engine_module tests/executor/libstrict_driver.so
 fuzz: packages
 	@scripts/install-packages.sh clang

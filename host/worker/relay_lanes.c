@@ -176,5 +176,8 @@ void relay_lanes_end(struct relay *relay)
 		if (lanes[i].is_started)
 			pthread_join(lanes[i].thread, NULL);
 		link_destroy(&lanes[i].link);
+		lanes[i].is_started = false;
 	}
+	connected = 0;
+	is_offered = false;
 }
