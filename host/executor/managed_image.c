@@ -6,7 +6,6 @@
 
 #include "executor.h"
 #include "executor_calls.h"
-#include "image_packed.h"
 #include "image_unpack.h"
 #include "jit_options.h"
 #include "log.h"
@@ -324,7 +323,7 @@ CUresult execute_cuModuleExamineManaged(struct executor *executor, const struct 
 
 	(void)request;
 	managed_image_release(managed);
-	result = image_take(&executor->stage, arguments->image_kind, image_families(&executor->driver), &image);
+	result = image_take(&executor->stage, arguments->image_kind, &image);
 	if (result)
 		return result;
 	result = jit_options_build(&options, &wanted, 0);
