@@ -22,8 +22,10 @@ MAN = $(DESTDIR)$(PREFIX)/share/man
 # What an operator copies or imports, and compares his settings with.
 SHARE = $(DESTDIR)$(PREFIX)/share/vgpu-cuda
 UNITS = $(DESTDIR)/etc/systemd/system
-INSTALL_UNIT = install -D -m 644 -t $(UNITS) packaging/systemd/$$unit && \
-	sed -i 's|^ExecStart=/usr/local/|ExecStart=$(PREFIX)/|' $(UNITS)/$$unit
+# One that is masked stays so: an empty file, or a link to /dev/null (systemd.unit(5)).
+INSTALL_UNIT = if test -e $(UNITS)/$$unit && ! test -s $(UNITS)/$$unit; then echo "$$unit is masked, and stays so"; else \
+	install -D -m 644 -t $(UNITS) packaging/systemd/$$unit && \
+	sed -i 's|^ExecStart=/usr/local/|ExecStart=$(PREFIX)/|' $(UNITS)/$$unit; fi
 
 .PHONY: all packages configure build host install guest install-guest demo check check-sanitized check-systemd check-xen fuzz lint soak bench coverage clean
 
@@ -47,8 +49,9 @@ host: configure
 	@ln -sf $(BUILD)/host/mediator/mediator_phase3 mediator_phase3
 	@echo "built ./mediator_phase3, $(BUILD)/host/executor/cuda-executor"
 
-# The mediator finds the other two by their places beside it. Processes whose program nobody but root may read are none
-# that others of their user may look into, from their first instruction on.
+# The one way to install; meson's own has none of it. The mediator finds the other two by their places beside it, and
+# libraries for programs are not among the system's: programs are pointed to them. Processes whose program nobody but
+# root may read are none that others of their user may look into, from their first instruction on.
 install: host
 	install -D -m 755 $(BUILD)/host/mediator/mediator_phase3 $(DESTDIR)$(PREFIX)/sbin/mediator_phase3
 	install -D -m 711 $(BUILD)/host/executor/cuda-executor $(DESTDIR)$(PREFIX)/libexec/vgpu/cuda-executor
@@ -119,8 +122,8 @@ check-sanitized: packages
 	@ninja -C $(BUILD)-sanitized --quiet
 	@$(PYTHON) tests/run.py --build $(BUILD)-sanitized --suite sanitized
 
-# What reads guests' bytes, under libFuzzer: a number of inputs, or for SECONDS each.
-FUZZERS := $(addprefix tests/fuzz/fuzz_,executor image job seeds) softgpu/driver/fuzz_fatbin \
+# What reads the bytes of guests and other strangers, under libFuzzer: a number of inputs, or for SECONDS each.
+FUZZERS := $(addprefix tests/fuzz/fuzz_,executor image job lane mediator mirror relay seeds telemetry) softgpu/driver/fuzz_fatbin \
 	softgpu/engine/tests/fuzz_engine_module tests/executor/libstrict_driver.so
 fuzz: packages
 	@scripts/install-packages.sh clang

@@ -35,7 +35,7 @@ const struct command commands[] = {
 	{"scan-gpus", "", "", 0, "", "GPUs, and who is on them", COMMAND_REQUEST},
 	{"assign-gpu", "GPU POOL", "gpu pool ", 2, "",
 	 "By number, UUID or GPU:INSTANCE (MIG); POOL \"none\": no pool's", COMMAND_REQUEST},
-	{"clear-gpu", "GPU", "gpu ", 1, "", "Start programs on it again, after its errors", COMMAND_REQUEST},
+	{"clear-gpu", "GPU", "gpu ", 1, "", "It is well again, after errors or a hang", COMMAND_REQUEST},
 	{"show-iommu-status", "", "", 0, "", "Whether GPUs can be or are passed through", COMMAND_IOMMU},
 	{"show-connections", "", "", 0, "", "Who is connected to the mediator", COMMAND_REQUEST},
 	{"show-health", "", "", 0, "", "Exit code 7 if something is wrong", COMMAND_HEALTH},

@@ -10,6 +10,9 @@
 /* More than any compiler makes of one kernel file; a driver that unpacks more than that is being attacked. */
 #define UNPACKED_BYTES_MAX (1ull << 30)
 
+/* Of a kernel's shared memory, in an object file: it has no bytes (as CUDA 13's tools write it). */
+#define SECTION_SHARED (SHT_LOPROC + 0xau)
+
 #define ENTRY_COMPRESSED (FATBIN_FLAG_LZ4 | FATBIN_FLAG_ZSTD)
 
 static bool span_is_within(uint64_t offset, uint64_t bytes, uint64_t total)
@@ -30,54 +33,35 @@ bool image_ptx_is_sound(const uint8_t *text, size_t bytes)
 	return true;
 }
 
-static bool entry_is_sound(const uint8_t *place, uint64_t available, uint64_t *ret_bytes)
+static bool entry_is_sound(const struct fatbin_entry *entry, const uint8_t *payload)
 {
-	struct fatbin_entry entry;
-	uint64_t bytes;
-
-	if (available < sizeof(entry))
+	if (entry->compressed_bytes > entry->payload_bytes || entry->unpacked_bytes > UNPACKED_BYTES_MAX)
 		return false;
-	memcpy(&entry, place, sizeof(entry));
-	if (entry.header_bytes < sizeof(entry) || entry.header_bytes > available ||
-	    entry.payload_bytes > available - entry.header_bytes || entry.compressed_bytes > entry.payload_bytes ||
-	    entry.unpacked_bytes > UNPACKED_BYTES_MAX)
+	if (entry->name_bytes &&
+	    !span_is_within(entry->name_offset, entry->name_bytes, entry->header_bytes + entry->payload_bytes))
 		return false;
-	bytes = entry.header_bytes + entry.payload_bytes;
-	if (entry.name_bytes && !span_is_within(entry.name_offset, entry.name_bytes, bytes))
-		return false;
-	if (entry.kind == FATBIN_KIND_ELF && !(entry.flags & ENTRY_COMPRESSED) &&
-	    !image_elf_is_sound(place + entry.header_bytes, entry.payload_bytes))
+	if (entry->kind == FATBIN_KIND_ELF && !(entry->flags & ENTRY_COMPRESSED) &&
+	    !image_elf_is_sound(payload, entry->payload_bytes))
 		return false;
 	/* PTX text has to end within its payload. */
-	if (entry.kind == FATBIN_KIND_PTX && !(entry.flags & ENTRY_COMPRESSED) &&
-	    !memchr(place + entry.header_bytes, '\0', entry.payload_bytes))
-		return false;
-	*ret_bytes = bytes;
-	return true;
+	return entry->kind != FATBIN_KIND_PTX || entry->flags & ENTRY_COMPRESSED ||
+	       memchr(payload, '\0', entry->payload_bytes);
 }
 
 bool image_fatbin_is_sound(const uint8_t *fatbin, size_t bytes)
 {
-	struct fatbin_header header;
-	uint64_t offset;
-	uint64_t end;
+	struct fatbin_entries entries;
+	struct fatbin_entry entry;
+	const uint8_t *payload;
+	int found;
 
-	if (bytes < sizeof(header))
+	if (!fatbin_entries_begin(&entries, fatbin, bytes))
 		return false;
-	memcpy(&header, fatbin, sizeof(header));
-	if (header.magic != FATBIN_MAGIC || header.header_bytes < sizeof(header) ||
-	    !span_is_within(header.header_bytes, header.entries_bytes, bytes))
-		return false;
-	offset = header.header_bytes;
-	end = header.header_bytes + header.entries_bytes;
-	while (offset < end) {
-		uint64_t entry_bytes;
-
-		if (!entry_is_sound(fatbin + offset, end - offset, &entry_bytes))
+	while ((found = fatbin_entries_next(&entries, &entry, &payload)) > 0) {
+		if (!entry_is_sound(&entry, payload))
 			return false;
-		offset += entry_bytes;
 	}
-	return true;
+	return found == 0;
 }
 
 static bool elf_sections_are_sound(const uint8_t *elf, size_t bytes, const Elf64_Ehdr *header)
@@ -91,7 +75,7 @@ static bool elf_sections_are_sound(const uint8_t *elf, size_t bytes, const Elf64
 		Elf64_Shdr section;
 
 		memcpy(&section, elf + header->e_shoff + i * sizeof(section), sizeof(section));
-		if (section.sh_type == SHT_NOBITS || section.sh_type == SHT_NULL)
+		if (section.sh_type == SHT_NOBITS || section.sh_type == SHT_NULL || section.sh_type == SECTION_SHARED)
 			continue;
 		if (!span_is_within(section.sh_offset, section.sh_size, bytes) ||
 		    (section.sh_type != SHT_STRTAB && section.sh_link >= header->e_shnum))

@@ -37,23 +37,18 @@ static bool packed_may_print(const struct fatbin_entry *entry, const uint8_t *pa
 
 bool image_fatbin_may_print(const uint8_t *fatbin)
 {
+	struct fatbin_entries entries = fatbin_entries_of(fatbin);
 	uint64_t budget = UNPACKED_BYTES_MAX;
-	struct fatbin_header header;
-	uint64_t offset;
+	struct fatbin_entry entry;
+	const uint8_t *payload;
 
-	memcpy(&header, fatbin, sizeof(header));
-	for (offset = 0; offset < header.entries_bytes;) {
-		const uint8_t *place = fatbin + header.header_bytes + offset;
-		struct fatbin_entry entry;
-
-		memcpy(&entry, place, sizeof(entry));
+	while (fatbin_entries_next(&entries, &entry, &payload) > 0) {
 		if (image_entry_is_packed(&entry)) {
-			if (packed_may_print(&entry, place + entry.header_bytes, &budget))
+			if (packed_may_print(&entry, payload, &budget))
 				return true;
-		} else if (image_code_may_print(place + entry.header_bytes, entry.payload_bytes)) {
+		} else if (image_code_may_print(payload, entry.payload_bytes)) {
 			return true;
 		}
-		offset += entry.header_bytes + entry.payload_bytes;
 	}
 	return false;
 }

@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <getopt.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/personality.h>
@@ -48,19 +47,6 @@ struct settings {
 };
 
 static struct executor executor = {.control = VGPU_EXECUTOR_CONTROL_FD, .pass = -1};
-
-void executor_fault(struct executor *faulty, enum vgpu_channel_error error, const char *format, ...)
-{
-	va_list arguments;
-
-	if (faulty->fault)
-		return;
-	faulty->fault = error;
-	va_start(arguments, format);
-	vsnprintf(faulty->fault_text, sizeof(faulty->fault_text), format, arguments);
-	va_end(arguments);
-	log_write("vm_id=%u channel=%u: %s", faulty->vm_id, faulty->channel_number, faulty->fault_text);
-}
 
 /* -1: go on; else the exit status. */
 static int arguments_read(int count, char **arguments, struct settings *settings)

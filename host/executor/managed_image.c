@@ -76,26 +76,22 @@ static uint32_t entry_rank(const struct fatbin_entry *entry, uint32_t architectu
 /* Of a fatbin that is sound the best form that ranks below that, if it is better than *form. */
 static void fatbin_choose(const uint8_t *fatbin, uint32_t architecture, uint32_t below, struct form *form)
 {
-	struct fatbin_header header;
+	struct fatbin_entries entries = fatbin_entries_of(fatbin);
+	struct fatbin_entry entry;
+	const uint8_t *payload;
 
-	memcpy(&header, fatbin, sizeof(header));
-	for (uint64_t offset = 0; offset < header.entries_bytes;) {
-		const uint8_t *place = fatbin + header.header_bytes + offset;
-		struct fatbin_entry entry;
-		uint32_t rank;
+	while (fatbin_entries_next(&entries, &entry, &payload) > 0) {
+		uint32_t rank = entry_rank(&entry, architecture);
 
-		memcpy(&entry, place, sizeof(entry));
-		rank = entry_rank(&entry, architecture);
 		if (rank < below && rank > form->rank)
 			*form = (struct form){
 				.rank = rank,
 				.kind = entry.kind == FATBIN_KIND_ELF ? FORM_ELF : FORM_PTX,
-				.code = place + entry.header_bytes,
+				.code = payload,
 				.bytes = entry.payload_bytes,
 				.entry = entry,
 				.is_packed = image_entry_is_packed(&entry),
 			};
-		offset += entry.header_bytes + entry.payload_bytes;
 	}
 }
 

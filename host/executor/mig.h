@@ -18,7 +18,7 @@ struct mig_unit {
 	char instance[16]; /* "GPU:INSTANCE", and ":COMPUTE-INSTANCE" unless that is 0; of a GPU empty */
 };
 
-#define MIG_UNITS_MAX 32
+#define MIG_UNITS_MAX 128 /* 16 GPUs, 7 instances each */
 
 /*
  * Lists what programs can be placed on, if NVML finds a GPU in MIG mode: GPUs that are not, and instances, none of the

@@ -149,7 +149,8 @@ static int scan_gpus(struct admin_request *request)
 
 		gpu_events_describe(request->mediator->gpu_events, probe_device_gpu(&device), fault, sizeof(fault));
 		if (!fault[0])
-			gpu_hangs_describe(&request->mediator->gpu_hangs, i, fault, sizeof(fault));
+			gpu_hangs_describe(&request->mediator->gpu_hangs, probe_device_gpu(&device), fault,
+					   sizeof(fault));
 		if (device.reaches_host && !fault[0])
 			snprintf(fault, sizeof(fault), "kernels reach the host's memory");
 		for (unsigned at = 0; at < known && at < SCHEDULERS_MAX; at++) {
@@ -263,20 +264,6 @@ static int assign_gpu(struct admin_request *request)
 	return 0;
 }
 
-/* That the GPU hung, by the number of any of its instances. False: it did not. */
-static bool hangs_clear(struct mediator *mediator, const struct probe_device *gpu)
-{
-	bool was_known = false;
-
-	for (unsigned i = 0; i < probe_device_count(mediator->probe); i++) {
-		struct probe_device device = probe_device(mediator->probe, i);
-
-		if (strcmp(probe_device_gpu(&device), probe_device_gpu(gpu)) == 0)
-			was_known |= gpu_hangs_clear(&mediator->gpu_hangs, i);
-	}
-	return was_known;
-}
-
 static int clear_gpu(struct admin_request *request)
 {
 	struct probe_device device;
@@ -290,7 +277,7 @@ static int clear_gpu(struct admin_request *request)
 	}
 	if (gpu_take(request, &device, &is_whole) < 0)
 		return -1;
-	hung = hangs_clear(request->mediator, &device);
+	hung = gpu_hangs_clear(&request->mediator->gpu_hangs, probe_device_gpu(&device));
 	had_errors = gpu_events_clear(request->mediator->gpu_events, probe_device_gpu(&device));
 	if (!hung && !had_errors)
 		return admin_fail(request, ADMIN_CONFLICT, "%s: nothing is known to be wrong with it",

@@ -3,8 +3,6 @@
 
 #include <errno.h>
 #include <event2/event.h>
-#include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,16 +12,11 @@
 #include "adoption.h"
 #include "executor_group.h"
 #include "executor_process.h"
-#include "executor_user.h"
-#include "guest_process.h"
 #include "log.h"
 #include "mediator.h"
-#include "pace.h"
 #include "probe.h"
 #include "scheduler.h"
 #include "tenant.h"
-#include "tenant_use.h"
-#include "vgpu_channel.h"
 #include "vgpu_schedule.h"
 #include "worker.h"
 

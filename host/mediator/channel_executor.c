@@ -49,6 +49,24 @@ static void memory_kill_note(struct channel *channel, const char *how)
 	log_write_limited(&channel->request.log->events, LOG_LEVEL_WARNING, "[CGROUP] %s: %s", channel->label, how);
 }
 
+/*
+ * Where a worker's relay takes the executor's place: how that has ended there, which it cannot say itself, here or
+ * there. True: the program starts elsewhere.
+ */
+static bool worker_end_take(struct channel *channel, uint32_t error)
+{
+	bool is_workers = worker_owns_gpu(channel->request.gpu);
+	bool is_moved;
+
+	if (is_workers && error == VGPU_ERROR_HOST_MEMORY)
+		memory_kill_note(channel, channel->fault_text);
+	is_moved = channel_move(channel, channel->fault_text);
+	/* Of one that then starts elsewhere it was the worker's. */
+	if (is_workers && error >= VGPU_ERROR_HOST_MEMORY && error <= VGPU_ERROR_EXECUTOR_HUNG)
+		channel_death_note(channel, error != VGPU_ERROR_EXECUTOR_HUNG && !is_moved, channel->fault_text);
+	return is_moved;
+}
+
 static void executor_message(void *owner, const struct control_message *message)
 {
 	struct channel *channel = owner;
@@ -84,12 +102,7 @@ static void executor_message(void *owner, const struct control_message *message)
 	}
 	channel->fault_error = error_is_known(body->error) ? body->error : VGPU_ERROR_EXECUTOR_DIED;
 	log_text_copy(channel->fault_text, sizeof(channel->fault_text), body->text, sizeof(body->text));
-	/* Of an executor here it is nothing that it could say. */
-	if (body->error == VGPU_ERROR_HOST_MEMORY && worker_owns_gpu(channel->request.gpu)) {
-		memory_kill_note(channel, channel->fault_text);
-		channel_death_note(channel, true, channel->fault_text);
-	}
-	if (channel_move(channel, channel->fault_text))
+	if (worker_end_take(channel, body->error))
 		return;
 	if (channel->fault_error == VGPU_ERROR_PROTOCOL || channel->fault_error == VGPU_ERROR_KERNEL_TIMEOUT)
 		tenant_fault_note(channel->request.tenant, body->text);

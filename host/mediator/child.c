@@ -12,6 +12,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "starter.h"
@@ -174,4 +175,13 @@ pid_t child_process_start(const struct child_plan *plan)
 	if (process > 0)
 		setpgid(process, process);
 	return process;
+}
+
+void process_status_describe(int status, char *text, size_t text_bytes)
+{
+	if (WIFSIGNALED(status))
+		snprintf(text, text_bytes, "was killed by signal %d (%s)", WTERMSIG(status),
+			 strsignal(WTERMSIG(status)));
+	else
+		snprintf(text, text_bytes, "ended with code %d", WEXITSTATUS(status));
 }

@@ -10,6 +10,7 @@
 #define MEDIATOR_CHILD_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 /* Who a child becomes; looked up when settings are loaded, for a look-up may take long. */
@@ -45,5 +46,8 @@ struct child_plan {
  * error.
  */
 pid_t child_process_start(const struct child_plan *plan);
+
+/* How it ended (waitpid): "ended with code 3", "was killed by signal 11 (Segmentation fault)". */
+void process_status_describe(int status, char *text, size_t text_bytes);
 
 #endif

@@ -13,6 +13,7 @@
 
 #include "executor_process.h"
 #include "gpu_name.h"
+#include "gpus.h"
 #include "line_reader.h"
 #include "log.h"
 #include "mediator.h"
@@ -21,11 +22,10 @@
 #include "process.h"
 #include "worker_watch.h"
 
-#define GPUS_MAX      128
-#define GPUS_HERE_MAX 32  /* of them, for this host's alone */
-#define XIDS	      256 /* all that are known are less */
-#define UUID_BYTES    96
-#define WORKER_BYTES  256
+#define KNOWN_MAX    128 /* GPUS_MAX of them for this host's alone */
+#define XIDS	     256 /* all that are known are less */
+#define UUID_BYTES   96
+#define WORKER_BYTES 256
 
 #define XID_DOUBLE_BIT_ECC 48
 
@@ -64,7 +64,7 @@ struct gpu_events {
 	struct line_reader output;
 	struct line_reader error;
 	struct log_limit log_limit;
-	struct gpu gpus[GPUS_MAX]; /* that had errors */
+	struct gpu gpus[KNOWN_MAX]; /* that had errors */
 	unsigned count;
 };
 
@@ -82,10 +82,10 @@ static struct gpu *gpu_make(struct gpu_events *events, const char *worker, const
 {
 	struct gpu *gpu = (struct gpu *)(uintptr_t)gpu_find(events, worker, uuid);
 
-	if (gpu || events->count == GPUS_MAX)
+	if (gpu || events->count == KNOWN_MAX)
 		return gpu;
 	/* A worker has the GPUs that it has listed, and those of all workers leave room for this host's. */
-	if (worker[0] && (events->count >= GPUS_MAX - GPUS_HERE_MAX ||
+	if (worker[0] && (events->count >= KNOWN_MAX - GPUS_MAX ||
 			  worker_watch_index_of_uuid(events->mediator, worker, uuid) == UINT_MAX))
 		return NULL;
 	gpu = &events->gpus[events->count++];

@@ -3,73 +3,111 @@
 
 #include <event2/buffer.h>
 #include <stdio.h>
+#include <string.h>
 
+#include "gpu_name.h"
 #include "log.h"
+#include "mediator.h"
 #include "metrics_private.h"
+#include "probe.h"
 
 #define HANG_TEXT "executors of several tenants were stuck in its driver"
 
-static bool has(uint32_t gpus, unsigned gpu)
+/* The number of the GPU's entry; the count: it has none. */
+static unsigned hang_find(const struct gpu_hangs *hangs, const char *uuid)
 {
-	return gpu < GPU_HANGS_GPUS && (gpus >> gpu & 1);
+	unsigned at = 0;
+
+	while (at < hangs->count && strcmp(hangs->gpus[at].uuid, uuid) != 0)
+		at++;
+	return at;
 }
 
-void gpu_hangs_note(struct gpu_hangs *hangs, uint32_t gpus, uint64_t now_ms)
+static bool is_marked(const struct gpu_hangs *hangs, const char *uuid)
 {
-	for (unsigned gpu = 0; gpu < GPU_HANGS_GPUS; gpu++) {
-		if (!has(gpus, gpu))
-			continue;
-		hangs->counts[gpu]++;
-		hangs->noted_ms[gpu] = now_ms;
-		if (!has(hangs->gpus, gpu))
-			log_error("[GPU] GPU %u: " HANG_TEXT " (vgpu-admin clear-gpu)", gpu);
+	unsigned at = hang_find(hangs, uuid);
+
+	return at < hangs->count && hangs->gpus[at].is_marked;
+}
+
+/* In the place of the one that hung longest ago, where devices were changed that often. */
+static struct gpu_hang *hang_take(struct gpu_hangs *hangs, const char *uuid)
+{
+	unsigned at = hang_find(hangs, uuid);
+
+	if (at < hangs->count)
+		return &hangs->gpus[at];
+	if (hangs->count < GPUS_MAX) {
+		hangs->count++;
+	} else {
+		at = 0;
+		for (unsigned i = 1; i < GPUS_MAX; i++) {
+			if (hangs->gpus[i].noted_ms < hangs->gpus[at].noted_ms)
+				at = i;
+		}
 	}
-	hangs->gpus |= gpus;
+	hangs->gpus[at] = (struct gpu_hang){.uuid = ""};
+	snprintf(hangs->gpus[at].uuid, sizeof(hangs->gpus[at].uuid), "%s", uuid);
+	return &hangs->gpus[at];
 }
 
-uint32_t gpu_hangs_recent(const struct gpu_hangs *hangs, uint64_t now_ms, uint64_t within_ms)
+void gpu_hangs_note(struct mediator *mediator, const char *uuid, uint64_t now_ms)
 {
-	uint32_t recent = 0;
+	struct gpu_hang *hang = hang_take(&mediator->gpu_hangs, uuid);
+	char name[WORKER_GPU_NAME_BYTES];
 
-	for (unsigned gpu = 0; gpu < GPU_HANGS_GPUS; gpu++) {
-		if (has(hangs->gpus, gpu) && now_ms - hangs->noted_ms[gpu] <= within_ms)
-			recent |= 1u << gpu;
-	}
-	return recent;
+	hang->count++;
+	hang->noted_ms = now_ms;
+	if (hang->is_marked)
+		return;
+	hang->is_marked = true;
+	gpu_name_find(mediator, "", uuid, name);
+	log_error("[GPU] GPU %s: " HANG_TEXT " (vgpu-admin clear-gpu)", name);
 }
 
-bool gpu_hangs_clear(struct gpu_hangs *hangs, unsigned gpu)
+bool gpu_hangs_recently(const struct gpu_hangs *hangs, const char *uuid, uint64_t now_ms, uint64_t within_ms)
 {
-	if (!has(hangs->gpus, gpu))
+	return is_marked(hangs, uuid) && now_ms - hangs->gpus[hang_find(hangs, uuid)].noted_ms <= within_ms;
+}
+
+bool gpu_hangs_clear(struct gpu_hangs *hangs, const char *uuid)
+{
+	if (!is_marked(hangs, uuid))
 		return false;
-	hangs->gpus &= ~(1u << gpu);
+	hangs->gpus[hang_find(hangs, uuid)].is_marked = false;
 	return true;
 }
 
-void gpu_hangs_describe(const struct gpu_hangs *hangs, unsigned gpu, char *text, size_t bytes)
+void gpu_hangs_describe(const struct gpu_hangs *hangs, const char *uuid, char *text, size_t bytes)
 {
-	snprintf(text, bytes, "%s", has(hangs->gpus, gpu) ? HANG_TEXT : "");
+	snprintf(text, bytes, "%s", is_marked(hangs, uuid) ? HANG_TEXT : "");
 }
 
-bool gpu_hangs_look(const struct gpu_hangs *hangs, char *text, size_t bytes)
+bool gpu_hangs_look(const struct mediator *mediator, char *text, size_t bytes)
 {
+	const struct gpu_hangs *hangs = &mediator->gpu_hangs;
+	char name[WORKER_GPU_NAME_BYTES];
 	size_t used = 0;
 
-	for (unsigned gpu = 0; gpu < GPU_HANGS_GPUS && used < bytes; gpu++) {
-		if (has(hangs->gpus, gpu))
-			used += (size_t)snprintf(text + used, bytes - used, "%sGPU %u: " HANG_TEXT, used ? "; " : "",
-						 gpu);
+	for (unsigned i = 0; i < hangs->count && used < bytes; i++) {
+		if (!hangs->gpus[i].is_marked || !probe_devices_of_gpu(mediator->probe, hangs->gpus[i].uuid))
+			continue;
+		gpu_name_find(mediator, "", hangs->gpus[i].uuid, name);
+		used += (size_t)snprintf(text + used, bytes - used, "%sGPU %s: " HANG_TEXT, used ? "; " : "", name);
 	}
-	return !hangs->gpus;
+	return !used;
 }
 
-void gpu_hangs_write(const struct gpu_hangs *hangs, struct evbuffer *output)
+void gpu_hangs_write(const struct mediator *mediator, struct evbuffer *output)
 {
+	const struct gpu_hangs *hangs = &mediator->gpu_hangs;
+	char name[WORKER_GPU_NAME_BYTES];
+
 	metrics_head(output, "vgpu_gpu_hangs_total", "counter",
 		     "Executors that were ended because those of several tenants were stuck in the GPU's driver.");
-	for (unsigned gpu = 0; gpu < GPU_HANGS_GPUS; gpu++) {
-		if (hangs->counts[gpu])
-			evbuffer_add_printf(output, "vgpu_gpu_hangs_total{gpu=\"%u\"} %llu\n", gpu,
-					    (unsigned long long)hangs->counts[gpu]);
+	for (unsigned i = 0; i < hangs->count; i++) {
+		gpu_name_find(mediator, "", hangs->gpus[i].uuid, name);
+		evbuffer_add_printf(output, "vgpu_gpu_hangs_total{gpu=\"%s\"} %llu\n", name,
+				    (unsigned long long)hangs->gpus[i].count);
 	}
 }

@@ -3,6 +3,9 @@
  * GPUs of this host with which executors of several tenants were stuck in the kernel at once (silence.h): that is their
  * driver's fault, and no tenant's. It is told, and programs go on to be started there: else tenants that are in league
  * could take a GPU away from all others.
+ *
+ * A GPU is known by its UUID (probe_device_gpu()): its number may be another one's after a reload. Of one that is not
+ * there any more nothing is told but what was counted, until it comes back.
  */
 #ifndef MEDIATOR_GPU_HANGS_H
 #define MEDIATOR_GPU_HANGS_H
@@ -11,33 +14,40 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define GPU_HANGS_GPUS 32 /* bits of a word */
+#include "gpus.h"
 
 struct evbuffer;
+struct mediator;
 
-/* All zero: there were none. GPUs are bits, by their numbers on this host. */
-struct gpu_hangs {
-	uint32_t gpus;			   /* that were not cleared since */
-	uint64_t noted_ms[GPU_HANGS_GPUS]; /* when they last did */
-	uint64_t counts[GPU_HANGS_GPUS];   /* executors that were ended for it; one that works with several, for each */
+struct gpu_hang {
+	char uuid[64];
+	bool is_marked;	   /* it hung, and was not cleared since */
+	uint64_t noted_ms; /* when it last did */
+	uint64_t count;	   /* executors that were ended for it; one that works with several GPUs, for each */
 };
 
-/* One more executor, that works with these, at that time (CLOCK_MONOTONIC). */
-void gpu_hangs_note(struct gpu_hangs *hangs, uint32_t gpus, uint64_t now_ms);
+/* All zero: there were none. */
+struct gpu_hangs {
+	struct gpu_hang gpus[GPUS_MAX];
+	unsigned count;
+};
 
-/* Those that did so in the last 'within_ms', and were not cleared. */
-uint32_t gpu_hangs_recent(const struct gpu_hangs *hangs, uint64_t now_ms, uint64_t within_ms);
+/* One more executor, that works with this one, at that time (CLOCK_MONOTONIC). */
+void gpu_hangs_note(struct mediator *mediator, const char *uuid, uint64_t now_ms);
+
+/* It hung in the last 'within_ms', and was not cleared. */
+bool gpu_hangs_recently(const struct gpu_hangs *hangs, const char *uuid, uint64_t now_ms, uint64_t within_ms);
 
 /* Forgets that it hung, not what was counted. False: it did not. */
-bool gpu_hangs_clear(struct gpu_hangs *hangs, unsigned gpu);
+bool gpu_hangs_clear(struct gpu_hangs *hangs, const char *uuid);
 
 /* In a few words; "": nothing. */
-void gpu_hangs_describe(const struct gpu_hangs *hangs, unsigned gpu, char *text, size_t bytes);
+void gpu_hangs_describe(const struct gpu_hangs *hangs, const char *uuid, char *text, size_t bytes);
 
-/* True: none hung. Else a sentence. */
-bool gpu_hangs_look(const struct gpu_hangs *hangs, char *text, size_t bytes);
+/* True: none of those that there are hung. Else a sentence. */
+bool gpu_hangs_look(const struct mediator *mediator, char *text, size_t bytes);
 
 /* Appends their metric. */
-void gpu_hangs_write(const struct gpu_hangs *hangs, struct evbuffer *output);
+void gpu_hangs_write(const struct mediator *mediator, struct evbuffer *output);
 
 #endif

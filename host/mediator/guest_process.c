@@ -6,11 +6,10 @@
 
 #include "adoption.h"
 #include "channel_private.h"
+#include "gpus.h"
 #include "mediator.h"
 #include "probe.h"
 #include "worker.h"
-
-#define GPUS_MAX 32
 
 /* One whose program sees one GPU of this host, of the same VM. */
 static bool is_beside(const struct channel *channel, const struct channel *other)

@@ -25,9 +25,14 @@ static bool driver_check(const struct mediator *mediator, char *text)
 		return !pool_supply_needs_driver(mediator);
 	}
 	if (probe_state(probe) == PROBE_READY) {
-		snprintf(text, HEALTH_TEXT_BYTES, "%s%s%s, %u devices", probe_refused(probe),
-			 probe_refused(probe)[0] ? "; programs compute on this host's processors instead: " : "",
-			 probe_driver_library(probe), probe_device_count(probe));
+		int used = snprintf(text, HEALTH_TEXT_BYTES, "%s%s%s, %u devices", probe_refused(probe),
+				    probe_refused(probe)[0] ? "; programs compute on this host's processors instead: "
+							    : "",
+				    probe_driver_library(probe), probe_device_count(probe));
+
+		if (probe_device_count_beyond(probe) && used < HEALTH_TEXT_BYTES)
+			snprintf(text + used, HEALTH_TEXT_BYTES - (size_t)used, "; %u more are not used",
+				 probe_device_count_beyond(probe));
 		return !probe_refused(probe)[0] || !pool_supply_needs_driver(mediator);
 	}
 	snprintf(text, HEALTH_TEXT_BYTES, "%s",
@@ -73,7 +78,7 @@ static bool gpus_check(const struct mediator *mediator, char *text)
 	/* Errors that the GPU reports may be the reason. */
 	if (!has_no_errors)
 		return false;
-	return gpu_hangs_look(&mediator->gpu_hangs, text, HEALTH_TEXT_BYTES);
+	return gpu_hangs_look(mediator, text, HEALTH_TEXT_BYTES);
 }
 
 static bool metrics_check(const struct mediator *mediator, char *text)

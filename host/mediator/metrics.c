@@ -198,6 +198,6 @@ int metrics_write(const struct mediator *mediator, struct evbuffer *output)
 	gpus_write(mediator, output);
 	sensors_write(mediator->sensors, output);
 	gpu_events_write(mediator->gpu_events, output);
-	gpu_hangs_write(&mediator->gpu_hangs, output);
+	gpu_hangs_write(mediator, output);
 	return metrics_tenants_write(mediator, output);
 }

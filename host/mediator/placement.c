@@ -7,14 +7,13 @@
 
 #include "channel.h"
 #include "gpu_events.h"
+#include "gpus.h"
 #include "mediator.h"
 #include "probe.h"
 #include "scheduler.h"
 #include "store.h"
 #include "worker.h"
 #include "worker_watch.h"
-
-#define GPUS_MAX 32 /* that a probe finds */
 
 #define PLACEMENT_PROGRAM "program"
 #define PLACEMENT_TENANT  "tenant"
@@ -34,7 +33,7 @@ static bool assignment_take(const struct store_gpu *gpu, void *argument)
 	struct assignments *assignments = argument;
 
 	assignments->any = true;
-	for (unsigned i = 0; i < probe_device_count(assignments->probe) && i < GPUS_MAX; i++) {
+	for (unsigned i = 0; i < probe_device_count(assignments->probe); i++) {
 		if (strcmp(probe_device(assignments->probe, i).uuid, gpu->uuid) == 0)
 			assignments->pools[i] = gpu->pool;
 	}
@@ -44,7 +43,7 @@ static bool assignment_take(const struct store_gpu *gpu, void *argument)
 static bool assignments_read(const struct mediator *mediator, struct assignments *ret_assignments)
 {
 	*ret_assignments = (struct assignments){.probe = mediator->probe};
-	for (unsigned i = 0; i < probe_device_count(mediator->probe) && i < GPUS_MAX; i++) {
+	for (unsigned i = 0; i < probe_device_count(mediator->probe); i++) {
 		struct probe_device device = probe_device(mediator->probe, i);
 
 		ret_assignments->any_instances |= device.parent[0] != '\0';
@@ -63,7 +62,7 @@ static unsigned programs_on(const struct mediator *mediator, unsigned gpu)
 
 	/* At a worker: on any of its GPUs. */
 	for (unsigned i = 0; i < count && i < SCHEDULERS_MAX; i++) {
-		if (gpus[i].gpu == gpu || (worker_owns_gpu(gpu) && gpus[i].gpu - gpu < WORKER_GPUS_MAX))
+		if (gpus[i].gpu == gpu || (worker_owns_gpu(gpu) && gpus[i].gpu - gpu < GPUS_MAX))
 			programs += gpus[i].processes;
 	}
 	/* Who only looks at a GPU does not use it. */
@@ -83,7 +82,7 @@ static bool least_loaded(const struct mediator *mediator, const struct assignmen
 	bool found = false;
 	unsigned fewest = 0;
 
-	for (unsigned i = 0; i < count && i < GPUS_MAX; i++) {
+	for (unsigned i = 0; i < count; i++) {
 		unsigned programs = programs_on(mediator, i);
 
 		if (assignments->pools[i] != pool || assignments->are_faulty[i] || (found && programs >= fewest))
@@ -145,7 +144,7 @@ static bool gpu_serves(const struct channel *channel, const struct assignments *
 			return !was_tried(channel, gpu) && !worker_has_failed(channel->mediator, gpu);
 	}
 	/* It may have been given to another pool meanwhile. */
-	return gpu < probe_device_count(channel->mediator->probe) && gpu < GPUS_MAX && !assignments->are_faulty[gpu] &&
+	return gpu < probe_device_count(channel->mediator->probe) && !assignments->are_faulty[gpu] &&
 	       (!assignments->pools[gpu] || assignments->pools[gpu] == (char)channel->pool_id);
 }
 
@@ -237,7 +236,7 @@ bool placement_gpus_read(const struct mediator *mediator, struct placement_gpus 
 	if (!assignments_read(mediator, &assignments))
 		return false;
 	*ret_gpus = (struct placement_gpus){.any_assigned = assignments.any};
-	for (unsigned i = 0; i < probe_device_count(mediator->probe) && i < GPUS_MAX; i++) {
+	for (unsigned i = 0; i < probe_device_count(mediator->probe); i++) {
 		unsigned char pool = (unsigned char)assignments.pools[i];
 
 		if (!assignments.are_faulty[i] && pool <= 'Z')

@@ -12,6 +12,7 @@
 
 #include "channel.h"
 #include "executor_process.h"
+#include "gpus.h"
 #include "installation.h"
 #include "line_reader.h"
 #include "log.h"
@@ -20,7 +21,6 @@
 #include "scheduler.h"
 
 #define RETRY_SECONDS	  5
-#define DEVICES_MAX	  32
 #define LIBRARY_BYTES	  sizeof(((struct vgpu_control_executor_start *)0)->driver_library)
 #define REASON_BYTES	  320
 #define CANDIDATES_MAX	  2
@@ -33,8 +33,9 @@ struct driver_facts {
 	unsigned driver_version;
 	bool is_software;
 	unsigned device_count;
-	char devices[DEVICES_MAX][DEVICE_LINE_BYTES];
-	uint32_t pci_places[DEVICES_MAX]; /* UINT32_MAX: not known */
+	unsigned beyond_count; /* that there is no room for */
+	char devices[GPUS_MAX][DEVICE_LINE_BYTES];
+	uint32_t pci_places[GPUS_MAX]; /* UINT32_MAX: not known */
 };
 
 struct probe {
@@ -68,37 +69,6 @@ struct probe {
 static void candidate_start(struct probe *probe);
 static void probe_begin(struct probe *probe);
 
-static struct probe_device device_of_line(const char *line)
-{
-	struct probe_device device = {.name = ""};
-	unsigned reaches_host = 0;
-
-	/* As host/executor/probe.c writes it. */
-	if (sscanf(line,
-		   "device=%*u name=\"%127[^\"]\" uuid=%63s memory=%llu pci=%31s reaches_host=%u parent=%63s "
-		   "instance=%15s",
-		   device.name, device.uuid, &device.memory_bytes, device.pci, &reaches_host, device.parent,
-		   device.instance) < 3)
-		log_text_copy(device.name, sizeof(device.name), line, DEVICE_LINE_BYTES);
-	device.reaches_host = reaches_host;
-	return device;
-}
-
-const char *probe_device_gpu(const struct probe_device *device)
-{
-	return device->parent[0] ? device->parent : device->uuid;
-}
-
-uint32_t probe_device_parse(const char *line, struct probe_device *ret_device)
-{
-	unsigned domain, bus, slot;
-
-	*ret_device = device_of_line(line);
-	if (sscanf(ret_device->pci, "%x:%x:%x", &domain, &bus, &slot) != 3)
-		return UINT32_MAX;
-	return VGPU_PCI_PLACE(domain, bus, slot);
-}
-
 static void device_take(struct probe *probe, const char *line)
 {
 	struct driver_facts *said = &probe->said;
@@ -117,8 +87,10 @@ static void output_line(void *owner, const char *line)
 		probe->said.driver_version = (unsigned)strtoul(line + 15, NULL, 10);
 	else if (strncmp(line, "software=", 9) == 0)
 		probe->said.is_software = line[9] == '1';
-	else if (strncmp(line, "device=", 7) == 0 && probe->said.device_count < DEVICES_MAX)
+	else if (strncmp(line, "device=", 7) == 0 && probe->said.device_count < GPUS_MAX)
 		device_take(probe, line);
+	else if (strncmp(line, "device=", 7) == 0)
+		probe->said.beyond_count++;
 }
 
 static void error_line(void *owner, const char *line)
@@ -213,6 +185,9 @@ static void facts_log(const struct probe *probe)
 		 facts->device_count);
 	for (unsigned i = 0; i < facts->device_count; i++)
 		log_info("CUDA %s", facts->devices[i]);
+	if (facts->beyond_count)
+		log_warning("CUDA has %u more devices, which are not used: %u is the most", facts->beyond_count,
+			    GPUS_MAX);
 }
 
 /*
@@ -224,7 +199,7 @@ static bool devices_are_allowed(struct probe *probe)
 	bool is_allowed = probe->mediator->configuration.allow_pageable_access;
 
 	for (unsigned i = 0; i < probe->said.device_count; i++) {
-		if (!device_of_line(probe->said.devices[i]).reaches_host)
+		if (!probe_device_of_line(probe->said.devices[i]).reaches_host)
 			continue;
 		snprintf(probe->reason, sizeof(probe->reason),
 			 "GPU %u: kernels reach all memory of their process; load nvidia-uvm with uvm_disable_hmm=1, "
@@ -483,6 +458,24 @@ unsigned probe_device_count_seen(const struct probe *probe)
 	return probe->is_refused ? probe->facts.device_count : probe_device_count(probe);
 }
 
+unsigned probe_device_count_beyond(const struct probe *probe)
+{
+	return probe->state == PROBE_READY ? probe->facts.beyond_count : 0;
+}
+
+uint32_t probe_devices_of_gpu(const struct probe *probe, const char *uuid)
+{
+	uint32_t devices = 0;
+
+	for (unsigned i = 0; i < probe_device_count_seen(probe); i++) {
+		struct probe_device device = probe_device(probe, i);
+
+		if (strcmp(probe_device_gpu(&device), uuid) == 0)
+			devices |= 1u << i;
+	}
+	return devices;
+}
+
 uint32_t probe_pci_place(const struct probe *probe, unsigned index)
 {
 	return probe->facts.pci_places[index];
@@ -490,5 +483,5 @@ uint32_t probe_pci_place(const struct probe *probe, unsigned index)
 
 struct probe_device probe_device(const struct probe *probe, unsigned index)
 {
-	return device_of_line(probe->facts.devices[index]);
+	return probe_device_of_line(probe->facts.devices[index]);
 }

@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "probe_device.h"
+
 struct mediator;
 struct probe;
 
@@ -38,29 +40,19 @@ enum probe_state probe_state(const struct probe *probe);
 /* Of PROBE_READY; short enough for struct vgpu_control_executor_start. */
 const char *probe_driver_library(const struct probe *probe);
 
-/* A device that the driver has: a GPU, or an instance of one that is in MIG mode, which is not listed itself. */
-struct probe_device {
-	char name[128];
-	char uuid[64]; /* "GPU-...", "MIG-..." */
-	char pci[32];
-	unsigned long long memory_bytes;
-	bool reaches_host; /* its kernels reach all memory of their process */
-	char parent[64];   /* the UUID of the instance's GPU, or empty */
-	char instance[16]; /* "GPU:INSTANCE", or empty */
-};
-/* The UUID that NVML's errors and sensors have: that of the GPU. */
-const char *probe_device_gpu(const struct probe_device *device);
+/* At most GPUS_MAX (gpus.h). */
 unsigned probe_device_count(const struct probe *probe);
 /* Those of a driver that is refused for them, too. */
 unsigned probe_device_count_seen(const struct probe *probe);
+/* Those that there are more. */
+unsigned probe_device_count_beyond(const struct probe *probe);
+/* Bits of those, of the latter, that are the GPU with that UUID, or instances of it; 0: it is not there. */
+uint32_t probe_devices_of_gpu(const struct probe *probe, const char *uuid);
 /* Of the device of that number: VGPU_PCI_PLACE; UINT32_MAX: it is not known. */
 uint32_t probe_pci_place(const struct probe *probe, unsigned index);
 
 /* 'index' is below the count. */
 struct probe_device probe_device(const struct probe *probe, unsigned index);
-
-/* What a line of "cuda-executor --probe" that begins with "device=" says; its VGPU_PCI_PLACE, or UINT32_MAX. */
-uint32_t probe_device_parse(const char *line, struct probe_device *ret_device);
 
 /* Of PROBE_READY: why softgpu takes the place of NVIDIA's driver, without being asked for; "": it does not. */
 const char *probe_refused(const struct probe *probe);

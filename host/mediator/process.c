@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -160,13 +159,4 @@ void process_signal(const struct process *process, int signal_number)
 	/* Both: a process can leave its group. It is not reaped yet, so neither number was given away. */
 	kill(-process->pid, signal_number);
 	kill(process->pid, signal_number);
-}
-
-void process_status_describe(int status, char *text, size_t text_bytes)
-{
-	if (WIFSIGNALED(status))
-		snprintf(text, text_bytes, "was killed by signal %d (%s)", WTERMSIG(status),
-			 strsignal(WTERMSIG(status)));
-	else
-		snprintf(text, text_bytes, "ended with code %d", WEXITSTATUS(status));
 }

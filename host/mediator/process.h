@@ -55,7 +55,4 @@ void processes_reap(struct mediator *mediator);
 /* Signals the process and its children. */
 void process_signal(const struct process *process, int signal_number);
 
-/* "ended with code 3", "was killed by signal 11 (Segmentation fault)". */
-void process_status_describe(int status, char *text, size_t text_bytes);
-
 #endif

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "gpus.h"
 #include "log.h"
 #include "placement.h"
 #include "scheduler_private.h"
@@ -425,7 +426,7 @@ void schedulers_log(const struct mediator *mediator)
 		char name[WORKER_GPU_NAME_BYTES] = "";
 
 		if (worker)
-			worker_gpu_name(worker, scheduler->gpu & (WORKER_GPUS_MAX - 1), name);
+			worker_gpu_name(worker, scheduler->gpu & (GPUS_MAX - 1), name);
 		log_info("[STATE] GPU %u%s%s: policy %s, slice %" PRIu64 " us, %" PRIu64 " grants, %s%s",
 			 scheduler->gpu, worker ? " at " : "", name, scheduler->queue.policy->name,
 			 scheduler->queue.slice_ns / 1000, scheduler->grants, scheduler->current ? "now " : "idle",

@@ -12,18 +12,17 @@
  */
 #include <limits.h>
 
+#include "gpus.h"
 #include "log.h"
 #include "probe.h"
 #include "scheduler_private.h"
 #include "worker.h"
 #include "worker_watch.h"
 
-#define GPUS_MAX 32
-
 /* The number of the first GPU where that one is. */
 static unsigned first_gpu(unsigned gpu)
 {
-	return worker_owns_gpu(gpu) ? gpu & ~(WORKER_GPUS_MAX - 1) : 0;
+	return worker_owns_gpu(gpu) ? gpu & ~(GPUS_MAX - 1) : 0;
 }
 
 /* By its place, that of this host's GPU or of the worker's; UINT_MAX: it is not known. */

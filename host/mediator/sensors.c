@@ -14,6 +14,7 @@
 
 #include "executor_process.h"
 #include "gpu_name.h"
+#include "gpus.h"
 #include "line_reader.h"
 #include "log.h"
 #include "mediator.h"
@@ -29,10 +30,10 @@ struct sensors {
 	bool is_running;
 	struct line_reader output;
 	struct line_reader error;
-	struct sensors_gpu gpus[SENSORS_GPUS_MAX];
+	struct sensors_gpu gpus[GPUS_MAX];
 	unsigned count;
 	/* What the process says; taken over when it ends well. */
-	struct sensors_gpu coming[SENSORS_GPUS_MAX];
+	struct sensors_gpu coming[GPUS_MAX];
 	unsigned coming_count;
 };
 
@@ -93,8 +94,7 @@ static void output_line(void *owner, const char *line)
 {
 	struct sensors *sensors = owner;
 
-	if (sensors->coming_count < SENSORS_GPUS_MAX &&
-	    sensors_line_parse(line, &sensors->coming[sensors->coming_count]))
+	if (sensors->coming_count < GPUS_MAX && sensors_line_parse(line, &sensors->coming[sensors->coming_count]))
 		sensors->coming_count++;
 }
 

@@ -8,7 +8,6 @@
 
 #include <stdbool.h>
 
-#define SENSORS_GPUS_MAX   32
 #define SENSORS_UUID_BYTES 96
 
 enum sensor {

@@ -4,10 +4,11 @@
 #include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #include "channel_private.h"
+#include "gpu_hangs.h"
+#include "gpus.h"
 #include "mediator.h"
 #include "probe.h"
 #include "tenant.h"
@@ -15,9 +16,6 @@
 
 /* Whether the setting is still that nobody is looked at. */
 #define SETTING_LOOK_MS 1000
-
-/* Of the time that one may be stuck: others that are, for so long, are so for the same reason. */
-#define SHARED_PART 10
 
 struct silence {
 	struct mediator *mediator;
@@ -63,41 +61,35 @@ static struct channel *silent_find(const struct mediator *mediator)
 	return NULL;
 }
 
-/* All instances of the GPU that one of them is of: it is the GPU's driver. */
+/* With all instances of the GPU that one of them is of: it is the GPU's driver. */
 static uint32_t siblings_add(const struct probe *probe, uint32_t gpus)
 {
-	unsigned count = probe_device_count(probe);
 	uint32_t all = gpus;
 
-	for (unsigned gpu = 0; gpu < count && gpu < GPU_HANGS_GPUS; gpu++) {
+	for (unsigned gpu = 0; gpu < probe_device_count(probe); gpu++) {
 		struct probe_device device = probe_device(probe, gpu);
 
-		for (unsigned other = 0; other < count && other < GPU_HANGS_GPUS && (gpus >> gpu & 1); other++) {
-			struct probe_device beside = probe_device(probe, other);
-
-			if (strcmp(probe_device_gpu(&beside), probe_device_gpu(&device)) == 0)
-				all |= 1u << other;
-		}
+		if (gpus >> gpu & 1)
+			all |= probe_devices_of_gpu(probe, probe_device_gpu(&device));
 	}
 	return all;
 }
 
 /*
- * This host's GPUs that it works with, as far as is known: all of them where it is in the driver before it has a
- * context, or where nobody has said yet what there is. None of a worker's: its executor is there.
+ * Bits of this host's GPUs that it works with, as far as is known: all of them where it is in the driver before it has
+ * a context, or where nobody has said yet what there is. None of a worker's: its executor is there.
  */
 static uint32_t gpus_of(const struct channel *channel)
 {
 	const struct probe *probe = channel->mediator->probe;
 	const volatile struct vgpu_executor_device *devices = channel->counters.values->devices;
-	unsigned count = probe_device_count(probe);
 	uint32_t gpus = 0;
 
 	if (worker_owns_gpu(channel->request.gpu))
 		return 0;
 	if (channel->is_placed)
-		return channel->request.gpu < GPU_HANGS_GPUS ? siblings_add(probe, 1u << channel->request.gpu) : 0;
-	for (unsigned gpu = 0; gpu < count && gpu < GPU_HANGS_GPUS; gpu++) {
+		return channel->request.gpu < GPUS_MAX ? siblings_add(probe, 1u << channel->request.gpu) : 0;
+	for (unsigned gpu = 0; gpu < probe_device_count(probe); gpu++) {
 		for (unsigned i = 0; i < VGPU_COUNTED_DEVICES; i++) {
 			if (devices[i].contexts && devices[i].pci_place == probe_pci_place(probe, gpu))
 				gpus |= 1u << gpu;
@@ -112,25 +104,35 @@ static uint32_t gpus_hanging(const struct channel *channel)
 	const struct mediator *mediator = channel->mediator;
 	unsigned stuck_ms = limits_of(mediator).stuck_ms;
 	uint32_t own = gpus_of(channel);
-	uint32_t hanging = own & gpu_hangs_recent(&mediator->gpu_hangs, now_ms(), stuck_ms);
+	uint32_t hanging = 0;
 	const struct channel *other;
 
+	for (unsigned gpu = 0; gpu < probe_device_count(mediator->probe); gpu++) {
+		struct probe_device device = probe_device(mediator->probe, gpu);
+
+		if (gpu_hangs_recently(&mediator->gpu_hangs, probe_device_gpu(&device), now_ms(), stuck_ms))
+			hanging |= own & 1u << gpu;
+	}
 	LIST_FOREACH(other, &mediator->channels, link)
 	{
 		if (other->executor && other->request.tenant != channel->request.tenant &&
 		    other->standstill.kind == STANDSTILL_STUCK &&
-		    now_ms() - other->standstill.since_ms >= stuck_ms / SHARED_PART)
+		    now_ms() - other->standstill.since_ms >= stuck_ms / STANDSTILL_SHARED_PART)
 			hanging |= own & gpus_of(other);
 	}
 	return hanging;
 }
 
-/* The GPUs that there are. */
-static uint32_t gpus_known(const struct probe *probe)
+/* Each GPU once, by the lowest of its instances. */
+static void hanging_note(struct mediator *mediator, uint32_t hanging)
 {
-	unsigned count = probe_device_count(probe);
+	for (unsigned gpu = 0; gpu < probe_device_count(mediator->probe); gpu++) {
+		struct probe_device device = probe_device(mediator->probe, gpu);
+		uint32_t siblings = hanging & probe_devices_of_gpu(mediator->probe, probe_device_gpu(&device));
 
-	return count < GPU_HANGS_GPUS ? (1u << count) - 1 : UINT32_MAX;
+		if (siblings && (unsigned)__builtin_ctz(siblings) == gpu)
+			gpu_hangs_note(mediator, probe_device_gpu(&device), now_ms());
+	}
 }
 
 /* The channel may be freed on return. */
@@ -145,7 +147,7 @@ static void silent_end(struct channel *channel)
 	if (channel->stage != CHANNEL_READY)
 		return;
 	hanging = channel->standstill.kind == STANDSTILL_STUCK ? gpus_hanging(channel) : 0;
-	gpu_hangs_note(&channel->mediator->gpu_hangs, hanging & gpus_known(channel->mediator->probe), now_ms());
+	hanging_note(channel->mediator, hanging);
 	channel_death_note(channel, !hanging, text);
 	channel_die(channel, VGPU_ERROR_EXECUTOR_DIED, text);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "control_socket.h"
+#include "gpus.h"
 #include "installation.h"
 #include "mediator.h"
 #include "worker_watch.h"
@@ -42,7 +43,7 @@ unsigned worker_gpu(const char *worker)
 
 	for (; *worker; worker++)
 		hash = (hash ^ (uint8_t)*worker) * 16777619u;
-	return WORKER_GPU_FIRST | (hash & (WORKER_GPU_FIRST - 1) & ~(WORKER_GPUS_MAX - 1));
+	return WORKER_GPU_FIRST | (hash & (WORKER_GPU_FIRST - 1) & ~(GPUS_MAX - 1));
 }
 
 bool worker_owns_gpu(unsigned gpu)
@@ -55,7 +56,7 @@ const char *worker_of_gpu(const struct mediator *mediator, unsigned gpu, char *r
 	const struct configuration_list *workers = &mediator->configuration.workers;
 
 	for (size_t i = 0; gpu >= WORKER_GPU_FIRST && i < workers->count; i++) {
-		if (worker_gpu(workers->values[i] + 2) != (gpu & ~(WORKER_GPUS_MAX - 1)))
+		if (worker_gpu(workers->values[i] + 2) != (gpu & ~(GPUS_MAX - 1)))
 			continue;
 		*ret_pool = workers->values[i][0];
 		return workers->values[i] + 2;

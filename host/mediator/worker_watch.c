@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "gpu_events.h"
+#include "gpus.h"
 #include "line_reader.h"
 #include "log.h"
 #include "mediator.h"
@@ -30,8 +31,9 @@
 
 struct worker_gpus {
 	unsigned count;
-	uint32_t pci_places[WORKER_GPUS_MAX]; /* UINT32_MAX: not known */
-	char uuids[WORKER_GPUS_MAX][UUID_BYTES];
+	unsigned beyond_count;	       /* that there is no room for */
+	uint32_t pci_places[GPUS_MAX]; /* UINT32_MAX: not known */
+	char uuids[GPUS_MAX][UUID_BYTES];
 };
 
 enum watch_state { WATCH_STARTING, WATCH_UP, WATCH_DOWN };
@@ -50,10 +52,10 @@ struct worker_watch {
 	struct line_reader error;
 	struct worker_gpus gpus; /* as last said, also of one that is down: programs may go on there */
 	struct worker_gpus said; /* that are being listed */
-	struct sensors_gpu sensors[SENSORS_GPUS_MAX];
+	struct sensors_gpu sensors[GPUS_MAX];
 	unsigned sensors_count;
-	time_t sensors_told;				   /* CLOCK_MONOTONIC, seconds */
-	struct sensors_gpu sensors_said[SENSORS_GPUS_MAX]; /* that are being told */
+	time_t sensors_told;			   /* CLOCK_MONOTONIC, seconds */
+	struct sensors_gpu sensors_said[GPUS_MAX]; /* that are being told */
 	unsigned sensors_said_count;
 	char reason[REASON_BYTES];
 	char reason_logged[REASON_BYTES];
@@ -66,7 +68,7 @@ static struct worker_watch *watch_find(const struct mediator *mediator, unsigned
 
 	LIST_FOREACH(watch, &mediator->worker_watches, link)
 	{
-		if (watch->gpu == (gpu & ~(WORKER_GPUS_MAX - 1)))
+		if (watch->gpu == (gpu & ~(GPUS_MAX - 1)))
 			return watch;
 	}
 	return NULL;
@@ -75,6 +77,9 @@ static struct worker_watch *watch_find(const struct mediator *mediator, unsigned
 static void up_note(struct worker_watch *watch)
 {
 	log_info("[WORKER] %s: it has %u GPUs", watch->address, watch->gpus.count);
+	if (watch->gpus.beyond_count)
+		log_warning("[WORKER] %s: it has %u more GPUs, without schedulers of their own: %u is the most",
+			    watch->address, watch->gpus.beyond_count, GPUS_MAX);
 	watch->state = WATCH_UP;
 	watch->reason_logged[0] = '\0';
 	worker_failure_forget(watch->mediator, watch->gpu);
@@ -110,7 +115,7 @@ static void sensors_take(struct worker_watch *watch, const char *line)
 		watch->sensors_count = watch->sensors_said_count;
 		watch->sensors_said_count = 0;
 		watch->sensors_told = seconds_now();
-	} else if (watch->sensors_said_count < SENSORS_GPUS_MAX && sensors_line_parse(line, gpu) &&
+	} else if (watch->sensors_said_count < GPUS_MAX && sensors_line_parse(line, gpu) &&
 		   sensors_are_wanted(watch, gpu->uuid)) {
 		watch->sensors_said_count++;
 	}
@@ -124,10 +129,12 @@ static void output_line(void *owner, const char *line)
 	struct probe_device device;
 
 	if (strncmp(line, "driver_version=", 15) == 0) {
-		said->count = 0;
-	} else if (strncmp(line, "device=", 7) == 0 && said->count < WORKER_GPUS_MAX) {
+		said->count = said->beyond_count = 0;
+	} else if (strncmp(line, "device=", 7) == 0 && said->count < GPUS_MAX) {
 		said->pci_places[said->count] = probe_device_parse(line, &device);
 		snprintf(said->uuids[said->count++], UUID_BYTES, "%s", device.uuid);
+	} else if (strncmp(line, "device=", 7) == 0) {
+		said->beyond_count++;
 	} else if (strcmp(line, "ready") == 0 && watch->state != WATCH_UP) {
 		/* Once for a connection: what follows costs all tenants time. */
 		watch->gpus = *said;
@@ -322,20 +329,25 @@ bool worker_watches_look(const struct mediator *mediator, char *text, size_t byt
 {
 	const struct worker_watch *watch;
 	unsigned count = 0;
+	unsigned beyond_count = 0;
 	size_t used = 0;
 
 	LIST_FOREACH(watch, &mediator->worker_watches, link)
 	{
 		count++;
+		beyond_count += watch->gpus.beyond_count;
 		if (watch->state == WATCH_UP || used >= bytes)
 			continue;
 		used += (size_t)snprintf(text + used, bytes - used, "%s%s: %s", used ? "; " : "", watch->address,
 					 watch->state == WATCH_DOWN ? watch->reason
 								    : "it has not said which GPUs it has");
 	}
-	if (!used)
-		snprintf(text, bytes, "%u of %u are there", count, count);
-	return !used;
+	if (used)
+		return false;
+	used = (size_t)snprintf(text, bytes, "%u of %u are there", count, count);
+	if (beyond_count && used < bytes)
+		snprintf(text + used, bytes - used, "; %u of their GPUs have no schedulers of their own", beyond_count);
+	return true;
 }
 
 unsigned worker_watch_gpu_count(const struct mediator *mediator, const char *worker)

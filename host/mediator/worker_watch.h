@@ -15,7 +15,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WORKER_GPUS_MAX	      32u /* a power of two */
 #define WORKER_GPU_NAME_BYTES 280
 /* Before what a worker says of sensors, a line for each GPU and then an end. */
 #define WORKER_SENSORS_PREFIX "sensors: "

@@ -47,8 +47,8 @@ static const char *const versions[] = {
 	"  uuid TEXT PRIMARY KEY,"
 	"  pool TEXT NOT NULL CHECK (pool GLOB '[A-Z]')"
 	") STRICT;",
-	"ALTER TABLE tenants ADD COLUMN host_memory_mib INTEGER CHECK (host_memory_mib >= 0);"
-	"ALTER TABLE tenants ADD COLUMN host_tasks INTEGER CHECK (host_tasks >= 0);",
+	("ALTER TABLE tenants ADD COLUMN host_memory_mib INTEGER CHECK (host_memory_mib >= 0);"
+	 "ALTER TABLE tenants ADD COLUMN host_tasks INTEGER CHECK (host_tasks >= 0);"),
 };
 
 #define VERSION_COUNT ((int)(sizeof(versions) / sizeof(versions[0])))

@@ -4,12 +4,10 @@
 #include <fcntl.h>
 #include <openssl/evp.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "control_socket.h"
@@ -192,33 +190,6 @@ pid_t account_executor_ask(int socket, bool is_lasting, int control, int log)
 		return answer.executor;
 	errno = got == (ssize_t)sizeof(answer) ? answer.error : EUSERS;
 	return -1;
-}
-
-void accounts_silence_look(struct accounts *accounts, const struct standstill_limits *limits)
-{
-	unsigned interval_ms = standstill_interval(limits);
-	struct connection *connection;
-	char text[STANDSTILL_TEXT_BYTES];
-	struct timespec clock;
-	uint64_t now_ms;
-
-	clock_gettime(CLOCK_MONOTONIC, &clock);
-	now_ms = (uint64_t)clock.tv_sec * 1000 + (uint64_t)clock.tv_nsec / 1000000;
-	if (!interval_ms || now_ms - accounts->silence_looked_ms < interval_ms)
-		return;
-	accounts->silence_looked_ms = now_ms;
-	LIST_FOREACH(connection, &accounts->connections, link)
-	{
-		if (!connection->executor ||
-		    !standstill_look(&connection->standstill, connection->executor, limits, now_ms, text))
-			continue;
-		log_warning("%s: its executor was %s: killed", connection->peer, text);
-		/* Who waits for the end of an executor that the kernel does not let go is not to wait for ever. */
-		if (connection->standstill.kind == STANDSTILL_STUCK && connection->process)
-			kill(connection->process, SIGKILL);
-		connection->standstill = (struct standstill){0};
-		connection_executor_kill(connection);
-	}
 }
 
 int executors_cache_remove(struct compute_cache *cache, const char *path)

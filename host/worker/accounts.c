@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "closer.h"
@@ -168,30 +167,6 @@ static bool refusal_log(struct accounts *accounts, const struct connection *conn
 	return false;
 }
 
-/* Its process reports how the executor has ended, and waits for this. */
-static void executor_end_tell(const struct connection *connection, bool has_no_memory)
-{
-	struct control_message word = {.channel.error =
-					       has_no_memory ? VGPU_ERROR_HOST_MEMORY : VGPU_ERROR_EXECUTOR_DIED};
-
-	snprintf(word.channel.text, sizeof(word.channel.text), "%s",
-		 has_no_memory ? EXECUTOR_GROUP_KILL_TEXT : "the executor ended");
-	(void)control_send(connection->socket, VGPU_CONTROL_EXECUTOR_FAULT, &word);
-}
-
-static void executor_reaped(struct connection *connection, int status)
-{
-	bool is_others_kill = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && !connection->is_executor_killed;
-	bool has_no_memory =
-		is_others_kill && connection->account && executor_group_kill_take(&connection->account->group);
-
-	connection->executor = 0;
-	if (has_no_memory)
-		log_warning("[CGROUP] %s: %s: " EXECUTOR_GROUP_KILL_TEXT, connection->peer, connection->account->label);
-	if (connection->socket >= 0)
-		executor_end_tell(connection, has_no_memory);
-}
-
 /* Before there is an executor. False: it is the end, or no question, or refused. */
 static bool question_take(struct accounts *accounts, struct connection *connection)
 {
@@ -240,12 +215,6 @@ void connection_answer(struct accounts *accounts, struct connection *connection)
 	connection->socket = -1;
 }
 
-void connection_executor_kill(struct connection *connection)
-{
-	connection->is_executor_killed = true;
-	kill(connection->executor, SIGKILL);
-}
-
 void connection_reaped(struct accounts *accounts, pid_t process, int status)
 {
 	struct connection *connection;
@@ -262,7 +231,7 @@ void connection_reaped(struct accounts *accounts, pid_t process, int status)
 			if (connection->executor)
 				connection_executor_kill(connection);
 		} else if (connection->executor == process) {
-			executor_reaped(connection, status);
+			connection_executor_reaped(connection, status);
 		} else {
 			continue;
 		}

@@ -72,6 +72,7 @@ struct connection {
 	pid_t process;			  /* 0: it is gone, its executor not yet */
 	pid_t executor;			  /* 0: none that is still there */
 	bool is_executor_killed;	  /* by us */
+	bool is_end_told;		  /* how its executor ends */
 	struct standstill standstill;	  /* of its executor */
 	bool has_begun;			  /* it had its executor; from then on it asks as one does */
 	int socket;			  /* to the process; -1: closed */
@@ -97,6 +98,7 @@ struct accounts {
 	struct log_limit refusals;
 	struct executors *executors;
 	uint64_t silence_looked_ms; /* accounts_silence_look() */
+	uint64_t hung_ms;	    /* when an executor was last ended that was stuck as other tenants' were; 0: none */
 	struct connection_list connections;
 	struct account_list accounts;
 };
@@ -109,9 +111,13 @@ void connection_remove(struct connection *connection);
 void connection_answer(struct accounts *accounts, struct connection *connection);
 /* A process was reaped, which ended so (waitpid): a connection's, its executor, or neither. */
 void connection_reaped(struct accounts *accounts, pid_t process, int status);
-/* Its executor, which is not reaped yet. */
+/* account_ends.c: its executor, which is not reaped yet, and one that is. */
 void connection_executor_kill(struct connection *connection);
-/* Kills executors that have stood still for longer than they may; the connection of one that is stuck ends with it. */
+void connection_executor_reaped(struct connection *connection, int status);
+/*
+ * Kills executors that have stood still for longer than they may. Their connections' processes are told at once, for
+ * the kernel may not let one go that is stuck.
+ */
 void accounts_silence_look(struct accounts *accounts, const struct standstill_limits *limits);
 
 /* The connection's process: the pages that it has mapped by being a copy of the main one are not for it. */

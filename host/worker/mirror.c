@@ -58,7 +58,7 @@ static bool commands_put(struct mirror *mirror)
 		enum ring_status status = ring_reserve(&mirror->commands, header.length, &place);
 
 		if (status == RING_FATAL)
-			mirror_end(mirror, VGPU_ERROR_EXECUTOR_DIED, "the executor broke the command ring");
+			mirror_end(mirror, VGPU_ERROR_EXECUTOR_ENDED, "the executor broke the command ring");
 		mirror->command_waits = status == RING_OK ? 0 : header.length;
 		if (status != RING_OK)
 			break;
@@ -218,7 +218,7 @@ static bool released_send(struct mirror *mirror)
 		return false;
 	/* The relay knows what was used, and checks it. */
 	if (released - mirror->upload_released > mirror->upload_bytes) {
-		mirror_end(mirror, VGPU_ERROR_EXECUTOR_DIED, "the executor broke the upload window");
+		mirror_end(mirror, VGPU_ERROR_EXECUTOR_ENDED, "the executor broke the upload window");
 		return false;
 	}
 	mirror->upload_released = released;
@@ -246,7 +246,7 @@ static bool function_send(struct mirror *mirror)
 		.piece_offset = __atomic_load_n(&header->function_piece_offset, __ATOMIC_RELAXED),
 	};
 	if (function.piece_bytes > mirror->function_bytes) {
-		mirror_end(mirror, VGPU_ERROR_EXECUTOR_DIED, "the executor named more than the function window");
+		mirror_end(mirror, VGPU_ERROR_EXECUTOR_ENDED, "the executor named more than the function window");
 		return false;
 	}
 	delivers = function.use == VGPU_FUNCTION_DELIVER ? function.piece_bytes : 0;
@@ -295,7 +295,7 @@ static bool reply_take(struct mirror *mirror)
 	struct vgpu_record header;
 
 	if (status == RING_FATAL)
-		mirror_end(mirror, VGPU_ERROR_EXECUTOR_DIED, "the executor broke the reply ring");
+		mirror_end(mirror, VGPU_ERROR_EXECUTOR_ENDED, "the executor broke the reply ring");
 	if (status != RING_OK)
 		return false;
 	memcpy(&header, mirror->record, sizeof(header));
@@ -368,7 +368,7 @@ static bool sleep_prepare(struct mirror *mirror)
 		return false;
 	status = ring_prepare_sleep(&mirror->replies);
 	if (status == RING_FATAL)
-		mirror_end(mirror, VGPU_ERROR_EXECUTOR_DIED, "the executor broke the reply ring");
+		mirror_end(mirror, VGPU_ERROR_EXECUTOR_ENDED, "the executor broke the reply ring");
 	return status != RING_EMPTY;
 }
 

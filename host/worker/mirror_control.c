@@ -52,9 +52,25 @@ void mirror_control_take(struct mirror *mirror)
 		mirror_finish(mirror, mirror_error_admit(message.channel.error), "%s", message.channel.text);
 		break;
 	default:
-		mirror_end(mirror, VGPU_ERROR_EXECUTOR_DIED, "the executor sent message %u", message.header.type);
+		mirror_end(mirror, VGPU_ERROR_EXECUTOR_ENDED, "the executor sent message %u", message.header.type);
 	}
 	control_message_release(&message);
+}
+
+/* How the executor has ended, or is about to: one that the kernel does not let go may never hang up. */
+static void end_take(struct mirror *mirror, const struct vgpu_control_channel *word)
+{
+	struct pollfd said = {.fd = mirror->control, .events = POLLIN};
+
+	mirror->end.error = word->error;
+	memcpy(mirror->end.text, word->text, sizeof(mirror->end.text));
+	/* What it has said itself before counts. */
+	while (!mirror->is_finishing && !mirror->is_over && poll(&said, 1, 0) > 0)
+		mirror_control_take(mirror);
+	if (mirror->is_finishing || mirror->is_over)
+		return;
+	mirror->is_end_awaited = true;
+	mirror_finish(mirror, VGPU_ERROR_EXECUTOR_ENDED, "%s", mirror->end.text);
 }
 
 void mirror_answer_take(struct mirror *mirror)
@@ -69,8 +85,7 @@ void mirror_answer_take(struct mirror *mirror)
 		return;
 	}
 	if (answer.header.type == VGPU_CONTROL_EXECUTOR_FAULT) {
-		mirror->end.error = answer.channel.error;
-		memcpy(mirror->end.text, answer.channel.text, sizeof(mirror->end.text));
+		end_take(mirror, &answer.channel);
 		control_message_release(&answer);
 		return;
 	}
@@ -84,7 +99,9 @@ void mirror_answer_take(struct mirror *mirror)
 
 enum vgpu_channel_error mirror_error_admit(uint32_t error)
 {
-	return error == VGPU_ERROR_HOST_MEMORY ? VGPU_ERROR_EXECUTOR_DIED : (enum vgpu_channel_error)error;
+	bool is_executors = error > VGPU_ERROR_NONE && error <= VGPU_ERROR_START_TIMEOUT;
+
+	return is_executors ? (enum vgpu_channel_error)error : VGPU_ERROR_EXECUTOR_DIED;
 }
 
 void mirror_end_await(struct mirror *mirror, uint64_t end_ms)
@@ -98,6 +115,11 @@ void mirror_end_await(struct mirror *mirror, uint64_t end_ms)
 			break;
 		mirror_answer_take(mirror);
 	}
-	if (mirror->is_end_awaited && mirror->end.error == VGPU_ERROR_HOST_MEMORY)
+	if (!mirror->is_end_awaited)
+		return;
+	if (mirror->end.error)
 		mirror->status = mirror->end;
+	/* One that hangs up and stays. Where the main process has ended the worker stops, and it is nobody's fault. */
+	else if (mirror->accounts >= 0)
+		mirror->status.error = VGPU_ERROR_EXECUTOR_ENDED;
 }

@@ -11,7 +11,7 @@ void mirror_control_take(struct mirror *mirror);
 /* The same of the main process's. */
 void mirror_answer_take(struct mirror *mirror);
 
-/* The error that an executor says; that it was killed for want of memory is the main process's to say. */
+/* The error that an executor says; how it has ended is the main process's to say. */
 enum vgpu_channel_error mirror_error_admit(uint32_t error);
 
 /* Waits until then (link_now_ms), until the main process has said how the executor has ended, where that is awaited. */

@@ -82,17 +82,21 @@ static bool start_send(struct mirror *mirror, const struct mirror_plan *plan, in
 static bool ready_await(struct mirror *mirror)
 {
 	struct pollfd waits[] = {{.fd = mirror->control, .events = POLLIN},
-				 {.fd = mirror->link->socket, .events = POLLRDHUP}};
+				 {.fd = mirror->link->socket, .events = POLLRDHUP},
+				 {.fd = mirror->accounts, .events = POLLIN}};
 	struct control_message message;
 	int received;
 
-	if (poll(waits, 2, START_MS) <= 0) {
+	if (poll(waits, 3, START_MS) <= 0) {
 		mirror_end(mirror, VGPU_ERROR_START_TIMEOUT, "the executor did not become ready in time");
 		return false;
 	}
+	/* How it has ended: there is nothing else that the main process could say now. */
+	if (waits[2].revents && poll(waits, 1, 0) <= 0)
+		mirror_answer_take(mirror);
 	received = waits[0].revents ? control_receive(mirror->control, &message) : 0;
 	if (received <= 0) {
-		mirror->is_end_awaited = waits[0].revents;
+		mirror->is_end_awaited |= waits[0].revents != 0;
 		mirror_end(mirror, VGPU_ERROR_EXECUTOR_DIED, "the executor did not start");
 		return false;
 	}
@@ -102,7 +106,7 @@ static bool ready_await(struct mirror *mirror)
 	if (message.header.type == VGPU_CONTROL_EXECUTOR_FAILED)
 		mirror_end(mirror, mirror_error_admit(message.channel.error), "%s", message.channel.text);
 	else
-		mirror_end(mirror, VGPU_ERROR_EXECUTOR_DIED, "the executor did not start");
+		mirror_end(mirror, VGPU_ERROR_EXECUTOR_ENDED, "the executor sent message %u", message.header.type);
 	return false;
 }
 

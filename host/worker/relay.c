@@ -138,7 +138,7 @@ static bool replies_put(struct relay *relay)
 		progress = true;
 	}
 	if (found < 0)
-		relay_fault(relay, VGPU_ERROR_PROTOCOL, "the worker sent a record that is none");
+		relay_fault(relay, VGPU_ERROR_EXECUTOR_DIED, "the worker sent a record that is none");
 	records_tell(in, &relay->link);
 	return progress;
 }
@@ -295,7 +295,7 @@ static void frame_take(struct relay *relay, const struct link_view *view)
 		break;
 	}
 	if (!is_valid)
-		relay_fault(relay, VGPU_ERROR_PROTOCOL, "the worker sent a frame of type %d that is malformed",
+		relay_fault(relay, VGPU_ERROR_EXECUTOR_DIED, "the worker sent a frame of type %d that is malformed",
 			    view->type);
 }
 

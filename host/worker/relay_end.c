@@ -20,8 +20,8 @@ void relay_fault(struct relay *relay, enum vgpu_channel_error error, const char 
 
 enum vgpu_channel_error relay_error_admit(uint32_t error, enum vgpu_channel_error otherwise)
 {
-	bool is_workers =
-		(error > VGPU_ERROR_NONE && error <= VGPU_ERROR_START_TIMEOUT) || error == VGPU_ERROR_HOST_MEMORY;
+	bool is_workers = (error > VGPU_ERROR_NONE && error <= VGPU_ERROR_START_TIMEOUT) ||
+			  (error >= VGPU_ERROR_HOST_MEMORY && error <= VGPU_ERROR_EXECUTOR_HUNG);
 
 	return is_workers ? (enum vgpu_channel_error)error : otherwise;
 }

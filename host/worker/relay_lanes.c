@@ -96,7 +96,7 @@ bool relay_lanes_connect(struct relay *relay, const struct relay_connect_plan *p
 	char text[VGPU_CONTROL_TEXT_BYTES] = "";
 
 	if (offer->count == 0 || offer->count > relay->lanes_wanted || is_offered) {
-		relay_fault(relay, VGPU_ERROR_PROTOCOL, "the worker offers %u lanes", offer->count);
+		relay_fault(relay, VGPU_ERROR_EXECUTOR_DIED, "the worker offers %u lanes", offer->count);
 		return false;
 	}
 	is_offered = true;
@@ -176,5 +176,8 @@ void relay_lanes_end(struct relay *relay)
 		if (lanes[i].is_started)
 			pthread_join(lanes[i].thread, NULL);
 		link_destroy(&lanes[i].link);
+		lanes[i].is_started = false;
 	}
+	connected = 0;
+	is_offered = false;
 }

@@ -78,36 +78,32 @@ CUresult fatbin_read(const void *data, size_t bytes, struct image *image)
 	const unsigned char *best_payload = NULL;
 	struct fatbin_entry best = {0}, entry;
 	bool others = false, parts = false;
+	struct fatbin_entries entries;
 	struct fatbin_header header;
-	size_t size, offset;
+	const unsigned char *payload;
 	CUresult result;
+	int found;
 
-	if (bytes < sizeof(header) || !fatbin_bytes(data, &size) || size > bytes)
+	if (!fatbin_entries_begin(&entries, data, bytes))
 		return CUDA_ERROR_INVALID_IMAGE;
 	memcpy(&header, data, sizeof(header));
 	if (header.version != FATBIN_VERSION)
 		return CUDA_ERROR_INVALID_IMAGE;
-	for (offset = header.header_bytes; offset < size; offset += entry.header_bytes + entry.payload_bytes) {
-		const unsigned char *start = (const unsigned char *)data + offset;
-
-		if (size - offset < sizeof(entry))
-			return CUDA_ERROR_INVALID_IMAGE;
-		memcpy(&entry, start, sizeof(entry));
-		if (entry.header_bytes < sizeof(entry) || entry.header_bytes > size - offset ||
-		    entry.payload_bytes > size - offset - entry.header_bytes)
-			return CUDA_ERROR_INVALID_IMAGE;
+	while ((found = fatbin_entries_next(&entries, &entry, &payload)) > 0) {
 		if (entry.kind != FATBIN_KIND_PTX || entry.architecture > DEVICE_SM) {
 			others = true;
 		} else if (entry.flags & ENTRY_FLAG_PART) {
-			result = entry_add(&entry, start + entry.header_bytes, image);
+			result = entry_add(&entry, payload, image);
 			if (result)
 				return result;
 			parts = true;
 		} else if (!best_payload || entry.architecture > best.architecture) {
 			best = entry;
-			best_payload = start + entry.header_bytes;
+			best_payload = payload;
 		}
 	}
+	if (found < 0)
+		return CUDA_ERROR_INVALID_IMAGE;
 	if (best_payload)
 		return entry_add(&best, best_payload, image);
 	if (parts)

@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 #include "cuda_abi.h"
-#include "graph_calls.h"
+#include "graph_run.h"
 #include "increment.h"
 
 CUresult cuGraphMemcpyNodeSetParams(CUgraphNode node, const CUDA_MEMCPY3D *copy);
@@ -24,13 +24,10 @@ CUresult cuArray3DCreate_v2(CUarray *array, const CUDA_ARRAY3D_DESCRIPTOR *descr
 CUresult cuArrayDestroy(CUarray array);
 CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned int flags);
 
-#define WORKS(call) assert_int_equal(call, CUDA_SUCCESS)
-
 /* Several pieces of what crosses at a time, the last of them a small one. */
 #define WORDS 100001u
 #define BYTES (WORDS * sizeof(uint32_t))
 
-extern CUstream stream;
 extern CUdeviceptr device, other;
 extern uint32_t *in, *out;
 
@@ -39,8 +36,6 @@ void words_set(uint32_t *words, uint32_t value);
 void words_expect(const uint32_t *words, uint32_t value);
 void increment_launch_in(CUstream where, CUdeviceptr words);
 void increment_launch(CUdeviceptr words);
-CUgraphExec instantiate(CUgraph graph);
-void run(CUgraphExec exec);
 size_t node_count(CUgraph graph);
 /* in -> device, where a kernel increments, -> out */
 CUgraph capture(void);

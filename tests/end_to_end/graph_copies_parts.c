@@ -40,20 +40,6 @@ void increment_launch(CUdeviceptr words)
 	increment_launch_in(stream, words);
 }
 
-CUgraphExec instantiate(CUgraph graph)
-{
-	CUgraphExec exec = NULL;
-
-	WORKS(cuGraphInstantiateWithFlags(&exec, graph, 0));
-	return exec;
-}
-
-void run(CUgraphExec exec)
-{
-	WORKS(cuGraphLaunch(exec, stream));
-	WORKS(cuStreamSynchronize(stream));
-}
-
 size_t node_count(CUgraph graph)
 {
 	size_t count = 0;

@@ -11,9 +11,8 @@
 #include <cmocka.h>
 
 #include "cuda_abi.h"
-#include "graph_calls.h"
+#include "graph_run.h"
 
-#define WORKS(call)   assert_int_equal(call, CUDA_SUCCESS)
 #define INVALID(call) assert_int_equal(call, CUDA_ERROR_INVALID_VALUE)
 
 #define WORDS	 1000u
@@ -32,7 +31,6 @@ struct scaling {
 extern const char scale_image[];
 
 extern CUcontext context;
-extern CUstream stream;
 extern CUfunction scale;
 extern CUdeviceptr first, second, third;
 extern uint32_t *pinned;
@@ -47,8 +45,6 @@ CUDA_MEMCPY3D copy_of(CUdeviceptr to, CUdeviceptr from);
 CUgraphNode add_copy(CUgraph graph, CUgraphNode dependency, CUdeviceptr to, CUdeviceptr from);
 void expect_words(CUdeviceptr at, uint32_t value);
 void clear(void);
-CUgraphExec instantiate(CUgraph graph);
-void run(CUgraphExec exec);
 void expect_type(CUgraphNode node, CUgraphNodeType expected);
 
 /* Tests of graph_nodes_kinds.c. */

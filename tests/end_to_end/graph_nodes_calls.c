@@ -122,20 +122,6 @@ void clear(void)
 	WORKS(cuCtxSynchronize());
 }
 
-CUgraphExec instantiate(CUgraph graph)
-{
-	CUgraphExec exec = NULL;
-
-	WORKS(cuGraphInstantiateWithFlags(&exec, graph, 0));
-	return exec;
-}
-
-void run(CUgraphExec exec)
-{
-	WORKS(cuGraphLaunch(exec, stream));
-	WORKS(cuStreamSynchronize(stream));
-}
-
 void expect_type(CUgraphNode node, CUgraphNodeType expected)
 {
 	CUgraphNodeType type;

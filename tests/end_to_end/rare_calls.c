@@ -5,6 +5,7 @@
  */
 #include <stdatomic.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "answers.h"
 #include "graph_calls.h"

@@ -59,6 +59,7 @@ class Mediator:
         self.directory = Path(directory)
         self.socket = self.directory / 'mediator.sock'
         self.log = self.directory / 'mediator.log'
+        self.configuration = self.directory / 'mediator.conf'
         self.driver = driver or self.build / 'softgpu' / 'driver' / 'libsoftgpu.so.1'
         self.options = options
         self.environment = environment or {}
@@ -68,6 +69,8 @@ class Mediator:
         command = [str(self.build / 'host' / 'mediator' / 'mediator_phase3'), '--socket', str(self.socket),
                    '--driver', str(self.driver), '--executor', str(self.build / 'host' / 'executor' / 'cuda-executor'),
                    '--log', str(self.log), '--heartbeat', '1', *self.options]
+        if self.configuration.exists():
+            command += ['--config', str(self.configuration)]
         # The log goes on where an earlier start of this mediator left it.
         before = len(self.text())
         self.process = subprocess.Popen(command, env={**os.environ, **self.environment}, cwd=self.directory,
@@ -81,6 +84,15 @@ class Mediator:
             self.close()
             raise
         return self
+
+    def configure(self, text):
+        """Its settings, in a file: before it is started, or again, which it reads at once."""
+        self.configuration.write_text(text)
+        if self.process and self.process.poll() is None:
+            line = 'The configuration was read again'
+            before = self.text().count(line)
+            self.process.send_signal(signal.SIGHUP)
+            wait_until(lambda: self.text().count(line) > before, 'the settings are read')
 
     def stop(self, how=signal.SIGTERM, seconds=PATIENCE):
         if self.process and self.process.poll() is None:

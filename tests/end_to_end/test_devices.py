@@ -5,15 +5,13 @@ import json
 import os
 import signal
 import subprocess
-import tempfile
 import time
 import unittest
-from pathlib import Path
 
 import tap
 from stack import PATIENCE, Mediator, build_directory, wait_until
 from test_admin import admin
-from test_schedule import Tenants, lines_of
+from test_schedule import Tenants
 from test_schedule import end as programs_end
 
 BUILD = build_directory()
@@ -197,27 +195,25 @@ class ReachingTheHost(unittest.TestCase):
     program = BUILD / 'examples' / 'vector_add', 1000
 
     def test_refused_until_it_is_allowed(self):
-        with tempfile.TemporaryDirectory(prefix='vgpu-test-') as folder:
-            configuration = Path(folder) / 'mediator.conf'
-            configuration.write_text('# as installed\n')
-            with Mediator('--config', str(configuration), environment=self.environment) as mediator:
-                mediator.wait_for_line('CUDA is not available: GPU 0: kernels reach .* uvm_disable_hmm=1, '
-                                       'or set allow-pageable-access')
-                done = mediator.run(*self.program)
-                self.assertNotEqual(done.returncode, 0)
-                self.assertIn('kernels reach all memory of their process', done.stderr)
-                checks = {row['check']: row for row in mediator.admin('show-health', code=7)}
-                self.assertFalse(checks['driver']['good'])
-                self.assertIn('allow-pageable-access', checks['driver']['text'])
-                self.assertEqual([gpu['fault'] for gpu in mediator.admin('scan-gpus')],
-                                 ["kernels reach the host's memory"])
-                self.assertNotIn('executor pid', mediator.text())
-                configuration.write_text('allow-pageable-access = yes\n')
-                mediator.process.send_signal(signal.SIGHUP)
-                mediator.wait_for_line('warning GPU 0: kernels reach all memory of their process')
-                done = mediator.run(*self.program)
-                self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-                self.assertEqual(len(mediator.admin('scan-gpus')), 1)
+        mediator = Mediator(environment=self.environment)
+        mediator.configure('# as installed\n')
+        with mediator:
+            mediator.wait_for_line('CUDA is not available: GPU 0: kernels reach .* uvm_disable_hmm=1, '
+                                   'or set allow-pageable-access')
+            done = mediator.run(*self.program)
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn('kernels reach all memory of their process', done.stderr)
+            checks = {row['check']: row for row in mediator.admin('show-health', code=7)}
+            self.assertFalse(checks['driver']['good'])
+            self.assertIn('allow-pageable-access', checks['driver']['text'])
+            self.assertEqual([gpu['fault'] for gpu in mediator.admin('scan-gpus')],
+                             ["kernels reach the host's memory"])
+            self.assertNotIn('executor pid', mediator.text())
+            mediator.configure('allow-pageable-access = yes\n')
+            mediator.wait_for_line('warning GPU 0: kernels reach all memory of their process')
+            done = mediator.run(*self.program)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            self.assertEqual(len(mediator.admin('scan-gpus')), 1)
 
     def test_others_are_used(self):
         with Mediator() as mediator:

@@ -333,17 +333,12 @@ class Limits(unittest.TestCase):
                 program.communicate()
 
     def test_changed_while_running(self):
-        with Tenants() as tenants:
-            path = Path(tenants.folder.name) / 'mediator.conf'
-            path.write_text('')
-            tenants.mediator.options += ('--config', str(path))
-            tenants.mediator.stop()
-            tenants.mediator.start()
-            path.write_text('tenant = program:changing memory-mib=32\n')
+        tenants = Tenants()
+        tenants.mediator.configure('')
+        with tenants:
             program = tenants.spawn_told('changing')
             tenants.mediator.wait_for_line('process \\d+ \\(changing\\) connected')
-            tenants.mediator.process.send_signal(signal.SIGHUP)
-            tenants.mediator.wait_for_line('configuration was read again')
+            tenants.mediator.configure('tenant = program:changing memory-mib=32\n')
             self.assertLessEqual(tenants.told(program), 32 << 20)
             end(program)
 

@@ -82,18 +82,14 @@ class Stopped(unittest.TestCase):
 
     def test_changed_while_running(self):
         """One that was told to be left alone, for a debugger, is ended when that is over."""
-        with Tenants() as tenants:
-            path = Path(tenants.folder.name) / 'mediator.conf'
-            path.write_text('executor-silence = 0\n')
-            tenants.mediator.options += ('--config', str(path))
-            tenants.mediator.stop()
-            tenants.mediator.start()
+        tenants = Tenants()
+        tenants.mediator.configure('executor-silence = 0\n')
+        with tenants:
             bad, executor = self.computing(tenants, 'bad')
             os.kill(executor, signal.SIGSTOP)
             time.sleep(6)
             self.assertIsNone(bad.poll())
-            path.write_text('executor-silence = 500\n')
-            tenants.mediator.process.send_signal(signal.SIGHUP)
+            tenants.mediator.configure('executor-silence = 500\n')
             output, _ = bad.communicate(timeout=60 * PATIENCE_FACTOR)
             self.assertIn('CUDA_ERROR_DEVICE_UNAVAILABLE', output)
             wait_until(lambda: not Path(f'/proc/{executor}').exists(), 'the executor is gone')
@@ -139,15 +135,14 @@ class Stopped(unittest.TestCase):
 class Stuck(unittest.TestCase):
     """In a call of the driver that no signal ends; the sandbox would not let the test's driver sleep so."""
 
-    def end_all(self, names):
+    def end_all(self, names, **environment):
         """Their programs, which are stuck at once, each begun when those before are; the mediator, while it is there."""
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        configuration = Path(folder.name) / 'mediator.conf'
-        configuration.write_text('executor-stuck = 0\n')
-        tenants = Tenants('--executor', str(executor_without_sandbox(folder.name)), '--config', str(configuration),
-                          '--quarantine-faults', '1', '--quarantine-local', 'yes', '--slice', '100', driver=DRIVER,
-                          environment={'VGPU_EXECUTOR_STUCK': '1'})
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        tenants = Tenants('--executor', str(executor_without_sandbox(self.folder.name)), '--quarantine-faults', '1',
+                          '--quarantine-local', 'yes', '--slice', '100', driver=DRIVER,
+                          environment={'VGPU_EXECUTOR_STUCK': '1', **environment})
+        tenants.mediator.configure('executor-stuck = 0\n')
         tenants.__enter__()
         self.addCleanup(tenants.__exit__)
         programs = []
@@ -155,8 +150,7 @@ class Stuck(unittest.TestCase):
             programs.append(tenants.spawn(name, 'memory'))
             # One that does not answer keeps nobody from the GPU, also where a slice is over before who comes asks.
             wait_until(lambda: sum(is_stuck(pid) for pid in tenants.mediator.executors()) == len(programs), 'it sleeps')
-        configuration.write_text('executor-stuck = 2\n')
-        tenants.mediator.process.send_signal(signal.SIGHUP)
+        tenants.mediator.configure('executor-stuck = 2\n')
         for program in programs:
             self.assertIn('CUDA_ERROR_DEVICE_UNAVAILABLE', program.communicate(timeout=60 * PATIENCE_FACTOR)[0])
         wait_until(lambda: not tenants.mediator.executors(), 'they are gone')
@@ -177,12 +171,46 @@ class Stuck(unittest.TestCase):
         mediator = self.end_all(['one', 'two'])
         self.assertEqual(mediator.text().count(f'GPU 0: {WHAT}'), 1)
         self.assertNotIn('quarantined', mediator.text())
-        gpus, = (check for check in mediator.admin('show-health', code=7) if check['check'] == 'gpus')
-        self.assertEqual((gpus['good'], gpus['text']), (False, f'GPU 0: {WHAT}'))
+        self.told(mediator, f'GPU 0: {WHAT}')
         self.assertEqual(mediator.admin('scan-gpus')[0]['fault'], WHAT)
         mediator.admin('clear-gpu', '0')
         self.assertEqual(mediator.admin('scan-gpus')[0]['fault'], '')
         mediator.admin('clear-gpu', '0', code=6)
+
+    def told(self, mediator, text):
+        """What operators are told of all GPUs; nothing: all is well."""
+        gpus, = (check for check in mediator.admin('show-health', code=7 if text else 0) if check['check'] == 'gpus')
+        self.assertEqual(gpus['good'], not text)
+        if text:
+            self.assertEqual(gpus['text'], text)
+
+    def gpus(self, mediator):
+        """Their last digits and faults, in the order of their numbers."""
+        return [(gpu['uuid'][-1], gpu['fault']) for gpu in mediator.admin('scan-gpus')]
+
+    def test_other_numbers(self):
+        """After a reload, when devices have gone and come: what was wrong is with the GPU, whatever number it has."""
+        mediator = self.end_all(['one', 'two'], SOFTGPU_DEVICES='3')
+        self.assertEqual(self.gpus(mediator), [('1', WHAT), ('2', ''), ('3', '')])
+        executor = executor_without_sandbox(self.folder.name)
+        as_before = executor.read_text()
+
+        def see(devices, allowed):
+            # The driver is looked at again when such a setting changes.
+            executor.write_text(as_before.replace('exec ', f'CUDA_VISIBLE_DEVICES={devices} exec '))
+            mediator.configure(f'allow-pageable-access = {allowed}\n')
+            wait_until(lambda: len(mediator.admin('scan-gpus')) == len(devices.split(',')), 'other devices are found')
+
+        see('1,2', 'yes')
+        self.assertEqual(self.gpus(mediator), [('2', ''), ('3', '')])
+        self.told(mediator, '')
+        see('2', 'no')
+        see('1,0', 'yes')
+        self.assertEqual(self.gpus(mediator), [('2', ''), ('1', WHAT)])
+        self.told(mediator, f'GPU 1: {WHAT}')
+        mediator.admin('clear-gpu', '0', code=6)
+        mediator.admin('clear-gpu', '1')
+        self.told(mediator, '')
 
 
 if __name__ == '__main__':

@@ -254,6 +254,14 @@ bool peer_take(struct peer *peer, struct vgpu_record *ret_header)
 	return true;
 }
 
+void peer_replies_drop(struct peer *peer)
+{
+	while (ring_take(&peer->replies, peer->reply, sizeof(peer->reply)) == RING_OK) {
+	}
+	if (ring_producer_waits(&peer->replies))
+		doorbell_ring(peer);
+}
+
 uint32_t peer_call(struct peer *peer, uint16_t opcode, uint32_t context, const void *payload, size_t bytes)
 {
 	struct vgpu_record header;

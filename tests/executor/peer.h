@@ -90,6 +90,9 @@ bool peer_post(struct peer *peer, uint16_t opcode, uint16_t flags, uint32_t cont
 /* Takes the next record of the reply ring; false: none came in time, or the executor has ended. */
 bool peer_take(struct peer *peer, struct vgpu_record *ret_header);
 
+/* Takes all replies that are there, and tells an executor that waits for room. */
+void peer_replies_drop(struct peer *peer);
+
 /*
  * Posts with REPLY and takes replies until its own; the result, the payload in peer->reply. PRINT text is
  * collected in peer->printed. UINT32_MAX: the executor has ended.

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The strict driver's arrays, textures and surfaces: texels lie densely in the process's own memory. */
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "strict_export.h"
+#include "strict_misuse.h"
 
 #define ENTRIES_MAX 4096
 #define BYTES_MAX   (1ull << 24) /* of one array: the "device" is no larger */
@@ -28,19 +28,13 @@ static struct entry entries[ENTRIES_MAX];
 CUresult cuStreamQuery(CUstream stream);
 CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr destination, CUdeviceptr source, size_t bytes, CUstream stream);
 
-static _Noreturn void misuse(const char *what)
-{
-	fprintf(stderr, "strict driver: %s\n", what);
-	abort();
-}
-
 static struct entry *live(uintptr_t handle, enum kind kind)
 {
 	struct entry *entry = (struct entry *)handle;
 
 	if (entry < entries || entry >= entries + ENTRIES_MAX || (handle - (uintptr_t)entries) % sizeof(struct entry) ||
 	    entry->kind != kind)
-		misuse("a handle of an array, a texture or a surface that is none");
+		strict_misuse("a handle of an array, a texture or a surface that is none");
 	return entry;
 }
 
@@ -114,7 +108,7 @@ EXPORT(cuArrayDestroy, CUarray array)
 	struct entry *entry = live((uintptr_t)array, ARRAY);
 
 	if (entry->owner)
-		misuse("cuArrayDestroy of a level");
+		strict_misuse("cuArrayDestroy of a level");
 	end(entry);
 	return CUDA_SUCCESS;
 }
@@ -136,7 +130,7 @@ EXPORT(cuMipmappedArrayCreate, CUmipmappedArray *mipmap, const CUDA_ARRAY3D_DESC
 		level.Height = level.Height ? at_least_one(level.Height >> i) : 0;
 		entry->levels[i] = make(ARRAY);
 		if (!entry->levels[i] || !describe(entry->levels[i], &level))
-			misuse("out of arrays");
+			strict_misuse("out of arrays");
 		entry->levels[i]->owner = entry;
 	}
 	*mipmap = (CUmipmappedArray)entry;
@@ -189,7 +183,7 @@ static bool side_read(struct side *side, CUmemorytype type, uintptr_t host, CUde
 		return true;
 	}
 	if (type != CU_MEMORYTYPE_DEVICE)
-		misuse("a memory type that depends on addresses");
+		strict_misuse("a memory type that depends on addresses");
 	/* Enough for the tests: closely packed. */
 	if (x || y || z || pitch != copy->WidthInBytes || copy->Depth != 1 || pitch > BYTES_MAX ||
 	    copy->Height > BYTES_MAX / (pitch + 1) ||
@@ -225,16 +219,16 @@ EXPORT(cuTexObjectCreate, CUtexObject *texture, const CUDA_RESOURCE_DESC *resour
 
 	(void)view;
 	if (resource->flags)
-		misuse("flags of a resource");
+		strict_misuse("flags of a resource");
 	for (size_t i = 0; i < sizeof(description->reserved) / sizeof(description->reserved[0]); i++)
 		if (description->reserved[i])
-			misuse("reserved fields of a texture");
+			strict_misuse("reserved fields of a texture");
 	if (resource->resType == CU_RESOURCE_TYPE_ARRAY)
 		live((uintptr_t)resource->res.array.hArray, ARRAY);
 	else if (resource->resType == CU_RESOURCE_TYPE_MIPMAPPED_ARRAY)
 		live((uintptr_t)resource->res.mipmap.hMipmappedArray, MIPMAP);
 	else if (resource->resType != CU_RESOURCE_TYPE_LINEAR && resource->resType != CU_RESOURCE_TYPE_PITCH2D)
-		misuse("a type of resource that there is not");
+		strict_misuse("a type of resource that there is not");
 	entry = make(TEXTURE);
 	if (!entry)
 		return CUDA_ERROR_OUT_OF_MEMORY;

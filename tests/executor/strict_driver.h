@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "strict_export.h"
+#include "strict_misuse.h"
 
 enum kind { FREE, CONTEXT, STREAM, EVENT, MODULE, FUNCTION, LIBRARY, KERNEL, POOL, TEXTURE_REFERENCE };
 
@@ -22,9 +23,6 @@ struct object {
 
 extern struct object *strict_current; /* context; NULL: none */
 extern unsigned strict_prints_waiting;
-
-/* Ends the process. */
-_Noreturn void strict_misuse(const char *what);
 
 /* strict_start.c: what cuInit does, and whether kernels reach the process's memory then. */
 CUresult strict_start(void);

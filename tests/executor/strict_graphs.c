@@ -5,11 +5,10 @@
  */
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "strict_export.h"
+#include "strict_misuse.h"
 
 #define GRAPHS_MAX 1024
 #define NODES_MAX  64
@@ -45,19 +44,13 @@ bool strict_graphs_launch(CUfunction function, CUstream stream);
 uint64_t strict_graphs_capture(CUstream stream, uint64_t joined);
 uint64_t strict_capture_of(CUstream stream);
 
-static _Noreturn void misuse(const char *what)
-{
-	fprintf(stderr, "strict driver: %s\n", what);
-	abort();
-}
-
 static struct graph *live(const void *handle, enum kind kind)
 {
 	struct graph *graph = (struct graph *)(uintptr_t)handle;
 
 	if (graph < graphs || graph >= graphs + GRAPHS_MAX || ((uintptr_t)graph - (uintptr_t)graphs) % sizeof(*graph) ||
 	    graph->kind != kind)
-		misuse("a handle of a graph that is none");
+		strict_misuse("a handle of a graph that is none");
 	return graph;
 }
 
@@ -67,7 +60,7 @@ static struct node *live_node(CUgraphNode handle)
 
 	if ((uintptr_t)node < (uintptr_t)graphs || (uintptr_t)node >= (uintptr_t)(graphs + GRAPHS_MAX) ||
 	    node->graph->kind != GRAPH || node < node->graph->nodes || node >= node->graph->nodes + node->graph->count)
-		misuse("a handle of a node that is none");
+		strict_misuse("a handle of a node that is none");
 	return node;
 }
 

@@ -58,12 +58,6 @@ static void end_check(const char *what)
 	assert_true(end.text[0]);
 }
 
-static void replies_drain(void)
-{
-	while (ring_take(&peer.replies, peer.reply, sizeof(peer.reply)) == RING_OK) {
-	}
-}
-
 /* A request, then a question: it is answered, or the executor has ended in order and a new one is there. */
 static void request_try(const struct victim_shape *shape, const void *payload, size_t bytes)
 {
@@ -182,7 +176,7 @@ static void random_requests(void **state)
 		}
 		if (i % 64 == 0)
 			request_try(&victim_shapes[1], "\0\0\0\0\0\0\0", 8);
-		replies_drain();
+		peer_replies_drop(&peer);
 	}
 	assert_false(peer_close(&peer).by_signal);
 }

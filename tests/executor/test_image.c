@@ -123,6 +123,9 @@ static void sound_images_pass(void **state)
 	(void)state;
 	assert_true(check(image_elf_is_sound, &fatbin.elf, sizeof(fatbin.elf)));
 	assert_true(check(image_fatbin_is_sound, &fatbin, sizeof(fatbin)));
+	/* Shared memory, which takes no room in the file. */
+	fatbin.elf.sections[2] = (Elf64_Shdr){.sh_type = SHT_LOPROC + 0xa, .sh_offset = 64, .sh_size = 1 << 16};
+	assert_true(check(image_elf_is_sound, &fatbin.elf, sizeof(fatbin.elf)));
 	assert_true(check(image_ptx_is_sound, ".version 8.0\n\t// \xc3\xa4\r\n", 20));
 }
 

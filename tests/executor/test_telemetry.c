@@ -18,12 +18,11 @@
 #include <cmocka.h>
 
 #include "nvml_functions.h"
+#include "nvml_call.h"
 #include "peer.h"
 #include "vgpu_nvml.h"
 
 #define DEVICES		 3 /* of the fake library */
-#define ELEMENTS	 6
-#define WORDS_MAX	 2048
 #define RANDOM_REQUESTS	 6000
 #define TENANT_PROCESSES 100
 #define PROCESS_BYTES	 (1ull << 20)
@@ -42,59 +41,6 @@ static uint64_t random_next(void)
 	random_state ^= random_state << 25;
 	random_state ^= random_state >> 27;
 	return random_state * 0x2545f4914f6cdd1dull;
-}
-
-/* A request of one function, as words. */
-struct call {
-	uint64_t words[WORDS_MAX];
-	size_t count;
-};
-
-static void word_add(struct call *call, uint64_t word)
-{
-	assert_true(call->count < WORDS_MAX);
-	call->words[call->count++] = word;
-}
-
-static void bytes_add(struct call *call, size_t bytes, uint32_t first_word)
-{
-	word_add(call, first_word);
-	for (size_t at = 8; at < bytes; at += 8)
-		word_add(call, 0);
-}
-
-/* What an honest guest sends. */
-static void call_make(struct call *call, const struct nvml_function *function)
-{
-	uint32_t present = 0;
-
-	*call = (struct call){.count = 1};
-	for (unsigned i = 0; i < function->parameter_count; i++) {
-		const struct nvml_parameter *parameter = &function->parameters[i];
-
-		present |= 1u << i;
-		switch (parameter->role) {
-		case NVML_ROLE_DEVICE:
-			word_add(call, 0);
-			break;
-		case NVML_ROLE_IN:
-			word_add(call, parameter->maximum);
-			break;
-		case NVML_ROLE_SIZE:
-		case NVML_ROLE_COUNT:
-			word_add(call, ELEMENTS);
-			break;
-		case NVML_ROLE_VERSIONED:
-			bytes_add(call, parameter->versions[0] & 0xffffff, parameter->versions[0]);
-			break;
-		case NVML_ROLE_VALUES:
-			bytes_add(call, (size_t)ELEMENTS * parameter->bytes, 0);
-			break;
-		default:
-			break;
-		}
-	}
-	call->words[0] = function->number | (uint64_t)present << 32;
 }
 
 /* Greets as a process that wants telemetry; how many devices there are. */
@@ -137,7 +83,7 @@ static int32_t request_send(uint16_t opcode, const void *payload, size_t bytes)
 	return reply.result;
 }
 
-static int32_t call_send(const struct call *call)
+static int32_t call_send(const struct nvml_call *call)
 {
 	return request_send(VGPU_OPCODE_NVML_CALL, call->words, call->count * sizeof(call->words[0]));
 }
@@ -157,9 +103,9 @@ static void honest_calls_are_answered(void **state)
 	telemetry_open();
 	for (size_t i = 0; i < nvml_function_count; i++) {
 		int32_t expected = nvml_functions[i].is_local_only ? NVML_ERROR_NOT_SUPPORTED : NVML_SUCCESS;
-		struct call call;
+		struct nvml_call call;
 
-		call_make(&call, &nvml_functions[i]);
+		nvml_call_make(&call, &nvml_functions[i]);
 		/* The peer starts executors as those of a VM. */
 		assert_int_equal(call_send(&call), expected);
 	}
@@ -169,7 +115,7 @@ static void honest_calls_are_answered(void **state)
 static void other_modes_are_refused(void **state)
 {
 	const struct vgpu_snapshot_request snapshot = {0};
-	struct call call;
+	struct nvml_call call;
 
 	(void)state;
 	telemetry_open();
@@ -179,7 +125,7 @@ static void other_modes_are_refused(void **state)
 	assert_int_equal(peer_call(&peer, VGPU_CALL_cuCtxSynchronize, 0, NULL, 0), UINT32_MAX);
 	expect_fault();
 	peer_open(&peer);
-	call_make(&call, &nvml_functions[0]);
+	nvml_call_make(&call, &nvml_functions[0]);
 	assert_int_equal(call_send(&call), -1);
 	expect_fault();
 }
@@ -197,14 +143,14 @@ static void devices_are_those_of_cuda(void **state)
 static void devices_are_checked(void **state)
 {
 	const uint64_t wrong[] = {DEVICES, 64, 1ull << 32, UINT64_MAX};
-	struct call call;
+	struct nvml_call call;
 
 	(void)state;
 	telemetry_open();
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		const struct vgpu_nvml_device_request request = {.device = (uint32_t)(wrong[i] | DEVICES)};
 
-		call_make(&call, nvml_function_find(NVML_FUNCTION_nvmlDeviceGetName));
+		nvml_call_make(&call, nvml_function_find(NVML_FUNCTION_nvmlDeviceGetName));
 		call.words[1] = wrong[i];
 		assert_int_equal(call_send(&call), NVML_ERROR_INVALID_ARGUMENT);
 		assert_int_equal(request_send(VGPU_OPCODE_NVML_MEMORY, &request, sizeof(request)),
@@ -221,7 +167,7 @@ static void wrong_lengths_are_faults(void **state)
 {
 	const uint16_t opcodes[] = {VGPU_OPCODE_NVML_CALL, VGPU_OPCODE_NVML_MEMORY, VGPU_OPCODE_NVML_PROCESSES,
 				    VGPU_OPCODE_NVML_UTILIZATION};
-	struct call call;
+	struct nvml_call call;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(opcodes) / sizeof(opcodes[0]); i++) {
@@ -230,9 +176,9 @@ static void wrong_lengths_are_faults(void **state)
 		expect_fault();
 	}
 	for (size_t i = 0; i < nvml_function_count; i++) {
-		call_make(&call, &nvml_functions[i]);
+		nvml_call_make(&call, &nvml_functions[i]);
 		if (i % 2)
-			word_add(&call, 0);
+			nvml_call_word_add(&call, 0);
 		else
 			call.count = random_next() % call.count;
 		telemetry_open();
@@ -267,7 +213,7 @@ static void hostile_lengths_are_faults(void **state)
 {
 	const uint64_t lengths[] = {UINT64_MAX, 1ull << 32, 0x7fffffff, 65536, 0x0100ffff};
 	unsigned checked = 0;
-	struct call call;
+	struct nvml_call call;
 
 	(void)state;
 	for (size_t i = 0; i < nvml_function_count; i++) {
@@ -275,7 +221,7 @@ static void hostile_lengths_are_faults(void **state)
 
 		if (!word)
 			continue;
-		call_make(&call, &nvml_functions[i]);
+		nvml_call_make(&call, &nvml_functions[i]);
 		call.words[word] = lengths[checked++ % (sizeof(lengths) / sizeof(lengths[0]))];
 		telemetry_open();
 		assert_int_equal(call_send(&call), -1);
@@ -288,12 +234,12 @@ static void random_requests_do_no_harm(void **state)
 {
 	static const uint64_t values[] = {0, 1, 8, 0xff, 0xffff, 0x7fffffff, 0xffffffff, UINT64_MAX};
 	unsigned answered = 0;
-	struct call call;
+	struct nvml_call call;
 
 	(void)state;
 	telemetry_open();
 	for (unsigned i = 0; i < RANDOM_REQUESTS; i++) {
-		call_make(&call, &nvml_functions[random_next() % nvml_function_count]);
+		nvml_call_make(&call, &nvml_functions[random_next() % nvml_function_count]);
 		call.words[random_next() % call.count] ^= random_next() % 2
 								  ? values[random_next() % 8] << 32
 								  : values[random_next() % 8] >> (random_next() % 64);
@@ -433,12 +379,12 @@ static uint64_t processor_ns(pid_t process)
 
 static void requests_are_paid_for_in_time_of_the_host(void **state)
 {
-	struct call call;
+	struct nvml_call call;
 	uint64_t began, paid, used;
 
 	(void)state;
 	telemetry_open();
-	call_make(&call, nvml_function_find(NVML_FUNCTION_nvmlDeviceGetName));
+	nvml_call_make(&call, nvml_function_find(NVML_FUNCTION_nvmlDeviceGetName));
 	began = schedule_now();
 	for (unsigned i = 0; i < CALLS; i++)
 		assert_true(call_send(&call) >= 0);
@@ -458,12 +404,12 @@ static void requests_are_paid_for_in_time_of_the_host(void **state)
 
 static void requests_are_commands(void **state)
 {
-	struct call call;
+	struct nvml_call call;
 	uint64_t began;
 
 	(void)state;
 	telemetry_open();
-	call_make(&call, nvml_function_find(NVML_FUNCTION_nvmlDeviceGetName));
+	nvml_call_make(&call, nvml_function_find(NVML_FUNCTION_nvmlDeviceGetName));
 	peer.permit->limits.commands_per_second = 20;
 	began = schedule_now();
 	for (unsigned i = 0; i < 20; i++)

@@ -6,9 +6,7 @@
 #include "executor_process.h"
 
 #include <signal.h>
-#include <stdarg.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -18,7 +16,6 @@
 #include <sanitizer/asan_interface.h>
 
 #include "executor.h"
-#include "log.h"
 #include "loop.h"
 #include "peer.h"
 #include "start.h"
@@ -53,19 +50,6 @@ enum ring_status __wrap_ring_take(struct ring *ring, void *record, uint32_t capa
 static size_t counters_bytes(void)
 {
 	return (size_t)(counters_end - counters_begin);
-}
-
-/* As host/executor/main.c has it. */
-void executor_fault(struct executor *faulty, enum vgpu_channel_error error, const char *format, ...)
-{
-	va_list arguments;
-
-	if (faulty->fault)
-		return;
-	faulty->fault = error;
-	va_start(arguments, format);
-	vsnprintf(faulty->fault_text, sizeof(faulty->fault_text), format, arguments);
-	va_end(arguments);
 }
 
 static _Noreturn void executor_run(int control)

@@ -16,24 +16,13 @@
 #include <cmocka.h>
 
 #include "executor_process.h"
-#include "records.h"
+#include "executor_records.h"
 #include "victim.h"
 
 #define RECORDS_MAX 4096
 #define WAIT_MS	    60000
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
-
-/* An executor that waits for room for them takes no records. */
-static void replies_drain(struct peer *peer)
-{
-	const uint64_t one = 1;
-
-	while (ring_take(&peer->replies, peer->reply, sizeof(peer->reply)) == RING_OK) {
-	}
-	if (ring_producer_waits(&peer->replies) && write(peer->doorbell, &one, sizeof(one)) < 0)
-		abort();
-}
 
 static void addresses_fill(uint64_t *words, size_t count, uint64_t address)
 {
@@ -51,7 +40,8 @@ static bool record_post(struct peer *peer, const struct victim *victim, const st
 	uint32_t number = (head->flags & RECORD_CONTEXT_MASK) >> 1;
 	uint32_t context = number ? VGPU_ID(VGPU_KIND_CONTEXT, number) : victim->context;
 
-	replies_drain(peer);
+	/* An executor that waits for room for replies takes no records. */
+	peer_replies_drop(peer);
 	return victim_descriptor_pass(peer, shape) &&
 	       peer_post(peer, shape->opcode, head->flags & RECORD_FLAG_POSTED ? 0 : VGPU_FLAG_REPLY, context, words,
 			 count * sizeof(*words));
@@ -92,7 +82,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	victim_make(&peer, &victim);
 	records_post(&peer, &victim, data, bytes);
 	for (unsigned i = 0; i < WAIT_MS && !peer_has_ended(&peer); i++) {
-		replies_drain(&peer);
+		peer_replies_drop(&peer);
 		usleep(1000);
 	}
 	end = peer_wait(&peer);

@@ -63,20 +63,16 @@ static void entry_try(const struct fatbin_entry *entry, const uint8_t *payload)
 
 static void fatbin_try(const uint8_t *fatbin, size_t bytes)
 {
-	struct fatbin_header header;
+	struct fatbin_entries entries;
+	struct fatbin_entry entry;
+	const uint8_t *payload;
 
 	if (!image_fatbin_is_sound(fatbin, bytes))
 		return;
 	image_fatbin_may_print(fatbin);
-	memcpy(&header, fatbin, sizeof(header));
-	for (uint64_t offset = 0; offset < header.entries_bytes;) {
-		const uint8_t *place = fatbin + header.header_bytes + offset;
-		struct fatbin_entry entry;
-
-		memcpy(&entry, place, sizeof(entry));
-		entry_try(&entry, place + entry.header_bytes);
-		offset += entry.header_bytes + entry.payload_bytes;
-	}
+	entries = fatbin_entries_of(fatbin);
+	while (fatbin_entries_next(&entries, &entry, &payload) > 0)
+		entry_try(&entry, payload);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)

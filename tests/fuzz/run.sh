@@ -46,6 +46,12 @@ fuzz() {
 
 fuzz tests/fuzz/fuzz_image "$work/seeds/image" 300000 -max_len=16384 -timeout=120
 fuzz tests/fuzz/fuzz_job "$work/seeds/job" 100000 -max_len=16384 -timeout=120
+fuzz tests/fuzz/fuzz_telemetry "$work/seeds/telemetry" 1000000 -max_len=32768 -timeout=120
+# What they log is none of ours.
+fuzz tests/fuzz/fuzz_relay tests/fuzz/seeds/relay 30000 -max_len=16384 -timeout=120 -close_fd_mask=2
+fuzz tests/fuzz/fuzz_mirror tests/fuzz/seeds/mirror 50000 -max_len=16384 -timeout=120 -close_fd_mask=2
+fuzz tests/fuzz/fuzz_lane tests/fuzz/seeds/lane 50000 -max_len=16384 -timeout=120
+fuzz tests/fuzz/fuzz_mediator "$work/seeds/mediator" 5000 -max_len=16384 -timeout=120 -close_fd_mask=2
 fuzz softgpu/driver/fuzz_fatbin "$work/seeds/image" 100000 -max_len=16384 -timeout=120
 fuzz softgpu/engine/tests/fuzz_engine_module tests/kernels/ptx 500 -max_len=16384
 # The executor's children end without giving their memory back; the parent of each is checked.

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Writes what the fuzzers begin with: fuzz_seeds FOLDER makes FOLDER/executor (each request that there is),
- * FOLDER/image (a file of each kind) and FOLDER/job (a request of each operation).
+ * FOLDER/image (a file of each kind), FOLDER/job (a request of each operation), FOLDER/telemetry (a call of each
+ * function of NVML) and FOLDER/mediator.
  */
 #include <ar.h>
 #include <errno.h>
@@ -14,7 +15,9 @@
 
 #include "fatbin.h"
 #include "managed_file.h"
-#include "records.h"
+#include "nvml_call.h"
+#include "executor_records.h"
+#include "seeds.h"
 #include "victim.h"
 
 #define IMAGE_BYTES_MAX (16u << 10)
@@ -22,13 +25,13 @@
 
 static const char *folder;
 
-static _Noreturn void seed_fail(const char *what)
+_Noreturn void seed_fail(const char *what)
 {
 	perror(what);
 	exit(1);
 }
 
-static FILE *seed_open(const char *kind, const char *name)
+FILE *seed_open(const char *kind, const char *name)
 {
 	char path[4096];
 	FILE *file;
@@ -43,7 +46,7 @@ static FILE *seed_open(const char *kind, const char *name)
 	return file;
 }
 
-static void seed_close(FILE *file, const char *name)
+void seed_close(FILE *file, const char *name)
 {
 	if (fclose(file) != 0)
 		seed_fail(name);
@@ -215,6 +218,21 @@ static void jobs_write(void)
 		seed_write("job", jobs[i].name, jobs[i].text, strlen(jobs[i].text));
 }
 
+/* Each function as an honest guest calls it. */
+static void nvml_calls_write(void)
+{
+	for (size_t i = 0; i < nvml_function_count; i++) {
+		FILE *file = seed_open("telemetry", nvml_functions[i].name);
+		struct nvml_call call;
+
+		nvml_call_make(&call, &nvml_functions[i]);
+		fputc(0, file);
+		if (fwrite(call.words, sizeof(call.words[0]), call.count, file) != call.count)
+			seed_fail(nvml_functions[i].name);
+		seed_close(file, nvml_functions[i].name);
+	}
+}
+
 int main(int count, char **arguments)
 {
 	if (count != 2) {
@@ -225,5 +243,7 @@ int main(int count, char **arguments)
 	requests_write();
 	images_write();
 	jobs_write();
+	seeds_mediator_write();
+	nvml_calls_write();
 	return 0;
 }

@@ -9,13 +9,16 @@
  *   settings      the same, and says what its permit page has, at each doorbell
  *   crash         dies by SIGSEGV before it is ready
  *   fail          answers FAILED with a text
+ *   fail-N        answers FAILED with that error
  *   silent        never answers
+ *   hang-up       the same, and closes its socket
  *   chatter       writes very many lines, then is ready
  *   stubborn      ready, and ignores the end of its socket
  *   greets        ready, and says that the channels 0 and 2 are of process 77, where 0 is NVML's, others of process 78
  *   leaver        the same, out of its process group, where another process is left
  *   fault         ready, then says that the guest broke the protocol, at the first doorbell
  *   host-fault    ready, then says that the host failed it, and goes on
+ *   fault-N       ready, then says that error, at the first doorbell
  *   block-wake    ready, having made its descriptors ones that wait, and filled what it is woken by
  *   block-bell    the same, and takes away what it has rung before anybody can have read it, again and again
  *   block-log     ready, having begun to write what it never ends, with more there than the mediator reads at once
@@ -29,8 +32,8 @@
  *   file:PATH     what stands in that file now
  *
  * With --probe it answers as VGPU_EXECUTOR_TEST_PROBE says: "good" (the default), "slow",
- * "none", "two", "reaching" or "bad"; the library "missing.so" is always bad, "appears:FILE" until FILE exists, and
- * with "no-nvidia" "libcuda.so.1".
+ * "none", "two", "many", "reaching" or "bad"; the library "missing.so" is always bad, "appears:FILE" until FILE exists,
+ * and with "no-nvidia" "libcuda.so.1".
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -77,6 +80,8 @@ static int probe_answer(const char *library)
 		printf("device=0 name=\"test device\" uuid=GPU-1 memory=1073741824 pci=0000:01:00.0 reaches_host=1\n");
 	else if (strcmp(behaviour, "none") != 0)
 		printf("device=0 name=\"test device\" uuid=00000000-0000-0000-0000-000000000001 memory=1073741824\n");
+	for (int i = 1; i < 40 && strcmp(behaviour, "many") == 0; i++)
+		printf("device=%d name=\"test device\" uuid=GPU-%d memory=1073741824 pci=0000:%02x:00.0\n", i, i, i);
 	if (strcmp(behaviour, "two") == 0)
 		printf("device=1 name=\"other device\" uuid=GPU-2 memory=1073741824 pci=0000:02:00.0\n");
 	return 0;
@@ -342,11 +347,14 @@ int main(int argument_count, char **arguments)
 		answer(VGPU_CONTROL_EXECUTOR_FAILED, VGPU_ERROR_NO_DRIVER, "a reason\nwith a second line");
 		return 1;
 	}
-	if (strcmp(behaviour, "memory-fail") == 0) {
-		answer(VGPU_CONTROL_EXECUTOR_FAILED, VGPU_ERROR_HOST_MEMORY, "as a worker says it");
+	if (strncmp(behaviour, "fail-", 5) == 0) {
+		answer(VGPU_CONTROL_EXECUTOR_FAILED, (enum vgpu_channel_error)atoi(behaviour + 5),
+		       "as a worker says it");
 		return 1;
 	}
-	if (strcmp(behaviour, "silent") == 0) {
+	if (strcmp(behaviour, "hang-up") == 0)
+		close(VGPU_EXECUTOR_CONTROL_FD);
+	if (strcmp(behaviour, "silent") == 0 || strcmp(behaviour, "hang-up") == 0) {
 		for (;;)
 			pause();
 	}
@@ -419,8 +427,9 @@ int main(int argument_count, char **arguments)
 			answer(VGPU_CONTROL_EXECUTOR_FAULT, VGPU_ERROR_PROTOCOL, "a record longer than the ring");
 		if (strcmp(behaviour, "host-fault") == 0)
 			answer(VGPU_CONTROL_EXECUTOR_FAULT, VGPU_ERROR_NO_MEMORY, "no memory for replies that wait");
-		if (strcmp(behaviour, "memory-fault") == 0)
-			answer(VGPU_CONTROL_EXECUTOR_FAULT, VGPU_ERROR_HOST_MEMORY, "as a relay says it");
+		if (strncmp(behaviour, "fault-", 6) == 0)
+			answer(VGPU_CONTROL_EXECUTOR_FAULT, (enum vgpu_channel_error)atoi(behaviour + 6),
+			       "as a relay says it");
 		if (strcmp(behaviour, "stowaway") == 0)
 			stowaway_send(start.fds[0]);
 		if (strcmp(behaviour, "die") == 0)

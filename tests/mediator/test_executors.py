@@ -44,8 +44,10 @@ def test_executor_is_lost():
     for behaviour, error, text in (("die", harness.ERROR_EXECUTOR_DIED, "signal 6"),
                                    ("fault", harness.ERROR_PROTOCOL, "longer than the ring"),
                                    ("host-fault", harness.ERROR_NO_MEMORY, "no memory for replies"),
-                                   # What its control group did an executor here cannot say.
-                                   ("memory-fault", harness.ERROR_EXECUTOR_DIED, "as a relay says it")):
+                                   # How it has ended an executor here cannot say.
+                                   ("fault-11", harness.ERROR_EXECUTOR_DIED, "as a relay says it"),
+                                   ("fault-12", harness.ERROR_EXECUTOR_DIED, "as a relay says it"),
+                                   ("fault-13", harness.ERROR_EXECUTOR_DIED, "as a relay says it")):
         with Mediator(behaviour=behaviour) as mediator, Device(mediator.socket) as device:
             assert device.open(0).kind == harness.READY
             device.ring()

@@ -61,6 +61,16 @@ def test_all_is_well():
         assert set(exported(daemon)) == set(checks(daemon)) and all(exported(daemon).values())
 
 
+def test_more_devices_than_are_used():
+    with Mediator(probe="many") as daemon:
+        assert daemon.wait_log("warning CUDA has 8 more devices, which are not used: 32 is the most"), daemon.log()
+        assert bad(daemon) == {}
+        assert checks(daemon)["driver"]["text"].endswith("32 devices; 8 more are not used")
+        done = subprocess.run([PROGRAM, "--socket=" + daemon.socket + ".admin", "--json", "scan-gpus"],
+                              capture_output=True, text=True, timeout=60, check=True)
+        assert [gpu["gpu"] for gpu in json.loads(done.stdout)] == list(range(32))
+
+
 def test_a_driver_that_was_never_there():
     for options in ({"driver": "missing.so"}, {"probe": "bad"}, {"probe": "none"},
                     {"executor": "/nowhere/cuda-executor"}):

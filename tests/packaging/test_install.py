@@ -2,7 +2,9 @@
 """What `make install` puts where."""
 
 import configparser
+import json
 import os
+import shutil
 import stat
 import subprocess
 import tempfile
@@ -56,6 +58,30 @@ class Install(unittest.TestCase):
             install(folder, prefix)
             self.assertEqual((root / 'etc/vgpu/mediator.conf').read_text(), 'slice = 7\n')
             self.assertEqual((share / 'mediator.conf').read_text(), (SOURCE / 'packaging/mediator.conf').read_text())
+
+    def test_masked_units(self):
+        with tempfile.TemporaryDirectory() as folder:
+            units = Path(folder, 'etc/systemd/system')
+            units.mkdir(parents=True)
+            (units / 'vgpu-worker.service').symlink_to('/dev/null')
+            (units / 'vgpu-jobs.service').touch()
+            (units / 'mediator.service').write_text('of an earlier version\n')
+            install(folder, '/usr')
+            self.assertEqual(os.readlink(units / 'vgpu-worker.service'), '/dev/null')
+            self.assertEqual((units / 'vgpu-jobs.service').read_text(), '')
+            self.assertIn('ExecStart=/usr/sbin/mediator_phase3', (units / 'mediator.service').read_text())
+
+    def test_there_is_one_way(self):
+        build = os.environ['VGPU_BUILD']
+        self.assertEqual(json.loads(Path(build, 'meson-info/intro-installed.json').read_text()), {})
+        if not shutil.which('meson'):
+            self.skipTest('meson is not installed')
+        with tempfile.TemporaryDirectory() as folder:
+            done = subprocess.run(['meson', 'install', '--no-rebuild', '-C', build, '--destdir', folder],
+                                  capture_output=True, text=True, check=False)
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn('make install', done.stdout + done.stderr)
+            self.assertEqual(os.listdir(folder), [])
 
     def test_local(self):
         self.look('/usr/local')

@@ -1,16 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Programs whose GPU is at a worker, and everything that can go wrong on the way there."""
 
-import collections
 import contextlib
-import itertools
 import json
 import os
 import re
 import signal
 import socket
-import ssl
-import struct
 import subprocess
 import tempfile
 import time
@@ -18,17 +14,9 @@ import unittest
 from pathlib import Path
 
 import tap
-from ports import free_port
-from stack import ROOT, Mediator, build_directory, executor_without_sandbox, wait_until
-from link_peer import (ALIVE, CALLED, CHANNEL_BYTES, COMMANDS, COUNTERS, DELIVER, DOWNLOAD, DOWNLOAD_PACKED, FETCH,
-                       FLAG_WATCH, FUNCTION_BYTES, OFFER, OPEN, PERMIT, RELEASED, REPLIES, RETURNED, SCHEDULE, STATUS,
-                       TAKEN, TEXT, UPLOAD, UPLOAD_PACKED, WINDOW_BYTES, Proxy, await_record, called_frame, frame,
-                       lane_frame, last_status, offer_frame, open_frame, packed, record)
-from worker_stack import FAR, Authority, DelayLine, Namespace, Worker, WorkerStack, psk_write
+from stack import Mediator, build_directory, wait_until
+from worker_stack import COPY_LOOP, END_TO_END, EXAMPLES, Authority, WorkerStack, psk_write
 
-EXAMPLES = build_directory() / 'examples'
-END_TO_END = build_directory() / 'tests' / 'end_to_end'
-COPY_LOOP = END_TO_END / 'copy_loop'
 
 class Options(unittest.TestCase):
     def run_worker(self, *options):
@@ -192,7 +180,7 @@ class Programs(unittest.TestCase):
         os.kill(self.executor_of(program), signal.SIGKILL)
         output, _ = program.communicate(timeout=60)
         self.assertIn('CUDA_ERROR_DEVICE_UNAVAILABLE', output)
-        self.mediator.wait_for_line('worker: the executor ended')
+        self.mediator.wait_for_line(r'lost: worker: the executor was killed by signal 9 \(Killed\)')
 
     def test_executor_stopped(self):
         """Its connection is as lively as ever: the worker's main process sees it."""
@@ -200,8 +188,8 @@ class Programs(unittest.TestCase):
         os.kill(self.executor_of(program), signal.SIGSTOP)
         output, _ = program.communicate(timeout=60)
         self.assertIn('CUDA_ERROR_DEVICE_UNAVAILABLE', output)
-        wait_until(lambda: 'its executor was stopped for longer than 1500 ms: killed' in self.stack.worker.text(),
-                   'the worker says so')
+        self.mediator.wait_for_line('lost: worker: the executor was stopped for longer than 1500 ms')
+        self.assertIn('its executor was stopped for longer than 1500 ms: killed', self.stack.worker.text())
         wait_until(lambda: not self.stack.worker.children(), 'the worker gives everything back')
 
     def test_relay_stopped(self):
@@ -268,160 +256,6 @@ class Programs(unittest.TestCase):
         wait_until(lambda: not self.mediator.executors(), 'relays end')
         wait_until(lambda: self.mediator.file_descriptors() <= descriptors, 'descriptors are given back')
         wait_until(lambda: not self.stack.worker.children(), 'the worker has no process left')
-
-
-def memory_of(process, name):
-    """In KiB, as /proc says it; 0: it is gone."""
-    try:
-        text = Path(f'/proc/{process}/status').read_text()
-    except OSError:
-        return 0
-    found = re.search(rf'^{name}:\s+(\d+)', text, re.M)
-    return int(found.group(1)) if found else 0
-
-
-class Links(unittest.TestCase):
-    def test_cut_connection(self):
-        self.through_proxy(lambda proxy: proxy.cut(), 'the link to the worker was lost')
-
-    def test_half_open_connection(self):
-        self.through_proxy(lambda proxy: setattr(proxy, 'mute', True), 'silent for')
-
-    def through_proxy(self, harm, reason):
-        port = free_port()
-        proxy = Proxy(port)
-        with WorkerStack('--executor-stop-timeout', '2', silence_ms=2000, worker_options=(),
-                         connect_to=f'127.0.0.1:{proxy.port}') as stack:
-            stack.worker.stop()
-            stack.worker = Worker(stack.directory, stack.directory / 'key.psk', '--silence-ms', '2000',
-                                  port=port).start()
-            program = stack.mediator.spawn(COPY_LOOP)
-            self.assertEqual(program.stdout.readline(), 'copying\n')
-            harm(proxy)
-            output, _ = program.communicate(timeout=60)
-            self.assertIn('CUDA_ERROR_DEVICE_UNAVAILABLE', output)
-            stack.mediator.wait_for_line(reason)
-            proxy.mute = False
-            done = stack.mediator.run(EXAMPLES / 'vector_add', 1000)
-            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-            proxy.close()
-
-    def test_slow_connection(self):
-        port = free_port()
-        proxy = Proxy(port)
-        proxy.is_slow = True
-        with WorkerStack(connect_to=f'127.0.0.1:{proxy.port}') as stack:
-            proxy.target = stack.worker.port
-            done = stack.mediator.run(EXAMPLES / 'vector_add', 300000)
-            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-            proxy.close()
-
-    @unittest.skipIf(os.environ.get('VGPU_SANITIZED'), "sanitizers' own memory is more than that")
-    def test_memory_while_the_link_is_slow(self):
-        """
-        What is copied waits where the program has it: relay and worker hold what the windows have room for, and a few
-        buffers, however much there is to copy.
-        """
-        copied_mib, own_kib, shared_kib = 96, 16 << 10, 48 << 10
-        # Of each connection's, the lanes' too.
-        line = DelayLine(0, 20 << 20)
-        most = collections.Counter()
-
-        def look():
-            for kind, processes in (('relay', stack.mediator.executors()),
-                                    ('worker', [stack.worker.process.pid, *stack.worker.channels(), *stack.worker.lanes()])):
-                for process in processes:
-                    for name in 'RssAnon', 'RssShmem':
-                        most[kind, name] = max(most[kind, name], memory_of(process, name))
-            return program.poll() is not None or 'rounds' in output.read_text()
-
-        with WorkerStack(connect_to=f'127.0.0.1:{line.port}') as stack:
-            line.target = stack.worker.port
-            # Until it is known to be one that watches, the mediator's connection looks like a program's.
-            stack.mediator.wait_for_line('it has 1 GPU')
-            output = stack.directory / 'copies'
-            with open(output, 'w') as file:
-                program = subprocess.Popen([COPY_LOOP, str(copied_mib)], stdout=file,
-                                           env=stack.mediator.client_environment())
-            wait_until(stack.worker.channels, 'it begins')
-            # Asked now, it says so after the first round, and ends.
-            program.send_signal(signal.SIGINT)
-            wait_until(look, 'the first round is over', 240)
-            self.assertEqual(program.wait(60), 0)
-            self.assertIn('1 rounds', output.read_text())
-        print(f'# at most, in KiB: {dict(most)}')
-        for kind in 'relay', 'worker':
-            self.assertGreater(most[kind, 'RssAnon'], 0)
-            self.assertLess(most[kind, 'RssAnon'], own_kib)
-            self.assertLess(most[kind, 'RssShmem'], shared_kib)
-
-    def test_executor_stuck_in_the_kernel(self):
-        """Where SIGKILL might not end it: its connection ends with it."""
-        with tempfile.TemporaryDirectory() as folder:
-            executor = str(executor_without_sandbox(folder))
-            with WorkerStack(worker_options=('--executor', executor, '--executor-stuck', '2', '--driver',
-                                             str(END_TO_END / 'libslow_driver.so')), driver='/nonexistent/libcuda.so.1',
-                             worker_environment={'VGPU_EXECUTOR_STUCK': '1'}) as stack:
-                done = stack.mediator.run(EXAMPLES / 'vector_add', 1000)
-                self.assertNotEqual(done.returncode, 0)
-                wait_until(lambda: 'its executor was stuck in the kernel for longer than 2000 ms: killed' in
-                           stack.worker.text(), 'the worker says so')
-                wait_until(lambda: not stack.worker.children(), 'the worker has no process left')
-
-    def test_executor_that_says_what_is_not_its_to_say(self):
-        """That the kernel has killed it for want of memory, which counts against its tenant, the worker alone knows."""
-        liar = build_directory() / 'tests' / 'mediator' / 'test_executor'
-        with WorkerStack(worker_options=('--executor', str(liar)), driver='/nonexistent/libcuda.so.1',
-                         worker_environment={'VGPU_EXECUTOR_TEST': 'memory-fail'}) as stack:
-            self.assertNotEqual(stack.mediator.run(EXAMPLES / 'vector_add', 1000).returncode, 0)
-            stack.mediator.wait_for_line('as a worker says it')
-            self.assertNotIn('[CGROUP]', stack.mediator.text())
-
-    def test_slow_start(self):
-        """An executor, whose driver may need longer than peers may be silent: the relay has nothing to say before."""
-        with tempfile.TemporaryDirectory() as folder:
-            slow = Path(folder) / 'slow-executor'
-            slow.write_text(f'#!/bin/sh\n[ $# -gt 0 ] || sleep 5\nexec {build_directory()}/host/executor/cuda-executor "$@"\n')
-            slow.chmod(0o755)
-            with WorkerStack('--worker-lanes', '0', driver='/nonexistent/libcuda.so.1',
-                             worker_options=('--executor', str(slow), '--silence-ms', '2000')) as stack:
-                done = stack.mediator.run(EXAMPLES / 'vector_add', 1000)
-                self.assertEqual(done.returncode, 0, f'{done.stderr}{stack.worker.text()}')
-
-    def test_packed_data(self):
-        """Over a slow link less than the data crosses, in either direction, and it is the same data."""
-        proxy = Proxy(free_port())
-        proxy.is_slow = True
-        crossed = {}
-        for pack in ('no', 'yes'):
-            with WorkerStack('--worker-pack', pack, connect_to=f'127.0.0.1:{proxy.port}') as stack:
-                proxy.target = stack.worker.port
-                proxy.bytes_there = proxy.bytes_back = 0
-                done = stack.mediator.run(EXAMPLES / 'vector_add', 4000000)
-                self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-                crossed[pack] = proxy.bytes_there, proxy.bytes_back
-        proxy.close()
-        print(f'# to the worker and back: {crossed}')
-        self.assertGreater(crossed['no'][0], 2 * 16000000)
-        self.assertGreater(crossed['no'][1], 16000000)
-        self.assertLess(crossed['yes'][0], 0.9 * crossed['no'][0])
-        self.assertLess(crossed['yes'][1], 0.9 * crossed['no'][1])
-
-    def test_delayed_network(self):
-        try:
-            namespace = Namespace(10)
-        except OSError as reason:
-            self.skipTest(str(reason))
-        self.addCleanup(namespace.close)
-        with WorkerStack(address=FAR, worker_wrapper=namespace.wrapper) as stack:
-            done = stack.mediator.run(EXAMPLES / 'vector_add', 300000)
-            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-
-    def test_other_pool_is_local(self):
-        with WorkerStack('--local-pool', 'B') as stack:
-            done = stack.mediator.run(EXAMPLES / 'vector_add', 1000)
-            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-            self.assertNotIn('executor pid', stack.worker.text())
 
 
 class ReachingTheHost(unittest.TestCase):
@@ -525,262 +359,6 @@ class Sharing(unittest.TestCase):
             yield handles
         finally:
             giver.communicate(timeout=60)
-
-
-class Credentials(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.temporary = tempfile.TemporaryDirectory(prefix='vgpu-authority-')
-        cls.directory = Path(cls.temporary.name)
-        authority = Authority(cls.directory)
-        cls.worker = authority.worker()
-        cls.host = authority.host()
-        cls.elsewhere = authority.worker('elsewhere', address='127.0.0.9')
-        other = Authority(cls.directory, 'other')
-        cls.strange_worker, cls.strange_host = other.worker('strange-worker'), other.host('strange-host')
-        cls.key = psk_write(cls.directory / 'one.psk')
-        cls.other_key = psk_write(cls.directory / 'two.psk')
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.temporary.cleanup()
-
-    def outcome(self, worker, host):
-        with WorkerStack(worker_credentials=worker, mediator_credentials=host) as stack:
-            done = stack.mediator.run(EXAMPLES / 'vector_add', 1000)
-            return done.returncode, done.stdout + done.stderr, stack.worker.text()
-
-    def refused(self, worker, host):
-        code, output, log = self.outcome(worker, host)
-        self.assertNotEqual(code, 0, output)
-        self.assertNotIn('executor pid', log)
-        self.assertIn('worker', output)  # the program's user learns where to look
-        return output
-
-    def test_certificates(self):
-        code, output, _ = self.outcome(self.worker, self.host)
-        self.assertEqual(code, 0, output)
-
-    def test_certificates_of_the_guide(self):
-        """Made by its commands they are for what they are for, and nothing else."""
-        lines = (ROOT / 'docs' / 'operations.md').read_text().splitlines()
-        begin = next(i for i, line in enumerate(lines) if line.startswith('    openssl req -x509'))
-        commands = '\n'.join(itertools.takewhile(lambda line: line.startswith('    '), lines[begin:]))
-        folder = self.directory / 'guide'
-        folder.mkdir()
-        subprocess.run(['bash', '-ec', commands.replace('192.168.1.100', '127.0.0.1')], cwd=folder, check=True,
-                       capture_output=True, timeout=60)
-        worker, host = folder / 'worker.pem', folder / 'host.pem'
-        code, output, _ = self.outcome(worker, host)
-        self.assertEqual(code, 0, output)
-        self.assertIn('certificate', self.refused(host, host))
-        self.refused(worker, worker)
-
-    def test_unknown_host(self):
-        self.refused(self.worker, self.strange_host)
-
-    def test_unknown_worker(self):
-        self.assertIn('certificate', self.refused(self.strange_worker, self.host))
-
-    def test_certificate_of_another_address(self):
-        self.assertIn('mismatch', self.refused(self.elsewhere, self.host))
-
-    def test_other_key(self):
-        self.refused(self.key, self.other_key)
-
-    def test_key_against_certificate(self):
-        self.refused(self.worker, self.key)
-        self.refused(self.key, self.host)
-
-    def test_unusable_files(self):
-        for name, content in (('empty', ''), ('short', 'psk 0011\n'), ('odd', f'psk {"0" * 65}\n'),
-                              ('text', 'hello\n'), ('certificate', (self.directory / 'host.crt').read_text())):
-            path = self.directory / f'{name}.bad'
-            path.write_text(content)
-            with self.subTest(name), self.assertRaises(AssertionError):
-                Worker(self.directory, path).start()
-
-
-class HostilePeers(unittest.TestCase):
-    """After a good handshake: what either side makes of frames that are none."""
-
-    @classmethod
-    def setUpClass(cls):
-        cls.temporary = tempfile.TemporaryDirectory(prefix='vgpu-authority-')
-        cls.directory = Path(cls.temporary.name)
-        authority = Authority(cls.directory)
-        cls.worker_bundle = authority.worker()
-        cls.host_bundle = authority.host()
-        cls.authority = authority.certificate
-        cls.stack = WorkerStack(worker_credentials=cls.worker_bundle, mediator_credentials=cls.host_bundle,
-                                worker_options=('--executor-silence', '0'))
-        cls.stack.__enter__()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.stack.__exit__()
-        cls.temporary.cleanup()
-
-    def connect(self):
-        context = ssl.create_default_context(cafile=self.authority)
-        context.load_cert_chain(self.host_bundle)
-        plain = socket.create_connection(('127.0.0.1', self.stack.worker.port))
-        peer = context.wrap_socket(plain, server_hostname='127.0.0.1')
-        peer.settimeout(30)
-        return peer
-
-    def test_worker_refuses(self):
-        upload = struct.pack('<Q', WINDOW_BYTES - 100) + b'x' * 1000
-        def permit(word):
-            return struct.pack('<II11Q', word, 0, 0, 0, 0, *[0] * 8)
-
-        no_record = 'a record that is none'
-        cases = {
-            'no open': (frame(ALIVE), None),
-            'a version of the future': (open_frame(version=9), 'link version 9'),
-            'an open of the past': (frame(OPEN, struct.pack('<IIIIQ', 2, 7, 0, ord('A'), CHANNEL_BYTES)),
-                                    'link version 2'),
-            'a tiny channel': (open_frame(channel_bytes=4096), 'a channel of 4096 bytes'),
-            'an enormous channel': (open_frame(channel_bytes=1 << 40), 'a channel of 1099511627776 bytes'),
-            'windows of another size': (open_frame(window_bytes=1 << 20), 'lays a channel out in another way'),
-            'a short open': (frame(OPEN, b'12'), None),
-            'a frame of 4 GiB': (open_frame() + struct.pack('<II', 0xffffffff, COMMANDS), 'a frame of type 3 and'),
-            'an unknown frame': (open_frame() + frame(99), 'a frame of type 99 and'),
-            'a frame of the other direction': (open_frame() + frame(REPLIES, record(64)), 'type 5'),
-            'a second open': (open_frame() + open_frame(), 'type 1'),
-            'half a record': (open_frame() + frame(COMMANDS, b'12345678'), no_record),
-            'a record longer than the frame': (open_frame() + frame(COMMANDS, record(1, length=64)), no_record),
-            'a record of no length': (open_frame() + frame(COMMANDS, record(1, length=0)), no_record),
-            'a record of odd length': (open_frame() + frame(COMMANDS, record(1, b'1' * 9)), no_record),
-            'padding': (open_frame() + frame(COMMANDS, record(0)), no_record),
-            'an upload over the end': (open_frame() + frame(UPLOAD, upload), 'type 4'),
-            'an upload far ahead': (open_frame() + frame(UPLOAD, struct.pack('<Q', 1 << 50) + b'x'), 'type 4'),
-            'an upload of nothing': (open_frame() + frame(UPLOAD, b'1234'), 'type 4'),
-            'a packed upload that grows': (open_frame() + frame(UPLOAD_PACKED, packed(0, 100, 1 << 17)), 'type 17'),
-            'a packed upload that is less': (open_frame() + frame(UPLOAD_PACKED, packed(0, 1 << 17, 100)), 'type 17'),
-            'a packed upload of a MiB': (open_frame() + frame(UPLOAD_PACKED, packed(0, 1 << 20, 1 << 20)), 'type 17'),
-            'a packed upload over the end': (open_frame() + frame(UPLOAD_PACKED, packed(WINDOW_BYTES - 100, 1000, 1000)),
-                                             'type 17'),
-            'a packed upload that is none': (open_frame() + frame(UPLOAD_PACKED, packed(0, 100, 100)[:-8]), 'type 17'),
-            'a short packed upload': (open_frame() + frame(UPLOAD_PACKED, b'12345678'), 'type 17'),
-            'what a packed upload may be': (open_frame() + frame(UPLOAD_PACKED, packed(0, 1 << 17, 1 << 17)) +
-                                            frame(99), 'a frame of type 99 and'),
-            'a return from no function': (open_frame() + frame(RETURNED, struct.pack('<Q', 1)), 'type 13'),
-            'a short return': (open_frame() + frame(RETURNED, b'1234'), 'type 13'),
-            'a return with a piece that nobody wants': (open_frame() + frame(RETURNED, struct.pack('<Q', 0) + b'x' * 64),
-                                                        'type 13'),
-            'replies taken that were not sent': (open_frame() + frame(TAKEN, struct.pack('<Q', 8)), 'type 14'),
-            'a short permit': (open_frame() + frame(PERMIT, permit(4)[:-8]), 'type 15'),
-            'an await of no lane': (open_frame() + frame(COMMANDS, await_record(1)), no_record),
-            'an await of more than can come': (open_frame(lanes=1) + frame(COMMANDS, await_record(4097)), no_record),
-            'a lane on a channel': (open_frame() + lane_frame(bytes(32)), 'type 21'),
-            'a request before the greeting': (open_frame() + frame(COMMANDS, record(64)), 'HELLO'),
-        }
-        for name, (data, reason) in cases.items():
-            with self.subTest(name), self.connect() as peer:
-                try:
-                    peer.sendall(data)
-                except OSError:
-                    pass
-                text = last_status(peer)
-                if reason:
-                    self.assertIn(reason, text or '')
-        done = self.stack.mediator.run(EXAMPLES / 'vector_add', 1000)
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        wait_until(lambda: not self.stack.worker.children(), 'the worker has no process left')
-
-    def test_more_records_than_may_be_on_the_way(self):
-        with self.connect() as peer:
-            peer.sendall(open_frame())
-            ready = b''
-            while len(ready) < 8 + 168:
-                got = peer.recv(8 + 168 - len(ready))
-                self.assertTrue(got, self.stack.worker.text())
-                ready += got
-            self.assertEqual(struct.unpack_from('<III', ready), (168, STATUS, 0))
-            executor = int(re.findall(r'vm:7: executor pid (\d+)', self.stack.worker.text())[-1])
-            os.kill(executor, signal.SIGSTOP)
-            # A ring of a MiB, and half of one that waits for it.
-            records = frame(COMMANDS, 4 * record(1, bytes((1 << 16) - 16)))
-            try:
-                peer.sendall(records * 12)
-            except OSError:
-                pass
-            self.assertIn('type 3', last_status(peer) or '')
-        wait_until(lambda: not self.stack.worker.children(), 'the worker has no process left')
-
-    @staticmethod
-    def channel_accept(context, listener):
-        """A relay that has sent its OPEN; those that only watch are sent away."""
-        while True:
-            plain, _ = listener.accept()
-            plain.settimeout(30)
-            peer = context.wrap_socket(plain, server_side=True)
-            first = b''
-            while len(first) < len(open_frame()):
-                first += peer.recv(len(open_frame()) - len(first))
-            if not struct.unpack_from('<I', first, len(open_frame()) - 24)[0] & FLAG_WATCH:
-                return peer
-            peer.close()
-
-    def test_relay_refuses(self):
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self.worker_bundle)
-        context.load_verify_locations(self.authority)
-        context.verify_mode = ssl.CERT_REQUIRED
-        ready = frame(STATUS, struct.pack('<II160s', 0, 0, b''))
-        cases = {
-            'no status': frame(REPLIES, b''),
-            'a frame of 4 GiB': ready + struct.pack('<II', 0xffffffff, REPLIES),
-            'an unknown frame': ready + frame(77),
-            'a frame of the other direction': ready + frame(COMMANDS, record(1)),
-            'half a record': ready + frame(REPLIES, b'12345678'),
-            'a record longer than the frame': ready + frame(REPLIES, record(1, length=4096)),
-            'padding': ready + frame(REPLIES, record(0)),
-            'a download outside of the window': ready + frame(DOWNLOAD, struct.pack('<Q', 1 << 40) + b'x'),
-            'a download over the end': ready + frame(DOWNLOAD, struct.pack('<Q', WINDOW_BYTES - 100) + b'x' * 1000),
-            'a release of what was not used': ready + frame(RELEASED, struct.pack('<Q', 1 << 20)),
-            'counters of another size': ready + frame(COUNTERS, b'1234'),
-            'a function out of turn': ready + called_frame(2),
-            'a function before another has returned': ready + called_frame(1) + called_frame(2),
-            'a short function': ready + frame(CALLED, b'1234'),
-            'records taken that were not sent': ready + frame(TAKEN, struct.pack('<Q', 1 << 20)),
-            'a short schedule': ready + frame(SCHEDULE, b'12345678'),
-            'a charge beyond any memory': ready + frame(SCHEDULE, struct.pack('<24Q', *[1 << 60] * 24)),
-            'a packed download that grows': ready + frame(DOWNLOAD_PACKED, packed(0, 100, 1 << 17)),
-            'a packed download outside of the window': ready + frame(DOWNLOAD_PACKED, packed(1 << 40, 100, 100)),
-            'a piece that is not there': ready + called_frame(1, DELIVER, 64),
-            'a piece of another size': ready + called_frame(1, DELIVER, 64, b'x' * 65),
-            'a piece with no use': ready + called_frame(1, FETCH, 64, b'x' * 64),
-            'more than the function window': ready + called_frame(1, DELIVER, FUNCTION_BYTES + 8,
-                                                                  b'x' * (FUNCTION_BYTES + 8)),
-            'a line that is too long': ready + frame(TEXT, b'x' * 513),
-            'an await of no lane': ready + frame(REPLIES, await_record(1)),
-            'an offer of many lanes': offer_frame(99),
-            'an offer of no lane': offer_frame(0),
-            'a short offer': frame(OFFER, b'1234'),
-            'an offer when all has begun': ready + offer_frame(1),
-            'nothing, and then the end': ready,
-        }
-        port = free_port()
-        with WorkerStack(connect_to=f'127.0.0.1:{port}', mediator_credentials=self.host_bundle,
-                         worker_credentials=self.worker_bundle) as stack, \
-                socket.create_server(('127.0.0.1', port)) as listener:
-            listener.settimeout(30)
-            for name, data in cases.items():
-                with self.subTest(name):
-                    program = stack.mediator.spawn(EXAMPLES / 'vector_add', 1000)
-                    with self.channel_accept(context, listener) as peer:
-                        peer.sendall(data)
-                        output, _ = program.communicate(timeout=60) if name != 'nothing, and then the end' else ('', 0)
-                    output = output or program.communicate(timeout=60)[0]
-                    self.assertNotEqual(program.returncode, 0, output)
-            wait_until(lambda: not stack.mediator.executors(), 'no relay is left')
-            self.assertIsNone(stack.mediator.process.poll())
-            for kind, count in ((TAKEN, 1), (SCHEDULE, 2), (DOWNLOAD_PACKED, 2)):
-                # In its own words, for the mediator leaves out some of its lines where there are many.
-                found = re.findall(rf'\[vgpu-relay\] the worker sent a frame of type {kind} that', stack.mediator.text())
-                self.assertGreaterEqual(len(found), count)
 
 
 if __name__ == '__main__':

@@ -198,7 +198,7 @@ class Links(unittest.TestCase):
             proxy.mute = False
             output, _ = program.communicate(timeout=120)
             self.assertEqual(output, 'right\nCUDA_ERROR_DEVICE_UNAVAILABLE\n', stack.worker.text()[-2000:])
-            stack.mediator.wait_for_line('worker: the executor ended')
+            stack.mediator.wait_for_line('worker: the executor was killed by signal 9')
             wait_until(lambda: not stack.worker.children(), 'the worker has no process left')
         proxy.close()
 

@@ -20,6 +20,10 @@ from stack import Mediator, build_directory, wait_until
 
 NEAR, FAR = '10.79.0.1', '10.79.0.2'
 
+EXAMPLES = build_directory() / 'examples'
+END_TO_END = build_directory() / 'tests' / 'end_to_end'
+COPY_LOOP = END_TO_END / 'copy_loop'
+
 
 def psk_write(path):
     path.write_text(f'psk {secrets.token_hex(32)}\n')

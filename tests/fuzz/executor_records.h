@@ -3,8 +3,8 @@
  * How fuzz_executor reads its input: records, one after the other, each a struct record_head and its payload. Words
  * that begin with RECORD_ADDRESS are addresses in the victim's device memory.
  */
-#ifndef TEST_FUZZ_RECORDS_H
-#define TEST_FUZZ_RECORDS_H
+#ifndef TEST_FUZZ_EXECUTOR_RECORDS_H
+#define TEST_FUZZ_EXECUTOR_RECORDS_H
 
 #include <stdint.h>
 

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How executors at a worker end, and whom the mediator counts it against, as for executors of its own."""
+
+import os
+import re
+import signal
+import subprocess
+import tempfile
+import unittest
+
+import tap
+from stack import build_directory, executor_without_sandbox, wait_until
+from worker_stack import COPY_LOOP, END_TO_END, EXAMPLES, WorkerStack
+
+# Speaks to its mediator, or mirror, in ways of its own.
+TEST_EXECUTOR = str(build_directory() / 'tests' / 'mediator' / 'test_executor')
+
+
+class Ends(unittest.TestCase):
+    @staticmethod
+    def stack(*options, worker_options=(), driver=None, **environment):
+        """Of a host without a driver, where a tenant's third fault puts it into quarantine."""
+        if driver:
+            worker_options = (*worker_options, '--driver', str(driver))
+        return WorkerStack('--quarantine-local', 'yes', '--quarantine-faults', '3', *options,
+                           worker_options=worker_options, worker_environment=environment,
+                           driver='/nonexistent/libcuda.so.1')
+
+    @staticmethod
+    def counted(stack):
+        """Deaths of executors, faults of tenants, quarantines."""
+        program = build_directory() / 'host' / 'admin' / 'vgpu-admin'
+        text = subprocess.run([program, f'--socket={stack.mediator.socket}.admin', 'show-metrics', '--prometheus'],
+                              capture_output=True, text=True, timeout=60, check=True).stdout
+        return tuple(sum(float(value) for value in re.findall(rf'^{name}(?:{{.*}})? (\S+)$', text, re.M))
+                     for name in ('vgpu_pool_executor_deaths_total', 'vgpu_vm_faults_total', 'vgpu_quarantines_total'))
+
+    @staticmethod
+    def copying(stack):
+        """A program that copies without end and has begun to, and its executor, the newest."""
+        program = stack.mediator.spawn(COPY_LOOP)
+        assert program.stdout.readline() == 'copying\n'
+        return program, int(re.findall(r'executor pid (\d+)', stack.worker.text())[-1])
+
+    def loses(self, program):
+        output, _ = program.communicate(timeout=120)
+        self.assertIn('CUDA_ERROR_DEVICE_UNAVAILABLE', output)
+
+    def test_crashes(self):
+        """Each is a death and a fault, and after so many of them the tenant's programs are refused."""
+        with self.stack() as stack:
+            for count, (how, word) in enumerate(((signal.SIGABRT, 'signal 6'), (signal.SIGKILL, 'signal 9'),
+                                                 (signal.SIGABRT, 'signal 6')), 1):
+                self.assertNotIn('quarantined', stack.mediator.text())
+                program, executor = self.copying(stack)
+                os.kill(executor, how)
+                self.loses(program)
+                stack.mediator.wait_for_line(f'lost: worker: the executor was killed by {word}')
+                self.assertEqual(self.counted(stack), (count, count, count == 3))
+            stack.mediator.wait_for_line('quarantined for .* the last one: worker: the executor was killed by signal 6')
+            self.assertIn('is quarantined', stack.mediator.run(EXAMPLES / 'vector_add', 1000).stderr)
+
+    def test_stopped(self):
+        with self.stack(worker_options=('--executor-silence', '1500')) as stack:
+            program, executor = self.copying(stack)
+            os.kill(executor, signal.SIGSTOP)
+            self.loses(program)
+            stack.mediator.wait_for_line('lost: worker: the executor was stopped for longer than 1500 ms')
+            self.assertEqual(self.counted(stack), (1, 1, 0))
+
+    def test_ends_that_are_nobodys_fault(self):
+        """The program's own, the connection's, the worker's."""
+        with self.stack() as stack:
+            self.assertEqual(stack.mediator.run(EXAMPLES / 'vector_add', 1000).returncode, 0)
+            program, _ = self.copying(stack)
+            program.kill()
+            program.communicate()
+            wait_until(lambda: not stack.worker.children(), 'nothing is left of it')
+            program, _ = self.copying(stack)
+            connection, = stack.worker.channels()
+            os.kill(connection, signal.SIGKILL)
+            self.loses(program)
+            for how in signal.SIGTERM, signal.SIGKILL:
+                program, _ = self.copying(stack)
+                stack.worker.stop(how)
+                self.loses(program)
+                stack.worker.start()
+            self.assertEqual(len(re.findall('lost: .*the link to the worker was lost', stack.mediator.text())), 3)
+            self.assertEqual(self.counted(stack), (0, 0, 0))
+
+    def stuck(self, *names):
+        """What is counted when such tenants' programs are stuck in the driver at once, and the worker's log."""
+        with tempfile.TemporaryDirectory() as folder:
+            executor = str(executor_without_sandbox(folder))
+            # The sandbox would not let the test's driver sleep so. Each begins well before the first one's time is over.
+            with self.stack('--tenant-per-program', 'yes', worker_options=('--executor', executor, '--executor-stuck', '15'),
+                            driver=END_TO_END / 'libslow_driver.so', VGPU_EXECUTOR_STUCK='1') as stack:
+                programs = []
+                for name in names:
+                    path = stack.directory / name
+                    path.symlink_to(EXAMPLES / 'vector_add')
+                    programs.append(stack.mediator.spawn(path, 1000))
+                for program in programs:
+                    self.loses(program)
+                self.assertEqual(len(re.findall('lost: worker: the executor was stuck in the kernel for longer than 15000 ms',
+                                                stack.mediator.text())), len(names))
+                wait_until(lambda: not stack.worker.children(), 'they are gone, for here SIGKILL wakes them')
+                return self.counted(stack), stack.worker.text()
+
+    def test_stuck_in_the_kernel(self):
+        counted, log = self.stuck('one')
+        self.assertEqual(counted, (1, 1, 0))
+        self.assertIn('its executor was stuck in the kernel for longer than 15000 ms: killed', log)
+        self.assertNotIn('hangs', log)
+
+    def test_stuck_with_others(self):
+        """It is a GPU's driver."""
+        counted, log = self.stuck('one', 'two')
+        self.assertEqual(counted, (2, 0, 0))
+        self.assertEqual(log.count("a GPU's driver hangs"), 2)
+
+    def test_what_is_not_its_to_say(self):
+        """How it has ended, which counts for or against its tenant, the worker alone knows."""
+        for error in 11, 12, 13:
+            with self.subTest(error), self.stack(worker_options=('--executor', TEST_EXECUTOR),
+                                                 VGPU_EXECUTOR_TEST=f'fail-{error}') as stack:
+                self.assertNotEqual(stack.mediator.run(EXAMPLES / 'vector_add', 1000).returncode, 0)
+                stack.mediator.wait_for_line('as a worker says it')
+                self.assertNotIn('[CGROUP]', stack.mediator.text())
+                self.assertEqual(self.counted(stack), (0, 0, 0))
+
+    def test_what_it_hides(self):
+        """By hanging up before it ends, or without ending."""
+        for behaviour in 'crash', 'hang-up':
+            with self.subTest(behaviour), self.stack(worker_options=('--executor', TEST_EXECUTOR),
+                                                     VGPU_EXECUTOR_TEST=behaviour) as stack:
+                self.assertNotEqual(stack.mediator.run(EXAMPLES / 'vector_add', 1000).returncode, 0)
+                self.assertEqual(self.counted(stack), (1, 1, 0))
+                wait_until(lambda: not stack.worker.children(), 'it is gone')
+
+
+if __name__ == '__main__':
+    tap.main()
