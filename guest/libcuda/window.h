@@ -8,7 +8,8 @@
  *
  * Download: the guest's own.  It is divided into slots of one size; a thread
  * takes as many as are free while nobody waits, and waits only while it holds
- * none, so threads cannot wait for each other in a circle, nor starve.
+ * none, so threads cannot wait for each other in a circle, and a copy under way
+ * keeps no other one from its first slot.
  *
  * What is in a window leaves it when its stream comes there, which may be when the program lets it.  A window of which
  * nothing has left for a while counts as stuck until something does; the callers then go by the ring, which never waits

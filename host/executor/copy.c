@@ -158,11 +158,11 @@ CUresult copy_window_used(struct executor *executor, uint64_t end, uint32_t stre
 	CUevent mark = NULL;
 
 	if (!result) {
-		void *stream;
+		CUstream stream;
 
 		if (!stream_id)
 			context_legacy_copy(executor->contexts.current);
-		result = execute_enter(executor, VGPU_KIND_STREAM, stream_id, &stream);
+		result = execute_enter_stream(executor, stream_id, &stream);
 		if (!result)
 			result = context_mark_take(executor, executor->contexts.current, stream, &mark);
 		if (result)
@@ -289,8 +289,6 @@ CUresult copy_download_inline_execute(struct executor *executor, const struct re
 		result = pending_add_copy(executor, request, arguments->stream, bounce, arguments->bytes);
 		if (result == EXECUTE_DEFERRED)
 			return result;
-		/* No wait was begun: the copy must not land in a buffer that is used again. */
-		executor->driver.cuStreamSynchronize(stream);
 	}
 	copy_bounce_give(executor, bounce);
 	return result;

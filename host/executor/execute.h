@@ -45,10 +45,11 @@ struct reply {
 CUresult execute_find(struct executor *executor, enum vgpu_kind kind, uint32_t id, void **ret_object);
 CUresult execute_find_stream(struct executor *executor, uint32_t id, CUstream *ret_stream);
 /*
- * The object, with its own context current: only there are marks behind a stream's work taken, and the program may have
- * another one current, as for a copy. Of stream 0, the current context's own, nothing changes.
+ * The stream, with the context current in which marks behind its work are taken: its own, which need not be the
+ * program's current one for a copy, or the primary one of its green context, which may end before the work does. Of
+ * stream 0, the current context's own, nothing changes.
  */
-CUresult execute_enter(struct executor *executor, enum vgpu_kind kind, uint32_t id, void **ret_object);
+CUresult execute_enter_stream(struct executor *executor, uint32_t id, CUstream *ret_stream);
 /* A function, or the function of a kernel in the current context. */
 CUresult execute_find_function(struct executor *executor, uint32_t id, CUfunction *ret_function);
 /* Its place in the table; NULL: there is none. */

@@ -55,8 +55,8 @@ void idle_open(struct idle *idle, bool gpu_is_software)
 	*idle = (struct idle){.processors = 1, .gpu_is_software = gpu_is_software};
 	if (sched_getaffinity(0, sizeof(set), &set) == 0)
 		idle->processors = (unsigned)CPU_COUNT(&set);
-	idle->spin_most_ns = !gpu_is_software && idle->processors >= PROCESSORS_FOR_LONG ? SPIN_NS_LONG : SPIN_NS_SHORT;
-	idle->spin_ns = idle->spin_most_ns;
+	idle->spin_long_ns = !gpu_is_software && idle->processors >= PROCESSORS_FOR_LONG ? SPIN_NS_LONG : SPIN_NS_SHORT;
+	idle->spin_ns = idle->spin_long_ns;
 	/* Timers are late by 50 us otherwise. */
 	prctl(PR_SET_TIMERSLACK, 1);
 }
@@ -64,19 +64,28 @@ void idle_open(struct idle *idle, bool gpu_is_software)
 static void load_look(struct idle *idle, uint64_t now)
 {
 	struct sysinfo info;
+	unsigned long half_threads;
 
 	if (now - idle->looked_ns < LOOK_INTERVAL_NS)
 		return;
 	idle->looked_ns = now;
-	idle->is_busy = sysinfo(&info) == 0 && info.loads[0] >> SI_LOAD_SHIFT >= idle->processors;
+	half_threads = sysinfo(&info) == 0 ? info.loads[0] >> (SI_LOAD_SHIFT - 1) : 0;
+	idle->is_busy = half_threads >= 2ul * idle->processors;
+	idle->is_half_busy = half_threads >= idle->processors;
+}
+
+/* Many executors that spin are themselves what makes a machine busy. */
+static uint64_t spin_most(const struct idle *idle)
+{
+	return idle->is_half_busy ? SPIN_NS_SHORT : idle->spin_long_ns;
 }
 
 void idle_end(struct idle *idle)
 {
 	if (idle->has_slept && !idle->has_waited) {
 		/* However short the last spins were: one of that length would have saved this wake-up. */
-		if (now_ns() - idle->since_ns <= idle->spin_most_ns)
-			idle->spin_ns = idle->spin_most_ns;
+		if (now_ns() - idle->since_ns <= spin_most(idle))
+			idle->spin_ns = spin_most(idle);
 		else if (idle->spin_ns > SPIN_NS_MIN)
 			idle->spin_ns /= 2;
 	}
@@ -85,22 +94,22 @@ void idle_end(struct idle *idle)
 	idle->has_waited = false;
 }
 
-static uint64_t spin_budget(const struct idle *idle, bool waits_for_gpu)
+static uint64_t spin_budget(const struct idle *idle, enum idle_reason reason)
 {
-	uint64_t budget = idle->spin_ns;
+	uint64_t budget = SPIN_NS_SHORT;
 
 	if (idle->processors == 1)
 		return 0;
-	if (waits_for_gpu) {
-		if (idle->gpu_is_software)
-			budget = SPIN_GPU_NS_SOFTWARE;
-		else
-			budget = idle->processors >= PROCESSORS_TO_SPARE ? SPIN_GPU_NS_MAX : SPIN_GPU_NS_SHARED;
-	}
+	if (reason == IDLE_FOR_RECORDS)
+		budget = idle->spin_ns < spin_most(idle) ? idle->spin_ns : spin_most(idle);
+	else if (reason == IDLE_FOR_GPU && idle->gpu_is_software)
+		budget = SPIN_GPU_NS_SOFTWARE;
+	else if (reason == IDLE_FOR_GPU)
+		budget = idle->processors >= PROCESSORS_TO_SPARE ? SPIN_GPU_NS_MAX : SPIN_GPU_NS_SHARED;
 	return idle->is_busy ? budget / 8 : budget;
 }
 
-bool idle_spin(struct idle *idle, bool waits_for_gpu)
+bool idle_spin(struct idle *idle, enum idle_reason reason)
 {
 	uint64_t now = now_ns();
 
@@ -108,7 +117,7 @@ bool idle_spin(struct idle *idle, bool waits_for_gpu)
 		idle->since_ns = now;
 		load_look(idle, now);
 	}
-	if (now - idle->since_ns >= spin_budget(idle, waits_for_gpu))
+	if (now - idle->since_ns >= spin_budget(idle, reason))
 		return false;
 	processor_relax();
 	return true;
@@ -126,25 +135,25 @@ void idle_nap(struct idle *idle, uint64_t until_ns)
 	nanosleep(&nap, NULL);
 }
 
-int idle_sleep(struct idle *idle, int doorbell, int wake, bool waits_for_gpu)
+int idle_sleep(struct idle *idle, int doorbell, int wake, enum idle_reason reason)
 {
 	struct pollfd waits[] = {{.fd = doorbell, .events = POLLIN}, {.fd = wake, .events = POLLIN}};
 	struct timespec pause = {0};
 	int ready;
 
 	idle->has_slept = true;
-	if (waits_for_gpu) {
+	idle->has_waited |= reason != IDLE_FOR_RECORDS;
+	if (reason == IDLE_FOR_GPU) {
 		const struct pause_rule *rule = idle->gpu_is_software ? &software_pause : &gpu_pause;
 		uint64_t pause_ns = (now_ns() - idle->since_ns) / rule->part;
 
-		idle->has_waited = true;
 		if (pause_ns < rule->least_ns)
 			pause_ns = rule->least_ns;
 		if (pause_ns > rule->most_ns)
 			pause_ns = rule->most_ns;
 		pause.tv_nsec = (long)pause_ns;
 	}
-	ready = ppoll(waits, 2, waits_for_gpu ? &pause : NULL, NULL);
+	ready = ppoll(waits, 2, reason == IDLE_FOR_GPU ? &pause : NULL, NULL);
 	if (ready < 0)
 		return errno == EINTR ? 0 : -1;
 	if (ready > 0 && !((waits[0].revents | waits[1].revents) & POLLIN)) {

@@ -59,7 +59,7 @@ static CUresult parameters_point(const struct driver *driver, struct several_lau
 	return CUDA_ERROR_INVALID_VALUE;
 }
 
-/* A launch whose parameters came whole. */
+/* A launch whose parameters came whole, but for the pointers to them. */
 static CUresult launch_take(struct executor *executor, struct several_launch *launch,
 			    CUDA_LAUNCH_PARAMS *ret_parameters)
 {
@@ -76,8 +76,6 @@ static CUresult launch_take(struct executor *executor, struct several_launch *la
 	result = execute_find_stream(executor, wire->stream, &handle);
 	if (!result && executor->captures.count)
 		result = capture_check(executor, handle);
-	if (!result)
-		result = parameters_point(&executor->driver, launch);
 	if (result)
 		return result;
 	*ret_parameters = (CUDA_LAUNCH_PARAMS){
@@ -90,7 +88,6 @@ static CUresult launch_take(struct executor *executor, struct several_launch *la
 		.blockDimZ = wire->block[2],
 		.sharedMemBytes = wire->shared_bytes,
 		.hStream = handle,
-		.kernelParams = launch->pointers,
 	};
 	return CUDA_SUCCESS;
 }
@@ -116,7 +113,7 @@ static CUresult launches_split(const uint8_t *wire, size_t bytes, uint32_t count
 	return at == bytes ? CUDA_SUCCESS : EXECUTE_PROTOCOL;
 }
 
-/* What the driver loads for the first launch of a function is charged, on each device. */
+/* What the driver loads for it is charged, on each device: also what it loads to say which parameters there are. */
 static CUresult launches_issue(struct executor *executor, struct several *several, uint32_t flags, uint32_t context)
 {
 	CUresult result = CUDA_SUCCESS;
@@ -126,10 +123,11 @@ static CUresult launches_issue(struct executor *executor, struct several *severa
 		struct several_launch *launch = &several->launches[begun];
 
 		context_enter(executor, launch->context);
-		if (!launch->function->cache)
-			result = overhead_use_begin(executor, &launch->mark);
-		if (!result)
-			begun++;
+		result = overhead_use_begin(executor, &launch->mark);
+		if (result)
+			break;
+		result = parameters_point(&executor->driver, launch);
+		several->list[begun++].kernelParams = launch->pointers;
 	}
 	context_enter(executor, context);
 	if (!result)
@@ -137,13 +135,9 @@ static CUresult launches_issue(struct executor *executor, struct several *severa
 	for (uint32_t i = 0; i < begun; i++) {
 		struct several_launch *launch = &several->launches[i];
 
-		if (launch->function->cache)
-			continue;
 		context_enter(executor, launch->context);
 		overhead_use_end(executor, &launch->mark);
 	}
-	for (uint32_t i = 0; i < several->count && !result; i++)
-		several->launches[i].function->cache = LAUNCHED;
 	context_enter(executor, context);
 	return result;
 }
@@ -154,6 +148,7 @@ CUresult execute_cuLaunchCooperativeKernelMultiDevice(struct executor *executor,
 {
 	const uint32_t count = arguments->launch_count;
 	struct several *several;
+	CUstream first;
 	CUresult result;
 
 	if (!count || count > VGPU_LAUNCHES_MAX)
@@ -164,6 +159,9 @@ CUresult execute_cuLaunchCooperativeKernelMultiDevice(struct executor *executor,
 	if (!several)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	result = launches_split(wire, arguments->launches_bytes, count, several);
+	/* Copies that the program's own context has made before are there when the kernels begin. */
+	if (!result)
+		result = execute_find_stream(executor, several->launches[0].wire->stream, &first);
 	for (uint32_t i = 0; i < count && !result; i++)
 		result = launch_take(executor, &several->launches[i], &several->list[i]);
 	if (!result) {

@@ -219,7 +219,7 @@ static bool sleep_prepare(struct executor *executor)
 	return status != RING_EMPTY;
 }
 
-static void loop_sleep(struct loop *loop, bool waits_for_gpu)
+static void loop_sleep(struct loop *loop, enum idle_reason reason)
 {
 	struct executor *executor = loop->executor;
 	int woken;
@@ -234,8 +234,8 @@ static void loop_sleep(struct loop *loop, bool waits_for_gpu)
 		return;
 	/* softgpu's threads print while kernels run (print_poll); a real driver prints in our own calls. */
 	if (print_is_possible(&executor->print) && executor->driver_is_software)
-		waits_for_gpu = true;
-	woken = idle_sleep(&loop->idle, executor->channel.doorbell, executor->gate.wake, waits_for_gpu);
+		reason = IDLE_FOR_GPU;
+	woken = idle_sleep(&loop->idle, executor->channel.doorbell, executor->gate.wake, reason);
 	ring_wake(&executor->channel.commands);
 	if (woken < 0)
 		executor_fault(executor, VGPU_ERROR_EXECUTOR_DIED, "the doorbell does not work: %s", strerror(errno));
@@ -244,6 +244,13 @@ static void loop_sleep(struct loop *loop, bool waits_for_gpu)
 		gate_wake_clear(&executor->gate);
 		counter_add(&executor->counters->wakeups, 1);
 	}
+}
+
+static enum idle_reason idle_reason(const struct executor *executor, bool waits_for_gpu)
+{
+	if (waits_for_gpu)
+		return IDLE_FOR_GPU;
+	return executor->gate.is_refusing || executor->replies.first ? IDLE_FOR_OTHERS : IDLE_FOR_RECORDS;
 }
 
 void loop_run(struct executor *executor)
@@ -257,7 +264,7 @@ void loop_run(struct executor *executor)
 	idle_open(&loop.idle, executor->driver_is_software);
 	while (!executor->fault) {
 		bool progress = reply_backlog_flush(executor) && records_take(&loop);
-		bool waits_for_gpu;
+		enum idle_reason reason;
 
 		if (pending_poll(executor))
 			progress = true;
@@ -268,13 +275,14 @@ void loop_run(struct executor *executor)
 		if (memory_wait_poll(executor))
 			progress = true;
 		program_copies_poll(executor);
-		waits_for_gpu = copy_poll(executor) || executor->shares.count || executor->memory_waits.count ||
-				executor->pendings.first || gate_is_watching(&executor->gate);
+		reason = idle_reason(executor, copy_poll(executor) || executor->shares.count ||
+						       executor->memory_waits.count || executor->pendings.first ||
+						       gate_is_watching(&executor->gate));
 		if (++rounds % ROUNDS_BETWEEN_PRINT_POLLS == 0)
 			print_poll(executor);
 		if (progress)
 			idle_end(&loop.idle);
-		else if (!idle_spin(&loop.idle, waits_for_gpu))
-			loop_sleep(&loop, waits_for_gpu);
+		else if (!idle_spin(&loop.idle, reason))
+			loop_sleep(&loop, reason);
 	}
 }

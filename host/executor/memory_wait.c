@@ -40,10 +40,10 @@ void memory_wait_note_free(struct executor *executor, uint32_t stream_id)
 {
 	struct memory_waits *waits = &executor->memory_waits;
 	struct context *context;
-	void *stream;
+	CUstream stream;
 	CUevent mark;
 
-	if (!memory_is_limited(executor) || execute_enter(executor, VGPU_KIND_STREAM, stream_id, &stream))
+	if (!memory_is_limited(executor) || execute_enter_stream(executor, stream_id, &stream))
 		return;
 	context = executor->contexts.current;
 	if (!context)

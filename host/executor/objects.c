@@ -21,20 +21,19 @@ CUresult execute_find(struct executor *executor, enum vgpu_kind kind, uint32_t i
 	return CUDA_SUCCESS;
 }
 
-CUresult execute_enter(struct executor *executor, enum vgpu_kind kind, uint32_t id, void **ret_object)
+CUresult execute_enter_stream(struct executor *executor, uint32_t id, CUstream *ret_stream)
 {
 	struct handle *handle;
 
-	*ret_object = NULL;
-	if (kind == VGPU_KIND_STREAM && id == 0)
+	*ret_stream = NULL;
+	if (id == 0)
 		return CUDA_SUCCESS;
-	handle = handles_find(&executor->handles, kind, id);
+	handle = handles_find(&executor->handles, VGPU_KIND_STREAM, id);
 	if (!handle)
 		return CUDA_ERROR_INVALID_HANDLE;
-	if (!context_enter(executor, handle->context))
-		return CUDA_ERROR_INVALID_CONTEXT;
-	*ret_object = handle->object;
-	return CUDA_SUCCESS;
+	*ret_stream = handle->object;
+	return context_enter(executor, context_owner_id(executor, handle->context)) ? CUDA_SUCCESS
+										    : CUDA_ERROR_INVALID_CONTEXT;
 }
 
 CUresult execute_find_stream(struct executor *executor, uint32_t id, CUstream *ret_stream)

@@ -178,10 +178,22 @@ static CUresult pending_add(struct executor *executor, struct pending *pending)
  * A stream or an event may be waited for in any context; the wait is in its own, so that it ends with it.
  * The legacy default stream is the current context's.
  */
+static CUresult owner_enter(struct executor *executor, enum vgpu_kind kind, uint32_t id, void **ret_object)
+{
+	struct handle *handle = handles_find(&executor->handles, kind, id);
+
+	if (!handle)
+		return CUDA_ERROR_INVALID_HANDLE;
+	if (!context_enter(executor, handle->context))
+		return CUDA_ERROR_INVALID_CONTEXT;
+	*ret_object = handle->object;
+	return CUDA_SUCCESS;
+}
+
 CUresult pending_add_stream(struct executor *executor, const struct request *request, uint32_t stream_id)
 {
-	void *stream;
-	CUresult result = execute_enter(executor, VGPU_KIND_STREAM, stream_id, &stream);
+	void *stream = NULL;
+	CUresult result = stream_id ? owner_enter(executor, VGPU_KIND_STREAM, stream_id, &stream) : CUDA_SUCCESS;
 	struct pending *pending;
 
 	if (result)
@@ -196,15 +208,15 @@ CUresult pending_add_stream(struct executor *executor, const struct request *req
 CUresult pending_add_copy(struct executor *executor, const struct request *request, uint32_t stream_id,
 			  struct bounce *bounce, size_t bytes)
 {
-	void *stream;
-	CUresult result = execute_enter(executor, VGPU_KIND_STREAM, stream_id, &stream);
-	struct pending *pending;
+	CUstream stream;
+	CUresult result = execute_enter_stream(executor, stream_id, &stream);
+	struct pending *pending = result ? NULL : pending_make(executor, PENDING_COPY, request, 1, &result);
 
-	if (result)
+	if (!pending) {
+		/* The copy must not land in what others use next. */
+		executor->driver.cuStreamSynchronize(stream);
 		return result;
-	pending = pending_make(executor, PENDING_COPY, request, 1, &result);
-	if (!pending)
-		return result;
+	}
 	place_add(pending, stream, NULL);
 	pending->bounce = bounce;
 	pending->bounce_bytes = bytes;
@@ -214,7 +226,7 @@ CUresult pending_add_copy(struct executor *executor, const struct request *reque
 CUresult pending_add_event(struct executor *executor, const struct request *request, uint32_t event_id)
 {
 	void *event;
-	CUresult result = execute_enter(executor, VGPU_KIND_EVENT, event_id, &event);
+	CUresult result = owner_enter(executor, VGPU_KIND_EVENT, event_id, &event);
 	struct pending *pending;
 
 	if (result)

@@ -57,7 +57,8 @@ CUresult pending_add_end(struct executor *executor, const struct request *reques
 /* Makes the calls that nobody waits for the result of now, however long the driver takes; false: there were none. */
 bool pending_end_posted(struct executor *executor);
 
-/* A copy to the guest issued in the stream; the reply carries 'bytes' of 'bounce' (NULL: nothing). */
+/* A copy to the guest issued in the stream, which is waited for here where no wait can begin; the reply carries 'bytes'
+ * of 'bounce' (NULL: nothing). */
 CUresult pending_add_copy(struct executor *executor, const struct request *request, uint32_t stream_id,
 			  struct bounce *bounce, size_t bytes);
 

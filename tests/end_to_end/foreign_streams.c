@@ -17,6 +17,7 @@
 
 #include "cuda_abi.h"
 #include "error_calls.h"
+#include "green_calls.h"
 #include "stream_calls.h"
 
 #define WORKS(call) assert_int_equal(call, CUDA_SUCCESS)
@@ -32,7 +33,7 @@ static CUstream stream; /* of the other context */
 static CUdeviceptr memory;
 static CUarray array;
 static uint8_t *sent, *got;
-static int is_released;
+static int is_released, is_copying;
 
 static int setup(void **state)
 {
@@ -61,19 +62,27 @@ static void hold(void *argument)
 		usleep(1000);
 }
 
-/* Makes calls while the stream is held, then lets it go. */
+/* Makes calls while the stream is held, then lets it go; NULL: all of them worked. */
 static void *release(void *argument)
 {
+	bool has_failed = cuCtxSetCurrent(current);
 	size_t all, unused;
 
 	(void)argument;
 	for (int i = 0; i < 40; i++) {
-		if (cuCtxSetCurrent(current) || cuMemGetInfo_v2(&unused, &all))
-			break;
+		has_failed |= cuMemGetInfo_v2(&unused, &all) != CUDA_SUCCESS;
 		usleep(5000);
 	}
 	__atomic_store_n(&is_released, 1, __ATOMIC_RELEASE);
-	return NULL;
+	return has_failed ? &is_released : NULL;
+}
+
+static void release_await(pthread_t releaser)
+{
+	void *failure;
+
+	assert_int_equal(pthread_join(releaser, &failure), 0);
+	assert_null(failure);
 }
 
 static void test_linear(void **state)
@@ -103,9 +112,60 @@ static void test_held(void **state)
 		assert_int_equal(pthread_create(&releaser, NULL, release, NULL), 0);
 		WORKS(cuMemcpyDtoHAsync_v2(got, memory, sizes[i], stream));
 		WORKS(cuStreamSynchronize(stream));
-		assert_int_equal(pthread_join(releaser, NULL), 0);
+		release_await(releaser);
 		assert_memory_equal(got, sent, sizes[i]);
 	}
+}
+
+/* Makes none, for they might wait for the end of the context. */
+static void *release_late(void *argument)
+{
+	(void)argument;
+	sleep(1);
+	__atomic_store_n(&is_released, 1, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+static void *copy_down(void *argument)
+{
+	CUresult result = cuCtxSetCurrent(other);
+
+	__atomic_store_n(&is_copying, 1, __ATOMIC_RELEASE);
+	if (!result)
+		result = cuMemcpyDtoHAsync_v2(got, memory, 4096, argument);
+	return (void *)(uintptr_t)result;
+}
+
+/* A green context ends while a copy waits in its stream. */
+static void test_green(void **state)
+{
+	pthread_t copier, releaser;
+	CUdevResource whole;
+	CUdevResourceDesc description;
+	CUstream green_stream;
+	CUgreenCtx green;
+	void *result;
+
+	(void)state;
+	WORKS(cuDeviceGetDevResource(0, &whole, CU_DEV_RESOURCE_TYPE_SM));
+	WORKS(cuDevResourceGenerateDesc(&description, &whole, 1));
+	WORKS(cuGreenCtxCreate(&green, description, 0, CU_GREEN_CTX_DEFAULT_STREAM));
+	WORKS(cuGreenCtxStreamCreate(&green_stream, green, CU_STREAM_NON_BLOCKING, 0));
+	is_released = 0;
+	fill(4096, 9);
+	WORKS(cuMemcpyHtoD_v2(memory, sent, 4096));
+	WORKS(cuLaunchHostFunc(green_stream, hold, NULL));
+	assert_int_equal(pthread_create(&copier, NULL, copy_down, green_stream), 0);
+	while (!__atomic_load_n(&is_copying, __ATOMIC_ACQUIRE))
+		usleep(1000);
+	assert_int_equal(pthread_create(&releaser, NULL, release_late, NULL), 0);
+	/* That the copy waits cannot be asked. */
+	usleep(500000);
+	WORKS(cuGreenCtxDestroy(green));
+	release_await(releaser);
+	assert_int_equal(pthread_join(copier, &result), 0);
+	assert_int_equal((uintptr_t)result, CUDA_SUCCESS);
+	assert_memory_equal(got, sent, 4096);
 }
 
 static void test_array(void **state)
@@ -140,6 +200,7 @@ int main(void)
 		cmocka_unit_test(test_linear),
 		cmocka_unit_test(test_held),
 		cmocka_unit_test(test_array),
+		cmocka_unit_test(test_green),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

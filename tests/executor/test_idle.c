@@ -68,14 +68,14 @@ int __wrap_sysinfo(struct sysinfo *info)
 }
 
 /* Nothing to do for so long. How often the executor went to sleep. */
-static unsigned gap(struct idle *idle, uint64_t ns, bool waits_for_gpu)
+static unsigned gap(struct idle *idle, uint64_t ns, enum idle_reason reason)
 {
 	unsigned sleeps = 0;
 
 	record_ns = clock_ns + ns;
 	while (clock_ns < record_ns)
-		if (!idle_spin(idle, waits_for_gpu)) {
-			assert_in_range(idle_sleep(idle, 0, 1, waits_for_gpu), 0, 1);
+		if (!idle_spin(idle, reason)) {
+			assert_in_range(idle_sleep(idle, 0, 1, reason), 0, 1);
 			sleeps++;
 		}
 	idle_end(idle);
@@ -97,11 +97,11 @@ static void test_spin_comes_back(void **state)
 
 	(void)state;
 	for (int i = 0; i < 20; i++)
-		assert_int_equal(gap(&idle, 3 * MILLISECOND, false), 1);
+		assert_int_equal(gap(&idle, 3 * MILLISECOND, IDLE_FOR_RECORDS), 1);
 	/* A program that was slow for a while and issues a record each 10 us now. */
-	gap(&idle, 10 * MICROSECOND, false);
+	gap(&idle, 10 * MICROSECOND, IDLE_FOR_RECORDS);
 	for (int i = 0; i < 20; i++)
-		assert_int_equal(gap(&idle, 10 * MICROSECOND, false), 0);
+		assert_int_equal(gap(&idle, 10 * MICROSECOND, IDLE_FOR_RECORDS), 0);
 }
 
 static void test_slow_program_costs_little(void **state)
@@ -114,10 +114,10 @@ static void test_slow_program_costs_little(void **state)
 		uint64_t began_ns = clock_ns;
 
 		record_ns = clock_ns + 10 * MILLISECOND;
-		while (idle_spin(&idle, false))
+		while (idle_spin(&idle, IDLE_FOR_RECORDS))
 			;
 		spun_ns += clock_ns - began_ns;
-		assert_int_equal(idle_sleep(&idle, 0, 1, false), 1);
+		assert_int_equal(idle_sleep(&idle, 0, 1, IDLE_FOR_RECORDS), 1);
 		idle_end(&idle);
 	}
 	/* Of one second. */
@@ -130,9 +130,9 @@ static void test_between_two_tokens(void **state)
 
 	(void)state;
 	for (int i = 0; i < 20; i++) {
-		assert_int_equal(gap(&many, 700 * MICROSECOND, false), 0);
-		assert_int_equal(gap(&few, 700 * MICROSECOND, false), 1);
-		assert_int_equal(gap(&software, 700 * MICROSECOND, false), 1);
+		assert_int_equal(gap(&many, 700 * MICROSECOND, IDLE_FOR_RECORDS), 0);
+		assert_int_equal(gap(&few, 700 * MICROSECOND, IDLE_FOR_RECORDS), 1);
+		assert_int_equal(gap(&software, 700 * MICROSECOND, IDLE_FOR_RECORDS), 1);
 	}
 }
 
@@ -141,21 +141,24 @@ static void test_busy_machine(void **state)
 	struct idle idle;
 
 	(void)state;
-	load = 16;
+	load = 8;
 	clock_ns += 2000 * (uint64_t)MILLISECOND;
 	idle = open_with(16, false);
-	assert_int_equal(gap(&idle, 700 * MICROSECOND, false), 1);
+	assert_int_equal(gap(&idle, 700 * MICROSECOND, IDLE_FOR_RECORDS), 1);
 	load = 0;
 }
 
-static void test_waiting_for_the_gpu_teaches_nothing(void **state)
+static void test_waiting_for_others_teaches_nothing(void **state)
 {
 	struct idle idle = open_with(16, false);
 
 	(void)state;
-	for (int i = 0; i < 20; i++)
-		assert_true(gap(&idle, 100 * (uint64_t)MILLISECOND, true) > 1);
-	assert_int_equal(gap(&idle, 700 * MICROSECOND, false), 0);
+	for (int i = 0; i < 20; i++) {
+		assert_true(gap(&idle, 100 * (uint64_t)MILLISECOND, IDLE_FOR_GPU) > 1);
+		/* With nothing to do but to wait for a permit it does not spin for long. */
+		assert_int_equal(gap(&idle, 900 * MICROSECOND, IDLE_FOR_OTHERS), 1);
+	}
+	assert_int_equal(gap(&idle, 700 * MICROSECOND, IDLE_FOR_RECORDS), 0);
 }
 
 int main(void)
@@ -165,7 +168,7 @@ int main(void)
 		cmocka_unit_test(test_slow_program_costs_little),
 		cmocka_unit_test(test_between_two_tokens),
 		cmocka_unit_test(test_busy_machine),
-		cmocka_unit_test(test_waiting_for_the_gpu_teaches_nothing),
+		cmocka_unit_test(test_waiting_for_others_teaches_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -359,9 +359,17 @@ static void test_rows(void **state)
 	end(fake, channel);
 }
 
+struct slot_wait {
+	int64_t slot;
+	bool is_over;
+};
+
 static void *slot_await(void *argument)
 {
-	*(int64_t *)argument = download_take(&session.download, true);
+	struct slot_wait *wait = argument;
+
+	wait->slot = download_take(&session.download, true);
+	__atomic_store_n(&wait->is_over, true, __ATOMIC_SEQ_CST);
 	return NULL;
 }
 
@@ -371,7 +379,6 @@ static void test_slots_are_shared(void **state)
 	struct fake_executor *fake = fake_executor_start(4u << 20, false);
 	struct channel *channel = channel_make(fake);
 	struct download_window *window = &session.download;
-	int64_t others, taken;
 	pthread_t other;
 
 	(void)state;
@@ -380,14 +387,18 @@ static void test_slots_are_shared(void **state)
 	assert_int_equal(download_take(window, false), -1);
 	/* Many times, for he who waits may be quick. */
 	for (int round = 0; round < 200; round++) {
-		assert_int_equal(pthread_create(&other, NULL, slot_await, &others), 0);
-		while (!__atomic_load_n(&window->waiting, __ATOMIC_SEQ_CST))
+		struct slot_wait wait = {0};
+		int64_t taken;
+
+		assert_int_equal(pthread_create(&other, NULL, slot_await, &wait), 0);
+		while (!__atomic_load_n(&window->waiting, __ATOMIC_SEQ_CST) &&
+		       !__atomic_load_n(&wait.is_over, __ATOMIC_SEQ_CST))
 			sched_yield();
 		download_give(window, window->slot_bytes);
 		taken = download_take(window, false);
 		assert_int_equal(pthread_join(other, NULL), 0);
 		/* Unless this thread was kept from the processor, so that the other took the window for stuck. */
-		if (others >= 0)
+		if (wait.slot >= 0)
 			assert_int_equal(taken, -1);
 		else if (taken < 0)
 			assert_int_equal(download_take(window, false), window->slot_bytes);
