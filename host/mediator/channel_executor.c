@@ -33,6 +33,7 @@ static bool error_is_known(uint32_t error)
 	return error > VGPU_ERROR_NONE && error <= VGPU_ERROR_KERNEL_TIMEOUT;
 }
 
+/* A fault only of one that was ready: before that nothing of the tenant's has run in it. */
 void channel_death_note(const struct channel *channel, bool is_fault, const char *how)
 {
 	channel->request.tenant->usage.deaths++;
@@ -56,14 +57,14 @@ static void memory_kill_note(struct channel *channel, const char *how)
 static bool worker_end_take(struct channel *channel, uint32_t error)
 {
 	bool is_workers = worker_owns_gpu(channel->request.gpu);
+	bool was_ready = channel->stage == CHANNEL_READY;
 	bool is_moved;
 
 	if (is_workers && error == VGPU_ERROR_HOST_MEMORY)
 		memory_kill_note(channel, channel->fault_text);
 	is_moved = channel_move(channel, channel->fault_text);
-	/* Of one that then starts elsewhere it was the worker's. */
 	if (is_workers && error >= VGPU_ERROR_HOST_MEMORY && error <= VGPU_ERROR_EXECUTOR_HUNG)
-		channel_death_note(channel, error != VGPU_ERROR_EXECUTOR_HUNG && !is_moved, channel->fault_text);
+		channel_death_note(channel, error != VGPU_ERROR_EXECUTOR_HUNG && was_ready, channel->fault_text);
 	return is_moved;
 }
 
@@ -153,7 +154,7 @@ static void executor_ended(void *owner, const char *how, bool killed)
 	else if (channel->stage != CHANNEL_DEAD && channel->fault_error != VGPU_ERROR_NONE)
 		channel_die(channel, channel->fault_error, channel->fault_text);
 	else if (channel->stage != CHANNEL_DEAD) {
-		channel_death_note(channel, true, how);
+		channel_death_note(channel, channel->stage == CHANNEL_READY, how);
 		channel_die(channel, VGPU_ERROR_EXECUTOR_DIED, how);
 	}
 	channels_behind_start(mediator);

@@ -4,6 +4,7 @@
 #include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "channel_private.h"
@@ -75,6 +76,22 @@ static uint32_t siblings_add(const struct probe *probe, uint32_t gpus)
 	return all;
 }
 
+/* Its number now: devices may have come and gone since it was placed. No bit: it is not among them any more. */
+static uint32_t placed_gpu(const struct channel *channel)
+{
+	const struct probe *probe = channel->mediator->probe;
+
+	if (!channel->gpu[0])
+		return channel->request.gpu < GPUS_MAX ? 1u << channel->request.gpu : 0;
+	for (unsigned gpu = 0; gpu < probe_device_count(probe); gpu++) {
+		struct probe_device device = probe_device(probe, gpu);
+
+		if (strcmp(device.uuid, channel->gpu) == 0)
+			return 1u << gpu;
+	}
+	return 0;
+}
+
 /*
  * Bits of this host's GPUs that it works with, as far as is known: all of them where it is in the driver before it has
  * a context, or where nobody has said yet what there is. None of a worker's: its executor is there.
@@ -88,7 +105,7 @@ static uint32_t gpus_of(const struct channel *channel)
 	if (worker_owns_gpu(channel->request.gpu))
 		return 0;
 	if (channel->is_placed)
-		return channel->request.gpu < GPUS_MAX ? siblings_add(probe, 1u << channel->request.gpu) : 0;
+		return siblings_add(probe, placed_gpu(channel));
 	for (unsigned gpu = 0; gpu < probe_device_count(probe); gpu++) {
 		for (unsigned i = 0; i < VGPU_COUNTED_DEVICES; i++) {
 			if (devices[i].contexts && devices[i].pci_place == probe_pci_place(probe, gpu))

@@ -70,7 +70,7 @@ static bool commands_put(struct mirror *mirror)
 		progress = true;
 	}
 	if (found < 0)
-		mirror_end(mirror, VGPU_ERROR_PROTOCOL, "the relay sent a record that is none");
+		mirror_end(mirror, VGPU_ERROR_EXECUTOR_DIED, "the relay sent a record that is none");
 	records_tell(in, mirror->link);
 	return progress;
 }
@@ -167,7 +167,7 @@ static void frame_take(struct mirror *mirror, const struct link_view *view)
 		is_valid = false;
 	}
 	if (!is_valid)
-		mirror_end(mirror, VGPU_ERROR_PROTOCOL, "the relay sent a frame of type %d that is malformed",
+		mirror_end(mirror, VGPU_ERROR_EXECUTOR_DIED, "the relay sent a frame of type %d that is malformed",
 			   view->type);
 }
 
@@ -188,7 +188,7 @@ static bool frames_take(struct mirror *mirror)
 	if (!mirror->is_over && commands_put(mirror))
 		progress = true;
 	if (found < 0)
-		mirror_end(mirror, VGPU_ERROR_PROTOCOL, "%.140s", mirror->link->reason);
+		mirror_end(mirror, VGPU_ERROR_EXECUTOR_DIED, "%.140s", mirror->link->reason);
 	else if (is_lost && found == 0 && !mirror->is_closing)
 		mirror_end(mirror, VGPU_ERROR_EXECUTOR_DIED, "the link was lost: %.100s", mirror->link->reason);
 	return progress;

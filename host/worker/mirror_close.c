@@ -125,18 +125,24 @@ static void last_words_send(struct mirror *mirror)
 	SSL_shutdown(mirror->link->ssl);
 }
 
-void mirror_close(struct mirror *mirror)
+static void exit_await(struct mirror *mirror, uint64_t end_ms)
 {
 	struct pollfd ended = {.fd = mirror->executor_exit, .events = POLLIN};
-	int most_ms = mirror->is_closing ? 1000 : 2000;
-	uint64_t end = link_now_ms() + (uint64_t)most_ms;
+
+	while (mirror_patience(mirror, &ended, end_ms) == 0)
+		continue;
+}
+
+void mirror_close(struct mirror *mirror)
+{
+	uint64_t end = link_now_ms() + (mirror->is_closing ? 1000 : 2000);
 
 	if (mirror->control >= 0)
 		close(mirror->control);
 	mirror->control = -1;
 	/* Its end of the control socket is its life; the main process kills what is left when this one ends. */
 	if (mirror->executor_exit >= 0)
-		poll(&ended, 1, most_ms);
+		exit_await(mirror, end);
 	mirror_end_await(mirror, end);
 	/* An executor that has failed says why. */
 	mirror_log_take(&mirror->log, mirror->link);

@@ -7,6 +7,9 @@
 
 #include "control_socket.h"
 
+/* How often the relay hears of a mirror that waits: several times within the shortest silence that it may take. */
+#define ALIVE_MS 250
+
 /* Where the main process does not take the question the answer is that there is nothing. */
 static void question_pass(struct mirror *mirror, struct control_message *question)
 {
@@ -104,16 +107,30 @@ enum vgpu_channel_error mirror_error_admit(uint32_t error)
 	return is_executors ? (enum vgpu_channel_error)error : VGPU_ERROR_EXECUTOR_DIED;
 }
 
+int mirror_patience(struct mirror *mirror, struct pollfd *wait, uint64_t end_ms)
+{
+	uint64_t now = link_now_ms();
+	int ready = now < end_ms ? poll(wait, 1, end_ms - now < ALIVE_MS ? (int)(end_ms - now) : ALIVE_MS) : -1;
+
+	/* Before it is ready the relay awaits an answer, and nothing else. */
+	if (ready == 0 && mirror->counters) {
+		mirror_counters_send(mirror);
+		(void)link_flush(mirror->link);
+	}
+	return ready;
+}
+
 void mirror_end_await(struct mirror *mirror, uint64_t end_ms)
 {
 	struct pollfd word = {.fd = mirror->accounts, .events = POLLIN};
 
 	while (mirror->is_end_awaited && !mirror->end.error && mirror->accounts >= 0) {
-		uint64_t now = link_now_ms();
+		int ready = mirror_patience(mirror, &word, end_ms);
 
-		if (now >= end_ms || poll(&word, 1, (int)(end_ms - now)) <= 0)
+		if (ready < 0)
 			break;
-		mirror_answer_take(mirror);
+		if (ready > 0)
+			mirror_answer_take(mirror);
 	}
 	if (!mirror->is_end_awaited)
 		return;

@@ -3,6 +3,8 @@
 #ifndef WORKER_MIRROR_CONTROL_H
 #define WORKER_MIRROR_CONTROL_H
 
+#include <poll.h>
+
 #include "mirror.h"
 
 /* The executor's socket is readable or closed. */
@@ -13,6 +15,10 @@ void mirror_answer_take(struct mirror *mirror);
 
 /* The error that an executor says; how it has ended is the main process's to say. */
 enum vgpu_channel_error mirror_error_admit(uint32_t error);
+
+/* Waits for it a while, and says that this process is there. As poll(2) returns; -1 too when it is then (link_now_ms).
+ */
+int mirror_patience(struct mirror *mirror, struct pollfd *wait, uint64_t end_ms);
 
 /* Waits until then (link_now_ms), until the main process has said how the executor has ended, where that is awaited. */
 void mirror_end_await(struct mirror *mirror, uint64_t end_ms);

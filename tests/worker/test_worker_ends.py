@@ -7,6 +7,7 @@ import signal
 import subprocess
 import tempfile
 import unittest
+from pathlib import Path
 
 import tap
 from stack import build_directory, executor_without_sandbox, wait_until
@@ -14,16 +15,17 @@ from worker_stack import COPY_LOOP, END_TO_END, EXAMPLES, WorkerStack
 
 # Speaks to its mediator, or mirror, in ways of its own.
 TEST_EXECUTOR = str(build_directory() / 'tests' / 'mediator' / 'test_executor')
+LEAVER = build_directory() / 'tests' / 'worker' / 'libleaver.so'
 
 
 class Ends(unittest.TestCase):
     @staticmethod
-    def stack(*options, worker_options=(), driver=None, **environment):
+    def stack(*options, worker_options=(), driver=None, silence_ms=10000, **environment):
         """Of a host without a driver, where a tenant's third fault puts it into quarantine."""
         if driver:
             worker_options = (*worker_options, '--driver', str(driver))
         return WorkerStack('--quarantine-local', 'yes', '--quarantine-faults', '3', *options,
-                           worker_options=worker_options, worker_environment=environment,
+                           worker_options=worker_options, worker_environment=environment, silence_ms=silence_ms,
                            driver='/nonexistent/libcuda.so.1')
 
     @staticmethod
@@ -129,14 +131,36 @@ class Ends(unittest.TestCase):
                 self.assertNotIn('[CGROUP]', stack.mediator.text())
                 self.assertEqual(self.counted(stack), (0, 0, 0))
 
+    @unittest.skipIf('VGPU_SANITIZED' in os.environ, 'a library is preloaded, and a sanitizer has to be the first one')
     def test_what_it_hides(self):
-        """By hanging up before it ends, or without ending."""
-        for behaviour in 'crash', 'hang-up':
-            with self.subTest(behaviour), self.stack(worker_options=('--executor', TEST_EXECUTOR),
-                                                     VGPU_EXECUTOR_TEST=behaviour) as stack:
-                self.assertNotEqual(stack.mediator.run(EXAMPLES / 'vector_add', 1000).returncode, 0)
-                self.assertEqual(self.counted(stack), (1, 1, 0))
-                wait_until(lambda: not stack.worker.children(), 'it is gone')
+        """By hanging up without ending, also where nobody may be silent for long."""
+        for silence_ms in 10000, 1500:
+            with self.subTest(silence_ms), tempfile.TemporaryDirectory() as folder:
+                leave = Path(folder) / 'leave'
+                executor = str(executor_without_sandbox(folder))
+                with self.stack(worker_options=('--executor', executor), silence_ms=silence_ms, LD_PRELOAD=str(LEAVER),
+                                VGPU_LEAVER=str(leave)) as stack:
+                    program, _ = self.copying(stack)
+                    leave.touch()
+                    self.loses(program)
+                    self.assertEqual(self.counted(stack), (1, 1, 0))
+                    wait_until(lambda: not stack.worker.children(), 'it is gone')
+
+    def test_before_it_is_ready(self):
+        """Nothing of the tenant's has run yet: it is a death, unless it was not even told what to do, and no fault."""
+        with tempfile.TemporaryDirectory() as folder:
+            lacking = Path(folder) / 'lacking'
+            lacking.write_text(f'#!/bin/sh\n[ $# = 0 ] || exec {TEST_EXECUTOR} "$@"\nexit 127\n')
+            lacking.chmod(0o755)
+            for executor, behaviour in (TEST_EXECUTOR, 'crash'), (TEST_EXECUTOR, 'hang-up'), (lacking, ''):
+                with self.subTest(behaviour), self.stack(worker_options=('--executor', str(executor)),
+                                                         VGPU_EXECUTOR_TEST=behaviour) as stack:
+                    for count in 1, 2, 3, 4:
+                        refused = stack.mediator.run(EXAMPLES / 'vector_add', 1000)
+                        self.assertNotEqual(refused.returncode, 0)
+                        deaths, *faults = self.counted(stack)
+                        self.assertEqual(faults, [0, 0], refused.stderr)
+                        self.assertTrue(deaths == count or executor == lacking, refused.stderr)
 
 
 if __name__ == '__main__':
