@@ -135,8 +135,9 @@ class Stopped(unittest.TestCase):
 class Stuck(unittest.TestCase):
     """In a call of the driver that no signal ends; the sandbox would not let the test's driver sleep so."""
 
-    def end_all(self, names, **environment):
-        """Their programs, which are stuck at once, each begun when those before are; the mediator, while it is there."""
+    def end_all(self, names, before=lambda mediator: '', meanwhile=lambda mediator: '', **environment):
+        """Their programs, which are stuck at once, each begun when those before are; the mediator, while it is there.
+        'before' and 'meanwhile': what else is done, and settings that it has made."""
         self.folder = tempfile.TemporaryDirectory()
         self.addCleanup(self.folder.cleanup)
         tenants = Tenants('--executor', str(executor_without_sandbox(self.folder.name)), '--quarantine-faults', '1',
@@ -145,12 +146,13 @@ class Stuck(unittest.TestCase):
         tenants.mediator.configure('executor-stuck = 0\n')
         tenants.__enter__()
         self.addCleanup(tenants.__exit__)
+        before(tenants.mediator)
         programs = []
         for name in names:
             programs.append(tenants.spawn(name, 'memory'))
             # One that does not answer keeps nobody from the GPU, also where a slice is over before who comes asks.
             wait_until(lambda: sum(is_stuck(pid) for pid in tenants.mediator.executors()) == len(programs), 'it sleeps')
-        tenants.mediator.configure('executor-stuck = 2\n')
+        tenants.mediator.configure('executor-stuck = 2\n' + meanwhile(tenants.mediator))
         for program in programs:
             self.assertIn('CUDA_ERROR_DEVICE_UNAVAILABLE', program.communicate(timeout=60 * PATIENCE_FACTOR)[0])
         wait_until(lambda: not tenants.mediator.executors(), 'they are gone')
@@ -184,6 +186,15 @@ class Stuck(unittest.TestCase):
         if text:
             self.assertEqual(gpus['text'], text)
 
+    def see(self, mediator, devices, allowed, more=''):
+        """The driver has those devices from now on; the setting with which it was looked at again."""
+        setting = f'allow-pageable-access = {allowed}\n'
+        executor = executor_without_sandbox(self.folder.name)
+        executor.write_text(executor.read_text().replace('exec ', f'CUDA_VISIBLE_DEVICES={devices} exec '))
+        mediator.configure(more + setting)
+        wait_until(lambda: len(mediator.admin('scan-gpus')) == len(devices.split(',')), 'other devices are found')
+        return setting
+
     def gpus(self, mediator):
         """Their last digits and faults, in the order of their numbers."""
         return [(gpu['uuid'][-1], gpu['fault']) for gpu in mediator.admin('scan-gpus')]
@@ -192,25 +203,26 @@ class Stuck(unittest.TestCase):
         """After a reload, when devices have gone and come: what was wrong is with the GPU, whatever number it has."""
         mediator = self.end_all(['one', 'two'], SOFTGPU_DEVICES='3')
         self.assertEqual(self.gpus(mediator), [('1', WHAT), ('2', ''), ('3', '')])
-        executor = executor_without_sandbox(self.folder.name)
-        as_before = executor.read_text()
-
-        def see(devices, allowed):
-            # The driver is looked at again when such a setting changes.
-            executor.write_text(as_before.replace('exec ', f'CUDA_VISIBLE_DEVICES={devices} exec '))
-            mediator.configure(f'allow-pageable-access = {allowed}\n')
-            wait_until(lambda: len(mediator.admin('scan-gpus')) == len(devices.split(',')), 'other devices are found')
-
-        see('1,2', 'yes')
+        self.see(mediator, '1,2', 'yes')
         self.assertEqual(self.gpus(mediator), [('2', ''), ('3', '')])
         self.told(mediator, '')
-        see('2', 'no')
-        see('1,0', 'yes')
+        self.see(mediator, '2', 'no')
+        self.see(mediator, '1,0', 'yes')
         self.assertEqual(self.gpus(mediator), [('2', ''), ('1', WHAT)])
         self.told(mediator, f'GPU 1: {WHAT}')
         mediator.admin('clear-gpu', '0', code=6)
         mediator.admin('clear-gpu', '1')
         self.told(mediator, '')
+
+    def test_other_numbers_meanwhile(self):
+        """A reload while they are stuck: it is the GPU that they were placed on."""
+        def place(mediator):
+            mediator.wait_for_line('CUDA initialized')
+            mediator.admin('assign-gpu', '1', 'A')
+
+        mediator = self.end_all(['one', 'two'], place, lambda mediator: self.see(mediator, '1,0', 'yes', 'executor-stuck = 0\n'),
+                                SOFTGPU_DEVICES='3')
+        self.assertEqual(self.gpus(mediator), [('2', WHAT), ('1', '')])
 
 
 if __name__ == '__main__':
