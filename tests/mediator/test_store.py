@@ -100,10 +100,12 @@ def test_the_store_wins_over_the_device_and_the_file():
 def test_quarantine_outlives_the_mediator():
     with folder() as path:
         options = ("--quarantine-faults=2", "--quarantine-time=600")
-        with Mediator("--database=" + database(path), *options, folder=path, behaviour="crash") as daemon:
+        with Mediator("--database=" + database(path), *options, folder=path, behaviour="die") as daemon:
             with Device(daemon.socket, vm_id=3) as device:
-                device.open(0)
-                device.open(1)
+                for channel in 0, 1:
+                    assert device.open(channel).kind == harness.READY
+                    device.ring()
+                    assert device.receive().error == harness.ERROR_EXECUTOR_DIED
                 assert daemon.wait_log("QUARANTINE. vm_id=3: quarantined for 600 s")
         rows = query(database(path), "SELECT key, until - since, by FROM quarantines")
         assert rows == [("vm:3", 600, "mediator")], rows
