@@ -3,7 +3,6 @@
 
 #include <limits.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "mediator.h"
 #include "probe.h"
@@ -11,7 +10,6 @@
 void gpu_name_find(const struct mediator *mediator, const char *worker, const char *uuid,
 		   char name[WORKER_GPU_NAME_BYTES])
 {
-	const struct probe *probe = mediator->probe;
 	unsigned index;
 
 	snprintf(name, WORKER_GPU_NAME_BYTES, "%s", uuid);
@@ -22,8 +20,7 @@ void gpu_name_find(const struct mediator *mediator, const char *worker, const ch
 			worker_gpu_name(worker, index, name);
 		return;
 	}
-	for (unsigned i = 0; i < probe_device_count(probe); i++) {
-		if (strcmp(probe_device(probe, i).uuid, uuid) == 0)
-			snprintf(name, WORKER_GPU_NAME_BYTES, "%u", i);
-	}
+	index = probe_device_find(mediator->probe, uuid);
+	if (index != UINT_MAX)
+		snprintf(name, WORKER_GPU_NAME_BYTES, "%u", index);
 }

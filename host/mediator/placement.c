@@ -31,12 +31,11 @@ struct assignments {
 static bool assignment_take(const struct store_gpu *gpu, void *argument)
 {
 	struct assignments *assignments = argument;
+	unsigned device = probe_device_find(assignments->probe, gpu->uuid);
 
 	assignments->any = true;
-	for (unsigned i = 0; i < probe_device_count(assignments->probe); i++) {
-		if (strcmp(probe_device(assignments->probe, i).uuid, gpu->uuid) == 0)
-			assignments->pools[i] = gpu->pool;
-	}
+	if (device != UINT_MAX)
+		assignments->pools[device] = gpu->pool;
 	return true;
 }
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <limits.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -474,6 +475,15 @@ uint32_t probe_devices_of_gpu(const struct probe *probe, const char *uuid)
 			devices |= 1u << i;
 	}
 	return devices;
+}
+
+unsigned probe_device_find(const struct probe *probe, const char *uuid)
+{
+	for (unsigned i = 0; i < probe_device_count(probe); i++) {
+		if (strcmp(probe_device(probe, i).uuid, uuid) == 0)
+			return i;
+	}
+	return UINT_MAX;
 }
 
 uint32_t probe_pci_place(const struct probe *probe, unsigned index)

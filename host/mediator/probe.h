@@ -48,6 +48,8 @@ unsigned probe_device_count_seen(const struct probe *probe);
 unsigned probe_device_count_beyond(const struct probe *probe);
 /* Bits of those, of the latter, that are the GPU with that UUID, or instances of it; 0: it is not there. */
 uint32_t probe_devices_of_gpu(const struct probe *probe, const char *uuid);
+/* The number of the device with that UUID, below the first count; UINT_MAX: it is not there. */
+unsigned probe_device_find(const struct probe *probe, const char *uuid);
 /* Of the device of that number: VGPU_PCI_PLACE; UINT32_MAX: it is not known. */
 uint32_t probe_pci_place(const struct probe *probe, unsigned index);
 

@@ -4,7 +4,6 @@
 #include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #include "channel_private.h"
@@ -79,17 +78,10 @@ static uint32_t siblings_add(const struct probe *probe, uint32_t gpus)
 /* Its number now: devices may have come and gone since it was placed. No bit: it is not among them any more. */
 static uint32_t placed_gpu(const struct channel *channel)
 {
-	const struct probe *probe = channel->mediator->probe;
+	unsigned gpu =
+		channel->gpu[0] ? probe_device_find(channel->mediator->probe, channel->gpu) : channel->request.gpu;
 
-	if (!channel->gpu[0])
-		return channel->request.gpu < GPUS_MAX ? 1u << channel->request.gpu : 0;
-	for (unsigned gpu = 0; gpu < probe_device_count(probe); gpu++) {
-		struct probe_device device = probe_device(probe, gpu);
-
-		if (strcmp(device.uuid, channel->gpu) == 0)
-			return 1u << gpu;
-	}
-	return 0;
+	return gpu < GPUS_MAX ? 1u << gpu : 0;
 }
 
 /*
