@@ -15,6 +15,7 @@ from worker_stack import COPY_LOOP, END_TO_END, EXAMPLES, WorkerStack
 
 # Speaks to its mediator, or mirror, in ways of its own.
 TEST_EXECUTOR = str(build_directory() / 'tests' / 'mediator' / 'test_executor')
+BROKEN_EXECUTOR = build_directory() / 'tests' / 'worker' / 'broken_executor'
 LEAVER = build_directory() / 'tests' / 'worker' / 'libleaver.so'
 
 
@@ -132,6 +133,26 @@ class Ends(unittest.TestCase):
                 stack.mediator.wait_for_line('as a worker says it')
                 self.assertNotIn('[CGROUP]', stack.mediator.text())
                 self.assertEqual(self.counted(stack), (0, 0, 0))
+
+    def broken(self, behaviour, word):
+        """An executor that was taken over does that, and is the tenant's fault."""
+        with self.subTest(behaviour), self.stack(worker_options=('--executor', str(BROKEN_EXECUTOR)),
+                                                 VGPU_BROKEN_EXECUTOR=behaviour) as stack:
+            self.assertNotEqual(stack.mediator.run(EXAMPLES / 'vector_add', 1000).returncode, 0)
+            stack.mediator.wait_for_line(f'lost: worker: .*{word}')
+            self.assertEqual(self.counted(stack), (1, 1, 0))
+
+    def test_what_does_not_excuse_it(self):
+        """That its host has failed it, or what else is not its to say."""
+        for error in range(1, 14):
+            if error != 7:  # VGPU_ERROR_PROTOCOL, which blames the guest and is no death
+                self.broken(f'says-{error}', "it is the host's fault")
+
+    def test_what_its_relay_would_not_take(self):
+        self.broken('charged', 'charged more than there can be')
+        self.broken('released', 'broke the upload window')
+        self.broken('called', 'called host functions out of turn')
+        self.broken('called-again', 'called host functions out of turn')
 
     @unittest.skipIf('VGPU_SANITIZED' in os.environ, 'a library is preloaded, and a sanitizer has to be the first one')
     def test_what_it_hides(self):
