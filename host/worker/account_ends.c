@@ -3,6 +3,7 @@
  * How executors end. The main process alone sees it, and tells the connections' processes, which tell the hosts: what
  * an executor says of its own end goes another way, and is not believed where it would count (mirror_control.h).
  */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,16 +15,30 @@
 #include "control_socket.h"
 #include "log.h"
 
-/* Once, before it is certain that it has ended. False: its process does not take it. */
+bool connection_end_send(struct connection *connection)
+{
+	struct connection_end *end = &connection->end;
+	struct control_message word = {.channel.error = end->error};
+
+	if (!end->is_owed || connection->socket < 0)
+		return true;
+	memcpy(word.channel.text, end->text, sizeof(word.channel.text));
+	/* What has another reason is that the process has gone. */
+	end->is_owed = control_send(connection->socket, VGPU_CONTROL_EXECUTOR_FAULT, &word) < 0 && errno == EAGAIN;
+	return !end->is_owed;
+}
+
+/* Once, before it is certain that it has ended. False: there is nobody to tell. */
 static bool end_tell(struct connection *connection, enum vgpu_channel_error error, const char *text)
 {
-	struct control_message word = {.channel.error = error};
+	struct connection_end *end = &connection->end;
 
-	if (connection->is_end_told || connection->socket < 0)
-		return true;
-	connection->is_end_told = true;
-	snprintf(word.channel.text, sizeof(word.channel.text), "%s", text);
-	return control_send(connection->socket, VGPU_CONTROL_EXECUTOR_FAULT, &word) == 0;
+	if (!end->is_known) {
+		*end = (struct connection_end){.is_known = true, .is_owed = true, .error = error};
+		snprintf(end->text, sizeof(end->text), "%s", text);
+		(void)connection_end_send(connection);
+	}
+	return connection->socket >= 0;
 }
 
 void connection_executor_kill(struct connection *connection)

@@ -61,6 +61,14 @@ struct account {
 	char label[LINK_HOST_BYTES + VGPU_CONTROL_TENANT_BYTES + 8];
 };
 
+/* How an executor ends, for the connection's process. All zero: it does not. */
+struct connection_end {
+	bool is_known; /* and then it stays so */
+	bool is_owed;  /* there was no room in the socket yet: the process is told before anything else */
+	enum vgpu_channel_error error;
+	char text[VGPU_CONTROL_TEXT_BYTES];
+};
+
 /* The process of a connection, as the main process knows it. */
 struct connection {
 	LIST_ENTRY(connection) link;
@@ -72,7 +80,7 @@ struct connection {
 	pid_t process;			  /* 0: it is gone, its executor not yet */
 	pid_t executor;			  /* 0: none that is still there */
 	bool is_executor_killed;	  /* by us */
-	bool is_end_told;		  /* how its executor ends */
+	struct connection_end end;	  /* of its executor */
 	struct standstill standstill;	  /* of its executor */
 	bool has_begun;			  /* it had its executor; from then on it asks as one does */
 	int socket;			  /* to the process; -1: closed */
@@ -111,6 +119,8 @@ void connection_remove(struct connection *connection);
 void connection_answer(struct accounts *accounts, struct connection *connection);
 /* A process was reaped, which ended so (waitpid): a connection's, its executor, or neither. */
 void connection_reaped(struct accounts *accounts, pid_t process, int status);
+/* What is owed to its process, as far as there is room. False: there is none yet. */
+bool connection_end_send(struct connection *connection);
 /* account_ends.c: its executor, which is not reaped yet, and one that is. */
 void connection_executor_kill(struct connection *connection);
 void connection_executor_reaped(struct connection *connection, int status);

@@ -7,13 +7,19 @@
  *   charged       says that it has charged more than there can be
  *   released      says that it has read what was never in the upload window
  *   called        says that it calls host functions that it has not called
+ *   asks          once the file VGPU_BROKEN_BEGINS is there asks until it has an answer, makes the file
+ *                 VGPU_BROKEN_ASKED and is stopped
  *   called-again  calls a host function again before the guest has returned
  */
+#include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "channel.h"
@@ -32,6 +38,37 @@ static void say(enum vgpu_control_type type, uint32_t error)
 		exit(3);
 }
 
+static void file_await(const char *path)
+{
+	while (access(path, F_OK) < 0)
+		usleep(1000);
+}
+
+/* Beside the executor, whose main thread is not to run any more. */
+static void ask(void)
+{
+	pid_t executor = getpid();
+	pid_t child = fork();
+	struct control_message message;
+
+	if (child < 0)
+		exit(5);
+	if (child)
+		return;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	file_await(getenv("VGPU_BROKEN_BEGINS"));
+	do {
+		message = (struct control_message){.tenant_query = {.pci_place = 0}};
+		if (control_send(VGPU_EXECUTOR_CONTROL_FD, VGPU_CONTROL_TENANT_QUERY, &message) < 0)
+			_exit(6);
+		usleep(10000);
+	} while (recv(VGPU_EXECUTOR_CONTROL_FD, &message, sizeof(message), MSG_DONTWAIT) < 0);
+	kill(executor, SIGSTOP);
+	close(open(getenv("VGPU_BROKEN_ASKED"), O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+	for (;;)
+		pause();
+}
+
 static void misbehave(struct channel *channel, struct vgpu_executor_schedule *claims)
 {
 	const char *how = getenv("VGPU_BROKEN_EXECUTOR");
@@ -40,6 +77,8 @@ static void misbehave(struct channel *channel, struct vgpu_executor_schedule *cl
 		say(VGPU_CONTROL_EXECUTOR_FAULT, (uint32_t)atoi(how + 5));
 		exit(0);
 	}
+	if (strcmp(how, "asks") == 0)
+		ask();
 	if (strcmp(how, "charged") == 0)
 		__atomic_store_n(&claims->handles, UINT64_C(1) << 60, __ATOMIC_RELAXED);
 	if (strcmp(how, "released") == 0)

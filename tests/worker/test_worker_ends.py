@@ -16,6 +16,7 @@ from worker_stack import COPY_LOOP, END_TO_END, EXAMPLES, WorkerStack
 # Speaks to its mediator, or mirror, in ways of its own.
 TEST_EXECUTOR = str(build_directory() / 'tests' / 'mediator' / 'test_executor')
 BROKEN_EXECUTOR = build_directory() / 'tests' / 'worker' / 'broken_executor'
+NARROW = build_directory() / 'tests' / 'worker' / 'libnarrow.so'
 LEAVER = build_directory() / 'tests' / 'worker' / 'libleaver.so'
 
 
@@ -168,6 +169,30 @@ class Ends(unittest.TestCase):
                     self.loses(program)
                     self.assertEqual(self.counted(stack), (1, 1, 0))
                     wait_until(lambda: not stack.worker.children(), 'it is gone')
+
+    @unittest.skipIf('VGPU_SANITIZED' in os.environ, 'a library is preloaded, and a sanitizer has to be the first one')
+    def test_what_it_has_no_room_for(self):
+        """Its connection's process has not read the answers to its questions yet: it hears how it ended nonetheless."""
+        with tempfile.TemporaryDirectory() as folder:
+            begins, asked = Path(folder) / 'begins', Path(folder) / 'asked'
+            with self.stack(worker_options=('--executor', str(BROKEN_EXECUTOR), '--executor-silence', '1500'),
+                            silence_ms=60000, LD_PRELOAD=str(NARROW), VGPU_BROKEN_EXECUTOR='asks',
+                            VGPU_BROKEN_BEGINS=str(begins), VGPU_BROKEN_ASKED=str(asked)) as stack:
+                program = stack.mediator.spawn(EXAMPLES / 'vector_add', 1000)
+                stack.mediator.wait_for_line('ready, executor pid')
+                connection, = stack.worker.channels()
+                # The questions wait, more of them than its process would send, which answers the others itself.
+                stack.worker.process.send_signal(signal.SIGSTOP)
+                begins.touch()
+                wait_until(asked.exists, 'it has asked')
+                os.kill(connection, signal.SIGSTOP)
+                stack.worker.process.send_signal(signal.SIGCONT)
+                wait_until(lambda: 'its executor was stopped for longer than 1500 ms: killed' in stack.worker.text(),
+                           'it is ended')
+                os.kill(connection, signal.SIGCONT)
+                program.communicate(timeout=120)
+                stack.mediator.wait_for_line('lost: worker: the executor was stopped for longer than 1500 ms')
+                self.assertEqual(self.counted(stack), (1, 1, 0))
 
     def test_before_it_is_ready(self):
         """Nothing of the tenant's has run yet: it is a death, unless it was not even told what to do, and no fault."""
