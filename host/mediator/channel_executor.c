@@ -128,6 +128,9 @@ static void executor_ended(void *owner, const char *how, bool killed)
 	struct mediator *mediator = channel->mediator;
 
 	channel->executor = NULL;
+	channel->standstill = (struct standstill){.kind = STANDSTILL_NONE};
+	channel->silence[0] = '\0';
+	channel->silenced_ms = 0;
 	if (killed && executor_group_kill_take(&channel->request.tenant->group)) {
 		how = EXECUTOR_GROUP_KILL_TEXT;
 		memory_kill_note(channel, how);

@@ -10,6 +10,7 @@
  *   asks          once the file VGPU_BROKEN_BEGINS is there asks until it has an answer, makes the file
  *                 VGPU_BROKEN_ASKED and is stopped
  *   called-again  calls a host function again before the guest has returned
+ *   stuck         is stuck, as VGPU_EXECUTOR_STUCK and stuck.h say, and has no thread that would end it
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -24,6 +25,7 @@
 
 #include "channel.h"
 #include "control_socket.h"
+#include "stuck.h"
 #include "vgpu_schedule.h"
 
 /* Of the start of an executor at a worker. */
@@ -77,6 +79,8 @@ static void misbehave(struct channel *channel, struct vgpu_executor_schedule *cl
 		say(VGPU_CONTROL_EXECUTOR_FAULT, (uint32_t)atoi(how + 5));
 		exit(0);
 	}
+	if (strcmp(how, "stuck") == 0)
+		stuck_sleep(getenv("VGPU_EXECUTOR_STUCK"));
 	if (strcmp(how, "asks") == 0)
 		ask();
 	if (strcmp(how, "charged") == 0)
