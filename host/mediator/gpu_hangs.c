@@ -102,12 +102,17 @@ void gpu_hangs_write(const struct mediator *mediator, struct evbuffer *output)
 {
 	const struct gpu_hangs *hangs = &mediator->gpu_hangs;
 	char name[WORKER_GPU_NAME_BYTES];
+	char gpu[METRICS_LABEL_BYTES];
+	char uuid[METRICS_LABEL_BYTES];
 
 	metrics_head(output, "vgpu_gpu_hangs_total", "counter",
 		     "Executors that were ended because those of several tenants were stuck in the GPU's driver.");
 	for (unsigned i = 0; i < hangs->count; i++) {
 		gpu_name_find(mediator, "", hangs->gpus[i].uuid, name);
-		evbuffer_add_printf(output, "vgpu_gpu_hangs_total{gpu=\"%s\"} %llu\n", name,
+		metrics_label(gpu, sizeof(gpu), name);
+		metrics_label(uuid, sizeof(uuid), hangs->gpus[i].uuid);
+		/* The number may be another GPU's after a reload. */
+		evbuffer_add_printf(output, "vgpu_gpu_hangs_total{gpu=\"%s\",uuid=\"%s\"} %llu\n", gpu, uuid,
 				    (unsigned long long)hangs->gpus[i].count);
 	}
 }

@@ -4,6 +4,7 @@
 import os
 import re
 import signal
+import subprocess
 import tempfile
 import time
 import unittest
@@ -199,16 +200,26 @@ class Stuck(unittest.TestCase):
         """Their last digits and faults, in the order of their numbers."""
         return [(gpu['uuid'][-1], gpu['fault']) for gpu in mediator.admin('scan-gpus')]
 
+    def counted(self, mediator):
+        """Numbers and last digits of GPUs that hung, and how many executors were ended for it."""
+        program = build_directory() / 'host' / 'admin' / 'vgpu-admin'
+        text = subprocess.run([program, f'--socket={mediator.socket}.admin', 'show-metrics', '--prometheus'],
+                              capture_output=True, text=True, timeout=60, check=True).stdout
+        return [(gpu, uuid[-1], int(count)) for gpu, uuid, count in
+                re.findall(r'^vgpu_gpu_hangs_total{gpu="(.*)",uuid="(.*)"} (\d+)$', text, re.M)]
+
     def test_other_numbers(self):
         """After a reload, when devices have gone and come: what was wrong is with the GPU, whatever number it has."""
         mediator = self.end_all(['one', 'two'], SOFTGPU_DEVICES='3')
         self.assertEqual(self.gpus(mediator), [('1', WHAT), ('2', ''), ('3', '')])
+        self.assertEqual(self.counted(mediator), [('0', '1', 2)])
         self.see(mediator, '1,2', 'yes')
         self.assertEqual(self.gpus(mediator), [('2', ''), ('3', '')])
         self.told(mediator, '')
         self.see(mediator, '2', 'no')
         self.see(mediator, '1,0', 'yes')
         self.assertEqual(self.gpus(mediator), [('2', ''), ('1', WHAT)])
+        self.assertEqual(self.counted(mediator), [('1', '1', 2)])
         self.told(mediator, f'GPU 1: {WHAT}')
         mediator.admin('clear-gpu', '0', code=6)
         mediator.admin('clear-gpu', '1')
