@@ -127,11 +127,15 @@ struct vgpu_control_channel {
 	uint32_t channel;
 	uint32_t generation; /* of CHANNEL_OPEN; a late answer to an earlier open is ignored */
 	uint32_t error;	     /* enum vgpu_channel_error */
-	/*
-	 * CHANNEL_OPEN by a guest of Xen: guest frame number of the channel's first page; with xen_grants the number
-	 * of the page in gntdev's file where the channel's are.
-	 */
-	uint32_t xen_frame;
+	union {
+		/*
+		 * CHANNEL_OPEN by a guest of Xen: guest frame number of the channel's first page; with xen_grants the
+		 * number of the page in gntdev's file where the channel's are.
+		 */
+		uint32_t xen_frame;
+		/* EXECUTOR_FAULT of a relay, with EXECUTOR_HUNG: VGPU_PCI_PLACE of the GPU, UINT32_MAX: not known. */
+		uint32_t pci_place;
+	};
 	char text[VGPU_CONTROL_TEXT_BYTES];
 };
 

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 
 #include "adoption.h"
+#include "gpu_hangs.h"
 #include "guest_process.h"
 #include "log.h"
 #include "mediator.h"
@@ -63,7 +64,9 @@ static void end_take(struct channel *channel, const struct vgpu_control_channel 
 		memory_kill_note(channel, channel->fault_text);
 	if (error >= VGPU_ERROR_HOST_MEMORY && error <= VGPU_ERROR_EXECUTOR_HUNG)
 		channel_death_note(channel, error != VGPU_ERROR_EXECUTOR_HUNG && was_ready, channel->fault_text);
-	else if (error == VGPU_ERROR_PROTOCOL && was_ready)
+	if (error == VGPU_ERROR_EXECUTOR_HUNG)
+		gpu_hangs_worker_note(channel, word->pci_place);
+	if (error == VGPU_ERROR_PROTOCOL && was_ready)
 		tenant_fault_note(channel->request.tenant, channel->fault_text);
 	if (channel_move(channel, channel->fault_text))
 		return;

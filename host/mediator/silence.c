@@ -135,7 +135,7 @@ static void hanging_note(struct mediator *mediator, uint32_t hanging)
 		uint32_t siblings = hanging & probe_devices_of_gpu(mediator->probe, probe_device_gpu(&device));
 
 		if (siblings && (unsigned)__builtin_ctz(siblings) == gpu)
-			gpu_hangs_note(mediator, probe_device_gpu(&device), now_ms());
+			gpu_hangs_note(mediator, "", probe_device_gpu(&device), now_ms());
 	}
 }
 

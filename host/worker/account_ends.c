@@ -19,7 +19,7 @@
 bool connection_end_send(struct connection *connection)
 {
 	struct connection_end *end = &connection->end;
-	struct control_message word = {.channel.error = end->error};
+	struct control_message word = {.channel = {.error = end->error, .pci_place = end->pci_place}};
 
 	if (!end->is_owed || connection->socket < 0)
 		return true;
@@ -38,12 +38,13 @@ static uint64_t now_ms(void)
 }
 
 /* Once, before it is certain that it has ended. False: there is nobody to tell. */
-static bool end_tell(struct connection *connection, enum vgpu_channel_error error, const char *text)
+static bool end_tell(struct connection *connection, enum vgpu_channel_error error, uint32_t pci_place, const char *text)
 {
 	struct connection_end *end = &connection->end;
 
 	if (!end->is_known) {
-		*end = (struct connection_end){.is_known = true, .is_owed = true, .error = error};
+		*end = (struct connection_end){
+			.is_known = true, .is_owed = true, .error = error, .pci_place = pci_place};
 		snprintf(end->text, sizeof(end->text), "%s", text);
 		(void)connection_end_send(connection);
 	}
@@ -66,12 +67,12 @@ void connection_executor_reaped(struct connection *connection, int status)
 	connection->executor = 0;
 	if (is_others_kill && connection->account && executor_group_kill_take(&connection->account->group)) {
 		log_warning("[CGROUP] %s: %s: " EXECUTOR_GROUP_KILL_TEXT, connection->peer, connection->account->label);
-		(void)end_tell(connection, VGPU_ERROR_HOST_MEMORY, EXECUTOR_GROUP_KILL_TEXT);
+		(void)end_tell(connection, VGPU_ERROR_HOST_MEMORY, UINT32_MAX, EXECUTOR_GROUP_KILL_TEXT);
 		return;
 	}
 	process_status_describe(status, how, sizeof(how));
 	snprintf(text, sizeof(text), "the executor %s", how);
-	(void)end_tell(connection, VGPU_ERROR_EXECUTOR_ENDED, text);
+	(void)end_tell(connection, VGPU_ERROR_EXECUTOR_ENDED, UINT32_MAX, text);
 }
 
 /* The bit of the GPU at that place; 0: there are too many, or executors say so. */
@@ -128,6 +129,16 @@ static struct hang_look hang_prepare(struct accounts *accounts, uint64_t now_ms,
 	return look;
 }
 
+/* Of the only one of them; UINT32_MAX: it is not known which one it is. */
+static uint32_t place_of(const struct accounts *accounts, uint32_t hanging)
+{
+	for (unsigned gpu = 0; gpu < accounts->gpu_count; gpu++) {
+		if (hanging == 1u << gpu)
+			return accounts->gpus[gpu].pci_place;
+	}
+	return UINT32_MAX;
+}
+
 static void hanging_note(struct accounts *accounts, uint32_t hanging, uint64_t now_ms)
 {
 	for (unsigned gpu = 0; gpu < accounts->gpu_count; gpu++) {
@@ -143,15 +154,23 @@ static void standing_end(struct accounts *accounts, struct connection *connectio
 	const char *how = connection->silence;
 	bool is_stuck = connection->standstill.kind == STANDSTILL_STUCK;
 	uint32_t hangs = is_stuck ? hang_judge(look, connection->account, gpus_of(accounts, connection)) : 0;
+	uint32_t pci_place = place_of(accounts, hangs);
 	char text[VGPU_CONTROL_TEXT_BYTES];
+	char gpu[32] = "a GPU";
 
 	hanging_note(accounts, hangs, look->now_ms);
-	log_warning("%s: its executor was %s: killed%s", connection->peer, how,
-		    hangs ? "; so are other tenants': a GPU's driver hangs" : "");
+	if (pci_place != UINT32_MAX)
+		snprintf(gpu, sizeof(gpu), "GPU %04x:%02x:%02x", pci_place >> 16, pci_place >> 8 & 0xff,
+			 pci_place & 0xff);
+	if (hangs)
+		log_warning("%s: its executor was %s: killed; so are other tenants': %s's driver hangs",
+			    connection->peer, how, gpu);
+	else
+		log_warning("%s: its executor was %s: killed", connection->peer, how);
 	snprintf(text, sizeof(text), "the executor was %s", how);
 	/* Who waits for the end of an executor that the kernel does not let go is not to wait for ever. */
-	if (!end_tell(connection, hangs ? VGPU_ERROR_EXECUTOR_HUNG : VGPU_ERROR_EXECUTOR_ENDED, text) && is_stuck &&
-	    connection->process)
+	if (!end_tell(connection, hangs ? VGPU_ERROR_EXECUTOR_HUNG : VGPU_ERROR_EXECUTOR_ENDED, pci_place, text) &&
+	    is_stuck && connection->process)
 		kill(connection->process, SIGKILL);
 	connection_executor_kill(connection);
 }

@@ -67,6 +67,7 @@ struct connection_end {
 	bool is_known; /* and then it stays so */
 	bool is_owed;  /* there was no room in the socket yet: the process is told before anything else */
 	enum vgpu_channel_error error;
+	uint32_t pci_place; /* of EXECUTOR_HUNG: the GPU; UINT32_MAX: it is not known */
 	char text[VGPU_CONTROL_TEXT_BYTES];
 };
 

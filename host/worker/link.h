@@ -118,8 +118,8 @@ static inline bool link_charges_are_valid(const struct vgpu_executor_schedule *c
 }
 
 struct link_status {
-	uint32_t error; /* enum vgpu_channel_error; none: ready */
-	uint32_t reserved;
+	uint32_t error;	    /* enum vgpu_channel_error; none: ready */
+	uint32_t pci_place; /* of EXECUTOR_HUNG: the GPU (VGPU_PCI_PLACE); one that is none: it is not known */
 	char text[VGPU_CONTROL_TEXT_BYTES];
 };
 

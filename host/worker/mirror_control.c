@@ -66,6 +66,7 @@ static void end_take(struct mirror *mirror, const struct vgpu_control_channel *w
 	struct pollfd said = {.fd = mirror->control, .events = POLLIN};
 
 	mirror->end.error = word->error;
+	mirror->end.pci_place = word->pci_place;
 	memcpy(mirror->end.text, word->text, sizeof(mirror->end.text));
 	/* What it has said itself before counts. */
 	while (!mirror->is_finishing && !mirror->is_over && poll(&said, 1, 0) > 0)

@@ -35,11 +35,14 @@ class Ends(unittest.TestCase):
                            driver='/nonexistent/libcuda.so.1')
 
     @staticmethod
-    def counted(stack):
-        """Deaths of executors, faults of tenants, quarantines."""
+    def metrics(stack):
         program = build_directory() / 'host' / 'admin' / 'vgpu-admin'
-        text = subprocess.run([program, f'--socket={stack.mediator.socket}.admin', 'show-metrics', '--prometheus'],
+        return subprocess.run([program, f'--socket={stack.mediator.socket}.admin', 'show-metrics', '--prometheus'],
                               capture_output=True, text=True, timeout=60, check=True).stdout
+
+    def counted(self, stack):
+        """Deaths of executors, faults of tenants, quarantines."""
+        text = self.metrics(stack)
         return tuple(sum(float(value) for value in re.findall(rf'^{name}(?:{{.*}})? (\S+)$', text, re.M))
                      for name in ('vgpu_pool_executor_deaths_total', 'vgpu_vm_faults_total', 'vgpu_quarantines_total'))
 
@@ -107,7 +110,7 @@ class Ends(unittest.TestCase):
         return self.stack('--tenant-per-program', 'yes', worker_options=('--executor', executor, '--executor-stuck', '2'),
                           driver=END_TO_END / 'libslow_driver.so', VGPU_EXECUTOR_STUCK=str(places), **environment)
 
-    def stuck_end(self, stack, *names):
+    def stuck_end(self, stack, *names, **environment):
         """Such tenants' programs are stuck in the driver at once, and are ended."""
         places = Path(stack.worker.environment['VGPU_EXECUTOR_STUCK'])
         before = len(list(places.iterdir()))
@@ -116,7 +119,7 @@ class Ends(unittest.TestCase):
             path = stack.directory / name
             if not path.exists():
                 path.symlink_to(EXAMPLES / 'vector_add')
-            programs.append(stack.mediator.spawn(path, 1000))
+            programs.append(stack.mediator.spawn(path, 1000, **environment))
         wait_until(lambda: len(list(places.iterdir())) == before + len(names), 'they are in the driver')
         # It sees all of them in one look, however long they take.
         stack.worker.process.send_signal(signal.SIGSTOP)
@@ -148,7 +151,31 @@ class Ends(unittest.TestCase):
         """It is a GPU's driver."""
         counted, log = self.stuck('one', 'two')
         self.assertEqual(counted, (2, 0, 0))
-        self.assertEqual(log.count("a GPU's driver hangs"), 2)
+        self.assertEqual(log.count('driver hangs'), 2)
+
+    def told(self, stack, text):
+        """What operators are told of all GPUs; nothing: all is well."""
+        gpus, = (check for check in stack.mediator.admin('show-health', code=7 if text else 0) if check['check'] == 'gpus')
+        self.assertEqual(gpus['good'], not text)
+        if text:
+            self.assertEqual(gpus['text'], text)
+
+    def test_which_gpu(self):
+        """The mediator's operators are told which of the worker's it is, until it is well again."""
+        with tempfile.TemporaryDirectory() as folder, self.stuck_stack(folder, SOFTGPU_DEVICES='3') as stack:
+            stack.mediator.wait_for_line('it has 3 GPUs')
+            name = f'127.0.0.1:{stack.worker.port}#1'
+            self.stuck_end(stack, 'one', 'two', CUDA_VISIBLE_DEVICES='1')
+            self.assertEqual(stack.mediator.text().count(f'GPU {name}: executors of several tenants were stuck'), 1)
+            (uuid, count), = re.findall(rf'^vgpu_gpu_hangs_total{{gpu="{name}",uuid="(.*)"}} (.*)$', self.metrics(stack), re.M)
+            self.assertEqual((uuid[-1], count), ('2', '2'))
+            self.told(stack, f'GPU {name}: executors of several tenants were stuck in its driver')
+            self.assertEqual(len(re.findall("so are other tenants': GPU [0-9a-f:]*'s driver hangs", stack.worker.text())), 2)
+            stack.mediator.admin('clear-gpu', name)
+            self.told(stack, '')
+            # What is with another one is new.
+            self.stuck_end(stack, 'one', 'two', CUDA_VISIBLE_DEVICES='2')
+            self.told(stack, f'GPU 127.0.0.1:{stack.worker.port}#2: executors of several tenants were stuck in its driver')
 
     @unittest.skipIf('VGPU_SANITIZED' in os.environ, 'a library is preloaded, and a sanitizer has to be the first one')
     def test_stuck_for_good(self):
