@@ -147,6 +147,7 @@ struct channel_adoption {
 	int counters;
 	struct scheduler_descriptors schedule;
 	bool is_placed;
+	const char *gpu; /* its UUID; "": it sees all */
 	bool is_telemetry;
 	unsigned shown_gpu;
 };
