@@ -14,6 +14,7 @@
 #include "host_calls.h"
 #include "host_function.h"
 #include "memory.h"
+#include "mirror.h"
 #include "rest.h"
 #include "session.h"
 #include "transfer.h"
@@ -134,7 +135,7 @@ static CUresult copy_up(const struct copy_order *order, CUdeviceptr to, const vo
 	result = copy_source_await(order, from);
 	transfer.is_prompt = copy_source_is_prompt(order, from);
 	if (!result)
-		result = transfer_up(&transfer);
+		result = mirror_transfer_up(&transfer);
 	/* The bytes are staged, which is all that a short copy promises, unless it may fail or be looked at. */
 	unsure.waits = order->waits && (known == CUDA_ERROR_NOT_FOUND || copy_is_made_at_return(from, bytes) ||
 					copy_is_synchronous(to));
@@ -179,7 +180,7 @@ static CUresult copy_down(const struct copy_order *order, void *to, CUdeviceptr 
 						     .WidthInBytes = bytes,
 						     .Height = 1,
 						     .Depth = 1});
-	return transfer_down(&transfer);
+	return mirror_transfer_down(&transfer);
 }
 
 /* From the program's memory to the program's memory. */

@@ -381,7 +381,7 @@ static CUresult halves_down(const struct transfer *transfer)
 	return result ? result : second.result;
 }
 
-CUresult transfer_down(const struct transfer *transfer)
+CUresult transfer_down_own(const struct transfer *transfer)
 {
 	struct transfer flat = transfer_flatten(transfer);
 	CUresult result;
@@ -393,7 +393,14 @@ CUresult transfer_down(const struct transfer *transfer)
 		return result;
 	result = flat.height == 1 && flat.width >= HALVES_BYTES_MIN ? halves_down(&flat)
 								    : pieces_down(&flat, DOWN_DEPTH);
-	if (!result)
+	return result;
+}
+
+CUresult transfer_down(const struct transfer *transfer)
+{
+	CUresult result = transfer_down_own(transfer);
+
+	if (!result && transfer->width)
 		result = channel_take_deferred(session.channel, transfer->context);
 	return result;
 }

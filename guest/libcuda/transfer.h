@@ -36,4 +36,7 @@ CUresult transfer_await(const struct transfer *transfer, size_t bytes);
 CUresult transfer_up(const struct transfer *transfer);
 CUresult transfer_down(const struct transfer *transfer);
 
+/* The same for the library itself: what posted calls failed of is left to the program's. */
+CUresult transfer_down_own(const struct transfer *transfer);
+
 #endif
