@@ -48,20 +48,28 @@ static struct transfer transfer_of(const struct mirror *mirror, size_t first, si
 	};
 }
 
-/* Of the pages of a block, whether any is there, in memory or swapped out; as far as the file tells. */
-static bool block_is_touched(const struct mirror *mirror, size_t block, int pagemap)
+/*
+ * Whether any page of the block is there, in memory or swapped out; then the others are made, so that the block can
+ * be read under the lock. Where the file does not tell, all pages may be.
+ */
+static bool block_complete(const struct mirror *mirror, size_t block, int pagemap)
 {
 	uint64_t entries[MIRROR_BLOCK_BYTES / PAGE_BYTES];
-	size_t bytes = mirror_block_bytes(mirror, block) / PAGE_BYTES * sizeof(entries[0]);
-	uint64_t page = (uintptr_t)block_address(mirror, block) / PAGE_BYTES;
+	uint8_t *memory = block_address(mirror, block);
+	size_t pages = mirror_block_bytes(mirror, block) / PAGE_BYTES, bytes = pages * sizeof(entries[0]);
+	off_t offset = (off_t)((uintptr_t)memory / PAGE_BYTES * sizeof(entries[0]));
+	bool is_known = pagemap >= 0 && pread(pagemap, entries, bytes, offset) == (ssize_t)bytes;
+	bool is_touched = !is_known;
 
-	if (pread(pagemap, entries, bytes, (off_t)(page * sizeof(entries[0]))) != (ssize_t)bytes)
-		return true;
-	for (size_t i = 0; i < bytes / sizeof(entries[0]); i++) {
-		if (entries[i] & (PAGE_IS_PRESENT | PAGE_IS_SWAPPED))
-			return true;
+	for (size_t i = 0; i < pages && is_known; i++) {
+		entries[i] &= PAGE_IS_PRESENT | PAGE_IS_SWAPPED;
+		is_touched = is_touched || entries[i];
 	}
-	return false;
+	for (size_t i = 0; i < pages && is_touched; i++) {
+		if (!is_known || !entries[i])
+			faults_fill_zero(memory + i * PAGE_BYTES, PAGE_BYTES);
+	}
+	return is_touched;
 }
 
 CUresult mirror_blocks_watch(struct mirror *mirror)
@@ -75,8 +83,8 @@ CUresult mirror_blocks_watch(struct mirror *mirror)
 	mirror->is_watched = true;
 	/* After that: who touches a page now waits. */
 	pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	for (size_t block = 0; block < mirror->block_count && pagemap >= 0; block++) {
-		if (block_is_touched(mirror, block, pagemap))
+	for (size_t block = 0; block < mirror->block_count; block++) {
+		if (block_complete(mirror, block, pagemap))
 			continue;
 		mirror->blocks[block] = MIRROR_AWAY;
 		mirror->present_count--;

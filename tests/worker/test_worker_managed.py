@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Managed memory where the program and its GPU share none: at a worker."""
 
+import os
+import re
 import unittest
 
 import tap
+from stack import wait_until
 from worker_stack import END_TO_END, WorkerStack
 
 
@@ -26,6 +29,25 @@ class Managed(unittest.TestCase):
 
     def test_memory(self):
         self.passes(END_TO_END / 'managed_memory')
+
+    def test_mirrored(self):
+        self.passes(END_TO_END / 'managed_mirrored')
+
+    @unittest.skipUnless(os.geteuid() == 0, 'needs root, to become another user')
+    def test_unprivileged(self):
+        self.passes(END_TO_END / 'managed_mirrored', 'unprivileged')
+
+    def test_sparse(self):
+        """Of 64 MiB only the blocks around three words cross."""
+        program = self.stack.mediator.spawn(END_TO_END / 'managed_mirrored', 'sparse')
+        output, _ = program.communicate(timeout=60)
+        self.assertEqual(program.returncode, 0, output)
+        up, down = map(int, wait_until(
+            lambda: re.findall(rf'client={program.pid}: .* (\d+) bytes to the device, (\d+) bytes from',
+                               self.stack.mediator.text()), 'the channel reports its counters')[0])
+        block = 64 << 10
+        self.assertTrue(2 * block <= up < 3 * block, up)
+        self.assertTrue(3 * block <= down < 4 * block, down)
 
 
 if __name__ == '__main__':
