@@ -94,6 +94,16 @@ bool copy_host_is_device(uint64_t address)
 	return address_is_device(address) && memory_lookup(address, &range) && memory_kind_is_device(range.kind);
 }
 
+/* It returns before it is done, unless the program can look at the memory, or has asked for it. */
+static CUresult copy_on_device(const struct copy_order *order, CUdeviceptr to, CUdeviceptr from, size_t bytes)
+{
+	CUresult result = host_cuMemcpyDtoDAsync_v2(order->context, to, from, bytes, order->stream);
+
+	if (result || !order->waits || (!copy_is_synchronous(to) && !copy_is_synchronous(from)))
+		return result;
+	return host_cuStreamSynchronize(order->context, order->stream);
+}
+
 static CUresult copy_up(const struct copy_order *order, CUdeviceptr to, const void *from, size_t bytes)
 {
 	struct transfer transfer = {
@@ -115,7 +125,7 @@ static CUresult copy_up(const struct copy_order *order, CUdeviceptr to, const vo
 	if (!to || !from)
 		return CUDA_ERROR_INVALID_VALUE;
 	if (copy_host_is_device((uintptr_t)from))
-		return host_cuMemcpyDtoDAsync_v2(order->context, to, (uintptr_t)from, bytes, order->stream);
+		return copy_on_device(order, to, (uintptr_t)from, bytes);
 	if (copy_host_is_shared(from, bytes))
 		return copy_settle(
 			order, host_cuMemcpyHtoDAsync_v2(order->context, to, (uintptr_t)from, bytes, order->stream));
@@ -164,7 +174,7 @@ static CUresult copy_down(const struct copy_order *order, void *to, CUdeviceptr 
 	if (!to || !from)
 		return CUDA_ERROR_INVALID_VALUE;
 	if (copy_host_is_device((uintptr_t)to))
-		return host_cuMemcpyDtoDAsync_v2(order->context, (uintptr_t)to, from, bytes, order->stream);
+		return copy_on_device(order, (uintptr_t)to, from, bytes);
 	if (copy_host_is_shared(to, bytes))
 		return copy_settle(
 			order, host_cuMemcpyDtoHAsync_v2(order->context, (uintptr_t)to, from, bytes, order->stream));
@@ -219,7 +229,7 @@ static CUresult copy_any(CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstrea
 	to_device = memory_is_device(to);
 	from_device = memory_is_device(from);
 	if (to_device && from_device)
-		return host_cuMemcpyDtoDAsync_v2(order.context, to, from, bytes, order.stream);
+		return copy_on_device(&order, to, from, bytes);
 	if (to_device)
 		return copy_up(&order, to, (const void *)(uintptr_t)from, bytes);
 	if (from_device)

@@ -13,6 +13,7 @@
 #include "host_function.h"
 #include "mirror_blocks.h"
 #include "mirror_faults.h"
+#include "mirror_streams.h"
 #include "mirror_table.h"
 #include "object.h"
 #include "session.h"
@@ -25,8 +26,7 @@ uint32_t mirror_count;
 static pthread_mutex_t mirrors_mutex = PTHREAD_MUTEX_INITIALIZER;
 
 static struct mirror_table table;
-static struct mirror *present; /* those with pages here; next_present */
-static struct mirror_stream *streams;
+static struct mirror *present;	       /* those with pages here; next_present */
 static struct mirror_work common_work; /* of all that is attached to all streams */
 static uint64_t launches;	       /* that may have touched everything */
 
@@ -38,48 +38,6 @@ bool mirror_is_supported(void)
 static uint64_t page_round(uint64_t address)
 {
 	return (address + PAGE_BYTES - 1) & ~(uint64_t)(PAGE_BYTES - 1);
-}
-
-static CUresult stream_await(uint32_t context, uint32_t stream)
-{
-	const struct wire_cuStreamSynchronize request = {.hStream = stream};
-	const struct call_piece pieces[] = {{&request, sizeof(request)}};
-
-	return call_wait_own(VGPU_CALL_cuStreamSynchronize, context, pieces, 1);
-}
-
-/* With the mutex, as the following. */
-static CUresult stream_find(uint32_t context, struct mirror_stream **ret_stream)
-{
-	struct mirror_stream *stream = streams;
-	struct object *object;
-	CUresult result;
-
-	while (stream && stream->context != context)
-		stream = stream->next;
-	if (stream) {
-		*ret_stream = stream;
-		return CUDA_SUCCESS;
-	}
-	stream = calloc(1, sizeof(*stream));
-	object = object_mint(VGPU_KIND_STREAM, context);
-	if (!stream || !object) {
-		result = CUDA_ERROR_OUT_OF_MEMORY;
-		goto failed;
-	}
-	result = host_cuStreamCreate(context, object->id, CU_STREAM_NON_BLOCKING);
-	if (result)
-		goto failed;
-	*stream = (struct mirror_stream){.next = streams, .context = context, .id = object->id};
-	streams = stream;
-	*ret_stream = stream;
-	return CUDA_SUCCESS;
-
-failed:
-	if (object)
-		object_release(object);
-	free(stream);
-	return result;
 }
 
 /* Where the driver puts several allocations into a page, one more makes room for whole ones. */
@@ -152,11 +110,11 @@ static CUresult zeros_fill(uint32_t context, uint64_t allocation, uint64_t bytes
 	CUresult result;
 
 	pthread_mutex_lock(&mirrors_mutex);
-	result = stream_find(context, &stream);
+	result = mirror_streams_find(context, &stream);
 	pthread_mutex_unlock(&mirrors_mutex);
 	if (!result)
 		result = host_cuMemsetD8Async(context, page_round(allocation), 0, bytes, stream->id);
-	return result ? result : stream_await(context, stream->id);
+	return result ? result : mirror_stream_await(context, stream->id);
 }
 
 CUresult mirror_allocate(uint32_t context, size_t bytes, unsigned int attachment, uint64_t *ret_address)
@@ -175,7 +133,7 @@ CUresult mirror_allocate(uint32_t context, size_t bytes, unsigned int attachment
 	if (result)
 		goto failed;
 	pthread_mutex_lock(&mirrors_mutex);
-	result = stream_find(context, &stream);
+	result = mirror_streams_find(context, &stream);
 	if (!result)
 		result = mirror_make(stream, allocation, whole, &mirror);
 	if (!result) {
@@ -230,22 +188,12 @@ CUresult mirror_free(uint64_t address)
 
 void mirror_forget_context(uint32_t context)
 {
-	struct mirror_stream **place = &streams;
-
 	pthread_mutex_lock(&mirrors_mutex);
 	for (size_t i = table.count; i-- > 0;) {
 		if (table.mirrors[i]->stream->context == context)
 			mirror_end(table.mirrors[i]);
 	}
-	while (*place && (*place)->context != context)
-		place = &(*place)->next;
-	if (*place) {
-		struct mirror_stream *stream = *place;
-
-		/* Its object ends with the context's others. */
-		*place = stream->next;
-		free(stream);
-	}
+	mirror_streams_forget(context);
 	pthread_mutex_unlock(&mirrors_mutex);
 }
 
@@ -283,7 +231,7 @@ static void work_await(struct mirror *mirror)
 	if (work->is_mixed)
 		(void)call_wait_own(VGPU_CALL_cuCtxSynchronize, work->context, NULL, 0);
 	else
-		(void)stream_await(work->context, work->stream);
+		(void)mirror_stream_await(work->context, work->stream);
 	work->is_pending = false;
 }
 
@@ -316,20 +264,6 @@ static size_t block_end(const struct mirror *mirror, uint64_t address, uint64_t 
 	return (address - mirror->address + bytes + MIRROR_BLOCK_BYTES - 1) / MIRROR_BLOCK_BYTES;
 }
 
-/* All that was sent up is there. */
-static CUresult streams_await(void)
-{
-	CUresult result = CUDA_SUCCESS;
-
-	for (struct mirror_stream *stream = streams; stream && !result; stream = stream->next) {
-		if (!stream->is_busy)
-			continue;
-		result = stream_await(stream->context, stream->id);
-		stream->is_busy = result != CUDA_SUCCESS;
-	}
-	return result;
-}
-
 /* Does what is launched there look at it? */
 static bool is_reached(const struct mirror *mirror, const struct mirror_use *use)
 {
@@ -354,7 +288,7 @@ static CUresult everything_leave(const struct mirror_use *use)
 			result = span_up(mirror, 0, mirror->block_count);
 	}
 	if (!result)
-		result = streams_await();
+		result = mirror_streams_await();
 	for (struct mirror **place = &present; *place && !result;) {
 		struct mirror *mirror = *place;
 
@@ -382,11 +316,11 @@ static CUresult span_leave(const struct mirror_span *span, const struct mirror_u
 	end = block_end(mirror, span->address, span->bytes);
 	result = span_up(mirror, first, end);
 	if (!result)
-		result = streams_await();
-	if (result || !span->is_written)
+		result = mirror_streams_await();
+	if (result)
 		return result;
 	work_note(is_common(mirror) ? &common_work : &mirror->work, use->context, use->stream);
-	return mirror_blocks_drop(mirror, first, end);
+	return span->is_written ? mirror_blocks_drop(mirror, first, end) : CUDA_SUCCESS;
 }
 
 static CUresult use_prepare(const struct mirror_use *use)
@@ -463,7 +397,7 @@ CUresult mirror_prefetch(uint64_t address, size_t bytes, bool to_host, uint32_t 
 	if (__atomic_load_n(&captures_open, __ATOMIC_ACQUIRE))
 		return CUDA_SUCCESS;
 	if (to_host)
-		result = stream_await(context, stream);
+		result = mirror_stream_await(context, stream);
 	if (result)
 		return result;
 	pthread_mutex_lock(&mirrors_mutex);
@@ -474,7 +408,7 @@ CUresult mirror_prefetch(uint64_t address, size_t bytes, bool to_host, uint32_t 
 	} else if (mirror && !to_host) {
 		result = span_up(mirror, block_first(mirror, address), block_end(mirror, address, bytes));
 		if (!result)
-			result = streams_await();
+			result = mirror_streams_await();
 	}
 	pthread_mutex_unlock(&mirrors_mutex);
 	return result;
@@ -513,10 +447,13 @@ static CUresult touch_serve(struct mirror *mirror, const struct fault *fault)
 	/* Another thread's touch has brought it; unless the program has thrown it away itself. */
 	if (!fault->is_of_protection)
 		faults_fill_zero(page, PAGE_BYTES);
-	if (fault->is_write)
+	if (fault->is_write) {
+		/* The device may still read what it has. */
+		work_await(mirror);
 		mirror_block_give(mirror, block);
-	else
+	} else {
 		faults_wake(page, PAGE_BYTES);
+	}
 	return CUDA_SUCCESS;
 }
 
@@ -531,8 +468,17 @@ CUresult mirror_touch_serve(const struct fault *fault)
 		result = touch_serve(mirror, fault);
 	else
 		faults_wake((void *)(uintptr_t)fault->address, PAGE_BYTES);
-	if (result)
-		mirror_block_lose(mirror, (fault->address - mirror->address) / MIRROR_BLOCK_BYTES);
 	pthread_mutex_unlock(&mirrors_mutex);
 	return result;
+}
+
+void mirror_touch_refuse(const struct fault *fault)
+{
+	struct mirror *mirror;
+
+	pthread_mutex_lock(&mirrors_mutex);
+	mirror = mirror_table_find(&table, fault->address);
+	if (mirror)
+		mirror_block_lose(mirror, (fault->address - mirror->address) / MIRROR_BLOCK_BYTES);
+	pthread_mutex_unlock(&mirrors_mutex);
 }

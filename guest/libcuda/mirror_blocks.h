@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "cuda_abi.h"
+#include "mirror_streams.h"
 
 /* A touch costs a round trip, which at a worker takes as long as some 64 KiB do. */
 #define MIRROR_BLOCK_BYTES (64u << 10)
@@ -21,14 +22,6 @@ enum mirror_block {
 	MIRROR_AWAY = 0, /* the device's bytes count, and there are no pages here */
 	MIRROR_BOTH,	 /* the same bytes on both sides; a write here is caught */
 	MIRROR_HERE,	 /* the bytes here count */
-};
-
-/* A stream of the library's own in a context, that waits for none of the program's. */
-struct mirror_stream {
-	struct mirror_stream *next;
-	uint32_t context;
-	uint32_t id;
-	bool is_busy; /* something was sent up in it that was not waited for */
 };
 
 /* What the device was last told to do with mirrored memory. */

@@ -88,9 +88,12 @@ static void box_add(struct mirror_use *use, const CUDA_MEMCPY3D *copy)
 
 bool mirror_use_of_call(uint16_t opcode, uint32_t context, const struct call_piece *pieces, struct mirror_use *ret_use)
 {
-	const void *wire = pieces ? pieces[0].data : NULL;
+	const void *wire;
 	struct mirror_use use = {.context = context};
 
+	if (!pieces)
+		return false;
+	wire = pieces[0].data;
 	switch (opcode) {
 		FILL(cuMemsetD8Async, 1)
 		FILL(cuMemsetD16Async, 2)

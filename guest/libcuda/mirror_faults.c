@@ -17,12 +17,15 @@ static void *touches_serve(void *argument)
 	while (faults_next(&fault)) {
 		CUresult result = mirror_touch_serve(&fault);
 
+		if (!result)
+			continue;
 		/* The program does not hear of it in another way. */
-		if (result && !has_complained)
+		if (!has_complained)
 			fprintf(stderr,
 				"vgpu-cuda: managed memory at 0x%" PRIx64 " cannot be read any more: error %d\n",
 				fault.address, (int)result);
-		has_complained = has_complained || result;
+		has_complained = true;
+		mirror_touch_refuse(&fault);
 	}
 	return NULL;
 }

@@ -12,7 +12,8 @@ struct fault;
 /* Starts it, once in the process. False: there is none. */
 bool mirror_faults_start(void);
 
-/* Of mirror.c: who has touched goes on when it returns, or dies of it if it fails. */
+/* Of mirror.c: who has touched goes on when it returns; if it fails, dies of it after the second. */
 CUresult mirror_touch_serve(const struct fault *fault);
+void mirror_touch_refuse(const struct fault *fault);
 
 #endif

@@ -5,13 +5,13 @@
  * tests/worker/test_worker_managed.py, with any libcuda.so.1. Arguments: 'sparse' touches little of much memory;
  * 'unprivileged' is another user's.
  */
-#include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -33,6 +33,7 @@ CUresult cuStreamAttachMemAsync(CUstream stream, CUdeviceptr address, size_t byt
 #define THREADS	    4
 #define SPARSE	    (64ull << 20)
 #define PIPE_BYTES  (48u << 10)
+#define LATE_US	    100000
 
 #define WORKS(call) assert_int_equal(call, CUDA_SUCCESS)
 
@@ -309,6 +310,42 @@ static void test_host_function(void **state)
 	release(words);
 }
 
+static void function_run_late(void *data)
+{
+	usleep(LATE_US);
+	function_run(data);
+}
+
+/* Calls that wait for the device, and other memory, while the function is still to touch its own. */
+static void test_host_function_late(void **state)
+{
+	uint32_t *words = allocate(BYTES), *other = allocate(BYTES);
+	CUdeviceptr device;
+	CUstream stream;
+
+	(void)state;
+	WORKS(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
+	WORKS(cuMemAlloc_v2(&device, BYTES));
+	words_fill(words, WORDS, 10);
+	words_fill(other, WORDS, 20);
+	launch(words, WORDS, stream);
+	launch(other, WORDS, NULL);
+	WORKS(cuStreamSynchronize(NULL));
+	WORKS(cuLaunchHostFunc(stream, function_run_late, words));
+	launch(words, WORDS, stream);
+	other[5] = 1;
+	WORKS(cuMemcpy(device, (uintptr_t)other, BYTES));
+	WORKS(cuMemFree_v2(device));
+	WORKS(cuStreamSynchronize(stream));
+	assert_int_equal(words[0], 23);
+	assert_int_equal(words[1], 13);
+	assert_int_equal(other[5], 1);
+	assert_int_equal(other[6], 27);
+	WORKS(cuStreamDestroy_v2(stream));
+	release(words);
+	release(other);
+}
+
 static void test_graph(void **state)
 {
 	uint32_t *words = allocate(BYTES);
@@ -464,19 +501,42 @@ static int sparse(void)
 	       cuMemFree_v2(address);
 }
 
+/* Of which the worker goes: the test says when, and nothing is read then that was not brought. */
+static int lost(void)
+{
+	uint32_t *words;
+	CUdeviceptr address;
+	char end;
+
+	if (setup(NULL) || cuMemAllocManaged(&address, BYTES, CU_MEM_ATTACH_GLOBAL))
+		return 1;
+	words = (uint32_t *)(uintptr_t)address;
+	words[0] = 1;
+	launch(words, WORDS, NULL);
+	if (cuCtxSynchronize() || words[0] != 2 || puts("ready") < 0 || fflush(stdout) || read(0, &end, 1) < 0)
+		return 1;
+	/* Still here; the next is not. */
+	return words[0] != 2 || words[WORDS - 1] != 1;
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_turns),	cmocka_unit_test(test_zero),	 cmocka_unit_test(test_threads),
-		cmocka_unit_test(test_workers), cmocka_unit_test(test_parts),	 cmocka_unit_test(test_prefetch),
-		cmocka_unit_test(test_graph),	cmocka_unit_test(test_attached), cmocka_unit_test(test_host_function),
-		cmocka_unit_test(test_fork),	cmocka_unit_test(test_context),	 cmocka_unit_test(test_small),
+		cmocka_unit_test(test_turns),	      cmocka_unit_test(test_zero),
+		cmocka_unit_test(test_threads),	      cmocka_unit_test(test_workers),
+		cmocka_unit_test(test_parts),	      cmocka_unit_test(test_prefetch),
+		cmocka_unit_test(test_graph),	      cmocka_unit_test(test_attached),
+		cmocka_unit_test(test_host_function), cmocka_unit_test(test_host_function_late),
+		cmocka_unit_test(test_fork),	      cmocka_unit_test(test_context),
+		cmocka_unit_test(test_small),
 	};
 	const struct CMUnitTest system_calls[] = {cmocka_unit_test(test_system_calls)};
 	int failed;
 
 	if (argc > 1 && !strcmp(argv[1], "sparse"))
 		return sparse();
+	if (argc > 1 && !strcmp(argv[1], "lost"))
+		return lost();
 	if (argc > 1 && !strcmp(argv[1], "unprivileged")) {
 		if (setup(NULL) || setresgid(65534, 65534, 65534) || setresuid(65534, 65534, 65534))
 			return 1;

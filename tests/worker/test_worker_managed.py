@@ -3,6 +3,8 @@
 
 import os
 import re
+import signal
+import subprocess
 import unittest
 
 import tap
@@ -48,6 +50,16 @@ class Managed(unittest.TestCase):
         block = 64 << 10
         self.assertTrue(2 * block <= up < 3 * block, up)
         self.assertTrue(3 * block <= down < 4 * block, down)
+
+    def test_lost(self):
+        """What cannot be brought any more is not taken for zeros."""
+        with WorkerStack(driver='/nonexistent/libcuda.so.1') as stack:
+            program = stack.mediator.spawn(END_TO_END / 'managed_mirrored', 'lost', stdin=subprocess.PIPE)
+            self.assertEqual(program.stdout.readline(), 'ready\n')
+            stack.worker.stop(signal.SIGKILL)
+            output, _ = program.communicate(timeout=60)
+            self.assertEqual(program.returncode, -signal.SIGSEGV, output)
+            self.assertRegex(output, 'managed memory at 0x[0-9a-f]+ cannot be read any more')
 
 
 if __name__ == '__main__':
