@@ -81,7 +81,8 @@ void *address_space_take(uint64_t address, uint64_t bytes)
 	void *wanted = (void *)(uintptr_t)address;
 
 	if (!is_reserved(address, bytes) ||
-	    mmap(wanted, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != wanted)
+	    mmap(wanted, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
+		 0) != wanted)
 		return NULL;
 	return wanted;
 }

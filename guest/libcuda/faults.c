@@ -53,7 +53,7 @@ static int file_open(bool *ret_reaches_kernel)
 static void faults_begin(void)
 {
 	struct uffdio_api api = {.api = UFFD_API, .features = UFFD_FEATURE_PAGEFAULT_FLAG_WP};
-	int fd = file_open(&faults.reaches_kernel);
+	int fd = sysconf(_SC_PAGESIZE) == PAGE_BYTES ? file_open(&faults.reaches_kernel) : -1;
 
 	if (fd >= 0 && ioctl(fd, UFFDIO_API, &api) < 0) {
 		close(fd);

@@ -15,10 +15,14 @@
 #include "mirror_faults.h"
 #include "mirror_streams.h"
 #include "mirror_table.h"
+#include "mirror_work.h"
 #include "object.h"
 #include "session.h"
 
 #define PAGE_BYTES 4096u
+
+/* Managed memory of a program that is brought at once, where system calls cannot wait for it. */
+#define EAGER_BYTES_MAX (1u << 20)
 
 uint32_t mirror_count;
 
@@ -197,14 +201,6 @@ void mirror_forget_context(uint32_t context)
 	pthread_mutex_unlock(&mirrors_mutex);
 }
 
-static void work_note(struct mirror_work *work, uint32_t context, uint32_t stream)
-{
-	work->is_mixed = work->is_pending && (work->is_mixed || work->context != context || work->stream != stream);
-	work->is_pending = true;
-	work->context = context;
-	work->stream = stream;
-}
-
 static bool is_common(const struct mirror *mirror)
 {
 	return mirror->attachment == CU_MEM_ATTACH_GLOBAL ||
@@ -223,16 +219,10 @@ static void work_await(struct mirror *mirror)
 	if (host_functions_expected() || __atomic_load_n(&captures_open, __ATOMIC_ACQUIRE))
 		return;
 	if (work == &mirror->work && mirror->attachment == CU_MEM_ATTACH_SINGLE && mirror->awaited != launches) {
-		work_note(work, mirror->stream->context, mirror->attached_stream);
+		mirror_work_note(work, mirror->stream->context, mirror->attached_stream);
 		mirror->awaited = launches;
 	}
-	if (!work->is_pending)
-		return;
-	if (work->is_mixed)
-		(void)call_wait_own(VGPU_CALL_cuCtxSynchronize, work->context, NULL, 0);
-	else
-		(void)mirror_stream_await(work->context, work->stream);
-	work->is_pending = false;
+	mirror_work_await(work);
 }
 
 void mirror_attach(uint64_t address, unsigned int attachment, uint32_t context, uint32_t stream)
@@ -244,7 +234,7 @@ void mirror_attach(uint64_t address, unsigned int attachment, uint32_t context, 
 	if (mirror) {
 		mirror->attachment = attachment;
 		mirror->attached_stream = attachment == CU_MEM_ATTACH_SINGLE ? stream : 0;
-		work_note(&mirror->work, context, stream);
+		mirror_work_note(&mirror->work, context, stream);
 	}
 	pthread_mutex_unlock(&mirrors_mutex);
 }
@@ -319,7 +309,7 @@ static CUresult span_leave(const struct mirror_span *span, const struct mirror_u
 		result = mirror_streams_await();
 	if (result)
 		return result;
-	work_note(is_common(mirror) ? &common_work : &mirror->work, use->context, use->stream);
+	mirror_work_note(is_common(mirror) ? &common_work : &mirror->work, use->context, use->stream);
 	return span->is_written ? mirror_blocks_drop(mirror, first, end) : CUDA_SUCCESS;
 }
 
@@ -335,7 +325,7 @@ static CUresult use_prepare(const struct mirror_use *use)
 	if (result || !use->context)
 		return result;
 	launches++;
-	work_note(&common_work, use->context, use->stream);
+	mirror_work_note(&common_work, use->context, use->stream);
 	return CUDA_SUCCESS;
 }
 
@@ -374,7 +364,7 @@ static size_t away_count(const struct mirror *mirror, size_t first, size_t end, 
 	return count;
 }
 
-static CUresult span_bring(struct mirror *mirror, size_t first, size_t end)
+static CUresult span_bring(struct mirror *mirror, size_t first, size_t end, bool is_writable)
 {
 	CUresult result = CUDA_SUCCESS;
 
@@ -382,7 +372,7 @@ static CUresult span_bring(struct mirror *mirror, size_t first, size_t end)
 		size_t count = away_count(mirror, first, end, MIRROR_BLOCKS_AT_ONCE);
 
 		if (count)
-			result = mirror_blocks_bring(mirror, first, count, false);
+			result = mirror_blocks_bring(mirror, first, count, is_writable ? count : 0);
 		first += count ? count : 1;
 	}
 	present_note(mirror);
@@ -404,7 +394,7 @@ CUresult mirror_prefetch(uint64_t address, size_t bytes, bool to_host, uint32_t 
 	mirror = mirror_table_find(&table, address);
 	/* Of one that is not watched yet, all is here. */
 	if (mirror && to_host && mirror->is_watched) {
-		result = span_bring(mirror, block_first(mirror, address), block_end(mirror, address, bytes));
+		result = span_bring(mirror, block_first(mirror, address), block_end(mirror, address, bytes), false);
 	} else if (mirror && !to_host) {
 		result = span_up(mirror, block_first(mirror, address), block_end(mirror, address, bytes));
 		if (!result)
@@ -412,6 +402,45 @@ CUresult mirror_prefetch(uint64_t address, size_t bytes, bool to_host, uint32_t 
 	}
 	pthread_mutex_unlock(&mirrors_mutex);
 	return result;
+}
+
+uint64_t mirror_works(void)
+{
+	uint64_t count;
+
+	/* What has been noted has been posted, too, when the lock is free. */
+	pthread_mutex_lock(&mirrors_mutex);
+	count = mirror_works_noted;
+	pthread_mutex_unlock(&mirrors_mutex);
+	return count;
+}
+
+static bool is_little(void)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < table.count && bytes <= EAGER_BYTES_MAX; i++)
+		bytes += table.mirrors[i]->bytes;
+	return bytes <= EAGER_BYTES_MAX;
+}
+
+void mirror_synchronized(uint32_t context, uint32_t stream, bool is_context, uint64_t works_before)
+{
+	CUresult result = CUDA_SUCCESS;
+
+	if (faults_reach_kernel() || __atomic_load_n(&captures_open, __ATOMIC_ACQUIRE))
+		return;
+	pthread_mutex_lock(&mirrors_mutex);
+	if (mirror_works_noted == works_before && mirror_work_is_done(&common_work, context, stream, is_context) &&
+	    is_little()) {
+		common_work.is_pending = false;
+		/* What cannot be brought will be missed when it is touched. */
+		for (size_t i = 0; i < table.count && !result; i++) {
+			if (table.mirrors[i]->is_watched && is_common(table.mirrors[i]))
+				result = span_bring(table.mirrors[i], 0, table.mirrors[i]->block_count, true);
+		}
+	}
+	pthread_mutex_unlock(&mirrors_mutex);
 }
 
 /* How many blocks to bring for a touch: of those that come one after the other ever more. */

@@ -67,6 +67,14 @@ CUresult mirror_prefetch(uint64_t address, size_t bytes, bool to_host, uint32_t 
 CUresult mirror_use_begin(const struct mirror_use *use);
 void mirror_use_end(void);
 
+/*
+ * Where the kernel's accesses are not caught (faults.h), little memory is all brought when the program has waited for
+ * the device, so that they find it: after the wait for a stream or for all of a context, with what mirror_works() was
+ * before that.
+ */
+uint64_t mirror_works(void);
+void mirror_synchronized(uint32_t context, uint32_t stream, bool is_context, uint64_t works_before);
+
 /* Around a function of the program that the device waits for: what it has written goes up before that goes on. */
 void mirror_function_end(void);
 

@@ -44,7 +44,7 @@ static struct transfer transfer_of(const struct mirror *mirror, size_t first, si
 		.height = 1,
 		.context = mirror->stream->context,
 		.stream = mirror->stream->id,
-		.is_prompt = true,
+		.is_alone = true,
 	};
 }
 
@@ -170,24 +170,21 @@ static uint8_t *room_get(void)
 	return room;
 }
 
-CUresult mirror_blocks_bring(struct mirror *mirror, size_t first, size_t count, bool is_write)
+CUresult mirror_blocks_bring(struct mirror *mirror, size_t first, size_t count, size_t writable_count)
 {
-	uint8_t *room = room_get();
-	size_t written = is_write ? mirror_block_bytes(mirror, first) : 0;
+	uint8_t *room = room_get(), *memory = block_address(mirror, first);
+	size_t writable = writable_count ? span_bytes(mirror, first, first + writable_count) : 0;
 	struct transfer transfer = transfer_of(mirror, first, first + count, room);
-	CUresult result;
+	CUresult result = room ? transfer_down_own(&transfer) : CUDA_ERROR_OUT_OF_MEMORY;
 
-	if (!room)
-		return CUDA_ERROR_OUT_OF_MEMORY;
-	result = transfer_down_own(&transfer);
 	if (result)
 		return result;
 	for (size_t i = 0; i < count; i++)
-		mirror->blocks[first + i] = i == 0 && is_write ? MIRROR_HERE : MIRROR_BOTH;
+		mirror->blocks[first + i] = i < writable_count ? MIRROR_HERE : MIRROR_BOTH;
 	mirror->present_count += count;
-	if ((written && !faults_fill(block_address(mirror, first), room, written, true)) ||
-	    (written < transfer.width &&
-	     !faults_fill(block_address(mirror, first) + written, room + written, transfer.width - written, false)))
+	if ((writable && !faults_fill(memory, room, writable, true)) ||
+	    (writable < transfer.width &&
+	     !faults_fill(memory + writable, room + writable, transfer.width - writable, false)))
 		return CUDA_ERROR_OPERATING_SYSTEM;
 	return CUDA_SUCCESS;
 }

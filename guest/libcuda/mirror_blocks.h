@@ -14,6 +14,7 @@
 
 #include "cuda_abi.h"
 #include "mirror_streams.h"
+#include "mirror_work.h"
 
 /* A touch costs a round trip, which at a worker takes as long as some 64 KiB do. */
 #define MIRROR_BLOCK_BYTES (64u << 10)
@@ -22,14 +23,6 @@ enum mirror_block {
 	MIRROR_AWAY = 0, /* the device's bytes count, and there are no pages here */
 	MIRROR_BOTH,	 /* the same bytes on both sides; a write here is caught */
 	MIRROR_HERE,	 /* the bytes here count */
-};
-
-/* What the device was last told to do with mirrored memory. */
-struct mirror_work {
-	bool is_pending; /* not waited for since */
-	bool is_mixed;	 /* in more than one stream */
-	uint32_t context;
-	uint32_t stream;
 };
 
 struct mirror {
@@ -64,9 +57,9 @@ CUresult mirror_blocks_up(struct mirror *mirror, size_t first, size_t end);
 /* Their pages go. None may count. */
 CUresult mirror_blocks_drop(struct mirror *mirror, size_t first, size_t end);
 
-/* Brings 'count' blocks that are away, at most MIRROR_BLOCKS_AT_ONCE; the first one is to be written if 'is_write'. */
+/* Brings 'count' blocks that are away, at most MIRROR_BLOCKS_AT_ONCE; as many of the first ones may be written. */
 #define MIRROR_BLOCKS_AT_ONCE 64u
-CUresult mirror_blocks_bring(struct mirror *mirror, size_t first, size_t count, bool is_write);
+CUresult mirror_blocks_bring(struct mirror *mirror, size_t first, size_t count, size_t writable_count);
 
 /* Lets the program write to a block that is here. */
 void mirror_block_give(struct mirror *mirror, size_t block);

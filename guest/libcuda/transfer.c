@@ -180,7 +180,8 @@ CUresult transfer_await(const struct transfer *transfer, size_t bytes)
 	/* More than the window has room for cannot be taken at once. */
 	size_t prompt_bytes = transfer->is_prompt ? session.upload.bytes : PROMPT_BYTES_MAX;
 
-	return bytes > prompt_bytes ? rest_stream_await(transfer->context, transfer->stream) : CUDA_SUCCESS;
+	return bytes > prompt_bytes && !transfer->is_alone ? rest_stream_await(transfer->context, transfer->stream)
+							   : CUDA_SUCCESS;
 }
 
 static size_t transfer_bytes(const struct transfer *transfer)

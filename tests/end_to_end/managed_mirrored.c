@@ -32,6 +32,7 @@ CUresult cuStreamAttachMemAsync(CUstream stream, CUdeviceptr address, size_t byt
 #define BYTES	    (WORDS * 4u)
 #define THREADS	    4
 #define SPARSE	    (64ull << 20)
+#define LARGE	    (24u << 20)
 #define PIPE_BYTES  (48u << 10)
 #define LATE_US	    100000
 
@@ -466,6 +467,23 @@ static void test_context(void **state)
 	test_turns(state);
 }
 
+/* More than the channel has room for at a time, and touches that follow each other. */
+static void test_large(void **state)
+{
+	uint32_t *words = allocate(LARGE);
+
+	(void)state;
+	words_fill(words, LARGE / 4, 1);
+	launch(words, LARGE / 4, NULL);
+	WORKS(cuCtxSynchronize());
+	words_check(words, LARGE / 4, 2);
+	words[LARGE / 4 - 1] = 0;
+	WORKS(cuMemcpy((uintptr_t)words, (uintptr_t)words + LARGE / 2, LARGE / 2));
+	assert_int_equal(words[0], 2 + LARGE / 8);
+	assert_int_equal(words[LARGE / 8 - 1], 0);
+	release(words);
+}
+
 /* Many in a page, or next to each other. */
 static void test_small(void **state)
 {
@@ -528,7 +546,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_graph),	      cmocka_unit_test(test_attached),
 		cmocka_unit_test(test_host_function), cmocka_unit_test(test_host_function_late),
 		cmocka_unit_test(test_fork),	      cmocka_unit_test(test_context),
-		cmocka_unit_test(test_small),
+		cmocka_unit_test(test_small),	      cmocka_unit_test(test_large),
 	};
 	const struct CMUnitTest system_calls[] = {cmocka_unit_test(test_system_calls)};
 	int failed;
@@ -540,8 +558,9 @@ int main(int argc, char **argv)
 	if (argc > 1 && !strcmp(argv[1], "unprivileged")) {
 		if (setup(NULL) || setresgid(65534, 65534, 65534) || setresuid(65534, 65534, 65534))
 			return 1;
-		return cmocka_run_group_tests(tests, NULL, NULL);
+		failed = cmocka_run_group_tests(tests, NULL, NULL);
+	} else {
+		failed = cmocka_run_group_tests(tests, setup, NULL);
 	}
-	failed = cmocka_run_group_tests(tests, setup, NULL);
 	return failed ? failed : cmocka_run_group_tests(system_calls, NULL, NULL);
 }
