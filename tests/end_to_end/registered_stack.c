@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,242 +17,17 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "registered_calls.h"
+#include "registered_stack.h"
 
-CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstream stream);
 CUresult cuCtxSetCurrent(CUcontext context);
 
 #define BLOCK_WORDS  256u
-#define LARGE_WORDS  (16u * PAGE / 4)
-#define MOVES	     40
 #define GROWTH_BYTES (3u << 20)
 
 static bool in_machine;
-
-/* Uses so much of the stack below, and looks whether it holds what is written there. */
-static __attribute__((noinline)) uint32_t depths_use(uint32_t bytes)
-{
-	volatile uint8_t room[1024];
-	uint32_t wrong = 0;
-
-	for (size_t i = 0; i < sizeof(room); i++)
-		room[i] = (uint8_t)(bytes + i);
-	if (bytes > sizeof(room))
-		wrong = depths_use(bytes - (uint32_t)sizeof(room));
-	for (size_t i = 0; i < sizeof(room); i++)
-		wrong += room[i] != (uint8_t)(bytes + i);
-	return wrong;
-}
-
-static void words_fill(volatile uint32_t *words, uint32_t count, uint32_t value)
-{
-	for (uint32_t i = 0; i < count; i++)
-		words[i] = i + value;
-}
-
-static void words_look(const volatile uint32_t *words, uint32_t count, uint32_t value)
-{
-	for (uint32_t i = 0; i < count; i++)
-		if (words[i] != i + value)
-			fail_msg("word %u is %u, not %u", i, words[i], i + value);
-}
-
-/* Each sees what the other wrote, in a single variable and in several pages. */
-static __attribute__((noinline)) void variable_use(void)
-{
-	volatile uint32_t before = 0x1111, pair[2] = {0}, behind = 0x2222;
-	CUdeviceptr device;
-
-	for (uint32_t turn = 0; turn < MOVES; turn++) {
-		WORKS(cuMemHostRegister_v2((void *)pair, sizeof(pair), CU_MEMHOSTREGISTER_DEVICEMAP));
-		device = device_pointer((void *)pair);
-		pair[0] = turn + 5;
-		WORKS(cuMemcpyDtoDAsync_v2(device + 4, device, 4, NULL));
-		WORKS(cuCtxSynchronize());
-		assert_int_equal(pair[1], turn + 5);
-		WORKS(cuMemHostUnregister((void *)pair));
-		assert_int_equal(pair[0], turn + 5);
-		assert_int_equal(pair[1], turn + 5);
-		assert_int_equal(before, 0x1111);
-		assert_int_equal(behind, 0x2222);
-	}
-}
-
-static __attribute__((noinline)) void array_use(void)
-{
-	volatile uint32_t words[LARGE_WORDS];
-
-	words_fill(words, LARGE_WORDS, 0);
-	for (uint32_t turn = 0; turn < 4; turn++) {
-		WORKS(cuMemHostRegister_v2((void *)words, sizeof(words), 0));
-		kernel_run(device_pointer((void *)words), LARGE_WORDS);
-		words_look(words, LARGE_WORDS, 1);
-		words_fill(words, LARGE_WORDS, 7);
-		kernel_run(device_pointer((void *)words), LARGE_WORDS);
-		words_look(words, LARGE_WORDS, 8);
-		assert_int_equal(depths_use(256u << 10), 0);
-		words_look(words, LARGE_WORDS, 8);
-		WORKS(cuMemHostUnregister((void *)words));
-		words_look(words, LARGE_WORDS, 8);
-		words_fill(words, LARGE_WORDS, 0);
-	}
-}
-
-/* It stays registered when its function has returned, and other frames have the pages. */
-static __attribute__((noinline)) void *left_behind(void)
-{
-	volatile uint32_t words[4 * PAGE / 4];
-	void *volatile start = (void *)words;
-
-	words_fill(words, 4 * PAGE / 4, 0);
-	WORKS(cuMemHostRegister_v2((void *)words, sizeof(words), 0));
-	kernel_run(device_pointer((void *)words), 4 * PAGE / 4);
-	words_look(words, 4 * PAGE / 4, 1);
-	return start;
-}
-
-static void later_frames_use(void)
-{
-	void *start = left_behind();
-
-	assert_int_equal(depths_use(128u << 10), 0);
-	WORKS(cuMemHostUnregister(start));
-	assert_int_equal(depths_use(128u << 10), 0);
-}
-
-struct copy {
-	volatile uint32_t *words; /* on the stack, registered */
-	bool is_armed;
-};
-
-static struct copy forking;
-
-/* As another library's handler would, before this one's. */
-static void child_uses_stack(void)
-{
-	if (!forking.is_armed)
-		return;
-	forking.words[3] = 7777;
-	if (depths_use(16u << 10))
-		_exit(3);
-}
-
-static __attribute__((noinline)) pid_t deep_fork(uint32_t bytes)
-{
-	volatile uint8_t room[1024];
-	pid_t child;
-
-	memset((void *)room, (int)bytes, sizeof(room));
-	child = bytes > sizeof(room) ? deep_fork(bytes - (uint32_t)sizeof(room)) : fork();
-	for (size_t i = 0; i < sizeof(room); i++)
-		if (room[i] != (uint8_t)bytes)
-			_exit(4);
-	/* Neither sees this in the other's frames, which hold the same. */
-	memset((void *)room, child ? 1 : 2, sizeof(room));
-	return child;
-}
-
-static bool is_traced_at_forks;
-
-/* As a debugger that comes now: the threads cannot be stopped while it is there. 0: it may not. */
-static pid_t debugger_start(void)
-{
-	int ends[2], status = 0;
-	char byte = 0;
-	pid_t debugger;
-
-	assert_int_equal(pipe(ends), 0);
-	debugger = fork();
-	assert_true(debugger >= 0);
-	if (debugger == 0) {
-		pid_t program = getppid();
-
-		byte = ptrace(PTRACE_SEIZE, program, NULL, NULL) == 0 ? 'y' : 'n';
-		if (write(ends[1], &byte, 1) != 1)
-			_exit(1);
-		while (waitpid(program, &status, __WALL) == program && WIFSTOPPED(status))
-			ptrace(PTRACE_CONT, program, NULL, (void *)(uintptr_t)(status >> 16 ? 0 : WSTOPSIG(status)));
-		_exit(0);
-	}
-	(void)!read(ends[0], &byte, 1);
-	close(ends[0]);
-	close(ends[1]);
-	if (byte == 'y')
-		return debugger;
-	waitpid(debugger, &status, 0);
-	return 0;
-}
-
-static void debugger_end(pid_t debugger)
-{
-	if (!debugger)
-		return;
-	kill(debugger, SIGKILL);
-	waitpid(debugger, NULL, 0);
-}
-
-static void child_goes_on(volatile uint32_t *words, uint32_t count, uint32_t turn, int from)
-{
-	char byte;
-	bool is_right = words[3] == 7777 && words[4] == turn + 4;
-
-	words_fill(words, count, 99);
-	/* When the parent has written its own. */
-	is_right = is_right && read(from, &byte, 1) == 1;
-	for (uint32_t i = 0; i < count; i++)
-		is_right = is_right && words[i] == i + 99;
-	_exit(is_right && depths_use(64u << 10) == 0 ? 0 : 1);
-}
-
-/* The pages that fork() itself runs on, too, if it is called in frames below the words. */
-static __attribute__((noinline)) void fork_among(uint32_t turn, uint32_t deep, bool is_ended)
-{
-	volatile uint32_t words[LARGE_WORDS];
-	void *volatile start = (void *)words;
-	int ends[2], status = -1;
-	pid_t child, debugger;
-
-	assert_int_equal(pipe(ends), 0);
-	words_fill(words, LARGE_WORDS, turn);
-	if (is_ended)
-		start = left_behind();
-	else
-		WORKS(cuMemHostRegister_v2(start, sizeof(words), 0));
-	debugger = is_traced_at_forks ? debugger_start() : 0;
-	forking = (struct copy){.words = words, .is_armed = true};
-	child = deep_fork(deep);
-	forking.is_armed = false;
-	if (child == 0)
-		child_goes_on(words, LARGE_WORDS, turn, ends[0]);
-	assert_true(child > 0);
-	debugger_end(debugger);
-	words_look(words, LARGE_WORDS, turn);
-	words_fill(words, LARGE_WORDS, turn + 1);
-	assert_int_equal(write(ends[1], "x", 1), 1);
-	/* Still the device's, and the parent's. */
-	if (!is_ended) {
-		kernel_run(device_pointer((void *)words), LARGE_WORDS);
-		words_look(words, LARGE_WORDS, turn + 2);
-	}
-	assert_int_equal(depths_use(64u << 10), 0);
-	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_int_equal(status, 0);
-	words_look(words, LARGE_WORDS, turn + (is_ended ? 1 : 2));
-	close(ends[0]);
-	close(ends[1]);
-	WORKS(cuMemHostUnregister(start));
-	words_look(words, LARGE_WORDS, turn + (is_ended ? 1 : 2));
-}
-
-static void forks_use(void)
-{
-	for (uint32_t turn = 0; turn < 12; turn++)
-		fork_among(turn, turn % 2 ? 1024 : 24u << 10, turn % 3 == 2);
-}
 
 static void test_first_thread(void **state)
 {
@@ -348,20 +124,6 @@ static void leave(void)
 	left_start = left_behind();
 }
 
-static void depths_fork(void)
-{
-	for (uint32_t depth = 1024; depth < 64u << 10; depth *= 2) {
-		pid_t child = deep_fork(depth);
-		int status = -1;
-
-		if (child == 0)
-			_exit(depths_use(64u << 10) != 0);
-		assert_int_equal(depths_use(64u << 10), 0);
-		assert_int_equal(waitpid(child, &status, 0), child);
-		assert_int_equal(status, 0);
-	}
-}
-
 /* A thread that has ended leaves its stack to the next, and a page of it registered. */
 static void test_ended_thread(void **state)
 {
@@ -432,6 +194,50 @@ static void test_stack_of_another(void **state)
 	WORKS(cuMemHostUnregister((void *)waiter.words));
 }
 
+/* Where the mappings begin that lie side by side up to the address. */
+static uintptr_t lowest_beside(uintptr_t address)
+{
+	FILE *file = fopen("/proc/self/maps", "r");
+	char line[5000];
+	uintptr_t start, end, lowest = 0, last = 0;
+
+	while (file && fgets(line, sizeof(line), file) && sscanf(line, "%lx-%lx", &start, &end) == 2) {
+		lowest = start == last ? lowest : start;
+		last = end;
+		if (address < end)
+			break;
+	}
+	if (file)
+		fclose(file);
+	return lowest;
+}
+
+static void *lowest_page_use(void *argument)
+{
+	void *lowest = (void *)lowest_beside((uintptr_t)argument);
+	CUdeviceptr device;
+
+	if (!lowest || cuCtxSetCurrent(context) || cuMemHostRegister_v2(lowest, 64, 0))
+		return NULL;
+	if (cuMemHostGetDevicePointer_v2(&device, lowest, 0) == CUDA_SUCCESS)
+		return NULL;
+	return cuMemHostUnregister(lowest) ? NULL : argument;
+}
+
+/* The page below which the first thread's stack grows is staged, and the stack goes on growing. */
+static void test_lowest_page(void **state)
+{
+	volatile uint8_t here = 0;
+	void *result = NULL;
+	pthread_t thread;
+
+	(void)state;
+	assert_int_equal(pthread_create(&thread, NULL, lowest_page_use, (void *)&here), 0);
+	assert_int_equal(pthread_join(thread, &result), 0);
+	assert_non_null(result);
+	assert_int_equal(depths_use(GROWTH_BYTES + (1u << 20)), 0);
+}
+
 static volatile uint32_t signals_seen, signals_wrong;
 
 static void signal_note(int signal)
@@ -464,6 +270,7 @@ static void *disturb(void *argument)
 		disturber->sent += pthread_kill(disturber->target, SIGRTMIN) == 0;
 		/* The C library sends each thread a signal for it, which it does not let block (nptl(7)). */
 		disturber->lost += setresgid((gid_t)-1, (gid_t)-1, (gid_t)-1) != 0;
+		usleep(50);
 	}
 	return NULL;
 }
@@ -528,11 +335,17 @@ static int begin(void **state)
 int main(int count, char **arguments)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_first_thread),	       cmocka_unit_test(test_growth),
-		cmocka_unit_test(test_forks_of_first_thread),  cmocka_unit_test(test_other_threads),
-		cmocka_unit_test(test_forks_of_other_threads), cmocka_unit_test(test_ended_thread),
-		cmocka_unit_test(test_stack_of_another),       cmocka_unit_test(test_disturbed),
-		cmocka_unit_test(test_alternate_stack),	       cmocka_unit_test(test_forks_under_a_debugger),
+		cmocka_unit_test(test_lowest_page),
+		cmocka_unit_test(test_first_thread),
+		cmocka_unit_test(test_growth),
+		cmocka_unit_test(test_forks_of_first_thread),
+		cmocka_unit_test(test_other_threads),
+		cmocka_unit_test(test_forks_of_other_threads),
+		cmocka_unit_test(test_ended_thread),
+		cmocka_unit_test(test_stack_of_another),
+		cmocka_unit_test(test_disturbed),
+		cmocka_unit_test(test_alternate_stack),
+		cmocka_unit_test(test_forks_under_a_debugger),
 	};
 	in_machine = count > 1 && strcmp(arguments[1], "machine") == 0;
 	/* Before the library has handlers of its own. */
