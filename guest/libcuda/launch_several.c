@@ -85,7 +85,8 @@ API(cuLaunchCooperativeKernelMultiDevice, CUDA_LAUNCH_PARAMS *list, unsigned int
 {
 	struct launches launches = {0};
 	uint32_t context;
-	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
+	/* The streams say in which contexts (driver 580). */
+	CUresult result = call_begin(CALL_NEEDS_INIT, &context);
 
 	if (result)
 		return result;
@@ -97,7 +98,8 @@ API(cuLaunchCooperativeKernelMultiDevice, CUDA_LAUNCH_PARAMS *list, unsigned int
 	for (unsigned int i = 0; i < count && !result; i++)
 		result = launch_add(&list[i], &launches, &launches.streams[i]);
 	if (!result)
-		result = host_cuLaunchCooperativeKernelMultiDevice(context, count, flags, launches.wire,
+		result = host_cuLaunchCooperativeKernelMultiDevice(context ? context : launches.streams[0]->context,
+								   count, flags, launches.wire,
 								   (uint32_t)launches.bytes);
 	free(launches.wire);
 	if (!result && session.is_launch_blocking && !__atomic_load_n(&captures_open, __ATOMIC_ACQUIRE))

@@ -247,8 +247,7 @@ static bool depth_admits(struct executor *executor, struct gate *gate, uint64_t 
  * A program learns of the kernel before only by what stands behind the one in flight: the event's record and its wait.
  * If they waited for that as well, the program would have nothing for the GPU when it ends, and would lose its turn
  * (of 10 to 90, with kernels of 20 ms, the tenant of 10 had 6 % less than its share on an H200, for turns of 1 ms).
- * Not beside a higher class: 0.9 % of its requests then waited for one of the GPU's own time slices, and 0.2 %
- * otherwise.
+ * Not where one burst is allowed, beside a higher class: what is in flight is what that one waits for.
  */
 static bool record_passes(struct executor *executor, struct gate *gate)
 {

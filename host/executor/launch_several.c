@@ -76,6 +76,9 @@ static CUresult launch_take(struct executor *executor, struct several_launch *la
 	result = execute_find_stream(executor, wire->stream, &handle);
 	if (!result && executor->captures.count)
 		result = capture_check(executor, handle);
+	/* As the driver's own refusal it ends the capture: so does a wait for its stream, which is refused at once. */
+	if (result == CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED)
+		(void)!executor->driver.cuStreamSynchronize(handle);
 	if (result)
 		return result;
 	*ret_parameters = (CUDA_LAUNCH_PARAMS){
