@@ -18,4 +18,11 @@ void address_space_reserve(void);
 /* Is it an address where only device memory can be? */
 bool address_is_device(uint64_t address);
 
+/*
+ * Memory of zeros where the device has some, of whole pages; NULL: something of the program is there, or there is
+ * none left. Afterwards it is kept free again. Any thread.
+ */
+void *address_space_take(uint64_t address, uint64_t bytes);
+void address_space_give_back(uint64_t address, uint64_t bytes);
+
 #endif

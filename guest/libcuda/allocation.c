@@ -4,6 +4,7 @@
 #include "context.h"
 #include "host_calls.h"
 #include "memory.h"
+#include "mirror.h"
 #include "pinned.h"
 #include "rest.h"
 #include "session.h"
@@ -112,10 +113,10 @@ API(cuMemFree_v2, CUdeviceptr dptr)
 		return host_cuMemFree_v2(context, dptr);
 	if (memory_lookup(dptr, &range) && range.owner)
 		return CUDA_ERROR_INVALID_VALUE; /* a variable of a module */
-	if (memory_remove(dptr, 1u << MEMORY_MANAGED, &range)) {
+	if (memory_remove(dptr, 1u << MEMORY_MANAGED | 1u << MEMORY_MIRRORED, &range)) {
 		/* What is running may use it, and the program sees its pages go at once. */
 		result = host_cuCtxSynchronize(context);
-		freed = pinned_free(&range, context);
+		freed = range.kind == MEMORY_MANAGED ? pinned_free(&range, context) : mirror_free(dptr);
 		return result ? result : freed;
 	}
 	return CUDA_ERROR_INVALID_VALUE;

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "call.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "capture.h"
 #include "context.h"
 #include "debug.h"
 #include "error_callback.h"
+#include "memory.h"
+#include "mirror.h"
 #include "session.h"
 #include "vgpu_api_wire.h"
 
@@ -86,16 +89,13 @@ static bool brings_work(uint16_t opcode)
 	}
 }
 
-static CUresult pieces_send(uint16_t opcode, uint32_t context, const struct call_piece *pieces, size_t piece_count,
-			    struct channel_waiter *waiter)
+static CUresult pieces_place(uint16_t opcode, uint32_t context, const struct call_piece *pieces, size_t piece_count,
+			     size_t bytes, struct channel_waiter *waiter)
 {
-	size_t bytes = pieces_bytes(pieces, piece_count);
 	uint8_t *payload;
 	void *place;
 	CUresult result;
 
-	if (bytes == SIZE_MAX)
-		return CUDA_ERROR_INVALID_VALUE;
 	result = channel_begin(session.channel, opcode, context, bytes, waiter, &place);
 	if (result)
 		return result;
@@ -110,6 +110,80 @@ static CUresult pieces_send(uint16_t opcode, uint32_t context, const struct call
 	else
 		channel_commit_without_work(session.channel);
 	return CUDA_SUCCESS;
+}
+
+static bool is_mirrored(const struct call_piece *piece)
+{
+	struct memory_range range;
+
+	return piece->bytes && memory_lookup((uintptr_t)piece->data, &range) && range.kind == MEMORY_MIRRORED;
+}
+
+/*
+ * Where there is mirrored memory: a piece in it is read before there is a lock that the thread needs which brings
+ * it. *ret_copy is to be freed, NULL: there is no such piece.
+ */
+static CUresult pieces_copy(const struct call_piece *pieces, size_t piece_count, size_t bytes, uint8_t **ret_copy)
+{
+	bool found = false;
+	uint8_t *copy;
+	size_t at = 0;
+
+	*ret_copy = NULL;
+	for (size_t i = 0; i < piece_count && !found; i++)
+		found = is_mirrored(&pieces[i]);
+	if (!found)
+		return CUDA_SUCCESS;
+	copy = malloc(bytes);
+	if (!copy)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	for (size_t i = 0; i < piece_count; i++) {
+		if (pieces[i].bytes)
+			memcpy(copy + at, pieces[i].data, pieces[i].bytes);
+		at += pieces[i].bytes;
+	}
+	*ret_copy = copy;
+	return CUDA_SUCCESS;
+}
+
+static CUresult pieces_send_mirrored(uint16_t opcode, uint32_t context, const struct call_piece *pieces,
+				     size_t piece_count, size_t bytes, struct channel_waiter *waiter)
+{
+	struct call_piece whole = {.bytes = bytes};
+	struct mirror_use use;
+	uint8_t *copy;
+	bool is_use;
+	CUresult result = pieces_copy(pieces, piece_count, bytes, &copy);
+
+	if (result)
+		return result;
+	if (copy) {
+		whole.data = copy;
+		pieces = &whole;
+		piece_count = 1;
+	}
+	is_use = mirror_use_of_call(opcode, context, pieces, &use);
+	if (is_use)
+		result = mirror_use_begin(&use);
+	if (!result)
+		result = pieces_place(opcode, context, pieces, piece_count, bytes, waiter);
+	else
+		is_use = false;
+	if (is_use)
+		mirror_use_end();
+	free(copy);
+	return result;
+}
+
+static CUresult pieces_send(uint16_t opcode, uint32_t context, const struct call_piece *pieces, size_t piece_count,
+			    struct channel_waiter *waiter)
+{
+	size_t bytes = pieces_bytes(pieces, piece_count);
+
+	if (bytes == SIZE_MAX)
+		return CUDA_ERROR_INVALID_VALUE;
+	return mirrors_exist() ? pieces_send_mirrored(opcode, context, pieces, piece_count, bytes, waiter)
+			       : pieces_place(opcode, context, pieces, piece_count, bytes, waiter);
 }
 
 CUresult call_post(uint16_t opcode, uint32_t context, const struct call_piece *pieces, size_t piece_count)
@@ -163,6 +237,14 @@ CUresult call_wait(uint16_t opcode, uint32_t context, const struct call_piece *p
 		error_callbacks_check();
 	}
 	return result;
+}
+
+CUresult call_wait_own(uint16_t opcode, uint32_t context, const struct call_piece *pieces, size_t piece_count)
+{
+	struct channel_waiter waiter = {0};
+	CUresult result = pieces_send(opcode, context, pieces, piece_count, &waiter);
+
+	return result ? result : channel_await(session.channel, &waiter);
 }
 
 CUresult call_refused(const char *name, CUresult result)

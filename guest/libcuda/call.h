@@ -63,6 +63,9 @@ CUresult call_refused(const char *name, CUresult result);
 CUresult call_wait(uint16_t opcode, uint32_t context, const struct call_piece *pieces, size_t piece_count, void *reply,
 		   size_t reply_bytes, size_t *ret_bytes);
 
+/* The same without an answer, for the library itself: what posted calls failed of is left to the program's. */
+CUresult call_wait_own(uint16_t opcode, uint32_t context, const struct call_piece *pieces, size_t piece_count);
+
 /* The same for a reply of that size, waited for no longer than timeout_ms: then the channel is lost. */
 CUresult call_wait_for(uint16_t opcode, const struct call_piece *pieces, size_t piece_count, void *reply,
 		       size_t reply_bytes, int timeout_ms);

@@ -9,6 +9,7 @@
 #include "host_calls.h"
 #include "lock.h"
 #include "memory.h"
+#include "mirror.h"
 #include "registered.h"
 #include "module.h"
 #include "object_table.h"
@@ -118,6 +119,7 @@ static void children_release(struct object *context)
 	object_each(VGPU_KIND_STREAM, child_visit, &id);
 	object_each(VGPU_KIND_EVENT, child_visit, &id);
 	registered_forget_context(id);
+	mirror_forget_context(id);
 	memory_forget_context(id);
 }
 

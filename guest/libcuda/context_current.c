@@ -3,6 +3,7 @@
 #include "context.h"
 #include "device.h"
 #include "host_calls.h"
+#include "mirror.h"
 #include "rest.h"
 #include "session.h"
 
@@ -168,11 +169,15 @@ API(cuCtxGetApiVersion, CUcontext ctx, unsigned int *version)
 static CUresult context_synchronize(uint32_t id)
 {
 	uint64_t begun = rest_begin();
+	uint64_t works = mirrors_exist() ? mirror_works() : 0;
 	CUresult result = host_cuCtxSynchronize(id);
 
-	if (!result)
-		rest_note(id, begun);
-	return result;
+	if (result)
+		return result;
+	rest_note(id, begun);
+	if (mirrors_exist())
+		mirror_synchronized(id, 0, true, works);
+	return CUDA_SUCCESS;
 }
 
 API(cuCtxSynchronize, void)

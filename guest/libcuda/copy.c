@@ -14,6 +14,7 @@
 #include "host_calls.h"
 #include "host_function.h"
 #include "memory.h"
+#include "mirror.h"
 #include "rest.h"
 #include "session.h"
 #include "transfer.h"
@@ -93,6 +94,16 @@ bool copy_host_is_device(uint64_t address)
 	return address_is_device(address) && memory_lookup(address, &range) && memory_kind_is_device(range.kind);
 }
 
+/* It returns before it is done, unless the program can look at the memory, or has asked for it. */
+static CUresult copy_on_device(const struct copy_order *order, CUdeviceptr to, CUdeviceptr from, size_t bytes)
+{
+	CUresult result = host_cuMemcpyDtoDAsync_v2(order->context, to, from, bytes, order->stream);
+
+	if (result || !order->waits || (!copy_is_synchronous(to) && !copy_is_synchronous(from)))
+		return result;
+	return host_cuStreamSynchronize(order->context, order->stream);
+}
+
 static CUresult copy_up(const struct copy_order *order, CUdeviceptr to, const void *from, size_t bytes)
 {
 	struct transfer transfer = {
@@ -114,7 +125,7 @@ static CUresult copy_up(const struct copy_order *order, CUdeviceptr to, const vo
 	if (!to || !from)
 		return CUDA_ERROR_INVALID_VALUE;
 	if (copy_host_is_device((uintptr_t)from))
-		return host_cuMemcpyDtoDAsync_v2(order->context, to, (uintptr_t)from, bytes, order->stream);
+		return copy_on_device(order, to, (uintptr_t)from, bytes);
 	if (copy_host_is_shared(from, bytes))
 		return copy_settle(
 			order, host_cuMemcpyHtoDAsync_v2(order->context, to, (uintptr_t)from, bytes, order->stream));
@@ -134,7 +145,7 @@ static CUresult copy_up(const struct copy_order *order, CUdeviceptr to, const vo
 	result = copy_source_await(order, from);
 	transfer.is_prompt = copy_source_is_prompt(order, from);
 	if (!result)
-		result = transfer_up(&transfer);
+		result = mirror_transfer_up(&transfer);
 	/* The bytes are staged, which is all that a short copy promises, unless it may fail or be looked at. */
 	unsure.waits = order->waits && (known == CUDA_ERROR_NOT_FOUND || copy_is_made_at_return(from, bytes) ||
 					copy_is_synchronous(to));
@@ -163,7 +174,7 @@ static CUresult copy_down(const struct copy_order *order, void *to, CUdeviceptr 
 	if (!to || !from)
 		return CUDA_ERROR_INVALID_VALUE;
 	if (copy_host_is_device((uintptr_t)to))
-		return host_cuMemcpyDtoDAsync_v2(order->context, (uintptr_t)to, from, bytes, order->stream);
+		return copy_on_device(order, (uintptr_t)to, from, bytes);
 	if (copy_host_is_shared(to, bytes))
 		return copy_settle(
 			order, host_cuMemcpyDtoHAsync_v2(order->context, (uintptr_t)to, from, bytes, order->stream));
@@ -179,7 +190,7 @@ static CUresult copy_down(const struct copy_order *order, void *to, CUdeviceptr 
 						     .WidthInBytes = bytes,
 						     .Height = 1,
 						     .Depth = 1});
-	return transfer_down(&transfer);
+	return mirror_transfer_down(&transfer);
 }
 
 /* From the program's memory to the program's memory. */
@@ -218,7 +229,7 @@ static CUresult copy_any(CUdeviceptr to, CUdeviceptr from, size_t bytes, CUstrea
 	to_device = memory_is_device(to);
 	from_device = memory_is_device(from);
 	if (to_device && from_device)
-		return host_cuMemcpyDtoDAsync_v2(order.context, to, from, bytes, order.stream);
+		return copy_on_device(&order, to, from, bytes);
 	if (to_device)
 		return copy_up(&order, to, (const void *)(uintptr_t)from, bytes);
 	if (from_device)

@@ -16,6 +16,7 @@
 #include "host_calls.h"
 #include "host_function.h"
 #include "memory.h"
+#include "mirror.h"
 #include "transfer.h"
 
 static CUresult shape_on_host(const struct copy_order *order, const struct side *to, const struct side *from,
@@ -100,7 +101,7 @@ static CUresult shape_with_device(const struct copy_order *order, const struct s
 	for (size_t slice = 0; slice < slices && !result; slice++) {
 		transfer.device = device->address + slice * device->slice_rows * device->row_bytes;
 		transfer.host = (uint8_t *)(uintptr_t)(host->address + slice * host->slice_rows * host->row_bytes);
-		result = up ? transfer_up(&transfer) : transfer_down(&transfer);
+		result = up ? mirror_transfer_up(&transfer) : mirror_transfer_down(&transfer);
 	}
 	/* As in copy_up(). */
 	if (!result && up && !order->waits && known == CUDA_ERROR_NOT_FOUND &&

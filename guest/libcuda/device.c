@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mirror.h"
 #include "session.h"
 
 /* What cannot work over this transport yet, whatever the device can do. Calls for it are refused. */
@@ -37,7 +38,9 @@ static const CUdevice_attribute unsupported[] = {
 
 static bool is_unsupported(CUdevice_attribute attribute)
 {
-	if (attribute == CU_DEVICE_ATTRIBUTE_CAN_MAP_HOST_MEMORY || attribute == CU_DEVICE_ATTRIBUTE_MANAGED_MEMORY ||
+	if (attribute == CU_DEVICE_ATTRIBUTE_MANAGED_MEMORY)
+		return !session_shares_memory() && !mirror_is_supported();
+	if (attribute == CU_DEVICE_ATTRIBUTE_CAN_MAP_HOST_MEMORY ||
 	    attribute == CU_DEVICE_ATTRIBUTE_CONCURRENT_MANAGED_ACCESS)
 		return !session_shares_memory();
 	if (attribute == CU_DEVICE_ATTRIBUTE_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR_SUPPORTED ||

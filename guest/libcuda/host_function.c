@@ -16,6 +16,7 @@
 #include "channel_wait.h"
 #include "context.h"
 #include "host_calls.h"
+#include "mirror.h"
 #include "own_thread.h"
 #include "session.h"
 
@@ -213,6 +214,8 @@ static bool function_run(const struct channel *channel, const struct host_functi
 		function->callback(function->stream, status, function->data);
 	else
 		function->function(function->data);
+	if (mirrors_exist() && function->kind != FUNCTION_COPY)
+		mirror_function_end();
 	if (function->object)
 		object_release(function->object);
 	if (!is_lasting(function))

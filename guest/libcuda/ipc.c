@@ -10,13 +10,14 @@
 
 API(cuIpcGetMemHandle, CUipcMemHandle *ret_handle, CUdeviceptr address)
 {
+	struct memory_range range;
 	CUipcMemHandle handle;
 	uint32_t context, bytes = 0;
 	CUresult result = call_begin(CALL_NEEDS_CONTEXT, &context);
 
 	if (result)
 		return result;
-	if (!ret_handle)
+	if (!ret_handle || (memory_lookup(address, &range) && memory_kind_is_managed(range.kind)))
 		return CUDA_ERROR_INVALID_VALUE;
 	result = host_cuIpcGetMemHandle(context, address, &handle, sizeof(handle), &bytes);
 	if (result)

@@ -14,6 +14,7 @@
 #include "function.h"
 #include "host_calls.h"
 #include "launch.h"
+#include "mirror.h"
 #include "session.h"
 
 struct launch {
@@ -155,16 +156,60 @@ static struct vgpu_launch launch_wire(const struct launch *launch, uint32_t func
 	};
 }
 
+static CUresult launch_place(const struct launch *launch, uint32_t context, uint32_t function, uint32_t stream,
+			     const struct function_info *info, const struct parameter_buffer *buffer,
+			     const struct vgpu_launch_attribute *attributes)
+{
+	size_t attribute_bytes = launch->attribute_count * sizeof(attributes[0]);
+	size_t padded_bytes = (buffer->bytes + 7) & ~(size_t)7;
+	struct vgpu_launch *wire;
+	uint8_t *behind;
+	void *payload;
+	CUresult result;
+
+	result = channel_begin(session.channel, VGPU_OPCODE_LAUNCH, context,
+			       sizeof(*wire) + padded_bytes + attribute_bytes, NULL, &payload);
+	if (result)
+		return result;
+	wire = payload;
+	*wire = launch_wire(launch, function, stream, buffer->bytes);
+	behind = (uint8_t *)(wire + 1);
+	parameters_copy(launch, info, buffer, behind, padded_bytes);
+	if (attribute_bytes)
+		memcpy(behind + padded_bytes, attributes, attribute_bytes);
+	channel_commit(session.channel);
+	return CUDA_SUCCESS;
+}
+
+/* The parameters may lie in mirrored memory, which is not to be touched between begin and end. */
+static CUresult launch_place_mirrored(const struct launch *launch, uint32_t context, uint32_t function, uint32_t stream,
+				      const struct function_info *info, const struct parameter_buffer *buffer,
+				      const struct vgpu_launch_attribute *attributes)
+{
+	const struct mirror_use use = {.is_everything = true, .context = context, .stream = stream};
+	size_t padded_bytes = (buffer->bytes + 7) & ~(size_t)7;
+	uint8_t *copy = malloc(padded_bytes + 1);
+	const struct parameter_buffer own = {.data = copy, .bytes = buffer->bytes};
+	CUresult result;
+
+	if (!copy)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	parameters_copy(launch, info, buffer, copy, padded_bytes);
+	result = mirror_use_begin(&use);
+	if (!result) {
+		result = launch_place(launch, context, function, stream, info, &own, attributes);
+		mirror_use_end();
+	}
+	free(copy);
+	return result;
+}
+
 static CUresult launch_post(const struct launch *launch, uint32_t context, uint32_t function, uint32_t stream,
 			    const struct function_info *info)
 {
 	struct vgpu_launch_attribute attributes[VGPU_LAUNCH_ATTRIBUTES_MAX];
-	size_t attribute_bytes = launch->attribute_count * sizeof(attributes[0]);
 	struct parameter_buffer buffer;
-	struct vgpu_launch *wire;
 	size_t padded_bytes;
-	uint8_t *behind;
-	void *payload;
 	CUresult result;
 
 	result = parameters_check(launch, info, &buffer);
@@ -178,18 +223,8 @@ static CUresult launch_post(const struct launch *launch, uint32_t context, uint3
 	/* More than the kernel has, beyond padding (measured, driver 580). */
 	if (padded_bytes > ((info->parameter_bytes + 7u) & ~(size_t)7))
 		return CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;
-	result = channel_begin(session.channel, VGPU_OPCODE_LAUNCH, context,
-			       sizeof(*wire) + padded_bytes + attribute_bytes, NULL, &payload);
-	if (result)
-		return result;
-	wire = payload;
-	*wire = launch_wire(launch, function, stream, buffer.bytes);
-	behind = (uint8_t *)(wire + 1);
-	parameters_copy(launch, info, &buffer, behind, padded_bytes);
-	if (attribute_bytes)
-		memcpy(behind + padded_bytes, attributes, attribute_bytes);
-	channel_commit(session.channel);
-	return CUDA_SUCCESS;
+	return mirrors_exist() ? launch_place_mirrored(launch, context, function, stream, info, &buffer, attributes)
+			       : launch_place(launch, context, function, stream, info, &buffer, attributes);
 }
 
 static uint64_t hash_add(uint64_t hash, uint64_t value)

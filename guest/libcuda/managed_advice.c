@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Advice on managed memory.  Its pages never move, so advice is checked and
- * remembered, for a whole allocation at a time, and has no other effect.
+ * Advice on managed memory.  It is checked and remembered, for a whole allocation
+ * at a time, and only a prefetch of mirrored memory has an effect: other pages never move.
  */
 #include "context.h"
 #include "copy_batch.h"
 #include "memory.h"
+#include "mirror.h"
 #include "session.h"
 
 /* The allocation that holds all of it. */
@@ -16,7 +17,7 @@ static CUresult range_find(CUdeviceptr dptr, size_t bytes, struct memory_range *
 
 	if (result)
 		return result;
-	if (!bytes || !memory_lookup(dptr, ret_range) || ret_range->kind != MEMORY_MANAGED ||
+	if (!bytes || !memory_lookup(dptr, ret_range) || !memory_kind_is_managed(ret_range->kind) ||
 	    bytes > ret_range->bytes - (dptr - ret_range->address))
 		return CUDA_ERROR_INVALID_VALUE;
 	return CUDA_SUCCESS;
@@ -59,7 +60,12 @@ static CUresult prefetch(CUdeviceptr dptr, size_t bytes, CUmemLocation location,
 	if (result)
 		return result;
 	range.advice.prefetched = location;
-	return memory_advise(dptr, &range.advice) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+	if (!memory_advise(dptr, &range.advice))
+		return CUDA_ERROR_INVALID_VALUE;
+	if (range.kind != MEMORY_MIRRORED)
+		return CUDA_SUCCESS;
+	return mirror_prefetch(dptr, bytes, location.type != CU_MEM_LOCATION_TYPE_DEVICE, thread_state.current->id,
+			       stream_number);
 }
 
 API(cuMemPrefetchAsync, CUdeviceptr dptr, size_t bytes, CUdevice device, CUstream stream)

@@ -14,7 +14,7 @@ static size_t range_count;
 static size_t range_capacity;
 static uint64_t id_last;
 static struct lock ranges_lock;
-static bool any_synchronous; /* some range ever was, by the program's wish */
+static bool any_synchronous; /* some range ever was, by the program's wish, or as it is mirrored */
 
 /* The first range that ends behind the address. */
 static size_t lower_find(uint64_t address)
@@ -79,6 +79,8 @@ CUresult memory_note(const struct memory_range *range)
 		ranges[index].id = ++id_last;
 		ranges[index].context = object_context_owner(range->context);
 		range_count++;
+		if (range->kind == MEMORY_MIRRORED)
+			__atomic_store_n(&any_synchronous, true, __ATOMIC_RELAXED);
 	} else {
 		result = CUDA_ERROR_OUT_OF_MEMORY;
 	}
@@ -152,7 +154,7 @@ bool memory_is_synchronous(uint64_t address)
 	struct memory_range range;
 
 	if (__atomic_load_n(&any_synchronous, __ATOMIC_RELAXED) && memory_lookup(address, &range) &&
-	    range.synchrony == SYNCHRONY_ON)
+	    (range.synchrony == SYNCHRONY_ON || range.kind == MEMORY_MIRRORED))
 		return true;
 	return is_shared(address);
 }

@@ -21,6 +21,7 @@ enum memory_kind {
 	MEMORY_MAPPED,	   /* cuMemMap; the owner is the memory handle */
 	MEMORY_OPENED,	   /* another process's, cuIpcOpenMemHandle */
 	MEMORY_MANAGED,	   /* cuMemAllocManaged: shared with the executor, at the same address */
+	MEMORY_MIRRORED,   /* the same where none can be shared: the device's, with pages here (mirror.h) */
 	MEMORY_PINNED,	   /* shared with the executor, at the same address */
 	MEMORY_PLAIN,	   /* asked for as pinned, but the executor cannot reach it */
 	MEMORY_REGISTERED, /* the program's own, cuMemHostRegister; the executor cannot reach it */
@@ -59,7 +60,12 @@ struct memory_range {
 static inline bool memory_kind_is_device(enum memory_kind kind)
 {
 	return kind == MEMORY_DEVICE || kind == MEMORY_POOL || kind == MEMORY_GRAPH || kind == MEMORY_GLOBAL ||
-	       kind == MEMORY_MAPPED || kind == MEMORY_OPENED;
+	       kind == MEMORY_MAPPED || kind == MEMORY_OPENED || kind == MEMORY_MIRRORED;
+}
+
+static inline bool memory_kind_is_managed(enum memory_kind kind)
+{
+	return kind == MEMORY_MANAGED || kind == MEMORY_MIRRORED;
 }
 
 /* The same bytes at the same address here and in the executor. */

@@ -34,7 +34,7 @@ static bool is_mapped(const struct memory_range *range)
 static CUresult address_answer(const struct memory_range *range, CUdeviceptr pointer, CUpointer_attribute attribute,
 			       void *answer)
 {
-	bool is_device = memory_kind_is_device(range->kind);
+	bool is_device = memory_kind_is_device(range->kind) && !memory_kind_is_managed(range->kind);
 
 	switch (attribute) {
 	case CU_POINTER_ATTRIBUTE_DEVICE_POINTER:
@@ -62,7 +62,7 @@ static CUresult address_answer(const struct memory_range *range, CUdeviceptr poi
  * variable (580.159.04). */
 static CUcontext context_answer(const struct memory_range *range)
 {
-	if (!range->context && range->kind == MEMORY_MANAGED)
+	if (!range->context && memory_kind_is_managed(range->kind))
 		return NULL;
 	if (!range->context)
 		return (CUcontext)context_primary(range->device);
@@ -72,7 +72,7 @@ static CUcontext context_answer(const struct memory_range *range)
 static CUresult attribute_answer(const struct memory_range *range, CUdeviceptr pointer, CUpointer_attribute attribute,
 				 void *answer)
 {
-	bool is_device = memory_kind_is_device(range->kind);
+	bool is_device = memory_kind_is_device(range->kind) && !memory_kind_is_managed(range->kind);
 
 	switch (attribute) {
 	case CU_POINTER_ATTRIBUTE_CONTEXT:
@@ -80,7 +80,7 @@ static CUresult attribute_answer(const struct memory_range *range, CUdeviceptr p
 		return CUDA_SUCCESS;
 	case CU_POINTER_ATTRIBUTE_MEMORY_TYPE:
 		*(unsigned int *)answer =
-			is_device || range->kind == MEMORY_MANAGED ? CU_MEMORYTYPE_DEVICE : CU_MEMORYTYPE_HOST;
+			is_device || memory_kind_is_managed(range->kind) ? CU_MEMORYTYPE_DEVICE : CU_MEMORYTYPE_HOST;
 		return CUDA_SUCCESS;
 	case CU_POINTER_ATTRIBUTE_BUFFER_ID:
 	case CU_POINTER_ATTRIBUTE_MEMORY_BLOCK_ID:
@@ -95,7 +95,7 @@ static CUresult attribute_answer(const struct memory_range *range, CUdeviceptr p
 			range->synchrony == SYNCHRONY_USUAL ? is_device : range->synchrony == SYNCHRONY_ON;
 		return CUDA_SUCCESS;
 	case CU_POINTER_ATTRIBUTE_IS_MANAGED:
-		*(unsigned int *)answer = range->kind == MEMORY_MANAGED;
+		*(unsigned int *)answer = memory_kind_is_managed(range->kind);
 		return CUDA_SUCCESS;
 	case CU_POINTER_ATTRIBUTE_IS_LEGACY_CUDA_IPC_CAPABLE:
 	case CU_POINTER_ATTRIBUTE_IS_GPU_DIRECT_RDMA_CAPABLE:
@@ -211,10 +211,10 @@ API(cuPointerSetAttribute, const void *value, CUpointer_attribute attribute, CUd
 	if (result)
 		return result;
 	if (!value || attribute != CU_POINTER_ATTRIBUTE_SYNC_MEMOPS || !memory_lookup(ptr, &range) ||
-	    (!memory_kind_is_device(range.kind) && range.kind != MEMORY_MANAGED))
+	    (!memory_kind_is_device(range.kind) && !memory_kind_is_managed(range.kind)))
 		return CUDA_ERROR_INVALID_VALUE;
 	flag = *(const unsigned int *)value != 0;
-	if (range.kind != MEMORY_MANAGED)
+	if (!memory_kind_is_managed(range.kind))
 		result = host_cuPointerSetAttribute(context, ptr, (uint32_t)attribute, flag);
 	if (!result)
 		(void)memory_set_synchrony(ptr, flag ? SYNCHRONY_ON : SYNCHRONY_OFF);

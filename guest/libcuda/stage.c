@@ -2,8 +2,10 @@
 #include "stage.h"
 
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "mirror.h"
 #include "session.h"
 
 /* What is smaller goes in the record itself. */
@@ -23,7 +25,7 @@ static uint64_t padded(uint64_t bytes)
 	return (bytes + 7) & ~7ull;
 }
 
-static CUresult inline_send(struct stage_writer *writer, const void *data, size_t bytes)
+static CUresult inline_place(struct stage_writer *writer, const void *data, size_t bytes)
 {
 	struct vgpu_stage stage = {
 		.total_bytes = writer->total_bytes,
@@ -41,6 +43,23 @@ static CUresult inline_send(struct stage_writer *writer, const void *data, size_
 	channel_commit_copy(session.channel);
 	writer->offset += bytes;
 	return CUDA_SUCCESS;
+}
+
+/* Mirrored memory is not to be touched while a record is written: the thread that brings it needs the ring. */
+static CUresult inline_send(struct stage_writer *writer, const void *data, size_t bytes)
+{
+	CUresult result;
+	void *copy;
+
+	if (!mirrors_exist())
+		return inline_place(writer, data, bytes);
+	copy = malloc(bytes);
+	if (!copy)
+		return CUDA_ERROR_OUT_OF_MEMORY;
+	memcpy(copy, data, bytes);
+	result = inline_place(writer, copy, bytes);
+	free(copy);
+	return result;
 }
 
 static CUresult window_send(struct stage_writer *writer, const uint8_t *data, size_t bytes, size_t *ret_sent)

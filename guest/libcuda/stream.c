@@ -2,6 +2,7 @@
 /* Which stream a handle means, and questions about streams that the host is not needed for. */
 #include "context.h"
 #include "host_calls.h"
+#include "mirror.h"
 #include "session.h"
 
 /*
@@ -41,6 +42,16 @@ static bool is_own(const struct object *stream)
 	       !__atomic_load_n(&stream->words[STREAM_IS_SHARED], __ATOMIC_SEQ_CST);
 }
 
+static CUresult host_ask(uint32_t context, uint32_t stream, CUresult (*ask)(uint32_t context, uint32_t stream))
+{
+	uint64_t works = mirrors_exist() ? mirror_works() : 0;
+	CUresult result = ask(context, stream);
+
+	if (!result && mirrors_exist())
+		mirror_synchronized(context, stream, false, works);
+	return result;
+}
+
 /* Asks the host unless the stream is known to be idle. */
 static CUresult idleness_ask(CUstream handle, bool per_thread_default,
 			     CUresult (*ask)(uint32_t context, uint32_t stream))
@@ -53,15 +64,15 @@ static CUresult idleness_ask(CUstream handle, bool per_thread_default,
 		return result;
 	if (!stream) {
 		result = stream_id(handle, per_thread_default, &id);
-		return result ? result : ask(context, id);
+		return result ? result : host_ask(context, id, ask);
 	}
 	if (!is_own(stream))
-		return ask(context, stream->id);
+		return host_ask(context, stream->id, ask);
 	if (stream->words[STREAM_IDLE_AT] == stream->words[STREAM_USES] && !call_has_failed() &&
 	    stream->words[STREAM_SPARED]++ < STREAM_SPARED_MAX)
 		return CUDA_SUCCESS;
 	stream->words[STREAM_SPARED] = 0;
-	result = ask(context, stream->id);
+	result = host_ask(context, stream->id, ask);
 	if (!result)
 		stream->words[STREAM_IDLE_AT] = stream->words[STREAM_USES];
 	return result;

@@ -180,7 +180,8 @@ CUresult transfer_await(const struct transfer *transfer, size_t bytes)
 	/* More than the window has room for cannot be taken at once. */
 	size_t prompt_bytes = transfer->is_prompt ? session.upload.bytes : PROMPT_BYTES_MAX;
 
-	return bytes > prompt_bytes ? rest_stream_await(transfer->context, transfer->stream) : CUDA_SUCCESS;
+	return bytes > prompt_bytes && !transfer->is_alone ? rest_stream_await(transfer->context, transfer->stream)
+							   : CUDA_SUCCESS;
 }
 
 static size_t transfer_bytes(const struct transfer *transfer)
@@ -381,7 +382,7 @@ static CUresult halves_down(const struct transfer *transfer)
 	return result ? result : second.result;
 }
 
-CUresult transfer_down(const struct transfer *transfer)
+CUresult transfer_down_own(const struct transfer *transfer)
 {
 	struct transfer flat = transfer_flatten(transfer);
 	CUresult result;
@@ -393,7 +394,14 @@ CUresult transfer_down(const struct transfer *transfer)
 		return result;
 	result = flat.height == 1 && flat.width >= HALVES_BYTES_MIN ? halves_down(&flat)
 								    : pieces_down(&flat, DOWN_DEPTH);
-	if (!result)
+	return result;
+}
+
+CUresult transfer_down(const struct transfer *transfer)
+{
+	CUresult result = transfer_down_own(transfer);
+
+	if (!result && transfer->width)
 		result = channel_take_deferred(session.channel, transfer->context);
 	return result;
 }

@@ -25,6 +25,7 @@ struct transfer {
 	uint32_t context;
 	uint32_t stream;
 	bool is_prompt; /* up: natively the call never waits for the stream */
+	bool is_alone;	/* the stream has only such copies, which nothing holds */
 };
 
 /*
@@ -35,5 +36,8 @@ CUresult transfer_await(const struct transfer *transfer, size_t bytes);
 
 CUresult transfer_up(const struct transfer *transfer);
 CUresult transfer_down(const struct transfer *transfer);
+
+/* The same for the library itself: what posted calls failed of is left to the program's. */
+CUresult transfer_down_own(const struct transfer *transfer);
 
 #endif

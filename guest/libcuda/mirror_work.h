@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the device has been given to do with mirrored memory. Guarded by mirror.c's lock. */
+#ifndef VGPU_MIRROR_WORK_H
+#define VGPU_MIRROR_WORK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What the device was last told to do with mirrored memory. */
+struct mirror_work {
+	bool is_pending; /* not waited for since */
+	bool is_mixed;	 /* in more than one stream */
+	bool is_foreign; /* in more than one context */
+	uint32_t context;
+	uint32_t stream;
+};
+
+/* How often work was noted at all. */
+extern uint64_t mirror_works_noted;
+
+void mirror_work_note(struct mirror_work *work, uint32_t context, uint32_t stream);
+
+/* Is all of it done if that stream, or with 'is_context' that context, is? */
+bool mirror_work_is_done(const struct mirror_work *work, uint32_t context, uint32_t stream, bool is_context);
+
+/* Waits for it, as far as it is in one context; of failures the program's calls tell. */
+void mirror_work_await(struct mirror_work *work);
+
+#endif
