@@ -174,8 +174,12 @@ void edges_bring_back(void)
 	if (!edge_count)
 		return;
 	/* Who has come in between to trace the process leaves nothing but a moment in which a write can be lost. */
-	if (!standstill_run(edges_work_back, NULL))
-		(void)standstill_run_beside(edges_work_back, NULL);
+	/*
+	 * Nor may another process be made where the child is the last that the user may have: then it is done on the
+	 * stack that may lie there, of which this writes only what nobody reads afterwards.
+	 */
+	if (!standstill_run(edges_work_back, NULL) && !standstill_run_beside(edges_work_back, NULL))
+		edges_work_back(NULL);
 	channel_pause(session.channel, false);
 	edges_release();
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Memory that a program registers where the system does not let it be moved: with "traced" under a debugger, else where
- * mremap(2) is denied. Run by test_memory.py.
+ * Memory that a program registers where the system does not let it be moved: with "traced" under a debugger, with
+ * "helpers" where no process can be made once one has forked, else where mremap(2) is denied. Run by test_memory.py.
  */
 #include <errno.h>
 #include <linux/filter.h>
@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -72,6 +73,56 @@ static void test_moves_are_denied(void **state)
 	munmap(bytes, BYTES);
 }
 
+static bool denies_helpers;
+
+/* In the parent, once the child is there; as where that is the last process that the user may have. */
+static void helpers_deny(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EAGAIN),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog program = {.len = sizeof(code) / sizeof(code[0]), .filter = code};
+
+	if (denies_helpers &&
+	    (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)))
+		abort();
+	denies_helpers = false;
+}
+
+/* What was private during the fork is the device's again, on the stack and on the heap. */
+static void test_helpers_are_denied(void **state)
+{
+	uint32_t on_stack[256], *on_heap = malloc(sizeof(on_stack));
+	volatile uint32_t *words[] = {on_stack, on_heap};
+	int status = -1;
+	pid_t child;
+
+	(void)state;
+	assert_non_null(on_heap);
+	for (size_t i = 0; i < 2; i++) {
+		for (uint32_t word = 0; word < 256; word++)
+			words[i][word] = word;
+		WORKS(cuMemHostRegister_v2((void *)words[i], sizeof(on_stack), 0));
+	}
+	denies_helpers = true;
+	child = fork();
+	if (child == 0) {
+		memset((void *)words[0], 9, sizeof(on_stack));
+		memset((void *)words[1], 9, sizeof(on_stack));
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	for (size_t i = 0; i < 2; i++) {
+		kernel_run(device_pointer((void *)words[i]), 256);
+		for (uint32_t word = 0; word < 256; word++)
+			assert_int_equal(words[i][word], word + 1);
+	}
+}
+
 /* A debugger is there, so the threads cannot be made to stand still: it is only noted. */
 static void test_traced(void **state)
 {
@@ -111,9 +162,15 @@ static int debug(void)
 int main(int count, char **arguments)
 {
 	const struct CMUnitTest denied[] = {cmocka_unit_test(test_moves_are_denied)};
+	const struct CMUnitTest helpers[] = {cmocka_unit_test(test_helpers_are_denied)};
 	const struct CMUnitTest traced[] = {cmocka_unit_test(test_traced)};
 	int result;
 
+	/* Before the library has handlers of its own. */
+	if (pthread_atfork(NULL, helpers_deny, NULL))
+		return 1;
+	if (count > 1 && strcmp(arguments[1], "helpers") == 0)
+		return cmocka_run_group_tests(helpers, setup, NULL);
 	if (count < 2 || strcmp(arguments[1], "traced") != 0)
 		return cmocka_run_group_tests(denied, setup, NULL);
 	result = debug();

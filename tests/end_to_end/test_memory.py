@@ -43,6 +43,10 @@ class Memory(unittest.TestCase):
     def test_registered_under_a_debugger(self):
         self.passes('registered_denied', arguments=['traced'])
 
+    @unittest.skipIf(os.environ.get('VGPU_SANITIZED'), 'blocks of a sanitizer lie where the executor has its own')
+    def test_registered_where_helpers_are_denied(self):
+        self.passes('registered_denied', arguments=['helpers'])
+
     def test_registered_where_moves_are_denied(self):
         self.passes('registered_denied')
 
