@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "array_calls.h"
+#include "array_copies.h"
 
 CUresult cuModuleUnload(CUmodule module);
 CUresult cuTexObjectDestroy(CUtexObject texture);
@@ -53,27 +54,6 @@ static CUDA_ARRAY3D_DESCRIPTOR shape_of(const struct format *format)
 		.Width = WIDTH, .Height = HEIGHT, .Format = format->format, .NumChannels = format->channels};
 }
 
-/* Of whole rows of blocks, which follow each other closely in memory. */
-static CUDA_MEMCPY2D copy_of(CUarray array, void *bytes, size_t row_bytes, size_t rows, bool is_up)
-{
-	CUDA_MEMCPY2D copy = {.WidthInBytes = row_bytes, .Height = rows};
-
-	if (is_up) {
-		copy.srcMemoryType = CU_MEMORYTYPE_HOST;
-		copy.srcHost = bytes;
-		copy.srcPitch = row_bytes;
-		copy.dstMemoryType = CU_MEMORYTYPE_ARRAY;
-		copy.dstArray = array;
-	} else {
-		copy.srcMemoryType = CU_MEMORYTYPE_ARRAY;
-		copy.srcArray = array;
-		copy.dstMemoryType = CU_MEMORYTYPE_HOST;
-		copy.dstHost = bytes;
-		copy.dstPitch = row_bytes;
-	}
-	return copy;
-}
-
 static void bytes_fill(uint8_t *bytes, size_t count, unsigned int seed)
 {
 	for (size_t i = 0; i < count; i++)
@@ -85,12 +65,12 @@ static void copies_try(const struct format *format, CUarray array, size_t column
 {
 	static uint8_t written[ROWS * COLUMNS * BLOCK_BYTES_MAX], found[sizeof(written)];
 	const size_t row_bytes = columns * format->block_bytes, bytes = row_bytes * rows;
-	CUDA_MEMCPY2D copy = copy_of(array, written, row_bytes, rows, true);
+	CUDA_MEMCPY2D copy = array_copy_of(array, written, row_bytes, rows, true);
 	CUdeviceptr device;
 
 	bytes_fill(written, bytes, (unsigned int)format->format);
 	WORKS(cuMemcpy2D_v2(&copy));
-	copy = copy_of(array, found, row_bytes, rows, false);
+	copy = array_copy_of(array, found, row_bytes, rows, false);
 	memset(found, 0, sizeof(found));
 	WORKS(cuMemcpy2D_v2(&copy));
 	assert_memory_equal(found, written, bytes);
@@ -159,20 +139,20 @@ static void test_edges(void **state)
 
 	(void)state;
 	WORKS(cuArray3DCreate_v2(&array, &shape));
-	copy = copy_of(array, bytes, row_bytes, ROWS + 1, true);
+	copy = array_copy_of(array, bytes, row_bytes, ROWS + 1, true);
 	INVALID(cuMemcpy2D_v2(&copy));
-	copy = copy_of(array, bytes, row_bytes, HEIGHT, true);
+	copy = array_copy_of(array, bytes, row_bytes, HEIGHT, true);
 	INVALID(cuMemcpy2D_v2(&copy));
-	copy = copy_of(array, bytes, row_bytes + 8, 1, true);
+	copy = array_copy_of(array, bytes, row_bytes + 8, 1, true);
 	INVALID(cuMemcpy2D_v2(&copy));
-	copy = copy_of(array, bytes, 8, 1, true);
+	copy = array_copy_of(array, bytes, 8, 1, true);
 	copy.dstXInBytes = 4;
 	INVALID(cuMemcpy2D_v2(&copy));
 	WORKS(cuArrayDestroy(array));
 	shape.Width = WIDTH - 2;
 	shape.Height = HEIGHT - 3;
 	WORKS(cuArray3DCreate_v2(&array, &shape));
-	copy = copy_of(array, bytes, row_bytes, ROWS, true);
+	copy = array_copy_of(array, bytes, row_bytes, ROWS, true);
 	WORKS(cuMemcpy2D_v2(&copy));
 	WORKS(cuArrayDestroy(array));
 	for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
@@ -237,7 +217,7 @@ static void test_texture(void **state)
 		memset(bytes + i, 0xff, 4);
 		memset(bytes + i + 4, 0, 4);
 	}
-	copy = copy_of(array, bytes, COLUMNS * (size_t)8, ROWS, true);
+	copy = array_copy_of(array, bytes, COLUMNS * (size_t)8, ROWS, true);
 	WORKS(cuMemcpy2D_v2(&copy));
 	texture_read(array);
 	WORKS(cuArrayDestroy(array));
@@ -284,11 +264,11 @@ static void test_tiles(void **state)
 	WORKS(cuMemMapArrayAsync(&info, 1, NULL));
 	WORKS(cuStreamSynchronize(NULL));
 	bytes_fill(written, sizeof(written), 1);
-	copy = copy_of(array, written, sizeof(written), 1, true);
+	copy = array_copy_of(array, written, sizeof(written), 1, true);
 	copy.dstXInBytes = tiles.tileExtent.width / SIDE * (size_t)8;
 	copy.dstY = tiles.tileExtent.height / SIDE;
 	WORKS(cuMemcpy2D_v2(&copy));
-	copy = copy_of(array, found, sizeof(found), 1, false);
+	copy = array_copy_of(array, found, sizeof(found), 1, false);
 	copy.srcXInBytes = tiles.tileExtent.width / SIDE * (size_t)8;
 	copy.srcY = tiles.tileExtent.height / SIDE;
 	WORKS(cuMemcpy2D_v2(&copy));

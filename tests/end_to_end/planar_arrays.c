@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "array_copies.h"
 #include "cuda_abi.h"
 #include "memory_calls.h"
 
@@ -80,26 +81,6 @@ static void test_planes(void **state)
 	INVALID(cuArrayGetPlane(NULL, whole, 0));
 }
 
-static CUDA_MEMCPY2D plane_copy(CUarray plane, uint8_t *bytes, size_t width, size_t height, int up)
-{
-	CUDA_MEMCPY2D copy = {.WidthInBytes = width, .Height = height};
-
-	if (up) {
-		copy.srcMemoryType = CU_MEMORYTYPE_HOST;
-		copy.srcHost = bytes;
-		copy.srcPitch = width;
-		copy.dstMemoryType = CU_MEMORYTYPE_ARRAY;
-		copy.dstArray = plane;
-	} else {
-		copy.srcMemoryType = CU_MEMORYTYPE_ARRAY;
-		copy.srcArray = plane;
-		copy.dstMemoryType = CU_MEMORYTYPE_HOST;
-		copy.dstHost = bytes;
-		copy.dstPitch = width;
-	}
-	return copy;
-}
-
 /* Each has bytes of its own; chroma has as many in a row as luma. */
 static void test_copies(void **state)
 {
@@ -114,18 +95,18 @@ static void test_copies(void **state)
 		luma[i] = (uint8_t)(i * 7);
 	for (size_t i = 0; i < sizeof(chroma); i++)
 		chroma[i] = (uint8_t)(i * 11 + 3);
-	copy = plane_copy(planes[0], luma, WIDTH, HEIGHT, 1);
+	copy = array_copy_of(planes[0], luma, WIDTH, HEIGHT, true);
 	WORKS(cuMemcpy2D_v2(&copy));
-	copy = plane_copy(planes[1], chroma, WIDTH, HEIGHT / 2, 1);
+	copy = array_copy_of(planes[1], chroma, WIDTH, HEIGHT / 2, true);
 	WORKS(cuMemcpy2D_v2(&copy));
-	copy = plane_copy(planes[0], found, WIDTH, HEIGHT, 0);
+	copy = array_copy_of(planes[0], found, WIDTH, HEIGHT, false);
 	WORKS(cuMemcpy2D_v2(&copy));
 	assert_memory_equal(found, luma, sizeof(luma));
-	copy = plane_copy(planes[1], found, WIDTH, HEIGHT / 2, 0);
+	copy = array_copy_of(planes[1], found, WIDTH, HEIGHT / 2, false);
 	WORKS(cuMemcpy2D_v2(&copy));
 	assert_memory_equal(found, chroma, sizeof(chroma));
 	/* Beyond the plane. */
-	copy = plane_copy(planes[1], found, WIDTH, HEIGHT, 0);
+	copy = array_copy_of(planes[1], found, WIDTH, HEIGHT, false);
 	INVALID(cuMemcpy2D_v2(&copy));
 }
 

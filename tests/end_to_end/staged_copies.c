@@ -21,6 +21,7 @@
 
 #include <cmocka.h>
 
+#include "array_copies.h"
 #include "cuda_abi.h"
 #include "stream_calls.h"
 
@@ -187,20 +188,7 @@ static CUresult up_in_rows(uint8_t *bytes, CUstream stream)
 
 static CUDA_MEMCPY2D texels_of(uint8_t *bytes, CUarray array, bool is_up)
 {
-	CUDA_MEMCPY2D copy = {.WidthInBytes = ROW_BYTES, .Height = LARGE_BYTES / ROW_BYTES};
-
-	if (is_up) {
-		copy.srcMemoryType = CU_MEMORYTYPE_HOST;
-		copy.srcHost = bytes;
-		copy.dstMemoryType = CU_MEMORYTYPE_ARRAY;
-		copy.dstArray = array;
-	} else {
-		copy.srcMemoryType = CU_MEMORYTYPE_ARRAY;
-		copy.srcArray = array;
-		copy.dstMemoryType = CU_MEMORYTYPE_HOST;
-		copy.dstHost = bytes;
-	}
-	return copy;
+	return array_copy_of(array, bytes, ROW_BYTES, LARGE_BYTES / ROW_BYTES, is_up);
 }
 
 static CUresult array_up(uint8_t *bytes, CUstream stream)

@@ -3,72 +3,28 @@
  * Objects that nodes of graphs name, destroyed while there are such graphs: the strict driver aborts if it comes to
  * see one that is gone.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cmocka.h>
-
-#include "peer.h"
+#include "one_module.h"
 #include "vgpu_graph.h"
 
-#define GRAPH(index)	VGPU_ID(VGPU_KIND_GRAPH, index)
-#define NODE(index)	VGPU_ID(VGPU_KIND_GRAPH_NODE, index)
-#define EXEC(index)	VGPU_ID(VGPU_KIND_GRAPH_EXEC, index)
-#define STREAM		VGPU_ID(VGPU_KIND_STREAM, 1)
-#define MODULE(index)	VGPU_ID(VGPU_KIND_MODULE, index)
-#define FUNCTION(index) VGPU_ID(VGPU_KIND_FUNCTION, index)
-#define EVENT(index)	VGPU_ID(VGPU_KIND_EVENT, index)
-#define ARRAY		VGPU_ID(VGPU_KIND_ARRAY, 1)
+#define GRAPH(index) VGPU_ID(VGPU_KIND_GRAPH, index)
+#define NODE(index)  VGPU_ID(VGPU_KIND_GRAPH_NODE, index)
+#define EXEC(index)  VGPU_ID(VGPU_KIND_GRAPH_EXEC, index)
+#define STREAM	     VGPU_ID(VGPU_KIND_STREAM, 1)
+#define EVENT(index) VGPU_ID(VGPU_KIND_EVENT, index)
+#define ARRAY	     VGPU_ID(VGPU_KIND_ARRAY, 1)
 
-static struct peer peer;
-static uint32_t context;
 static uint64_t device;
-
-#define CALL(name, ...) \
-	peer_call(&peer, VGPU_CALL_##name, context, &(struct wire_##name){__VA_ARGS__}, sizeof(struct wire_##name))
-#define WORKS(...)   assert_int_equal(CALL(__VA_ARGS__), CUDA_SUCCESS)
-#define NOTHING(...) assert_int_equal(CALL(__VA_ARGS__), CUDA_ERROR_INVALID_HANDLE)
 
 static int setup(void **state)
 {
-	(void)state;
-	peer_open(&peer);
-	context = peer_context_make(&peer, 1);
+	peer_setup(state);
 	WORKS(cuMemAlloc_v2, .bytesize = 65536);
 	device = ((const struct wire_cuMemAlloc_v2_reply *)peer.reply)->dptr;
 	WORKS(cuStreamCreate, .phStream = STREAM);
 	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	assert_false(peer_close(&peer).by_signal);
-	return 0;
-}
-
-/* A module with its function of the same index. */
-static void module_load(uint32_t index)
-{
-	static const char ptx[] = ".version 8.0\n.target sm_90\n.address_size 64\n";
-	struct {
-		struct vgpu_stage stage;
-		uint64_t piece_bytes;
-		char text[248];
-	} image = {.stage = {.total_bytes = 256, .bytes = 256}, .piece_bytes = sizeof(ptx) - 1};
-	struct {
-		struct wire_cuModuleGetFunction request;
-		char name[8];
-	} function = {{FUNCTION(index), MODULE(index), 4}, "add"};
-
-	snprintf(image.text, sizeof(image.text), "%s", ptx);
-	assert_true(peer_post(&peer, VGPU_OPCODE_STAGE, 0, context, &image, sizeof(image)));
-	WORKS(cuModuleLoadDataEx, .module = MODULE(index), .image_kind = 1);
-	assert_int_equal(peer_call(&peer, VGPU_CALL_cuModuleGetFunction, context, &function, sizeof(function)),
-			 CUDA_SUCCESS);
 }
 
 /* The fixed part of a request, a node's head, and what it does. */
@@ -220,11 +176,11 @@ static void arrays_end_with_the_last_graph(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(modules_last_as_long_as_graphs, setup, teardown),
-		cmocka_unit_test_setup_teardown(executables_name_what_they_are_given, setup, teardown),
-		cmocka_unit_test_setup_teardown(captures_name_what_they_launch, setup, teardown),
-		cmocka_unit_test_setup_teardown(events_last_as_long_as_graphs, setup, teardown),
-		cmocka_unit_test_setup_teardown(arrays_end_with_the_last_graph, setup, teardown),
+		cmocka_unit_test_setup_teardown(modules_last_as_long_as_graphs, setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(executables_name_what_they_are_given, setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(captures_name_what_they_launch, setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(events_last_as_long_as_graphs, setup, peer_teardown),
+		cmocka_unit_test_setup_teardown(arrays_end_with_the_last_graph, setup, peer_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

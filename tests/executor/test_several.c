@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Launches on several devices: what a guest claims of their number, their lengths and their parameters. */
-#include <stdio.h>
 #include <string.h>
 
-#include "one_peer.h"
+#include "one_module.h"
 
-#define STREAM	 VGPU_ID(VGPU_KIND_STREAM, 1)
-#define MODULE	 VGPU_ID(VGPU_KIND_MODULE, 1)
-#define FUNCTION VGPU_ID(VGPU_KIND_FUNCTION, 1)
+#define STREAM VGPU_ID(VGPU_KIND_STREAM, 1)
 
 /* The kernel has three of 8 bytes: where the sum of the other two goes. */
 enum { PARAMETERS = 3, LAUNCHES = 3 };
@@ -31,7 +28,7 @@ static struct several several_of(uint32_t count)
 
 	for (uint32_t i = 0; i < LAUNCHES; i++)
 		several.launches[i] = (struct launch){
-			.launch = {.function = FUNCTION,
+			.launch = {.function = FUNCTION(1),
 				   .stream = STREAM,
 				   .grid = {1, 1, 1},
 				   .block = {1, 1, 1},
@@ -49,26 +46,11 @@ static uint32_t send(const struct several *several)
 
 static int setup(void **state)
 {
-	static const char ptx[] = ".version 8.0\n.target sm_90\n.address_size 64\n";
-	struct {
-		struct vgpu_stage stage;
-		uint64_t piece_bytes;
-		char text[248];
-	} image = {.stage = {.total_bytes = 256, .bytes = 256}, .piece_bytes = sizeof(ptx) - 1};
-	struct {
-		struct wire_cuModuleGetFunction request;
-		char name[8];
-	} function = {{FUNCTION, MODULE, 4}, "add"};
-
 	peer_setup(state);
 	WORKS(cuStreamCreate, .phStream = STREAM);
 	WORKS(cuMemAlloc_v2, .bytesize = 4096);
 	device = ((const struct wire_cuMemAlloc_v2_reply *)peer.reply)->dptr;
-	snprintf(image.text, sizeof(image.text), "%s", ptx);
-	assert_true(peer_post(&peer, VGPU_OPCODE_STAGE, 0, context, &image, sizeof(image)));
-	WORKS(cuModuleLoadDataEx, .module = MODULE, .image_kind = 1);
-	assert_int_equal(peer_call(&peer, VGPU_CALL_cuModuleGetFunction, context, &function, sizeof(function)),
-			 CUDA_SUCCESS);
+	module_load(1);
 	return 0;
 }
 
@@ -87,7 +69,7 @@ static void names_are_looked_up(void **state)
 	struct several several = several_of(2);
 
 	(void)state;
-	several.launches[1].launch.function = VGPU_ID(VGPU_KIND_FUNCTION, 2);
+	several.launches[1].launch.function = FUNCTION(2);
 	assert_int_equal(send(&several), CUDA_ERROR_INVALID_HANDLE);
 	several = several_of(2);
 	several.launches[1].launch.stream = VGPU_ID(VGPU_KIND_STREAM, 2);

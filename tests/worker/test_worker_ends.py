@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import tempfile
 import unittest
 from pathlib import Path
@@ -18,6 +19,20 @@ TEST_EXECUTOR = str(build_directory() / 'tests' / 'mediator' / 'test_executor')
 BROKEN_EXECUTOR = build_directory() / 'tests' / 'worker' / 'broken_executor'
 ODD_KERNEL = build_directory() / 'tests' / 'worker' / 'libodd_kernel.so'
 LEAVER = build_directory() / 'tests' / 'worker' / 'libleaver.so'
+
+
+# Asks for something that it does not wait for, again and again: its relay is never asleep for long.
+ASKING = """
+import ctypes, time
+cuda = ctypes.CDLL('libcuda.so.1')
+context, memory = ctypes.c_void_p(), ctypes.c_uint64()
+results = [cuda.cuInit(0), cuda.cuDevicePrimaryCtxRetain(ctypes.byref(context), 0), cuda.cuCtxSetCurrent(context),
+           cuda.cuMemAlloc_v2(ctypes.byref(memory), ctypes.c_size_t(4096))]
+print('asks', results, flush=True)
+while True:
+    time.sleep(0.02)
+    cuda.cuMemsetD8Async(memory, 1, ctypes.c_size_t(4096), None)
+"""
 
 
 def is_stuck(process):
@@ -228,9 +243,12 @@ class Ends(unittest.TestCase):
                 executor = str(executor_without_sandbox(folder))
                 with self.stack(worker_options=('--executor', executor), silence_ms=silence_ms, LD_PRELOAD=str(LEAVER),
                                 VGPU_LEAVER=str(leave)) as stack:
-                    program, _ = self.copying(stack)
+                    program = stack.mediator.spawn(sys.executable, '-c', ASKING)
+                    self.assertEqual(program.stdout.readline(), 'asks [0, 0, 0, 0]\n')
                     leave.touch()
-                    self.loses(program)
+                    stack.mediator.wait_for_line('lost: ')
+                    program.kill()
+                    program.communicate()
                     self.assertEqual(self.counted(stack), (1, 1, 0))
                     wait_until(lambda: not stack.worker.children(), 'it is gone')
 
