@@ -148,6 +148,7 @@ class Storm(shares.Bench):
         self.wait_calm(0, 'residue')
         limit = ('--blocks', self.options.thief_mib) if self.options.thief_mib else ()
         output, error = self.spawn('thief', 'residue', *limit).communicate(timeout=600)
+        self.wait_calm(0, 'residue')
         found = json.loads(output.splitlines()[-1]) if '"words"' in output else {'words': None, 'bytes': 0}
         print(f"words of a killed tenant in {found['bytes'] >> 20} of {there >> 20} MiB of free memory: {found['words']}")
         if found['words'] != 0:

@@ -108,13 +108,18 @@ static void next_prefetch(const struct ring *ring)
 		__builtin_prefetch(ring->data + place + ahead);
 }
 
-enum ring_status ring_take(struct ring *ring, void *buffer, uint32_t capacity)
+/*
+ * The next record that is none of padding, of which length and opcode are copied and checked. They are there even in
+ * the smallest gap; read once, which a compiler need not do for plain memory (places are multiples of
+ * VGPU_RECORD_ALIGNMENT).
+ */
+static enum ring_status record_find(struct ring *ring, uint32_t capacity, uint64_t *ret_prefix,
+				    struct vgpu_record *ret_record)
 {
 	for (;;) {
-		struct vgpu_record record;
-		uint64_t available;
+		struct vgpu_record record = {0};
+		uint64_t available, prefix;
 		uint32_t place, to_end;
-		uint64_t prefix;
 
 		if (ring->fatal)
 			return RING_FATAL;
@@ -127,13 +132,7 @@ enum ring_status ring_take(struct ring *ring, void *buffer, uint32_t capacity)
 		available = ring->other - ring->own;
 		place = (uint32_t)(ring->own & (ring->bytes - 1));
 		to_end = ring->bytes - place;
-
-		/*
-		 * Length and opcode, which are there even in the smallest gap; read once, which a compiler need
-		 * not do for plain memory (places are multiples of VGPU_RECORD_ALIGNMENT).
-		 */
 		prefix = __atomic_load_n((const uint64_t *)(const void *)(ring->data + place), __ATOMIC_RELAXED);
-		memset(&record, 0, sizeof(record));
 		memcpy(&record, &prefix, sizeof(prefix));
 		if (record.length % VGPU_RECORD_ALIGNMENT || record.length > available || record.length > to_end)
 			return ring_fail(ring);
@@ -145,15 +144,39 @@ enum ring_status ring_take(struct ring *ring, void *buffer, uint32_t capacity)
 		}
 		if (record.length < sizeof(record) || record.length > capacity)
 			return ring_fail(ring);
-		memcpy(buffer, ring->data + place, record.length);
-		/* The producer may have changed the header since it was checked. */
-		memcpy(buffer, &prefix, sizeof(prefix));
-		ring->own += record.length;
-		head_publish(ring);
-		if (ring->own != ring->other)
-			next_prefetch(ring);
+		*ret_prefix = prefix;
+		*ret_record = record;
 		return RING_OK;
 	}
+}
+
+enum ring_status ring_peek(struct ring *ring, uint16_t *ret_opcode)
+{
+	struct vgpu_record record;
+	uint64_t prefix;
+	enum ring_status status = record_find(ring, VGPU_RECORD_BYTES_MAX, &prefix, &record);
+
+	if (status == RING_OK)
+		*ret_opcode = record.opcode;
+	return status;
+}
+
+enum ring_status ring_take(struct ring *ring, void *buffer, uint32_t capacity)
+{
+	struct vgpu_record record;
+	uint64_t prefix;
+	enum ring_status status = record_find(ring, capacity, &prefix, &record);
+
+	if (status)
+		return status;
+	memcpy(buffer, ring->data + (ring->own & (ring->bytes - 1)), record.length);
+	/* The producer may have changed the header since it was checked. */
+	memcpy(buffer, &prefix, sizeof(prefix));
+	ring->own += record.length;
+	head_publish(ring);
+	if (ring->own != ring->other)
+		next_prefetch(ring);
+	return RING_OK;
 }
 
 bool ring_producer_waits(struct ring *ring)

@@ -36,7 +36,7 @@
  *   -> SHARE_QUERY       <- SHARE_REPLY  (what another process of the same tenant has published)
  *   -> GUEST_PROCESS     <- GUEST_DEVICES (with tells_process: who has greeted, and which device NVML is to show it)
  *   -> DRIVER_RESULT     (with tells_driver: what cuInit has returned)
- *   -> EXECUTOR_FAULT (the executor ends: the guest broke the protocol, or the host failed it)
+ *   -> EXECUTOR_FAULT (the executor ends: the guest broke the protocol, or the host failed it; vgpu_executor_word())
  * A context that is lost is no fault: the guest process learns it from its calls' results, as on the real
  * driver, and may go on in another context.
  * An executor ends when this socket is closed.
@@ -127,13 +127,31 @@ struct vgpu_control_channel {
 	uint32_t channel;
 	uint32_t generation; /* of CHANNEL_OPEN; a late answer to an earlier open is ignored */
 	uint32_t error;	     /* enum vgpu_channel_error */
-	/*
-	 * CHANNEL_OPEN by a guest of Xen: guest frame number of the channel's first page; with xen_grants the number
-	 * of the page in gntdev's file where the channel's are.
-	 */
-	uint32_t xen_frame;
+	union {
+		/*
+		 * CHANNEL_OPEN by a guest of Xen: guest frame number of the channel's first page; with xen_grants the
+		 * number of the page in gntdev's file where the channel's are.
+		 */
+		uint32_t xen_frame;
+		/* EXECUTOR_FAULT of a relay, with EXECUTOR_HUNG: VGPU_PCI_PLACE of the GPU, UINT32_MAX: not known. */
+		uint32_t pci_place;
+	};
 	char text[VGPU_CONTROL_TEXT_BYTES];
 };
+
+/*
+ * What is taken from an executor of what it says of its own end. Before READY nothing of its guest's has run in it.
+ * Afterwards it may have been taken over: but for what blames its guest, it says that it ended, whatever it says.
+ */
+static inline enum vgpu_channel_error vgpu_executor_word(uint32_t error, int was_ready)
+{
+	if (error == VGPU_ERROR_PROTOCOL)
+		return VGPU_ERROR_PROTOCOL;
+	if (was_ready)
+		return VGPU_ERROR_EXECUTOR_ENDED;
+	return error == VGPU_ERROR_NO_DRIVER || error == VGPU_ERROR_NO_MEMORY ? (enum vgpu_channel_error)error
+									      : VGPU_ERROR_EXECUTOR_DIED;
+}
 
 struct vgpu_control_client_channel {
 	struct vgpu_control_header header;

@@ -97,7 +97,7 @@ enum vgpu_channel_error {
 	VGPU_ERROR_MEDIATOR_LOST = 8,	/* the mediator ended while the channel was open */
 	VGPU_ERROR_START_TIMEOUT = 9,	/* the executor did not become ready in time */
 	VGPU_ERROR_KERNEL_TIMEOUT = 10, /* a kernel ran longer than the tenant's kernels may */
-	/* What a worker says of its executor's end; guests are told EXECUTOR_DIED. */
+	/* What a worker says of its executor's end, the second also the mediator; guests are told EXECUTOR_DIED. */
 	VGPU_ERROR_HOST_MEMORY = 11,	/* its kernel has killed it for want of memory */
 	VGPU_ERROR_EXECUTOR_ENDED = 12, /* it ended by itself, or had to be ended: its tenant's fault */
 	VGPU_ERROR_EXECUTOR_HUNG = 13,	/* it was stuck in the kernel as other tenants' were: its GPU's */

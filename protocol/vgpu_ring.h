@@ -65,6 +65,12 @@ bool ring_commit(struct ring *ring);
  */
 enum ring_status ring_take(struct ring *ring, void *buffer, uint32_t capacity);
 
+/*
+ * Consumer: what ring_take() is going to find, as far as the producer does not change it until then: nothing to rely on
+ * but that the ring is in order.
+ */
+enum ring_status ring_peek(struct ring *ring, uint16_t *ret_opcode);
+
 /* Consumer: true if the producer waits for room and must be notified. Clears the wish. */
 bool ring_producer_waits(struct ring *ring);
 

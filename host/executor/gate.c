@@ -5,11 +5,14 @@
 
 #include "executor.h"
 #include "limit.h"
+#include "opcode.h"
 
 /* Of records that take so many times the length of a burst only one is in flight: the gap is small beside it. */
 #define LONG_RECORD_BURSTS 4
 #define STALL_NS	   50000000u
-#define DRAIN_POLL_US	   100
+/* A guest can change a record after it was looked at: so many of its kernels may be in flight uncounted. */
+#define PASSED_MAX    64u
+#define DRAIN_POLL_US 100
 /* With a limit on kernels, so that one that is too long is not hidden behind many others. */
 #define BURST_RECORDS_LIMITED 16u
 
@@ -240,6 +243,30 @@ static bool depth_admits(struct executor *executor, struct gate *gate, uint64_t 
 	return bursts_outstanding(bursts) < allowed;
 }
 
+/*
+ * A program learns of the kernel before only by what stands behind the one in flight: the event's record and its wait.
+ * If they waited for that as well, the program would have nothing for the GPU when it ends, and would lose its turn
+ * (of 10 to 90, with kernels of 20 ms, the tenant of 10 had 6 % less than its share on an H200, for turns of 1 ms).
+ * Not beside a higher class: 0.9 % of its requests then waited for one of the GPU's own time slices, and 0.2 %
+ * otherwise.
+ */
+static bool record_passes(struct executor *executor, struct gate *gate)
+{
+	const struct bursts *bursts = &gate->bursts;
+	uint64_t depth = LOAD(gate->permit->limits.queue_depth);
+	uint16_t opcode;
+
+	if (LOAD(gate->permit->burst_count) == 1)
+		return false;
+	if (bursts->ring[bursts->next % BURSTS_MAX].records || (depth && bursts->records >= depth) ||
+	    gate->passed >= PASSED_MAX)
+		return false;
+	if (ring_peek(&executor->channel.commands, &opcode) || !opcode_is_instant(opcode))
+		return false;
+	gate->passed++;
+	return true;
+}
+
 /* Under STANDBY: the mediator learns of it while the work is on its way already. */
 static void standby_begin(struct gate *gate)
 {
@@ -281,7 +308,8 @@ bool gate_ask(struct executor *executor)
 	if (!gate_counts(gate))
 		return admit(executor, gate, now);
 	if (!depth_admits(executor, gate, now))
-		return refuse(gate, now);
+		return record_passes(executor, gate) ? admit(executor, gate, now) : refuse(gate, now);
+	gate->passed = 0;
 	burst_count(&gate->bursts, now);
 	own_publish(gate);
 	return admit(executor, gate, now);

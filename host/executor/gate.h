@@ -37,6 +37,8 @@ struct gate {
 	bool is_ending;	    /* no more under this word: draining */
 	bool is_done;	    /* answered */
 	bool is_refusing;   /* the last record was not let through */
+	uint32_t passed; /* records that came past kernels that others have to wait for, since the last one that did not
+			  */
 	uint64_t refused_since_ns;
 	uint64_t ending_since_ns;
 	uint64_t idle_since_ns;

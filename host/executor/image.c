@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "image_packed.h"
 #include "image_print.h"
 
 #define WRAPPER_MAGIC	       0x466243b1u
@@ -33,6 +34,12 @@ static bool piece_next(const uint8_t *staged, size_t total, size_t *offset, stru
 	return true;
 }
 
+static CUresult fatbin_check(const struct image *image, const struct piece *piece)
+{
+	return image_fatbin_is_sound(piece->bytes, piece->count) ? image_packed_check(piece->bytes, image->families)
+								 : CUDA_ERROR_INVALID_IMAGE;
+}
+
 /* The pieces of a wrapper: its fatbin, then the prelinked ones. */
 static CUresult wrapper_build(struct image *image, size_t total)
 {
@@ -44,9 +51,13 @@ static CUresult wrapper_build(struct image *image, size_t total)
 	if (!image->prelinked)
 		return CUDA_ERROR_OUT_OF_MEMORY;
 	while (offset < total) {
-		if (count > PIECES_MAX || !piece_next(image->staged, total, &offset, &piece) ||
-		    !image_fatbin_is_sound(piece.bytes, piece.count))
+		CUresult result;
+
+		if (count > PIECES_MAX || !piece_next(image->staged, total, &offset, &piece))
 			return CUDA_ERROR_INVALID_IMAGE;
+		result = fatbin_check(image, &piece);
+		if (result)
+			return result;
 		if (count == 0)
 			image->wrapper.fatbin = piece.bytes;
 		else
@@ -80,9 +91,7 @@ static CUresult single_check(struct image *image, size_t total, uint32_t kind)
 		image->pointer_bytes++;
 		return CUDA_SUCCESS;
 	case IMAGE_FATBIN:
-		if (!image_fatbin_is_sound(piece.bytes, piece.count))
-			return CUDA_ERROR_INVALID_IMAGE;
-		return CUDA_SUCCESS;
+		return fatbin_check(image, &piece);
 	case IMAGE_ELF:
 		if (!image_elf_is_sound(piece.bytes, piece.count))
 			return CUDA_ERROR_INVALID_IMAGE;
@@ -123,12 +132,12 @@ static CUresult input_check(struct image *image, size_t total, CUjitInputType ty
 	}
 }
 
-CUresult image_take_input(struct stage *stage, CUjitInputType type, struct image *ret_image)
+CUresult image_take_input(struct stage *stage, CUjitInputType type, uint64_t families, struct image *ret_image)
 {
 	size_t total = stage->used;
 	CUresult result;
 
-	*ret_image = (struct image){0};
+	*ret_image = (struct image){.families = families};
 	result = stage_take(stage, &ret_image->staged);
 	if (!result)
 		result = input_check(ret_image, total, type);
@@ -137,12 +146,12 @@ CUresult image_take_input(struct stage *stage, CUjitInputType type, struct image
 	return result;
 }
 
-CUresult image_take(struct stage *stage, uint32_t kind, struct image *ret_image)
+CUresult image_take(struct stage *stage, uint32_t kind, uint64_t families, struct image *ret_image)
 {
 	size_t total = stage->used;
 	CUresult result;
 
-	*ret_image = (struct image){.staged_bytes = total, .kind = kind};
+	*ret_image = (struct image){.staged_bytes = total, .kind = kind, .families = families};
 	result = stage_take(stage, &ret_image->staged);
 	if (result)
 		return result;

@@ -22,15 +22,17 @@ struct image {
 	size_t pointer_bytes; /* of a single piece; a text's with its NUL */
 	struct image_wrapper wrapper;
 	const void **prelinked;
+	uint64_t families; /* of the devices (image_packed.h) */
 };
 
 /*
- * Takes what is staged, of 'kind', and checks it. CUDA_ERROR_INVALID_IMAGE if it is not sound (INVALID_PTX
- * for text that is none). Release with image_release() when the driver has taken it in.
+ * Takes what is staged, of 'kind', and checks it, for devices of these families (image_packed.h).
+ * CUDA_ERROR_INVALID_IMAGE if it is not sound (INVALID_PTX for text that is none). Release with image_release() when
+ * the driver has taken it in.
  */
-CUresult image_take(struct stage *stage, uint32_t kind, struct image *ret_image);
+CUresult image_take(struct stage *stage, uint32_t kind, uint64_t families, struct image *ret_image);
 /* The same for an input of the linker. CUDA_ERROR_NOT_SUPPORTED for intermediate code, which cannot be checked. */
-CUresult image_take_input(struct stage *stage, CUjitInputType type, struct image *ret_image);
+CUresult image_take_input(struct stage *stage, CUjitInputType type, uint64_t families, struct image *ret_image);
 void image_release(struct image *image);
 
 /* Whether kernels of a module or library may use printf (print.h says what that is good for). It unpacks what is

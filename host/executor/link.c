@@ -8,6 +8,7 @@
 #include "executor.h"
 #include "executor_calls.h"
 #include "image.h"
+#include "image_packed.h"
 #include "jit_options.h"
 
 /* Room for both logs of a link, less than a reply has. */
@@ -106,7 +107,8 @@ CUresult execute_cuLinkAddData_v2(struct executor *executor, const struct reques
 	struct link *link;
 	struct image image;
 	const char *name;
-	CUresult result = image_take_input(&executor->stage, (CUjitInputType)arguments->type, &image);
+	CUresult result = image_take_input(&executor->stage, (CUjitInputType)arguments->type,
+					   image_families(&executor->driver), &image);
 
 	(void)request;
 	if (result)

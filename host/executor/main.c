@@ -123,21 +123,20 @@ static int serve(const struct settings *settings)
 		return EXIT_START;
 	if (!start_run(&executor))
 		return EXIT_START;
-	if (!start_ready_send(&executor))
-		return 0;
 	error = settings->use_sandbox ? sandbox_enter() : 0;
 	if (error) {
-		executor_fault(&executor, VGPU_ERROR_EXECUTOR_DIED, "cannot enter the sandbox: %s", strerror(-error));
-		start_fault_send(&executor);
-		return EXIT_FAULT;
+		start_fail(&executor, VGPU_ERROR_EXECUTOR_DIED, "cannot enter the sandbox: %s", strerror(-error));
+		return EXIT_START;
 	}
 	/* After the sandbox, so that the thread is in it. */
 	error = watch_start(executor.control);
 	if (error) {
-		executor_fault(&executor, VGPU_ERROR_NO_MEMORY, "cannot start a thread: %s", strerror(-error));
-		start_fault_send(&executor);
-		return EXIT_FAULT;
+		start_fail(&executor, VGPU_ERROR_NO_MEMORY, "cannot start a thread: %s", strerror(-error));
+		return EXIT_START;
 	}
+	/* Last: a failure of the host's that is told later is not believed. */
+	if (!start_ready_send(&executor))
+		return 0;
 	loop_run(&executor);
 	start_fault_send(&executor);
 	return EXIT_FAULT;

@@ -6,6 +6,7 @@
 
 #include "executor.h"
 #include "executor_calls.h"
+#include "image_packed.h"
 #include "image_unpack.h"
 #include "jit_options.h"
 #include "log.h"
@@ -323,7 +324,7 @@ CUresult execute_cuModuleExamineManaged(struct executor *executor, const struct 
 
 	(void)request;
 	managed_image_release(managed);
-	result = image_take(&executor->stage, arguments->image_kind, &image);
+	result = image_take(&executor->stage, arguments->image_kind, image_families(&executor->driver), &image);
 	if (result)
 		return result;
 	result = jit_options_build(&options, &wanted, 0);

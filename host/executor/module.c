@@ -7,6 +7,7 @@
 #include "executor.h"
 #include "executor_calls.h"
 #include "image.h"
+#include "image_packed.h"
 #include "jit_options.h"
 #include "overhead.h"
 #include "print_scan.h"
@@ -27,7 +28,8 @@ CUresult execute_cuModuleLoadDataEx(struct executor *executor, const struct requ
 	struct image image;
 	CUmodule module = NULL;
 	struct timespec start, end;
-	CUresult result = image_take(&executor->stage, arguments->image_kind, &image);
+	CUresult result =
+		image_take(&executor->stage, arguments->image_kind, image_families(&executor->driver), &image);
 
 	if (result)
 		return result;
@@ -161,7 +163,8 @@ CUresult execute_cuLibraryLoadData(struct executor *executor, const struct reque
 	struct overhead_mark mark;
 	struct image image;
 	CUlibrary library = NULL;
-	CUresult result = image_take(&executor->stage, arguments->image_kind, &image);
+	CUresult result =
+		image_take(&executor->stage, arguments->image_kind, image_families(&executor->driver), &image);
 
 	if (result)
 		return result;

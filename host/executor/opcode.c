@@ -2,6 +2,7 @@
 #include "opcode.h"
 
 #include "execute.h"
+#include "vgpu_api_wire.h"
 
 const char *opcode_name(uint16_t opcode)
 {
@@ -59,5 +60,22 @@ enum vgpu_call_class opcode_class(uint16_t opcode)
 		return VGPU_CLASS_MODULE;
 	default:
 		return VGPU_CLASS_OTHER;
+	}
+}
+
+bool opcode_is_instant(uint16_t opcode)
+{
+	switch (opcode) {
+	case VGPU_CALL_cuCtxSynchronize:
+	case VGPU_CALL_cuEventQuery:
+	case VGPU_CALL_cuEventRecord:
+	case VGPU_CALL_cuEventRecordWithFlags:
+	case VGPU_CALL_cuEventSynchronize:
+	case VGPU_CALL_cuStreamQuery:
+	case VGPU_CALL_cuStreamSynchronize:
+	case VGPU_CALL_cuStreamWaitEvent:
+		return true;
+	default:
+		return false;
 	}
 }

@@ -39,8 +39,7 @@ static bool channel_message_send(struct executor *executor, enum vgpu_control_ty
 	return control_send(executor->control, type, &message) == 0;
 }
 
-__attribute__((format(printf, 3, 4))) static bool fail(struct executor *executor, enum vgpu_channel_error error,
-						       const char *format, ...)
+bool start_fail(struct executor *executor, enum vgpu_channel_error error, const char *format, ...)
 {
 	char text[VGPU_CONTROL_TEXT_BYTES];
 	va_list arguments;
@@ -134,24 +133,25 @@ static bool start_take(struct executor *executor, struct control_message *messag
 	executor->tells_process = start->tells_process;
 	executor->tells_driver = start->tells_driver;
 	if (message->fd_count != wanted)
-		return fail(executor, VGPU_ERROR_PROTOCOL, "the mediator sent %zu descriptors instead of %zu",
-			    message->fd_count, wanted);
+		return start_fail(executor, VGPU_ERROR_PROTOCOL, "the mediator sent %zu descriptors instead of %zu",
+				  message->fd_count, wanted);
 	executor->counters = page_map(message->fds[START_COUNTERS], PROT_READ | PROT_WRITE);
 	if (!executor->counters)
-		return fail(executor, VGPU_ERROR_NO_MEMORY, "cannot map the counters: %s", strerror(errno));
+		return start_fail(executor, VGPU_ERROR_NO_MEMORY, "cannot map the counters: %s", strerror(errno));
 	if (!schedule_take(executor, message, start->has_schedule ? schedule : 0))
-		return fail(executor, VGPU_ERROR_NO_MEMORY, "cannot map the permit: %s", strerror(errno));
+		return start_fail(executor, VGPU_ERROR_NO_MEMORY, "cannot map the permit: %s", strerror(errno));
 	memory = channel_memory_of(start, message->fds[START_MEMORY]);
 	error = channel_open(&executor->channel, &memory, message->fds[START_DOORBELL], message->fds[START_INTERRUPT]);
 	if (error)
-		return fail(executor, error == -EINVAL || error == -EFBIG ? VGPU_ERROR_PROTOCOL : VGPU_ERROR_NO_MEMORY,
-			    "cannot map the channel's memory: %s", strerror(-error));
+		return start_fail(executor,
+				  error == -EINVAL || error == -EFBIG ? VGPU_ERROR_PROTOCOL : VGPU_ERROR_NO_MEMORY,
+				  "cannot map the channel's memory: %s", strerror(-error));
 	descriptor_take(message, START_DOORBELL);
 	descriptor_take(message, START_INTERRUPT);
 	if (start->has_pass_socket)
 		executor->pass = descriptor_take(message, START_PASS);
 	if (!driver_open(start->driver_library, &executor->driver, text, sizeof(text)))
-		return fail(executor, VGPU_ERROR_NO_DRIVER, "%s", text);
+		return start_fail(executor, VGPU_ERROR_NO_DRIVER, "%s", text);
 	return true;
 }
 
@@ -177,7 +177,7 @@ bool start_run(struct executor *executor)
 	if (!error)
 		error = print_open(&executor->print);
 	if (error)
-		return fail(executor, VGPU_ERROR_NO_MEMORY, "cannot make buffers: %s", strerror(-error));
+		return start_fail(executor, VGPU_ERROR_NO_MEMORY, "cannot make buffers: %s", strerror(-error));
 	return true;
 }
 

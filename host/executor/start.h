@@ -5,6 +5,8 @@
 
 #include <stdbool.h>
 
+#include "vgpu_device.h"
+
 struct executor;
 
 /*
@@ -12,6 +14,10 @@ struct executor;
  * the mediator has been told why not, if it was there to hear.
  */
 bool start_run(struct executor *executor);
+
+/* The same for what is left to do before the channel can be used. Returns false. */
+__attribute__((format(printf, 3, 4))) bool start_fail(struct executor *executor, enum vgpu_channel_error error,
+						      const char *format, ...);
 
 /* Tells the mediator that the channel can be used. False: it is gone. */
 bool start_ready_send(struct executor *executor);

@@ -270,10 +270,13 @@ static int clear_gpu(struct admin_request *request)
 	char name[ADMIN_VALUE_BYTES];
 	bool is_whole, hung, had_errors;
 
-	if (admin_text(request, "gpu", name, sizeof(name)) == 0 &&
-	    gpu_events_worker_clear(request->mediator->gpu_events, name)) {
-		log_info("[ADMIN] GPU %s: its errors are cleared by %s", name, request->who);
-		return 0;
+	if (admin_text(request, "gpu", name, sizeof(name)) == 0) {
+		hung = gpu_hangs_worker_clear(request->mediator, name);
+		had_errors = gpu_events_worker_clear(request->mediator->gpu_events, name);
+		if (hung || had_errors) {
+			log_info("[ADMIN] GPU %s: its errors are cleared by %s", name, request->who);
+			return 0;
+		}
 	}
 	if (gpu_take(request, &device, &is_whole) < 0)
 		return -1;

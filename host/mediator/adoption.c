@@ -39,7 +39,7 @@ _Static_assert(CHANNEL_FDS <= KEEPER_FDS_MAX, "they go into one entry");
  * Of the same program on both sides; what a mediator of another version has kept is not looked at. The number changes
  * with what is kept, and with what its descriptors are.
  */
-#define KEPT_VERSION VGPU_VERSION "/2"
+#define KEPT_VERSION VGPU_VERSION "/3"
 
 struct kept_session {
 	uint64_t number;
@@ -67,10 +67,12 @@ struct kept_channel {
 	uint32_t is_placed;
 	uint32_t is_telemetry;
 	uint32_t shown_gpu;
-	uid_t user; /* the tenant's own; 0: none */
+	uid_t user;			     /* the tenant's own; 0: none */
+	char gpu_uuid[PLACEMENT_UUID_BYTES]; /* as in struct channel: its number may be another's by then */
 };
 
-_Static_assert(sizeof(struct kept_session) <= KEEPER_BLOB_BYTES, "it goes into an entry");
+_Static_assert(sizeof(struct kept_session) <= KEEPER_BLOB_BYTES && sizeof(struct kept_channel) <= KEEPER_BLOB_BYTES,
+	       "they go into an entry");
 
 static uint64_t channel_key(const struct session *session, uint32_t index)
 {
@@ -148,6 +150,7 @@ void adoption_channel_keep(struct channel *channel)
 
 	if (channel->mediator->keeper < 0)
 		return;
+	snprintf(kept.gpu_uuid, sizeof(kept.gpu_uuid), "%s", channel->gpu);
 	memcpy(entry.blob, &kept, sizeof(kept));
 	put(channel->mediator, &entry, channel->label);
 }
@@ -234,6 +237,7 @@ static bool channel_adopt_entry(struct mediator *mediator, struct keeper_entry *
 	if (entry->bytes != sizeof(kept) || entry->fd_count != CHANNEL_FDS)
 		return false;
 	memcpy(&kept, entry->blob, sizeof(kept));
+	kept.gpu_uuid[sizeof(kept.gpu_uuid) - 1] = '\0';
 	session = session_find(mediator, kept.session);
 	if (!session || kept.index >= VGPU_CHANNELS_MAX || session->channels[kept.index])
 		return false;
@@ -254,6 +258,7 @@ static bool channel_adopt_entry(struct mediator *mediator, struct keeper_entry *
 			     .bell = entry->fds[CHANNEL_FD_BELL],
 			     .tenant = entry->fds[CHANNEL_FD_TENANT]},
 		.is_placed = kept.is_placed != 0,
+		.gpu = kept.gpu_uuid,
 		.is_telemetry = kept.is_telemetry != 0,
 		.shown_gpu = kept.shown_gpu,
 	};

@@ -284,6 +284,7 @@ struct channel *channel_adopt(struct mediator *mediator, const struct channel_re
 		.counters = {.values = NULL, .file = -1},
 	};
 	snprintf(channel->label, sizeof(channel->label), "%s", request->label);
+	snprintf(channel->gpu, sizeof(channel->gpu), "%s", adoption->gpu);
 	channel->request.label = channel->label;
 	channel->start_timer = evtimer_new(mediator->base, start_timer_fired, channel);
 	if (!channel->start_timer || counters_page_adopt(&channel->counters, adoption->counters) < 0)

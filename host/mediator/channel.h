@@ -122,6 +122,7 @@ struct channel {
 	struct scheduler_process *schedule;  /* NULL: no executor */
 	struct standstill standstill;	     /* of its executor */
 	char silence[STANDSTILL_TEXT_BYTES]; /* for which it is to be ended; empty: it is not */
+	uint64_t silenced_ms;		     /* when it was ended for that (CLOCK_MONOTONIC); 0: it was not */
 	struct event *start_timer;	     /* PACED: the delay; else the time that the start may take */
 	/* What the executor said went wrong, for when it ends. */
 	enum vgpu_channel_error fault_error;
@@ -146,6 +147,7 @@ struct channel_adoption {
 	int counters;
 	struct scheduler_descriptors schedule;
 	bool is_placed;
+	const char *gpu; /* its UUID; "": it sees all */
 	bool is_telemetry;
 	unsigned shown_gpu;
 };

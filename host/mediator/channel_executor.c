@@ -6,6 +6,7 @@
 #include <inttypes.h>
 
 #include "adoption.h"
+#include "gpu_hangs.h"
 #include "guest_process.h"
 #include "log.h"
 #include "mediator.h"
@@ -50,28 +51,35 @@ static void memory_kill_note(struct channel *channel, const char *how)
 	log_write_limited(&channel->request.log->events, LOG_LEVEL_WARNING, "[CGROUP] %s: %s", channel->label, how);
 }
 
-/*
- * Where a worker's relay takes the executor's place: how that has ended there, which it cannot say itself, here or
- * there. True: the program starts elsewhere.
- */
-static bool worker_end_take(struct channel *channel, uint32_t error)
+/* What it says of its end is taken as a relay's, or as an executor's, which its guest may have taken over. */
+static void end_take(struct channel *channel, const struct vgpu_control_channel *word)
 {
-	bool is_workers = worker_owns_gpu(channel->request.gpu);
 	bool was_ready = channel->stage == CHANNEL_READY;
-	bool is_moved;
+	bool is_relay = worker_owns_gpu(channel->request.gpu);
+	uint32_t error = is_relay ? word->error : vgpu_executor_word(word->error, was_ready);
 
-	if (is_workers && error == VGPU_ERROR_HOST_MEMORY)
+	channel->fault_error = error_is_known(error) ? (enum vgpu_channel_error)error : VGPU_ERROR_EXECUTOR_DIED;
+	log_text_copy(channel->fault_text, sizeof(channel->fault_text), word->text, sizeof(word->text));
+	if (error == VGPU_ERROR_HOST_MEMORY)
 		memory_kill_note(channel, channel->fault_text);
-	is_moved = channel_move(channel, channel->fault_text);
-	if (is_workers && error >= VGPU_ERROR_HOST_MEMORY && error <= VGPU_ERROR_EXECUTOR_HUNG)
+	if (error >= VGPU_ERROR_HOST_MEMORY && error <= VGPU_ERROR_EXECUTOR_HUNG)
 		channel_death_note(channel, error != VGPU_ERROR_EXECUTOR_HUNG && was_ready, channel->fault_text);
-	return is_moved;
+	if (error == VGPU_ERROR_EXECUTOR_HUNG)
+		gpu_hangs_worker_note(channel, word->pci_place);
+	if (error == VGPU_ERROR_PROTOCOL && was_ready)
+		tenant_fault_note(channel->request.tenant, channel->fault_text);
+	if (channel_move(channel, channel->fault_text))
+		return;
+	log_write_limited(&channel->request.log->events, LOG_LEVEL_WARNING, "[CHANNEL] %s: executor: %s",
+			  channel->label, channel->fault_text);
+	executor_process_end(channel->executor);
+	if (channel->stage == CHANNEL_STARTING || channel->stage == CHANNEL_READY)
+		channel_die(channel, channel->fault_error, channel->fault_text);
 }
 
 static void executor_message(void *owner, const struct control_message *message)
 {
 	struct channel *channel = owner;
-	const struct vgpu_control_channel *body = &message->channel;
 	uint32_t type = message->header.type;
 
 	if (type == VGPU_CONTROL_EXECUTOR_READY) {
@@ -101,17 +109,7 @@ static void executor_message(void *owner, const struct control_message *message)
 		executor_process_end(channel->executor);
 		return;
 	}
-	channel->fault_error = error_is_known(body->error) ? body->error : VGPU_ERROR_EXECUTOR_DIED;
-	log_text_copy(channel->fault_text, sizeof(channel->fault_text), body->text, sizeof(body->text));
-	if (worker_end_take(channel, body->error))
-		return;
-	if (channel->fault_error == VGPU_ERROR_PROTOCOL || channel->fault_error == VGPU_ERROR_KERNEL_TIMEOUT)
-		tenant_fault_note(channel->request.tenant, body->text);
-	log_write_limited(&channel->request.log->events, LOG_LEVEL_WARNING, "[CHANNEL] %s: executor: %s",
-			  channel->label, channel->fault_text);
-	executor_process_end(channel->executor);
-	if (channel->stage == CHANNEL_STARTING || channel->stage == CHANNEL_READY)
-		channel_die(channel, channel->fault_error, channel->fault_text);
+	end_take(channel, &message->channel);
 }
 
 /* What an executor did in its life, as it counted. */
@@ -133,6 +131,9 @@ static void executor_ended(void *owner, const char *how, bool killed)
 	struct mediator *mediator = channel->mediator;
 
 	channel->executor = NULL;
+	channel->standstill = (struct standstill){.kind = STANDSTILL_NONE};
+	channel->silence[0] = '\0';
+	channel->silenced_ms = 0;
 	if (killed && executor_group_kill_take(&channel->request.tenant->group)) {
 		how = EXECUTOR_GROUP_KILL_TEXT;
 		memory_kill_note(channel, how);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * GPUs of this host with which executors of several tenants were stuck in the kernel at once (silence.h): that is their
- * driver's fault, and no tenant's. It is told, and programs go on to be started there: else tenants that are in league
- * could take a GPU away from all others.
+ * GPUs of this host, and of workers, with which executors of several tenants were stuck in the kernel at once (hang.h):
+ * that is their driver's fault, and no tenant's. It is told, and programs go on to be started there: else tenants that
+ * are in league could take a GPU away from all others.
  *
- * A GPU is known by its UUID (probe_device_gpu()): its number may be another one's after a reload. Of one that is not
- * there any more nothing is told but what was counted, until it comes back.
+ * A GPU is known by its UUID (probe_device_gpu()), and a worker's by the worker's address too (else ""): its number may
+ * be another one's after a reload. Of one that is not there any more nothing is told but what was counted, until it
+ * comes back.
  */
 #ifndef MEDIATOR_GPU_HANGS_H
 #define MEDIATOR_GPU_HANGS_H
@@ -16,10 +17,15 @@
 
 #include "gpus.h"
 
+#define GPU_HANGS_MAX		128u /* GPUS_MAX of them this host's */
+#define GPU_HANGS_ADDRESS_BYTES 256
+
+struct channel;
 struct evbuffer;
 struct mediator;
 
 struct gpu_hang {
+	char worker[GPU_HANGS_ADDRESS_BYTES];
 	char uuid[64];
 	bool is_marked;	   /* it hung, and was not cleared since */
 	uint64_t noted_ms; /* when it last did */
@@ -28,20 +34,29 @@ struct gpu_hang {
 
 /* All zero: there were none. */
 struct gpu_hangs {
-	struct gpu_hang gpus[GPUS_MAX];
+	struct gpu_hang gpus[GPU_HANGS_MAX];
 	unsigned count;
 };
 
 /* One more executor, that works with this one, at that time (CLOCK_MONOTONIC). */
-void gpu_hangs_note(struct mediator *mediator, const char *uuid, uint64_t now_ms);
+void gpu_hangs_note(struct mediator *mediator, const char *worker, const char *uuid, uint64_t now_ms);
 
-/* It hung in the last 'within_ms', and was not cleared. */
+/*
+ * The channel's, at a worker, which says at which place (VGPU_PCI_PLACE) the GPU is; if none of its GPUs is there, it
+ * is those that the executor says it uses, or else any.
+ */
+void gpu_hangs_worker_note(const struct channel *channel, uint32_t pci_place);
+
+/* This host's hung in the last 'within_ms', and was not cleared. */
 bool gpu_hangs_recently(const struct gpu_hangs *hangs, const char *uuid, uint64_t now_ms, uint64_t within_ms);
 
-/* Forgets that it hung, not what was counted. False: it did not. */
+/* Forgets that this host's hung, not what was counted. False: it did not. */
 bool gpu_hangs_clear(struct gpu_hangs *hangs, const char *uuid);
 
-/* In a few words; "": nothing. */
+/* The same of a worker's, by its name (gpu_name.h). */
+bool gpu_hangs_worker_clear(struct mediator *mediator, const char *name);
+
+/* Of this host's, in a few words; "": nothing. */
 void gpu_hangs_describe(const struct gpu_hangs *hangs, const char *uuid, char *text, size_t bytes);
 
 /* True: none of those that there are hung. Else a sentence. */

@@ -9,6 +9,7 @@
 #include "channel_private.h"
 #include "gpu_hangs.h"
 #include "gpus.h"
+#include "hang.h"
 #include "mediator.h"
 #include "probe.h"
 #include "tenant.h"
@@ -107,29 +108,23 @@ static uint32_t gpus_of(const struct channel *channel)
 	return gpus ? siblings_add(probe, gpus) : UINT32_MAX;
 }
 
-/* Those of its GPUs with which another tenant's executor is stuck too, or that lately were seen to hang. */
-static uint32_t gpus_hanging(const struct channel *channel)
+static struct hang_look hang_prepare(const struct mediator *mediator, unsigned stuck_ms)
 {
-	const struct mediator *mediator = channel->mediator;
-	unsigned stuck_ms = limits_of(mediator).stuck_ms;
-	uint32_t own = gpus_of(channel);
-	uint32_t hanging = 0;
-	const struct channel *other;
+	struct hang_look look = {.now_ms = now_ms(), .limit_ms = stuck_ms};
+	const struct channel *channel;
 
 	for (unsigned gpu = 0; gpu < probe_device_count(mediator->probe); gpu++) {
 		struct probe_device device = probe_device(mediator->probe, gpu);
 
-		if (gpu_hangs_recently(&mediator->gpu_hangs, probe_device_gpu(&device), now_ms(), stuck_ms))
-			hanging |= own & 1u << gpu;
+		if (gpu_hangs_recently(&mediator->gpu_hangs, probe_device_gpu(&device), look.now_ms, stuck_ms))
+			look.recent |= 1u << gpu;
 	}
-	LIST_FOREACH(other, &mediator->channels, link)
+	LIST_FOREACH(channel, &mediator->channels, link)
 	{
-		if (other->executor && other->request.tenant != channel->request.tenant &&
-		    other->standstill.kind == STANDSTILL_STUCK &&
-		    now_ms() - other->standstill.since_ms >= stuck_ms / STANDSTILL_SHARED_PART)
-			hanging |= own & gpus_of(other);
+		if (channel->executor && hang_is_stuck(&look, &channel->standstill, channel->silenced_ms))
+			hang_add(&look, channel->request.tenant, gpus_of(channel));
 	}
-	return hanging;
+	return look;
 }
 
 /* Each GPU once, by the lowest of its instances. */
@@ -140,22 +135,24 @@ static void hanging_note(struct mediator *mediator, uint32_t hanging)
 		uint32_t siblings = hanging & probe_devices_of_gpu(mediator->probe, probe_device_gpu(&device));
 
 		if (siblings && (unsigned)__builtin_ctz(siblings) == gpu)
-			gpu_hangs_note(mediator, probe_device_gpu(&device), now_ms());
+			gpu_hangs_note(mediator, "", probe_device_gpu(&device), now_ms());
 	}
 }
 
 /* The channel may be freed on return. */
-static void silent_end(struct channel *channel)
+static void silent_end(struct channel *channel, struct hang_look *look)
 {
 	char text[VGPU_CONTROL_TEXT_BYTES];
-	uint32_t hanging;
+	uint32_t hanging = 0;
 
 	snprintf(text, sizeof(text), "the executor was %s", channel->silence);
 	channel->silence[0] = '\0';
+	channel->silenced_ms = look->now_ms;
 	executor_process_kill(channel->executor, text);
 	if (channel->stage != CHANNEL_READY)
 		return;
-	hanging = channel->standstill.kind == STANDSTILL_STUCK ? gpus_hanging(channel) : 0;
+	if (channel->standstill.kind == STANDSTILL_STUCK)
+		hanging = hang_judge(look, channel->request.tenant, gpus_of(channel));
 	hanging_note(channel->mediator, hanging);
 	channel_death_note(channel, !hanging, text);
 	channel_die(channel, VGPU_ERROR_EXECUTOR_DIED, text);
@@ -167,18 +164,22 @@ static void silence_look(evutil_socket_t none, short what, void *argument)
 	struct mediator *mediator = silence->mediator;
 	struct standstill_limits limits = limits_of(mediator);
 	struct channel *channel;
+	struct hang_look hang = {.now_ms = 0};
 
 	(void)none;
 	(void)what;
 	LIST_FOREACH(channel, &mediator->channels, link)
 	{
-		if (channel->executor)
+		/* What was seen of one that was ended and does not end stays as it was. */
+		if (channel->executor && !channel->silenced_ms)
 			standstill_look(&channel->standstill, executor_process_pid(channel->executor), &limits,
 					now_ms(), channel->silence);
 	}
+	if (silent_find(mediator))
+		hang = hang_prepare(mediator, limits.stuck_ms);
 	/* From the start each time: the end of one may close others. */
 	while ((channel = silent_find(mediator)))
-		silent_end(channel);
+		silent_end(channel, &hang);
 	look_schedule(silence);
 }
 

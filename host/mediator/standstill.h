@@ -33,9 +33,6 @@ struct standstill {
 
 #define STANDSTILL_TEXT_BYTES 64
 
-/* Of the time that one may be stuck: others that are, for so long, are so for the same reason. */
-#define STANDSTILL_SHARED_PART 10
-
 /* How often to look, in milliseconds; 0: nobody is limited. */
 unsigned standstill_interval(const struct standstill_limits *limits);
 

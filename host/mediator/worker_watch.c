@@ -368,6 +368,13 @@ unsigned worker_watch_index(const struct mediator *mediator, unsigned gpu, uint3
 	return UINT_MAX;
 }
 
+const char *worker_watch_uuid(const struct mediator *mediator, unsigned gpu, unsigned index)
+{
+	const struct worker_watch *watch = watch_find(mediator, gpu);
+
+	return watch && index < watch->gpus.count ? watch->gpus.uuids[index] : "";
+}
+
 unsigned worker_watch_index_of_uuid(const struct mediator *mediator, const char *worker, const char *uuid)
 {
 	const struct worker_watch *watch = watch_find(mediator, worker_gpu(worker));

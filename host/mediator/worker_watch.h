@@ -54,6 +54,9 @@ const struct worker_watch *worker_watch_sensors_next(const struct mediator *medi
 /* "HOST:PORT" of the first GPU, "HOST:PORT#2" of the third. */
 void worker_gpu_name(const char *worker, unsigned index, char name[WORKER_GPU_NAME_BYTES]);
 
+/* The UUID of that one of them, of any of whose numbers 'gpu' is; "": there is none. */
+const char *worker_watch_uuid(const struct mediator *mediator, unsigned gpu, unsigned index);
+
 /* The number in its order of the worker's GPU with that UUID; UINT_MAX: none. */
 unsigned worker_watch_index_of_uuid(const struct mediator *mediator, const char *worker, const char *uuid);
 

@@ -208,6 +208,10 @@ static bool question_take(struct accounts *accounts, struct connection *connecti
 
 void connection_answer(struct accounts *accounts, struct connection *connection)
 {
+	/* Answers are not to take the room that comes, and it is asked for nothing more by an executor that is to end.
+	 */
+	if (!connection_end_send(connection))
+		return;
 	if (connection->has_begun ? neighbours_answer(accounts, connection) : question_take(accounts, connection))
 		return;
 	/* The end, or a process that was taken over. */
@@ -224,6 +228,7 @@ void connection_reaped(struct accounts *accounts, pid_t process, int status)
 		if (connection->process == process) {
 			connection->process = 0;
 			/* What it has sent before its end. */
+			connection->end.is_owed = false;
 			if (connection->socket >= 0)
 				connection_answer(accounts, connection);
 			lanes_kill(accounts, connection);

@@ -17,6 +17,7 @@
 #include <sys/types.h>
 
 #include "executor_group.h"
+#include "gpus.h"
 #include "link.h"
 #include "log.h"
 #include "standstill.h"
@@ -61,21 +62,31 @@ struct account {
 	char label[LINK_HOST_BYTES + VGPU_CONTROL_TENANT_BYTES + 8];
 };
 
+/* How an executor ends, for the connection's process. All zero: it does not. */
+struct connection_end {
+	bool is_known; /* and then it stays so */
+	bool is_owed;  /* there was no room in the socket yet: the process is told before anything else */
+	enum vgpu_channel_error error;
+	uint32_t pci_place; /* of EXECUTOR_HUNG: the GPU; UINT32_MAX: it is not known */
+	char text[VGPU_CONTROL_TEXT_BYTES];
+};
+
 /* The process of a connection, as the main process knows it. */
 struct connection {
 	LIST_ENTRY(connection) link;
 	char host[CONNECTION_HOST_BYTES];
-	char peer[CONNECTION_PEER_BYTES]; /* with its port */
-	bool is_familiar;		  /* when it came somebody with credentials was here from its host */
-	bool is_known;			  /* it has shown credentials */
-	bool is_ending;			  /* its process was killed */
-	pid_t process;			  /* 0: it is gone, its executor not yet */
-	pid_t executor;			  /* 0: none that is still there */
-	bool is_executor_killed;	  /* by us */
-	bool is_end_told;		  /* how its executor ends */
-	struct standstill standstill;	  /* of its executor */
-	bool has_begun;			  /* it had its executor; from then on it asks as one does */
-	int socket;			  /* to the process; -1: closed */
+	char peer[CONNECTION_PEER_BYTES];    /* with its port */
+	bool is_familiar;		     /* when it came somebody with credentials was here from its host */
+	bool is_known;			     /* it has shown credentials */
+	bool is_ending;			     /* its process was killed */
+	pid_t process;			     /* 0: it is gone, its executor not yet */
+	pid_t executor;			     /* 0: none that is still there */
+	uint64_t executor_killed_ms;	     /* when it was, by us (CLOCK_MONOTONIC); 0: it was not */
+	struct connection_end end;	     /* of its executor */
+	struct standstill standstill;	     /* of its executor */
+	char silence[STANDSTILL_TEXT_BYTES]; /* for which it is to be ended in this look; empty: it is not */
+	bool has_begun;			     /* it had its executor; from then on it asks as one does */
+	int socket;			     /* to the process; -1: closed */
 	struct account *account;
 	struct account_group group;
 	const volatile struct vgpu_executor_counters *counters; /* a page that its executor writes */
@@ -90,6 +101,12 @@ struct connection {
 LIST_HEAD(connection_list, connection);
 LIST_HEAD(account_list, account);
 
+/* Whose driver is waited for. */
+struct hung_gpu {
+	uint32_t pci_place; /* VGPU_PCI_PLACE */
+	uint64_t hung_ms;   /* when an executor was last ended that was stuck as other tenants' were; 0: none */
+};
+
 struct executors;
 
 struct accounts {
@@ -97,8 +114,10 @@ struct accounts {
 	unsigned connections_max; /* without credentials, and as many with, lanes not counted */
 	struct log_limit refusals;
 	struct executors *executors;
-	uint64_t silence_looked_ms; /* accounts_silence_look() */
-	uint64_t hung_ms;	    /* when an executor was last ended that was stuck as other tenants' were; 0: none */
+	uint64_t silence_looked_ms;	/* accounts_silence_look() */
+	struct hung_gpu gpus[GPUS_MAX]; /* that executors are stuck with, or lately were: bits in one look (hang.h) */
+	unsigned gpu_count;
+	uint64_t all_hung_ms; /* as of a GPU, of executors that say of none that they use it */
 	struct connection_list connections;
 	struct account_list accounts;
 };
@@ -111,6 +130,8 @@ void connection_remove(struct connection *connection);
 void connection_answer(struct accounts *accounts, struct connection *connection);
 /* A process was reaped, which ended so (waitpid): a connection's, its executor, or neither. */
 void connection_reaped(struct accounts *accounts, pid_t process, int status);
+/* What is owed to its process, as far as there is room. False: there is none yet. */
+bool connection_end_send(struct connection *connection);
 /* account_ends.c: its executor, which is not reaped yet, and one that is. */
 void connection_executor_kill(struct connection *connection);
 void connection_executor_reaped(struct connection *connection, int status);

@@ -56,6 +56,9 @@ enum link_frame_type {
 	LINK_FRAME_TYPE_COUNT,
 };
 
+/* No tenant has more, whatever a worker's executor says: sums of it cannot overflow. */
+#define LINK_AMOUNT_MAX (UINT64_C(1) << 48)
+
 #define LINK_HOST_BYTES	    64
 #define LINK_LINE_BYTES_MAX 512 /* of a TEXT in a channel: one line for the host's log, with its end */
 
@@ -107,9 +110,16 @@ struct link_schedule {
 	uint32_t pci_places[VGPU_COUNTED_DEVICES]; /* of the devices that it counts */
 };
 
+/* An executor may claim anything: neither side takes more. */
+static inline bool link_charges_are_valid(const struct vgpu_executor_schedule *claims)
+{
+	return claims->memory_charged <= LINK_AMOUNT_MAX && claims->pinned_charged <= LINK_AMOUNT_MAX &&
+	       claims->handles <= LINK_AMOUNT_MAX;
+}
+
 struct link_status {
-	uint32_t error; /* enum vgpu_channel_error; none: ready */
-	uint32_t reserved;
+	uint32_t error;	    /* enum vgpu_channel_error; none: ready */
+	uint32_t pci_place; /* of EXECUTOR_HUNG: the GPU (VGPU_PCI_PLACE); one that is none: it is not known */
 	char text[VGPU_CONTROL_TEXT_BYTES];
 };
 

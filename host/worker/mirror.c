@@ -14,12 +14,19 @@
 #define FRAMES_IN_A_ROW	     16
 #define ROUNDS_BETWEEN_LOOKS 256
 
-/* Remembers what the reply will have filled. A wrong request is the executor's to refuse. */
-static void download_note(struct mirror *mirror, const uint8_t *record, uint32_t length)
+/*
+ * Remembers what the executor may read of the upload window, as the relay does, and what the reply will have filled. A
+ * wrong request is the executor's to refuse.
+ */
+static void use_note(struct mirror *mirror, const uint8_t *record, uint32_t length)
 {
 	struct window_use use = window_use_of(record, length);
 	struct vgpu_record header;
 
+	if (use.uploads)
+		mirror->upload_used = use.place + use.bytes;
+	else if (use.passes)
+		mirror->upload_used = use.place;
 	if (!use.downloads || use.place > mirror->download_bytes || use.bytes > mirror->download_bytes - use.place)
 		return;
 	if (mirror->download_count == MIRROR_DOWNLOADS_MAX) {
@@ -62,7 +69,7 @@ static bool commands_put(struct mirror *mirror)
 		mirror->command_waits = status == RING_OK ? 0 : header.length;
 		if (status != RING_OK)
 			break;
-		download_note(mirror, record, header.length);
+		use_note(mirror, record, header.length);
 		memcpy(place, record, header.length);
 		if (ring_commit(&mirror->commands))
 			wakeup_send(mirror->doorbell);
@@ -83,8 +90,9 @@ static bool returned_take(struct mirror *mirror, const struct link_view *view)
 	if (view->bytes != sizeof(place) + mirror->function_fetches)
 		return false;
 	memcpy(&place, view->payload, sizeof(place));
-	if (place.value != mirror->functions_called)
+	if (place.value != mirror->functions_called || mirror->functions_returned == mirror->functions_called)
 		return false;
+	mirror->functions_returned = mirror->functions_called;
 	memcpy(mirror->memory + mirror->function_offset, view->payload + sizeof(place), mirror->function_fetches);
 	__atomic_store_n(&mirror->header->functions_returned, mirror->functions_called, __ATOMIC_RELEASE);
 	return true;
@@ -216,8 +224,8 @@ static bool released_send(struct mirror *mirror)
 
 	if (released == mirror->upload_released || link_room(mirror->link) < sizeof(struct link_place))
 		return false;
-	/* The relay knows what was used, and checks it. */
-	if (released - mirror->upload_released > mirror->upload_bytes) {
+	/* The relay would not take it, and nobody would know whose fault that is. */
+	if (released - mirror->upload_released > mirror->upload_used - mirror->upload_released) {
 		mirror_end(mirror, VGPU_ERROR_EXECUTOR_ENDED, "the executor broke the upload window");
 		return false;
 	}
@@ -237,6 +245,11 @@ static bool function_send(struct mirror *mirror)
 
 	if (called == mirror->functions_called)
 		return false;
+	/* One at a time: the guest has returned from the one before. */
+	if (called != mirror->functions_called + 1 || mirror->functions_returned != mirror->functions_called) {
+		mirror_end(mirror, VGPU_ERROR_EXECUTOR_ENDED, "the executor called host functions out of turn");
+		return false;
+	}
 	function = (struct link_function){
 		.function = __atomic_load_n(&header->function, __ATOMIC_RELAXED),
 		.status = __atomic_load_n(&header->function_status, __ATOMIC_RELAXED),
@@ -332,6 +345,12 @@ static bool replies_take(struct mirror *mirror)
 	return released_send(mirror) || progress;
 }
 
+static void schedule_send(struct mirror *mirror, bool is_alive)
+{
+	if (!mirror_schedule_send(&mirror->schedule, mirror->link, records_arrived(&mirror->commands_in), is_alive))
+		mirror_end(mirror, VGPU_ERROR_EXECUTOR_ENDED, "the executor has charged more than there can be");
+}
+
 static void life_check(struct mirror *mirror)
 {
 	struct link *link = mirror->link;
@@ -342,7 +361,7 @@ static void life_check(struct mirror *mirror)
 		mirror_end(mirror, VGPU_ERROR_EXECUTOR_DIED, "a lane was lost: %.120s", lost);
 	if (now >= link->alive_ms) {
 		mirror_counters_send(mirror);
-		mirror_schedule_send(&mirror->schedule, link, records_arrived(&mirror->commands_in), true);
+		schedule_send(mirror, true);
 		link->alive_ms = now + LINK_ALIVE_MS;
 	}
 	if (now - link->heard_ms > mirror->silence_ms)
@@ -417,7 +436,7 @@ void mirror_run(struct mirror *mirror)
 		if (replies_take(mirror))
 			progress = true;
 		mirror_finish_look(mirror);
-		mirror_schedule_send(&mirror->schedule, mirror->link, records_arrived(&mirror->commands_in), false);
+		schedule_send(mirror, false);
 		if (!link_flush(mirror->link)) {
 			mirror_end(mirror, VGPU_ERROR_EXECUTOR_DIED, "the link was lost: %.100s", mirror->link->reason);
 			break;

@@ -54,9 +54,11 @@ struct mirror {
 	uint32_t download_offset, download_bytes;
 	uint32_t function_offset, function_bytes;
 
-	uint64_t upload_released;
-	uint32_t functions_called; /* as the relay was told */
-	uint32_t function_fetches; /* bytes that the last of them is to bring */
+	uint64_t upload_used;	     /* as far as records named the upload window */
+	uint64_t upload_released;    /* as far as the relay was told */
+	uint32_t functions_called;   /* as the relay was told */
+	uint32_t functions_returned; /* as it has said */
+	uint32_t function_fetches;   /* bytes that the last of them is to bring */
 	struct mirror_schedule schedule;
 	struct mirror_log log;
 	struct packer packer;

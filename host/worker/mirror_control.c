@@ -52,7 +52,7 @@ void mirror_control_take(struct mirror *mirror)
 		question_pass(mirror, &message);
 		break;
 	case VGPU_CONTROL_EXECUTOR_FAULT:
-		mirror_finish(mirror, mirror_error_admit(message.channel.error), "%s", message.channel.text);
+		mirror_finish(mirror, vgpu_executor_word(message.channel.error, true), "%s", message.channel.text);
 		break;
 	default:
 		mirror_end(mirror, VGPU_ERROR_EXECUTOR_ENDED, "the executor sent message %u", message.header.type);
@@ -66,6 +66,7 @@ static void end_take(struct mirror *mirror, const struct vgpu_control_channel *w
 	struct pollfd said = {.fd = mirror->control, .events = POLLIN};
 
 	mirror->end.error = word->error;
+	mirror->end.pci_place = word->pci_place;
 	memcpy(mirror->end.text, word->text, sizeof(mirror->end.text));
 	/* What it has said itself before counts. */
 	while (!mirror->is_finishing && !mirror->is_over && poll(&said, 1, 0) > 0)
@@ -98,13 +99,6 @@ void mirror_answer_take(struct mirror *mirror)
 	/* An executor that does not read asks in vain. */
 	(void)control_send(mirror->control, (enum vgpu_control_type)answer.header.type, &answer);
 	control_message_release(&answer);
-}
-
-enum vgpu_channel_error mirror_error_admit(uint32_t error)
-{
-	bool is_executors = error > VGPU_ERROR_NONE && error <= VGPU_ERROR_START_TIMEOUT;
-
-	return is_executors ? (enum vgpu_channel_error)error : VGPU_ERROR_EXECUTOR_DIED;
 }
 
 int mirror_patience(struct mirror *mirror, struct pollfd *wait, uint64_t end_ms)

@@ -13,9 +13,6 @@ void mirror_control_take(struct mirror *mirror);
 /* The same of the main process's. */
 void mirror_answer_take(struct mirror *mirror);
 
-/* The error that an executor says; how it has ended is the main process's to say. */
-enum vgpu_channel_error mirror_error_admit(uint32_t error);
-
 /* Waits for it a while, and says that this process is there. As poll(2) returns; -1 too when it is then (link_now_ms).
  */
 int mirror_patience(struct mirror *mirror, struct pollfd *wait, uint64_t end_ms);

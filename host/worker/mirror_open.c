@@ -104,7 +104,7 @@ static bool ready_await(struct mirror *mirror)
 	if (message.header.type == VGPU_CONTROL_EXECUTOR_READY)
 		return true;
 	if (message.header.type == VGPU_CONTROL_EXECUTOR_FAILED)
-		mirror_end(mirror, mirror_error_admit(message.channel.error), "%s", message.channel.text);
+		mirror_end(mirror, vgpu_executor_word(message.channel.error, false), "%s", message.channel.text);
 	else
 		mirror_end(mirror, VGPU_ERROR_EXECUTOR_ENDED, "the executor sent message %u", message.header.type);
 	return false;

@@ -145,7 +145,7 @@ static struct link_schedule report_make(const struct mirror_schedule *schedule)
 	return report;
 }
 
-void mirror_schedule_send(struct mirror_schedule *schedule, struct link *link, uint64_t arrived, bool is_alive)
+bool mirror_schedule_send(struct mirror_schedule *schedule, struct link *link, uint64_t arrived, bool is_alive)
 {
 	struct link_schedule report;
 	void *place;
@@ -159,19 +159,22 @@ void mirror_schedule_send(struct mirror_schedule *schedule, struct link *link, u
 	    LOAD(schedule->claims->demand) == schedule->sent.claims.demand &&
 	    LOAD(schedule->claims->context_faults) == schedule->sent.claims.context_faults &&
 	    LOAD(schedule->claims->devices) == schedule->sent.claims.devices)
-		return;
+		return true;
 	report = report_make(schedule);
+	if (!link_charges_are_valid(&report.claims))
+		return false;
 	report.arrived = arrived;
 	schedule->is_due = memcmp(&report, &schedule->sent, sizeof(report)) != 0;
 	if (!schedule->is_due)
-		return;
+		return true;
 	/* Before replies: while records wait for room at the other side, this must not. */
 	place = link_put_early(link, LINK_SCHEDULE, sizeof(report));
 	if (!place)
-		return;
+		return true;
 	memcpy(place, &report, sizeof(report));
 	schedule->sent = report;
 	schedule->is_due = false;
+	return true;
 }
 
 int mirror_schedule_timeout(const struct mirror_schedule *schedule, int timeout_ms)

@@ -46,9 +46,9 @@ void mirror_schedule_ring(struct mirror_schedule *schedule);
 
 /*
  * Sends what the executor claims if it is time to and there is room. 'arrived': bytes of records that have come;
- * 'is_alive': it is time for a sign of life.
+ * 'is_alive': it is time for a sign of life. False: it claims what there cannot be, and that is not sent.
  */
-void mirror_schedule_send(struct mirror_schedule *schedule, struct link *link, uint64_t arrived, bool is_alive);
+bool mirror_schedule_send(struct mirror_schedule *schedule, struct link *link, uint64_t arrived, bool is_alive);
 
 /* How long the mirror may sleep, of at most timeout_ms. */
 int mirror_schedule_timeout(const struct mirror_schedule *schedule, int timeout_ms);

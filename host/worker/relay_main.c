@@ -46,6 +46,8 @@ static void answer(enum vgpu_control_type type)
 {
 	struct control_message message = {.channel = {.channel = relay.channel_number, .error = relay.fault}};
 
+	if (relay.fault == VGPU_ERROR_EXECUTOR_HUNG)
+		message.channel.pci_place = relay.last.pci_place;
 	snprintf(message.channel.text, sizeof(message.channel.text), "%s", relay.fault_text);
 	if (relay.fault)
 		fprintf(stderr, "[vgpu-relay] %s\n", relay.fault_text);

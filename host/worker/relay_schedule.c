@@ -12,9 +12,6 @@
 
 #include "pause.h"
 
-/* No tenant has more, whatever a worker says: sums of it cannot overflow. */
-#define AMOUNT_MAX (UINT64_C(1) << 48)
-
 /* In the past. */
 #define DEADLINE_OVER 1
 
@@ -237,7 +234,7 @@ bool relay_schedule_take(struct relay_schedule *schedule, const struct link_view
 	if (view->bytes != sizeof(report))
 		return false;
 	memcpy(&report, view->payload, sizeof(report));
-	if (claims->memory_charged > AMOUNT_MAX || claims->pinned_charged > AMOUNT_MAX || claims->handles > AMOUNT_MAX)
+	if (!link_charges_are_valid(claims))
 		return false;
 	figures_take(schedule, claims);
 	devices_take(schedule, &report);

@@ -253,7 +253,8 @@ static size_t waits_make(const struct accounts *accounts, struct pollfd *waits, 
 	LIST_FOREACH(connection, &accounts->connections, link)
 	{
 		if (connection->socket >= 0 && !connection->is_ending && count < most)
-			waits[count++] = (struct pollfd){.fd = connection->socket, .events = POLLIN};
+			waits[count++] = (struct pollfd){.fd = connection->socket,
+							 .events = connection->end.is_owed ? POLLOUT : POLLIN};
 	}
 	return count;
 }

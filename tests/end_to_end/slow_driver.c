@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The software GPU's driver, but loading a module takes four seconds, in which it uses no processor; where
- * VGPU_EXECUTOR_STUCK is set it never ends, in a sleep that no signal but SIGKILL ends. All other functions are found
- * in the library that this is linked with.
+ * VGPU_EXECUTOR_STUCK is set it never ends, as stuck.h says. All other functions are found in the library that this is
+ * linked with.
  */
 #include <dlfcn.h>
-#include <signal.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "cuda_abi.h"
+#include "stuck.h"
 
 __attribute__((visibility("default"))) CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned count,
 								   CUjit_option *options, void **values);
@@ -20,18 +18,15 @@ CUresult cuModuleLoadDataEx(CUmodule *module, const void *image, unsigned count,
 {
 	const struct timespec four_seconds = {.tv_sec = 4};
 	void *library = dlopen("libsoftgpu.so.1", RTLD_NOW | RTLD_NOLOAD);
+	const char *stuck = getenv("VGPU_EXECUTOR_STUCK");
 	CUresult (*load)(CUmodule *, const void *, unsigned, CUjit_option *, void **) = NULL;
 
 	if (library)
 		*(void **)&load = dlsym(library, "cuModuleLoadDataEx");
 	if (!load)
 		return CUDA_ERROR_UNKNOWN;
-	/* As the parent of such a child sleeps until that has ended; it ends with the parent. */
-	if (getenv("VGPU_EXECUTOR_STUCK") && vfork() == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		for (;;)
-			pause();
-	}
+	if (stuck)
+		stuck_sleep(stuck);
 	nanosleep(&four_seconds, NULL);
 	return load(module, image, count, options, values);
 }

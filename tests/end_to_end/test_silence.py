@@ -4,6 +4,7 @@
 import os
 import re
 import signal
+import subprocess
 import tempfile
 import time
 import unittest
@@ -135,13 +136,13 @@ class Stopped(unittest.TestCase):
 class Stuck(unittest.TestCase):
     """In a call of the driver that no signal ends; the sandbox would not let the test's driver sleep so."""
 
-    def end_all(self, names, before=lambda mediator: '', meanwhile=lambda mediator: '', **environment):
+    def end_all(self, names, before=lambda mediator: '', meanwhile=lambda mediator: '', options=(), **environment):
         """Their programs, which are stuck at once, each begun when those before are; the mediator, while it is there.
         'before' and 'meanwhile': what else is done, and settings that it has made."""
         self.folder = tempfile.TemporaryDirectory()
         self.addCleanup(self.folder.cleanup)
         tenants = Tenants('--executor', str(executor_without_sandbox(self.folder.name)), '--quarantine-faults', '1',
-                          '--quarantine-local', 'yes', '--slice', '100', driver=DRIVER,
+                          '--quarantine-local', 'yes', '--slice', '100', *options, driver=DRIVER,
                           environment={'VGPU_EXECUTOR_STUCK': '1', **environment})
         tenants.mediator.configure('executor-stuck = 0\n')
         tenants.__enter__()
@@ -186,11 +187,15 @@ class Stuck(unittest.TestCase):
         if text:
             self.assertEqual(gpus['text'], text)
 
-    def see(self, mediator, devices, allowed, more=''):
-        """The driver has those devices from now on; the setting with which it was looked at again."""
-        setting = f'allow-pageable-access = {allowed}\n'
+    def devices_set(self, devices):
+        """The driver has those from now on."""
         executor = executor_without_sandbox(self.folder.name)
         executor.write_text(executor.read_text().replace('exec ', f'CUDA_VISIBLE_DEVICES={devices} exec '))
+
+    def see(self, mediator, devices, allowed, more=''):
+        """The same; the setting with which it was looked at again."""
+        setting = f'allow-pageable-access = {allowed}\n'
+        self.devices_set(devices)
         mediator.configure(more + setting)
         wait_until(lambda: len(mediator.admin('scan-gpus')) == len(devices.split(',')), 'other devices are found')
         return setting
@@ -199,28 +204,53 @@ class Stuck(unittest.TestCase):
         """Their last digits and faults, in the order of their numbers."""
         return [(gpu['uuid'][-1], gpu['fault']) for gpu in mediator.admin('scan-gpus')]
 
+    def counted(self, mediator):
+        """Numbers and last digits of GPUs that hung, and how many executors were ended for it."""
+        program = build_directory() / 'host' / 'admin' / 'vgpu-admin'
+        text = subprocess.run([program, f'--socket={mediator.socket}.admin', 'show-metrics', '--prometheus'],
+                              capture_output=True, text=True, timeout=60, check=True).stdout
+        return [(gpu, uuid[-1], int(count)) for gpu, uuid, count in
+                re.findall(r'^vgpu_gpu_hangs_total{gpu="(.*)",uuid="(.*)"} (\d+)$', text, re.M)]
+
     def test_other_numbers(self):
         """After a reload, when devices have gone and come: what was wrong is with the GPU, whatever number it has."""
         mediator = self.end_all(['one', 'two'], SOFTGPU_DEVICES='3')
         self.assertEqual(self.gpus(mediator), [('1', WHAT), ('2', ''), ('3', '')])
+        self.assertEqual(self.counted(mediator), [('0', '1', 2)])
         self.see(mediator, '1,2', 'yes')
         self.assertEqual(self.gpus(mediator), [('2', ''), ('3', '')])
         self.told(mediator, '')
         self.see(mediator, '2', 'no')
         self.see(mediator, '1,0', 'yes')
         self.assertEqual(self.gpus(mediator), [('2', ''), ('1', WHAT)])
+        self.assertEqual(self.counted(mediator), [('1', '1', 2)])
         self.told(mediator, f'GPU 1: {WHAT}')
         mediator.admin('clear-gpu', '0', code=6)
         mediator.admin('clear-gpu', '1')
         self.told(mediator, '')
 
+    @staticmethod
+    def place(mediator):
+        mediator.wait_for_line('CUDA initialized')
+        mediator.admin('assign-gpu', '1', 'A')
+
+    def test_other_numbers_of_adopted(self):
+        """The same after a restart while they are stuck."""
+        def restart(mediator):
+            self.devices_set('1,0')
+            mediator.stop(signal.SIGKILL)
+            mediator.start()
+            mediator.wait_for_line('adopted 2 connections and 2 executors')
+            wait_until(lambda: len(mediator.admin('scan-gpus')) == 2, 'other devices are found')
+            return ''
+
+        mediator = self.end_all(['one', 'two'], self.place, restart, ('--keep', '30'), SOFTGPU_DEVICES='3')
+        self.assertEqual(self.gpus(mediator), [('2', WHAT), ('1', '')])
+        mediator.stop(signal.SIGINT)
+
     def test_other_numbers_meanwhile(self):
         """A reload while they are stuck: it is the GPU that they were placed on."""
-        def place(mediator):
-            mediator.wait_for_line('CUDA initialized')
-            mediator.admin('assign-gpu', '1', 'A')
-
-        mediator = self.end_all(['one', 'two'], place, lambda mediator: self.see(mediator, '1,0', 'yes', 'executor-stuck = 0\n'),
+        mediator = self.end_all(['one', 'two'], self.place, lambda mediator: self.see(mediator, '1,0', 'yes', 'executor-stuck = 0\n'),
                                 SOFTGPU_DEVICES='3')
         self.assertEqual(self.gpus(mediator), [('2', WHAT), ('1', '')])
 

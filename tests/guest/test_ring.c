@@ -187,19 +187,23 @@ static void commit_one(struct ring *ring, uint32_t length)
 	ring_commit(ring);
 }
 
-/* What a consumer makes of one corrupted word; a ring that is broken stays so. */
+/* What a consumer makes of one corrupted word, whether it looks first or takes; a ring that is broken stays so. */
 static enum ring_status taken_after(void (*corrupt)(struct shared *shared))
 {
 	static uint8_t buffer[VGPU_RECORD_BYTES_MAX];
 	struct shared *shared = shared_make();
-	struct ring producer, consumer;
+	struct ring producer, consumer, looking;
 	enum ring_status status;
+	uint16_t opcode = 0;
 
 	ring_attach(&producer, &shared->indices, shared->data, RING_BYTES);
 	ring_attach(&consumer, &shared->indices, shared->data, RING_BYTES);
+	looking = consumer;
 	commit_one(&producer, 64);
 	corrupt(shared);
 	status = ring_take(&consumer, buffer, sizeof(buffer));
+	assert_int_equal(ring_peek(&looking, &opcode), status);
+	assert_int_equal(opcode, status == RING_OK ? 9 : 0);
 	if (status == RING_FATAL)
 		assert_int_equal(ring_take(&consumer, buffer, sizeof(buffer)), RING_FATAL);
 	munmap(shared, sizeof(*shared));

@@ -43,8 +43,9 @@ def test_executor_fails():
 def test_executor_is_lost():
     for behaviour, error, text in (("die", harness.ERROR_EXECUTOR_DIED, "signal 6"),
                                    ("fault", harness.ERROR_PROTOCOL, "longer than the ring"),
-                                   ("host-fault", harness.ERROR_NO_MEMORY, "no memory for replies"),
-                                   # How it has ended an executor here cannot say.
+                                   ("host-fault", harness.ERROR_EXECUTOR_DIED, "no memory for replies"),
+                                   # What is not its to say.
+                                   ("fault-10", harness.ERROR_EXECUTOR_DIED, "as a relay says it"),
                                    ("fault-11", harness.ERROR_EXECUTOR_DIED, "as a relay says it"),
                                    ("fault-12", harness.ERROR_EXECUTOR_DIED, "as a relay says it"),
                                    ("fault-13", harness.ERROR_EXECUTOR_DIED, "as a relay says it")):

@@ -151,7 +151,8 @@ def test_figures():
 
 def test_a_crashing_executor_is_counted():
     # Before it is ready nothing of the tenant's has run in it, and it is no fault.
-    for behaviour, faults in ("die", 1), ("crash", 0):
+    # What an executor that may have been taken over says of its end does not excuse it.
+    for behaviour, faults in ("die", 1), ("crash", 0), ("host-fault", 1), ("fault-6", 1), ("fault-10", 1), ("fault-13", 1):
         with Served(behaviour=behaviour) as served, Device(served.daemon.socket, vm_id=3) as device:
             if device.open(0).kind == harness.READY:
                 device.ring()

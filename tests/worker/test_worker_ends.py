@@ -15,7 +15,13 @@ from worker_stack import COPY_LOOP, END_TO_END, EXAMPLES, WorkerStack
 
 # Speaks to its mediator, or mirror, in ways of its own.
 TEST_EXECUTOR = str(build_directory() / 'tests' / 'mediator' / 'test_executor')
+BROKEN_EXECUTOR = build_directory() / 'tests' / 'worker' / 'broken_executor'
+ODD_KERNEL = build_directory() / 'tests' / 'worker' / 'libodd_kernel.so'
 LEAVER = build_directory() / 'tests' / 'worker' / 'libleaver.so'
+
+
+def is_stuck(process):
+    return 'State:\tD' in Path(f'/proc/{process}/status').read_text()
 
 
 class Ends(unittest.TestCase):
@@ -29,11 +35,14 @@ class Ends(unittest.TestCase):
                            driver='/nonexistent/libcuda.so.1')
 
     @staticmethod
-    def counted(stack):
-        """Deaths of executors, faults of tenants, quarantines."""
+    def metrics(stack):
         program = build_directory() / 'host' / 'admin' / 'vgpu-admin'
-        text = subprocess.run([program, f'--socket={stack.mediator.socket}.admin', 'show-metrics', '--prometheus'],
+        return subprocess.run([program, f'--socket={stack.mediator.socket}.admin', 'show-metrics', '--prometheus'],
                               capture_output=True, text=True, timeout=60, check=True).stdout
+
+    def counted(self, stack):
+        """Deaths of executors, faults of tenants, quarantines."""
+        text = self.metrics(stack)
         return tuple(sum(float(value) for value in re.findall(rf'^{name}(?:{{.*}})? (\S+)$', text, re.M))
                      for name in ('vgpu_pool_executor_deaths_total', 'vgpu_vm_faults_total', 'vgpu_quarantines_total'))
 
@@ -92,36 +101,93 @@ class Ends(unittest.TestCase):
             # A lane may be missed first.
             self.assertEqual(len([line for line in lost if 'to the worker was lost' in line]), 3, lost)
 
+    def stuck_stack(self, folder, executor=None, **environment):
+        """Of executors that are stuck, in the driver unless it is one of the test's, when they are told to be."""
+        # The sandbox would not let the test's driver sleep so.
+        executor = str(executor or executor_without_sandbox(folder))
+        places = Path(folder) / 'places'
+        places.mkdir()
+        return self.stack('--tenant-per-program', 'yes', worker_options=('--executor', executor, '--executor-stuck', '2'),
+                          driver=END_TO_END / 'libslow_driver.so', VGPU_EXECUTOR_STUCK=str(places), **environment)
+
+    def stuck_end(self, stack, *names, **environment):
+        """Such tenants' programs are stuck in the driver at once, and are ended."""
+        places = Path(stack.worker.environment['VGPU_EXECUTOR_STUCK'])
+        before = len(list(places.iterdir()))
+        programs = []
+        for name in names:
+            path = stack.directory / name
+            if not path.exists():
+                path.symlink_to(EXAMPLES / 'vector_add')
+            programs.append(stack.mediator.spawn(path, 1000, **environment))
+        wait_until(lambda: len(list(places.iterdir())) == before + len(names), 'they are in the driver')
+        # It sees all of them in one look, however long they take.
+        stack.worker.process.send_signal(signal.SIGSTOP)
+        (places / 'now').touch()
+        executors = [place.name for place in places.iterdir() if place.name != 'now' and Path('/proc', place.name).exists()]
+        wait_until(lambda: all(is_stuck(executor) for executor in executors), 'they are stuck')
+        stack.worker.process.send_signal(signal.SIGCONT)
+        for program in programs:
+            program.communicate(timeout=120)
+            self.assertNotEqual(program.returncode, 0)
+        (places / 'now').unlink()
+
     def stuck(self, *names):
-        """What is counted when such tenants' programs are stuck in the driver at once, and the worker's log."""
-        with tempfile.TemporaryDirectory() as folder:
-            executor = str(executor_without_sandbox(folder))
-            # The sandbox would not let the test's driver sleep so. Each begins well before the first one's time is over.
-            with self.stack('--tenant-per-program', 'yes', worker_options=('--executor', executor, '--executor-stuck', '15'),
-                            driver=END_TO_END / 'libslow_driver.so', VGPU_EXECUTOR_STUCK='1') as stack:
-                programs = []
-                for name in names:
-                    path = stack.directory / name
-                    path.symlink_to(EXAMPLES / 'vector_add')
-                    programs.append(stack.mediator.spawn(path, 1000))
-                for program in programs:
-                    self.loses(program)
-                self.assertEqual(len(re.findall('lost: worker: the executor was stuck in the kernel for longer than 15000 ms',
-                                                stack.mediator.text())), len(names))
-                wait_until(lambda: not stack.worker.children(), 'they are gone, for here SIGKILL wakes them')
-                return self.counted(stack), stack.worker.text()
+        """What is counted then, and the worker's log."""
+        with tempfile.TemporaryDirectory() as folder, self.stuck_stack(folder) as stack:
+            self.stuck_end(stack, *names)
+            self.assertEqual(len(re.findall('lost: worker: the executor was stuck in the kernel for longer than 2000 ms',
+                                            stack.mediator.text())), len(names))
+            wait_until(lambda: not stack.worker.children(), 'they are gone, for here SIGKILL wakes them')
+            return self.counted(stack), stack.worker.text()
 
     def test_stuck_in_the_kernel(self):
         counted, log = self.stuck('one')
         self.assertEqual(counted, (1, 1, 0))
-        self.assertIn('its executor was stuck in the kernel for longer than 15000 ms: killed', log)
+        self.assertIn('its executor was stuck in the kernel for longer than 2000 ms: killed', log)
         self.assertNotIn('hangs', log)
 
     def test_stuck_with_others(self):
         """It is a GPU's driver."""
         counted, log = self.stuck('one', 'two')
         self.assertEqual(counted, (2, 0, 0))
-        self.assertEqual(log.count("a GPU's driver hangs"), 2)
+        self.assertEqual(log.count('driver hangs'), 2)
+
+    def told(self, stack, text):
+        """What operators are told of all GPUs; nothing: all is well."""
+        gpus, = (check for check in stack.mediator.admin('show-health', code=7 if text else 0) if check['check'] == 'gpus')
+        self.assertEqual(gpus['good'], not text)
+        if text:
+            self.assertEqual(gpus['text'], text)
+
+    def test_which_gpu(self):
+        """The mediator's operators are told which of the worker's it is, until it is well again."""
+        with tempfile.TemporaryDirectory() as folder, self.stuck_stack(folder, SOFTGPU_DEVICES='3') as stack:
+            stack.mediator.wait_for_line('it has 3 GPUs')
+            name = f'127.0.0.1:{stack.worker.port}#1'
+            self.stuck_end(stack, 'one', 'two', CUDA_VISIBLE_DEVICES='1')
+            self.assertEqual(stack.mediator.text().count(f'GPU {name}: executors of several tenants were stuck'), 1)
+            (uuid, count), = re.findall(rf'^vgpu_gpu_hangs_total{{gpu="{name}",uuid="(.*)"}} (.*)$', self.metrics(stack), re.M)
+            self.assertEqual((uuid[-1], count), ('2', '2'))
+            self.told(stack, f'GPU {name}: executors of several tenants were stuck in its driver')
+            self.assertEqual(len(re.findall("so are other tenants': GPU [0-9a-f:]*'s driver hangs", stack.worker.text())), 2)
+            stack.mediator.admin('clear-gpu', name)
+            self.told(stack, '')
+            # What is with another one is new.
+            self.stuck_end(stack, 'one', 'two', CUDA_VISIBLE_DEVICES='2')
+            self.told(stack, f'GPU 127.0.0.1:{stack.worker.port}#2: executors of several tenants were stuck in its driver')
+
+    @unittest.skipIf('VGPU_SANITIZED' in os.environ, 'a library is preloaded, and a sanitizer has to be the first one')
+    def test_stuck_for_good(self):
+        """One that was ended and stays says nothing of who is stuck later."""
+        with tempfile.TemporaryDirectory() as folder:
+            with self.stuck_stack(folder, BROKEN_EXECUTOR, LD_PRELOAD=str(ODD_KERNEL), VGPU_ODD_KERNEL='keeps',
+                                  VGPU_BROKEN_EXECUTOR='stuck') as stack:
+                self.stuck_end(stack, 'one')
+                self.assertEqual(self.counted(stack), (1, 1, 0))
+                self.stuck_end(stack, 'two')
+                self.assertEqual(self.counted(stack), (2, 2, 0))
+                self.assertEqual(len(stack.worker.children()), 2)
 
     def test_what_is_not_its_to_say(self):
         """How it has ended, which counts for or against its tenant, the worker alone knows."""
@@ -132,6 +198,26 @@ class Ends(unittest.TestCase):
                 stack.mediator.wait_for_line('as a worker says it')
                 self.assertNotIn('[CGROUP]', stack.mediator.text())
                 self.assertEqual(self.counted(stack), (0, 0, 0))
+
+    def broken(self, behaviour, word):
+        """An executor that was taken over does that, and is the tenant's fault."""
+        with self.subTest(behaviour), self.stack(worker_options=('--executor', str(BROKEN_EXECUTOR)),
+                                                 VGPU_BROKEN_EXECUTOR=behaviour) as stack:
+            self.assertNotEqual(stack.mediator.run(EXAMPLES / 'vector_add', 1000).returncode, 0)
+            stack.mediator.wait_for_line(f'lost: worker: .*{word}')
+            self.assertEqual(self.counted(stack), (1, 1, 0))
+
+    def test_what_does_not_excuse_it(self):
+        """That its host has failed it, or what else is not its to say."""
+        for error in range(1, 14):
+            if error != 7:  # VGPU_ERROR_PROTOCOL, which blames the guest and is no death
+                self.broken(f'says-{error}', "it is the host's fault")
+
+    def test_what_its_relay_would_not_take(self):
+        self.broken('charged', 'charged more than there can be')
+        self.broken('released', 'broke the upload window')
+        self.broken('called', 'called host functions out of turn')
+        self.broken('called-again', 'called host functions out of turn')
 
     @unittest.skipIf('VGPU_SANITIZED' in os.environ, 'a library is preloaded, and a sanitizer has to be the first one')
     def test_what_it_hides(self):
@@ -147,6 +233,30 @@ class Ends(unittest.TestCase):
                     self.loses(program)
                     self.assertEqual(self.counted(stack), (1, 1, 0))
                     wait_until(lambda: not stack.worker.children(), 'it is gone')
+
+    @unittest.skipIf('VGPU_SANITIZED' in os.environ, 'a library is preloaded, and a sanitizer has to be the first one')
+    def test_what_it_has_no_room_for(self):
+        """Its connection's process has not read the answers to its questions yet: it hears how it ended nonetheless."""
+        with tempfile.TemporaryDirectory() as folder:
+            begins, asked = Path(folder) / 'begins', Path(folder) / 'asked'
+            with self.stack(worker_options=('--executor', str(BROKEN_EXECUTOR), '--executor-silence', '1500'),
+                            silence_ms=60000, LD_PRELOAD=str(ODD_KERNEL), VGPU_ODD_KERNEL='narrow', VGPU_BROKEN_EXECUTOR='asks',
+                            VGPU_BROKEN_BEGINS=str(begins), VGPU_BROKEN_ASKED=str(asked)) as stack:
+                program = stack.mediator.spawn(EXAMPLES / 'vector_add', 1000)
+                stack.mediator.wait_for_line('ready, executor pid')
+                connection, = stack.worker.channels()
+                # The questions wait, more of them than its process would send, which answers the others itself.
+                stack.worker.process.send_signal(signal.SIGSTOP)
+                begins.touch()
+                wait_until(asked.exists, 'it has asked')
+                os.kill(connection, signal.SIGSTOP)
+                stack.worker.process.send_signal(signal.SIGCONT)
+                wait_until(lambda: 'its executor was stopped for longer than 1500 ms: killed' in stack.worker.text(),
+                           'it is ended')
+                os.kill(connection, signal.SIGCONT)
+                program.communicate(timeout=120)
+                stack.mediator.wait_for_line('lost: worker: the executor was stopped for longer than 1500 ms')
+                self.assertEqual(self.counted(stack), (1, 1, 0))
 
     def test_before_it_is_ready(self):
         """Nothing of the tenant's has run yet: it is a death, unless it was not even told what to do, and no fault."""

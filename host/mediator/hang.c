@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "hang.h"
+
+#include <stddef.h>
+
+/* Of the time that one may be stuck: others that are, for so long, are so for the same reason. */
+#define SHARED_PART 10
+
+bool hang_is_stuck(const struct hang_look *look, const struct standstill *standstill, uint64_t ended_ms)
+{
+	return standstill->kind == STANDSTILL_STUCK &&
+	       look->now_ms - standstill->since_ms >= look->limit_ms / SHARED_PART &&
+	       (!ended_ms || hang_is_recent(look, ended_ms));
+}
+
+void hang_add(struct hang_look *look, const void *tenant, uint32_t gpus)
+{
+	for (unsigned gpu = 0; gpu < GPUS_MAX; gpu++) {
+		if (!(gpus >> gpu & 1))
+			continue;
+		if (!look->tenants[gpu])
+			look->tenants[gpu] = tenant;
+		else if (look->tenants[gpu] != tenant)
+			look->several |= 1u << gpu;
+	}
+}
+
+uint32_t hang_judge(struct hang_look *look, const void *tenant, uint32_t gpus)
+{
+	uint32_t hanging = look->recent | look->several;
+
+	for (unsigned gpu = 0; gpu < GPUS_MAX; gpu++) {
+		if (look->tenants[gpu] && look->tenants[gpu] != tenant)
+			hanging |= 1u << gpu;
+	}
+	hanging &= gpus;
+	look->recent |= hanging;
+	return hanging;
+}
