@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "call.h"
+#include "compile_cache.h"
 #include "context.h"
 #include "context_storage.h"
 #include "debug.h"
@@ -34,6 +35,7 @@ typedef void (*slot)(void);
 #define TOOLS_CONTEXT_SLOTS 93
 #define TOOLS_MODULE_SLOTS  99
 #define HEURISTIC_SLOTS	    17
+#define COMPILE_CACHE_SLOTS 7
 
 static CUresult refused(void)
 {
@@ -243,6 +245,13 @@ static const slot heuristic_table[HEURISTIC_SLOTS] = {
 	[1 ... HEURISTIC_SLOTS - 1] = SLOT(refused),
 };
 
+/* NVRTC and nvJitLink call 1 to 4 and 6. */
+static const slot compile_cache_table[COMPILE_CACHE_SLOTS] = {
+	SIZE_OF(COMPILE_CACHE_SLOTS), SLOT(compile_cache_open),	 SLOT(compile_cache_close),
+	SLOT(compile_cache_find),     SLOT(compile_cache_store), SLOT(refused),
+	SLOT(compile_cache_give),
+};
+
 static CUresult integrity_check(uint32_t version, uint64_t unix_seconds, uint64_t ret_hash[2])
 {
 	struct integrity_device devices[SESSION_DEVICES_MAX];
@@ -299,6 +308,8 @@ static const struct export_table {
 	 tools_module_table},
 	{{0x17, 0x34, 0xdc, 0x26, 0x80, 0x0d, 0x47, 0x45, 0x87, 0x26, 0xc0, 0xf1, 0xe7, 0xdd, 0x8b, 0xca},
 	 heuristic_table},
+	{{0xda, 0x91, 0x51, 0xd3, 0x3a, 0xe6, 0xcc, 0x41, 0xa5, 0xc0, 0x4f, 0x26, 0xd5, 0x33, 0xe3, 0x28},
+	 compile_cache_table},
 };
 
 /* An unknown table is worth knowing about, but libraries do without the ones they ask for in vain. */

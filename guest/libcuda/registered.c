@@ -169,7 +169,8 @@ static CUresult share_fill(const struct share *share, struct memory_range *range
 		share_release(share);
 		return refusal(result);
 	}
-	if (!move_out((void *)(uintptr_t)share->start, share->spare, share->bytes, share->has_neighbours) ||
+	if (!move_out((void *)(uintptr_t)share->start, share->spare, share->bytes, share->has_neighbours,
+		      share->area_part) ||
 	    share_pin(share, range->context)) {
 		debug_note("registered memory at 0x%" PRIx64 " is not shared: it could not be moved or pinned",
 			   share->start);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "registered_edges.h"
 
+#include <pthread.h>
 #include <stddef.h>
 #include <sys/mman.h>
 
@@ -8,38 +9,72 @@
 #include "session.h"
 #include "standstill.h"
 
+/* What other libraries' handlers in the child may use of the stack, and what of it fork() and who called it do. */
+#define STACK_BELOW ((uintptr_t)256 << 10)
+#define STACK_ABOVE ((uintptr_t)64 << 10)
+/* More than a thread's control block has, to which the kernel writes the child's number, and its variables below. */
+#define CONTROL_BYTES	((uintptr_t)4 << 10)
+#define VARIABLES_BYTES ((uintptr_t)64 << 10)
+
 /* Pages are NULL when they are mapped there no longer: the address may be another thread's then. */
 struct edge {
 	uint8_t *place;
 	uint8_t *shared;  /* where the shared page lies meanwhile */
 	uint8_t *private; /* before it takes the place */
 	uint8_t *before;  /* what was there when it did */
+	bool is_in_use;	  /* by this thread */
 	bool is_aside;
 };
 
 /* Not on the heap, whose pages they are. */
 static struct edge edges[EDGES_MAX];
 static size_t edge_count;
+static bool lacks_one_in_use;
 
-void edge_add(uint8_t *place)
+static bool edge_make(uint8_t *place, bool is_in_use)
 {
 	uint8_t *three;
 
 	for (size_t i = 0; i < edge_count; i++)
 		if (edges[i].place == place)
-			return;
+			return true;
 	if (edge_count == EDGES_MAX)
-		return;
+		return false;
 	three = mmap(NULL, 3 * (size_t)PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE,
 		     -1, 0);
 	if (three == MAP_FAILED)
-		return;
+		return false;
 	edges[edge_count++] = (struct edge){
 		.place = place,
 		.shared = three,
 		.private = three + PAGE_BYTES,
 		.before = three + 2 * (size_t)PAGE_BYTES,
+		.is_in_use = is_in_use,
 	};
+	return true;
+}
+
+void edge_add(uint8_t *place)
+{
+	(void)edge_make(place, false);
+}
+
+static void in_use_add(uint8_t *start, uint8_t *end, uintptr_t used_start, uintptr_t used_end, bool must_be)
+{
+	used_start &= ~(uintptr_t)(PAGE_BYTES - 1);
+	for (uint8_t *at = (uintptr_t)start > used_start ? start : (uint8_t *)used_start;
+	     at < end && (uintptr_t)at < used_end; at += PAGE_BYTES)
+		lacks_one_in_use |= !edge_make(at, must_be) && must_be;
+}
+
+void edges_add_in_use(uint8_t *start, uint8_t *end)
+{
+	uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
+	uintptr_t control_block = (uintptr_t)pthread_self();
+
+	in_use_add(start, end, frame - STACK_BELOW, frame + STACK_ABOVE, true);
+	in_use_add(start, end, control_block, control_block + CONTROL_BYTES, true);
+	in_use_add(start, end, control_block - VARIABLES_BYTES, control_block, false);
 }
 
 static void edges_release(void)
@@ -52,10 +87,11 @@ static void edges_release(void)
 				munmap(pages[page], PAGE_BYTES);
 	}
 	edge_count = 0;
+	lacks_one_in_use = false;
 }
 
-/* Puts *page in the place; false: it may be lost. */
-static bool place_take(const struct edge *edge, uint8_t **page)
+/* Puts *page in the place; false: it may be lost. As pages_take(), it looks at nothing of the thread's. */
+static inline __attribute__((always_inline)) bool place_take(const struct edge *edge, uint8_t **page)
 {
 	enum pages_taken taken = pages_take(edge->place, *page, PAGE_BYTES);
 
@@ -64,18 +100,18 @@ static bool place_take(const struct edge *edge, uint8_t **page)
 	return taken != PAGES_LOST;
 }
 
-/* While the other threads stand still. */
-static void all_set_aside(void *unused)
+/* While the threads stand still, or this one does: then only those in use, where others seldom write. */
+static void edges_work_aside(void *only_in_use)
 {
-	(void)unused;
 	for (size_t i = 0; i < edge_count; i++) {
 		struct edge *edge = &edges[i];
 
+		if (only_in_use && !edge->is_in_use)
+			continue;
 		pages_copy(edge->private, edge->place, PAGE_BYTES);
 		/* Of the copy, for the device may be writing. */
 		pages_copy(edge->before, edge->private, PAGE_BYTES);
-		if (mremap(edge->place, PAGE_BYTES, PAGE_BYTES, MREMAP_MAYMOVE | MREMAP_FIXED, edge->shared) !=
-		    edge->shared) {
+		if (!pages_remap(edge->shared, edge->place, PAGE_BYTES)) {
 			edge->shared = NULL;
 			continue;
 		}
@@ -90,18 +126,37 @@ void edges_set_aside(void)
 	if (!edge_count)
 		return;
 	channel_pause(session.channel, true);
-	(void)standstill_run(all_set_aside, NULL);
+	if (!standstill_run(edges_work_aside, NULL))
+		(void)standstill_run_beside(edges_work_aside, edges);
 }
 
-bool edge_is_aside(const uint8_t *place)
+bool edges_in_use_are_aside(void)
 {
 	for (size_t i = 0; i < edge_count; i++)
-		if (edges[i].place == place)
-			return edges[i].is_aside;
-	return false;
+		if (edges[i].is_in_use && !edges[i].is_aside)
+			return false;
+	return !lacks_one_in_use;
 }
 
-static void all_bring_back(void *unused)
+uint8_t *edge_next(uint8_t *start, uint8_t *end)
+{
+	uint8_t *next = end;
+
+	for (size_t i = 0; i < edge_count; i++)
+		if (edges[i].is_aside && edges[i].place >= start && edges[i].place < next)
+			next = edges[i].place;
+	return next;
+}
+
+/* Where a checker of accesses knows who uses which bytes of a page. */
+static void __attribute__((no_sanitize_address)) changes_put(struct edge *edge)
+{
+	for (size_t at = 0; at < PAGE_BYTES; at++)
+		if (edge->place[at] != edge->before[at])
+			edge->shared[at] = edge->place[at];
+}
+
+static void edges_work_back(void *unused)
 {
 	(void)unused;
 	for (size_t i = 0; i < edge_count; i++) {
@@ -109,9 +164,7 @@ static void all_bring_back(void *unused)
 
 		if (!edge->is_aside)
 			continue;
-		for (size_t at = 0; at < PAGE_BYTES; at++)
-			if (edge->place[at] != edge->before[at])
-				edge->shared[at] = edge->place[at];
+		changes_put(edge);
 		(void)place_take(edge, &edge->shared);
 	}
 }
@@ -121,8 +174,8 @@ void edges_bring_back(void)
 	if (!edge_count)
 		return;
 	/* Who has come in between to trace the process leaves nothing but a moment in which a write can be lost. */
-	if (!standstill_run(all_bring_back, NULL))
-		all_bring_back(NULL);
+	if (!standstill_run(edges_work_back, NULL))
+		(void)standstill_run_beside(edges_work_back, NULL);
 	channel_pause(session.channel, false);
 	edges_release();
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "debug.h"
@@ -28,6 +29,11 @@
 #define PIECE_BYTES	((size_t)64 << 20)
 #define STATUS_BYTES	8192
 #define CHUNK_IS_MAPPED 2u
+/* Of one that may grow as it likes. */
+#define STACK_BYTES_MAX ((uint64_t)1 << 30)
+
+/* Where the first thread's stack begins: ld.so's, which no header of the C library declares. */
+extern void *__libc_stack_end; /* NOLINT(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
 
 /* Pages that have been moved. */
 struct moved {
@@ -41,10 +47,7 @@ struct moved {
 	size_t found;		 /* while it is looked for: so much is still there as it was */
 	bool is_gone;		 /* and: nothing is */
 	bool has_neighbours;	 /* other blocks of the heap in the first and last page */
-	/* During a fork: for the child, of all but what is set aside for it (registered_edges.h). */
-	void *copy;
-	size_t copy_offset;
-	size_t copy_bytes;
+	uint8_t *copy; /* during a fork, for the child, of all but what is set aside for it (registered_edges.h) */
 };
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -74,7 +77,8 @@ static bool is_ordinary(const struct mapping *mapping, uint64_t address)
 		return false;
 	if (mapping->inode)
 		return dladdr((void *)(uintptr_t)address, &object);
-	return !mapping->name[0] || strcmp(mapping->name, "[heap]") == 0 || has_prefix(mapping->name, "[anon:");
+	return !mapping->name[0] || strcmp(mapping->name, "[heap]") == 0 || strcmp(mapping->name, "[stack]") == 0 ||
+	       has_prefix(mapping->name, "[anon:");
 }
 
 static bool kind_visit(const struct mapping *mapping, void *argument)
@@ -107,18 +111,20 @@ static bool nothing_is_pinned(void)
 	return line && strtoull(line + strlen("VmPin:"), NULL, 10) == 0;
 }
 
-/* The kernel and the C library know words there, such as that for who waits for the thread's end. */
-static bool is_own_stack(uint64_t start, uint64_t end)
+/*
+ * The first thread's stack grows by its lowest mapping (mmap(2), MAP_GROWSDOWN), which a shared page must not become.
+ * Below it nothing else is near (stack_guard_gap).
+ */
+static bool is_where_stack_grows(uint64_t start)
 {
-	pthread_attr_t attributes;
-	void *stack = NULL;
-	size_t bytes = 0;
+	const uint64_t top = (uintptr_t)__libc_stack_end;
+	struct rlimit limit = {0};
 
-	if (pthread_getattr_np(pthread_self(), &attributes))
-		return true;
-	(void)pthread_attr_getstack(&attributes, &stack, &bytes);
-	pthread_attr_destroy(&attributes);
-	return start < (uintptr_t)stack + bytes && end > (uintptr_t)stack;
+	(void)getrlimit(RLIMIT_STACK, &limit);
+	if (start > top || top - start >= (limit.rlim_cur < STACK_BYTES_MAX ? limit.rlim_cur : STACK_BYTES_MAX))
+		return false;
+	/* Only asks whether something is mapped there (msync(2)). */
+	return msync((void *)(uintptr_t)(start - PAGE_BYTES), PAGE_BYTES, MS_ASYNC) != 0;
 }
 
 /* Is the first page that of a block which malloc() has mapped for itself, as it does large ones, and the last one its
@@ -158,12 +164,12 @@ bool move_is_possible(uint64_t address, uint64_t bytes, bool *ret_has_neighbours
 	struct kind_wish wish = {.next = start, .end = end};
 	const char *obstacle = NULL;
 
-	if (is_own_stack(start, end))
-		obstacle = "it is on the caller's stack";
-	else if (!mappings_each(kind_visit, &wish) || wish.is_refused || wish.next < end)
+	if (!mappings_each(kind_visit, &wish) || wish.is_refused || wish.next < end)
 		obstacle = "it is not private memory without a file, or the kernel works on memory of the process";
 	else if (!nothing_is_pinned())
 		obstacle = "hardware knows pages of the process";
+	else if (is_where_stack_grows(start))
+		obstacle = "the stack grows there";
 	if (obstacle) {
 		debug_note("registered memory at 0x%" PRIx64 " is not shared: %s", address, obstacle);
 		return false;
@@ -177,33 +183,37 @@ struct piece {
 	uint8_t *spare;
 	size_t bytes;
 	bool comes_back; /* into private memory; the shared pages are given up */
+	bool has_no_futexes;
 	bool is_done;
 };
 
-/* While the other threads stand still. */
+/* While the threads stand still. The piece may lie in the pages themselves, and so may the thread's own data. */
 static void piece_move(void *argument)
 {
-	struct piece *piece = argument;
+	struct piece piece = *(const struct piece *)argument;
 	enum pages_taken taken;
 
-	pages_copy(piece->spare, piece->place, piece->bytes);
-	if (piece->comes_back)
-		(void)madvise(piece->place, piece->bytes, MADV_REMOVE);
-	taken = pages_take(piece->place, piece->spare, piece->bytes);
-	piece->is_done = taken == PAGES_MOVED;
-	if (!piece->comes_back)
+	if (piece.has_no_futexes &&
+	    standstill_has_control_block((uintptr_t)piece.place, (uintptr_t)piece.place + piece.bytes))
 		return;
-	if (taken == PAGES_COPIED) {
-		piece->is_done = true;
-		munmap(piece->spare, piece->bytes);
+	pages_copy(piece.spare, piece.place, piece.bytes);
+	if (piece.comes_back)
+		(void)system_call(SYS_madvise, (long)piece.place, (long)piece.bytes, MADV_REMOVE, 0);
+	taken = pages_take(piece.place, piece.spare, piece.bytes);
+	piece.is_done = taken == PAGES_MOVED;
+	if (piece.comes_back && taken == PAGES_COPIED) {
+		piece.is_done = true;
+		(void)system_call(SYS_munmap, (long)piece.spare, (long)piece.bytes, 0, 0);
 		/* Only asks whether something is mapped there (msync(2)). */
-	} else if (taken == PAGES_LOST && msync(piece->place, piece->bytes, MS_ASYNC) == 0) {
-		pages_copy(piece->place, piece->spare, piece->bytes);
+	} else if (piece.comes_back && taken == PAGES_LOST &&
+		   system_call(SYS_msync, (long)piece.place, (long)piece.bytes, MS_ASYNC, 0) == 0) {
+		pages_copy(piece.place, piece.spare, piece.bytes);
 	}
+	((struct piece *)argument)->is_done = piece.is_done;
 }
 
 /* How much of it was moved; the rest of the spare memory is unmapped. */
-static size_t pages_move(uint8_t *place, uint8_t *spare, size_t bytes, bool comes_back)
+static size_t pages_move(uint8_t *place, uint8_t *spare, size_t bytes, bool comes_back, bool has_no_futexes)
 {
 	size_t done = 0;
 
@@ -213,6 +223,7 @@ static size_t pages_move(uint8_t *place, uint8_t *spare, size_t bytes, bool come
 			.spare = spare + done,
 			.bytes = bytes - done < PIECE_BYTES ? bytes - done : PIECE_BYTES,
 			.comes_back = comes_back,
+			.has_no_futexes = has_no_futexes,
 		};
 
 		/* Before the threads have to wait for it, and while they can serve faults of userfaultfd(2). */
@@ -231,7 +242,7 @@ static size_t pages_return(uint8_t *place, size_t bytes)
 {
 	void *spare = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	return spare == MAP_FAILED ? 0 : pages_move(place, spare, bytes, true);
+	return spare == MAP_FAILED ? 0 : pages_move(place, spare, bytes, true, false);
 }
 
 static bool identity_visit(const struct mapping *mapping, void *argument)
@@ -295,8 +306,11 @@ static uint8_t *last_page(const struct moved *moved)
 	return moved->place + moved->bytes - PAGE_BYTES;
 }
 
-static void neighbours_set_aside(void)
+static void pages_set_aside(void)
 {
+	for (size_t i = 0; i < move_count; i++)
+		if (moves[i].found == moves[i].bytes)
+			edges_add_in_use(moves[i].place, moves[i].place + moves[i].bytes);
 	for (size_t i = 0; i < move_count; i++) {
 		if (!moves[i].has_neighbours || moves[i].found != moves[i].bytes)
 			continue;
@@ -306,30 +320,46 @@ static void neighbours_set_aside(void)
 	edges_set_aside();
 }
 
+/* Pages in a row that are not set aside. */
+struct run {
+	size_t offset;
+	size_t bytes;
+};
+
+/* The next after 'run'; false: there is none. */
+static bool run_next(const struct moved *moved, struct run *run)
+{
+	uint8_t *end = moved->place + moved->bytes;
+	uint8_t *start = moved->place + run->offset + run->bytes;
+
+	while (start < end && edge_next(start, end) == start)
+		start += PAGE_BYTES;
+	run->offset = (size_t)(start - moved->place);
+	run->bytes = (size_t)(edge_next(start, end) - start);
+	return run->bytes;
+}
+
 static void copy_make(struct moved *moved)
 {
-	bool is_first_aside = moved->has_neighbours && edge_is_aside(moved->place);
-	bool is_last_aside = moved->has_neighbours && edge_is_aside(last_page(moved));
-	size_t aside = (is_first_aside ? PAGE_BYTES : 0) + (is_last_aside ? PAGE_BYTES : 0);
+	struct run run = {0};
 
-	moved->copy = NULL;
-	moved->copy_offset = is_first_aside ? PAGE_BYTES : 0;
-	/* One page may be both. */
-	moved->copy_bytes = moved->bytes > aside ? moved->bytes - aside : 0;
-	if (!moved->copy_bytes)
+	if (!run_next(moved, &run))
 		return;
-	moved->copy = mmap(NULL, moved->copy_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (moved->copy == MAP_FAILED)
+	moved->copy = mmap(NULL, moved->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (moved->copy == MAP_FAILED) {
 		moved->copy = NULL;
-	else
-		pages_copy(moved->copy, moved->place + moved->copy_offset, moved->copy_bytes);
+		return;
+	}
+	do
+		pages_copy(moved->copy + run.offset, moved->place + run.offset, run.bytes);
+	while (run_next(moved, &run));
 }
 
 static void fork_prepare(void)
 {
 	pthread_mutex_lock(&mutex);
 	moves_find();
-	neighbours_set_aside();
+	pages_set_aside();
 	for (size_t i = 0; i < move_count; i++) {
 		moves[i].copy = NULL;
 		if (moves[i].found == moves[i].bytes)
@@ -342,23 +372,27 @@ static void fork_parent(void)
 	edges_bring_back();
 	for (size_t i = 0; i < move_count; i++)
 		if (moves[i].copy)
-			munmap(moves[i].copy, moves[i].copy_bytes);
+			munmap(moves[i].copy, moves[i].bytes);
 	pthread_mutex_unlock(&mutex);
 }
 
 static void fork_child(void)
 {
-	edges_forget();
+	/* A child that ends is better than one that writes its parent's memory. */
+	if (!edges_in_use_are_aside())
+		(void)kill(getpid(), SIGKILL);
 	for (size_t i = 0; i < move_count; i++) {
 		struct moved *moved = &moves[i];
-		uint8_t *place = moved->place + moved->copy_offset;
+		struct run run = {0};
 
-		if (moved->found != moved->bytes || !moved->copy_bytes)
-			continue;
-		/* A child that ends is better than one that writes its parent's memory. */
-		if (!moved->copy || pages_take(place, moved->copy, moved->copy_bytes) == PAGES_LOST)
-			(void)mmap(place, moved->copy_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+		while (moved->found == moved->bytes && run_next(moved, &run)) {
+			uint8_t *place = moved->place + run.offset;
+
+			if (!moved->copy || pages_take(place, moved->copy + run.offset, run.bytes) == PAGES_LOST)
+				(void)mmap(place, run.bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+		}
 	}
+	edges_forget();
 	move_count = 0;
 	neighbourly_count = 0;
 	pthread_mutex_unlock(&mutex);
@@ -396,14 +430,14 @@ static bool move_prepare(void)
 	return true;
 }
 
-bool move_out(void *place, void *spare, size_t bytes, bool has_neighbours)
+bool move_out(void *place, void *spare, size_t bytes, bool has_neighbours, bool has_no_futexes)
 {
 	size_t done = 0;
 	sigset_t before;
 
 	moves_lock(&before);
 	if ((!has_neighbours || neighbourly_count < EDGES_MAX / 2) && move_prepare())
-		done = pages_move(place, spare, bytes, false);
+		done = pages_move(place, spare, bytes, false, has_no_futexes);
 	else
 		munmap(spare, bytes);
 	if (done == bytes) {

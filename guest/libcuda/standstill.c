@@ -8,23 +8,28 @@
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/user.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "lock.h"
+#include "system_call.h"
 
-#define THREADS_MAX   4096
-#define STOP_MS	      2000
-#define SPINS	      64
-#define PAUSE_NS      50000
-#define HELPER_STACK  (64u << 10)
-#define YAMA_SETTING  "/proc/sys/kernel/yama/ptrace_scope"
-#define YAMA_DECLARED '1' /* only whom the process has named may trace it */
+#define THREADS_MAX  4096
+#define STOP_MS	     2000
+#define SPINS	     64
+#define PAUSE_NS     50000
+#define HELPER_STACK (64u << 10)
+/* More than glibc's has. */
+#define CONTROL_BLOCK_BYTES 4096
+#define YAMA_SETTING	    "/proc/sys/kernel/yama/ptrace_scope"
+#define YAMA_DECLARED	    '1' /* only whom the process has named may trace it */
 
 struct directory_entry { /* getdents64(2) */
 	uint64_t inode;
@@ -48,26 +53,15 @@ static struct {
 	int directory; /* of the threads */
 	uint32_t begins;
 	bool is_done;
-	bool is_refused;     /* the helper may not trace the caller */
-	bool has_met_caller; /* the folder is that of this process, with numbers as it has them */
+	bool is_refused;      /* the helper may not trace the caller */
+	bool has_met_caller;  /* the folder is that of this process, with numbers as it has them */
+	bool is_beside;	      /* nobody is stopped */
+	char caller_name[16]; /* in the folder */
 	struct timespec deadline;
 	size_t count;
 	struct thread threads[THREADS_MAX];
 	_Alignas(64) uint8_t stack[HELPER_STACK];
 } still;
-
-/* A system call that leaves errno alone, which the helper would share with the caller. The result, or -errno. */
-static long system_call(long number, long first, long second, long third, long fourth)
-{
-	register long fourth_register __asm__("r10") = fourth;
-	long result;
-
-	__asm__ volatile("syscall"
-			 : "=a"(result)
-			 : "0"(number), "D"(first), "S"(second), "d"(third), "r"(fourth_register)
-			 : "rcx", "r11", "memory");
-	return result;
-}
 
 static long trace(int request, pid_t thread, long data)
 {
@@ -83,8 +77,8 @@ static bool is_late(void)
 	       (now.tv_sec == still.deadline.tv_sec && now.tv_nsec > still.deadline.tv_nsec);
 }
 
-/* One that has ended but is still listed, as the first thread is where the others go on: it cannot be traced. */
-static bool thread_is_dead(const char *name)
+/* As proc_pid_stat(5) has it; 0: it is gone. */
+static char thread_state(const char *name)
 {
 	char path[32] = {0};
 	char text[256] = {0};
@@ -95,11 +89,19 @@ static bool thread_is_dead(const char *name)
 	memcpy(path + strlen(path), "/stat", sizeof("/stat"));
 	file = system_call(SYS_openat, still.directory, (long)path, O_RDONLY | O_CLOEXEC, 0);
 	if (file < 0)
-		return true;
+		return 0;
 	(void)system_call(SYS_read, file, (long)text, sizeof(text) - 1, 0);
 	(void)system_call(SYS_close, file, 0, 0, 0);
 	state = strrchr(text, ')'); /* "id (name) state" */
-	return state && (state[2] == 'Z' || state[2] == 'X');
+	return state ? state[2] : 0;
+}
+
+/* One that has ended but is still listed, as the first thread is where the others go on: it cannot be traced. */
+static bool thread_is_dead(const char *name)
+{
+	char state = thread_state(name);
+
+	return state == 0 || state == 'Z' || state == 'X';
 }
 
 static bool thread_is_known(pid_t id)
@@ -117,11 +119,11 @@ static bool thread_meet(const char *name)
 	long result;
 
 	still.has_met_caller |= id == still.caller;
-	if (id == still.caller || thread_is_known(id))
+	if (thread_is_known(id))
 		return true;
 	if (still.count == THREADS_MAX)
 		return false;
-	result = trace(PTRACE_SEIZE, id, 0);
+	result = id == still.caller ? 0 : trace(PTRACE_SEIZE, id, 0);
 	if (result)
 		return result == -ESRCH || thread_is_dead(name);
 	still.threads[still.count++] = (struct thread){.id = id};
@@ -200,8 +202,20 @@ static void threads_release(void)
 			(void)trace(PTRACE_DETACH, still.threads[i].id, still.threads[i].signal);
 }
 
-/* In the helper. Also the caller is traced, though not stopped: so it is known to be allowed with one thread as with
- * many. */
+/* Until it waits for the helper's end, which is all that it sleeps for by now, or a debugger has stopped it. */
+static bool caller_await(void)
+{
+	while (!is_late()) {
+		char state = thread_state(still.caller_name);
+
+		if (state == 'S' || state == 't')
+			return true;
+		(void)system_call(SYS_sched_yield, 0, 0, 0, 0);
+	}
+	return false;
+}
+
+/* In the helper. The caller is the first to be traced: so it is known whether that is allowed. */
 static int help(void *unused)
 {
 	(void)unused;
@@ -209,6 +223,13 @@ static int help(void *unused)
 	(void)system_call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0);
 	while (!__atomic_load_n(&still.begins, __ATOMIC_ACQUIRE))
 		(void)system_call(SYS_futex, (long)&still.begins, FUTEX_WAIT_PRIVATE, 0, 0);
+	if (still.is_beside) {
+		if (caller_await()) {
+			still.work(still.argument);
+			still.is_done = true;
+		}
+		return 0;
+	}
 	still.is_refused = trace(PTRACE_SEIZE, still.caller, 0) != 0;
 	if (!still.is_refused && threads_stop() && still.has_met_caller) {
 		still.work(still.argument);
@@ -250,17 +271,19 @@ static void helper_run(bool declares)
 		(void)prctl(PR_SET_PTRACER, 0, 0, 0, 0);
 }
 
-bool standstill_run(void (*work)(void *argument), void *argument)
+static bool run(void (*work)(void *argument), void *argument, bool is_beside)
 {
 	sigset_t all, before;
 
 	still.work = work;
 	still.argument = argument;
 	still.caller = (pid_t)syscall(SYS_gettid);
+	still.is_beside = is_beside;
 	still.is_done = false;
 	still.is_refused = false;
 	still.has_met_caller = false;
 	still.count = 0;
+	(void)snprintf(still.caller_name, sizeof(still.caller_name), "%d", (int)still.caller);
 	clock_gettime(CLOCK_MONOTONIC, &still.deadline);
 	still.deadline.tv_sec += STOP_MS / 1000;
 	still.directory = open("/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -279,4 +302,30 @@ bool standstill_run(void (*work)(void *argument), void *argument)
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	close(still.directory);
 	return still.is_done;
+}
+
+bool standstill_run(void (*work)(void *argument), void *argument)
+{
+	return run(work, argument, false);
+}
+
+bool standstill_run_beside(void (*work)(void *argument), void *argument)
+{
+	return run(work, argument, true);
+}
+
+bool standstill_has_control_block(uintptr_t start, uintptr_t end)
+{
+	for (size_t i = 0; i < still.count; i++) {
+		/* What FS points to is the block, by the ABI. */
+		unsigned long block = 0;
+
+		if (still.threads[i].is_gone)
+			continue;
+		if (system_call(SYS_ptrace, PTRACE_PEEKUSER, still.threads[i].id, offsetof(struct user, regs.fs_base),
+				(long)&block) ||
+		    (block < end && block + CONTROL_BLOCK_BYTES > start))
+			return true;
+	}
+	return false;
 }

@@ -34,6 +34,9 @@ class Memory(unittest.TestCase):
     def test_registered_among_threads(self):
         self.passes('registered_threads')
 
+    def test_registered_on_stacks(self):
+        self.passes('registered_stack')
+
     def test_registered_is_charged(self):
         self.passes('registered_memory', '--tenant', 'default pinned-mib=4', arguments=['quota'])
 

@@ -141,6 +141,9 @@ class Streams(unittest.TestCase):
     def test_linker(self):
         self.passes('linker')
 
+    def test_compile_cache(self):
+        self.passes('compile_cache')
+
     def test_private_tables(self):
         self.passes('private_tables')
 

@@ -249,10 +249,12 @@ for step in $steps; do
 		far_start 127.0.0.1 "$results/worker"
 		far "$bundle/bin/kernels_run" "$bundle/ptx" >"$results/worker/kernels.log" 2>&1
 		verdict "worker: kernels" $?
-		for program in "$bundle"/bin/{vector_add,matrix_product,bulk_copies} "$work"/programs/*; do
+		for program in "$bundle"/bin/{vector_add,matrix_product,bulk_copies,managed_memory,managed_mirrored} \
+			"$work"/programs/*; do
 			[ -f "$program" ] && [ -x "$program" ] || continue
 			name=$(basename "$program")
-			far timeout "$seconds_max" "$program" >"$results/worker/$name.log" 2>&1
+			LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$bundle/lib \
+				far timeout "$seconds_max" "$program" >"$results/worker/$name.log" 2>&1
 			verdict "worker: $name" $?
 		done
 		for script in "$here"/frameworks/{torch,cupy}_*.py; do

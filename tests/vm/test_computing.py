@@ -40,7 +40,8 @@ def end_to_end_programs():
     cmocka = ctypes.util.find_library('cmocka')
     programs = [BUILD / 'tests' / 'end_to_end' / name
                 for name in ('host_functions', 'ipc', 'managed_memory', 'managed_variables', 'registered_memory',
-                             'registered_threads', 'batches', 'shared_allocation', 'shared_pool', 'graph_copies', 'graph_captures')]
+                             'registered_stack', 'registered_threads', 'batches', 'shared_allocation', 'shared_pool', 'graph_copies',
+                             'graph_captures')]
     if not cmocka or not all(program.exists() for program in programs):
         return []
     library = subprocess.run(['sh', '-c', f'ldconfig -p | sed -n "s|.*{cmocka} .*x86-64.* => ||p" | head -n 1'],
@@ -115,8 +116,8 @@ class TwoMachines(unittest.TestCase):
         """Memory that program and device see at one address, and memory that two programs share."""
         if not end_to_end_programs():
             self.skipTest('no cmocka')
-        for program in ('managed_memory', 'managed_variables', 'registered_memory machine', 'registered_threads',
-                        'batches', 'shared_allocation', 'shared_pool'):
+        for program in ('managed_memory', 'managed_variables', 'registered_memory machine', 'registered_stack machine',
+                        'registered_threads', 'batches', 'shared_allocation', 'shared_pool'):
             result = self.red.run(program, timeout=180)
             self.assertEqual(result.status, 0, f'{program}: {result.output}')
 
