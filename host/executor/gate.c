@@ -257,13 +257,18 @@ static bool record_passes(struct executor *executor, struct gate *gate)
 
 	if (LOAD(gate->permit->burst_count) == 1)
 		return false;
-	if (bursts->ring[bursts->next % BURSTS_MAX].records || (depth && bursts->records >= depth) ||
-	    gate->passed >= PASSED_MAX)
+	if (bursts->ring[bursts->next % BURSTS_MAX].records || (depth && bursts->records >= depth))
 		return false;
-	if (ring_peek(&executor->channel.commands, &opcode) || !opcode_is_instant(opcode))
-		return false;
-	gate->passed++;
-	return true;
+	gate->is_passing = !ring_peek(&executor->channel.commands, &opcode) && opcode_is_instant(opcode);
+	return gate->is_passing;
+}
+
+bool gate_pass_is_right(struct gate *gate, uint16_t opcode)
+{
+	bool is_right = !gate->is_passing || opcode_is_instant(opcode);
+
+	gate->is_passing = false;
+	return is_right;
 }
 
 /* Under STANDBY: the mediator learns of it while the work is on its way already. */
@@ -308,7 +313,6 @@ bool gate_ask(struct executor *executor)
 		return admit(executor, gate, now);
 	if (!depth_admits(executor, gate, now))
 		return record_passes(executor, gate) ? admit(executor, gate, now) : refuse(gate, now);
-	gate->passed = 0;
 	burst_count(&gate->bursts, now);
 	own_publish(gate);
 	return admit(executor, gate, now);

@@ -37,8 +37,7 @@ struct gate {
 	bool is_ending;	    /* no more under this word: draining */
 	bool is_done;	    /* answered */
 	bool is_refusing;   /* the last record was not let through */
-	uint32_t passed; /* records that came past kernels that others have to wait for, since the last one that did not
-			  */
+	bool is_passing;    /* the last record was, past a kernel in flight, for it looked as if it took no time */
 	uint64_t refused_since_ns;
 	uint64_t ending_since_ns;
 	uint64_t idle_since_ns;
@@ -75,6 +74,12 @@ static inline bool gate_admits(struct executor *executor, const struct gate *gat
 {
 	return gate_is_free(gate) || gate_ask(executor);
 }
+
+/*
+ * The record that was let through has been taken. False: it is none of those that may pass; the guest has changed it
+ * since it was looked at.
+ */
+bool gate_pass_is_right(struct gate *gate, uint16_t opcode);
 
 /* In each round of the loop; true: something went on. */
 bool gate_poll(struct executor *executor);

@@ -178,6 +178,18 @@ static bool record_is_admitted(struct executor *executor)
 	return executor->telemetry.is_serving ? telemetry_admits(executor) : gate_admits(executor, &executor->gate);
 }
 
+/* Uncounted it would be on the GPU in the next tenant's turn. */
+static bool record_is_right(struct loop *loop)
+{
+	struct vgpu_record header;
+
+	memcpy(&header, loop->record, sizeof(header));
+	if (gate_pass_is_right(&loop->executor->gate, header.opcode))
+		return true;
+	executor_fault(loop->executor, VGPU_ERROR_PROTOCOL, "the guest changed a request that it had made");
+	return false;
+}
+
 /* True: at least one record was executed. */
 static bool records_take(struct loop *loop)
 {
@@ -191,7 +203,7 @@ static bool records_take(struct loop *loop)
 
 		if (status == RING_FATAL)
 			executor_fault(executor, VGPU_ERROR_PROTOCOL, "the guest broke the command ring");
-		if (status != RING_OK)
+		if (status != RING_OK || !record_is_right(loop))
 			break;
 		record_execute(loop);
 		count++;
