@@ -162,7 +162,9 @@ static bool file_begin(int fd, const struct compile_key *key, struct code_file *
 	uint8_t *read_key;
 	bool is_same;
 
-	if (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode) || !bytes_read(fd, ret_file, sizeof(*ret_file)))
+	/* Code that another user has put into a folder for all is none. */
+	if (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode) || status.st_uid != geteuid() ||
+	    !bytes_read(fd, ret_file, sizeof(*ret_file)))
 		return false;
 	if (memcmp(ret_file->magic, magic, sizeof(magic)) != 0 || ret_file->key_bytes != key->bytes ||
 	    ret_file->code_bytes > UINT32_MAX ||

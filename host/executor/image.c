@@ -34,10 +34,11 @@ static bool piece_next(const uint8_t *staged, size_t total, size_t *offset, stru
 	return true;
 }
 
-static CUresult fatbin_check(const struct image *image, const struct piece *piece)
+static CUresult fatbin_check(struct image *image, const struct piece *piece)
 {
-	return image_fatbin_is_sound(piece->bytes, piece->count) ? image_packed_check(piece->bytes, image->families)
-								 : CUDA_ERROR_INVALID_IMAGE;
+	return image_fatbin_is_sound(piece->bytes, piece->count)
+		       ? image_packed_check(piece->bytes, image->families, &image->unpacked_bytes)
+		       : CUDA_ERROR_INVALID_IMAGE;
 }
 
 /* The pieces of a wrapper: its fatbin, then the prelinked ones. */

@@ -22,7 +22,8 @@ struct image {
 	size_t pointer_bytes; /* of a single piece; a text's with its NUL */
 	struct image_wrapper wrapper;
 	const void **prelinked;
-	uint64_t families; /* of the devices (image_packed.h) */
+	uint64_t families;	 /* of the devices (image_packed.h) */
+	uint64_t unpacked_bytes; /* by the check */
 };
 
 /*

@@ -50,7 +50,7 @@ static CUresult entry_check(const struct fatbin_entry *entry, const uint8_t *pac
 	return is_sound ? CUDA_SUCCESS : CUDA_ERROR_INVALID_IMAGE;
 }
 
-CUresult image_packed_check(const uint8_t *fatbin, uint64_t families)
+CUresult image_packed_check(const uint8_t *fatbin, uint64_t families, uint64_t *unpacked_bytes)
 {
 	struct fatbin_entries entries = fatbin_entries_of(fatbin);
 	CUresult result = CUDA_SUCCESS;
@@ -58,8 +58,13 @@ CUresult image_packed_check(const uint8_t *fatbin, uint64_t families)
 	const uint8_t *payload;
 
 	while (!result && fatbin_entries_next(&entries, &entry, &payload) > 0) {
-		if (entry.kind == FATBIN_KIND_ELF && image_entry_is_packed(&entry) && is_of_families(&entry, families))
-			result = entry_check(&entry, payload);
+		if (entry.kind != FATBIN_KIND_ELF || !image_entry_is_packed(&entry) ||
+		    !is_of_families(&entry, families))
+			continue;
+		if (entry.unpacked_bytes > IMAGE_UNPACKED_BYTES_MAX - *unpacked_bytes)
+			return CUDA_ERROR_INVALID_IMAGE;
+		*unpacked_bytes += entry.unpacked_bytes;
+		result = entry_check(&entry, payload);
 	}
 	return result;
 }

@@ -18,7 +18,14 @@ struct driver;
 /* The families of the driver's devices, a bit for each; all, where it does not say. */
 uint64_t image_families(const struct driver *driver);
 
-/* Of a fatbin that is sound (image_check.h). INVALID_IMAGE; OUT_OF_MEMORY. */
-CUresult image_packed_check(const uint8_t *fatbin, uint64_t families);
+/* What an image may have packed, together: a page of it can be a GiB of zeros, and a processor unpacks some 400 MB/s.
+ */
+#define IMAGE_UNPACKED_BYTES_MAX (4ull << 30)
+
+/*
+ * Of a fatbin that is sound (image_check.h). *unpacked_bytes is of what was checked of the image so far, and grows.
+ * INVALID_IMAGE, also for more than the image may have; OUT_OF_MEMORY.
+ */
+CUresult image_packed_check(const uint8_t *fatbin, uint64_t families, uint64_t *unpacked_bytes);
 
 #endif

@@ -73,7 +73,9 @@ static const uint64_t flags[] = {FATBIN_FLAG_LZ4, FATBIN_FLAG_ZSTD};
 
 static CUresult check(const struct fatbin *fatbin, uint64_t families)
 {
-	return image_packed_check((const uint8_t *)fatbin, families);
+	uint64_t unpacked_bytes = 0;
+
+	return image_packed_check((const uint8_t *)fatbin, families, &unpacked_bytes);
 }
 
 static void sound_code_passes(void **state)
@@ -127,6 +129,21 @@ static void what_does_not_unpack_fails(void **state)
 	}
 }
 
+/* An image's fatbins count together. */
+static void too_much_fails(void **state)
+{
+	struct code code = code_make();
+	struct fatbin fatbin = fatbin_make(&code, FATBIN_FLAG_ZSTD);
+	uint64_t unpacked_bytes = IMAGE_UNPACKED_BYTES_MAX - fatbin.entry.unpacked_bytes;
+
+	(void)state;
+	assert_int_equal(image_packed_check((const uint8_t *)&fatbin, FAMILY(9), &unpacked_bytes), CUDA_SUCCESS);
+	assert_int_equal(unpacked_bytes, IMAGE_UNPACKED_BYTES_MAX);
+	assert_int_equal(image_packed_check((const uint8_t *)&fatbin, FAMILY(9), &unpacked_bytes),
+			 CUDA_ERROR_INVALID_IMAGE);
+	assert_int_equal(image_packed_check((const uint8_t *)&fatbin, FAMILY(8), &unpacked_bytes), CUDA_SUCCESS);
+}
+
 static uint32_t load(const struct fatbin *fatbin)
 {
 	const uint64_t bytes = sizeof(fatbin->header) + fatbin->header.entries_bytes;
@@ -163,6 +180,7 @@ int main(void)
 		cmocka_unit_test(sound_code_passes),
 		cmocka_unit_test(code_that_lies_fails),
 		cmocka_unit_test(what_does_not_unpack_fails),
+		cmocka_unit_test(too_much_fails),
 		cmocka_unit_test_setup_teardown(executors_look, peer_setup, peer_teardown),
 	};
 
