@@ -56,7 +56,7 @@ static struct gpu_hang *hang_make(struct gpu_hangs *hangs, bool is_workers)
 	return count < most ? &hangs->gpus[hangs->count++] : oldest;
 }
 
-void gpu_hangs_note(struct mediator *mediator, const char *worker, const char *uuid, uint64_t now_ms)
+void gpu_hangs_note(struct mediator *mediator, const char *worker, const char *uuid, uint64_t seen_ms)
 {
 	struct gpu_hang *hang = hang_find(&mediator->gpu_hangs, worker, uuid);
 	char name[WORKER_GPU_NAME_BYTES];
@@ -68,7 +68,8 @@ void gpu_hangs_note(struct mediator *mediator, const char *worker, const char *u
 		snprintf(hang->uuid, sizeof(hang->uuid), "%s", uuid);
 	}
 	hang->count++;
-	hang->noted_ms = now_ms;
+	if (seen_ms)
+		hang->noted_ms = seen_ms;
 	if (hang->is_marked)
 		return;
 	hang->is_marked = true;

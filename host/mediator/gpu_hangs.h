@@ -38,8 +38,11 @@ struct gpu_hangs {
 	unsigned count;
 };
 
-/* One more executor, that works with this one, at that time (CLOCK_MONOTONIC). */
-void gpu_hangs_note(struct mediator *mediator, const char *worker, const char *uuid, uint64_t now_ms);
+/*
+ * One more executor, that works with this one, at that time (CLOCK_MONOTONIC); 0: it was excused for what was seen of
+ * others before (hang_judge()).
+ */
+void gpu_hangs_note(struct mediator *mediator, const char *worker, const char *uuid, uint64_t seen_ms);
 
 /*
  * The channel's, at a worker, which says at which place (VGPU_PCI_PLACE) the GPU is; if none of its GPUs is there, it

@@ -38,7 +38,11 @@ bool hang_is_stuck(const struct hang_look *look, const struct standstill *stands
 /* Such a one of that tenant, which works with those GPUs. */
 void hang_add(struct hang_look *look, const void *tenant, uint32_t gpus);
 
-/* Those of its GPUs that hang, so that it is not its tenant's fault; 0: none. They were seen to, from now on. */
-uint32_t hang_judge(struct hang_look *look, const void *tenant, uint32_t gpus);
+/*
+ * Those of its GPUs that hang, so that it is not its tenant's fault; 0: none. *ret_seen: of these, those with which
+ * another tenant's is stuck now. From now on they are recent; what is recent alone does not make itself so again, else
+ * a tenant whose executors are stuck one after the other would be excused for good.
+ */
+uint32_t hang_judge(const struct hang_look *look, const void *tenant, uint32_t gpus, uint32_t *ret_seen);
 
 #endif

@@ -127,23 +127,25 @@ static struct hang_look hang_prepare(const struct mediator *mediator, unsigned s
 	return look;
 }
 
-/* Each GPU once, by the lowest of its instances. */
-static void hanging_note(struct mediator *mediator, uint32_t hanging)
+/* Each GPU once, by the lowest of its instances. 'seen': of them, those that were seen to hang now. */
+static void hanging_note(struct mediator *mediator, uint32_t hanging, uint32_t seen)
 {
 	for (unsigned gpu = 0; gpu < probe_device_count(mediator->probe); gpu++) {
 		struct probe_device device = probe_device(mediator->probe, gpu);
-		uint32_t siblings = hanging & probe_devices_of_gpu(mediator->probe, probe_device_gpu(&device));
+		uint32_t devices = probe_devices_of_gpu(mediator->probe, probe_device_gpu(&device));
+		uint32_t siblings = hanging & devices;
 
 		if (siblings && (unsigned)__builtin_ctz(siblings) == gpu)
-			gpu_hangs_note(mediator, "", probe_device_gpu(&device), now_ms());
+			gpu_hangs_note(mediator, "", probe_device_gpu(&device), seen & devices ? now_ms() : 0);
 	}
 }
 
 /* The channel may be freed on return. */
-static void silent_end(struct channel *channel, struct hang_look *look)
+static void silent_end(struct channel *channel, const struct hang_look *look)
 {
 	char text[VGPU_CONTROL_TEXT_BYTES];
 	uint32_t hanging = 0;
+	uint32_t seen = 0;
 
 	snprintf(text, sizeof(text), "the executor was %s", channel->silence);
 	channel->silence[0] = '\0';
@@ -152,8 +154,8 @@ static void silent_end(struct channel *channel, struct hang_look *look)
 	if (channel->stage != CHANNEL_READY)
 		return;
 	if (channel->standstill.kind == STANDSTILL_STUCK)
-		hanging = hang_judge(look, channel->request.tenant, gpus_of(channel));
-	hanging_note(channel->mediator, hanging);
+		hanging = hang_judge(look, channel->request.tenant, gpus_of(channel), &seen);
+	hanging_note(channel->mediator, hanging, seen);
 	channel_death_note(channel, !hanging, text);
 	channel_die(channel, VGPU_ERROR_EXECUTOR_DIED, text);
 }

@@ -139,26 +139,27 @@ static uint32_t place_of(const struct accounts *accounts, uint32_t hanging)
 	return UINT32_MAX;
 }
 
-static void hanging_note(struct accounts *accounts, uint32_t hanging, uint64_t now_ms)
+static void hanging_note(struct accounts *accounts, uint32_t seen, uint64_t now_ms)
 {
 	for (unsigned gpu = 0; gpu < accounts->gpu_count; gpu++) {
-		if (hanging >> gpu & 1)
+		if (seen >> gpu & 1)
 			accounts->gpus[gpu].hung_ms = now_ms;
 	}
-	if (hanging == UINT32_MAX)
+	if (seen == UINT32_MAX)
 		accounts->all_hung_ms = now_ms;
 }
 
-static void standing_end(struct accounts *accounts, struct connection *connection, struct hang_look *look)
+static void standing_end(struct accounts *accounts, struct connection *connection, const struct hang_look *look)
 {
 	const char *how = connection->silence;
 	bool is_stuck = connection->standstill.kind == STANDSTILL_STUCK;
-	uint32_t hangs = is_stuck ? hang_judge(look, connection->account, gpus_of(accounts, connection)) : 0;
+	uint32_t seen = 0;
+	uint32_t hangs = is_stuck ? hang_judge(look, connection->account, gpus_of(accounts, connection), &seen) : 0;
 	uint32_t pci_place = place_of(accounts, hangs);
 	char text[VGPU_CONTROL_TEXT_BYTES];
 	char gpu[32] = "a GPU";
 
-	hanging_note(accounts, hangs, look->now_ms);
+	hanging_note(accounts, seen, look->now_ms);
 	if (pci_place != UINT32_MAX)
 		snprintf(gpu, sizeof(gpu), "GPU %04x:%02x:%02x", pci_place >> 16, pci_place >> 8 & 0xff,
 			 pci_place & 0xff);
