@@ -36,3 +36,18 @@ uint32_t hang_judge(const struct hang_look *look, const void *tenant, uint32_t g
 	*ret_seen = seen & gpus;
 	return (seen | look->recent) & gpus;
 }
+
+void hang_places_look(struct hang_places *places, const volatile struct vgpu_executor_counters *counters)
+{
+	struct hang_places now = {.count = 0};
+
+	for (unsigned i = 0; i < VGPU_COUNTED_DEVICES; i++) {
+		uint32_t place = counters->devices[i].pci_place;
+
+		/* Of one that is not known nothing can be said. */
+		if (counters->devices[i].contexts && place != UINT32_MAX)
+			now.places[now.count++] = place;
+	}
+	if (now.count)
+		*places = now;
+}

@@ -86,13 +86,13 @@ static uint32_t placed_gpu(const struct channel *channel)
 }
 
 /*
- * Bits of this host's GPUs that it works with, as far as is known: all of them where it is in the driver before it has
- * a context, or where nobody has said yet what there is. None of a worker's: its executor is there.
+ * Bits of this host's GPUs that it works with, as far as is known: all of them where it is in the driver before it had
+ * any context, or where nobody has said yet what there is. None of a worker's: its executor is there.
  */
 static uint32_t gpus_of(const struct channel *channel)
 {
 	const struct probe *probe = channel->mediator->probe;
-	const volatile struct vgpu_executor_device *devices = channel->counters.values->devices;
+	const struct hang_places *places = &channel->hang_places;
 	uint32_t gpus = 0;
 
 	if (worker_owns_gpu(channel->request.gpu))
@@ -100,8 +100,8 @@ static uint32_t gpus_of(const struct channel *channel)
 	if (channel->is_placed)
 		return siblings_add(probe, placed_gpu(channel));
 	for (unsigned gpu = 0; gpu < probe_device_count(probe); gpu++) {
-		for (unsigned i = 0; i < VGPU_COUNTED_DEVICES; i++) {
-			if (devices[i].contexts && devices[i].pci_place == probe_pci_place(probe, gpu))
+		for (unsigned i = 0; i < places->count; i++) {
+			if (places->places[i] == probe_pci_place(probe, gpu))
 				gpus |= 1u << gpu;
 		}
 	}
@@ -173,9 +173,11 @@ static void silence_look(evutil_socket_t none, short what, void *argument)
 	LIST_FOREACH(channel, &mediator->channels, link)
 	{
 		/* What was seen of one that was ended and does not end stays as it was. */
-		if (channel->executor && !channel->silenced_ms)
-			standstill_look(&channel->standstill, executor_process_pid(channel->executor), &limits,
-					now_ms(), channel->silence);
+		if (!channel->executor || channel->silenced_ms)
+			continue;
+		hang_places_look(&channel->hang_places, channel->counters.values);
+		standstill_look(&channel->standstill, executor_process_pid(channel->executor), &limits, now_ms(),
+				channel->silence);
 	}
 	if (silent_find(mediator))
 		hang = hang_prepare(mediator, limits.stuck_ms);

@@ -89,17 +89,17 @@ static uint32_t gpu_bit(struct accounts *accounts, uint32_t pci_place)
 	return 1u << at;
 }
 
-/* Bits of the GPUs that it works with, as its executor says: all where that is in the driver before it has a context.
+/* Bits of the GPUs that it works with, as its executor says: all where that is in the driver before it had a context.
  */
 static uint32_t gpus_of(struct accounts *accounts, const struct connection *connection)
 {
-	const volatile struct vgpu_executor_counters *counters = connection->counters;
+	const struct hang_places *places = &connection->hang_places;
 	uint32_t gpus = 0;
 
-	for (unsigned i = 0; counters && i < VGPU_COUNTED_DEVICES; i++) {
-		uint32_t bit = counters->devices[i].contexts ? gpu_bit(accounts, counters->devices[i].pci_place) : 0;
+	for (unsigned i = 0; i < places->count; i++) {
+		uint32_t bit = gpu_bit(accounts, places->places[i]);
 
-		if (counters->devices[i].contexts && !bit)
+		if (!bit)
 			return UINT32_MAX;
 		gpus |= bit;
 	}
@@ -191,9 +191,12 @@ void accounts_silence_look(struct accounts *accounts, const struct standstill_li
 	{
 		connection->silence[0] = '\0';
 		/* What was seen of one that was killed and does not end stays as it was. */
-		if (connection->executor && !connection->executor_killed_ms)
-			has_silent |= standstill_look(&connection->standstill, connection->executor, limits, now,
-						      connection->silence);
+		if (!connection->executor || connection->executor_killed_ms)
+			continue;
+		if (connection->counters)
+			hang_places_look(&connection->hang_places, connection->counters);
+		has_silent |= standstill_look(&connection->standstill, connection->executor, limits, now,
+					      connection->silence);
 	}
 	if (!has_silent)
 		return;

@@ -100,13 +100,37 @@ static void test_many(void **state)
 	assert_int_equal(judge(&look, &one, 1u << 31), 0);
 }
 
+static void test_what_it_works_with(void **state)
+{
+	struct vgpu_executor_counters counters = {.calls = 0};
+	struct hang_places places = {.count = 0};
+
+	(void)state;
+	counters.devices[0].pci_place = 7;
+	hang_places_look(&places, &counters);
+	assert_int_equal(places.count, 0);
+	counters.devices[0].contexts = 1;
+	counters.devices[2] = (struct vgpu_executor_device){.contexts = 2, .pci_place = 9};
+	counters.devices[3] = (struct vgpu_executor_device){.contexts = 1, .pci_place = UINT32_MAX};
+	hang_places_look(&places, &counters);
+	assert_int_equal(places.count, 2);
+	assert_int_equal(places.places[1], 9);
+	counters.devices[0].contexts = 0;
+	hang_places_look(&places, &counters);
+	assert_int_equal(places.count, 1);
+	assert_int_equal(places.places[0], 9);
+	/* What it had last. */
+	counters.devices[2].contexts = 0;
+	hang_places_look(&places, &counters);
+	assert_int_equal(places.count, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_whose_fault_it_is),
-		cmocka_unit_test(test_lately),
-		cmocka_unit_test(test_who_counts),
-		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_whose_fault_it_is),  cmocka_unit_test(test_lately),
+		cmocka_unit_test(test_who_counts),	   cmocka_unit_test(test_many),
+		cmocka_unit_test(test_what_it_works_with),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
