@@ -28,6 +28,7 @@
 #include "cleaner.h"
 #include "control_socket.h"
 #include "counters.h"
+#include "hang.h"
 #include "placement.h"
 #include "scheduler.h"
 #include "share.h"
@@ -121,6 +122,7 @@ struct channel {
 	struct share_table *shares;	     /* what its executor has published; NULL: nothing */
 	struct scheduler_process *schedule;  /* NULL: no executor */
 	struct standstill standstill;	     /* of its executor */
+	struct hang_places hang_places;	     /* the same, until it is to be ended */
 	char silence[STANDSTILL_TEXT_BYTES]; /* for which it is to be ended; empty: it is not */
 	uint64_t silenced_ms;		     /* when it was ended for that (CLOCK_MONOTONIC); 0: it was not */
 	struct event *start_timer;	     /* PACED: the delay; else the time that the start may take */

@@ -56,7 +56,7 @@ static struct gpu_hang *hang_make(struct gpu_hangs *hangs, bool is_workers)
 	return count < most ? &hangs->gpus[hangs->count++] : oldest;
 }
 
-void gpu_hangs_note(struct mediator *mediator, const char *worker, const char *uuid, uint64_t now_ms)
+void gpu_hangs_note(struct mediator *mediator, const char *worker, const char *uuid, uint64_t seen_ms)
 {
 	struct gpu_hang *hang = hang_find(&mediator->gpu_hangs, worker, uuid);
 	char name[WORKER_GPU_NAME_BYTES];
@@ -68,7 +68,8 @@ void gpu_hangs_note(struct mediator *mediator, const char *worker, const char *u
 		snprintf(hang->uuid, sizeof(hang->uuid), "%s", uuid);
 	}
 	hang->count++;
-	hang->noted_ms = now_ms;
+	if (seen_ms)
+		hang->noted_ms = seen_ms;
 	if (hang->is_marked)
 		return;
 	hang->is_marked = true;
@@ -83,12 +84,8 @@ static uint32_t worker_gpus_of(const struct channel *channel)
 	uint32_t gpus = 0;
 
 	for (unsigned i = 0; i < VGPU_COUNTED_DEVICES; i++) {
-		unsigned index = devices[i].contexts ? worker_watch_index(channel->mediator, channel->request.gpu,
-									  devices[i].pci_place)
-						     : UINT_MAX;
-
-		if (index < GPUS_MAX)
-			gpus |= 1u << index;
+		if (devices[i].contexts)
+			gpus |= worker_watch_gpus_at(channel->mediator, channel->request.gpu, devices[i].pci_place);
 	}
 	return gpus;
 }
@@ -99,8 +96,8 @@ void gpu_hangs_worker_note(const struct channel *channel, uint32_t pci_place)
 	unsigned gpu = channel->request.gpu;
 	char pool;
 	const char *worker = worker_of_gpu(mediator, gpu, &pool);
-	unsigned index = worker_watch_index(mediator, gpu, pci_place);
-	uint32_t hanging = index < GPUS_MAX ? 1u << index : worker_gpus_of(channel);
+	uint32_t place_gpus = worker_watch_gpus_at(mediator, gpu, pci_place);
+	uint32_t hanging = place_gpus ? place_gpus : worker_gpus_of(channel);
 	struct timespec clock;
 
 	/* It is none of ours any more, and nobody asks for its GPUs. */

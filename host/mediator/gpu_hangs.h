@@ -38,12 +38,15 @@ struct gpu_hangs {
 	unsigned count;
 };
 
-/* One more executor, that works with this one, at that time (CLOCK_MONOTONIC). */
-void gpu_hangs_note(struct mediator *mediator, const char *worker, const char *uuid, uint64_t now_ms);
+/*
+ * One more executor, that works with this one, at that time (CLOCK_MONOTONIC); 0: it was excused for what was seen of
+ * others before (hang_judge()).
+ */
+void gpu_hangs_note(struct mediator *mediator, const char *worker, const char *uuid, uint64_t seen_ms);
 
 /*
- * The channel's, at a worker, which says at which place (VGPU_PCI_PLACE) the GPU is; if none of its GPUs is there, it
- * is those that the executor says it uses, or else any.
+ * The channel's, at a worker, which says at which place (VGPU_PCI_PLACE) the GPU is, with all its instances; if none of
+ * its GPUs is there, it is those that the executor says it uses, or else any.
  */
 void gpu_hangs_worker_note(const struct channel *channel, uint32_t pci_place);
 

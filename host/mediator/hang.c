@@ -25,15 +25,29 @@ void hang_add(struct hang_look *look, const void *tenant, uint32_t gpus)
 	}
 }
 
-uint32_t hang_judge(struct hang_look *look, const void *tenant, uint32_t gpus)
+uint32_t hang_judge(const struct hang_look *look, const void *tenant, uint32_t gpus, uint32_t *ret_seen)
 {
-	uint32_t hanging = look->recent | look->several;
+	uint32_t seen = look->several;
 
 	for (unsigned gpu = 0; gpu < GPUS_MAX; gpu++) {
 		if (look->tenants[gpu] && look->tenants[gpu] != tenant)
-			hanging |= 1u << gpu;
+			seen |= 1u << gpu;
 	}
-	hanging &= gpus;
-	look->recent |= hanging;
-	return hanging;
+	*ret_seen = seen & gpus;
+	return (seen | look->recent) & gpus;
+}
+
+void hang_places_look(struct hang_places *places, const volatile struct vgpu_executor_counters *counters)
+{
+	struct hang_places now = {.count = 0};
+
+	for (unsigned i = 0; i < VGPU_COUNTED_DEVICES; i++) {
+		uint32_t place = counters->devices[i].pci_place;
+
+		/* Of one that is not known nothing can be said. */
+		if (counters->devices[i].contexts && place != UINT32_MAX)
+			now.places[now.count++] = place;
+	}
+	if (now.count)
+		*places = now;
 }

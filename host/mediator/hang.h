@@ -17,6 +17,7 @@
 
 #include "gpus.h"
 #include "standstill.h"
+#include "vgpu_control.h"
 
 struct hang_look {
 	uint64_t now_ms;	       /* CLOCK_MONOTONIC */
@@ -38,7 +39,23 @@ bool hang_is_stuck(const struct hang_look *look, const struct standstill *stands
 /* Such a one of that tenant, which works with those GPUs. */
 void hang_add(struct hang_look *look, const void *tenant, uint32_t gpus);
 
-/* Those of its GPUs that hang, so that it is not its tenant's fault; 0: none. They were seen to, from now on. */
-uint32_t hang_judge(struct hang_look *look, const void *tenant, uint32_t gpus);
+/*
+ * Those of its GPUs that hang, so that it is not its tenant's fault; 0: none. *ret_seen: of these, those with which
+ * another tenant's is stuck now. From now on they are recent; what is recent alone does not make itself so again, else
+ * a tenant whose executors are stuck one after the other would be excused for good.
+ */
+uint32_t hang_judge(const struct hang_look *look, const void *tenant, uint32_t gpus, uint32_t *ret_seen);
+
+/* Where the devices are that an executor was last seen to have contexts on (VGPU_PCI_PLACE). All zero: on none yet. */
+struct hang_places {
+	uint32_t places[VGPU_COUNTED_DEVICES];
+	unsigned count;
+};
+
+/*
+ * Looks what it says now; whose contexts are gone works with what it had: else who takes its executor over would be
+ * stuck with all GPUs, and be excused by whoever is stuck with one.
+ */
+void hang_places_look(struct hang_places *places, const volatile struct vgpu_executor_counters *counters);
 
 #endif

@@ -86,13 +86,13 @@ static uint32_t placed_gpu(const struct channel *channel)
 }
 
 /*
- * Bits of this host's GPUs that it works with, as far as is known: all of them where it is in the driver before it has
- * a context, or where nobody has said yet what there is. None of a worker's: its executor is there.
+ * Bits of this host's GPUs that it works with, as far as is known: all of them where it is in the driver before it had
+ * any context, or where nobody has said yet what there is. None of a worker's: its executor is there.
  */
 static uint32_t gpus_of(const struct channel *channel)
 {
 	const struct probe *probe = channel->mediator->probe;
-	const volatile struct vgpu_executor_device *devices = channel->counters.values->devices;
+	const struct hang_places *places = &channel->hang_places;
 	uint32_t gpus = 0;
 
 	if (worker_owns_gpu(channel->request.gpu))
@@ -100,8 +100,8 @@ static uint32_t gpus_of(const struct channel *channel)
 	if (channel->is_placed)
 		return siblings_add(probe, placed_gpu(channel));
 	for (unsigned gpu = 0; gpu < probe_device_count(probe); gpu++) {
-		for (unsigned i = 0; i < VGPU_COUNTED_DEVICES; i++) {
-			if (devices[i].contexts && devices[i].pci_place == probe_pci_place(probe, gpu))
+		for (unsigned i = 0; i < places->count; i++) {
+			if (places->places[i] == probe_pci_place(probe, gpu))
 				gpus |= 1u << gpu;
 		}
 	}
@@ -127,23 +127,25 @@ static struct hang_look hang_prepare(const struct mediator *mediator, unsigned s
 	return look;
 }
 
-/* Each GPU once, by the lowest of its instances. */
-static void hanging_note(struct mediator *mediator, uint32_t hanging)
+/* Each GPU once, by the lowest of its instances. 'seen': of them, those that were seen to hang now. */
+static void hanging_note(struct mediator *mediator, uint32_t hanging, uint32_t seen)
 {
 	for (unsigned gpu = 0; gpu < probe_device_count(mediator->probe); gpu++) {
 		struct probe_device device = probe_device(mediator->probe, gpu);
-		uint32_t siblings = hanging & probe_devices_of_gpu(mediator->probe, probe_device_gpu(&device));
+		uint32_t devices = probe_devices_of_gpu(mediator->probe, probe_device_gpu(&device));
+		uint32_t siblings = hanging & devices;
 
 		if (siblings && (unsigned)__builtin_ctz(siblings) == gpu)
-			gpu_hangs_note(mediator, "", probe_device_gpu(&device), now_ms());
+			gpu_hangs_note(mediator, "", probe_device_gpu(&device), seen & devices ? now_ms() : 0);
 	}
 }
 
 /* The channel may be freed on return. */
-static void silent_end(struct channel *channel, struct hang_look *look)
+static void silent_end(struct channel *channel, const struct hang_look *look)
 {
 	char text[VGPU_CONTROL_TEXT_BYTES];
 	uint32_t hanging = 0;
+	uint32_t seen = 0;
 
 	snprintf(text, sizeof(text), "the executor was %s", channel->silence);
 	channel->silence[0] = '\0';
@@ -152,8 +154,8 @@ static void silent_end(struct channel *channel, struct hang_look *look)
 	if (channel->stage != CHANNEL_READY)
 		return;
 	if (channel->standstill.kind == STANDSTILL_STUCK)
-		hanging = hang_judge(look, channel->request.tenant, gpus_of(channel));
-	hanging_note(channel->mediator, hanging);
+		hanging = hang_judge(look, channel->request.tenant, gpus_of(channel), &seen);
+	hanging_note(channel->mediator, hanging, seen);
 	channel_death_note(channel, !hanging, text);
 	channel_die(channel, VGPU_ERROR_EXECUTOR_DIED, text);
 }
@@ -171,9 +173,11 @@ static void silence_look(evutil_socket_t none, short what, void *argument)
 	LIST_FOREACH(channel, &mediator->channels, link)
 	{
 		/* What was seen of one that was ended and does not end stays as it was. */
-		if (channel->executor && !channel->silenced_ms)
-			standstill_look(&channel->standstill, executor_process_pid(channel->executor), &limits,
-					now_ms(), channel->silence);
+		if (!channel->executor || channel->silenced_ms)
+			continue;
+		hang_places_look(&channel->hang_places, channel->counters.values);
+		standstill_look(&channel->standstill, executor_process_pid(channel->executor), &limits, now_ms(),
+				channel->silence);
 	}
 	if (silent_find(mediator))
 		hang = hang_prepare(mediator, limits.stuck_ms);

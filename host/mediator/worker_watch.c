@@ -368,6 +368,21 @@ unsigned worker_watch_index(const struct mediator *mediator, unsigned gpu, uint3
 	return UINT_MAX;
 }
 
+uint32_t worker_watch_gpus_at(const struct mediator *mediator, unsigned gpu, uint32_t pci_place)
+{
+	const struct worker_watch *watch = watch_find(mediator, gpu);
+	uint32_t gpus = 0;
+
+	/* One whose place is not known is not where another's is not known. */
+	if (pci_place == UINT32_MAX)
+		return 0;
+	for (unsigned i = 0; watch && i < watch->gpus.count; i++) {
+		if (watch->gpus.pci_places[i] == pci_place)
+			gpus |= 1u << i;
+	}
+	return gpus;
+}
+
 const char *worker_watch_uuid(const struct mediator *mediator, unsigned gpu, unsigned index)
 {
 	const struct worker_watch *watch = watch_find(mediator, gpu);

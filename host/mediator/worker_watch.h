@@ -38,6 +38,9 @@ unsigned worker_watch_gpu_count(const struct mediator *mediator, const char *wor
 /* The number in its order of the worker's GPU at that place (VGPU_PCI_PLACE), of any of its GPUs; UINT_MAX: none. */
 unsigned worker_watch_index(const struct mediator *mediator, unsigned gpu, uint32_t pci_place);
 
+/* Bits of all of them there, for instances of a GPU share its place; 0: none, or UINT32_MAX, a place not known. */
+uint32_t worker_watch_gpus_at(const struct mediator *mediator, unsigned gpu, uint32_t pci_place);
+
 struct sensors_gpu;
 struct worker_watch;
 

@@ -89,17 +89,17 @@ static uint32_t gpu_bit(struct accounts *accounts, uint32_t pci_place)
 	return 1u << at;
 }
 
-/* Bits of the GPUs that it works with, as its executor says: all where that is in the driver before it has a context.
+/* Bits of the GPUs that it works with, as its executor says: all where that is in the driver before it had a context.
  */
 static uint32_t gpus_of(struct accounts *accounts, const struct connection *connection)
 {
-	const volatile struct vgpu_executor_counters *counters = connection->counters;
+	const struct hang_places *places = &connection->hang_places;
 	uint32_t gpus = 0;
 
-	for (unsigned i = 0; counters && i < VGPU_COUNTED_DEVICES; i++) {
-		uint32_t bit = counters->devices[i].contexts ? gpu_bit(accounts, counters->devices[i].pci_place) : 0;
+	for (unsigned i = 0; i < places->count; i++) {
+		uint32_t bit = gpu_bit(accounts, places->places[i]);
 
-		if (counters->devices[i].contexts && !bit)
+		if (!bit)
 			return UINT32_MAX;
 		gpus |= bit;
 	}
@@ -139,26 +139,27 @@ static uint32_t place_of(const struct accounts *accounts, uint32_t hanging)
 	return UINT32_MAX;
 }
 
-static void hanging_note(struct accounts *accounts, uint32_t hanging, uint64_t now_ms)
+static void hanging_note(struct accounts *accounts, uint32_t seen, uint64_t now_ms)
 {
 	for (unsigned gpu = 0; gpu < accounts->gpu_count; gpu++) {
-		if (hanging >> gpu & 1)
+		if (seen >> gpu & 1)
 			accounts->gpus[gpu].hung_ms = now_ms;
 	}
-	if (hanging == UINT32_MAX)
+	if (seen == UINT32_MAX)
 		accounts->all_hung_ms = now_ms;
 }
 
-static void standing_end(struct accounts *accounts, struct connection *connection, struct hang_look *look)
+static void standing_end(struct accounts *accounts, struct connection *connection, const struct hang_look *look)
 {
 	const char *how = connection->silence;
 	bool is_stuck = connection->standstill.kind == STANDSTILL_STUCK;
-	uint32_t hangs = is_stuck ? hang_judge(look, connection->account, gpus_of(accounts, connection)) : 0;
+	uint32_t seen = 0;
+	uint32_t hangs = is_stuck ? hang_judge(look, connection->account, gpus_of(accounts, connection), &seen) : 0;
 	uint32_t pci_place = place_of(accounts, hangs);
 	char text[VGPU_CONTROL_TEXT_BYTES];
 	char gpu[32] = "a GPU";
 
-	hanging_note(accounts, hangs, look->now_ms);
+	hanging_note(accounts, seen, look->now_ms);
 	if (pci_place != UINT32_MAX)
 		snprintf(gpu, sizeof(gpu), "GPU %04x:%02x:%02x", pci_place >> 16, pci_place >> 8 & 0xff,
 			 pci_place & 0xff);
@@ -190,9 +191,12 @@ void accounts_silence_look(struct accounts *accounts, const struct standstill_li
 	{
 		connection->silence[0] = '\0';
 		/* What was seen of one that was killed and does not end stays as it was. */
-		if (connection->executor && !connection->executor_killed_ms)
-			has_silent |= standstill_look(&connection->standstill, connection->executor, limits, now,
-						      connection->silence);
+		if (!connection->executor || connection->executor_killed_ms)
+			continue;
+		if (connection->counters)
+			hang_places_look(&connection->hang_places, connection->counters);
+		has_silent |= standstill_look(&connection->standstill, connection->executor, limits, now,
+					      connection->silence);
 	}
 	if (!has_silent)
 		return;

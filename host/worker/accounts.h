@@ -18,6 +18,7 @@
 
 #include "executor_group.h"
 #include "gpus.h"
+#include "hang.h"
 #include "link.h"
 #include "log.h"
 #include "standstill.h"
@@ -84,6 +85,7 @@ struct connection {
 	uint64_t executor_killed_ms;	     /* when it was, by us (CLOCK_MONOTONIC); 0: it was not */
 	struct connection_end end;	     /* of its executor */
 	struct standstill standstill;	     /* of its executor */
+	struct hang_places hang_places;	     /* the same */
 	char silence[STANDSTILL_TEXT_BYTES]; /* for which it is to be ended in this look; empty: it is not */
 	bool has_begun;			     /* it had its executor; from then on it asks as one does */
 	int socket;			     /* to the process; -1: closed */
@@ -117,7 +119,7 @@ struct accounts {
 	uint64_t silence_looked_ms;	/* accounts_silence_look() */
 	struct hung_gpu gpus[GPUS_MAX]; /* that executors are stuck with, or lately were: bits in one look (hang.h) */
 	unsigned gpu_count;
-	uint64_t all_hung_ms; /* as of a GPU, of executors that say of none that they use it */
+	uint64_t all_hung_ms; /* as of a GPU, of executors that have said of none that they use it */
 	struct connection_list connections;
 	struct account_list accounts;
 };

@@ -100,7 +100,8 @@ static bool relay_is_there(struct mirror *mirror)
 
 /*
  * The relay, which may have gone, has a short while to take it over a slow network; if it is to deliver what the
- * executor said last, as long as that takes, for the lanes that bring it end with this process. Then it goes.
+ * executor said last, as long as that takes, for the lanes that bring it end with this process. Then it goes. That the
+ * executor has ended waits for room too: who has taken it over may have filled the link so that it cannot be said.
  */
 static void last_words_send(struct mirror *mirror)
 {
@@ -109,7 +110,8 @@ static void last_words_send(struct mirror *mirror)
 
 	mirror_counters_send(mirror);
 	is_said = status_put(mirror);
-	while (mirror->is_finishing && !mirror->is_closing && relay_is_there(mirror)) {
+	while ((mirror->is_finishing || mirror->status.error == VGPU_ERROR_EXECUTOR_ENDED) && !mirror->is_closing &&
+	       relay_is_there(mirror)) {
 		struct pollfd wait = {.fd = mirror->link->socket, .events = POLLIN};
 
 		is_said = is_said || status_put(mirror);

@@ -19,7 +19,7 @@ struct mirror_log {
 /* The end for the executor is the caller's to close. 0, or -1 with errno. */
 int mirror_log_open(struct mirror_log *log, int *ret_write_end);
 
-/* Takes what is there, without waiting; a line for which the link has no room now stays here alone. */
+/* Takes what is there, without waiting; a line for which half of the link is not free stays here alone. */
 void mirror_log_take(struct mirror_log *log, struct link *link);
 
 #endif

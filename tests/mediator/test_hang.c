@@ -17,6 +17,16 @@ static struct hang_look look_begin(uint64_t now_ms)
 	return (struct hang_look){.now_ms = now_ms, .limit_ms = LIMIT_MS};
 }
 
+/* All of them are seen now. */
+static uint32_t judge(const struct hang_look *look, const void *tenant, uint32_t gpus)
+{
+	uint32_t seen;
+	uint32_t hanging = hang_judge(look, tenant, gpus, &seen);
+
+	assert_int_equal(seen, hanging);
+	return hanging;
+}
+
 static void test_whose_fault_it_is(void **state)
 {
 	struct hang_look look = look_begin(5000);
@@ -25,27 +35,35 @@ static void test_whose_fault_it_is(void **state)
 	hang_add(&look, &one, 0x1);
 	/* Of one tenant, however many. */
 	hang_add(&look, &one, 0x1);
-	assert_int_equal(hang_judge(&look, &one, 0x1), 0);
+	assert_int_equal(judge(&look, &one, 0x1), 0);
 	/* With other GPUs. */
 	hang_add(&look, &two, 0x6);
-	assert_int_equal(hang_judge(&look, &one, 0x1), 0);
-	assert_int_equal(hang_judge(&look, &two, 0x6), 0);
+	assert_int_equal(judge(&look, &one, 0x1), 0);
+	assert_int_equal(judge(&look, &two, 0x6), 0);
 	/* With one of them: whoever is ended then. */
 	hang_add(&look, &one, 0x4);
-	assert_int_equal(hang_judge(&look, &one, 0x5), 0x4);
-	assert_int_equal(hang_judge(&look, &two, 0x6), 0x4);
+	assert_int_equal(judge(&look, &one, 0x5), 0x4);
+	assert_int_equal(judge(&look, &two, 0x6), 0x4);
 	/* Wherever it is, as far as is known. */
-	assert_int_equal(hang_judge(&look, &one, UINT32_MAX), 0x6);
+	assert_int_equal(judge(&look, &one, UINT32_MAX), 0x6);
 }
 
 static void test_lately(void **state)
 {
 	struct hang_look look = look_begin(5000);
+	uint32_t seen;
 
 	(void)state;
-	look.recent = 0x2;
+	look.recent = 0x6;
 	hang_add(&look, &one, 0x3);
-	assert_int_equal(hang_judge(&look, &one, 0x3), 0x2);
+	/* It is excused, and none later for that. */
+	assert_int_equal(hang_judge(&look, &one, 0x3, &seen), 0x2);
+	assert_int_equal(seen, 0);
+	assert_int_equal(hang_judge(&look, &one, 0x3, &seen), 0x2);
+	/* Another one's is stuck now. */
+	hang_add(&look, &two, 0x2);
+	assert_int_equal(hang_judge(&look, &one, 0x7, &seen), 0x6);
+	assert_int_equal(seen, 0x2);
 	assert_false(hang_is_recent(&look, 0));
 	assert_true(hang_is_recent(&look, 4000));
 	assert_false(hang_is_recent(&look, 3999));
@@ -78,17 +96,41 @@ static void test_many(void **state)
 	for (unsigned i = 0; i < 1000; i++)
 		hang_add(&look, &tenants[i], 1u << i % 31);
 	for (unsigned i = 0; i < 1000; i++)
-		assert_int_equal(hang_judge(&look, &tenants[i], 1u << i % 31), 1u << i % 31);
-	assert_int_equal(hang_judge(&look, &one, 1u << 31), 0);
+		assert_int_equal(judge(&look, &tenants[i], 1u << i % 31), 1u << i % 31);
+	assert_int_equal(judge(&look, &one, 1u << 31), 0);
+}
+
+static void test_what_it_works_with(void **state)
+{
+	struct vgpu_executor_counters counters = {.calls = 0};
+	struct hang_places places = {.count = 0};
+
+	(void)state;
+	counters.devices[0].pci_place = 7;
+	hang_places_look(&places, &counters);
+	assert_int_equal(places.count, 0);
+	counters.devices[0].contexts = 1;
+	counters.devices[2] = (struct vgpu_executor_device){.contexts = 2, .pci_place = 9};
+	counters.devices[3] = (struct vgpu_executor_device){.contexts = 1, .pci_place = UINT32_MAX};
+	hang_places_look(&places, &counters);
+	assert_int_equal(places.count, 2);
+	assert_int_equal(places.places[1], 9);
+	counters.devices[0].contexts = 0;
+	hang_places_look(&places, &counters);
+	assert_int_equal(places.count, 1);
+	assert_int_equal(places.places[0], 9);
+	/* What it had last. */
+	counters.devices[2].contexts = 0;
+	hang_places_look(&places, &counters);
+	assert_int_equal(places.count, 1);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_whose_fault_it_is),
-		cmocka_unit_test(test_lately),
-		cmocka_unit_test(test_who_counts),
-		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_whose_fault_it_is),  cmocka_unit_test(test_lately),
+		cmocka_unit_test(test_who_counts),	   cmocka_unit_test(test_many),
+		cmocka_unit_test(test_what_it_works_with),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

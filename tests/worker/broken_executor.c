@@ -10,6 +10,8 @@
  *   asks          once the file VGPU_BROKEN_BEGINS is there asks until it has an answer, makes the file
  *                 VGPU_BROKEN_ASKED and is stopped
  *   called-again  calls a host function again before the guest has returned
+ *   floods        once the file VGPU_BROKEN_BEGINS is there says more slow calls than its link has room for, down to
+ *                 less than the end is said with, makes the file VGPU_BROKEN_ASKED and goes on as "charged"
  *   stuck         is stuck, as VGPU_EXECUTOR_STUCK and stuck.h say, and has no thread that would end it
  */
 #include <fcntl.h>
@@ -71,6 +73,29 @@ static void ask(void)
 		pause();
 }
 
+#define SLOW_LINE_BYTES 240
+#define SLOW_LINES	20000
+#define SHORT_LINE	": slow call: \n"
+#define SHORT_LINES	2000
+
+static void flood(void)
+{
+	char line[SLOW_LINE_BYTES] = SHORT_LINE;
+
+	memset(line + sizeof(SHORT_LINE) - 2, '-', sizeof(line) - sizeof(SHORT_LINE) + 1);
+	line[sizeof(line) - 1] = '\n';
+	file_await(getenv("VGPU_BROKEN_BEGINS"));
+	for (unsigned i = 0; i < SLOW_LINES; i++) {
+		if (write(STDERR_FILENO, line, sizeof(line)) < 0)
+			exit(7);
+	}
+	for (unsigned i = 0; i < SHORT_LINES; i++) {
+		if (write(STDERR_FILENO, SHORT_LINE, sizeof(SHORT_LINE) - 1) < 0)
+			exit(7);
+	}
+	close(open(getenv("VGPU_BROKEN_ASKED"), O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+}
+
 static void misbehave(struct channel *channel, struct vgpu_executor_schedule *claims)
 {
 	const char *how = getenv("VGPU_BROKEN_EXECUTOR");
@@ -83,7 +108,9 @@ static void misbehave(struct channel *channel, struct vgpu_executor_schedule *cl
 		stuck_sleep(getenv("VGPU_EXECUTOR_STUCK"));
 	if (strcmp(how, "asks") == 0)
 		ask();
-	if (strcmp(how, "charged") == 0)
+	if (strcmp(how, "floods") == 0)
+		flood();
+	if (strcmp(how, "charged") == 0 || strcmp(how, "floods") == 0)
 		__atomic_store_n(&claims->handles, UINT64_C(1) << 60, __ATOMIC_RELAXED);
 	if (strcmp(how, "released") == 0)
 		channel_upload_release(channel, 4096);

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
@@ -274,6 +275,27 @@ class Ends(unittest.TestCase):
                 os.kill(connection, signal.SIGCONT)
                 program.communicate(timeout=120)
                 stack.mediator.wait_for_line('lost: worker: the executor was stopped for longer than 1500 ms')
+                self.assertEqual(self.counted(stack), (1, 1, 0))
+
+    def test_what_its_link_has_no_room_for(self):
+        """Its relay takes nothing meanwhile, and it has filled the link itself: how it ended is said nonetheless."""
+        with tempfile.TemporaryDirectory() as folder:
+            begins, asked = Path(folder) / 'begins', Path(folder) / 'asked'
+            with self.stack(worker_options=('--executor', str(BROKEN_EXECUTOR)), silence_ms=60000,
+                            VGPU_BROKEN_EXECUTOR='floods', VGPU_BROKEN_BEGINS=str(begins), VGPU_BROKEN_ASKED=str(asked)) as stack:
+                program = stack.mediator.spawn(EXAMPLES / 'vector_add', 1000)
+                stack.mediator.wait_for_line('ready, executor pid')
+                relay = int(re.findall(r'ready, executor pid (\d+)', stack.mediator.text())[-1])
+                executor = re.findall(r'executor pid (\d+)', stack.worker.text())[-1]
+                os.kill(relay, signal.SIGSTOP)
+                begins.touch()
+                wait_until(asked.exists, 'it has filled the link')
+                wait_until(lambda: not Path('/proc', executor).exists(), 'it has ended')
+                # As long as its connection's process would have tried to say something else.
+                time.sleep(2)
+                os.kill(relay, signal.SIGCONT)
+                program.communicate(timeout=120)
+                stack.mediator.wait_for_line('lost: worker: .*charged more than there can be')
                 self.assertEqual(self.counted(stack), (1, 1, 0))
 
     def test_before_it_is_ready(self):
