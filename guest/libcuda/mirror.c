@@ -421,20 +421,38 @@ static bool is_little(void)
 	return bytes <= EAGER_BYTES_MAX;
 }
 
-void mirror_synchronized(uint32_t context, uint32_t stream, bool is_context, uint64_t works_before)
+/* What cannot be brought will be missed when it is touched. */
+static void eager_bring(void)
 {
 	CUresult result = CUDA_SUCCESS;
 
-	if (faults_reach_kernel() || __atomic_load_n(&captures_open, __ATOMIC_ACQUIRE))
+	if (faults_reach_kernel() || __atomic_load_n(&captures_open, __ATOMIC_ACQUIRE) || !is_little())
 		return;
+	for (size_t i = 0; i < table.count && !result; i++) {
+		if (table.mirrors[i]->is_watched && is_common(table.mirrors[i]))
+			result = span_bring(table.mirrors[i], 0, table.mirrors[i]->block_count, true);
+	}
+}
+
+/* Of one that is not attached to all streams. */
+static void attached_note_done(struct mirror *mirror, uint32_t context, uint32_t stream, bool is_context)
+{
+	if (is_common(mirror))
+		return;
+	if (mirror_work_is_done(work_of(mirror), context, stream, is_context))
+		mirror->work.is_pending = false;
+}
+
+void mirror_synchronized(uint32_t context, uint32_t stream, bool is_context, uint64_t works_before)
+{
 	pthread_mutex_lock(&mirrors_mutex);
-	if (mirror_works_noted == works_before && mirror_work_is_done(&common_work, context, stream, is_context) &&
-	    is_little()) {
-		common_work.is_pending = false;
-		/* What cannot be brought will be missed when it is touched. */
-		for (size_t i = 0; i < table.count && !result; i++) {
-			if (table.mirrors[i]->is_watched && is_common(table.mirrors[i]))
-				result = span_bring(table.mirrors[i], 0, table.mirrors[i]->block_count, true);
+	if (mirror_works_noted == works_before) {
+		/* Or a touch would wait again, and for what is posted until then. */
+		for (size_t i = 0; i < table.count; i++)
+			attached_note_done(table.mirrors[i], context, stream, is_context);
+		if (mirror_work_is_done(&common_work, context, stream, is_context)) {
+			common_work.is_pending = false;
+			eager_bring();
 		}
 	}
 	pthread_mutex_unlock(&mirrors_mutex);
