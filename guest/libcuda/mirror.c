@@ -376,29 +376,60 @@ static CUresult span_bring(struct mirror *mirror, size_t first, size_t end, bool
 	return result;
 }
 
-CUresult mirror_prefetch(uint64_t address, size_t bytes, bool to_host, uint32_t context, uint32_t stream)
+static CUresult prefetch_up(uint64_t address, size_t bytes)
 {
 	struct mirror *mirror;
 	CUresult result = CUDA_SUCCESS;
 
-	if (__atomic_load_n(&captures_open, __ATOMIC_ACQUIRE))
-		return CUDA_SUCCESS;
-	if (to_host)
-		result = mirror_stream_await(context, stream);
-	if (result)
-		return result;
 	pthread_mutex_lock(&mirrors_mutex);
 	mirror = mirror_table_find(&table, address);
-	/* Of one that is not watched yet, all is here. */
-	if (mirror && to_host && mirror->is_watched) {
-		result = span_bring(mirror, block_first(mirror, address), block_end(mirror, address, bytes), false);
-	} else if (mirror && !to_host) {
+	if (mirror)
 		result = span_up(mirror, block_first(mirror, address), block_end(mirror, address, bytes));
-		if (!result)
-			result = mirror_streams_await();
-	}
+	if (mirror && !result)
+		result = mirror_streams_await();
 	pthread_mutex_unlock(&mirrors_mutex);
 	return result;
+}
+
+/*
+ * Of one that is not watched yet, all is here. What other streams may still write stays away: it would be taken for
+ * what is on both sides.
+ */
+static struct mirror *prefetched_find(uint64_t address, uint32_t context, uint32_t stream)
+{
+	struct mirror *mirror = mirror_table_find(&table, address);
+	bool is_done = mirror && mirror->is_watched && mirror_work_is_done(work_of(mirror), context, stream, false);
+
+	return is_done ? mirror : NULL;
+}
+
+/* No program can tell that nothing was brought, but by the time that its touches take. */
+static CUresult prefetch_down(uint64_t address, size_t bytes, uint32_t context, uint32_t stream)
+{
+	struct mirror *mirror;
+	uint64_t works;
+	CUresult result;
+
+	pthread_mutex_lock(&mirrors_mutex);
+	mirror = prefetched_find(address, context, stream);
+	works = mirror_works_noted;
+	pthread_mutex_unlock(&mirrors_mutex);
+	result = mirror ? mirror_stream_await(context, stream) : CUDA_SUCCESS;
+	if (result || !mirror)
+		return result;
+	pthread_mutex_lock(&mirrors_mutex);
+	mirror = works == mirror_works_noted ? prefetched_find(address, context, stream) : NULL;
+	if (mirror)
+		result = span_bring(mirror, block_first(mirror, address), block_end(mirror, address, bytes), false);
+	pthread_mutex_unlock(&mirrors_mutex);
+	return result;
+}
+
+CUresult mirror_prefetch(uint64_t address, size_t bytes, bool to_host, uint32_t context, uint32_t stream)
+{
+	if (__atomic_load_n(&captures_open, __ATOMIC_ACQUIRE))
+		return CUDA_SUCCESS;
+	return to_host ? prefetch_down(address, bytes, context, stream) : prefetch_up(address, bytes);
 }
 
 uint64_t mirror_works(void)

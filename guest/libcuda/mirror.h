@@ -60,7 +60,8 @@ void mirror_forget_context(uint32_t context);
 /* cuStreamAttachMemAsync. */
 void mirror_attach(uint64_t address, unsigned int attachment, uint32_t context, uint32_t stream);
 
-/* Brings to one side what it does not have of the span, behind what the stream does. */
+/* Brings to one side what it does not have of the span, behind what the stream does; nothing while other streams may
+ * be at work with it. */
 CUresult mirror_prefetch(uint64_t address, size_t bytes, bool to_host, uint32_t context, uint32_t stream);
 
 /* On success the work is to be posted at once, then mirror_use_end(). */
