@@ -239,10 +239,17 @@ CUresult call_wait(uint16_t opcode, uint32_t context, const struct call_piece *p
 	return result;
 }
 
+CUresult call_send_own(uint16_t opcode, uint32_t context, const struct call_piece *pieces, size_t piece_count,
+		       struct channel_waiter *waiter)
+{
+	*waiter = (struct channel_waiter){0};
+	return pieces_send(opcode, context, pieces, piece_count, waiter);
+}
+
 CUresult call_wait_own(uint16_t opcode, uint32_t context, const struct call_piece *pieces, size_t piece_count)
 {
-	struct channel_waiter waiter = {0};
-	CUresult result = pieces_send(opcode, context, pieces, piece_count, &waiter);
+	struct channel_waiter waiter;
+	CUresult result = call_send_own(opcode, context, pieces, piece_count, &waiter);
 
 	return result ? result : channel_await(session.channel, &waiter);
 }

@@ -16,6 +16,8 @@
 #include "cuda_abi.h"
 #include "vgpu_wire.h"
 
+struct channel_waiter;
+
 /* Declares and defines an exported entry point. */
 #define API(name, ...)                                                     \
 	__attribute__((visibility("default"))) CUresult name(__VA_ARGS__); \
@@ -65,6 +67,10 @@ CUresult call_wait(uint16_t opcode, uint32_t context, const struct call_piece *p
 
 /* The same without an answer, for the library itself: what posted calls failed of is left to the program's. */
 CUresult call_wait_own(uint16_t opcode, uint32_t context, const struct call_piece *pieces, size_t piece_count);
+
+/* The same, of which the caller waits for the reply (channel.h). On failure there is none. */
+CUresult call_send_own(uint16_t opcode, uint32_t context, const struct call_piece *pieces, size_t piece_count,
+		       struct channel_waiter *waiter);
 
 /* The same for a reply of that size, waited for no longer than timeout_ms: then the channel is lost. */
 CUresult call_wait_for(uint16_t opcode, const struct call_piece *pieces, size_t piece_count, void *reply,

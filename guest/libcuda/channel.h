@@ -141,6 +141,12 @@ static inline void channel_pass(struct channel *channel)
 CUresult channel_await(struct channel *channel, struct channel_waiter *waiter);
 
 /*
+ * The same, unless gives_up(), which is asked at least every look_ms and must only look, says so before. False: it has,
+ * and the waiter is to be waited for once more.
+ */
+bool channel_await_unless(struct channel *channel, struct channel_waiter *waiter, bool (*gives_up)(void), int look_ms);
+
+/*
  * The same, but for no longer than timeout_ms: then the channel is lost, because the reply that may
  * still come would have nowhere to go.
  */

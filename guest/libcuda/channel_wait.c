@@ -347,6 +347,30 @@ CUresult channel_await(struct channel *channel, struct channel_waiter *waiter)
 	return waiter->result;
 }
 
+struct impatient_wait {
+	const struct channel_waiter *waiter;
+	bool (*gives_up)(void);
+};
+
+static bool done_or_given_up(void *argument)
+{
+	const struct impatient_wait *wait = argument;
+
+	return waiter_done(wait->waiter) || wait->gives_up();
+}
+
+bool channel_await_unless(struct channel *channel, struct channel_waiter *waiter, bool (*gives_up)(void), int look_ms)
+{
+	struct impatient_wait wait = {.waiter = waiter, .gives_up = gives_up};
+
+	wish_await(channel,
+		   &(struct wish){.waiter = waiter, .ready = done_or_given_up, .argument = &wait, .sleep_ms = look_ms});
+	if (!channel_lost(channel) && !waiter_done(waiter))
+		return false;
+	(void)channel_await(channel, waiter);
+	return true;
+}
+
 void channel_pause(struct channel *channel, bool begins)
 {
 	__atomic_store_n(&channel->paused, begins ? (uint32_t)gettid() : 0, __ATOMIC_SEQ_CST);

@@ -24,6 +24,9 @@
 /* Managed memory of a program that is brought at once, where system calls cannot wait for it. */
 #define EAGER_BYTES_MAX (1u << 20)
 
+/* How often a touch waits for the device while others may give it work. The last time they may not. */
+#define TOUCH_WAITS_MAX 3u
+
 uint32_t mirror_count;
 
 /* Taken before any lock of the channel, and by the thread that serves touches. */
@@ -207,22 +210,16 @@ static bool is_common(const struct mirror *mirror)
 	       (mirror->attachment == CU_MEM_ATTACH_SINGLE && !mirror->attached_stream);
 }
 
-/*
- * The program has waited for the device before it touches the memory; where it has not, or where the work was posted
- * while another thread touched, that is waited for here. Not while a function of the program may be the one that
- * touches, which the device waits for, and not in the middle of a capture, which that would end.
- */
-static void work_await(struct mirror *mirror)
+/* What the device was given to do with it. */
+static struct mirror_work *work_of(struct mirror *mirror)
 {
 	struct mirror_work *work = is_common(mirror) ? &common_work : &mirror->work;
 
-	if (host_functions_expected() || __atomic_load_n(&captures_open, __ATOMIC_ACQUIRE))
-		return;
 	if (work == &mirror->work && mirror->attachment == CU_MEM_ATTACH_SINGLE && mirror->awaited != launches) {
 		mirror_work_note(work, mirror->stream->context, mirror->attached_stream);
 		mirror->awaited = launches;
 	}
-	mirror_work_await(work);
+	return work;
 }
 
 void mirror_attach(uint64_t address, unsigned int attachment, uint32_t context, uint32_t stream)
@@ -379,29 +376,60 @@ static CUresult span_bring(struct mirror *mirror, size_t first, size_t end, bool
 	return result;
 }
 
-CUresult mirror_prefetch(uint64_t address, size_t bytes, bool to_host, uint32_t context, uint32_t stream)
+static CUresult prefetch_up(uint64_t address, size_t bytes)
 {
 	struct mirror *mirror;
 	CUresult result = CUDA_SUCCESS;
 
-	if (__atomic_load_n(&captures_open, __ATOMIC_ACQUIRE))
-		return CUDA_SUCCESS;
-	if (to_host)
-		result = mirror_stream_await(context, stream);
-	if (result)
-		return result;
 	pthread_mutex_lock(&mirrors_mutex);
 	mirror = mirror_table_find(&table, address);
-	/* Of one that is not watched yet, all is here. */
-	if (mirror && to_host && mirror->is_watched) {
-		result = span_bring(mirror, block_first(mirror, address), block_end(mirror, address, bytes), false);
-	} else if (mirror && !to_host) {
+	if (mirror)
 		result = span_up(mirror, block_first(mirror, address), block_end(mirror, address, bytes));
-		if (!result)
-			result = mirror_streams_await();
-	}
+	if (mirror && !result)
+		result = mirror_streams_await();
 	pthread_mutex_unlock(&mirrors_mutex);
 	return result;
+}
+
+/*
+ * Of one that is not watched yet, all is here. What other streams may still write stays away: it would be taken for
+ * what is on both sides.
+ */
+static struct mirror *prefetched_find(uint64_t address, uint32_t context, uint32_t stream)
+{
+	struct mirror *mirror = mirror_table_find(&table, address);
+	bool is_done = mirror && mirror->is_watched && mirror_work_is_done(work_of(mirror), context, stream, false);
+
+	return is_done ? mirror : NULL;
+}
+
+/* No program can tell that nothing was brought, but by the time that its touches take. */
+static CUresult prefetch_down(uint64_t address, size_t bytes, uint32_t context, uint32_t stream)
+{
+	struct mirror *mirror;
+	uint64_t works;
+	CUresult result;
+
+	pthread_mutex_lock(&mirrors_mutex);
+	mirror = prefetched_find(address, context, stream);
+	works = mirror_works_noted;
+	pthread_mutex_unlock(&mirrors_mutex);
+	result = mirror ? mirror_stream_await(context, stream) : CUDA_SUCCESS;
+	if (result || !mirror)
+		return result;
+	pthread_mutex_lock(&mirrors_mutex);
+	mirror = works == mirror_works_noted ? prefetched_find(address, context, stream) : NULL;
+	if (mirror)
+		result = span_bring(mirror, block_first(mirror, address), block_end(mirror, address, bytes), false);
+	pthread_mutex_unlock(&mirrors_mutex);
+	return result;
+}
+
+CUresult mirror_prefetch(uint64_t address, size_t bytes, bool to_host, uint32_t context, uint32_t stream)
+{
+	if (__atomic_load_n(&captures_open, __ATOMIC_ACQUIRE))
+		return CUDA_SUCCESS;
+	return to_host ? prefetch_down(address, bytes, context, stream) : prefetch_up(address, bytes);
 }
 
 uint64_t mirror_works(void)
@@ -424,20 +452,38 @@ static bool is_little(void)
 	return bytes <= EAGER_BYTES_MAX;
 }
 
-void mirror_synchronized(uint32_t context, uint32_t stream, bool is_context, uint64_t works_before)
+/* What cannot be brought will be missed when it is touched. */
+static void eager_bring(void)
 {
 	CUresult result = CUDA_SUCCESS;
 
-	if (faults_reach_kernel() || __atomic_load_n(&captures_open, __ATOMIC_ACQUIRE))
+	if (faults_reach_kernel() || __atomic_load_n(&captures_open, __ATOMIC_ACQUIRE) || !is_little())
 		return;
+	for (size_t i = 0; i < table.count && !result; i++) {
+		if (table.mirrors[i]->is_watched && is_common(table.mirrors[i]))
+			result = span_bring(table.mirrors[i], 0, table.mirrors[i]->block_count, true);
+	}
+}
+
+/* Of one that is not attached to all streams. */
+static void attached_note_done(struct mirror *mirror, uint32_t context, uint32_t stream, bool is_context)
+{
+	if (is_common(mirror))
+		return;
+	if (mirror_work_is_done(work_of(mirror), context, stream, is_context))
+		mirror->work.is_pending = false;
+}
+
+void mirror_synchronized(uint32_t context, uint32_t stream, bool is_context, uint64_t works_before)
+{
 	pthread_mutex_lock(&mirrors_mutex);
-	if (mirror_works_noted == works_before && mirror_work_is_done(&common_work, context, stream, is_context) &&
-	    is_little()) {
-		common_work.is_pending = false;
-		/* What cannot be brought will be missed when it is touched. */
-		for (size_t i = 0; i < table.count && !result; i++) {
-			if (table.mirrors[i]->is_watched && is_common(table.mirrors[i]))
-				result = span_bring(table.mirrors[i], 0, table.mirrors[i]->block_count, true);
+	if (mirror_works_noted == works_before) {
+		/* Or a touch would wait again, and for what is posted until then. */
+		for (size_t i = 0; i < table.count; i++)
+			attached_note_done(table.mirrors[i], context, stream, is_context);
+		if (mirror_work_is_done(&common_work, context, stream, is_context)) {
+			common_work.is_pending = false;
+			eager_bring();
 		}
 	}
 	pthread_mutex_unlock(&mirrors_mutex);
@@ -455,11 +501,15 @@ static size_t ahead_decide(struct mirror *mirror, size_t block)
 	return count;
 }
 
+static size_t touched_block(const struct mirror *mirror, const struct fault *fault)
+{
+	return (fault->address - mirror->address) / MIRROR_BLOCK_BYTES;
+}
+
 static CUresult away_serve(struct mirror *mirror, size_t block, bool is_write)
 {
 	CUresult result;
 
-	work_await(mirror);
 	result = mirror_blocks_bring(mirror, block, ahead_decide(mirror, block), is_write);
 	present_note(mirror);
 	return result;
@@ -469,21 +519,59 @@ static CUresult away_serve(struct mirror *mirror, size_t block, bool is_write)
 static CUresult touch_serve(struct mirror *mirror, const struct fault *fault)
 {
 	void *page = (void *)(uintptr_t)fault->address;
-	size_t block = (fault->address - mirror->address) / MIRROR_BLOCK_BYTES;
+	size_t block = touched_block(mirror, fault);
 
 	if (mirror->blocks[block] == MIRROR_AWAY)
 		return away_serve(mirror, block, fault->is_write);
 	/* Another thread's touch has brought it; unless the program has thrown it away itself. */
 	if (!fault->is_of_protection)
 		faults_fill_zero(page, PAGE_BYTES);
-	if (fault->is_write) {
-		/* The device may still read what it has. */
-		work_await(mirror);
+	if (fault->is_write)
 		mirror_block_give(mirror, block);
-	} else {
+	else
 		faults_wake(page, PAGE_BYTES);
-	}
 	return CUDA_SUCCESS;
+}
+
+/*
+ * The program has waited for the device before it touches the memory; where it has not, or where the work was posted
+ * while another thread touched, that is waited for here. Not while a function of the program may be the one that
+ * touches, which the device waits for, and not in the middle of a capture, which that would end.
+ */
+static bool touch_waits(struct mirror *mirror, const struct fault *fault)
+{
+	if (host_functions_expected() || __atomic_load_n(&captures_open, __ATOMIC_ACQUIRE))
+		return false;
+	switch (mirror->blocks[touched_block(mirror, fault)]) {
+	case MIRROR_AWAY:
+		return work_of(mirror)->is_pending;
+	case MIRROR_BOTH:
+		/* The device may still read what it has. */
+		return fault->is_write && work_of(mirror)->is_pending;
+	default:
+		return false;
+	}
+}
+
+/*
+ * With the mutex, which others have meanwhile unless it is held: they may give the device more to do, or what it waits
+ * for. What the address has then, if it is mirrored still.
+ */
+static struct mirror *touch_await(struct mirror *mirror, const struct fault *fault, bool is_held)
+{
+	const struct mirror_work work = *work_of(mirror);
+	uint64_t works = mirror_works_noted;
+	bool is_done;
+
+	if (!is_held)
+		pthread_mutex_unlock(&mirrors_mutex);
+	is_done = mirror_work_await(&work);
+	if (!is_held)
+		pthread_mutex_lock(&mirrors_mutex);
+	mirror = mirror_table_find(&table, fault->address);
+	if (mirror && is_done && mirror_works_noted == works)
+		work_of(mirror)->is_pending = false;
+	return mirror;
 }
 
 CUresult mirror_touch_serve(const struct fault *fault)
@@ -493,6 +581,9 @@ CUresult mirror_touch_serve(const struct fault *fault)
 
 	pthread_mutex_lock(&mirrors_mutex);
 	mirror = mirror_table_find(&table, fault->address);
+	/* Threads that give the device ever more to do are held up in the end. */
+	for (unsigned int i = 1; i <= TOUCH_WAITS_MAX && mirror && touch_waits(mirror, fault); i++)
+		mirror = touch_await(mirror, fault, i == TOUCH_WAITS_MAX);
 	if (mirror)
 		result = touch_serve(mirror, fault);
 	else
@@ -508,6 +599,6 @@ void mirror_touch_refuse(const struct fault *fault)
 	pthread_mutex_lock(&mirrors_mutex);
 	mirror = mirror_table_find(&table, fault->address);
 	if (mirror)
-		mirror_block_lose(mirror, (fault->address - mirror->address) / MIRROR_BLOCK_BYTES);
+		mirror_block_lose(mirror, touched_block(mirror, fault));
 	pthread_mutex_unlock(&mirrors_mutex);
 }

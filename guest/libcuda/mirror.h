@@ -60,7 +60,8 @@ void mirror_forget_context(uint32_t context);
 /* cuStreamAttachMemAsync. */
 void mirror_attach(uint64_t address, unsigned int attachment, uint32_t context, uint32_t stream);
 
-/* Brings to one side what it does not have of the span, behind what the stream does. */
+/* Brings to one side what it does not have of the span, behind what the stream does; nothing while other streams may
+ * be at work with it. */
 CUresult mirror_prefetch(uint64_t address, size_t bytes, bool to_host, uint32_t context, uint32_t stream);
 
 /* On success the work is to be posted at once, then mirror_use_end(). */
@@ -68,9 +69,9 @@ CUresult mirror_use_begin(const struct mirror_use *use);
 void mirror_use_end(void);
 
 /*
- * Where the kernel's accesses are not caught (faults.h), little memory is all brought when the program has waited for
- * the device, so that they find it: after the wait for a stream or for all of a context, with what mirror_works() was
- * before that.
+ * The program has waited for a stream, or for all of a context; mirror_works() was that before. A touch does not wait
+ * for it again. Where the kernel's accesses are not caught (faults.h), little memory is all brought then, so that they
+ * find it.
  */
 uint64_t mirror_works(void);
 void mirror_synchronized(uint32_t context, uint32_t stream, bool is_context, uint64_t works_before);

@@ -155,17 +155,22 @@ static struct mirror_use use_of(const struct transfer *transfer, bool is_up)
 	};
 }
 
-/* Waits before no touch is served: a function of the program before the copy may touch the memory. */
+/*
+ * Waits before no touch is served: a function of the program before the copy may touch the memory. Not again then: one
+ * that has come into the stream since ends only when touches are served.
+ */
 static CUresult transfer_up_mirrored(const struct transfer *transfer)
 {
 	const struct mirror_use use = use_of(transfer, true);
+	struct transfer awaited = *transfer;
 	CUresult result = rest_stream_await(transfer->context, transfer->stream);
 
 	if (!result)
 		result = mirror_use_begin(&use);
 	if (result)
 		return result;
-	result = transfer_up(transfer);
+	awaited.is_alone = true;
+	result = transfer_up(&awaited);
 	mirror_use_end();
 	return result;
 }

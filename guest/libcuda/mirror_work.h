@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the device has been given to do with mirrored memory. Guarded by mirror.c's lock. */
+/* What the device has been given to do with mirrored memory. Guarded by mirror.c's lock, unless it says otherwise. */
 #ifndef VGPU_MIRROR_WORK_H
 #define VGPU_MIRROR_WORK_H
 
@@ -23,7 +23,11 @@ void mirror_work_note(struct mirror_work *work, uint32_t context, uint32_t strea
 /* Is all of it done if that stream, or with 'is_context' that context, is? */
 bool mirror_work_is_done(const struct mirror_work *work, uint32_t context, uint32_t stream, bool is_context);
 
-/* Waits for it, as far as it is in one context; of failures the program's calls tell. */
-void mirror_work_await(struct mirror_work *work);
+/*
+ * Waits for it, as far as it is in one context; of failures the program's calls tell. False: it has given up, for
+ * a function of the program may be what the work waits for. With or without the lock; of the thread that serves
+ * touches.
+ */
+bool mirror_work_await(const struct mirror_work *work);
 
 #endif

@@ -25,7 +25,7 @@ struct transfer {
 	uint32_t context;
 	uint32_t stream;
 	bool is_prompt; /* up: natively the call never waits for the stream */
-	bool is_alone;	/* the stream has only such copies, which nothing holds */
+	bool is_alone;	/* the stream has only such copies, which nothing holds, or has been waited for */
 };
 
 /*

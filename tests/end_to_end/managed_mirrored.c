@@ -21,22 +21,16 @@
 
 #include "cuda_abi.h"
 #include "increment.h"
+#include "managed_mirrored.h"
 #include "stream_calls.h"
 
-CUresult cuStreamWaitValue32_v2(CUstream stream, CUdeviceptr address, cuuint32_t value, unsigned int flags);
-CUresult cuStreamWriteValue32_v2(CUstream stream, CUdeviceptr address, cuuint32_t value, unsigned int flags);
 CUresult cuStreamAttachMemAsync(CUstream stream, CUdeviceptr address, size_t bytes, unsigned int flags);
 
 #define BLOCK_WORDS 256u
-#define WORDS	    (1u << 18)
-#define BYTES	    (WORDS * 4u)
 #define THREADS	    4
 #define SPARSE	    (64ull << 20)
 #define LARGE	    (24u << 20)
 #define PIPE_BYTES  (48u << 10)
-#define LATE_US	    100000
-
-#define WORKS(call) assert_int_equal(call, CUDA_SUCCESS)
 
 static int setup(void **state)
 {
@@ -44,7 +38,7 @@ static int setup(void **state)
 	return increment_load();
 }
 
-static uint32_t *allocate(size_t bytes)
+uint32_t *mirrored_allocate(size_t bytes)
 {
 	CUdeviceptr address;
 
@@ -52,12 +46,12 @@ static uint32_t *allocate(size_t bytes)
 	return (uint32_t *)(uintptr_t)address;
 }
 
-static void release(const uint32_t *words)
+void mirrored_release(const uint32_t *words)
 {
 	WORKS(cuMemFree_v2((uintptr_t)words));
 }
 
-static void launch(const uint32_t *words, uint32_t count, CUstream stream)
+void mirrored_launch(const uint32_t *words, uint32_t count, CUstream stream)
 {
 	CUdeviceptr to = (uintptr_t)words;
 	void *parameters[] = {&to};
@@ -65,13 +59,13 @@ static void launch(const uint32_t *words, uint32_t count, CUstream stream)
 	WORKS(cuLaunchKernel(increment, count / BLOCK_WORDS, 1, 1, BLOCK_WORDS, 1, 1, 0, stream, parameters, NULL));
 }
 
-static void words_fill(uint32_t *words, uint32_t count, uint32_t first)
+void words_fill(uint32_t *words, uint32_t count, uint32_t first)
 {
 	for (uint32_t i = 0; i < count; i++)
 		words[i] = first + i;
 }
 
-static void words_check(const uint32_t *words, uint32_t count, uint32_t first)
+void words_check(const uint32_t *words, uint32_t count, uint32_t first)
 {
 	for (uint32_t i = 0; i < count; i++) {
 		if (words[i] != first + i)
@@ -82,39 +76,39 @@ static void words_check(const uint32_t *words, uint32_t count, uint32_t first)
 /* Some words are written after a kernel without having been read, others are only read. */
 static void test_turns(void **state)
 {
-	uint32_t *words = allocate(BYTES);
+	uint32_t *words = mirrored_allocate(BYTES);
 
 	(void)state;
 	words_fill(words, WORDS, 7);
 	for (uint32_t turn = 1; turn <= 3; turn++) {
-		launch(words, WORDS, NULL);
+		mirrored_launch(words, WORDS, NULL);
 		WORKS(cuCtxSynchronize());
 		for (uint32_t i = 0; i < WORDS; i += 5000)
 			words[i] = i + 7 + turn;
 		assert_int_equal(words[WORDS - 1], WORDS - 1 + 7 + turn);
 	}
 	words_check(words, WORDS, 10);
-	release(words);
+	mirrored_release(words);
 }
 
 /* What nobody has written is zero. */
 static void test_zero(void **state)
 {
-	uint32_t *words = allocate(BYTES), *other = allocate(12);
+	uint32_t *words = mirrored_allocate(BYTES), *other = mirrored_allocate(12);
 
 	(void)state;
 	assert_int_equal(words[WORDS / 2], 0);
 	words[1] = 41;
 	other[2] = 5;
-	launch(words, WORDS, NULL);
+	mirrored_launch(words, WORDS, NULL);
 	WORKS(cuCtxSynchronize());
 	assert_int_equal(words[0], 1);
 	assert_int_equal(words[1], 42);
 	assert_int_equal(words[WORDS / 2], 1);
 	assert_int_equal(words[WORDS - 1], 1);
 	assert_int_equal(other[2], 5);
-	release(other);
-	release(words);
+	mirrored_release(other);
+	mirrored_release(words);
 }
 
 struct walk {
@@ -145,13 +139,13 @@ static void *walk_run(void *argument)
 
 static void test_threads(void **state)
 {
-	uint32_t *words = allocate(BYTES);
+	uint32_t *words = mirrored_allocate(BYTES);
 	struct walk walks[THREADS];
 
 	(void)state;
 	words_fill(words, WORDS, 0);
 	for (uint32_t turn = 1; turn <= 3; turn++) {
-		launch(words, WORDS, NULL);
+		mirrored_launch(words, WORDS, NULL);
 		WORKS(cuCtxSynchronize());
 		for (uint32_t i = 0; i < THREADS; i++) {
 			walks[i] = (struct walk){.words = words, .number = i, .first = turn};
@@ -163,7 +157,7 @@ static void test_threads(void **state)
 		}
 	}
 	words_check(words, WORDS, 3);
-	release(words);
+	mirrored_release(words);
 }
 
 /* Each with memory and a stream of its own, at the same time. */
@@ -177,7 +171,7 @@ static void *worker_run(void *argument)
 		uint32_t *words = walk->words, index = turn * 3001u % WORDS;
 
 		words[index] = turn;
-		launch(words, WORDS, stream);
+		mirrored_launch(words, WORDS, stream);
 		walk->wrong = cuStreamSynchronize(stream) || words[index] != turn + 1;
 	}
 	return NULL;
@@ -189,20 +183,20 @@ static void test_workers(void **state)
 
 	(void)state;
 	for (uint32_t i = 0; i < THREADS; i++) {
-		walks[i] = (struct walk){.words = allocate(BYTES)};
+		walks[i] = (struct walk){.words = mirrored_allocate(BYTES)};
 		assert_int_equal(pthread_create(&walks[i].thread, NULL, worker_run, &walks[i]), 0);
 	}
 	for (uint32_t i = 0; i < THREADS; i++) {
 		pthread_join(walks[i].thread, NULL);
 		assert_false(walks[i].wrong);
-		release(walks[i].words);
+		mirrored_release(walks[i].words);
 	}
 }
 
 /* The kernel reads the memory, and writes it, in the program's stead. */
 static void test_system_calls(void **state)
 {
-	char *bytes = (char *)allocate(BYTES), plain[PIPE_BYTES];
+	char *bytes = (char *)mirrored_allocate(BYTES), plain[PIPE_BYTES];
 	int ends[2];
 
 	(void)state;
@@ -221,13 +215,13 @@ static void test_system_calls(void **state)
 	assert_memory_equal(plain, "abb", 3);
 	close(ends[0]);
 	close(ends[1]);
-	release((uint32_t *)bytes);
+	mirrored_release((uint32_t *)bytes);
 }
 
 /* A part of a block is the copy's, the rest the program's. */
 static void test_parts(void **state)
 {
-	uint32_t *words = allocate(BYTES), *other = allocate(BYTES);
+	uint32_t *words = mirrored_allocate(BYTES), *other = mirrored_allocate(BYTES);
 	CUdeviceptr at = (uintptr_t)words;
 	CUDA_MEMCPY2D rows = {
 		.srcMemoryType = CU_MEMORYTYPE_HOST,
@@ -264,24 +258,24 @@ static void test_parts(void **state)
 			     NULL));
 	WORKS(cuCtxSynchronize());
 	assert_int_equal(other[100], 10);
-	release(words);
-	release(other);
+	mirrored_release(words);
+	mirrored_release(other);
 }
 
 static void test_prefetch(void **state)
 {
-	uint32_t *words = allocate(BYTES);
+	uint32_t *words = mirrored_allocate(BYTES);
 	CUdeviceptr at = (uintptr_t)words;
 
 	(void)state;
 	words_fill(words, WORDS, 3);
 	WORKS(cuMemPrefetchAsync(at, BYTES, 0, NULL));
 	words[2] = 5;
-	launch(words, WORDS, NULL);
+	mirrored_launch(words, WORDS, NULL);
 	WORKS(cuMemPrefetchAsync(at, BYTES, CU_DEVICE_CPU, NULL));
 	WORKS(cuCtxSynchronize());
 	words_check(words, WORDS, 4);
-	release(words);
+	mirrored_release(words);
 }
 
 static void function_run(void *data)
@@ -295,20 +289,20 @@ static void function_run(void *data)
 /* Between two kernels in a stream, which are issued before it runs. */
 static void test_host_function(void **state)
 {
-	uint32_t *words = allocate(BYTES);
+	uint32_t *words = mirrored_allocate(BYTES);
 	CUstream stream;
 
 	(void)state;
 	WORKS(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
 	words_fill(words, WORDS, 10);
-	launch(words, WORDS, stream);
+	mirrored_launch(words, WORDS, stream);
 	WORKS(cuLaunchHostFunc(stream, function_run, words));
-	launch(words, WORDS, stream);
+	mirrored_launch(words, WORDS, stream);
 	WORKS(cuStreamSynchronize(stream));
 	for (uint32_t i = 0; i < WORDS; i++)
 		assert_int_equal(words[i], i % 999 ? i + 12 : (i + 11) * 2 + 1);
 	WORKS(cuStreamDestroy_v2(stream));
-	release(words);
+	mirrored_release(words);
 }
 
 static void function_run_late(void *data)
@@ -320,7 +314,7 @@ static void function_run_late(void *data)
 /* Calls that wait for the device, and other memory, while the function is still to touch its own. */
 static void test_host_function_late(void **state)
 {
-	uint32_t *words = allocate(BYTES), *other = allocate(BYTES);
+	uint32_t *words = mirrored_allocate(BYTES), *other = mirrored_allocate(BYTES);
 	CUdeviceptr device;
 	CUstream stream;
 
@@ -329,11 +323,11 @@ static void test_host_function_late(void **state)
 	WORKS(cuMemAlloc_v2(&device, BYTES));
 	words_fill(words, WORDS, 10);
 	words_fill(other, WORDS, 20);
-	launch(words, WORDS, stream);
-	launch(other, WORDS, NULL);
+	mirrored_launch(words, WORDS, stream);
+	mirrored_launch(other, WORDS, NULL);
 	WORKS(cuStreamSynchronize(NULL));
 	WORKS(cuLaunchHostFunc(stream, function_run_late, words));
-	launch(words, WORDS, stream);
+	mirrored_launch(words, WORDS, stream);
 	other[5] = 1;
 	WORKS(cuMemcpy(device, (uintptr_t)other, BYTES));
 	WORKS(cuMemFree_v2(device));
@@ -343,13 +337,13 @@ static void test_host_function_late(void **state)
 	assert_int_equal(other[5], 1);
 	assert_int_equal(other[6], 27);
 	WORKS(cuStreamDestroy_v2(stream));
-	release(words);
-	release(other);
+	mirrored_release(words);
+	mirrored_release(other);
 }
 
 static void test_graph(void **state)
 {
-	uint32_t *words = allocate(BYTES);
+	uint32_t *words = mirrored_allocate(BYTES);
 	CUgraphExec exec;
 	CUgraph graph;
 	CUstream stream;
@@ -358,7 +352,7 @@ static void test_graph(void **state)
 	WORKS(cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING));
 	words_fill(words, WORDS, 0);
 	WORKS(cuStreamBeginCapture_v2(stream, CU_STREAM_CAPTURE_MODE_GLOBAL));
-	launch(words, WORDS, stream);
+	mirrored_launch(words, WORDS, stream);
 	WORKS(cuStreamEndCapture(stream, &graph));
 	WORKS(cuGraphInstantiateWithFlags(&exec, graph, 0));
 	for (uint32_t turn = 1; turn <= 3; turn++) {
@@ -372,13 +366,13 @@ static void test_graph(void **state)
 	WORKS(cuGraphExecDestroy(exec));
 	WORKS(cuGraphDestroy(graph));
 	WORKS(cuStreamDestroy_v2(stream));
-	release(words);
+	mirrored_release(words);
 }
 
 /* While another stream is at work, which ends only when the test has looked at its memory. */
 static void test_attached(void **state)
 {
-	uint32_t *words = allocate(BYTES), *host = allocate(BYTES);
+	uint32_t *words = mirrored_allocate(BYTES), *host = mirrored_allocate(BYTES);
 	CUstream streams[2], third;
 	CUdeviceptr word;
 
@@ -388,13 +382,13 @@ static void test_attached(void **state)
 	WORKS(cuStreamCreate(&third, CU_STREAM_NON_BLOCKING));
 	WORKS(cuMemAlloc_v2(&word, 4));
 	WORKS(cuMemsetD32_v2(word, 0, 1));
-	launch(host, WORDS, NULL);
+	mirrored_launch(host, WORDS, NULL);
 	WORKS(cuStreamAttachMemAsync(streams[0], (uintptr_t)words, 0, CU_MEM_ATTACH_SINGLE));
 	WORKS(cuStreamAttachMemAsync(streams[0], (uintptr_t)host, 0, CU_MEM_ATTACH_HOST));
 	WORKS(cuCtxSynchronize());
 	words_fill(words, WORDS, 1);
 	WORKS(cuStreamWaitValue32_v2(streams[1], word, 1, CU_STREAM_WAIT_VALUE_EQ));
-	launch(words, WORDS, streams[0]);
+	mirrored_launch(words, WORDS, streams[0]);
 	WORKS(cuStreamSynchronize(streams[0]));
 	words_check(words, WORDS, 2);
 	assert_int_equal(host[WORDS - 1], 1);
@@ -403,7 +397,7 @@ static void test_attached(void **state)
 	WORKS(cuCtxSynchronize());
 	WORKS(cuStreamAttachMemAsync(NULL, (uintptr_t)host, 0, CU_MEM_ATTACH_GLOBAL));
 	host[0] = 8;
-	launch(host, WORDS, NULL);
+	mirrored_launch(host, WORDS, NULL);
 	WORKS(cuCtxSynchronize());
 	assert_int_equal(host[0], 9);
 	assert_int_equal(host[1], 2);
@@ -411,8 +405,8 @@ static void test_attached(void **state)
 		WORKS(cuStreamDestroy_v2(streams[i]));
 	WORKS(cuStreamDestroy_v2(third));
 	WORKS(cuMemFree_v2(word));
-	release(words);
-	release(host);
+	mirrored_release(words);
+	mirrored_release(host);
 }
 
 static bool is_shared(void)
@@ -433,9 +427,9 @@ static void test_fork(void **state)
 	(void)state;
 	if (is_shared())
 		skip();
-	words = allocate(BYTES);
+	words = mirrored_allocate(BYTES);
 	words_fill(words, WORDS, 5);
-	launch(words, WORDS, NULL);
+	mirrored_launch(words, WORDS, NULL);
 	WORKS(cuCtxSynchronize());
 	assert_int_equal(words[3], 9);
 	child = fork();
@@ -451,10 +445,10 @@ static void test_fork(void **state)
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_int_equal(status, 0);
 	words_check(words, WORDS, 6);
-	launch(words, WORDS, NULL);
+	mirrored_launch(words, WORDS, NULL);
 	WORKS(cuCtxSynchronize());
 	words_check(words, WORDS, 7);
-	release(words);
+	mirrored_release(words);
 }
 
 /* Its end takes the memory with it. */
@@ -466,7 +460,7 @@ static void test_context(void **state)
 
 	(void)state;
 	WORKS(cuCtxCreate_v2(&other, 0, 0));
-	words = allocate(BYTES);
+	words = mirrored_allocate(BYTES);
 	words_fill(words, WORDS, 0);
 	WORKS(cuMemPrefetchAsync((uintptr_t)words, BYTES, 0, NULL));
 	assert_int_equal(words[5], 5);
@@ -483,18 +477,18 @@ static void test_context(void **state)
 /* More than the channel has room for at a time, and touches that follow each other. */
 static void test_large(void **state)
 {
-	uint32_t *words = allocate(LARGE);
+	uint32_t *words = mirrored_allocate(LARGE);
 
 	(void)state;
 	words_fill(words, LARGE / 4, 1);
-	launch(words, LARGE / 4, NULL);
+	mirrored_launch(words, LARGE / 4, NULL);
 	WORKS(cuCtxSynchronize());
 	words_check(words, LARGE / 4, 2);
 	words[LARGE / 4 - 1] = 0;
 	WORKS(cuMemcpy((uintptr_t)words, (uintptr_t)words + LARGE / 2, LARGE / 2));
 	assert_int_equal(words[0], 2 + LARGE / 8);
 	assert_int_equal(words[LARGE / 8 - 1], 0);
-	release(words);
+	mirrored_release(words);
 }
 
 /* Many in a page, or next to each other. */
@@ -504,15 +498,15 @@ static void test_small(void **state)
 
 	(void)state;
 	for (uint32_t i = 0; i < 200; i++) {
-		words[i] = allocate(BLOCK_WORDS * 4);
+		words[i] = mirrored_allocate(BLOCK_WORDS * 4);
 		words[i][1] = i;
 	}
 	for (uint32_t i = 0; i < 200; i += 2)
-		launch(words[i], BLOCK_WORDS, NULL);
+		mirrored_launch(words[i], BLOCK_WORDS, NULL);
 	WORKS(cuCtxSynchronize());
 	for (uint32_t i = 0; i < 200; i++) {
 		assert_int_equal(words[i][1], i + !(i % 2));
-		release(words[i]);
+		mirrored_release(words[i]);
 	}
 }
 
@@ -527,7 +521,7 @@ static int sparse(void)
 	words = (uint32_t *)(uintptr_t)address;
 	words[0] = 1;
 	words[SPARSE / 8] = 2;
-	launch(words, SPARSE / 4, NULL);
+	mirrored_launch(words, SPARSE / 4, NULL);
 	return cuCtxSynchronize() || words[0] != 2 || words[SPARSE / 8] != 3 || words[SPARSE / 4 - 1] != 1 ||
 	       cuMemFree_v2(address);
 }
@@ -543,7 +537,7 @@ static int lost(void)
 		return 1;
 	words = (uint32_t *)(uintptr_t)address;
 	words[0] = 1;
-	launch(words, WORDS, NULL);
+	mirrored_launch(words, WORDS, NULL);
 	if (cuCtxSynchronize() || words[0] != 2 || puts("ready") < 0 || fflush(stdout) || read(0, &end, 1) < 0)
 		return 1;
 	/* Still here; the next is not. */
@@ -553,13 +547,16 @@ static int lost(void)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_turns),	      cmocka_unit_test(test_zero),
-		cmocka_unit_test(test_threads),	      cmocka_unit_test(test_workers),
-		cmocka_unit_test(test_parts),	      cmocka_unit_test(test_prefetch),
-		cmocka_unit_test(test_graph),	      cmocka_unit_test(test_attached),
-		cmocka_unit_test(test_host_function), cmocka_unit_test(test_host_function_late),
-		cmocka_unit_test(test_fork),	      cmocka_unit_test(test_context),
-		cmocka_unit_test(test_small),	      cmocka_unit_test(test_large),
+		cmocka_unit_test(test_turns),	       cmocka_unit_test(test_zero),
+		cmocka_unit_test(test_threads),	       cmocka_unit_test(test_workers),
+		cmocka_unit_test(test_parts),	       cmocka_unit_test(test_prefetch),
+		cmocka_unit_test(test_graph),	       cmocka_unit_test(test_attached),
+		cmocka_unit_test(test_host_function),  cmocka_unit_test(test_host_function_late),
+		cmocka_unit_test(test_fork),	       cmocka_unit_test(test_context),
+		cmocka_unit_test(test_small),	       cmocka_unit_test(test_large),
+		cmocka_unit_test(test_held_touch),     cmocka_unit_test(test_function_meanwhile),
+		cmocka_unit_test(test_held_copies),    cmocka_unit_test(test_waited_for),
+		cmocka_unit_test(test_prefetch_other),
 	};
 	const struct CMUnitTest system_calls[] = {cmocka_unit_test(test_system_calls)};
 	int failed;
