@@ -323,6 +323,8 @@ static CUresult use_prepare(const struct mirror_use *use)
 		return result;
 	launches++;
 	mirror_work_note(&common_work, use->context, use->stream);
+	if (use->is_any_stream)
+		mirror_work_spread(&common_work);
 	return CUDA_SUCCESS;
 }
 
