@@ -526,9 +526,9 @@ static CUresult touch_serve(struct mirror *mirror, const struct fault *fault)
 	if (mirror->blocks[block] == MIRROR_AWAY)
 		return away_serve(mirror, block, fault->is_write);
 	/* Another thread's touch has brought it; unless the program has thrown it away itself. */
-	if (!fault->is_of_protection)
+	if (!fault->is_of_protection && mirror->blocks[block] != MIRROR_LOST)
 		faults_fill_zero(page, PAGE_BYTES);
-	if (fault->is_write)
+	if (fault->is_write && mirror->blocks[block] != MIRROR_LOST)
 		mirror_block_give(mirror, block);
 	else
 		faults_wake(page, PAGE_BYTES);
