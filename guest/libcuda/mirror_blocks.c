@@ -204,6 +204,15 @@ CUresult mirror_blocks_bring(struct mirror *mirror, size_t first, size_t count, 
 	return result;
 }
 
+size_t mirror_blocks_count_away(const struct mirror *mirror, size_t first, size_t end, size_t most)
+{
+	size_t count = 0;
+
+	while (count < most && first + count < end && mirror->blocks[first + count] == MIRROR_AWAY)
+		count++;
+	return count;
+}
+
 void mirror_block_give(struct mirror *mirror, size_t block)
 {
 	mirror->blocks[block] = MIRROR_HERE;

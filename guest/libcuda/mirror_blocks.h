@@ -62,6 +62,9 @@ CUresult mirror_blocks_drop(struct mirror *mirror, size_t first, size_t end);
 #define MIRROR_BLOCKS_AT_ONCE 64u
 CUresult mirror_blocks_bring(struct mirror *mirror, size_t first, size_t count, size_t writable_count);
 
+/* As many blocks from the first on are away, at most so many. */
+size_t mirror_blocks_count_away(const struct mirror *mirror, size_t first, size_t end, size_t most);
+
 /* Lets the program write to a block that is here. */
 void mirror_block_give(struct mirror *mirror, size_t block);
 
