@@ -10,9 +10,9 @@
 #include "capture.h"
 #include "faults.h"
 #include "host_calls.h"
-#include "host_function.h"
 #include "mirror_blocks.h"
 #include "mirror_faults.h"
+#include "mirror_set.h"
 #include "mirror_streams.h"
 #include "mirror_table.h"
 #include "mirror_work.h"
@@ -24,18 +24,9 @@
 /* Managed memory of a program that is brought at once, where system calls cannot wait for it. */
 #define EAGER_BYTES_MAX (1u << 20)
 
-/* How often a touch waits for the device while others may give it work. The last time they may not. */
-#define TOUCH_WAITS_MAX 3u
-
 uint32_t mirror_count;
 
-/* Taken before any lock of the channel, and by the thread that serves touches. */
-static pthread_mutex_t mirrors_mutex = PTHREAD_MUTEX_INITIALIZER;
-
-static struct mirror_table table;
-static struct mirror *present;	       /* those with pages here; next_present */
-static struct mirror_work common_work; /* of all that is attached to all streams */
-static uint64_t launches;	       /* that may have touched everything */
+struct mirror_set mirrors = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 bool mirror_is_supported(void)
 {
@@ -62,13 +53,13 @@ static CUresult pages_allocate(uint32_t context, uint64_t bytes, uint64_t *ret_a
 	return result;
 }
 
-static void present_note(struct mirror *mirror)
+void mirror_note_present(struct mirror *mirror)
 {
 	if (mirror->is_listed || !mirror->present_count)
 		return;
 	mirror->is_listed = true;
-	mirror->next_present = present;
-	present = mirror;
+	mirror->next_present = mirrors.present;
+	mirrors.present = mirror;
 }
 
 /* The device's side has been allocated. */
@@ -86,19 +77,19 @@ static CUresult mirror_make(struct mirror_stream *stream, uint64_t allocation, u
 	mirror->allocation = allocation;
 	mirror->bytes = bytes;
 	mirror->block_count = block_count;
-	mirror->awaited = launches;
+	mirror->awaited = mirrors.launches;
 	mirror->stream = stream;
 	memory = address_space_take(mirror->address, bytes);
 	if (!memory) {
 		result = CUDA_ERROR_OUT_OF_MEMORY;
 		goto failed;
 	}
-	result = mirror_table_add(&table, mirror);
+	result = mirror_table_add(&mirrors.table, mirror);
 	if (result)
 		goto failed_memory;
 	memset(mirror->blocks, MIRROR_HERE, block_count);
 	mirror->present_count = block_count;
-	present_note(mirror);
+	mirror_note_present(mirror);
 	__atomic_add_fetch(&mirror_count, 1, __ATOMIC_ACQ_REL);
 	*ret_mirror = mirror;
 	return CUDA_SUCCESS;
@@ -116,9 +107,9 @@ static CUresult zeros_fill(uint32_t context, uint64_t allocation, uint64_t bytes
 	struct mirror_stream *stream;
 	CUresult result;
 
-	pthread_mutex_lock(&mirrors_mutex);
+	pthread_mutex_lock(&mirrors.mutex);
 	result = mirror_streams_find(context, &stream);
-	pthread_mutex_unlock(&mirrors_mutex);
+	pthread_mutex_unlock(&mirrors.mutex);
 	if (!result)
 		result = host_cuMemsetD8Async(context, page_round(allocation), 0, bytes, stream->id);
 	return result ? result : mirror_stream_await(context, stream->id);
@@ -139,7 +130,7 @@ CUresult mirror_allocate(uint32_t context, size_t bytes, unsigned int attachment
 	result = zeros_fill(context, allocation, whole);
 	if (result)
 		goto failed;
-	pthread_mutex_lock(&mirrors_mutex);
+	pthread_mutex_lock(&mirrors.mutex);
 	result = mirror_streams_find(context, &stream);
 	if (!result)
 		result = mirror_make(stream, allocation, whole, &mirror);
@@ -147,7 +138,7 @@ CUresult mirror_allocate(uint32_t context, size_t bytes, unsigned int attachment
 		mirror->attachment = attachment;
 		*ret_address = mirror->address;
 	}
-	pthread_mutex_unlock(&mirrors_mutex);
+	pthread_mutex_unlock(&mirrors.mutex);
 failed:
 	if (result)
 		(void)host_cuMemFree_v2(context, allocation);
@@ -156,7 +147,7 @@ failed:
 
 static void present_remove(struct mirror *mirror)
 {
-	struct mirror **place = &present;
+	struct mirror **place = &mirrors.present;
 
 	while (*place && *place != mirror)
 		place = &(*place)->next_present;
@@ -169,7 +160,7 @@ static void present_remove(struct mirror *mirror)
 static void mirror_end(struct mirror *mirror)
 {
 	present_remove(mirror);
-	mirror_table_remove(&table, mirror);
+	mirror_table_remove(&mirrors.table, mirror);
 	__atomic_sub_fetch(&mirror_count, 1, __ATOMIC_ACQ_REL);
 	address_space_give_back(mirror->address, mirror->bytes);
 	faults_wake((void *)(uintptr_t)mirror->address, mirror->bytes);
@@ -182,42 +173,42 @@ CUresult mirror_free(uint64_t address)
 	uint32_t context = 0;
 	struct mirror *mirror;
 
-	pthread_mutex_lock(&mirrors_mutex);
-	mirror = mirror_table_find(&table, address);
+	pthread_mutex_lock(&mirrors.mutex);
+	mirror = mirror_table_find(&mirrors.table, address);
 	if (mirror) {
 		allocation = mirror->allocation;
 		context = mirror->stream->context;
 		mirror_end(mirror);
 	}
-	pthread_mutex_unlock(&mirrors_mutex);
+	pthread_mutex_unlock(&mirrors.mutex);
 	return mirror ? host_cuMemFree_v2(context, allocation) : CUDA_ERROR_INVALID_VALUE;
 }
 
 void mirror_forget_context(uint32_t context)
 {
-	pthread_mutex_lock(&mirrors_mutex);
-	for (size_t i = table.count; i-- > 0;) {
-		if (table.mirrors[i]->stream->context == context)
-			mirror_end(table.mirrors[i]);
+	pthread_mutex_lock(&mirrors.mutex);
+	for (size_t i = mirrors.table.count; i-- > 0;) {
+		if (mirrors.table.mirrors[i]->stream->context == context)
+			mirror_end(mirrors.table.mirrors[i]);
 	}
 	mirror_streams_forget(context);
-	pthread_mutex_unlock(&mirrors_mutex);
+	pthread_mutex_unlock(&mirrors.mutex);
 }
 
-static bool is_common(const struct mirror *mirror)
+bool mirror_is_common(const struct mirror *mirror)
 {
 	return mirror->attachment == CU_MEM_ATTACH_GLOBAL ||
 	       (mirror->attachment == CU_MEM_ATTACH_SINGLE && !mirror->attached_stream);
 }
 
-/* What the device was given to do with it. */
-static struct mirror_work *work_of(struct mirror *mirror)
+struct mirror_work *mirror_work_of(struct mirror *mirror)
 {
-	struct mirror_work *work = is_common(mirror) ? &common_work : &mirror->work;
+	struct mirror_work *work = mirror_is_common(mirror) ? &mirrors.common_work : &mirror->work;
 
-	if (work == &mirror->work && mirror->attachment == CU_MEM_ATTACH_SINGLE && mirror->awaited != launches) {
+	if (work == &mirror->work && mirror->attachment == CU_MEM_ATTACH_SINGLE &&
+	    mirror->awaited != mirrors.launches) {
 		mirror_work_note(work, mirror->stream->context, mirror->attached_stream);
-		mirror->awaited = launches;
+		mirror->awaited = mirrors.launches;
 	}
 	return work;
 }
@@ -226,14 +217,14 @@ void mirror_attach(uint64_t address, unsigned int attachment, uint32_t context, 
 {
 	struct mirror *mirror;
 
-	pthread_mutex_lock(&mirrors_mutex);
-	mirror = mirror_table_find(&table, address);
+	pthread_mutex_lock(&mirrors.mutex);
+	mirror = mirror_table_find(&mirrors.table, address);
 	if (mirror) {
 		mirror->attachment = attachment;
 		mirror->attached_stream = attachment == CU_MEM_ATTACH_SINGLE ? stream : 0;
 		mirror_work_note(&mirror->work, context, stream);
 	}
-	pthread_mutex_unlock(&mirrors_mutex);
+	pthread_mutex_unlock(&mirrors.mutex);
 }
 
 /* Blocks that the span is in. */
@@ -256,7 +247,7 @@ static bool is_reached(const struct mirror *mirror, const struct mirror_use *use
 {
 	if (mirror->attachment == CU_MEM_ATTACH_HOST)
 		return false;
-	return is_common(mirror) || use->is_any_stream || mirror->attached_stream == use->stream;
+	return mirror_is_common(mirror) || use->is_any_stream || mirror->attached_stream == use->stream;
 }
 
 static CUresult span_up(struct mirror *mirror, size_t first, size_t end)
@@ -270,13 +261,13 @@ static CUresult everything_leave(const struct mirror_use *use)
 {
 	CUresult result = CUDA_SUCCESS;
 
-	for (struct mirror *mirror = present; mirror && !result; mirror = mirror->next_present) {
+	for (struct mirror *mirror = mirrors.present; mirror && !result; mirror = mirror->next_present) {
 		if (is_reached(mirror, use))
 			result = span_up(mirror, 0, mirror->block_count);
 	}
 	if (!result)
 		result = mirror_streams_await();
-	for (struct mirror **place = &present; *place && !result;) {
+	for (struct mirror **place = &mirrors.present; *place && !result;) {
 		struct mirror *mirror = *place;
 
 		if (is_reached(mirror, use))
@@ -293,7 +284,7 @@ static CUresult everything_leave(const struct mirror_use *use)
 
 static CUresult span_leave(const struct mirror_span *span, const struct mirror_use *use)
 {
-	struct mirror *mirror = mirror_table_find(&table, span->address);
+	struct mirror *mirror = mirror_table_find(&mirrors.table, span->address);
 	size_t first, end;
 	CUresult result;
 
@@ -306,7 +297,7 @@ static CUresult span_leave(const struct mirror_span *span, const struct mirror_u
 		result = mirror_streams_await();
 	if (result)
 		return result;
-	mirror_work_note(is_common(mirror) ? &common_work : &mirror->work, use->context, use->stream);
+	mirror_work_note(mirror_is_common(mirror) ? &mirrors.common_work : &mirror->work, use->context, use->stream);
 	return span->is_written ? mirror_blocks_drop(mirror, first, end) : CUDA_SUCCESS;
 }
 
@@ -321,8 +312,10 @@ static CUresult use_prepare(const struct mirror_use *use)
 	result = everything_leave(use);
 	if (result || !use->context)
 		return result;
-	launches++;
-	mirror_work_note(&common_work, use->context, use->stream);
+	mirrors.launches++;
+	mirror_work_note(&mirrors.common_work, use->context, use->stream);
+	if (use->is_any_stream)
+		mirror_work_spread(&mirrors.common_work);
 	return CUDA_SUCCESS;
 }
 
@@ -330,16 +323,16 @@ CUresult mirror_use_begin(const struct mirror_use *use)
 {
 	CUresult result;
 
-	pthread_mutex_lock(&mirrors_mutex);
+	pthread_mutex_lock(&mirrors.mutex);
 	result = use_prepare(use);
 	if (result)
-		pthread_mutex_unlock(&mirrors_mutex);
+		pthread_mutex_unlock(&mirrors.mutex);
 	return result;
 }
 
 void mirror_use_end(void)
 {
-	pthread_mutex_unlock(&mirrors_mutex);
+	pthread_mutex_unlock(&mirrors.mutex);
 }
 
 void mirror_function_end(void)
@@ -351,28 +344,18 @@ void mirror_function_end(void)
 		mirror_use_end();
 }
 
-/* Blocks from the first on that are away, at most so many. */
-static size_t away_count(const struct mirror *mirror, size_t first, size_t end, size_t most)
-{
-	size_t count = 0;
-
-	while (count < most && first + count < end && mirror->blocks[first + count] == MIRROR_AWAY)
-		count++;
-	return count;
-}
-
 static CUresult span_bring(struct mirror *mirror, size_t first, size_t end, bool is_writable)
 {
 	CUresult result = CUDA_SUCCESS;
 
 	while (first < end && !result) {
-		size_t count = away_count(mirror, first, end, MIRROR_BLOCKS_AT_ONCE);
+		size_t count = mirror_blocks_count_away(mirror, first, end, MIRROR_BLOCKS_AT_ONCE);
 
 		if (count)
 			result = mirror_blocks_bring(mirror, first, count, is_writable ? count : 0);
 		first += count ? count : 1;
 	}
-	present_note(mirror);
+	mirror_note_present(mirror);
 	return result;
 }
 
@@ -381,13 +364,13 @@ static CUresult prefetch_up(uint64_t address, size_t bytes)
 	struct mirror *mirror;
 	CUresult result = CUDA_SUCCESS;
 
-	pthread_mutex_lock(&mirrors_mutex);
-	mirror = mirror_table_find(&table, address);
+	pthread_mutex_lock(&mirrors.mutex);
+	mirror = mirror_table_find(&mirrors.table, address);
 	if (mirror)
 		result = span_up(mirror, block_first(mirror, address), block_end(mirror, address, bytes));
 	if (mirror && !result)
 		result = mirror_streams_await();
-	pthread_mutex_unlock(&mirrors_mutex);
+	pthread_mutex_unlock(&mirrors.mutex);
 	return result;
 }
 
@@ -397,8 +380,9 @@ static CUresult prefetch_up(uint64_t address, size_t bytes)
  */
 static struct mirror *prefetched_find(uint64_t address, uint32_t context, uint32_t stream)
 {
-	struct mirror *mirror = mirror_table_find(&table, address);
-	bool is_done = mirror && mirror->is_watched && mirror_work_is_done(work_of(mirror), context, stream, false);
+	struct mirror *mirror = mirror_table_find(&mirrors.table, address);
+	bool is_done =
+		mirror && mirror->is_watched && mirror_work_is_done(mirror_work_of(mirror), context, stream, false);
 
 	return is_done ? mirror : NULL;
 }
@@ -410,18 +394,18 @@ static CUresult prefetch_down(uint64_t address, size_t bytes, uint32_t context, 
 	uint64_t works;
 	CUresult result;
 
-	pthread_mutex_lock(&mirrors_mutex);
+	pthread_mutex_lock(&mirrors.mutex);
 	mirror = prefetched_find(address, context, stream);
 	works = mirror_works_noted;
-	pthread_mutex_unlock(&mirrors_mutex);
+	pthread_mutex_unlock(&mirrors.mutex);
 	result = mirror ? mirror_stream_await(context, stream) : CUDA_SUCCESS;
 	if (result || !mirror)
 		return result;
-	pthread_mutex_lock(&mirrors_mutex);
+	pthread_mutex_lock(&mirrors.mutex);
 	mirror = works == mirror_works_noted ? prefetched_find(address, context, stream) : NULL;
 	if (mirror)
 		result = span_bring(mirror, block_first(mirror, address), block_end(mirror, address, bytes), false);
-	pthread_mutex_unlock(&mirrors_mutex);
+	pthread_mutex_unlock(&mirrors.mutex);
 	return result;
 }
 
@@ -437,9 +421,9 @@ uint64_t mirror_works(void)
 	uint64_t count;
 
 	/* What has been noted has been posted, too, when the lock is free. */
-	pthread_mutex_lock(&mirrors_mutex);
+	pthread_mutex_lock(&mirrors.mutex);
 	count = mirror_works_noted;
-	pthread_mutex_unlock(&mirrors_mutex);
+	pthread_mutex_unlock(&mirrors.mutex);
 	return count;
 }
 
@@ -447,8 +431,8 @@ static bool is_little(void)
 {
 	uint64_t bytes = 0;
 
-	for (size_t i = 0; i < table.count && bytes <= EAGER_BYTES_MAX; i++)
-		bytes += table.mirrors[i]->bytes;
+	for (size_t i = 0; i < mirrors.table.count && bytes <= EAGER_BYTES_MAX; i++)
+		bytes += mirrors.table.mirrors[i]->bytes;
 	return bytes <= EAGER_BYTES_MAX;
 }
 
@@ -459,146 +443,32 @@ static void eager_bring(void)
 
 	if (faults_reach_kernel() || __atomic_load_n(&captures_open, __ATOMIC_ACQUIRE) || !is_little())
 		return;
-	for (size_t i = 0; i < table.count && !result; i++) {
-		if (table.mirrors[i]->is_watched && is_common(table.mirrors[i]))
-			result = span_bring(table.mirrors[i], 0, table.mirrors[i]->block_count, true);
+	for (size_t i = 0; i < mirrors.table.count && !result; i++) {
+		if (mirrors.table.mirrors[i]->is_watched && mirror_is_common(mirrors.table.mirrors[i]))
+			result = span_bring(mirrors.table.mirrors[i], 0, mirrors.table.mirrors[i]->block_count, true);
 	}
 }
 
 /* Of one that is not attached to all streams. */
 static void attached_note_done(struct mirror *mirror, uint32_t context, uint32_t stream, bool is_context)
 {
-	if (is_common(mirror))
+	if (mirror_is_common(mirror))
 		return;
-	if (mirror_work_is_done(work_of(mirror), context, stream, is_context))
+	if (mirror_work_is_done(mirror_work_of(mirror), context, stream, is_context))
 		mirror->work.is_pending = false;
 }
 
 void mirror_synchronized(uint32_t context, uint32_t stream, bool is_context, uint64_t works_before)
 {
-	pthread_mutex_lock(&mirrors_mutex);
+	pthread_mutex_lock(&mirrors.mutex);
 	if (mirror_works_noted == works_before) {
 		/* Or a touch would wait again, and for what is posted until then. */
-		for (size_t i = 0; i < table.count; i++)
-			attached_note_done(table.mirrors[i], context, stream, is_context);
-		if (mirror_work_is_done(&common_work, context, stream, is_context)) {
-			common_work.is_pending = false;
+		for (size_t i = 0; i < mirrors.table.count; i++)
+			attached_note_done(mirrors.table.mirrors[i], context, stream, is_context);
+		if (mirror_work_is_done(&mirrors.common_work, context, stream, is_context)) {
+			mirrors.common_work.is_pending = false;
 			eager_bring();
 		}
 	}
-	pthread_mutex_unlock(&mirrors_mutex);
-}
-
-/* How many blocks to bring for a touch: of those that come one after the other ever more. */
-static size_t ahead_decide(struct mirror *mirror, size_t block)
-{
-	size_t wanted = mirror->ahead_count && block == mirror->ahead_block ? 2 * mirror->ahead_count : 1;
-	size_t count = away_count(mirror, block, mirror->block_count,
-				  wanted < MIRROR_BLOCKS_AT_ONCE ? wanted : MIRROR_BLOCKS_AT_ONCE);
-
-	mirror->ahead_block = block + count;
-	mirror->ahead_count = count;
-	return count;
-}
-
-static size_t touched_block(const struct mirror *mirror, const struct fault *fault)
-{
-	return (fault->address - mirror->address) / MIRROR_BLOCK_BYTES;
-}
-
-static CUresult away_serve(struct mirror *mirror, size_t block, bool is_write)
-{
-	CUresult result;
-
-	result = mirror_blocks_bring(mirror, block, ahead_decide(mirror, block), is_write);
-	present_note(mirror);
-	return result;
-}
-
-/* With the mutex. */
-static CUresult touch_serve(struct mirror *mirror, const struct fault *fault)
-{
-	void *page = (void *)(uintptr_t)fault->address;
-	size_t block = touched_block(mirror, fault);
-
-	if (mirror->blocks[block] == MIRROR_AWAY)
-		return away_serve(mirror, block, fault->is_write);
-	/* Another thread's touch has brought it; unless the program has thrown it away itself. */
-	if (!fault->is_of_protection)
-		faults_fill_zero(page, PAGE_BYTES);
-	if (fault->is_write)
-		mirror_block_give(mirror, block);
-	else
-		faults_wake(page, PAGE_BYTES);
-	return CUDA_SUCCESS;
-}
-
-/*
- * The program has waited for the device before it touches the memory; where it has not, or where the work was posted
- * while another thread touched, that is waited for here. Not while a function of the program may be the one that
- * touches, which the device waits for, and not in the middle of a capture, which that would end.
- */
-static bool touch_waits(struct mirror *mirror, const struct fault *fault)
-{
-	if (host_functions_expected() || __atomic_load_n(&captures_open, __ATOMIC_ACQUIRE))
-		return false;
-	switch (mirror->blocks[touched_block(mirror, fault)]) {
-	case MIRROR_AWAY:
-		return work_of(mirror)->is_pending;
-	case MIRROR_BOTH:
-		/* The device may still read what it has. */
-		return fault->is_write && work_of(mirror)->is_pending;
-	default:
-		return false;
-	}
-}
-
-/*
- * With the mutex, which others have meanwhile unless it is held: they may give the device more to do, or what it waits
- * for. What the address has then, if it is mirrored still.
- */
-static struct mirror *touch_await(struct mirror *mirror, const struct fault *fault, bool is_held)
-{
-	const struct mirror_work work = *work_of(mirror);
-	uint64_t works = mirror_works_noted;
-	bool is_done;
-
-	if (!is_held)
-		pthread_mutex_unlock(&mirrors_mutex);
-	is_done = mirror_work_await(&work);
-	if (!is_held)
-		pthread_mutex_lock(&mirrors_mutex);
-	mirror = mirror_table_find(&table, fault->address);
-	if (mirror && is_done && mirror_works_noted == works)
-		work_of(mirror)->is_pending = false;
-	return mirror;
-}
-
-CUresult mirror_touch_serve(const struct fault *fault)
-{
-	struct mirror *mirror;
-	CUresult result = CUDA_SUCCESS;
-
-	pthread_mutex_lock(&mirrors_mutex);
-	mirror = mirror_table_find(&table, fault->address);
-	/* Threads that give the device ever more to do are held up in the end. */
-	for (unsigned int i = 1; i <= TOUCH_WAITS_MAX && mirror && touch_waits(mirror, fault); i++)
-		mirror = touch_await(mirror, fault, i == TOUCH_WAITS_MAX);
-	if (mirror)
-		result = touch_serve(mirror, fault);
-	else
-		faults_wake((void *)(uintptr_t)fault->address, PAGE_BYTES);
-	pthread_mutex_unlock(&mirrors_mutex);
-	return result;
-}
-
-void mirror_touch_refuse(const struct fault *fault)
-{
-	struct mirror *mirror;
-
-	pthread_mutex_lock(&mirrors_mutex);
-	mirror = mirror_table_find(&table, fault->address);
-	if (mirror)
-		mirror_block_lose(mirror, touched_block(mirror, fault));
-	pthread_mutex_unlock(&mirrors_mutex);
+	pthread_mutex_unlock(&mirrors.mutex);
 }

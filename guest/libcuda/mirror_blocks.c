@@ -2,6 +2,7 @@
 #include "mirror_blocks.h"
 
 #include <fcntl.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -170,23 +171,46 @@ static uint8_t *room_get(void)
 	return room;
 }
 
+/* They count only when all pages are there: what has none would be read as zeros. */
+static CUresult run_fill(struct mirror *mirror, size_t first, size_t end, const uint8_t *from, enum mirror_block state)
+{
+	uint8_t *memory = block_address(mirror, first);
+	size_t bytes;
+
+	if (first == end)
+		return CUDA_SUCCESS;
+	bytes = span_bytes(mirror, first, end);
+	if (!faults_fill(memory, from, bytes, state == MIRROR_HERE)) {
+		(void)pages_drop(memory, bytes);
+		return CUDA_ERROR_OPERATING_SYSTEM;
+	}
+	memset(mirror->blocks + first, state, end - first);
+	mirror->present_count += end - first;
+	return CUDA_SUCCESS;
+}
+
 CUresult mirror_blocks_bring(struct mirror *mirror, size_t first, size_t count, size_t writable_count)
 {
-	uint8_t *room = room_get(), *memory = block_address(mirror, first);
-	size_t writable = writable_count ? span_bytes(mirror, first, first + writable_count) : 0;
+	uint8_t *room = room_get();
 	struct transfer transfer = transfer_of(mirror, first, first + count, room);
+	size_t middle = first + writable_count;
 	CUresult result = room ? transfer_down_own(&transfer) : CUDA_ERROR_OUT_OF_MEMORY;
 
-	if (result)
-		return result;
-	for (size_t i = 0; i < count; i++)
-		mirror->blocks[first + i] = i < writable_count ? MIRROR_HERE : MIRROR_BOTH;
-	mirror->present_count += count;
-	if ((writable && !faults_fill(memory, room, writable, true)) ||
-	    (writable < transfer.width &&
-	     !faults_fill(memory + writable, room + writable, transfer.width - writable, false)))
-		return CUDA_ERROR_OPERATING_SYSTEM;
-	return CUDA_SUCCESS;
+	if (!result)
+		result = run_fill(mirror, first, middle, room, MIRROR_HERE);
+	if (!result)
+		result = run_fill(mirror, middle, first + count, room + writable_count * MIRROR_BLOCK_BYTES,
+				  MIRROR_BOTH);
+	return result;
+}
+
+size_t mirror_blocks_count_away(const struct mirror *mirror, size_t first, size_t end, size_t most)
+{
+	size_t count = 0;
+
+	while (count < most && first + count < end && mirror->blocks[first + count] == MIRROR_AWAY)
+		count++;
+	return count;
 }
 
 void mirror_block_give(struct mirror *mirror, size_t block)
@@ -199,6 +223,8 @@ void mirror_block_lose(struct mirror *mirror, size_t block)
 {
 	size_t bytes = mirror_block_bytes(mirror, block);
 
-	(void)mprotect(block_address(mirror, block), bytes, PROT_NONE);
+	/* Unless it has come after all, for another thread. */
+	if (mirror->blocks[block] == MIRROR_AWAY && mprotect(block_address(mirror, block), bytes, PROT_NONE) == 0)
+		mirror->blocks[block] = MIRROR_LOST;
 	faults_wake(block_address(mirror, block), bytes);
 }

@@ -23,6 +23,7 @@ enum mirror_block {
 	MIRROR_AWAY = 0, /* the device's bytes count, and there are no pages here */
 	MIRROR_BOTH,	 /* the same bytes on both sides; a write here is caught */
 	MIRROR_HERE,	 /* the bytes here count */
+	MIRROR_LOST,	 /* could not be brought: the device's count, and who touches it dies of it */
 };
 
 struct mirror {
@@ -37,7 +38,7 @@ struct mirror {
 	uint32_t attached_stream; /* of CU_MEM_ATTACH_SINGLE */
 	struct mirror_work work;  /* unless it is attached to all streams: those have theirs together */
 	uint64_t awaited;	  /* as many launches there were when the attached stream was waited for */
-	size_t present_count;	  /* blocks that are not away */
+	size_t present_count;	  /* blocks that are here or on both sides */
 	size_t ahead_block;	  /* where touches one after the other would come next */
 	size_t ahead_count;	  /* and as many blocks were brought last */
 	size_t block_count;
@@ -61,10 +62,13 @@ CUresult mirror_blocks_drop(struct mirror *mirror, size_t first, size_t end);
 #define MIRROR_BLOCKS_AT_ONCE 64u
 CUresult mirror_blocks_bring(struct mirror *mirror, size_t first, size_t count, size_t writable_count);
 
+/* As many blocks from the first on are away, at most so many. */
+size_t mirror_blocks_count_away(const struct mirror *mirror, size_t first, size_t end, size_t most);
+
 /* Lets the program write to a block that is here. */
 void mirror_block_give(struct mirror *mirror, size_t block);
 
-/* The block cannot be brought any more: who touches it dies of it. */
+/* One that is away cannot be brought: who touches it dies of it. */
 void mirror_block_lose(struct mirror *mirror, size_t block);
 
 /* As much as a block has: the last one may be shorter. */

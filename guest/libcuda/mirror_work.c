@@ -24,6 +24,12 @@ void mirror_work_note(struct mirror_work *work, uint32_t context, uint32_t strea
 	work->stream = stream;
 }
 
+void mirror_work_spread(struct mirror_work *work)
+{
+	work->is_mixed = true;
+	work->is_foreign = true;
+}
+
 bool mirror_work_is_done(const struct mirror_work *work, uint32_t context, uint32_t stream, bool is_context)
 {
 	if (!work->is_pending)

@@ -20,6 +20,9 @@ extern uint64_t mirror_works_noted;
 
 void mirror_work_note(struct mirror_work *work, uint32_t context, uint32_t stream);
 
+/* What was noted last is at work in streams of other contexts, too. */
+void mirror_work_spread(struct mirror_work *work);
+
 /* Is all of it done if that stream, or with 'is_context' that context, is? */
 bool mirror_work_is_done(const struct mirror_work *work, uint32_t context, uint32_t stream, bool is_context);
 

@@ -97,13 +97,10 @@ static CUresult window_send(struct stage_writer *writer, const uint8_t *data, si
 	return result;
 }
 
-static CUresult stage_write(struct stage_writer *writer, const void *data, size_t bytes)
+static CUresult windows_send(struct stage_writer *writer, const uint8_t *from, size_t bytes)
 {
-	const uint8_t *from = data;
 	CUresult result = CUDA_SUCCESS;
 
-	if (bytes <= INLINE_BYTES_MAX)
-		return bytes ? inline_send(writer, data, bytes) : CUDA_SUCCESS;
 	while (bytes && !result) {
 		size_t sent = 0;
 
@@ -112,6 +109,35 @@ static CUresult stage_write(struct stage_writer *writer, const void *data, size_
 		bytes -= sent;
 	}
 	return result;
+}
+
+/*
+ * Nor while it has a place in the window: who has the lock of the mirrors may wait for the next one to be posted, and
+ * the thread that brings it for the lock.
+ */
+static CUresult windows_send_copied(struct stage_writer *writer, const uint8_t *from, size_t bytes)
+{
+	size_t room = bytes < session.upload.piece_bytes ? bytes : session.upload.piece_bytes;
+	uint8_t *copy = malloc(room);
+	CUresult result = copy ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
+
+	while (bytes && !result) {
+		size_t part = bytes < room ? bytes : room;
+
+		memcpy(copy, from, part);
+		result = windows_send(writer, copy, part);
+		from += part;
+		bytes -= part;
+	}
+	free(copy);
+	return result;
+}
+
+static CUresult stage_write(struct stage_writer *writer, const void *data, size_t bytes)
+{
+	if (bytes <= INLINE_BYTES_MAX)
+		return bytes ? inline_send(writer, data, bytes) : CUDA_SUCCESS;
+	return mirrors_exist() ? windows_send_copied(writer, data, bytes) : windows_send(writer, data, bytes);
 }
 
 static CUresult piece_write(struct stage_writer *writer, const struct image_piece *piece)

@@ -556,7 +556,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_small),	       cmocka_unit_test(test_large),
 		cmocka_unit_test(test_held_touch),     cmocka_unit_test(test_function_meanwhile),
 		cmocka_unit_test(test_held_copies),    cmocka_unit_test(test_waited_for),
-		cmocka_unit_test(test_prefetch_other),
+		cmocka_unit_test(test_prefetch_other), cmocka_unit_test(test_image),
 	};
 	const struct CMUnitTest system_calls[] = {cmocka_unit_test(test_system_calls)};
 	int failed;

@@ -32,5 +32,6 @@ void test_function_meanwhile(void **state);
 void test_held_copies(void **state);
 void test_waited_for(void **state);
 void test_prefetch_other(void **state);
+void test_image(void **state);
 
 #endif

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -15,6 +16,7 @@
 #include "managed_mirrored.h"
 
 #define COPIES 400
+#define LOADS  40
 
 /* A stream that stands still until the word is written. */
 struct hold {
@@ -208,4 +210,52 @@ void test_prefetch_other(void **state)
 	words_check(words, WORDS, 2);
 	hold_free(&hold);
 	mirrored_release(words);
+}
+
+struct launches {
+	uint32_t *words;
+	bool ends;
+	bool has_failed;
+};
+
+/* Each sends up what was touched, and takes all other memory away. */
+static void *launches_make(void *argument)
+{
+	struct launches *launches = argument;
+	uint32_t *words = launches->words;
+	CUdeviceptr to = (uintptr_t)words;
+	void *parameters[] = {&to};
+
+	launches->has_failed = cuCtxSetCurrent(context);
+	while (!launches->has_failed && !__atomic_load_n(&launches->ends, __ATOMIC_ACQUIRE)) {
+		words[0] = 5;
+		launches->has_failed = cuLaunchKernel(increment, 1, 1, 1, 1, 1, 1, 0, NULL, parameters, NULL) ||
+				       cuCtxSynchronize() || words[0] != 6;
+	}
+	return NULL;
+}
+
+/* A module's image lies in such memory, and is longer than the window takes at a time. */
+void test_image(void **state)
+{
+	struct launches launches = {.words = mirrored_allocate(BYTES)};
+	char *image = (char *)mirrored_allocate(BYTES);
+	pthread_t thread;
+
+	(void)state;
+	memset(image, ' ', BYTES);
+	memcpy(image, increment_image, sizeof(increment_image) - 1);
+	image[BYTES - 1] = 0;
+	assert_int_equal(pthread_create(&thread, NULL, launches_make, &launches), 0);
+	for (uint32_t i = 0; i < LOADS; i++) {
+		CUmodule module;
+
+		WORKS(cuModuleLoadData(&module, image));
+		WORKS(cuModuleUnload(module));
+	}
+	__atomic_store_n(&launches.ends, true, __ATOMIC_RELEASE);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_false(launches.has_failed);
+	mirrored_release((uint32_t *)image);
+	mirrored_release(launches.words);
 }
