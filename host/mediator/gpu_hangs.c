@@ -13,9 +13,13 @@
 #include "mediator.h"
 #include "metrics_private.h"
 #include "probe.h"
+#include "tenant.h"
 #include "worker.h"
 
 #define HANG_TEXT "executors of several tenants were stuck in its driver"
+/* Within which two tenants' have to say it, where this host's own executors may be stuck: as workers usually have it.
+ */
+#define TOLD_SECONDS 120u
 
 /* NULL: it has no entry. */
 static struct gpu_hang *hang_find(const struct gpu_hangs *hangs, const char *worker, const char *uuid)
@@ -56,25 +60,39 @@ static struct gpu_hang *hang_make(struct gpu_hangs *hangs, bool is_workers)
 	return count < most ? &hangs->gpus[hangs->count++] : oldest;
 }
 
-void gpu_hangs_note(struct mediator *mediator, const char *worker, const char *uuid, uint64_t seen_ms)
+/* Its entry, with one more counted. */
+static struct gpu_hang *hang_count(struct gpu_hangs *hangs, const char *worker, const char *uuid)
 {
-	struct gpu_hang *hang = hang_find(&mediator->gpu_hangs, worker, uuid);
-	char name[WORKER_GPU_NAME_BYTES];
+	struct gpu_hang *hang = hang_find(hangs, worker, uuid);
 
 	if (!hang) {
-		hang = hang_make(&mediator->gpu_hangs, worker[0] != '\0');
+		hang = hang_make(hangs, worker[0] != '\0');
 		*hang = (struct gpu_hang){.uuid = ""};
 		snprintf(hang->worker, sizeof(hang->worker), "%s", worker);
 		snprintf(hang->uuid, sizeof(hang->uuid), "%s", uuid);
 	}
 	hang->count++;
-	if (seen_ms)
-		hang->noted_ms = seen_ms;
+	return hang;
+}
+
+static void hang_mark(const struct mediator *mediator, struct gpu_hang *hang)
+{
+	char name[WORKER_GPU_NAME_BYTES];
+
 	if (hang->is_marked)
 		return;
 	hang->is_marked = true;
-	gpu_name_find(mediator, worker, uuid, name);
+	gpu_name_find(mediator, hang->worker, hang->uuid, name);
 	log_error("[GPU] GPU %s: " HANG_TEXT " (vgpu-admin clear-gpu)", name);
+}
+
+void gpu_hangs_note(struct mediator *mediator, const char *uuid, uint64_t seen_ms)
+{
+	struct gpu_hang *hang = hang_count(&mediator->gpu_hangs, "", uuid);
+
+	if (seen_ms)
+		hang->noted_ms = seen_ms;
+	hang_mark(mediator, hang);
 }
 
 /* Bits of the worker's GPUs that the channel's executor uses, as it says there. */
@@ -88,6 +106,29 @@ static uint32_t worker_gpus_of(const struct channel *channel)
 			gpus |= worker_watch_gpus_at(channel->mediator, channel->request.gpu, devices[i].pci_place);
 	}
 	return gpus;
+}
+
+/* A worker's, as a relay of that channel says, which its tenant may have taken over: another tenant's has to say it. */
+static void told_note(const struct channel *channel, const char *worker, const char *uuid, uint64_t now_ms)
+{
+	struct mediator *mediator = channel->mediator;
+	unsigned seconds = mediator->configuration.executor_stuck_seconds;
+	uint64_t within_ms = (seconds ? seconds : TOLD_SECONDS) * UINT64_C(1000);
+	struct gpu_hang *hang = hang_count(&mediator->gpu_hangs, worker, uuid);
+	const char *tenant = channel->request.tenant->name;
+	bool is_told = hang->teller[0] && strcmp(hang->teller, tenant) != 0 && now_ms - hang->noted_ms <= within_ms;
+	char name[WORKER_GPU_NAME_BYTES];
+
+	snprintf(hang->teller, sizeof(hang->teller), "%s", tenant);
+	hang->noted_ms = now_ms;
+	if (is_told) {
+		hang_mark(mediator, hang);
+		return;
+	}
+	gpu_name_find(mediator, worker, uuid, name);
+	log_write_limited(&channel->request.log->events, LOG_LEVEL_WARNING,
+			  "[GPU] %s: its worker says that GPU %s hangs, of no other tenant's yet", channel->label,
+			  name);
 }
 
 void gpu_hangs_worker_note(const struct channel *channel, uint32_t pci_place)
@@ -106,8 +147,8 @@ void gpu_hangs_worker_note(const struct channel *channel, uint32_t pci_place)
 	clock_gettime(CLOCK_MONOTONIC, &clock);
 	for (unsigned i = 0; i < worker_watch_gpu_count(mediator, worker); i++) {
 		if (!hanging || hanging >> i & 1)
-			gpu_hangs_note(mediator, worker, worker_watch_uuid(mediator, gpu, i),
-				       (uint64_t)clock.tv_sec * 1000 + (uint64_t)clock.tv_nsec / 1000000);
+			told_note(channel, worker, worker_watch_uuid(mediator, gpu, i),
+				  (uint64_t)clock.tv_sec * 1000 + (uint64_t)clock.tv_nsec / 1000000);
 	}
 }
 
@@ -137,6 +178,7 @@ bool gpu_hangs_worker_clear(struct mediator *mediator, const char *name)
 		if (!hangs->gpus[i].worker[0] || !hangs->gpus[i].is_marked || strcmp(own, name) != 0)
 			continue;
 		hangs->gpus[i].is_marked = false;
+		hangs->gpus[i].teller[0] = '\0';
 		return true;
 	}
 	return false;

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "gpus.h"
+#include "store.h"
 
 #define GPU_HANGS_MAX		128u /* GPUS_MAX of them this host's */
 #define GPU_HANGS_ADDRESS_BYTES 256
@@ -27,9 +28,10 @@ struct mediator;
 struct gpu_hang {
 	char worker[GPU_HANGS_ADDRESS_BYTES];
 	char uuid[64];
-	bool is_marked;	   /* it hung, and was not cleared since */
-	uint64_t noted_ms; /* when it last did */
-	uint64_t count;	   /* executors that were ended for it; one that works with several GPUs, for each */
+	char teller[STORE_KEY_BYTES]; /* of a worker's: the tenant whose relay said so last */
+	bool is_marked;		      /* it hung, and was not cleared since */
+	uint64_t noted_ms;	      /* when it last did, or was said to */
+	uint64_t count;		      /* executors that were ended for it; one that works with several GPUs, for each */
 };
 
 /* All zero: there were none. */
@@ -39,14 +41,15 @@ struct gpu_hangs {
 };
 
 /*
- * One more executor, that works with this one, at that time (CLOCK_MONOTONIC); 0: it was excused for what was seen of
- * others before (hang_judge()).
+ * One more executor that works with this one of this host's, at that time (CLOCK_MONOTONIC); 0: it was excused for what
+ * was seen of others before (hang_judge()).
  */
-void gpu_hangs_note(struct mediator *mediator, const char *worker, const char *uuid, uint64_t seen_ms);
+void gpu_hangs_note(struct mediator *mediator, const char *uuid, uint64_t seen_ms);
 
 /*
  * The channel's, at a worker, which says at which place (VGPU_PCI_PLACE) the GPU is, with all its instances; if none of
- * its GPUs is there, it is those that the executor says it uses, or else any.
+ * its GPUs is there, it is those that the executor says it uses, or else any. It is counted; that the GPU hung is told
+ * once relays of two tenants say so, not longer after each other than an executor may be stuck.
  */
 void gpu_hangs_worker_note(const struct channel *channel, uint32_t pci_place);
 

@@ -136,7 +136,7 @@ static void hanging_note(struct mediator *mediator, uint32_t hanging, uint32_t s
 		uint32_t siblings = hanging & devices;
 
 		if (siblings && (unsigned)__builtin_ctz(siblings) == gpu)
-			gpu_hangs_note(mediator, "", probe_device_gpu(&device), seen & devices ? now_ms() : 0);
+			gpu_hangs_note(mediator, probe_device_gpu(&device), seen & devices ? now_ms() : 0);
 	}
 }
 

@@ -125,9 +125,11 @@ class Network(unittest.TestCase):
             # The delay is there.
             for name in ('launch_and_synchronize_ms', 'copy_word_back_ms'):
                 self.assertGreater(row[name], round_trip)
-            # Calls that wait take as long as so many that need an answer, however busy the machine is.
-            for kind in ('launches', 'copies', 'fills'):
-                self.assertLess(row[f'{kind}_done_ms'], COUNT * row['launch_and_synchronize_ms'] / 4, (kind, row))
+            # Calls that wait take as long as so many that need an answer, however busy the machine is. Below that, it is
+            # the processor's time that is compared, not the network's.
+            if delay >= 1:
+                for kind in ('launches', 'copies', 'fills'):
+                    self.assertLess(row[f'{kind}_done_ms'], COUNT * row['launch_and_synchronize_ms'] / 4, (kind, row))
             if delay == max(DELAYS_MS):
                 self.assertLess(row['launches_done_ms'], COUNT * round_trip / 4, row)
         # Such do.

@@ -20,19 +20,20 @@ TEST_EXECUTOR = str(build_directory() / 'tests' / 'mediator' / 'test_executor')
 BROKEN_EXECUTOR = build_directory() / 'tests' / 'worker' / 'broken_executor'
 ODD_KERNEL = build_directory() / 'tests' / 'worker' / 'libodd_kernel.so'
 LEAVER = build_directory() / 'tests' / 'worker' / 'libleaver.so'
+DEVICE_UNAVAILABLE = 46
 
-
-# Asks for something that it does not wait for, again and again: its relay is never asleep for long.
+# Asks for something that it does not wait for, again and again: its relay is never asleep for long. At last it waits.
 ASKING = """
-import ctypes, time
+import ctypes, os, sys, time
 cuda = ctypes.CDLL('libcuda.so.1')
 context, memory = ctypes.c_void_p(), ctypes.c_uint64()
 results = [cuda.cuInit(0), cuda.cuDevicePrimaryCtxRetain(ctypes.byref(context), 0), cuda.cuCtxSetCurrent(context),
            cuda.cuMemAlloc_v2(ctypes.byref(memory), ctypes.c_size_t(4096))]
 print('asks', results, flush=True)
-while True:
+while not os.path.exists(sys.argv[1]):
     time.sleep(0.02)
     cuda.cuMemsetD8Async(memory, 1, ctypes.c_size_t(4096), None)
+print('told', cuda.cuCtxSynchronize())
 """
 
 
@@ -69,9 +70,9 @@ class Ends(unittest.TestCase):
         assert program.stdout.readline() == 'copying\n'
         return program, int(re.findall(r'executor pid (\d+)', stack.worker.text())[-1])
 
-    def loses(self, program):
+    def loses(self, program, error='CUDA_ERROR_DEVICE_UNAVAILABLE'):
         output, _ = program.communicate(timeout=120)
-        self.assertIn('CUDA_ERROR_DEVICE_UNAVAILABLE', output)
+        self.assertIn(error, output)
 
     def test_crashes(self):
         """Each is a death and a fault, and after so many of them the tenant's programs are refused."""
@@ -126,12 +127,13 @@ class Ends(unittest.TestCase):
         return self.stack('--tenant-per-program', 'yes', worker_options=('--executor', executor, '--executor-stuck', '2'),
                           driver=END_TO_END / 'libslow_driver.so', VGPU_EXECUTOR_STUCK=str(places), **environment)
 
-    def stuck_end(self, stack, *names, **environment):
-        """Such tenants' programs are stuck in the driver at once, and are ended."""
+    def stuck_end(self, stack, *names, devices=(), **loses):
+        """Such tenants' programs, on these devices if there are several, are stuck in the driver at once, and are ended."""
         places = Path(stack.worker.environment['VGPU_EXECUTOR_STUCK'])
         before = len(list(places.iterdir()))
         programs = []
-        for name in names:
+        for number, name in enumerate(names):
+            environment = {'CUDA_VISIBLE_DEVICES': devices[number]} if devices else {}
             path = stack.directory / name
             if not path.exists():
                 path.symlink_to(EXAMPLES / 'vector_add')
@@ -144,8 +146,7 @@ class Ends(unittest.TestCase):
         wait_until(lambda: all(is_stuck(executor) for executor in executors), 'they are stuck')
         stack.worker.process.send_signal(signal.SIGCONT)
         for program in programs:
-            program.communicate(timeout=120)
-            self.assertNotEqual(program.returncode, 0)
+            self.loses(program, **loses)
         (places / 'now').unlink()
 
     def stuck(self, *names):
@@ -181,7 +182,7 @@ class Ends(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder, self.stuck_stack(folder, SOFTGPU_DEVICES='3') as stack:
             stack.mediator.wait_for_line('it has 3 GPUs')
             name = f'127.0.0.1:{stack.worker.port}#1'
-            self.stuck_end(stack, 'one', 'two', CUDA_VISIBLE_DEVICES='1')
+            self.stuck_end(stack, 'one', 'two', devices='11')
             self.assertEqual(stack.mediator.text().count(f'GPU {name}: executors of several tenants were stuck'), 1)
             (uuid, count), = re.findall(rf'^vgpu_gpu_hangs_total{{gpu="{name}",uuid="(.*)"}} (.*)$', self.metrics(stack), re.M)
             self.assertEqual((uuid[-1], count), ('2', '2'))
@@ -190,18 +191,28 @@ class Ends(unittest.TestCase):
             stack.mediator.admin('clear-gpu', name)
             self.told(stack, '')
             # What is with another one is new.
-            self.stuck_end(stack, 'one', 'two', CUDA_VISIBLE_DEVICES='2')
+            self.stuck_end(stack, 'one', 'two', devices='22')
             self.told(stack, f'GPU 127.0.0.1:{stack.worker.port}#2: executors of several tenants were stuck in its driver')
+
+    def test_stuck_with_different_gpus(self):
+        """Each is its tenant's fault."""
+        with tempfile.TemporaryDirectory() as folder, self.stuck_stack(folder, SOFTGPU_DEVICES='3') as stack:
+            stack.mediator.wait_for_line('it has 3 GPUs')
+            self.stuck_end(stack, 'one', 'two', devices='12')
+            self.assertEqual(self.counted(stack), (2, 2, 0))
+            self.assertNotIn('driver hangs', stack.worker.text())
+            self.told(stack, '')
 
     @unittest.skipIf('VGPU_SANITIZED' in os.environ, 'a library is preloaded, and a sanitizer has to be the first one')
     def test_stuck_for_good(self):
         """One that was ended and stays says nothing of who is stuck later."""
+        unanswered = 'cuInit: CUDA_ERROR_SYSTEM_NOT_READY'
         with tempfile.TemporaryDirectory() as folder:
             with self.stuck_stack(folder, BROKEN_EXECUTOR, LD_PRELOAD=str(ODD_KERNEL), VGPU_ODD_KERNEL='keeps',
                                   VGPU_BROKEN_EXECUTOR='stuck') as stack:
-                self.stuck_end(stack, 'one')
+                self.stuck_end(stack, 'one', error=unanswered)
                 self.assertEqual(self.counted(stack), (1, 1, 0))
-                self.stuck_end(stack, 'two')
+                self.stuck_end(stack, 'two', error=unanswered)
                 self.assertEqual(self.counted(stack), (2, 2, 0))
                 self.assertEqual(len(stack.worker.children()), 2)
 
@@ -240,16 +251,16 @@ class Ends(unittest.TestCase):
         """By hanging up without ending, also where nobody may be silent for long."""
         for silence_ms in 10000, 1500:
             with self.subTest(silence_ms), tempfile.TemporaryDirectory() as folder:
-                leave = Path(folder) / 'leave'
+                leave, wait = Path(folder) / 'leave', Path(folder) / 'wait'
                 executor = str(executor_without_sandbox(folder))
                 with self.stack(worker_options=('--executor', executor), silence_ms=silence_ms, LD_PRELOAD=str(LEAVER),
                                 VGPU_LEAVER=str(leave)) as stack:
-                    program = stack.mediator.spawn(sys.executable, '-c', ASKING)
+                    program = stack.mediator.spawn(sys.executable, '-c', ASKING, wait)
                     self.assertEqual(program.stdout.readline(), 'asks [0, 0, 0, 0]\n')
                     leave.touch()
                     stack.mediator.wait_for_line('lost: ')
-                    program.kill()
-                    program.communicate()
+                    wait.touch()
+                    self.loses(program, f'told {DEVICE_UNAVAILABLE}')
                     self.assertEqual(self.counted(stack), (1, 1, 0))
                     wait_until(lambda: not stack.worker.children(), 'it is gone')
 

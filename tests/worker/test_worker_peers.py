@@ -15,12 +15,15 @@ from pathlib import Path
 
 import tap
 from ports import free_port
-from stack import ROOT, wait_until
+from stack import ROOT, build_directory, wait_until
 from link_peer import (ALIVE, CALLED, CHANNEL_BYTES, COMMANDS, COUNTERS, DELIVER, DOWNLOAD, DOWNLOAD_PACKED, FETCH,
                        FLAG_WATCH, FUNCTION_BYTES, OFFER, OPEN, PERMIT, RELEASED, REPLIES, RETURNED, SCHEDULE, STATUS,
                        TAKEN, TEXT, UPLOAD, UPLOAD_PACKED, WINDOW_BYTES, await_record, called_frame, frame, lane_frame,
                        last_status, offer_frame, open_frame, packed, record)
 from worker_stack import EXAMPLES, Authority, Worker, WorkerStack, psk_write
+
+VGPU_ADMIN = build_directory() / 'host' / 'admin' / 'vgpu-admin'
+EXECUTOR_HUNG = 13  # VGPU_ERROR_EXECUTOR_HUNG
 
 
 class Credentials(unittest.TestCase):
@@ -205,25 +208,34 @@ class HostilePeers(unittest.TestCase):
             self.assertIn('type 3', last_status(peer) or '')
         wait_until(lambda: not self.stack.worker.children(), 'the worker has no process left')
 
-    @staticmethod
-    def channel_accept(context, listener):
-        """A relay that has sent its OPEN; those that only watch are sent away."""
-        while True:
-            plain, _ = listener.accept()
-            plain.settimeout(30)
-            peer = context.wrap_socket(plain, server_side=True)
-            first = b''
-            while len(first) < len(open_frame()):
-                first += peer.recv(len(open_frame()) - len(first))
-            if not struct.unpack_from('<I', first, len(open_frame()) - 24)[0] & FLAG_WATCH:
-                return peer
-            peer.close()
-
-    def test_relay_refuses(self):
+    def server_context(self):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.worker_bundle)
         context.load_verify_locations(self.authority)
         context.verify_mode = ssl.CERT_REQUIRED
+        return context
+
+    @staticmethod
+    def relay_accept(context, listener):
+        """One that has sent its OPEN, and whether it only watches."""
+        plain, _ = listener.accept()
+        plain.settimeout(30)
+        peer = context.wrap_socket(plain, server_side=True)
+        first = b''
+        while len(first) < len(open_frame()):
+            first += peer.recv(len(open_frame()) - len(first))
+        return peer, bool(struct.unpack_from('<I', first, len(open_frame()) - 24)[0] & FLAG_WATCH)
+
+    def channel_accept(self, context, listener):
+        """One of a channel; those that only watch are sent away."""
+        while True:
+            peer, is_watch = self.relay_accept(context, listener)
+            if not is_watch:
+                return peer
+            peer.close()
+
+    def test_relay_refuses(self):
+        context = self.server_context()
         ready = frame(STATUS, struct.pack('<II160s', 0, 0, b''))
         cases = {
             'no status': frame(REPLIES, b''),
@@ -277,6 +289,55 @@ class HostilePeers(unittest.TestCase):
                 # In its own words, for the mediator leaves out some of its lines where there are many.
                 found = re.findall(rf'\[vgpu-relay\] the worker sent a frame of type {kind} that', stack.mediator.text())
                 self.assertGreaterEqual(len(found), count)
+
+    def test_hangs_that_are_told(self):
+        """A worker's GPU hangs, with all its instances, where relays of two tenants say so: one may have been taken over."""
+        context = self.server_context()
+        port = free_port()
+        devices = ('device=0 name="a" uuid=GPU-1 memory=1', 'device=1 name="b" uuid=MIG-2 memory=1 pci=0000:02:00.0',
+                   'device=2 name="c" uuid=MIG-3 memory=1 pci=0000:02:00.0')
+        listing = '\n'.join(('driver_version=12080', *devices, 'ready', '')).encode()
+        with WorkerStack('--tenant-per-program', 'yes', connect_to=f'127.0.0.1:{port}', mediator_credentials=self.host_bundle,
+                         worker_credentials=self.worker_bundle) as stack, \
+                socket.create_server(('127.0.0.1', port)) as listener:
+            listener.settimeout(30)
+            watches = []
+
+            def watch_accept():
+                peer, is_watch = self.relay_accept(context, listener)
+                if is_watch:
+                    watches.append(peer)
+                    peer.sendall(frame(TEXT, listing))
+                return None if is_watch else peer
+
+            def hang(name, place):
+                path = stack.directory / name
+                if not path.exists():
+                    path.symlink_to(EXAMPLES / 'vector_add')
+                program = stack.mediator.spawn(path, 1000)
+                peer = None
+                while not peer:
+                    peer = watch_accept()
+                with peer:
+                    peer.sendall(frame(STATUS, struct.pack('<II160s', 0, 0, b'')) +
+                                 frame(STATUS, struct.pack('<II160s', EXECUTOR_HUNG, place, b'it hangs')))
+                    self.assertNotEqual(program.wait(timeout=60), 0)
+                program.communicate()
+                told = re.findall(r'GPU \S*(#\d|:\d+): executors of several tenants were stuck', stack.mediator.text())
+                shown = subprocess.run([VGPU_ADMIN, f'--socket={stack.mediator.socket}.admin', 'show-metrics', '--prometheus'],
+                                       capture_output=True, text=True, timeout=60, check=True).stdout
+                return told, dict(re.findall(r'^vgpu_gpu_hangs_total{.*uuid="(\S*)"} (\d+)$', shown, re.M))
+
+            while not watches:
+                watch_accept()
+            stack.mediator.wait_for_line('it has 3 GPUs')
+            for count in '1', '2':
+                self.assertEqual(hang('one', 0x200), ([], {'MIG-2': count, 'MIG-3': count}))
+            self.assertEqual(hang('two', 0x200), (['#1', '#2'], {'MIG-2': '3', 'MIG-3': '3'}))
+            # Which one is not known: that is no place.
+            self.assertEqual(hang('two', 0xffffffff), (['#1', '#2'], {'GPU-1': '1', 'MIG-2': '4', 'MIG-3': '4'}))
+            for watch in watches:
+                watch.close()
 
 
 if __name__ == '__main__':
