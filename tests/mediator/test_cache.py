@@ -158,16 +158,27 @@ USERS_FIRST = 700000
 USER_OPTIONS = ("--executor-user=nobody", "--executor-users-first=%d" % USERS_FIRST)
 
 
-def start_and_end(mediator, vm_id):
-    """A VM's executor starts and ends: its user, and the path of its cache."""
+@contextlib.contextmanager
+def device_that_ends(mediator, vm_id):
+    """
+    A VM with an executor, of which nothing is left when it is over: until then the VM is refused as being closed, and
+    the executor's user is not free.
+    """
     ended = mediator.log().count(": the executor ")
+    descriptors = mediator.descriptors_at_rest()
     with Device(mediator.socket, vm_id=vm_id) as device:
         answer = device.open(0)
         assert answer.kind == harness.READY, answer.text
+        yield device
+    assert wait_until(lambda: mediator.log().count(": the executor ") > ended)
+    assert wait_until(lambda: mediator.descriptors_at_rest() <= descriptors)
+
+
+def start_and_end(mediator, vm_id):
+    """A VM's executor starts and ends: its user, and the path of its cache."""
+    with device_that_ends(mediator, vm_id):
         path, = cache_paths(mediator)
         user = re.findall(r"surroundings: .* user=(\d+)", mediator.log())[-1]
-    # Before the mediator has seen its end the VM is refused as being closed.
-    assert wait_until(lambda: mediator.log().count(": the executor ") > ended)
     return int(user), path
 
 
@@ -186,8 +197,7 @@ def test_folders_that_cannot_be_read():
             assert user in (USERS_FIRST + 6, USERS_FIRST + 7) and path is None, (vm_id, user, path)
         assert mediator.log().count("there is no compute cache") == 1, mediator.log()
         os.chmod(directory, 0o711)
-        # Another VM than before: that one's executor may be ending still, as the user that it had.
-        assert start_and_end(mediator, 2)[1] == directory + "/vm-2"
+        assert start_and_end(mediator, 1)[1] == directory + "/vm-1"
         assert len(os.listdir(directory)) == 6, os.listdir(directory)
 
 
@@ -245,15 +255,10 @@ def test_user_stays_with_the_folder():
         options = ("--compute-cache=" + directory, *USER_OPTIONS, "--executor-users-count=3")
 
         def start(mediator, vm_id):
-            ended = mediator.log().count(": the executor ")
-            with Device(mediator.socket, vm_id=vm_id) as device:
-                answer = device.open(0)
-                assert answer.kind == harness.READY, answer.text
+            with device_that_ends(mediator, vm_id):
                 path, = cache_paths(mediator)
                 user = os.stat(path).st_uid
                 assert folder_is(path, user) and use_as(user, path)
-            # Before the mediator has seen its end the VM is refused as being closed.
-            assert wait_until(lambda: mediator.log().count(": the executor ") > ended)
             return user
 
         with Mediator(*options, executor=executor) as mediator:
