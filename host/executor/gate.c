@@ -10,9 +10,7 @@
 /* Of records that take so many times the length of a burst only one is in flight: the gap is small beside it. */
 #define LONG_RECORD_BURSTS 4
 #define STALL_NS	   50000000u
-/* A guest can change a record after it was looked at: so many of its kernels may be in flight uncounted. */
-#define PASSED_MAX    64u
-#define DRAIN_POLL_US 100
+#define DRAIN_POLL_US	   100
 /* With a limit on kernels, so that one that is too long is not hidden behind many others. */
 #define BURST_RECORDS_LIMITED 16u
 
