@@ -26,16 +26,23 @@
 
 #include "registered_bytes.h"
 
-/* Where memory cannot be moved it is copied: it is the program's alone again. */
-static void test_moves_are_denied(void **state)
+/* From now on the system call fails with that error. */
+static bool call_deny(unsigned int number, unsigned int error)
 {
 	struct sock_filter code[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mremap, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOMEM),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
 	const struct sock_fprog program = {.len = sizeof(code) / sizeof(code[0]), .filter = code};
+
+	return !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) && !prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+}
+
+/* Where memory cannot be moved it is copied: it is the program's alone again. */
+static void test_moves_are_denied(void **state)
+{
 	uint8_t *bytes = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	pid_t child;
 	int status = -1;
@@ -45,8 +52,7 @@ static void test_moves_are_denied(void **state)
 	bytes_set(bytes, BYTES, 4);
 	WORKS(cuMemHostRegister_v2(bytes, BYTES, 0));
 	(void)device_pointer(bytes);
-	assert_int_equal(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-	assert_int_equal(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+	assert_true(call_deny(SYS_mremap, ENOMEM));
 	child = fork();
 	if (child == 0) {
 		bytes_set(bytes, BYTES, 8);
@@ -78,16 +84,7 @@ static bool denies_helpers;
 /* In the parent, once the child is there; as where that is the last process that the user may have. */
 static void helpers_deny(void)
 {
-	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EAGAIN),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	const struct sock_fprog program = {.len = sizeof(code) / sizeof(code[0]), .filter = code};
-
-	if (denies_helpers &&
-	    (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)))
+	if (denies_helpers && !call_deny(SYS_clone, EAGAIN))
 		abort();
 	denies_helpers = false;
 }

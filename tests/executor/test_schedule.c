@@ -272,22 +272,31 @@ static uint32_t context_with_kernel(struct peer *peer, uint64_t *ret_sum)
 	return context;
 }
 
+/* A context with FUNCTION and an event, and with kernels by which it will be known how long they are. */
+static uint32_t long_kernels_begin(struct peer *peer, uint64_t *ret_sum)
+{
+	struct wire_cuEventCreate event = {.phEvent = VGPU_ID(VGPU_KIND_EVENT, 1)};
+	uint32_t context;
+
+	peer_open(peer);
+	context = context_with_kernel(peer, ret_sum);
+	assert_int_equal(peer_call(peer, VGPU_CALL_cuEventCreate, context, &event, sizeof(event)), CUDA_SUCCESS);
+	permit_set(peer, 2, VGPU_PERMIT_SLICED, VGPU_TIME_NEVER);
+	kernels_post(peer, context, 0, *ret_sum, 4, LONG_US);
+	return context;
+}
+
 /* Records of events, which take no time, say nothing of how long the kernels around them are. */
 static void test_bursts_of_long_kernels(void **state)
 {
 	struct wire_cuStreamSynchronize all = {0};
-	struct wire_cuEventCreate event = {.phEvent = VGPU_ID(VGPU_KIND_EVENT, 1)};
 	struct wire_cuEventRecord record = {.hEvent = VGPU_ID(VGPU_KIND_EVENT, 1)};
 	uint32_t context, most = 0;
 	struct peer peer;
 	uint64_t sum;
 
 	(void)state;
-	peer_open(&peer);
-	context = context_with_kernel(&peer, &sum);
-	assert_int_equal(peer_call(&peer, VGPU_CALL_cuEventCreate, context, &event, sizeof(event)), CUDA_SUCCESS);
-	permit_set(&peer, 2, VGPU_PERMIT_SLICED, VGPU_TIME_NEVER);
-	kernels_post(&peer, context, 0, sum, 4, LONG_US);
+	context = long_kernels_begin(&peer, &sum);
 	/* None of them passes then: they are counted like kernels. */
 	__atomic_store_n(&peer.permit->burst_count, 1, __ATOMIC_SEQ_CST);
 	for (int i = 0; i < 14; i++)
@@ -338,17 +347,12 @@ static int waits_that_pass(struct peer *peer, uint32_t context, uint64_t sum, in
 static void test_wait_behind_long_kernel(void **state)
 {
 	struct wire_cuStreamSynchronize all = {0};
-	struct wire_cuEventCreate event = {.phEvent = VGPU_ID(VGPU_KIND_EVENT, 1)};
 	struct peer peer;
 	uint32_t context;
 	uint64_t sum;
 
 	(void)state;
-	peer_open(&peer);
-	context = context_with_kernel(&peer, &sum);
-	assert_int_equal(peer_call(&peer, VGPU_CALL_cuEventCreate, context, &event, sizeof(event)), CUDA_SUCCESS);
-	permit_set(&peer, 2, VGPU_PERMIT_SLICED, VGPU_TIME_NEVER);
-	kernels_post(&peer, context, 0, sum, 4, LONG_US);
+	context = long_kernels_begin(&peer, &sum);
 	assert_int_equal(peer_call(&peer, VGPU_CALL_cuStreamSynchronize, context, &all, sizeof(all)), CUDA_SUCCESS);
 	assert_in_range(waits_that_pass(&peer, context, sum, TRIES, BELOW_STALL_US), 1, TRIES);
 	__atomic_store_n(&peer.permit->burst_count, 1, __ATOMIC_SEQ_CST);
